@@ -1,0 +1,128 @@
+use crate::Quoted;
+
+/// What is wrong with `CNI_ARGS`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArgsError {
+    /// A part between semicolons that has not exactly one `=`.
+    #[error("CNI_ARGS: {} is no pair of the form KEY=VALUE", Quoted(.0))]
+    Pair(String),
+    /// `IgnoreUnknown` is neither true nor false.
+    #[error("CNI_ARGS: IgnoreUnknown={} must be 1, true, 0 or false", Quoted(.0))]
+    IgnoreUnknown(String),
+    /// Names that the plugin does not know.
+    #[error("CNI_ARGS: unknown names {}; IgnoreUnknown=1 allows them", .0.join(", "))]
+    Unknown(Vec<String>),
+}
+
+/// The pairs of `CNI_ARGS`: `IgnoreUnknown=1;IP=10.0.0.5` (CNI specification, "Section 2: parameters").
+///
+/// Names are case-sensitive; the last of several values of one name counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CniArgs(Vec<(String, String)>);
+
+impl CniArgs {
+    /// Splits the variable's value and checks it against the names that a plugin knows. `IgnoreUnknown` is always known,
+    /// and if it is `1` or `true`, so is every other name.
+    pub fn parse(text: &str, known: &[&str]) -> Result<Self, ArgsError> {
+        /// The one name that the specification's conventions define for all plugins.
+        const IGNORE_UNKNOWN: &str = "IgnoreUnknown";
+
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let pairs = text
+            .split(';')
+            .map(|pair| match pair.split_once('=') {
+                Some((key, value)) if !value.contains('=') => {
+                    Ok((key.to_owned(), value.to_owned()))
+                }
+                _ => Err(ArgsError::Pair(pair.to_owned())),
+            })
+            .collect::<Result<_, _>>()?;
+        let args = Self(pairs);
+
+        let ignore_unknown = match args.get(IGNORE_UNKNOWN) {
+            None => false,
+            Some(value) => match value.to_ascii_lowercase().as_str() {
+                "1" | "true" => true,
+                "0" | "false" => false,
+                _ => return Err(ArgsError::IgnoreUnknown(value.to_owned())),
+            },
+        };
+        let unknown: Vec<String> = args
+            .0
+            .iter()
+            .map(|(key, _)| key)
+            .filter(|key| *key != IGNORE_UNKNOWN && !known.contains(&key.as_str()))
+            .map(|key| Quoted(key).to_string())
+            .collect();
+        if unknown.is_empty() || ignore_unknown {
+            Ok(args)
+        } else {
+            Err(ArgsError::Unknown(unknown))
+        }
+    }
+
+    /// The value of a name.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_known_names() {
+        let args = CniArgs::parse(
+            "IgnoreUnknown=TRUE;K8S_POD_NAME=a;IP=10.0.0.5;IP=10.0.0.6",
+            &["IP"],
+        )
+        .unwrap();
+        assert_eq!(args.get("IP"), Some("10.0.0.6"));
+        assert_eq!(args.get("ip"), None);
+        assert_eq!(CniArgs::parse("", &[]), Ok(CniArgs::default()));
+        assert_eq!(CniArgs::parse("IP=", &["IP"]).unwrap().get("IP"), Some(""));
+    }
+
+    #[test]
+    fn unknown_names_are_named() {
+        assert_eq!(
+            CniArgs::parse("A=1;IP=10.0.0.5;B=2;IgnoreUnknown=0", &["IP"]),
+            Err(ArgsError::Unknown(vec!["\"A\"".into(), "\"B\"".into()]))
+        );
+        assert_eq!(
+            CniArgs::parse("ip=10.0.0.5", &["IP"])
+                .unwrap_err()
+                .to_string(),
+            r#"CNI_ARGS: unknown names "ip"; IgnoreUnknown=1 allows them"#
+        );
+    }
+
+    #[test]
+    fn malformed_pairs() {
+        for (text, pair) in [
+            ("A", "A"),
+            ("IP=1;", ""),
+            (";", ""),
+            ("IP=1=2", "IP=1=2"),
+            ("=", "="),
+        ] {
+            let expected = if pair == "=" {
+                ArgsError::Unknown(vec!["\"\"".into()])
+            } else {
+                ArgsError::Pair(pair.into())
+            };
+            assert_eq!(CniArgs::parse(text, &["IP"]), Err(expected), "{text:?}");
+        }
+        assert_eq!(
+            CniArgs::parse("IgnoreUnknown=yes", &[]),
+            Err(ArgsError::IgnoreUnknown("yes".into()))
+        );
+    }
+}

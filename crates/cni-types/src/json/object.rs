@@ -1,0 +1,165 @@
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::DecodeError;
+
+/// A JSON object to pass on: keys, their order and their values stay as they were written.
+///
+/// Keys are looked up without regard to case, since whoever gets the object will do the same.
+#[derive(Clone, Debug, Default)]
+pub struct Object(Vec<(String, Box<RawValue>)>);
+
+impl Object {
+    /// The JSON of the last value under a key; `None` when there is none, or it is `null`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(name, _)| name.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.get())
+            .filter(|value| *value != "null")
+    }
+
+    /// Whether there is a value other than `null` under a key.
+    pub fn contains(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Decodes the value under a key, with [`super::from_str`]'s rules.
+    pub fn decode<'de, T: Deserialize<'de>>(
+        &'de self,
+        key: &str,
+    ) -> Result<Option<T>, DecodeError> {
+        self.get(key)
+            .map(super::from_str)
+            .transpose()
+            .map_err(|error| error.inside(key))
+    }
+
+    /// Puts a value under a key, in the place of all that is there.
+    pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), DecodeError> {
+        let value =
+            serde_json::value::to_raw_value(value).map_err(|error| DecodeError::at(key, error))?;
+        self.remove(key);
+        self.0.push((key.to_owned(), value));
+        Ok(())
+    }
+
+    /// Puts a value under a key unless there is one already.
+    pub fn set_default<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+    ) -> Result<(), DecodeError> {
+        if self.contains(key) {
+            Ok(())
+        } else {
+            self.set(key, value)
+        }
+    }
+
+    /// Takes away whatever is under a key.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
+    }
+
+    /// Copies the entries that are under none of the known keys.
+    pub fn copy_unknown(&self, known: &[&str], target: &mut Object) {
+        let is_known = |key: &str| known.iter().any(|known| known.eq_ignore_ascii_case(key));
+        let unknown = self.0.iter().filter(|(key, _)| !is_known(key));
+        target.0.extend(unknown.cloned());
+    }
+
+    /// The keys, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+}
+
+impl Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Object(entries))
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    fn object(text: &str) -> Object {
+        json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_passed_on_is_as_it_was() {
+        let text = r#"{"b":123456789012345678901234567890.5e3,"a":{"x":[1, 2]},"b2":"ä","n":null}"#;
+        assert_eq!(serde_json::to_string(&object(text)).unwrap(), text);
+    }
+
+    #[test]
+    fn lookup_and_replacement_ignore_case() {
+        let mut object = object(r#"{"MTU":1400,"other":1,"mtu":1300}"#);
+        assert_eq!(object.get("Mtu"), Some("1300"));
+        object.set_default("mtu", &1).unwrap();
+        assert_eq!(object.decode::<u32>("mtu"), Ok(Some(1300)));
+        object.set("mtu", &1200).unwrap();
+        assert_eq!(
+            serde_json::to_string(&object).unwrap(),
+            r#"{"other":1,"mtu":1200}"#
+        );
+        object.remove("OTHER");
+        assert_eq!(object.keys().collect::<Vec<_>>(), ["mtu"]);
+    }
+
+    #[test]
+    fn null_is_unset() {
+        let mut object = object(r#"{"mtu":null}"#);
+        assert!(!object.contains("mtu"));
+        object.set_default("mtu", &5).unwrap();
+        assert_eq!(serde_json::to_string(&object).unwrap(), r#"{"mtu":5}"#);
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_shape_names_its_key() {
+        assert_eq!(
+            object(r#"{"mtu":{"a":1}}"#)
+                .decode::<u32>("mtu")
+                .unwrap_err()
+                .to_string(),
+            "mtu: invalid type: map, expected u32"
+        );
+    }
+}

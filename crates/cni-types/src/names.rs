@@ -1,0 +1,198 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::Quoted;
+
+/// A name that the CNI specification does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The name has no characters.
+    #[error("is empty")]
+    Empty,
+    /// A container id or network name with a character outside `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
+    #[error(
+        "{} has invalid characters: allowed are letters and digits, then also \"_\", \".\" and \"-\"",
+        Quoted(.0)
+    )]
+    Characters(String),
+    /// An interface name of more than 15 bytes, the most that the kernel takes.
+    #[error("{} is too long: an interface name has at most 15 bytes", Quoted(.0))]
+    TooLong(String),
+    /// An interface name that is `.` or `..`, or has a `/`, `:` or white space in it.
+    #[error("{} is no interface name: it must not be \".\" or \"..\" nor contain \"/\", \":\" or white space", Quoted(.0))]
+    Interface(String),
+    /// A plugin type that would lead out of the folders of `CNI_PATH`.
+    #[error("{} is no plugin type: it must be the bare name of a file in CNI_PATH", Quoted(.0))]
+    PluginType(String),
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name's text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                $check(text)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// A container's id, unique on the node (CNI specification, `CNI_CONTAINERID`). It is safe to use as a file name:
+    /// it has no slash and does not start with a dot.
+    ContainerId,
+    check_cni_name
+);
+name!(
+    /// The `name` of a network configuration, unique on the node. It is safe to use as a file name, like a
+    /// [`ContainerId`].
+    NetworkName,
+    check_cni_name
+);
+name!(
+    /// The name of an interface inside a container (`CNI_IFNAME`), as the kernel takes it: 1 to 15 bytes, not `.` or
+    /// `..`, without `/`, `:` and white space.
+    IfName,
+    check_ifname
+);
+name!(
+    /// The `type` of a network configuration or of its `ipam`: the name of an executable in one of the folders of
+    /// `CNI_PATH`.
+    PluginType,
+    check_plugin_type
+);
+
+fn check_cni_name(text: &str) -> Result<(), NameError> {
+    let Some(first) = text.chars().next() else {
+        return Err(NameError::Empty);
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if first.is_ascii_alphanumeric() && text.chars().all(allowed) {
+        Ok(())
+    } else {
+        Err(NameError::Characters(text.to_owned()))
+    }
+}
+
+fn check_ifname(text: &str) -> Result<(), NameError> {
+    /// `IFNAMSIZ` of the kernel, less the final zero.
+    const MAX_BYTES: usize = 15;
+    if text.is_empty() {
+        Err(NameError::Empty)
+    } else if text.len() > MAX_BYTES {
+        Err(NameError::TooLong(text.to_owned()))
+    } else if matches!(text, "." | "..")
+        || text
+            .chars()
+            .any(|c| matches!(c, '/' | ':' | '\0') || c.is_whitespace())
+    {
+        Err(NameError::Interface(text.to_owned()))
+    } else {
+        Ok(())
+    }
+}
+
+fn check_plugin_type(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        Err(NameError::Empty)
+    } else if matches!(text, "." | "..") || text.contains(['/', '\0']) {
+        Err(NameError::PluginType(text.to_owned()))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn container_ids_and_network_names() {
+        for good in ["a", "0", "f81d4fae-7dec-11d0", "A_b.c-9", "a.."] {
+            assert_eq!(good.parse::<ContainerId>().unwrap().as_str(), good);
+            assert_eq!(good.parse::<NetworkName>().unwrap().as_str(), good);
+        }
+        assert_eq!("".parse::<NetworkName>(), Err(NameError::Empty));
+        for bad in [
+            "-a", ".a", "..", "_a", "a/b", "../a", "a b", "a\n", "ä", "a\0",
+        ] {
+            assert_eq!(
+                bad.parse::<ContainerId>(),
+                Err(NameError::Characters(bad.to_owned())),
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn interface_names() {
+        for good in [
+            "eth0",
+            "a",
+            "...",
+            "-",
+            "fifteen_bytes_x",
+            "ä",
+            "eth0.100@if3",
+        ] {
+            assert!(good.parse::<IfName>().is_ok(), "{good:?}");
+        }
+        assert_eq!("".parse::<IfName>(), Err(NameError::Empty));
+        assert_eq!(
+            "sixteen_bytes_xx".parse::<IfName>(),
+            Err(NameError::TooLong("sixteen_bytes_xx".to_owned()))
+        );
+        for bad in [".", "..", "a/b", "a:b", "a b", "a\tb", "a\u{a0}b", "a\0"] {
+            assert_eq!(
+                bad.parse::<IfName>(),
+                Err(NameError::Interface(bad.to_owned()))
+            );
+        }
+    }
+
+    #[test]
+    fn plugin_types() {
+        assert!("host-local".parse::<PluginType>().is_ok());
+        assert!("..a".parse::<PluginType>().is_ok());
+        for bad in [".", "..", "/bin/sh", "../sh", "a/b", "a\0b"] {
+            assert_eq!(
+                bad.parse::<PluginType>(),
+                Err(NameError::PluginType(bad.to_owned()))
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_name_stays_inside_its_folder(text in "\\PC{0,20}") {
+            let folder = std::path::Path::new("/d");
+            if let Ok(id) = text.parse::<ContainerId>() {
+                let path = folder.join(id.as_str());
+                prop_assert_eq!(path.parent(), Some(folder));
+                prop_assert_eq!(path.file_name(), Some(text.as_ref()));
+                prop_assert!(!text.starts_with('.'));
+            }
+        }
+    }
+}
