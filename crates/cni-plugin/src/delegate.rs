@@ -1,0 +1,217 @@
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use cni_types::json::{self, DecodeError};
+use cni_types::{AddResult, Code, Error, PluginType, Version};
+use nix::sys::signal::Signal;
+
+use crate::exec::{self, Output};
+use crate::{Command, Environment};
+
+/// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin delegation"). It gets the
+/// caller's environment.
+#[derive(Debug)]
+pub struct Delegate<'a> {
+    plugin_type: PluginType,
+    program: PathBuf,
+    environment: &'a Environment,
+}
+
+/// Why a delegate did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum DelegateError {
+    /// No folder of `CNI_PATH` has a file of this name.
+    #[error("no plugin {plugin_type:?} in CNI_PATH {}: install it there, or correct the type in the network configuration", path.display())]
+    Missing {
+        /// The delegate's type.
+        plugin_type: String,
+        /// The folders that were searched.
+        path: OsString,
+    },
+    /// There is a file, but it may not be run.
+    #[error("plugin {} is not executable: make it so with chmod +x", program.display())]
+    NotExecutable {
+        /// The file.
+        program: PathBuf,
+    },
+    /// Starting it or talking to it failed.
+    #[error("cannot run plugin {}: {source}", program.display())]
+    Run {
+        /// The plugin's file.
+        program: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// It ended by a signal, or with a failure that it did not explain.
+    #[error("plugin {} {}", program.display(), describe(*status))]
+    Died {
+        /// The plugin's file.
+        program: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said instead, on standard output or standard error.
+        said: String,
+    },
+    /// It succeeded, but its answer is no result.
+    #[error("plugin {} answered {command} with what is no result: {source}", program.display())]
+    Garbage {
+        /// The plugin's file.
+        program: PathBuf,
+        /// The command that it was given.
+        command: Command,
+        /// What is wrong with the answer.
+        source: DecodeError,
+        /// The answer's start.
+        said: String,
+    },
+    /// It failed, and said why.
+    #[error("{plugin_type}: {error}")]
+    Failed {
+        /// The delegate's type.
+        plugin_type: PluginType,
+        /// Its own error.
+        error: Error,
+    },
+}
+
+impl From<DelegateError> for Error {
+    /// A delegate's own error keeps its code and details; its message gets the delegate's name.
+    fn from(error: DelegateError) -> Self {
+        let msg = error.to_string();
+        match error {
+            DelegateError::Missing { .. } | DelegateError::NotExecutable { .. } => {
+                Error::new(Code::DELEGATE_UNUSABLE, msg)
+            }
+            DelegateError::Run { .. } => Error::new(Code::DELEGATE_UNUSABLE, msg),
+            DelegateError::Died { said, .. } => {
+                Error::new(Code::DELEGATE_BROKEN, msg).with_details(said)
+            }
+            DelegateError::Garbage { said, .. } => {
+                Error::new(Code::DECODING_FAILURE, msg).with_details(said)
+            }
+            DelegateError::Failed { plugin_type, error } => Error {
+                msg: format!("{plugin_type}: {}", error.msg),
+                ..error
+            },
+        }
+    }
+}
+
+impl<'a> Delegate<'a> {
+    /// Finds the plugin in the first folder of `CNI_PATH` that has an executable of its name.
+    ///
+    /// Errors: [`DelegateError::Missing`], [`DelegateError::NotExecutable`].
+    pub fn find(
+        plugin_type: PluginType,
+        environment: &'a Environment,
+    ) -> Result<Self, DelegateError> {
+        let path = environment.get("CNI_PATH").unwrap_or_default();
+        match search(&plugin_type, path) {
+            Ok(program) => Ok(Self {
+                plugin_type,
+                program,
+                environment,
+            }),
+            Err(Some(program)) => Err(DelegateError::NotExecutable { program }),
+            Err(None) => Err(DelegateError::Missing {
+                plugin_type: plugin_type.to_string(),
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    /// Calls ADD and returns the result, as JSON in the shape of `version`.
+    ///
+    /// Errors: all of [`DelegateError`] that is left once it is found.
+    pub fn add(&self, netconf: &str, version: Version) -> Result<String, DelegateError> {
+        let stdout = self.call(Command::Add, netconf)?;
+        std::str::from_utf8(&stdout)
+            .map_err(|error| DecodeError::at("", error))
+            .and_then(|text| AddResult::pass_on(text, version))
+            .map_err(|source| DelegateError::Garbage {
+                program: self.program.clone(),
+                command: Command::Add,
+                source,
+                said: quote(&stdout),
+            })
+    }
+
+    /// Calls a command that has no result.
+    ///
+    /// Errors: as [`Delegate::add`], except that whatever is said on success is passed over.
+    pub fn run(&self, command: Command, netconf: &str) -> Result<(), DelegateError> {
+        self.call(command, netconf).map(drop)
+    }
+
+    fn call(&self, command: Command, netconf: &str) -> Result<Vec<u8>, DelegateError> {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = exec::run(&self.program, self.environment, command, netconf.as_bytes()).map_err(
+            |source| DelegateError::Run {
+                program: self.program.clone(),
+                source,
+            },
+        )?;
+        if status.success() {
+            return Ok(stdout);
+        }
+        match json::from_slice::<Error>(&stdout) {
+            Ok(error) if status.code().is_some() => Err(DelegateError::Failed {
+                plugin_type: self.plugin_type.clone(),
+                error,
+            }),
+            _ => Err(DelegateError::Died {
+                program: self.program.clone(),
+                status,
+                said: quote(if stdout.trim_ascii().is_empty() {
+                    &stderr
+                } else {
+                    &stdout
+                }),
+            }),
+        }
+    }
+}
+
+/// Searches the folders in order. A file that cannot be run does not hide one in a later folder that can; if there is
+/// no other, it is the error.
+fn search(plugin_type: &PluginType, path: &OsStr) -> Result<PathBuf, Option<PathBuf>> {
+    // An empty part would mean the working directory, which nobody means.
+    let folders = || std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty());
+    let found = std::env::join_paths(folders())
+        .ok()
+        .and_then(|path| which::which_in_global(plugin_type.as_str(), Some(path)).ok())
+        .and_then(|mut programs| programs.next());
+    found.ok_or_else(|| {
+        folders()
+            .map(|folder| folder.join(plugin_type.as_str()))
+            .find(|file| file.is_file())
+    })
+}
+
+/// The start of what a plugin said, for an error's details; nothing if it said nothing.
+fn quote(said: &[u8]) -> String {
+    /// In characters.
+    const LIMIT: usize = 500;
+    let text = String::from_utf8_lossy(said);
+    text.trim().chars().take(LIMIT).collect()
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("failed with exit status {code} and no error in JSON"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("was killed by {signal}"),
+            Err(_) => format!("was killed by signal {number}"),
+        },
+        (None, None) => format!("ended with {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

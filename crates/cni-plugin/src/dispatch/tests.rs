@@ -1,0 +1,244 @@
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use cni_types::Attachment;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Records the commands that reach it; fails CHECK.
+#[derive(Default)]
+struct Recorder {
+    seen: RefCell<Vec<String>>,
+}
+
+impl Recorder {
+    fn note(&self, command: &str, attachment: &Attachment, netns: Option<&Path>) {
+        self.seen
+            .borrow_mut()
+            .push(format!("{command} {attachment} {netns:?}"));
+    }
+}
+
+impl Plugin for Recorder {
+    fn name(&self) -> &'static str {
+        "recorder"
+    }
+
+    fn add(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<String, Error> {
+        self.note("ADD", attachment, Some(netns));
+        Ok(format!(
+            "{{\"cniVersion\":\"{}\",\"name\":\"{}\"}}",
+            call.conf.version, call.conf.name
+        ))
+    }
+
+    fn del(
+        &self,
+        _: &Call<'_>,
+        attachment: &Attachment,
+        netns: Option<&Path>,
+    ) -> Result<(), Error> {
+        self.note("DEL", attachment, netns);
+        Ok(())
+    }
+
+    fn check(&self, _: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<(), Error> {
+        self.note("CHECK", attachment, Some(netns));
+        Err(Error::new(Code::CHECK_FAILED, "gone").with_details("all of it"))
+    }
+}
+
+fn request(command: &str, netns: &str, stdin: &str) -> Request {
+    Request {
+        environment: [
+            ("CNI_COMMAND", command),
+            ("CNI_CONTAINERID", "c1"),
+            ("CNI_IFNAME", "eth0"),
+            ("CNI_NETNS", netns),
+            ("CNI_PATH", "/opt/cni/bin"),
+        ]
+        .into_iter()
+        .collect(),
+        stdin: stdin.into(),
+    }
+}
+
+/// The answer, and the commands that reached the plugin.
+fn ask(request: &Request) -> (Reply, Vec<String>) {
+    let recorder = Recorder::default();
+    let reply = dispatch(&recorder, request);
+    (reply, recorder.seen.into_inner())
+}
+
+fn success(stdout: &str) -> Reply {
+    Reply {
+        stdout: stdout.into(),
+        ..Reply::default()
+    }
+}
+
+fn failure(stdout: &str) -> Reply {
+    Reply {
+        failed: true,
+        ..success(stdout)
+    }
+}
+
+const CONF: &str = r#"{"cniVersion":"1.1.0","name":"n"}"#;
+
+#[test]
+fn each_command_reaches_the_plugin() {
+    let netns = "/run/netns/none";
+    assert_eq!(
+        ask(&request("ADD", netns, CONF)),
+        (
+            success("{\"cniVersion\":\"1.1.0\",\"name\":\"n\"}\n"),
+            vec![format!("ADD eth0 of container c1 Some({netns:?})")]
+        )
+    );
+    assert_eq!(
+        ask(&request("DEL", "", CONF)),
+        (
+            success(""),
+            vec!["DEL eth0 of container c1 None".to_owned()]
+        )
+    );
+    assert_eq!(
+        ask(&request("CHECK", netns, CONF)),
+        (
+            failure(
+                "{\"cniVersion\":\"1.1.0\",\"code\":120,\"msg\":\"gone\",\"details\":\"all of it\"}\n"
+            ),
+            vec![format!("CHECK eth0 of container c1 Some({netns:?})")]
+        )
+    );
+    assert_eq!(ask(&request("GC", "", CONF)), (success(""), vec![]));
+    assert_eq!(ask(&request("STATUS", "", CONF)), (success(""), vec![]));
+}
+
+#[test]
+fn version_needs_nothing() {
+    let bare = Request {
+        environment: [("CNI_COMMAND", "VERSION")].into_iter().collect(),
+        ..Request::default()
+    };
+    assert_eq!(
+        ask(&bare).0,
+        success(
+            "{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"0.1.0\",\"0.2.0\",\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"]}\n"
+        )
+    );
+}
+
+#[test]
+fn started_by_hand_it_says_what_it_is() {
+    let expected = format!(
+        "CNI recorder plugin {}\nCNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(
+        ask(&Request::default()).0,
+        Reply {
+            stderr: expected,
+            ..Reply::default()
+        }
+    );
+}
+
+#[test]
+fn commands_that_the_version_does_not_have() {
+    for (command, version, since) in [
+        ("CHECK", "0.3.1", "0.4.0"),
+        ("CHECK", "", "0.4.0"),
+        ("GC", "1.0.0", "1.1.0"),
+        ("STATUS", "0.4.0", "1.1.0"),
+    ] {
+        let conf = format!(r#"{{"cniVersion":"{version}","name":"n"}}"#);
+        let version = if version.is_empty() { "0.1.0" } else { version };
+        assert_eq!(
+            ask(&request(command, "/run/netns/none", &conf)),
+            (
+                failure(&format!(
+                    "{{\"cniVersion\":\"{version}\",\"code\":1,\"msg\":\"config version does not allow {command}\",\"details\":\"{command} needs cniVersion {since} or later, the network configuration has {version}\"}}\n"
+                )),
+                vec![]
+            )
+        );
+    }
+}
+
+#[test]
+fn a_bad_configuration_never_reaches_the_plugin() {
+    for (conf, start) in [
+        ("", r#"{"cniVersion":"1.1.0","code":6,"#),
+        ("[]", r#"{"cniVersion":"1.1.0","code":6,"#),
+        (
+            r#"{"cniVersion":"0.4.0"}"#,
+            r#"{"cniVersion":"0.4.0","code":7,"#,
+        ),
+        (
+            r#"{"cniVersion":"2.0.0","name":"n"}"#,
+            r#"{"cniVersion":"1.1.0","code":1,"#,
+        ),
+    ] {
+        for command in ["ADD", "DEL", "CHECK", "GC", "STATUS"] {
+            let (reply, seen) = ask(&request(command, "/run/netns/none", conf));
+            assert!(reply.failed);
+            assert!(reply.stdout.starts_with(start), "{}", reply.stdout);
+            assert_eq!(seen, Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn the_plugins_own_netns_is_refused_before_anything_is_done() {
+    let own = "/proc/thread-self/ns/net";
+    for command in ["ADD", "DEL", "CHECK"] {
+        assert_eq!(
+            ask(&request(command, own, CONF)),
+            (
+                failure(&format!(
+                    "{{\"cniVersion\":\"1.1.0\",\"code\":8,\"msg\":\"CNI_NETNS {own} is the plugin's own network namespace\",\"details\":\"set CNI_NETNS_OVERRIDE=1 to allow it\"}}\n"
+                )),
+                vec![]
+            )
+        );
+    }
+    for (value, allowed) in [("1", true), ("True", true), ("0", false), ("yes", false)] {
+        let plain = request("ADD", own, CONF);
+        let variables = plain
+            .environment
+            .iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let environment: Environment = variables
+            .chain([("CNI_NETNS_OVERRIDE".into(), value.into())])
+            .collect();
+        let (reply, _) = ask(&Request {
+            environment,
+            ..plain
+        });
+        assert_eq!(reply.failed, !allowed, "{value}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_input_gets_one_json_object_or_nothing(
+        command in "ADD|DEL|CHECK|GC|STATUS|VERSION|\\PC{0,5}",
+        values in prop::array::uniform4("\\PC{0,8}"),
+        stdin in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..64),
+            "\\{\"name\":\"n\",\\PC{0,20}\\}".prop_map(String::into_bytes),
+        ],
+    ) {
+        let names = ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS", "CNI_PATH"];
+        let variables = names.into_iter().map(PathBuf::from).zip(values.map(PathBuf::from));
+        let environment = variables.chain([("CNI_COMMAND".into(), command.into())]).collect();
+        let (reply, _) = ask(&Request { environment, stdin });
+        if reply.failed {
+            let error: Error = serde_json::from_str(&reply.stdout).unwrap();
+            prop_assert!(!error.msg.is_empty());
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Running another plugin's process: standard input in, standard output out.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::Environment;
+
+/// The most that a plugin may answer, in bytes: 64 MiB.
+const MAX_STDOUT: usize = 64 << 20;
+
+/// How much of a plugin's standard error is kept for an error message, in bytes.
+const KEPT_STDERR: usize = 1024;
+
+/// For how long, and how often, the start of a binary is tried again that is open for writing.
+const BUSY_PATIENCE: Duration = Duration::from_secs(3);
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+/// The most that can be written to a pipe at once without blocking when poll(2) says that it is writable: `PIPE_BUF`.
+const PIPE_CHUNK: usize = 4096;
+
+/// What a plugin's process left.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    /// The start of standard error, all of which has been passed on already.
+    pub(crate) stderr: Vec<u8>,
+}
+
+/// Starts a program with this environment and nothing but its own path as argument, and waits for its end and for the
+/// end of its output. What it says on standard error is passed on at once.
+pub(crate) fn run(
+    program: &Path,
+    environment: &Environment,
+    command: crate::Command,
+    stdin: &[u8],
+) -> io::Result<Output> {
+    let mut process = Command::new(program);
+    process
+        .env_clear()
+        .envs(environment.iter())
+        .env("CNI_COMMAND", command.as_str())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = spawn(&mut process)?;
+    let outcome = communicate(&mut child, stdin);
+    if outcome.is_err() {
+        // It may have ended already; what matters is that it is gone before its output is given up.
+        let _ = child.kill();
+    }
+    let status = child.wait()?;
+    let (stdout, stderr) = outcome?;
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+/// Starts the process. A binary that is just being replaced cannot be run (ETXTBSY) until its writer is done.
+fn spawn(process: &mut Command) -> io::Result<Child> {
+    let give_up = Instant::now() + BUSY_PATIENCE;
+    loop {
+        match process.spawn() {
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy
+                    && Instant::now() < give_up =>
+            {
+                sleep(BUSY_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Feeds standard input and drains both outputs, whichever is ready, so that neither side ever waits for the other.
+/// Ends when both outputs have ended.
+fn communicate(child: &mut Child, stdin: &[u8]) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut to_stdin = child.stdin.take();
+    let mut from_stdout = child.stdout.take();
+    let mut from_stderr = child.stderr.take();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut unwritten = stdin;
+
+    loop {
+        if unwritten.is_empty() {
+            to_stdin = None;
+        }
+        if from_stdout.is_none() && from_stderr.is_none() {
+            return Ok((stdout, stderr));
+        }
+        let [stdin_ready, stdout_ready, stderr_ready] = wait_until_ready([
+            to_stdin
+                .as_ref()
+                .map(|pipe| (pipe.as_fd(), PollFlags::POLLOUT)),
+            from_stdout
+                .as_ref()
+                .map(|pipe| (pipe.as_fd(), PollFlags::POLLIN)),
+            from_stderr
+                .as_ref()
+                .map(|pipe| (pipe.as_fd(), PollFlags::POLLIN)),
+        ])?;
+        if stdin_ready && let Some(pipe) = &mut to_stdin {
+            let chunk = unwritten.get(..PIPE_CHUNK).unwrap_or(unwritten);
+            match pipe.write(chunk) {
+                Ok(count) => unwritten = unwritten.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A plugin need not read its input to the end.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => unwritten = &[],
+                Err(error) => return Err(error),
+            }
+        }
+        if stdout_ready {
+            read_some(&mut from_stdout, &mut stdout)?;
+            if stdout.len() > MAX_STDOUT {
+                return Err(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    format!("its answer has more than {} MiB", MAX_STDOUT >> 20),
+                ));
+            }
+        }
+        if stderr_ready {
+            let mut said = Vec::new();
+            read_some(&mut from_stderr, &mut said)?;
+            // Nobody may be listening.
+            let _ = io::stderr().lock().write_all(&said);
+            said.truncate(KEPT_STDERR - stderr.len());
+            stderr.append(&mut said);
+        }
+    }
+}
+
+/// Waits until something can be done with at least one of the pipes, or its other end is closed, and tells with which.
+fn wait_until_ready(pipes: [Option<(BorrowedFd<'_>, PollFlags)>; 3]) -> io::Result<[bool; 3]> {
+    let mut polled: Vec<PollFd<'_>> = pipes
+        .iter()
+        .flatten()
+        .map(|(pipe, events)| PollFd::new(*pipe, *events))
+        .collect();
+    while let Err(error) = poll(&mut polled, PollTimeout::NONE) {
+        if error != Errno::EINTR {
+            return Err(error.into());
+        }
+    }
+    let mut events = polled.iter().map(|pipe| pipe.any().unwrap_or(true));
+    Ok(pipes.map(|pipe| pipe.is_some() && events.next().unwrap_or(false)))
+}
+
+/// Reads what there is, and closes the pipe at its end.
+fn read_some(pipe: &mut Option<impl Read>, into: &mut Vec<u8>) -> io::Result<()> {
+    let mut buffer = [0; 16 << 10];
+    let Some(source) = pipe else { return Ok(()) };
+    match source.read(&mut buffer) {
+        Ok(0) => *pipe = None,
+        Ok(count) => into.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! The edge between a CNI plugin and whoever calls it (CNI specification, "Section 2: execution protocol").
+//!
+//! A call is a value, a [`Request`]: environment variables and standard input. So is the answer, a [`Reply`]: standard
+//! output and exit status. [`dispatch`] goes from one to the other by way of a [`Plugin`], and only [`main`] touches the
+//! process: it is all that a plugin's binary consists of. [`Delegate`] is the same edge on the other side, where a plugin
+//! is itself the caller of another one.
+
+mod command;
+mod delegate;
+mod dispatch;
+mod environment;
+mod exec;
+mod netns;
+mod operation;
+mod plugin;
+mod process;
+
+pub use command::Command;
+pub use delegate::{Delegate, DelegateError};
+pub use dispatch::{Reply, Request, dispatch};
+pub use environment::Environment;
+pub use plugin::{Call, Plugin};
+pub use process::main;

@@ -1,0 +1,290 @@
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use cni_types::{Attachment, Code, Error, NameError, Quoted};
+
+use crate::{Command, Environment};
+
+/// What a call is after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// There is no command: somebody started the plugin by hand.
+    About,
+    /// VERSION, which needs no configuration.
+    Version,
+    /// Everything else.
+    Operation(Operation),
+}
+
+/// A command together with the parameters that it requires, all of them valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Add {
+        attachment: Attachment,
+        netns: PathBuf,
+    },
+    Del {
+        attachment: Attachment,
+        netns: Option<PathBuf>,
+    },
+    Check {
+        attachment: Attachment,
+        netns: PathBuf,
+    },
+    Gc,
+    Status,
+}
+
+impl Purpose {
+    /// Reads the parameters of a call.
+    ///
+    /// Errors: code 4, one error for everything that is missing or invalid.
+    pub(crate) fn from_environment(environment: &Environment) -> Result<Self, Error> {
+        let Some(command) = environment.get("CNI_COMMAND") else {
+            return Ok(Purpose::About);
+        };
+        let command = command
+            .to_str()
+            .and_then(Command::from_text)
+            .ok_or_else(|| {
+                let known = Command::ALL.map(Command::as_str).join(", ");
+                Error::new(
+                    Code::INVALID_ENVIRONMENT,
+                    format!(
+                        "unknown CNI_COMMAND: {} is none of {known}",
+                        Quoted(&command.to_string_lossy())
+                    ),
+                )
+            })?;
+
+        let mut parameters = Parameters::new(environment);
+        let operation = match command {
+            Command::Version => return Ok(Purpose::Version),
+            Command::Gc => parameters.path().map(|()| Operation::Gc),
+            Command::Status => parameters.path().map(|()| Operation::Status),
+            Command::Add => parameters
+                .attachment_and_netns()
+                .map(|(attachment, netns)| Operation::Add { attachment, netns }),
+            Command::Check => parameters
+                .attachment_and_netns()
+                .map(|(attachment, netns)| Operation::Check { attachment, netns }),
+            Command::Del => {
+                let attachment = parameters.attachment();
+                let netns = environment.get("CNI_NETNS").map(PathBuf::from);
+                let path = parameters.path();
+                attachment
+                    .zip(path)
+                    .map(|(attachment, ())| Operation::Del { attachment, netns })
+            }
+        };
+        match operation {
+            Some(operation) => Ok(Purpose::Operation(operation)),
+            None => Err(parameters.error()),
+        }
+    }
+}
+
+/// Collects what is wrong with the variables, so that all of it can be told at once.
+struct Parameters<'a> {
+    environment: &'a Environment,
+    missing: Vec<&'static str>,
+    invalid: Vec<String>,
+}
+
+impl<'a> Parameters<'a> {
+    fn new(environment: &'a Environment) -> Self {
+        Self {
+            environment,
+            missing: Vec::new(),
+            invalid: Vec::new(),
+        }
+    }
+
+    fn required(&mut self, name: &'static str) -> Option<&'a OsStr> {
+        let value = self.environment.get(name);
+        if value.is_none() {
+            self.missing.push(name);
+        }
+        value
+    }
+
+    fn name<T: FromStr<Err = NameError>>(&mut self, name: &'static str) -> Option<T> {
+        let text = self.required(name)?.to_string_lossy();
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.invalid.push(format!("{name} {error}"));
+                None
+            }
+        }
+    }
+
+    fn attachment(&mut self) -> Option<Attachment> {
+        let container_id = self.name("CNI_CONTAINERID");
+        let ifname = self.name("CNI_IFNAME");
+        Some(Attachment {
+            container_id: container_id?,
+            ifname: ifname?,
+        })
+    }
+
+    fn path(&mut self) -> Option<()> {
+        self.required("CNI_PATH").map(|_| ())
+    }
+
+    fn attachment_and_netns(&mut self) -> Option<(Attachment, PathBuf)> {
+        let attachment = self.attachment();
+        let netns = self.required("CNI_NETNS").map(PathBuf::from);
+        let path = self.path();
+        path.and(attachment.zip(netns))
+    }
+
+    fn error(self) -> Error {
+        let missing = (!self.missing.is_empty()).then(|| {
+            format!(
+                "required env variables [{}] missing",
+                self.missing.join(",")
+            )
+        });
+        let problems: Vec<String> = missing.into_iter().chain(self.invalid).collect();
+        Error::new(Code::INVALID_ENVIRONMENT, problems.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Purpose, (u32, String)> {
+        Purpose::from_environment(&variables.iter().copied().collect())
+            .map_err(|error| (error.code.0, error.msg))
+    }
+
+    fn attachment() -> Attachment {
+        Attachment {
+            container_id: "c1".parse().unwrap(),
+            ifname: "eth0".parse().unwrap(),
+        }
+    }
+
+    const ALL: [(&str, &str); 4] = [
+        ("CNI_CONTAINERID", "c1"),
+        ("CNI_NETNS", "/run/netns/a"),
+        ("CNI_IFNAME", "eth0"),
+        ("CNI_PATH", "/opt/cni/bin"),
+    ];
+
+    fn with_command(command: &str) -> Result<Purpose, (u32, String)> {
+        read(&[&[("CNI_COMMAND", command)], &ALL[..]].concat())
+    }
+
+    #[test]
+    fn each_command_has_its_parameters() {
+        let (attachment, netns) = (attachment(), PathBuf::from("/run/netns/a"));
+        for (command, operation) in [
+            (
+                "ADD",
+                Operation::Add {
+                    attachment: attachment.clone(),
+                    netns: netns.clone(),
+                },
+            ),
+            (
+                "CHECK",
+                Operation::Check {
+                    attachment: attachment.clone(),
+                    netns: netns.clone(),
+                },
+            ),
+            (
+                "DEL",
+                Operation::Del {
+                    attachment,
+                    netns: Some(netns),
+                },
+            ),
+            ("GC", Operation::Gc),
+            ("STATUS", Operation::Status),
+        ] {
+            assert_eq!(with_command(command), Ok(Purpose::Operation(operation)));
+        }
+        assert_eq!(with_command("VERSION"), Ok(Purpose::Version));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_all_at_once() {
+        for (command, missing) in [
+            ("ADD", "CNI_CONTAINERID,CNI_IFNAME,CNI_NETNS,CNI_PATH"),
+            ("CHECK", "CNI_CONTAINERID,CNI_IFNAME,CNI_NETNS,CNI_PATH"),
+            ("DEL", "CNI_CONTAINERID,CNI_IFNAME,CNI_PATH"),
+            ("GC", "CNI_PATH"),
+            ("STATUS", "CNI_PATH"),
+        ] {
+            let expected = format!("required env variables [{missing}] missing");
+            assert_eq!(
+                read(&[("CNI_COMMAND", command), ("CNI_NETNS", "")]),
+                Err((4, expected))
+            );
+        }
+        assert_eq!(read(&[("CNI_COMMAND", "VERSION")]), Ok(Purpose::Version));
+        assert_eq!(read(&[("CNI_COMMAND", "")]), Ok(Purpose::About));
+        assert_eq!(read(&ALL), Ok(Purpose::About));
+    }
+
+    #[test]
+    fn a_del_needs_no_netns() {
+        let variables = [("CNI_COMMAND", "DEL"), ALL[0], ALL[2], ALL[3]];
+        assert_eq!(
+            read(&variables),
+            Ok(Purpose::Operation(Operation::Del {
+                attachment: attachment(),
+                netns: None
+            }))
+        );
+    }
+
+    #[test]
+    fn what_is_invalid_is_named_with_what_is_missing() {
+        let variables = [
+            ("CNI_COMMAND", "ADD"),
+            ("CNI_CONTAINERID", "../../etc"),
+            ("CNI_IFNAME", "eth 0"),
+            ("CNI_PATH", "/opt/cni/bin"),
+        ];
+        let (code, message) = read(&variables).unwrap_err();
+        assert_eq!(code, 4);
+        assert_eq!(
+            message,
+            "required env variables [CNI_NETNS] missing; \
+             CNI_CONTAINERID \"../../etc\" has invalid characters: allowed are letters and digits, then also \"_\", \".\" and \"-\"; \
+             CNI_IFNAME \"eth 0\" is no interface name: it must not be \".\" or \"..\" nor contain \"/\", \":\" or white space"
+        );
+    }
+
+    #[test]
+    fn unknown_commands_and_bytes_that_are_no_text() {
+        assert_eq!(
+            with_command("add"),
+            Err((
+                4,
+                r#"unknown CNI_COMMAND: "add" is none of ADD, DEL, CHECK, GC, STATUS, VERSION"#
+                    .into()
+            ))
+        );
+        let no_text = OsString::from_vec(b"c\xff1".to_vec());
+        let environment: Environment = [
+            ("CNI_COMMAND", OsString::from("DEL")),
+            ("CNI_CONTAINERID", no_text.clone()),
+            ("CNI_IFNAME", no_text.clone()),
+            ("CNI_PATH", no_text),
+        ]
+        .into_iter()
+        .collect();
+        let error = Purpose::from_environment(&environment).unwrap_err();
+        assert!(error.msg.starts_with("CNI_CONTAINERID \"c\u{fffd}1\""));
+    }
+}
