@@ -1,0 +1,209 @@
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+
+use crate::{Action, Lock, StateError};
+
+/// The file that is being written. No network, address, container or lock can have the name, for its dot.
+const ASIDE: &str = ".new";
+
+/// The mode of every file: whoever may read a folder need not read who owns its addresses.
+const FILE_MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
+
+/// The most that is read of a file, in bytes. State files have a few hundred.
+const MAX_FILE: u64 = 16 << 20;
+
+/// An open folder that holds state.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// The right to change a folder's files, which comes from holding its lock.
+#[derive(Debug)]
+pub struct WriteGuard<'a> {
+    dir: &'a Dir,
+    _lock: Lock,
+}
+
+impl Dir {
+    /// Opens a folder; `None` if it does not exist. The last part of the path must not be a symbolic link.
+    pub fn open(path: &Path) -> Result<Option<Self>, StateError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match nix::fcntl::open(path, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self {
+                fd,
+                path: path.to_owned(),
+            })),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(Errno::ENOTDIR) if path.is_symlink() => {
+                Err(StateError::NotAFolder(path.to_owned()))
+            }
+            Err(error) => Err(StateError::io(Action::Open, path, error)),
+        }
+    }
+
+    /// Opens a folder, and makes it and its parents with this mode where they are missing.
+    pub fn create(path: &Path, mode: u32) -> Result<Self, StateError> {
+        if let Some(dir) = Self::open(path)? {
+            return Ok(dir);
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)
+            .map_err(|error| StateError::io(Action::Create, path, error))?;
+        Self::open(path)?.ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names in the folder, in no order.
+    pub fn names(&self) -> Result<Vec<OsString>, StateError> {
+        let failed = |error| StateError::io(Action::List, &self.path, error);
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut listing =
+            nix::dir::Dir::openat(&self.fd, ".", flags, Mode::empty()).map_err(failed)?;
+        let mut names = Vec::new();
+        for entry in listing.iter() {
+            let name = entry.map_err(failed)?.file_name().to_bytes().to_owned();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name));
+            }
+        }
+        Ok(names)
+    }
+
+    /// The contents of a file; `None` if there is none.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+        let failed = |error: io::Error| StateError::io(Action::Read, self.path.join(name), error);
+        // Opening a FIFO that somebody put there must not wait for its writer.
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(Errno::ELOOP) => return Err(StateError::NotAFile(self.path.join(name))),
+            Err(error) => return Err(failed(error.into())),
+        };
+        let kind = fstat(&file).map_err(|error| failed(error.into()))?.st_mode;
+        if SFlag::from_bits_truncate(kind) & SFlag::S_IFMT != SFlag::S_IFREG {
+            return Err(StateError::NotAFile(self.path.join(name)));
+        }
+        let mut contents = Vec::new();
+        File::from(file)
+            .take(MAX_FILE)
+            .read_to_end(&mut contents)
+            .map_err(failed)?;
+        Ok(Some(contents))
+    }
+
+    /// Takes the lock of the file `name` in the folder, which is made if it is missing and never removed.
+    ///
+    /// Errors: [`StateError::Locked`] if others keep it for longer than `patience`.
+    pub fn lock(&self, name: &str, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
+        let path = self.path.join(name);
+        let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(&self.fd, name, flags, FILE_MODE).map_err(|error| match error {
+            Errno::ELOOP => StateError::NotAFile(path.clone()),
+            error => StateError::io(Action::Lock, &path, error),
+        })?;
+        Ok(WriteGuard {
+            dir: self,
+            _lock: Lock::acquire(file.into(), &path, patience)?,
+        })
+    }
+
+    /// Takes the lock of the folder itself.
+    ///
+    /// Errors: [`StateError::Locked`] if others keep it for longer than `patience`.
+    pub fn lock_whole(&self, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let own = openat(&self.fd, ".", flags, Mode::empty())
+            .map_err(|error| StateError::io(Action::Lock, &self.path, error))?;
+        Ok(WriteGuard {
+            dir: self,
+            _lock: Lock::acquire(own.into(), &self.path, patience)?,
+        })
+    }
+}
+
+impl WriteGuard<'_> {
+    /// The folder.
+    pub fn dir(&self) -> &Dir {
+        self.dir
+    }
+
+    /// Makes a file with these contents unless there is one of the name already, and tells whether it did.
+    pub fn create(&self, name: &str, contents: &[u8]) -> Result<bool, StateError> {
+        let dir = self.dir;
+        self.write_aside(name, contents)?;
+        let linked = linkat(&dir.fd, ASIDE, &dir.fd, name, AtFlags::empty());
+        self.remove(ASIDE)?;
+        match linked {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            Err(error) => Err(StateError::io(Action::Create, dir.path.join(name), error)),
+        }
+    }
+
+    /// Makes a file with these contents, in the place of what has the name.
+    pub fn replace(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
+        let dir = self.dir;
+        self.write_aside(name, contents)?;
+        renameat(&dir.fd, ASIDE, &dir.fd, name).map_err(|error| {
+            let _ = self.remove(ASIDE);
+            StateError::io(Action::Write, dir.path.join(name), error)
+        })
+    }
+
+    /// Removes a file and tells whether there was one.
+    pub fn remove(&self, name: &str) -> Result<bool, StateError> {
+        match unlinkat(&self.dir.fd, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(error) => Err(StateError::io(
+                Action::Remove,
+                self.dir.path.join(name),
+                error,
+            )),
+        }
+    }
+
+    /// Writes the file that is to get `name`. If that fails, nothing is left.
+    fn write_aside(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
+        let dir = self.dir;
+        let failed = |error: io::Error| StateError::io(Action::Write, dir.path.join(name), error);
+        // O_EXCL, as what a kill left may be linked to its name already: then it must be unlinked, not overwritten.
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let open = || openat(&dir.fd, ASIDE, flags, FILE_MODE);
+        let file = match open() {
+            Err(Errno::EEXIST) => {
+                self.remove(ASIDE)?;
+                open()
+            }
+            opened => opened,
+        };
+        let mut file = File::from(file.map_err(|error| failed(error.into()))?);
+        file.write_all(contents).map_err(|error| {
+            let _ = self.remove(ASIDE);
+            failed(error)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

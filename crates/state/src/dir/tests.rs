@@ -1,0 +1,173 @@
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use tempfile::TempDir;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn folder() -> (TempDir, Dir) {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = Dir::create(&temp.path().join("d"), 0o755).unwrap();
+    (temp, dir)
+}
+
+fn sorted_names(dir: &Dir) -> Vec<OsString> {
+    let mut names = dir.names().unwrap();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_is_created_once_and_replaced_at_will() {
+    let (_temp, dir) = folder();
+    let guard = dir.lock("lock", PATIENCE).unwrap();
+    assert_eq!(dir.read("a").unwrap(), None);
+    assert!(guard.create("a", b"1").unwrap());
+    assert!(!guard.create("a", b"2").unwrap());
+    assert_eq!(dir.read("a").unwrap().as_deref(), Some(&b"1"[..]));
+    guard.replace("a", b"3").unwrap();
+    assert_eq!(dir.read("a").unwrap().as_deref(), Some(&b"3"[..]));
+    guard.replace("b", b"4").unwrap();
+    assert_eq!(sorted_names(&dir), ["a", "b", "lock"]);
+    assert!(guard.remove("a").unwrap());
+    assert!(!guard.remove("a").unwrap());
+    assert_eq!(sorted_names(&dir), ["b", "lock"]);
+
+    let metadata = fs::metadata(dir.path().join("b")).unwrap();
+    assert_eq!((metadata.mode() & 0o7777, metadata.nlink()), (0o600, 1));
+}
+
+#[test]
+fn what_a_kill_left_is_overwritten_and_never_written_through() {
+    let (_temp, dir) = folder();
+    let guard = dir.lock_whole(PATIENCE).unwrap();
+    // Killed between linking and unlinking: one file under both names.
+    fs::write(dir.path().join("a"), "given").unwrap();
+    fs::hard_link(dir.path().join("a"), dir.path().join(ASIDE)).unwrap();
+    guard.replace("b", b"new").unwrap();
+    assert_eq!(dir.read("a").unwrap().as_deref(), Some(&b"given"[..]));
+    assert_eq!(dir.read("b").unwrap().as_deref(), Some(&b"new"[..]));
+    // Killed before the link.
+    fs::write(dir.path().join(ASIDE), "half").unwrap();
+    assert!(guard.create("c", b"whole").unwrap());
+    assert_eq!(sorted_names(&dir), ["a", "b", "c"]);
+}
+
+#[test]
+fn symbolic_links_are_not_followed() {
+    let (temp, dir) = folder();
+    let outside = temp.path().join("outside");
+    fs::write(&outside, "secret").unwrap();
+    for name in ["a", "lock"] {
+        symlink(&outside, dir.path().join(name)).unwrap();
+    }
+    let refusal = |name: &str| {
+        format!(
+            "{} is no regular file: remove it if nobody needs it",
+            dir.path().join(name).display()
+        )
+    };
+    assert_eq!(dir.read("a").unwrap_err().to_string(), refusal("a"));
+    assert_eq!(
+        dir.lock("lock", PATIENCE).unwrap_err().to_string(),
+        refusal("lock")
+    );
+    let guard = dir.lock_whole(PATIENCE).unwrap();
+    assert!(!guard.create("a", b"x").unwrap());
+    symlink(&outside, dir.path().join(ASIDE)).unwrap();
+    guard.replace("a", b"x").unwrap();
+    assert_eq!(fs::read(&outside).unwrap(), b"secret");
+    assert!(!dir.path().join("a").is_symlink());
+
+    let link = temp.path().join("link");
+    symlink(dir.path(), &link).unwrap();
+    assert_eq!(
+        Dir::open(&link).unwrap_err().to_string(),
+        format!(
+            "{} is a symbolic link, which is not followed: name the folder itself",
+            link.display()
+        )
+    );
+}
+
+#[test]
+fn what_is_no_file_is_no_state() {
+    let (_temp, dir) = folder();
+    nix::unistd::mkfifo(&dir.path().join("fifo"), Mode::S_IRWXU).unwrap();
+    fs::create_dir(dir.path().join("folder")).unwrap();
+    for name in ["fifo", "folder"] {
+        assert_eq!(
+            dir.read(name).unwrap_err().to_string(),
+            format!(
+                "{} is no regular file: remove it if nobody needs it",
+                dir.path().join(name).display()
+            )
+        );
+    }
+}
+
+#[test]
+fn folders_are_made_with_their_mode_and_may_be_missing() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("a/b");
+    assert!(Dir::open(&path).unwrap().is_none());
+    Dir::create(&path, 0o700).unwrap();
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+        0o700
+    );
+    let file = temp.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_eq!(
+        Dir::create(&file.join("x"), 0o700).unwrap_err().to_string(),
+        format!(
+            "cannot open {}: Not a directory (os error 20)",
+            file.join("x").display()
+        )
+    );
+}
+
+#[test]
+fn only_one_holds_the_lock_and_the_others_learn_who() {
+    let (_temp, dir) = folder();
+    let guard = dir.lock("lock", PATIENCE).unwrap();
+    let other = Dir::open(dir.path()).unwrap().unwrap();
+    let error = other.lock("lock", Duration::from_millis(20)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{} is locked by process {} for more than 0.02 s: wait for it or end it",
+            dir.path().join("lock").display(),
+            std::process::id()
+        )
+    );
+    // The folder's own lock is another one.
+    drop(other.lock_whole(Duration::ZERO).unwrap());
+    drop(guard);
+    drop(other.lock("lock", Duration::ZERO).unwrap());
+}
+
+#[test]
+fn the_lock_is_handed_over_while_waiting() {
+    let (_temp, dir) = folder();
+    let counter = dir.path().join("counter");
+    fs::write(&counter, "0").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let own = Dir::open(dir.path()).unwrap().unwrap();
+                    let guard = own.lock("lock", PATIENCE).unwrap();
+                    let text = fs::read_to_string(&counter).unwrap();
+                    let next: u32 = text.parse::<u32>().unwrap() + 1;
+                    guard
+                        .replace("counter", next.to_string().as_bytes())
+                        .unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_to_string(&counter).unwrap(), "200");
+}

@@ -1,0 +1,81 @@
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What was tried with a file or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Action {
+    Create,
+    List,
+    Lock,
+    Open,
+    Read,
+    Remove,
+    Write,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Create => "create",
+            Action::List => "list",
+            Action::Lock => "lock",
+            Action::Open => "open",
+            Action::Read => "read",
+            Action::Remove => "remove",
+            Action::Write => "write",
+        })
+    }
+}
+
+/// Why state on disk could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The kernel refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: Action,
+        /// The file or folder.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// Something else than a regular file has the name: a symbolic link, which is never followed, or a folder.
+    #[error("{} is no regular file: remove it if nobody needs it", .0.display())]
+    NotAFile(PathBuf),
+    /// A symbolic link has the name of a folder; it is never followed.
+    #[error("{} is a symbolic link, which is not followed: name the folder itself", .0.display())]
+    NotAFolder(PathBuf),
+    /// Somebody else kept the lock for too long.
+    #[error(
+        "{} is locked{} for more than {} s: wait for it or end it",
+        path.display(),
+        holder.map(|pid| format!(" by process {pid}")).unwrap_or_default(),
+        patience.as_secs_f32()
+    )]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// The process that holds it, where the kernel says.
+        holder: Option<u32>,
+        /// How long it was waited for.
+        patience: Duration,
+    },
+}
+
+impl StateError {
+    pub(crate) fn io(
+        action: Action,
+        path: impl Into<PathBuf>,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        Self::Io {
+            action,
+            path: path.into(),
+            source: source.into(),
+        }
+    }
+}

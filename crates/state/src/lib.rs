@@ -1,0 +1,17 @@
+//! State on disk that is never half there.
+//!
+//! A [`Dir`] is an open folder: everything in it is reached by a bare name relative to its descriptor, and a symbolic
+//! link in the place of a file is an error and not followed, so nothing outside is ever touched. Writing takes a held
+//! [`Lock`]: with one writer at a time, one name is enough for the file that is being written, and what a kill leaves
+//! under it is overwritten by the next writer. A file appears under its own name only when it is complete.
+//!
+//! Files are not synced. What they say is about containers of the running kernel: after a power cut the containers are
+//! gone as well, and whoever reads a file treats an empty or garbled one as not there.
+
+mod dir;
+mod error;
+mod lock;
+
+pub use dir::{Dir, WriteGuard};
+pub use error::{Action, StateError};
+pub use lock::Lock;
