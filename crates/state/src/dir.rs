@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 use crate::{Action, Lock, StateError};
@@ -37,24 +37,24 @@ pub struct WriteGuard<'a> {
     _lock: Lock,
 }
 
+const FOLDER_FLAGS: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_CLOEXEC);
+
 impl Dir {
-    /// Opens a folder; `None` if it does not exist. The last part of the path must not be a symbolic link.
+    /// Opens a folder that an operator named; `None` if it does not exist. Links on the way are followed.
     pub fn open(path: &Path) -> Result<Option<Self>, StateError> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        match nix::fcntl::open(path, flags, Mode::empty()) {
+        match nix::fcntl::open(path, FOLDER_FLAGS, Mode::empty()) {
             Ok(fd) => Ok(Some(Self {
                 fd,
                 path: path.to_owned(),
             })),
             Err(Errno::ENOENT) => Ok(None),
-            Err(Errno::ENOTDIR) if path.is_symlink() => {
-                Err(StateError::NotAFolder(path.to_owned()))
-            }
             Err(error) => Err(StateError::io(Action::Open, path, error)),
         }
     }
 
-    /// Opens a folder, and makes it and its parents with this mode where they are missing.
+    /// As [`Dir::open`], but makes the folder and its parents with this mode where they are missing.
     pub fn create(path: &Path, mode: u32) -> Result<Self, StateError> {
         if let Some(dir) = Self::open(path)? {
             return Ok(dir);
@@ -67,6 +67,37 @@ impl Dir {
         Self::open(path)?.ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
     }
 
+    /// Opens a folder inside this one; `None` if it does not exist. A symbolic link is not followed.
+    pub fn open_child(&self, name: &str) -> Result<Option<Self>, StateError> {
+        let path = self.path.join(name);
+        match openat(
+            &self.fd,
+            name,
+            FOLDER_FLAGS | OFlag::O_NOFOLLOW,
+            Mode::empty(),
+        ) {
+            Ok(fd) => Ok(Some(Self { fd, path })),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(Errno::ENOTDIR) => Err(StateError::NotAFolder(path)),
+            Err(error) => Err(StateError::io(Action::Open, path, error)),
+        }
+    }
+
+    /// As [`Dir::open_child`], but makes the folder with this mode if it is missing.
+    pub fn create_child(&self, name: &str, mode: u32) -> Result<Self, StateError> {
+        if let Some(dir) = self.open_child(name)? {
+            return Ok(dir);
+        }
+        let path = self.path.join(name);
+        match mkdirat(&self.fd, name, Mode::from_bits_truncate(mode)) {
+            // Somebody else may have been faster.
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(error) => return Err(StateError::io(Action::Create, path, error)),
+        }
+        self.open_child(name)?
+            .ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
+    }
+
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -75,9 +106,8 @@ impl Dir {
     /// The names in the folder, in no order.
     pub fn names(&self) -> Result<Vec<OsString>, StateError> {
         let failed = |error| StateError::io(Action::List, &self.path, error);
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut listing =
-            nix::dir::Dir::openat(&self.fd, ".", flags, Mode::empty()).map_err(failed)?;
+            nix::dir::Dir::openat(&self.fd, ".", FOLDER_FLAGS, Mode::empty()).map_err(failed)?;
         let mut names = Vec::new();
         for entry in listing.iter() {
             let name = entry.map_err(failed)?.file_name().to_bytes().to_owned();
@@ -131,8 +161,7 @@ impl Dir {
     ///
     /// Errors: [`StateError::Locked`] if others keep it for longer than `patience`.
     pub fn lock_whole(&self, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let own = openat(&self.fd, ".", flags, Mode::empty())
+        let own = openat(&self.fd, ".", FOLDER_FLAGS, Mode::empty())
             .map_err(|error| StateError::io(Action::Lock, &self.path, error))?;
         Ok(WriteGuard {
             dir: self,

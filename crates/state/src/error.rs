@@ -46,8 +46,8 @@ pub enum StateError {
     /// Something else than a regular file has the name: a symbolic link, which is never followed, or a folder.
     #[error("{} is no regular file: remove it if nobody needs it", .0.display())]
     NotAFile(PathBuf),
-    /// A symbolic link has the name of a folder; it is never followed.
-    #[error("{} is a symbolic link, which is not followed: name the folder itself", .0.display())]
+    /// Something else has the name of a folder: a file, or a symbolic link, which is never followed.
+    #[error("{} is no folder: remove it if nobody needs it", .0.display())]
     NotAFolder(PathBuf),
     /// Somebody else kept the lock for too long.
     #[error(

@@ -81,15 +81,18 @@ fn symbolic_links_are_not_followed() {
     assert_eq!(fs::read(&outside).unwrap(), b"secret");
     assert!(!dir.path().join("a").is_symlink());
 
-    let link = temp.path().join("link");
-    symlink(dir.path(), &link).unwrap();
-    assert_eq!(
-        Dir::open(&link).unwrap_err().to_string(),
-        format!(
-            "{} is a symbolic link, which is not followed: name the folder itself",
-            link.display()
-        )
+    let root = Dir::open(temp.path()).unwrap().unwrap();
+    symlink(dir.path(), temp.path().join("link")).unwrap();
+    let refusal = format!(
+        "{} is no folder: remove it if nobody needs it",
+        temp.path().join("link").display()
     );
+    assert_eq!(root.open_child("link").unwrap_err().to_string(), refusal);
+    assert_eq!(
+        root.create_child("link", 0o755).unwrap_err().to_string(),
+        refusal
+    );
+    assert_eq!(sorted_names(&root), ["d", "link", "outside"]);
 }
 
 #[test]
@@ -113,11 +116,11 @@ fn folders_are_made_with_their_mode_and_may_be_missing() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("a/b");
     assert!(Dir::open(&path).unwrap().is_none());
-    Dir::create(&path, 0o700).unwrap();
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-        0o700
-    );
+    let dir = Dir::create(&path, 0o700).unwrap();
+    assert!(dir.open_child("c").unwrap().is_none());
+    dir.create_child("c", 0o711).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode(&path), mode(&path.join("c"))), (0o700, 0o711));
     let file = temp.path().join("file");
     fs::write(&file, "").unwrap();
     assert_eq!(
