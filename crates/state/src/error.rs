@@ -3,6 +3,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cni_types::Code;
+
 /// What was tried with a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -77,5 +79,17 @@ impl StateError {
             path: path.into(),
             source: source.into(),
         }
+    }
+}
+
+impl From<StateError> for cni_types::Error {
+    fn from(error: StateError) -> Self {
+        let code = match error {
+            StateError::Io { .. } | StateError::NotAFile(_) | StateError::NotAFolder(_) => {
+                Code::IO_FAILURE
+            }
+            StateError::Locked { .. } => Code::TRY_AGAIN_LATER,
+        };
+        cni_types::Error::new(code, error)
     }
 }

@@ -1,0 +1,109 @@
+use std::fmt;
+
+use cni_types::{Attachment, ContainerId, IfName};
+
+/// Who holds an address: the contents of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    container_id: ContainerId,
+    /// Absent in files of versions that knew one interface a container.
+    ifname: Option<IfName>,
+}
+
+impl Owner {
+    /// Reads a file's contents; `None` if they name nobody. White space around them does not count.
+    pub(super) fn parse(contents: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(contents).ok()?.trim();
+        let (container_id, ifname) = match text.split_once("\r\n") {
+            Some((container_id, ifname)) => (container_id, Some(ifname.parse().ok()?)),
+            None => (text, None),
+        };
+        Some(Self {
+            container_id: container_id.parse().ok()?,
+            ifname,
+        })
+    }
+
+    pub(super) fn is(&self, attachment: &Attachment) -> bool {
+        self.container_id == attachment.container_id
+            && self.ifname.as_ref() == Some(&attachment.ifname)
+    }
+
+    /// Whether this is the container, and nothing is known of the interface.
+    pub(super) fn is_only(&self, container_id: &ContainerId) -> bool {
+        self.container_id == *container_id && self.ifname.is_none()
+    }
+}
+
+impl From<&Attachment> for Owner {
+    fn from(attachment: &Attachment) -> Self {
+        Self {
+            container_id: attachment.container_id.clone(),
+            ifname: Some(attachment.ifname.clone()),
+        }
+    }
+}
+
+/// The contents of the file.
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.container_id)?;
+        match &self.ifname {
+            Some(ifname) => write!(f, "\r\n{ifname}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn attachment(container_id: &str, ifname: &str) -> Attachment {
+        Attachment {
+            container_id: container_id.parse().unwrap(),
+            ifname: ifname.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn contents_of_all_ages() {
+        let owner = Owner::parse(b"c1\r\neth0").unwrap();
+        assert!(owner.is(&attachment("c1", "eth0")));
+        assert!(!owner.is(&attachment("c1", "eth1")));
+        assert!(!owner.is_only(&"c1".parse().unwrap()));
+        assert_eq!(owner.to_string(), "c1\r\neth0");
+
+        let old = Owner::parse(b" c1\n").unwrap();
+        assert!(old.is_only(&"c1".parse().unwrap()));
+        assert!(!old.is(&attachment("c1", "eth0")));
+        assert_eq!(old.to_string(), "c1");
+    }
+
+    #[test]
+    fn debris_names_nobody() {
+        for debris in [
+            &b""[..],
+            b" \r\n",
+            b"\0\0\0\0",
+            b"c1\r\n\0\0\0\0",
+            b"\xff",
+            b"a b",
+            b"../a\r\neth0",
+            b"c1\r\neth0\r\nmore",
+        ] {
+            assert_eq!(Owner::parse(debris), None, "{debris:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_contents_are_read_or_debris(contents in prop::collection::vec(any::<u8>(), 0..40)) {
+            if let Some(owner) = Owner::parse(&contents) {
+                prop_assert_eq!(Owner::parse(owner.to_string().as_bytes()), Some(owner));
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Hands out a node's addresses.
+//!
+//! What may be given is a list of [`RangeSet`]s, valid once they exist. Which address of a set comes next is policy, and
+//! pure: [`RangeSet::candidates`]. What is given already, and to whom, is in a [`Store`]: one network's state, held under
+//! one lock for as long as the store exists. [`allocate`] brings the three together: one address of each set, or none.
+
+mod allocate;
+mod disk;
+#[cfg(test)]
+mod model;
+mod range;
+mod range_set;
+mod store;
+
+pub use allocate::{AllocateError, Allocation, SetError, allocate};
+pub use disk::{DiskStore, NetworkDir};
+pub use range::{Range, RangeError, RangeSpec};
+pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};
+pub use store::Store;
