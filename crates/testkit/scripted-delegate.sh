@@ -1,0 +1,47 @@
+#!/bin/sh
+# A CNI plugin for tests. It is run through a link <folder>/bin/<type>, does what the files
+# <folder>/script/<command>.{sleep,stdout,stderr,kill,exit} say, and records each call as
+# <folder>/calls/<number>.{command,env,stdin}.
+PATH=/usr/local/bin:/usr/bin:/bin
+folder=${0%/*}/..
+script=$folder/script/$CNI_COMMAND
+
+# With -C the file is only made if it is not there, so each call has a number of its own.
+set -C
+number=1
+until { printf %s "$CNI_COMMAND" >"$folder/calls/$number.command"; } 2>/dev/null; do
+    number=$((number + 1))
+done
+set +C
+call=$folder/calls/$number
+# What the kernel was given: the shell's own view lacks names that are no identifiers.
+cat "/proc/$$/environ" >"$call.env"
+cat >"$call.part"
+mv "$call.part" "$call.stdin"
+
+if [ -e "$script.sleep" ]; then
+    # A sleep that outlives a killed delegate must not hold its caller's pipes.
+    sleep "$(cat "$script.sleep")" </dev/null >/dev/null 2>&1
+fi
+if [ -e "$script.stderr" ]; then
+    cat "$script.stderr" >&2
+fi
+if [ -e "$script.stdout" ]; then
+    cat "$script.stdout"
+elif [ "$CNI_COMMAND" = ADD ]; then
+    version=$(grep -ao '"cniVersion" *: *"[^"]*"' "$call.stdin" | head -n 1 | cut -d '"' -f 4)
+    version=${version:-0.1.0}
+    printf '{"cniVersion":"%s"' "$version"
+    case $version in
+    0.1.* | 0.2.*) ;;
+    *) printf ',"interfaces":[{"name":"%s","sandbox":"%s"}],"ips":[]' "$CNI_IFNAME" "$CNI_NETNS" ;;
+    esac
+    printf '}\n'
+fi
+if [ -e "$script.kill" ]; then
+    kill -"$(cat "$script.kill")" $$
+fi
+if [ -e "$script.exit" ]; then
+    exit "$(cat "$script.exit")"
+fi
+exit 0

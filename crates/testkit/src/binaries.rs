@@ -1,0 +1,49 @@
+//! Where the binaries under test are.
+
+use std::path::PathBuf;
+
+/// The folder of the plugins under test: `TWILL_PLUGIN_DIR` if set, else where cargo puts the
+/// binaries of the profile that the running test was built with.
+#[must_use]
+pub fn plugin_dir() -> PathBuf {
+    if let Some(folder) = std::env::var_os("TWILL_PLUGIN_DIR") {
+        return folder.into();
+    }
+    // Tests are in `target/<profile>/deps`, binaries in `target/<profile>`.
+    let test = std::env::current_exe().expect("the running test's path is known");
+    test.ancestors()
+        .nth(2)
+        .expect("a test is two folders below the target folder")
+        .to_owned()
+}
+
+/// The plugin of this name under test, such as `host-local`.
+///
+/// # Panics
+/// If it is not built.
+#[must_use]
+#[track_caller]
+pub fn plugin(name: &str) -> PathBuf {
+    let path = plugin_dir().join(name);
+    let shown = path.display();
+    assert!(
+        path.is_file(),
+        "{shown} is missing: run `cargo build --workspace`, or set TWILL_PLUGIN_DIR"
+    );
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_that_is_not_built_is_told_how_to_build() {
+        let failed = std::panic::catch_unwind(|| plugin("no-such-plugin")).unwrap_err();
+        let message = failed.downcast_ref::<String>().unwrap();
+        assert!(
+            message.contains("/no-such-plugin is missing: run `cargo build"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! Network namespaces that are held by an open file.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use nix::sched::{CloneFlags, setns, unshare};
+use serde_json::Value;
+
+/// A network namespace of its own with nothing but `lo`, which is up.
+///
+/// Nothing is mounted for it: it is gone with this value, or with the process however that ends.
+#[derive(Debug)]
+pub struct NetNs {
+    file: File,
+}
+
+impl NetNs {
+    /// Makes a namespace.
+    ///
+    /// # Errors
+    /// Without the right to make namespaces (root), or without `ip` in `PATH`.
+    pub fn new() -> Result<Self> {
+        let made = thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET)
+                .context("cannot make a network namespace: this needs root")?;
+            let ip = Command::new("ip")
+                .args(["link", "set", "lo", "up"])
+                .output()
+                .context("cannot run `ip` (Debian package iproute2)")?;
+            ensure!(ip.status.success(), "`ip link set lo up` failed: {ip:?}");
+            let path = "/proc/thread-self/ns/net";
+            File::open(path).with_context(|| format!("cannot open {path}"))
+        });
+        Ok(Self {
+            file: made.join().expect("making a namespace does not panic")?,
+        })
+    }
+
+    /// A path by which any process of the machine can open the namespace, for `CNI_NETNS`.
+    pub fn path(&self) -> PathBuf {
+        use std::os::fd::AsRawFd;
+        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()).into()
+    }
+
+    /// Runs a closure on a thread inside the namespace; commands that it starts are inside too.
+    ///
+    /// `/proc/self/net` is not of this namespace there, `/proc/thread-self/net` is.
+    ///
+    /// # Panics
+    /// If the closure panics.
+    pub fn enter<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> T {
+        on_a_thread(|| {
+            self.join();
+            inside()
+        })
+    }
+
+    /// Runs a command inside the namespace.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[track_caller]
+    pub fn command(&self, command: &mut Command) -> Output {
+        match self.enter(|| command.output()) {
+            Ok(output) => output,
+            Err(error) => panic!("cannot run {command:?}: {error}"),
+        }
+    }
+
+    /// What `ip -j <args>` prints inside the namespace.
+    ///
+    /// # Panics
+    /// If the command fails.
+    #[track_caller]
+    pub fn ip_json(&self, args: &[&str]) -> Value {
+        parse_ip(args, &self.command(Command::new("ip").arg("-j").args(args)))
+    }
+
+    /// Moves the calling thread into the namespace.
+    pub(crate) fn join(&self) {
+        setns(&self.file, CloneFlags::CLONE_NEWNET)
+            .expect("an open network namespace can be joined");
+    }
+}
+
+/// Runs a closure on a thread that may change its namespaces, since it ends with the closure.
+pub(crate) fn on_a_thread<T: Send>(inside: impl FnOnce() -> T + Send) -> T {
+    let joined = thread::scope(|scope| scope.spawn(inside).join());
+    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[track_caller]
+pub(crate) fn parse_ip(args: &[&str], output: &Output) -> Value {
+    let command = format!("ip -j {}", args.join(" "));
+    assert!(output.status.success(), "`{command}` failed: {output:?}");
+    // `ip` prints nothing at all where the list is empty.
+    if output.stdout.iter().all(u8::is_ascii_whitespace) {
+        return Value::Array(Vec::new());
+    }
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("`{command}` printed no JSON: {error}: {output:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::requirements::require_root;
+
+    #[test]
+    fn a_namespace_has_only_its_own_lo() {
+        if !require_root() {
+            return;
+        }
+        let netns = NetNs::new().unwrap();
+        let links = netns.ip_json(&["link"]);
+        assert_eq!(links.as_array().unwrap().len(), 1, "{links}");
+        assert_eq!(links[0]["ifname"], "lo");
+        assert!(
+            links[0]["flags"].as_array().unwrap().contains(&"UP".into()),
+            "{links}"
+        );
+        assert_eq!(
+            netns.ip_json(&["route", "show", "table", "main"]),
+            serde_json::json!([])
+        );
+    }
+
+    #[test]
+    fn another_process_can_open_it_by_its_path() {
+        if !require_root() {
+            return;
+        }
+        let netns = NetNs::new().unwrap();
+        let outside = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+        let inside = netns.enter(|| std::fs::read_link("/proc/thread-self/ns/net").unwrap());
+        assert_ne!(inside, outside);
+        let opened = Command::new("readlink").arg(netns.path()).output().unwrap();
+        assert_eq!(
+            String::from_utf8(opened.stdout).unwrap().trim(),
+            inside.to_str().unwrap()
+        );
+        assert_eq!(
+            std::fs::read_link("/proc/thread-self/ns/net").unwrap(),
+            outside
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "told inside")]
+    fn a_panic_inside_fails_the_test() {
+        on_a_thread(|| panic!("told inside"));
+    }
+}

@@ -1,0 +1,272 @@
+//! A delegate that does what it is told, and tells what it was asked.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+// Checked in and linked to, never written by a test: a file that some thread of this process has
+// open for writing, or has passed on to a child that is just being started, cannot be run.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripted-delegate.sh");
+
+/// A plugin in a folder of its own, to be found by its type in `CNI_PATH`.
+///
+/// Unless told otherwise it succeeds: ADD prints a result in the netconf's version with the
+/// interface that was asked for and no address, the other commands print nothing.
+#[derive(Debug)]
+pub struct ScriptedDelegate {
+    folder: TempDir,
+    plugin: PathBuf,
+}
+
+/// What the delegate does on one command. Each setting holds from the next call on.
+#[derive(Debug)]
+pub struct Script {
+    folder: PathBuf,
+    command: String,
+}
+
+/// One call of the delegate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// `CNI_COMMAND`.
+    pub command: String,
+    /// The whole environment; what is not UTF-8 in it is replaced.
+    pub env: BTreeMap<String, String>,
+    /// All of stdin; empty as long as it is still being read.
+    pub stdin: Vec<u8>,
+}
+
+impl ScriptedDelegate {
+    /// A delegate of this type, such as `bridge`.
+    ///
+    /// # Panics
+    /// If its temporary folder cannot be made.
+    #[must_use]
+    pub fn new(plugin_type: &str) -> Self {
+        let folder =
+            TempDir::with_prefix("twill-delegate-").expect("a temporary folder can be made");
+        for name in ["bin", "script", "calls"] {
+            fs::create_dir(folder.path().join(name)).expect("the delegate's folders can be made");
+        }
+        let plugin = folder.path().join("bin").join(plugin_type);
+        symlink(SCRIPT, &plugin).expect("the delegate can be linked");
+        Self { folder, plugin }
+    }
+
+    /// The folder for `CNI_PATH`, with nothing but the delegate in it.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.folder.path().join("bin")
+    }
+
+    /// The delegate itself.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.plugin
+    }
+
+    /// What to do on a command, such as `ADD`.
+    #[must_use]
+    pub fn on(&self, command: &str) -> Script {
+        Script {
+            folder: self.folder.path().join("script"),
+            command: command.into(),
+        }
+    }
+
+    /// The calls so far, in the order in which they began.
+    ///
+    /// # Panics
+    /// If the records cannot be read.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        let calls = self.folder.path().join("calls");
+        (1..)
+            .map_while(|number| read_call(&calls, number))
+            .collect()
+    }
+}
+
+fn read_call(calls: &Path, number: usize) -> Option<Call> {
+    let command = fs::read_to_string(calls.join(format!("{number}.command"))).ok()?;
+    let part = |name| fs::read(calls.join(format!("{number}.{name}"))).unwrap_or_default();
+    let env = part("env")
+        .split(|byte| *byte == 0)
+        .filter(|variable| !variable.is_empty())
+        .filter_map(|variable| {
+            let variable = String::from_utf8_lossy(variable);
+            variable
+                .split_once('=')
+                .map(|(name, value)| (name.into(), value.into()))
+        })
+        .collect();
+    Some(Call {
+        command,
+        env,
+        stdin: part("stdin"),
+    })
+}
+
+impl Script {
+    /// Prints this on stdout instead of the usual result.
+    #[track_caller]
+    pub fn stdout(self, text: impl AsRef<[u8]>) -> Self {
+        self.set("stdout", text.as_ref())
+    }
+
+    /// Prints this on stderr.
+    #[track_caller]
+    pub fn stderr(self, text: impl AsRef<[u8]>) -> Self {
+        self.set("stderr", text.as_ref())
+    }
+
+    /// Ends with this exit code.
+    #[track_caller]
+    pub fn exit(self, code: u8) -> Self {
+        self.set("exit", code.to_string().as_bytes())
+    }
+
+    /// Ends itself by a signal, after printing.
+    #[track_caller]
+    pub fn kill(self, signal: i32) -> Self {
+        self.set("kill", signal.to_string().as_bytes())
+    }
+
+    /// Waits, after reading stdin and before printing.
+    #[track_caller]
+    pub fn sleep(self, time: Duration) -> Self {
+        self.set("sleep", time.as_secs_f64().to_string().as_bytes())
+    }
+
+    /// Goes back to the usual reply.
+    pub fn reset(self) -> Self {
+        for name in ["stdout", "stderr", "exit", "kill", "sleep"] {
+            drop(fs::remove_file(self.file(name)));
+        }
+        self
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{}.{name}", self.command))
+    }
+
+    #[track_caller]
+    fn set(self, name: &str, value: &[u8]) -> Self {
+        // Renamed into place, since a call may be running.
+        let (file, aside) = (self.file(name), self.file("new"));
+        if let Err(error) = fs::write(&aside, value).and_then(|()| fs::rename(&aside, &file)) {
+            panic!("cannot write {}: {error}", file.display());
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::invocation::Invocation;
+
+    fn call(delegate: &ScriptedDelegate, command: &str) -> Invocation {
+        Invocation::attach(delegate.program(), command, "c1")
+            .config(&json!({"cniVersion": "1.0.0", "name": "n", "type": "bridge"}))
+    }
+
+    #[test]
+    fn the_usual_replies() {
+        let delegate = ScriptedDelegate::new("bridge");
+        let sandbox = "/run/netns/c1";
+        let result = call(&delegate, "ADD").run().success();
+        let interfaces = json!([{"name": "eth0", "sandbox": sandbox}]);
+        assert_eq!(
+            result,
+            json!({"cniVersion": "1.0.0", "interfaces": interfaces, "ips": []})
+        );
+        let old = call(&delegate, "ADD")
+            .config(&json!({"cniVersion": "0.2.0"}))
+            .run()
+            .success();
+        assert_eq!(old, json!({"cniVersion": "0.2.0"}));
+        let oldest = call(&delegate, "ADD")
+            .config(&json!({"name": "n"}))
+            .run()
+            .success();
+        assert_eq!(oldest, json!({"cniVersion": "0.1.0"}));
+        for command in ["DEL", "CHECK", "GC", "STATUS", "VERSION"] {
+            call(&delegate, command).run().silent();
+        }
+    }
+
+    #[test]
+    fn calls_are_recorded_whole_and_in_order() {
+        let delegate = ScriptedDelegate::new("bridge");
+        assert_eq!(delegate.calls(), []);
+        let stdin = b"\0 bytes, no JSON\n\n".to_vec();
+        call(&delegate, "ADD")
+            .args("K=a b=c\n\"")
+            .env("PATH", "/nowhere")
+            .stdin(&*stdin)
+            .run();
+        call(&delegate, "DEL").without("PATH").run().silent();
+        let calls = delegate.calls();
+        assert_eq!(
+            calls.iter().map(|call| &*call.command).collect::<Vec<_>>(),
+            ["ADD", "DEL"]
+        );
+        assert_eq!(calls[0].stdin, stdin);
+        let dir = delegate.dir();
+        let expected = [
+            ("CNI_ARGS", "K=a b=c\n\""),
+            ("CNI_COMMAND", "ADD"),
+            ("CNI_CONTAINERID", "c1"),
+            ("CNI_IFNAME", "eth0"),
+            ("CNI_NETNS", "/run/netns/c1"),
+            ("CNI_PATH", dir.to_str().unwrap()),
+            ("PATH", "/nowhere"),
+        ];
+        assert_eq!(
+            calls[0].env,
+            expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+        );
+        assert!(!calls[1].env.contains_key("PATH"), "{calls:?}");
+    }
+
+    #[test]
+    fn it_does_what_it_is_told() {
+        let delegate = ScriptedDelegate::new("bridge");
+        let error = r#"{"code": 11, "msg": "try 'again' \\n %s"}"#;
+        delegate.on("ADD").stdout(error).stderr("why\n").exit(1);
+        let outcome = call(&delegate, "ADD").run();
+        assert_eq!(outcome.stdout, error.as_bytes());
+        assert_eq!(outcome.stderr, b"why\n");
+        assert_eq!(outcome.failure().code, 11);
+
+        delegate.on("DEL").kill(9).sleep(Duration::from_millis(50));
+        let start = Instant::now();
+        assert_eq!(call(&delegate, "DEL").run().signal, Some(9));
+        assert!(start.elapsed() >= Duration::from_millis(50));
+
+        delegate.on("DEL").reset();
+        call(&delegate, "DEL").run().silent();
+        assert_eq!(delegate.calls().len(), 3);
+    }
+
+    #[test]
+    fn calls_at_the_same_time_are_all_recorded() {
+        let delegate = ScriptedDelegate::new("bridge");
+        let running: Vec<_> = (0..8).map(|_| call(&delegate, "ADD").start()).collect();
+        running
+            .into_iter()
+            .for_each(|call| drop(call.wait().success()));
+        let calls = delegate.calls();
+        assert_eq!(calls.len(), 8);
+        assert!(calls.iter().all(|call| !call.stdin.is_empty()), "{calls:?}");
+    }
+}

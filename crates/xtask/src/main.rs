@@ -1,0 +1,95 @@
+//! The project's own commands: `cargo xtask dist`, `cargo xtask demo` and `cargo xtask test`.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a developer's command: it prints, and reads the environment that cargo and CI set"
+)]
+
+mod command;
+mod demo;
+mod dist;
+mod packages;
+mod snapshot;
+mod terminal;
+mod test;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::command::Show;
+use crate::terminal::Terminal;
+use crate::test::Part;
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "The project's own commands",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the plugins for release, statically linked, into target/cni
+    Dist,
+    /// Attach and detach two containers on a node of its own (needs root)
+    Demo {
+        /// Leave the node and the containers up, and tell how to look at and remove them
+        #[arg(long)]
+        keep: bool,
+        /// Take the plugins in this folder instead of building them
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
+    },
+    /// Check everything: format, lints, tests, the demo, documentation, and that nothing is left
+    Test {
+        /// Run only these parts (all, unless some are named)
+        #[arg(value_enum)]
+        parts: Vec<Part>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<bool> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Dist => {
+            let plugins = dist::build(&workspace, Show::Always)?;
+            print!("{}", dist::table(&plugins, &workspace.dist_dir()));
+            Ok(true)
+        }
+        Task::Demo { keep, plugins } => {
+            demo::require_root()?;
+            packages::install_missing()?;
+            let plugins = match plugins {
+                Some(folder) => folder.canonicalize()?,
+                None => {
+                    dist::build(&workspace, Show::Always)?;
+                    workspace.dist_dir()
+                }
+            };
+            Ok(demo::run(&mut Terminal::stdout(), &plugins, keep))
+        }
+        Task::Test { parts } => test::run(&workspace, &parts),
+    }
+}

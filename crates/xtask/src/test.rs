@@ -1,0 +1,116 @@
+//! All checks, in order; what CI runs.
+
+mod parts;
+mod run;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use nix::sys::prctl::set_child_subreaper;
+use nix::unistd::geteuid;
+
+use crate::packages;
+use crate::snapshot::Snapshot;
+use crate::terminal::{Ink, Terminal, time};
+use crate::workspace::Workspace;
+pub(crate) use parts::Part;
+use run::{Setting, Verdict};
+
+/// Runs the parts, all if none is named; true if all is well.
+pub(crate) fn run(workspace: &Workspace, chosen: &[Part]) -> Result<bool> {
+    let start = Instant::now();
+    let root = geteuid().is_root();
+    let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+    if root {
+        packages::install_missing()?;
+    } else {
+        println!("not run as root: tests that need namespaces are skipped");
+        let missing = packages::missing().join(" ");
+        if !missing.is_empty() {
+            println!("missing Debian packages, to be installed as root: {missing}");
+        }
+    }
+
+    // Temporary files have a place of their own, so that what is left of them is seen.
+    let own = tempfile::Builder::new().prefix("twill-test-").tempdir()?;
+    let temporary = own.path().join("tmp");
+    fs::create_dir(&temporary)?;
+    // Orphans of tests become this process's children instead of getting out of sight.
+    set_child_subreaper(true)?;
+    let before = Snapshot::take(&temporary);
+    let setting = Setting {
+        workspace,
+        root,
+        temporary,
+        skip_log: own.path().join("skipped"),
+        before,
+    };
+
+    let mut terminal = Terminal::stdout();
+    let mut rows = Vec::new();
+    let mut skipped = BTreeSet::new();
+    for part in parts::in_order(chosen) {
+        terminal.text(format_args!("{:<14} ", part.name()));
+        if part.streams() {
+            terminal.line("");
+        }
+        let begin = Instant::now();
+        let verdict = run::part(part, &setting);
+        let took = begin.elapsed();
+        if part.streams() {
+            terminal.text(format_args!("{:<14} ", part.name()));
+        }
+        terminal.line(told(&terminal, &verdict, took));
+        match &verdict {
+            Verdict::Ok => {}
+            Verdict::Skipped(reason) => {
+                skipped.insert(format!("SKIPPED {}: {reason}", part.name()));
+            }
+            Verdict::Failed(output) => terminal.line(output),
+        }
+        rows.push((part, verdict, took));
+    }
+
+    terminal.line("");
+    for (part, verdict, took) in &rows {
+        terminal.line(format_args!(
+            "{:<14} {}",
+            part.name(),
+            told(&terminal, verdict, *took)
+        ));
+    }
+    let log = fs::read_to_string(&setting.skip_log).unwrap_or_default();
+    skipped.extend(log.lines().map(str::to_owned));
+    if skipped.is_empty() {
+        terminal.line("skipped: none");
+    }
+    for line in &skipped {
+        terminal.line(line);
+    }
+    let failed = rows
+        .iter()
+        .any(|(_, verdict, _)| matches!(verdict, Verdict::Failed(_)));
+    let too_few = ci && !skipped.is_empty();
+    if too_few {
+        terminal.line("with CI=true nothing may be skipped");
+    }
+    let well = !failed && !too_few;
+    let word = if well {
+        terminal.ink(Ink::Green, "ok")
+    } else {
+        terminal.ink(Ink::Red, "FAILED")
+    };
+    terminal.line(format_args!("test: {word} in {}", time(start.elapsed())));
+    Ok(well)
+}
+
+fn told(terminal: &Terminal, verdict: &Verdict, took: Duration) -> String {
+    let word = match verdict {
+        Verdict::Ok => terminal.ink(Ink::Green, "ok     "),
+        Verdict::Skipped(_) => terminal.ink(Ink::Bold, "skipped"),
+        Verdict::Failed(_) => terminal.ink(Ink::Red, "FAILED "),
+    };
+    format!("{word} {:>12}", time(took))
+}

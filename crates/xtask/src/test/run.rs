@@ -1,0 +1,157 @@
+//! How each part is run.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use nix::sys::signal::{Signal, kill};
+
+use super::parts::Part;
+use crate::command::{self, Show};
+use crate::snapshot::{self, Snapshot};
+use crate::terminal::Terminal;
+use crate::workspace::Workspace;
+use crate::{demo, dist};
+
+/// What the parts share.
+pub(super) struct Setting<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) root: bool,
+    /// Where temporary files go.
+    pub(super) temporary: PathBuf,
+    /// Where tests tell that they were skipped.
+    pub(super) skip_log: PathBuf,
+    /// The machine before the first part.
+    pub(super) before: Snapshot,
+}
+
+/// What came of a part.
+pub(super) enum Verdict {
+    Ok,
+    /// It was not run, for this reason.
+    Skipped(&'static str),
+    /// It failed; this is all that it printed and that was not shown before.
+    Failed(String),
+}
+
+/// Runs a part.
+pub(super) fn part(part: Part, setting: &Setting<'_>) -> Verdict {
+    if part == Part::Demo && !setting.root {
+        return Verdict::Skipped("needs root");
+    }
+    let done = match part {
+        Part::Fmt => setting.quiet(&["fmt", "--all", "--check"]),
+        Part::Clippy => setting.quiet(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+        Part::Dist => dist::build(setting.workspace, Show::IfItFails).map(drop),
+        // Tests of one package use the binaries of others, which `cargo test` need not build.
+        Part::Test => setting.quiet(&["build", "--workspace"]).and_then(|()| {
+            command::run(
+                setting.cargo(&["test", "--workspace", "--no-fail-fast"]),
+                Show::Always,
+            )
+        }),
+        Part::DistBinaries => {
+            let mut cargo =
+                setting.cargo(&["test", "--workspace", "--no-fail-fast", "--test", "*"]);
+            cargo.env("TWILL_PLUGIN_DIR", setting.workspace.dist_dir());
+            command::run(cargo, Show::Always)
+        }
+        Part::Demo => quiet_demo(setting),
+        Part::Doc => {
+            let mut cargo = setting.cargo(&["doc", "--no-deps", "--workspace"]);
+            cargo.env("RUSTDOCFLAGS", "-D warnings");
+            command::run(cargo, Show::IfItFails)
+        }
+        Part::Tidy => tidy(setting),
+    };
+    match done {
+        Ok(()) => Verdict::Ok,
+        Err(error) => Verdict::Failed(format!("{error:#}")),
+    }
+}
+
+impl Setting<'_> {
+    fn cargo(&self, args: &[&str]) -> Command {
+        let mut cargo = self.workspace.cargo(args);
+        cargo
+            .env("TMPDIR", &self.temporary)
+            .env("TWILL_SKIP_LOG", &self.skip_log);
+        cargo
+    }
+
+    fn quiet(&self, args: &[&str]) -> Result<()> {
+        command::run(self.cargo(args), Show::IfItFails)
+    }
+}
+
+fn quiet_demo(setting: &Setting<'_>) -> Result<()> {
+    let text = Shared::default();
+    let ok = demo::run(
+        &mut Terminal::to(text.clone()),
+        &setting.workspace.dist_dir(),
+        false,
+    );
+    if !ok {
+        bail!(
+            "{}",
+            String::from_utf8_lossy(&text.0.lock().unwrap_or_else(PoisonError::into_inner))
+        );
+    }
+    Ok(())
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Compares the machine with what it was; ends what still runs.
+fn tidy(setting: &Setting<'_>) -> Result<()> {
+    // A namespace goes a while after its last process, and with it the ends of its veths.
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        let mut left = Snapshot::take(&setting.temporary).since(&setting.before);
+        let running = snapshot::children();
+        left.extend(
+            running
+                .iter()
+                .map(|(pid, name)| format!("process {pid} ({name})")),
+        );
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            for (pid, _) in running {
+                // It may have ended by itself just now.
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            bail!(
+                "this is left on the machine, or changed:\n  {}",
+                left.join("\n  ")
+            );
+        }
+        sleep(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,53 @@
+//! Where the workspace's files are, and how its cargo is called.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// The workspace's folders.
+pub(crate) struct Workspace {
+    /// The folder of the workspace's `Cargo.toml`.
+    pub(crate) root: PathBuf,
+    /// Cargo's target folder, wherever its configuration puts it.
+    pub(crate) target: PathBuf,
+}
+
+impl Workspace {
+    /// Asks cargo.
+    pub(crate) fn find() -> Result<Self> {
+        let mut command = Command::new(cargo_program());
+        command.args(["metadata", "--format-version=1", "--no-deps"]);
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        let output = command.output().context("cannot run `cargo metadata`")?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`cargo metadata` failed: {told}");
+        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let folder = |key: &str| {
+            let path = metadata.get(key).and_then(Value::as_str);
+            path.map(PathBuf::from)
+                .with_context(|| format!("`cargo metadata` does not tell `{key}`"))
+        };
+        Ok(Self {
+            root: folder("workspace_root")?,
+            target: folder("target_directory")?,
+        })
+    }
+
+    /// Where the plugins are left for use.
+    pub(crate) fn dist_dir(&self) -> PathBuf {
+        self.target.join("cni")
+    }
+
+    /// Cargo in the workspace's folder.
+    pub(crate) fn cargo(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(cargo_program());
+        command.args(args).current_dir(&self.root);
+        command
+    }
+}
+
+fn cargo_program() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}

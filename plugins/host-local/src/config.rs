@@ -1,0 +1,194 @@
+//! The configuration: `raw` is what may be written, [`Config`] what is valid.
+
+mod raw;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use allocator::{Range, RangeSet, RangeSets, RangeSpec};
+use cni_plugin::Call;
+use cni_types::{
+    AddResult, AddressError, Error, NetworkName, Route, Version, parse_cidr, parse_ip,
+    parse_ip_or_cidr,
+};
+
+use self::raw::{RawConf, RawLocation, RawPrevious, RawRange};
+use crate::error::ConfigError;
+
+const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
+
+/// Where a network's addresses are noted. All that DEL needs: it works whatever has become of the ranges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) network: NetworkName,
+}
+
+impl Location {
+    /// Reads `name` and `ipam.dataDir`.
+    pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
+        let raw: RawLocation = call.conf.decode()?;
+        let data_dir = raw.ipam.and_then(|ipam| ipam.data_dir);
+        let data_dir = data_dir.filter(|data_dir| !data_dir.is_empty());
+        Ok(Self {
+            data_dir: data_dir.map_or(DEFAULT_DATA_DIR.into(), PathBuf::from),
+            network: call.conf.name.clone(),
+        })
+    }
+}
+
+/// What ADD and CHECK need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) location: Location,
+    /// In the order in which they give their addresses; never empty.
+    pub(crate) range_sets: RangeSets,
+    /// `ipam.routes`, for the result.
+    pub(crate) routes: Vec<Route>,
+    /// `ipam.resolvConf`: the file to take the result's `dns` from.
+    pub(crate) resolv_conf: Option<PathBuf>,
+    /// The addresses that are asked for, from `CNI_ARGS`, `args.cni.ips` and `runtimeConfig.ips`.
+    pub(crate) requested: Vec<IpAddr>,
+}
+
+impl Config {
+    /// Reads the whole configuration, and `IP` in `CNI_ARGS`.
+    ///
+    /// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense, 4 for `CNI_ARGS`.
+    pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
+        let args = call.args(&["IP"])?;
+        let raw: RawConf = call.conf.decode()?;
+        let ipam = raw.ipam.as_ref().ok_or(ConfigError::Missing("ipam"))?;
+        let range_sets = range_sets(&raw)?;
+        one_address_a_family(&range_sets, call.conf.version)?;
+        Ok(Self {
+            location: Location::of(call)?,
+            range_sets,
+            routes: ipam.routes.clone(),
+            resolv_conf: ipam
+                .resolv_conf
+                .as_ref()
+                .filter(|file| !file.is_empty())
+                .map(PathBuf::from),
+            requested: requested(&raw, args.get("IP"))?,
+        })
+    }
+}
+
+/// The range sets of all three places: the runtime's come first, then the old style's one, then `ranges`.
+fn range_sets(raw: &RawConf) -> Result<RangeSets, ConfigError> {
+    let mut sets = Vec::new();
+    for (index, ranges) in raw.runtime_config.ip_ranges.iter().enumerate() {
+        sets.push(range_set(
+            ranges,
+            &format!("runtimeConfig.ipRanges[{index}]"),
+        )?);
+    }
+    if let Some(ipam) = &raw.ipam {
+        let old_style = ipam.old_style();
+        if present(&old_style.subnet).is_some() {
+            let range = range(&old_style, "ipam")?;
+            sets.push(
+                RangeSet::new(vec![range]).map_err(|source| ConfigError::RangeSet {
+                    key: "ipam".to_owned(),
+                    source,
+                })?,
+            );
+        }
+        for (index, ranges) in ipam.ranges.iter().enumerate() {
+            sets.push(range_set(ranges, &format!("ipam.ranges[{index}]"))?);
+        }
+    }
+    if sets.is_empty() {
+        return Err(ConfigError::NoRanges);
+    }
+    RangeSets::new(sets).map_err(ConfigError::Overlap)
+}
+
+fn range_set(raw: &[RawRange], key: &str) -> Result<RangeSet, ConfigError> {
+    let ranges = raw
+        .iter()
+        .enumerate()
+        .map(|(index, raw)| range(raw, &format!("{key}[{index}]")))
+        .collect::<Result<_, _>>()?;
+    RangeSet::new(ranges).map_err(|source| ConfigError::RangeSet {
+        key: key.to_owned(),
+        source,
+    })
+}
+
+fn range(raw: &RawRange, key: &str) -> Result<Range, ConfigError> {
+    let address = |name: &str, value: &Option<String>| {
+        present(value)
+            .map(parse_ip)
+            .transpose()
+            .map_err(|source| invalid(&format!("{key}.{name}"), source))
+    };
+    let subnet = present(&raw.subnet).ok_or_else(|| ConfigError::NoSubnet(key.to_owned()))?;
+    let spec = RangeSpec {
+        subnet: parse_cidr(subnet).map_err(|source| invalid(&format!("{key}.subnet"), source))?,
+        start: address("rangeStart", &raw.range_start)?,
+        end: address("rangeEnd", &raw.range_end)?,
+        gateway: address("gateway", &raw.gateway)?,
+    };
+    Range::new(spec).map_err(|source| ConfigError::Range {
+        key: key.to_owned(),
+        source,
+    })
+}
+
+/// Runtimes write an empty text for what is not set.
+fn present(value: &Option<String>) -> Option<&str> {
+    value.as_deref().filter(|text| !text.is_empty())
+}
+
+fn invalid(key: &str, source: AddressError) -> ConfigError {
+    ConfigError::Address {
+        key: key.to_owned(),
+        source,
+    }
+}
+
+/// Results before 0.3.0 have room for one address of each family.
+fn one_address_a_family(sets: &RangeSets, version: Version) -> Result<(), ConfigError> {
+    let count = |is_ipv4| sets.iter().filter(|set| set.is_ipv4() == is_ipv4).count();
+    if version < Version::V0_3_0 && (count(true) > 1 || count(false) > 1) {
+        return Err(ConfigError::TooManySets(version));
+    }
+    Ok(())
+}
+
+fn requested(raw: &RawConf, in_args: Option<&str>) -> Result<Vec<IpAddr>, ConfigError> {
+    let in_args = in_args.map(|text| ("CNI_ARGS IP".to_owned(), text));
+    let keyed = |key: &'static str, texts: &'_ [String]| -> Vec<(String, String)> {
+        let keyed = texts.iter().enumerate();
+        keyed
+            .map(|(index, text)| (format!("{key}[{index}]"), text.clone()))
+            .collect()
+    };
+    let in_conf = [
+        keyed("args.cni.ips", &raw.args.cni.ips),
+        keyed("runtimeConfig.ips", &raw.runtime_config.ips),
+    ];
+    in_args
+        .map(|(key, text)| (key, text.to_owned()))
+        .into_iter()
+        .chain(in_conf.into_iter().flatten())
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(key, text)| parse_ip_or_cidr(&text).map_err(|source| invalid(&key, source)))
+        .collect()
+}
+
+/// The addresses of `prevResult`, the result of the ADD that CHECK looks into.
+pub(crate) fn previous_addresses(call: &Call<'_>) -> Result<Vec<IpAddr>, Error> {
+    let raw: RawPrevious = call.conf.decode()?;
+    let Some(previous) = raw.prev_result else {
+        return Ok(Vec::new());
+    };
+    let result = AddResult::decode(previous.get(), call.conf.version)
+        .map_err(ConfigError::PreviousResult)?;
+    Ok(result.ips.iter().map(|ip| ip.address.ip()).collect())
+}
+
+#[cfg(test)]
+mod tests;

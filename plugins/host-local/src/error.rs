@@ -1,0 +1,117 @@
+//! What can go wrong, and the code that each error has for the runtime.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use allocator::{AllocateError, RangeError, RangeSetError, RangeSetsError, SetError};
+use cni_types::json::DecodeError;
+use cni_types::{AddressError, Attachment, Code, Error, Version};
+use state::StateError;
+
+use crate::config::Location;
+
+/// A configuration that makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{0} of the network configuration is missing")]
+    Missing(&'static str),
+    #[error("no IP ranges specified: ipam needs ranges or a subnet")]
+    NoRanges,
+    #[error("{0}.subnet is missing")]
+    NoSubnet(String),
+    #[error("{key}: {source}")]
+    Address { key: String, source: AddressError },
+    #[error("{key}: {source}")]
+    Range { key: String, source: RangeError },
+    #[error("{key}: {source}")]
+    RangeSet { key: String, source: RangeSetError },
+    #[error(transparent)]
+    Overlap(RangeSetsError),
+    #[error(
+        "ipam has several range sets of one family, but cniVersion {0} has room for one address of each: use 0.3.0 or later"
+    )]
+    TooManySets(Version),
+    #[error("prevResult: {0}")]
+    PreviousResult(DecodeError),
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        let code = match error {
+            ConfigError::PreviousResult(_) => Code::DECODING_FAILURE,
+            ConfigError::Missing(_)
+            | ConfigError::NoRanges
+            | ConfigError::NoSubnet(_)
+            | ConfigError::Address { .. }
+            | ConfigError::Range { .. }
+            | ConfigError::RangeSet { .. }
+            | ConfigError::Overlap(_)
+            | ConfigError::TooManySets(_) => Code::INVALID_NETWORK_CONFIG,
+        };
+        Error::new(code, error)
+    }
+}
+
+/// `ipam.resolvConf` cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("ipam.resolvConf: cannot read {}: {source}", path.display())]
+pub(crate) struct ResolvConfError {
+    pub(crate) path: PathBuf,
+    pub(crate) source: io::Error,
+}
+
+impl From<ResolvConfError> for Error {
+    fn from(error: ResolvConfError) -> Self {
+        Error::new(Code::IO_FAILURE, error)
+    }
+}
+
+/// What CHECK finds.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckError {
+    #[error("{attachment} holds no address in {location}")]
+    HoldsNothing {
+        attachment: Attachment,
+        location: Location,
+    },
+    #[error(
+        "{attachment} does not hold {} of prevResult in {location}",
+        join(missing)
+    )]
+    Missing {
+        attachment: Attachment,
+        location: Location,
+        missing: Vec<IpAddr>,
+    },
+}
+
+impl From<CheckError> for Error {
+    fn from(error: CheckError) -> Self {
+        Error::new(Code::CHECK_FAILED, error)
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.data_dir.join(self.network.as_str()).display().fmt(f)
+    }
+}
+
+fn join(addresses: &[IpAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    texts.join(", ")
+}
+
+pub(crate) fn of_allocation(error: AllocateError<StateError>) -> Error {
+    let code = match error {
+        AllocateError::Store(error) => return error.into(),
+        AllocateError::Unfulfilled(_) => Code::ADDRESS_UNAVAILABLE,
+        AllocateError::Set { ref reason, .. } => match reason {
+            SetError::Exhausted(_) => Code::ADDRESSES_EXHAUSTED,
+            SetError::Duplicate { .. } => Code::ALREADY_ALLOCATED,
+            SetError::Gateway(_) | SetError::Taken { .. } => Code::ADDRESS_UNAVAILABLE,
+        },
+    };
+    Error::new(code, error)
+}
