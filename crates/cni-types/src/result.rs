@@ -187,7 +187,7 @@ impl AddResult {
         let mut converted: Object = json::from_str(&converted)?;
         let original: Object = json::from_str(text)?;
         original.copy_unknown(wire::KEYS, &mut converted);
-        serde_json::to_string(&converted).map_err(|error| DecodeError::at("", error))
+        converted.to_json()
     }
 }
 

@@ -29,7 +29,8 @@ impl DecodeError {
         &self.path
     }
 
-    pub(super) fn inside(mut self, outer: &str) -> Self {
+    /// The same error, seen from the object or array around it: `inside("ipam")` of `routes[0]` is `ipam.routes[0]`.
+    pub fn inside(mut self, outer: &str) -> Self {
         let separator = match self.path.chars().next() {
             None | Some('[') => "",
             Some(_) => ".",

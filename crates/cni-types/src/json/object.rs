@@ -67,6 +67,11 @@ impl Object {
         self.0.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
     }
 
+    /// The object's JSON, on one line unless values were written on several.
+    pub fn to_json(&self) -> Result<String, DecodeError> {
+        serde_json::to_string(self).map_err(|error| DecodeError::at("", error))
+    }
+
     /// Copies the entries that are under none of the known keys.
     pub fn copy_unknown(&self, known: &[&str], target: &mut Object) {
         let is_known = |key: &str| known.iter().any(|known| known.eq_ignore_ascii_case(key));

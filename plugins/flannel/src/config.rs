@@ -1,0 +1,136 @@
+//! The plugin's own part of the network configuration.
+
+use std::path::PathBuf;
+
+use cni_plugin::Call;
+use cni_types::json::{DecodeError, Object};
+use cni_types::{Error, PluginType};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::ConfigError;
+
+const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
+const DEFAULT_DATA_DIR: &str = "/var/lib/cni/flannel";
+const DEFAULT_DELEGATE: &str = "bridge";
+
+/// What ADD reads, as it is written.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawConfig {
+    cni_version: String,
+    subnet_file: String,
+    data_dir: String,
+    delegate: Object,
+    ipam: Object,
+    runtime_config: Option<Box<RawValue>>,
+    args: Option<Box<RawValue>>,
+    dns: Option<Box<RawValue>>,
+}
+
+/// What ADD needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// flanneld's lease.
+    pub(crate) subnet_file: PathBuf,
+    /// Where the delegates' configurations are kept for CHECK and DEL.
+    pub(crate) data_dir: PathBuf,
+    /// The `type` of the plugin to delegate to.
+    pub(crate) delegate_type: PluginType,
+    /// What the delegate's configuration starts from.
+    pub(crate) delegate: Object,
+    /// What the delegate's `ipam` starts from.
+    pub(crate) ipam: Object,
+    /// `cniVersion`, where there is one.
+    pub(crate) cni_version: Option<String>,
+    /// `runtimeConfig`, for the delegate as it is.
+    pub(crate) runtime_config: Option<Box<RawValue>>,
+    /// `args`, for the delegate unless it has its own.
+    pub(crate) args: Option<Box<RawValue>>,
+    /// `dns`, for the delegate unless it has its own.
+    pub(crate) dns: Option<Box<RawValue>>,
+}
+
+impl Config {
+    /// Reads the configuration of a call.
+    ///
+    /// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense.
+    pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
+        let raw: RawConfig = call.conf.decode()?;
+        for key in ["name", "ipam"] {
+            if raw.delegate.contains(key) {
+                return Err(ConfigError::ReservedKey(key).into());
+            }
+        }
+        let delegate_type: Option<String> = raw
+            .delegate
+            .decode("type")
+            .map_err(ConfigError::DelegateType)?;
+        let delegate_type = delegate_type.as_deref().unwrap_or(DEFAULT_DELEGATE);
+        Ok(Self {
+            subnet_file: or_default(raw.subnet_file, DEFAULT_SUBNET_FILE),
+            data_dir: or_default(raw.data_dir, DEFAULT_DATA_DIR),
+            delegate_type: delegate_type.parse().map_err(ConfigError::InvalidType)?,
+            delegate: raw.delegate,
+            ipam: raw.ipam,
+            cni_version: Some(raw.cni_version).filter(|version| !version.is_empty()),
+            runtime_config: raw.runtime_config,
+            args: raw.args,
+            dns: raw.dns,
+        })
+    }
+}
+
+/// What CHECK and DEL read. They work whatever has become of the rest.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawReplay {
+    data_dir: String,
+    runtime_config: Option<Box<RawValue>>,
+    prev_result: Option<Box<RawValue>>,
+}
+
+/// What CHECK and DEL need to call the delegate again with the configuration that was kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Replay {
+    /// Where it was kept.
+    pub(crate) data_dir: PathBuf,
+    runtime_config: Option<Box<RawValue>>,
+    prev_result: Option<Box<RawValue>>,
+}
+
+impl Replay {
+    /// Reads the configuration of a call.
+    ///
+    /// Errors: code 6 for a key of the wrong type.
+    pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
+        let raw: RawReplay = call.conf.decode()?;
+        Ok(Self {
+            data_dir: or_default(raw.data_dir, DEFAULT_DATA_DIR),
+            runtime_config: raw.runtime_config,
+            prev_result: raw.prev_result,
+        })
+    }
+
+    /// Puts what the runtime gives to this call into the configuration that was kept.
+    pub(crate) fn complete(&self, mut conf: Object) -> Result<Object, DecodeError> {
+        let given = [
+            ("runtimeConfig", &self.runtime_config),
+            ("prevResult", &self.prev_result),
+        ];
+        for (key, value) in given {
+            if let Some(value) = value {
+                conf.set(key, value)?;
+            }
+        }
+        Ok(conf)
+    }
+}
+
+fn or_default(path: String, default: &str) -> PathBuf {
+    if path.is_empty() {
+        default.into()
+    } else {
+        path.into()
+    }
+}

@@ -1,0 +1,76 @@
+//! The delegate's network configuration: what flannel's own says, completed from the lease.
+
+use cni_types::json::{DecodeError, Object};
+use cni_types::{NetworkName, Route};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::config::Config;
+use crate::subnet_env::Lease;
+
+const DEFAULT_IPAM: &str = "host-local";
+
+/// The one delegate that needs to be told that its bridge is the gateway.
+const BRIDGE: &str = "bridge";
+
+/// A range as IPAM plugins take it.
+#[derive(Serialize)]
+struct Range {
+    subnet: String,
+}
+
+/// Renders the configuration that the delegate gets on ADD, and again on CHECK and DEL.
+///
+/// Errors: a key of the configuration that has the wrong shape.
+pub(crate) fn render(
+    config: &Config,
+    network: &NetworkName,
+    lease: &Lease,
+) -> Result<Object, DecodeError> {
+    let mut conf = config.delegate.clone();
+    conf.set("name", network.as_str())?;
+    if let Some(version) = &config.cni_version {
+        conf.set("cniVersion", version)?;
+    }
+    conf.set("type", config.delegate_type.as_str())?;
+    conf.set_default("ipMasq", &!lease.ip_masq)?;
+    conf.set_default("mtu", &lease.mtu)?;
+    if config.delegate_type.as_str() == BRIDGE {
+        conf.set_default("isGateway", &true)?;
+    }
+    if let Some(runtime_config) = &config.runtime_config {
+        conf.set("runtimeConfig", runtime_config)?;
+    }
+    for (key, value) in [("args", &config.args), ("dns", &config.dns)] {
+        if let Some(value) = value {
+            conf.set_default(key, value)?;
+        }
+    }
+    conf.set("ipam", &ipam(&config.ipam, lease)?)?;
+    Ok(conf)
+}
+
+fn ipam(own: &Object, lease: &Lease) -> Result<Object, DecodeError> {
+    let mut ipam = own.clone();
+    ipam.set_default("type", DEFAULT_IPAM)?;
+    let ranges = lease.subnets.iter().map(|subnet| {
+        [Range {
+            subnet: subnet.to_string(),
+        }]
+    });
+    ipam.set("ranges", &ranges.collect::<Vec<_>>())?;
+
+    // Decoded only to find mistakes here and not in the IPAM plugin; they are passed on as they were written.
+    let in_ipam = |error: DecodeError| error.inside("ipam");
+    own.decode::<Vec<Route>>("routes").map_err(in_ipam)?;
+    let mut routes: Vec<Box<RawValue>> = own.decode("routes").map_err(in_ipam)?.unwrap_or_default();
+    for network in &lease.networks {
+        let route = serde_json::value::to_raw_value(&Route::to(*network));
+        routes.push(route.map_err(|error| DecodeError::at("ipam.routes", error))?);
+    }
+    ipam.set("routes", &routes)?;
+    Ok(ipam)
+}
+
+#[cfg(test)]
+mod tests;
