@@ -39,7 +39,7 @@ impl From<LeaseError> for Error {
             Problem::Unreadable(_) => Code::IO_FAILURE,
             Problem::NotText(_)
             | Problem::NoAssignment { .. }
-            | Problem::OpenQuote
+            | Problem::OpenQuote(_)
             | Problem::Network { .. }
             | Problem::Family { .. }
             | Problem::Mtu(_)

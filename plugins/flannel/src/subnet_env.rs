@@ -55,8 +55,8 @@ pub(crate) enum Problem {
     NotText(usize),
     #[error("line {line}: {} is no assignment of the form KEY=value", Quoted(word))]
     NoAssignment { line: usize, word: String },
-    #[error("a quote is not closed, or a backslash ends the file")]
-    OpenQuote,
+    #[error("line {0}: a quote is not closed, or a backslash ends the line")]
+    OpenQuote(usize),
     #[error("{key}: {source}")]
     Network {
         key: &'static str,
@@ -162,25 +162,22 @@ fn parse(contents: &[u8]) -> Result<Lease, Problem> {
 }
 
 fn assignments(text: &str) -> Result<Vec<(String, String)>, Problem> {
-    let text = text.replace("\r\n", "\n");
-    let mut words = shlex::Shlex::new(&text);
     let mut assignments = Vec::new();
-    while let Some(word) = words.next() {
-        match word.split_once('=') {
-            Some((key, value)) if is_name(key) => {
-                assignments.push((key.to_owned(), value.to_owned()));
-            }
-            _ if word == "export" => {}
-            _ => {
-                return Err(Problem::NoAssignment {
-                    line: words.line_no,
-                    word,
-                });
+    for (index, text) in text.lines().enumerate() {
+        let line = index + 1;
+        let mut words = shlex::Shlex::new(text);
+        for word in &mut words {
+            match word.split_once('=') {
+                Some((key, value)) if is_name(key) => {
+                    assignments.push((key.to_owned(), value.to_owned()));
+                }
+                _ if word == "export" => {}
+                _ => return Err(Problem::NoAssignment { line, word }),
             }
         }
-    }
-    if words.had_error {
-        return Err(Problem::OpenQuote);
+        if words.had_error {
+            return Err(Problem::OpenQuote(line));
+        }
     }
     Ok(assignments)
 }
