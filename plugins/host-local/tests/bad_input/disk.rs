@@ -1,0 +1,146 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::{Value, json};
+
+use crate::folder::contents;
+use crate::network::Network;
+
+fn conf_at(network: &Network, data_dir: &str) -> Value {
+    let mut conf = network.subnet();
+    conf["ipam"]["dataDir"] = data_dir
+        .replace("{temp}", network.path().to_str().unwrap())
+        .into();
+    conf
+}
+
+#[test]
+fn resolv_conf() {
+    let network = Network::new();
+    let add = |file: &str| {
+        let file = network.path().join(file);
+        network.call(
+            "ADD",
+            &network.conf(json!({ "subnet": "10.1.1.0/24", "resolvConf": file })),
+        )
+    };
+    network.refuses(
+        &add("missing.conf"),
+        5,
+        "ipam.resolvConf: cannot read {temp}/missing.conf: No such file or directory (os error 2)",
+    );
+    network.refuses(
+        &add("data"),
+        5,
+        "ipam.resolvConf: cannot read {temp}/data: Is a directory (os error 21)",
+    );
+    network.refuses(
+        &add("outside/resolv.conf"),
+        5,
+        "ipam.resolvConf: cannot read {temp}/outside/resolv.conf: Not a directory (os error 20)",
+    );
+}
+
+#[test]
+fn a_data_dir_that_cannot_be_used() {
+    let network = Network::new();
+    for command in ["ADD", "DEL", "CHECK"] {
+        network.refuses(
+            &network.call(command, &conf_at(&network, "{temp}/outside")),
+            5,
+            "cannot open {temp}/outside: Not a directory (os error 20)",
+        );
+        network.refuses(
+            &network.call(command, &conf_at(&network, "{temp}/outside/below")),
+            5,
+            "cannot open {temp}/outside/below: Not a directory (os error 20)",
+        );
+    }
+    network.refuses(
+        &network.call("ADD", &conf_at(&network, "/proc/networks")),
+        5,
+        "cannot create /proc/networks: No such file or directory (os error 2)",
+    );
+    network
+        .call("DEL", &conf_at(&network, "/proc/networks"))
+        .run()
+        .silent();
+}
+
+#[test]
+fn a_network_folder_that_is_none() {
+    let network = Network::new();
+    network.write("files/net", "");
+    fs::create_dir(network.path().join("links")).unwrap();
+    symlink("../data/net", network.path().join("links/net")).unwrap();
+    for data_dir in ["files", "links"] {
+        for command in ["ADD", "DEL", "CHECK"] {
+            network.refuses(
+                &network
+                    .call(command, &conf_at(&network, &format!("{{temp}}/{data_dir}")))
+                    .container("held"),
+                5,
+                &format!("{{temp}}/{data_dir}/net is no folder: remove it if nobody needs it"),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lock_that_is_a_link() {
+    let network = Network::new();
+    let lock = network.path().join("data/net/lock");
+    fs::remove_file(&lock).unwrap();
+    symlink("../../elsewhere", &lock).unwrap();
+    for command in ["ADD", "DEL", "CHECK"] {
+        network.refuses(
+            &network.call(command, &network.subnet()),
+            5,
+            "{temp}/data/net/lock is no regular file: remove it if nobody needs it",
+        );
+    }
+}
+
+/// Neither read nor written nor removed is what a link points to.
+#[test]
+fn links_inside_lead_nowhere() {
+    let network = Network::new();
+    let inside = |name: &str| network.path().join("data/net").join(name);
+    symlink("../../outside", inside("10.1.1.3")).unwrap();
+    symlink("../../outside", inside(".new")).unwrap();
+    let before = contents(network.path());
+
+    network.call("DEL", &network.subnet()).run().silent();
+    assert_eq!(contents(network.path()), before);
+    network.refuses(
+        &network.call("CHECK", &network.subnet()),
+        120,
+        "eth0 of container c1 holds no address in {temp}/data/net",
+    );
+    let result = network.call("ADD", &network.subnet()).run().success();
+    assert_eq!(result["ips"][0]["address"], "10.1.1.4/24");
+    let mut expected = before;
+    expected.remove("data/net/.new");
+    expected.insert(
+        "data/net/10.1.1.4".to_owned(),
+        Some("c1\\r\\neth0".to_owned()),
+    );
+    expected.insert(
+        "data/net/last_reserved_ip.0".to_owned(),
+        Some("10.1.1.4".to_owned()),
+    );
+    assert_eq!(contents(network.path()), expected);
+}
+
+#[test]
+fn a_last_address_that_is_a_link_is_not_followed() {
+    let network = Network::new();
+    let last = network.path().join("data/net/last_reserved_ip.0");
+    fs::remove_file(&last).unwrap();
+    symlink("../../outside", &last).unwrap();
+    network.refuses(
+        &network.call("ADD", &network.subnet()),
+        5,
+        "{temp}/data/net/last_reserved_ip.0 is no regular file: remove it if nobody needs it",
+    );
+}

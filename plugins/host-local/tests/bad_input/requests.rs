@@ -1,0 +1,111 @@
+use serde_json::{Value, json};
+use testkit::Invocation;
+
+use crate::network::Network;
+
+fn add(network: &Network, conf: &Value, args: &str) -> Invocation {
+    network.call("ADD", conf).args(args)
+}
+
+#[test]
+fn addresses_that_cannot_be_had() {
+    let network = Network::new();
+    let conf = network.subnet();
+    let unfulfilled = |address: &str| {
+        format!(
+            "failed to allocate all requested IPs: {address}: each must be in a range set, and a set gives one"
+        )
+    };
+    for (address, message) in [
+        (
+            "10.1.1.2",
+            "failed to allocate for range 0: requested IP address 10.1.1.2 is not available in range set 10.1.1.1-10.1.1.254".to_owned(),
+        ),
+        ("10.1.1.1", "failed to allocate for range 0: requested IP address 10.1.1.1 is the subnet's gateway".to_owned()),
+        ("10.1.1.255", unfulfilled("10.1.1.255")),
+        ("10.1.2.2", unfulfilled("10.1.2.2")),
+        ("fd00::2", unfulfilled("fd00::2")),
+    ] {
+        network.refuses(&add(&network, &conf, &format!("IP={address}")), 111, &message);
+        network.refuses(&add(&network, &conf, &format!("IP={address}/24")), 111, &message);
+        let mut in_args = conf.clone();
+        in_args["args"] = json!({ "cni": { "ips": [address] } });
+        network.refuses(&network.call("ADD", &in_args), 111, &message);
+        let mut by_runtime = conf.clone();
+        by_runtime["runtimeConfig"] = json!({ "ips": [address] });
+        network.refuses(&network.call("ADD", &by_runtime), 111, &message);
+    }
+    let mut two = conf.clone();
+    two["args"] = json!({ "cni": { "ips": ["10.1.1.9"] } });
+    network.refuses(
+        &add(&network, &two, "IP=10.1.1.8"),
+        111,
+        &unfulfilled("10.1.1.9"),
+    );
+}
+
+#[test]
+fn addresses_that_are_none() {
+    let network = Network::new();
+    let conf = network.subnet();
+    for (args, message) in [
+        ("IP=10.1.1", "CNI_ARGS IP: \"10.1.1\" is no IP address"),
+        (
+            "IP=10.1.1.9,10.1.1.10",
+            "CNI_ARGS IP: \"10.1.1.9,10.1.1.10\" is no IP address",
+        ),
+        (
+            "IP=10.1.1.9/33",
+            "CNI_ARGS IP: \"10.1.1.9/33\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
+        ),
+    ] {
+        network.refuses(&add(&network, &conf, args), 7, message);
+    }
+    let mut conf = conf;
+    conf["args"] = json!({ "cni": { "ips": ["10.1.1.9", "localhost"] } });
+    network.refuses(
+        &network.call("ADD", &conf),
+        7,
+        "args.cni.ips[1]: \"localhost\" is no IP address",
+    );
+}
+
+#[test]
+fn a_full_range_and_a_second_add() {
+    let network = Network::new();
+    let full = network.conf(json!({ "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.2" }));
+    network.refuses(
+        &network.call("ADD", &full),
+        110,
+        "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2",
+    );
+    let duplicate = "failed to allocate for range 0: 10.1.1.2 has been allocated to held already: a second ADD needs a DEL before it";
+    let second = network.call("ADD", &network.subnet()).container("held");
+    network.refuses(&second, 112, duplicate);
+    network.refuses(&second.args("IP=10.1.1.9"), 112, duplicate);
+}
+
+#[test]
+fn checks_that_find_nothing() {
+    let network = Network::new();
+    let mut conf = network.subnet();
+    network.refuses(
+        &network.call("CHECK", &conf),
+        120,
+        "eth0 of container c1 holds no address in {temp}/data/net",
+    );
+    network.refuses(
+        &network
+            .call("CHECK", &conf)
+            .container("held")
+            .ifname("eth1"),
+        120,
+        "eth1 of container held holds no address in {temp}/data/net",
+    );
+    conf["prevResult"] = json!({ "ips": [{ "address": "10.1.1.3/24" }, { "address": "10.1.1.4/24" }, { "address": "192.0.2.1/24" }] });
+    network.refuses(
+        &network.call("CHECK", &conf).container("held"),
+        120,
+        "eth0 of container held does not hold 10.1.1.3, 10.1.1.4 of prevResult in {temp}/data/net",
+    );
+}

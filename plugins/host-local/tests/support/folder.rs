@@ -1,0 +1,38 @@
+//! A folder's whole contents as a value.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// What is at each path below a folder: `None` for a folder, a file's or link's contents as text with its control
+/// characters escaped.
+pub(crate) type Contents = BTreeMap<String, Option<String>>;
+
+/// All that is below a folder; nothing if it does not exist.
+pub(crate) fn contents(folder: &Path) -> Contents {
+    let mut found = Contents::new();
+    if folder.exists() {
+        collect(folder, "", &mut found);
+    }
+    found
+}
+
+fn collect(folder: &Path, prefix: &str, found: &mut Contents) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        let kind = entry.file_type().unwrap();
+        let contents = if kind.is_dir() {
+            collect(&entry.path(), &format!("{name}/"), found);
+            None
+        } else if kind.is_symlink() {
+            Some(format!(
+                "-> {}",
+                fs::read_link(entry.path()).unwrap().display()
+            ))
+        } else {
+            Some(fs::read(entry.path()).unwrap().escape_ascii().to_string())
+        };
+        found.insert(name, contents);
+    }
+}
