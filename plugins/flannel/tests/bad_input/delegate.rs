@@ -1,0 +1,105 @@
+//! A delegate that cannot be: by its configuration, or by what is found for it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use serde_json::json;
+
+use crate::assert_refused;
+use crate::desk::Desk;
+
+#[test]
+fn configurations_of_the_delegate_that_are_refused() {
+    let desk = Desk::new();
+    let taken = |key: &str| format!("delegate must not have the key {key:?}: flannel sets it");
+    let no_type = |text: &str| {
+        format!(
+            "delegate.type {text:?} is no plugin type: it must be the bare name of a file in CNI_PATH"
+        )
+    };
+    for (delegate, code, message) in [
+        (json!({"name": "x"}), 7, taken("name")),
+        (json!({"Name": ""}), 7, taken("name")),
+        (json!({"ipam": {}}), 7, taken("ipam")),
+        (json!({"IPAM": {"type": "dhcp"}}), 7, taken("ipam")),
+        (
+            json!({"type": 5}),
+            6,
+            "delegate.type: invalid type: integer `5`, expected a string".to_owned(),
+        ),
+        (
+            json!({"type": ["bridge"]}),
+            6,
+            "delegate.type: invalid type: sequence, expected a string".to_owned(),
+        ),
+        (json!({"type": ""}), 7, "delegate.type is empty".to_owned()),
+        (json!({"type": "../bridge"}), 7, no_type("../bridge")),
+        (json!({"type": "/bin/sh"}), 7, no_type("/bin/sh")),
+        (json!({"type": ".."}), 7, no_type("..")),
+    ] {
+        let mut netconf = desk.netconf();
+        netconf["delegate"] = delegate;
+        let message = format!("network configuration: {message}");
+        assert_refused(&desk, &desk.call("ADD").config(&netconf), code, &message);
+    }
+}
+
+#[test]
+fn a_delegate_that_is_not_there() {
+    let desk = Desk::new();
+    let empty = desk.path("empty");
+    fs::create_dir(&empty).unwrap();
+    let add = desk.call("ADD").paths([&empty, &desk.path("absent")]);
+    let missing = |path: String| {
+        format!(
+            "no plugin \"bridge\" in CNI_PATH {path}: \
+             install it there, or correct the type in the network configuration"
+        )
+    };
+    let both = format!("{}:{}", empty.display(), desk.path("absent").display());
+    assert_refused(&desk, &add, 100, &missing(both));
+    // Neither a folder nor a link that leads nowhere is a plugin.
+    fs::create_dir(empty.join("bridge")).unwrap();
+    let add = add.path(&empty);
+    assert_refused(&desk, &add, 100, &missing(empty.display().to_string()));
+    fs::remove_dir(empty.join("bridge")).unwrap();
+    symlink("/nowhere", empty.join("bridge")).unwrap();
+    assert_refused(&desk, &add, 100, &missing(empty.display().to_string()));
+}
+
+#[test]
+fn a_delegate_that_is_not_executable() {
+    let desk = Desk::new();
+    let folder = desk.path("plugins");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("bridge"), "#!/bin/sh\n").unwrap();
+    let message = format!(
+        "plugin {} is not executable: make it so with chmod +x",
+        folder.join("bridge").display()
+    );
+    assert_refused(&desk, &desk.call("ADD").path(&folder), 100, &message);
+    // It hides no other that is.
+    desk.call("ADD")
+        .paths([&folder, &desk.delegate.dir()])
+        .run()
+        .success();
+}
+
+#[test]
+fn a_delegate_that_the_kernel_cannot_run() {
+    let desk = Desk::new();
+    let folder = desk.path("plugins");
+    fs::create_dir(&folder).unwrap();
+    let program = folder.join("bridge");
+    fs::write(&program, "neither a script nor a binary").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let failure = desk.call("ADD").path(&folder).run().failure();
+    let message = format!(
+        "cannot run plugin {}: Exec format error (os error 8)",
+        program.display()
+    );
+    assert_eq!((failure.code, failure.msg), (100, message));
+    // Once there is one that works, DEL leaves nothing.
+    desk.call("DEL").run().silent();
+    assert_eq!(desk.kept(), [].into());
+}

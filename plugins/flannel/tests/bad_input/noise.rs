@@ -1,0 +1,168 @@
+//! Whatever comes in, there is an answer: one error in JSON, or a success.
+
+use std::fs;
+use std::path::Path;
+
+use cni_plugin::{Reply, Request, dispatch};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use twill_flannel::Flannel;
+
+use crate::COMMANDS;
+use crate::desk::SUBNET_ENV;
+
+/// A folder with a lease, and an empty one for `CNI_PATH`: no delegate is ever found, so nothing is ever kept.
+fn folder() -> TempDir {
+    let folder = TempDir::with_prefix("twill-flannel-").unwrap();
+    fs::write(folder.path().join("subnet.env"), SUBNET_ENV).unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    folder
+}
+
+fn netconf(folder: &Path) -> Value {
+    json!({
+        "cniVersion": "1.0.0",
+        "name": "n",
+        "subnetFile": folder.join("subnet.env"),
+        "dataDir": folder.join("kept"),
+        "delegate": {"type": "bridge", "mtu": 1400},
+        "ipam": {"routes": [{"dst": "10.0.0.0/8", "gw": "10.0.0.1"}]},
+        "runtimeConfig": {"mac": "02:00:00:00:00:01"},
+        "prevResult": {"cniVersion": "1.0.0"},
+    })
+}
+
+fn answer(folder: &Path, command: &str, stdin: Vec<u8>) -> Reply {
+    let plugins = folder.join("plugins");
+    let variables = [
+        ("CNI_COMMAND", command),
+        ("CNI_CONTAINERID", "twill-noise"),
+        ("CNI_IFNAME", "eth0"),
+        ("CNI_NETNS", "/nowhere"),
+        ("CNI_PATH", plugins.to_str().unwrap()),
+    ];
+    let environment = variables.into_iter().collect();
+    dispatch(&Flannel, &Request { environment, stdin })
+}
+
+#[track_caller]
+fn assert_orderly(folder: &Path, command: &str, reply: &Reply) {
+    assert_eq!(reply.stderr, "");
+    if reply.failed {
+        let error: Map<String, Value> = serde_json::from_str(&reply.stdout).unwrap();
+        let code = error["code"].as_u64().unwrap();
+        assert!(
+            [1, 5, 6, 7, 11, 100, 120].contains(&code),
+            "{}",
+            reply.stdout
+        );
+        assert!(
+            error["msg"].as_str().is_some_and(|msg| !msg.is_empty()),
+            "{}",
+            reply.stdout
+        );
+        assert!(reply.stdout.len() < 20_000, "{} bytes", reply.stdout.len());
+    } else {
+        assert_eq!((command, &*reply.stdout), ("DEL", ""));
+    }
+    assert!(!folder.join("kept").exists());
+}
+
+fn assert_answers(folder: &Path, stdin: &[u8]) {
+    for command in COMMANDS {
+        assert_orderly(folder, command, &answer(folder, command, stdin.to_owned()));
+    }
+}
+
+/// Any JSON, with keys that flannel looks at and keys that it does not.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+        "(10|fd00:|0)[0-9a-f.:/]{0,12}".prop_map(Value::from),
+    ];
+    let key = prop_oneof!["(?i)type|name|ipam|routes|dst|gw|ranges|mtu", "\\PC{0,6}"];
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((key.clone(), inner), 0..4)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+#[derive(Clone, Debug)]
+struct Edit {
+    place: prop::sample::Index,
+    removed: usize,
+    inserted: Vec<u8>,
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let inserted = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..4),
+        "[\\[\\]{}\",:=/#'\\\\\n\r0-9 ]{0,4}".prop_map(String::into_bytes),
+    ];
+    let edit = (any::<prop::sample::Index>(), 0..4_usize, inserted);
+    let edit = edit.prop_map(|(place, removed, inserted)| Edit {
+        place,
+        removed,
+        inserted,
+    });
+    prop::collection::vec(edit, 1..5)
+}
+
+fn edited(text: &str, edits: &[Edit]) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_owned();
+    for edit in edits {
+        let start = edit.place.index(bytes.len() + 1);
+        let end = (start + edit.removed).min(bytes.len());
+        bytes.splice(start..end, edit.inserted.iter().copied());
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(192) })]
+
+    #[test]
+    fn bytes_as_a_configuration(stdin in prop::collection::vec(any::<u8>(), 0..200)) {
+        assert_answers(folder().path(), &stdin);
+    }
+
+    #[test]
+    fn a_configuration_with_bytes_changed(edits in edits()) {
+        let folder = folder();
+        let netconf = netconf(folder.path()).to_string();
+        assert_answers(folder.path(), &edited(&netconf, &edits));
+    }
+
+    #[test]
+    fn a_configuration_with_values_changed(
+        key in "cniVersion|name|subnetFile|delegate|ipam|runtimeConfig|prevResult|args|dns",
+        value in any_json(),
+    ) {
+        let folder = folder();
+        let mut netconf = netconf(folder.path());
+        netconf[key] = value;
+        assert_answers(folder.path(), netconf.to_string().as_bytes());
+    }
+
+    #[test]
+    fn bytes_as_a_lease(lease in prop::collection::vec(any::<u8>(), 0..200)) {
+        let folder = folder();
+        fs::write(folder.path().join("subnet.env"), lease).unwrap();
+        assert_answers(folder.path(), netconf(folder.path()).to_string().as_bytes());
+    }
+
+    #[test]
+    fn a_lease_with_bytes_changed(edits in edits()) {
+        let folder = folder();
+        fs::write(folder.path().join("subnet.env"), edited(SUBNET_ENV, &edits)).unwrap();
+        assert_answers(folder.path(), netconf(folder.path()).to_string().as_bytes());
+    }
+}

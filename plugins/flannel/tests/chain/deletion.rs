@@ -1,0 +1,79 @@
+//! DEL when the container's network namespace is gone, or was never told.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::lab::{Container, Lab, NETWORK, netconf};
+use crate::lease::DUAL_STACK;
+
+#[test]
+fn a_namespace_that_is_gone() {
+    let Some(lab) = Lab::new(&DUAL_STACK) else {
+        return;
+    };
+    let netconf = netconf("1.0.0");
+    let container = Container::new("a");
+    // Under a name of its own: the number of an open file may soon be another file's.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    symlink(container.sandbox.path(), &path).unwrap();
+    let call = lab.call("ADD", &container, &netconf).netns(&path);
+    let result = lab.node.run(&call).success();
+    assert_eq!(result["interfaces"][2]["sandbox"], path.to_str().unwrap());
+    fs::remove_file(&path).unwrap();
+    drop(container);
+    let del = call.command("DEL");
+    lab.node.run(&del).silent();
+    assert_eq!(lab.taken(NETWORK), [""; 0]);
+    assert_eq!(lab.kept(), [""; 0]);
+    lab.node.run(&del).silent();
+}
+
+#[test]
+fn a_namespace_path_that_is_no_namespace_any_more() {
+    let Some(lab) = Lab::new(&DUAL_STACK) else {
+        return;
+    };
+    let netconf = netconf("1.0.0");
+    let container = Container::new("a");
+    lab.add(&container, &netconf);
+    // What is left of `ip netns add` when only the mount is gone.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    fs::write(&path, "").unwrap();
+    let del = lab.call("DEL", &container, &netconf).netns(&path);
+    drop(container);
+    // bridge takes it for a mistake, so that flannel must be ready for another try.
+    let failure = lab.node.run(&del).failure();
+    let expected = format!("bridge: unknown FS magic on {path:?}: ");
+    assert!(failure.msg.starts_with(&expected), "{failure:?}");
+    assert_eq!(failure.code, 999);
+    assert_eq!(lab.kept(), ["a"]);
+    lab.node.run(&del.netns("")).silent();
+    assert_eq!(lab.taken(NETWORK), [""; 0]);
+    assert_eq!(lab.kept(), [""; 0]);
+}
+
+#[test]
+fn an_empty_namespace_path() {
+    let Some(lab) = Lab::new(&DUAL_STACK) else {
+        return;
+    };
+    let netconf = netconf("1.0.0");
+    let container = Container::new("a");
+    lab.add(&container, &netconf);
+    let del = lab.call("DEL", &container, &netconf).netns("");
+    lab.node.run(&del).silent();
+    // bridge cannot reach the link; the namespace takes it along when it goes.
+    assert_eq!(container.links(), ["lo", "eth0"]);
+    assert_eq!(lab.taken(NETWORK), [""; 0]);
+    assert_eq!(lab.kept(), [""; 0]);
+    lab.node.run(&del).silent();
+    drop(container);
+
+    let again = Container::new("a");
+    lab.add(&again, &netconf);
+    lab.del(&again, &netconf);
+    assert_eq!(again.links(), ["lo"]);
+    assert_eq!(lab.kept(), [""; 0]);
+}

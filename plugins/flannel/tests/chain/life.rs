@@ -1,0 +1,84 @@
+//! Two containers come, reach each other, are checked and go, for each kind of lease and each version that bridge knows.
+
+use serde_json::Value;
+
+use crate::attached::{assert_addresses, assert_attached, assert_nothing_left};
+use crate::lab::{Container, Lab, NETWORK, netconf, with_prev_result};
+use crate::lease::{DUAL_STACK, Lease, ONLY_IPV4, ONLY_IPV6};
+use crate::traffic::assert_reaches;
+
+fn come_and_go(lease: Lease, version: &str) {
+    let Some(lab) = Lab::new(&lease) else { return };
+    let netconf = netconf(version);
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    let result_a = lab.add(&a, &netconf);
+    assert_eq!(result_a["cniVersion"], version);
+    assert_attached(&lab, &a, lease, 2, &result_a);
+    assert_addresses(&lab, lease, &[&a]);
+    let result_b = lab.add(&b, &netconf);
+    assert_eq!(result_b["cniVersion"], version);
+    assert_attached(&lab, &b, lease, 3, &result_b);
+    assert_attached(&lab, &a, lease, 2, &result_a);
+    assert_addresses(&lab, lease, &[&a, &b]);
+    assert_eq!(lab.kept(), ["a", "b"]);
+
+    for family in lease.0 {
+        assert_reaches(&lab, &a, &family.host(3));
+        assert_reaches(&lab, &b, &family.host(2));
+        assert_reaches(&lab, &a, family.gateway);
+    }
+
+    if version != "0.3.1" {
+        check(&lab, &a, &netconf, &result_a);
+        check(&lab, &b, &netconf, &result_b);
+    }
+
+    lab.del(&a, &netconf);
+    assert_eq!(a.links(), ["lo"]);
+    assert_eq!(lab.kept(), ["b"]);
+    assert_eq!(lab.taken(NETWORK), lease.host(3));
+    for family in lease.0 {
+        assert_reaches(&lab, &b, family.gateway);
+    }
+    lab.del(&b, &with_prev_result(&netconf, &result_b));
+    assert_nothing_left(&lab, &[&a, &b]);
+    lab.del(&a, &netconf);
+    lab.del(&b, &with_prev_result(&netconf, &result_b));
+    assert_nothing_left(&lab, &[&a, &b]);
+}
+
+/// CHECK succeeds, and fails for want of an address file.
+#[track_caller]
+fn check(lab: &Lab, container: &Container, netconf: &Value, result: &Value) {
+    let call = lab.call("CHECK", container, &with_prev_result(netconf, result));
+    lab.node.run(&call).silent();
+
+    let address = result["ips"][0]["address"].as_str().unwrap();
+    let (address, _) = address.split_once('/').unwrap();
+    let file = format!("/var/lib/cni/networks/{NETWORK}/{address}");
+    let contents = lab.node.read(&file);
+    lab.node.enter(|| std::fs::remove_file(&file)).unwrap();
+    let failure = lab.node.run(&call).failure();
+    assert_eq!(failure.code, 120, "{failure:?}");
+    lab.node.write(&file, contents);
+    lab.node.run(&call).silent();
+}
+
+macro_rules! lives {
+    ($($test:ident: $lease:expr, $version:literal;)*) => {$(
+        #[test]
+        fn $test() {
+            come_and_go($lease, $version);
+        }
+    )*};
+}
+
+lives! {
+    ipv4_0_3_1: ONLY_IPV4, "0.3.1";
+    ipv4_0_4_0: ONLY_IPV4, "0.4.0";
+    ipv4_1_0_0: ONLY_IPV4, "1.0.0";
+    dual_stack_0_3_1: DUAL_STACK, "0.3.1";
+    dual_stack_0_4_0: DUAL_STACK, "0.4.0";
+    dual_stack_1_0_0: DUAL_STACK, "1.0.0";
+    ipv6_1_0_0: ONLY_IPV6, "1.0.0";
+}

@@ -1,0 +1,20 @@
+//! Real chains: flannel and host-local under test with Debian's bridge, on a node of their own.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/lab.rs"]
+mod lab;
+#[path = "../support/lease.rs"]
+mod lease;
+
+mod attached;
+mod deletion;
+mod life;
+mod several;
+mod traffic;

@@ -1,0 +1,88 @@
+//! State that the Go plugin has left, or a power cut.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::desk::Desk;
+
+/// The files that the Go plugin has written for containers, in versions old and new.
+fn written_by_go() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/flannel/state");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let entry = entry.unwrap();
+        let container_id = entry.file_name().into_string().unwrap();
+        files.push((container_id, fs::read(entry.path()).unwrap()));
+    }
+    assert_eq!(files.len(), 3, "files in {}", folder.display());
+    files
+}
+
+fn leave(desk: &Desk, container_id: &str, contents: &[u8]) -> PathBuf {
+    let file = desk.data_dir().join(container_id);
+    fs::create_dir_all(desk.data_dir()).unwrap();
+    fs::write(&file, contents).unwrap();
+    file
+}
+
+#[test]
+fn what_the_go_plugin_kept_is_replayed() {
+    for (container_id, contents) in written_by_go() {
+        let desk = Desk::new();
+        let file = leave(&desk, &container_id, &contents);
+        // It does not say which attachment it is of, so any of the container's may be.
+        for (command, ifname) in [("CHECK", "eth0"), ("CHECK", "net1"), ("DEL", "net1")] {
+            let call = desk.call(command).container(&container_id).ifname(ifname);
+            assert_eq!(fs::read(&file).unwrap(), contents);
+            call.run().silent();
+        }
+        assert!(!file.exists());
+        let calls = desk.delegate.calls();
+        assert_eq!(calls.len(), 3);
+        for call in calls {
+            assert_eq!(call.stdin, contents, "{container_id}");
+        }
+    }
+}
+
+#[test]
+fn what_the_go_plugin_kept_survives_a_failed_del() {
+    let (container_id, contents) = written_by_go().remove(0);
+    let desk = Desk::new();
+    let file = leave(&desk, &container_id, &contents);
+    desk.delegate.on("DEL").exit(1);
+    let del = desk.call("DEL").container(&container_id);
+    del.run().failure();
+    assert_eq!(fs::read(&file).unwrap(), contents);
+    desk.delegate.on("DEL").reset();
+    del.run().silent();
+    assert!(!file.exists());
+}
+
+#[test]
+fn debris_of_a_power_cut_is_removed() {
+    let whole = written_by_go().remove(0).1;
+    for debris in [&b""[..], &whole[..whole.len() / 2], &[0; 512], b"[]", b"{}"] {
+        let desk = Desk::new();
+        let file = leave(&desk, "c1", debris);
+        let failure = desk.call("CHECK").run().failure();
+        assert_eq!(failure.code, 120, "{failure:?}");
+        assert!(file.exists());
+        desk.call("DEL").run().silent();
+        assert!(!file.exists());
+        desk.call("DEL").run().silent();
+        assert_eq!(desk.delegate.calls(), []);
+    }
+}
+
+#[test]
+fn an_add_takes_the_place_of_debris() {
+    let desk = Desk::new();
+    leave(&desk, "c1", b"{\"name\":");
+    desk.call("ADD").run().success();
+    assert_eq!(desk.kept().into_keys().collect::<Vec<_>>(), ["c1"]);
+    desk.call("DEL").run().silent();
+    assert_eq!(desk.kept(), [].into());
+    let calls = desk.delegate.calls();
+    assert_eq!(calls[1].stdin, calls[0].stdin);
+}

@@ -1,0 +1,142 @@
+//! DEL and CHECK: the delegate gets again what it got on ADD, whatever the configuration says by now.
+
+use serde_json::{Value, json};
+
+use crate::desk::Desk;
+
+/// A configuration of which nothing is left but where configurations are kept.
+fn changed_beyond_recognition(desk: &Desk) -> Value {
+    std::fs::remove_file(desk.subnet_file()).unwrap();
+    json!({
+        "cniVersion": "1.1.0",
+        "name": "renamed",
+        "type": "flannel",
+        "dataDir": desk.data_dir(),
+        "delegate": {"type": "no-such-plugin", "name": "x"},
+        "ipam": 5,
+    })
+}
+
+#[test]
+fn the_configuration_that_was_kept_is_replayed() {
+    for command in ["CHECK", "DEL"] {
+        let desk = Desk::new();
+        desk.call("ADD").run().success();
+        let kept = desk.kept();
+        let netconf = changed_beyond_recognition(&desk);
+        desk.call(command).config(&netconf).run().silent();
+        let calls = desk.delegate.calls();
+        assert_eq!((calls.len(), &*calls[1].command), (2, command));
+        assert_eq!(calls[1].stdin, calls[0].stdin);
+        let expected = if command == "DEL" { [].into() } else { kept };
+        assert_eq!(desk.kept(), expected);
+    }
+}
+
+#[test]
+fn prev_result_and_runtime_config_are_the_calls_own() {
+    for command in ["CHECK", "DEL"] {
+        let desk = Desk::new();
+        let mut netconf = desk.netconf();
+        netconf["runtimeConfig"] = json!({"mac": "00:11:22:33:44:55"});
+        let result = desk.call("ADD").config(&netconf).run().success();
+        let mut expected: Value = serde_json::from_slice(&desk.delegate.calls()[0].stdin).unwrap();
+        assert_eq!(expected["runtimeConfig"], netconf["runtimeConfig"]);
+        assert_eq!(expected.get("prevResult"), None);
+
+        netconf["runtimeConfig"] = json!({"portMappings": [{"hostPort": 80}]});
+        netconf["prevResult"] = result;
+        desk.call(command).config(&netconf).run().silent();
+        for key in ["runtimeConfig", "prevResult"] {
+            expected[key] = netconf[key].clone();
+        }
+        let replayed = &desk.delegate.calls()[1];
+        assert_eq!(
+            serde_json::from_slice::<Value>(&replayed.stdin).unwrap(),
+            expected
+        );
+    }
+}
+
+#[test]
+fn a_del_is_done_once() {
+    let desk = Desk::new();
+    // Nothing was ever added.
+    desk.call("DEL").run().silent();
+    assert!(!desk.data_dir().exists());
+    desk.call("ADD").run().success();
+    desk.call("DEL").run().silent();
+    desk.call("DEL").run().silent();
+    let calls = desk.delegate.calls();
+    assert_eq!(
+        calls.iter().map(|call| &*call.command).collect::<Vec<_>>(),
+        ["ADD", "DEL"]
+    );
+    assert_eq!(desk.kept(), [].into());
+}
+
+#[test]
+fn a_del_needs_no_netns() {
+    let desk = Desk::new();
+    desk.call("ADD").run().success();
+    desk.call("DEL").without("CNI_NETNS").run().silent();
+    assert_eq!(desk.delegate.calls()[1].env.get("CNI_NETNS"), None);
+    assert_eq!(desk.kept(), [].into());
+}
+
+#[test]
+fn attachments_that_were_not_added_are_nobodys() {
+    let desk = Desk::new();
+    desk.call("ADD").run().success();
+    let kept = desk.kept();
+    desk.call("DEL").ifname("eth1").run().silent();
+    desk.call("DEL").container("c2").run().silent();
+    for call in [
+        desk.call("CHECK").ifname("eth1"),
+        desk.call("CHECK").container("c2"),
+    ] {
+        assert_eq!(call.run().failure().code, 120);
+    }
+    assert_eq!(desk.delegate.calls().len(), 1);
+    assert_eq!(desk.kept(), kept);
+}
+
+#[test]
+fn further_attachments_of_a_container_go_one_by_one() {
+    let desk = Desk::new();
+    desk.call("ADD").run().success();
+    let mut netconf = desk.netconf();
+    netconf["delegate"] = json!({"bridge": "cni1"});
+    desk.call("ADD")
+        .ifname("eth1")
+        .config(&netconf)
+        .run()
+        .success();
+    let names = || desk.kept().into_keys().collect::<Vec<_>>();
+    assert_eq!(names(), [".attachments/c1:eth1", "c1"]);
+    desk.call("DEL").run().silent();
+    assert_eq!(names(), [".attachments/c1:eth1"]);
+    desk.call("DEL").ifname("eth1").run().silent();
+    assert_eq!(names(), [""; 0]);
+    let calls = desk.delegate.calls();
+    assert_eq!(calls.len(), 4);
+    assert_eq!(calls[2].stdin, calls[0].stdin);
+    assert_eq!(calls[3].stdin, calls[1].stdin);
+    assert_ne!(calls[0].stdin, calls[1].stdin);
+}
+
+#[test]
+fn a_check_of_what_was_not_added_fails() {
+    let desk = Desk::new();
+    let expected = format!(
+        "eth0 of container c1 has no usable configuration in {}: it was not added, or has been deleted",
+        desk.data_dir().display()
+    );
+    let failure = desk.call("CHECK").run().failure();
+    assert_eq!((failure.code, &failure.msg), (120, &expected));
+    assert!(!desk.data_dir().exists());
+    desk.call("ADD").run().success();
+    desk.call("DEL").run().silent();
+    assert_eq!(desk.call("CHECK").run().failure().msg, expected);
+    assert_eq!(desk.delegate.calls().len(), 2);
+}

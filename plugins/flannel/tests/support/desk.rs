@@ -1,0 +1,105 @@
+//! A folder with a lease, a delegate that does what it is told, and calls of flannel that use both.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::{Invocation, ScriptedDelegate, binaries};
+
+pub(crate) const SUBNET_ENV: &str = "\
+FLANNEL_NETWORK=10.244.0.0/16
+FLANNEL_SUBNET=10.244.1.1/24
+FLANNEL_MTU=1450
+FLANNEL_IPMASQ=true
+";
+
+/// Everything that one test needs, which goes with it.
+pub(crate) struct Desk {
+    folder: TempDir,
+    pub(crate) delegate: ScriptedDelegate,
+}
+
+/// Files and folders: modes and contents by path, folders without contents.
+pub(crate) type Listing = BTreeMap<PathBuf, (u32, Option<Vec<u8>>)>;
+
+impl Desk {
+    /// The delegate has the type `bridge`.
+    pub(crate) fn new() -> Self {
+        let desk = Self {
+            folder: TempDir::with_prefix("twill-flannel-").unwrap(),
+            delegate: ScriptedDelegate::new("bridge"),
+        };
+        fs::write(desk.subnet_file(), SUBNET_ENV).unwrap();
+        desk
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn subnet_file(&self) -> PathBuf {
+        self.path("subnet.env")
+    }
+
+    /// Where flannel keeps configurations; not there before the first ADD.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.path("kept")
+    }
+
+    /// A configuration of 1.0.0 that leaves the delegate to flannel's defaults.
+    pub(crate) fn netconf(&self) -> Value {
+        json!({
+            "cniVersion": "1.0.0",
+            "name": "cbr0",
+            "type": "flannel",
+            "subnetFile": self.subnet_file(),
+            "dataDir": self.data_dir(),
+        })
+    }
+
+    /// A call for `eth0` of the container `c1`.
+    #[track_caller]
+    pub(crate) fn call(&self, command: &str) -> Invocation {
+        Invocation::attach(binaries::plugin("flannel"), command, "c1")
+            .path(self.delegate.dir())
+            .config(&self.netconf())
+    }
+
+    /// All that is in the folder.
+    pub(crate) fn listing(&self) -> Listing {
+        let mut listing = Listing::new();
+        list(self.folder.path(), &mut listing);
+        listing
+    }
+
+    /// The configurations that are kept, by their paths below the data folder.
+    pub(crate) fn kept(&self) -> BTreeMap<String, String> {
+        let mut listing = Listing::new();
+        if self.data_dir().exists() {
+            list(&self.data_dir(), &mut listing);
+        }
+        let files = listing.into_iter().filter_map(|(path, (_, contents))| {
+            let path = path.strip_prefix(self.data_dir()).unwrap();
+            Some((
+                path.to_str().unwrap().to_owned(),
+                String::from_utf8(contents?).unwrap(),
+            ))
+        });
+        files.collect()
+    }
+}
+
+fn list(folder: &Path, listing: &mut Listing) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        let contents = metadata.is_file().then(|| fs::read(&path).unwrap());
+        if metadata.is_dir() {
+            list(&path, listing);
+        }
+        listing.insert(path, (metadata.mode(), contents));
+    }
+}

@@ -1,0 +1,172 @@
+//! A node that flanneld has written its lease to, and containers that real plugins attach there: flannel and host-local
+//! under test, Debian's bridge.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::requirements::{REFERENCE_DIR, require_reference, require_root};
+use testkit::{Invocation, NetNs, Node, binaries};
+
+use crate::lease::Lease;
+
+pub(crate) const BRIDGE: &str = "cni0";
+pub(crate) const NETWORK: &str = "cbr0";
+pub(crate) const SCRATCH: &str = "/var/lib/cni/flannel";
+pub(crate) const SUBNET_FILE: &str = "/run/flannel/subnet.env";
+const ADDRESSES: &str = "/var/lib/cni/networks";
+
+/// A node with a lease.
+pub(crate) struct Lab {
+    pub(crate) node: Node,
+    /// Has host-local, and nothing else that is under test, to be found before Debian's plugins.
+    plugins: TempDir,
+}
+
+/// A container that may be attached.
+pub(crate) struct Container {
+    pub(crate) id: &'static str,
+    pub(crate) sandbox: NetNs,
+}
+
+impl Lab {
+    /// `None`, told as a skip, where the machine cannot have it.
+    #[track_caller]
+    pub(crate) fn new(lease: &Lease) -> Option<Self> {
+        if !require_root() {
+            return None;
+        }
+        require_reference("bridge")?;
+        let plugins = TempDir::with_prefix("twill-plugins-").unwrap();
+        let host_local = plugins.path().join("host-local");
+        symlink(binaries::plugin("host-local"), host_local).unwrap();
+        let node = Node::new().unwrap();
+        // Looking for duplicates of an IPv6 address takes the kernel a second or two, in which it does not answer.
+        node.write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+        node.write(SUBNET_FILE, lease.subnet_env());
+        Some(Self { node, plugins })
+    }
+
+    /// A call with the container's `eth0`.
+    #[track_caller]
+    pub(crate) fn call(&self, command: &str, container: &Container, netconf: &Value) -> Invocation {
+        let flannel = binaries::plugin("flannel");
+        Invocation::attach(flannel, command, container.id)
+            .netns(container.sandbox.path())
+            .paths([self.plugins.path(), Path::new(REFERENCE_DIR)])
+            .config(netconf)
+    }
+
+    #[track_caller]
+    pub(crate) fn add(&self, container: &Container, netconf: &Value) -> Value {
+        self.node
+            .run(&self.call("ADD", container, netconf))
+            .success()
+    }
+
+    #[track_caller]
+    pub(crate) fn del(&self, container: &Container, netconf: &Value) {
+        self.node
+            .run(&self.call("DEL", container, netconf))
+            .silent();
+    }
+
+    /// What host-local has in a network's folder, less names that start with a dot: those are an index's.
+    #[track_caller]
+    pub(crate) fn address_files(&self, network: &str) -> Vec<(String, String)> {
+        let folder = format!("{ADDRESSES}/{network}");
+        let names = self.node.list(&folder);
+        let visible = names.into_iter().filter(|name| !name.starts_with('.'));
+        visible
+            .map(|name| {
+                let contents = self.node.read(format!("{folder}/{name}"));
+                (name, contents)
+            })
+            .collect()
+    }
+
+    /// The names in a network's folder that are addresses.
+    #[track_caller]
+    pub(crate) fn taken(&self, network: &str) -> Vec<String> {
+        let files = self.address_files(network).into_iter();
+        files
+            .map(|(name, _)| name)
+            .filter(|name| name != "lock" && !name.starts_with("last_reserved_ip."))
+            .collect()
+    }
+
+    /// The configurations that flannel keeps, by their paths below its folder.
+    #[track_caller]
+    pub(crate) fn kept(&self) -> Vec<String> {
+        let further = self.node.list(format!("{SCRATCH}/.attachments"));
+        let further = further
+            .into_iter()
+            .map(|name| format!(".attachments/{name}"));
+        let first = self.node.list(SCRATCH).into_iter();
+        first
+            .filter(|name| name != ".attachments")
+            .chain(further)
+            .collect()
+    }
+
+    /// The links on the node itself.
+    #[track_caller]
+    pub(crate) fn links(&self) -> Vec<String> {
+        names(&self.node.ip_json(&["link"]))
+    }
+}
+
+impl Container {
+    pub(crate) fn new(id: &'static str) -> Self {
+        let sandbox = NetNs::new().unwrap();
+        Self { id, sandbox }
+    }
+
+    /// The links inside.
+    #[track_caller]
+    pub(crate) fn links(&self) -> Vec<String> {
+        names(&self.sandbox.ip_json(&["link"]))
+    }
+}
+
+/// The network configuration that flannel's own manifest installs, but for the version.
+pub(crate) fn netconf(version: &str) -> Value {
+    json!({
+        "cniVersion": version,
+        "name": NETWORK,
+        "type": "flannel",
+        "delegate": {"hairpinMode": true, "isDefaultGateway": true},
+    })
+}
+
+/// A configuration for CHECK or DEL, with the result of the ADD.
+pub(crate) fn with_prev_result(netconf: &Value, result: &Value) -> Value {
+    let mut netconf = netconf.clone();
+    let mut result = result.clone();
+    let gateways: Vec<Value> = ips_of(&result).map(|ip| ip["gateway"].clone()).collect();
+    // Bridge before 1.3.0 takes a route without a gateway literally in CHECK, though ADD made it with one.
+    for route in result["routes"].as_array_mut().unwrap() {
+        let is_ipv6 = |text: &Value| text.as_str().unwrap().contains(':');
+        let own = gateways
+            .iter()
+            .find(|gateway| is_ipv6(gateway) == is_ipv6(&route["dst"]));
+        if route.get("gw").is_none() {
+            route["gw"] = own.unwrap().clone();
+        }
+    }
+    netconf["prevResult"] = result;
+    netconf
+}
+
+fn ips_of(result: &Value) -> impl Iterator<Item = &Value> {
+    result["ips"].as_array().unwrap().iter()
+}
+
+fn names(links: &Value) -> Vec<String> {
+    let links = links.as_array().unwrap();
+    links
+        .iter()
+        .map(|link| link["ifname"].as_str().unwrap().to_owned())
+        .collect()
+}
