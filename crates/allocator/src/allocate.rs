@@ -3,7 +3,34 @@ use std::net::IpAddr;
 use cni_types::{Attachment, ContainerId};
 use ipnetwork::IpNetwork;
 
-use crate::{Range, RangeSet, RangeSets, Store};
+use crate::{Age, Held, Range, RangeSet, RangeSets, SetKey, Store};
+
+/// How many addresses are tried one by one before all that are taken are looked at together.
+const PROBES: usize = 16;
+
+/// What an attachment is to get.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// Who gets it.
+    pub attachment: &'a Attachment,
+    /// One address of each of these sets.
+    pub sets: &'a RangeSets,
+    /// The address to take, for the sets that have one of these.
+    pub requested: &'a [IpAddr],
+    /// What becomes of addresses whose containers a reboot has ended.
+    pub reclaim: Reclaim,
+}
+
+/// What becomes of addresses that were given before the kernel started, and whose containers cannot be running.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reclaim {
+    /// They are passed over while others are free, but yield when there is no other, when exactly that one is asked for, and to
+    /// their own attachment.
+    #[default]
+    AfterReboot,
+    /// They are held until they are released.
+    Never,
+}
 
 /// An address that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +57,7 @@ pub enum AllocateError<E> {
     Unfulfilled(Vec<IpAddr>),
     /// The store failed.
     #[error(transparent)]
-    Store(E),
+    Store(#[from] E),
 }
 
 /// Why a range set could not give an address.
@@ -52,6 +79,9 @@ pub enum SetError {
     /// The one that was asked for is the gateway's.
     #[error("requested IP address {0} is the subnet's gateway")]
     Gateway(IpAddr),
+    /// The one that was asked for is excluded.
+    #[error("requested IP address {0} is excluded")]
+    Excluded(IpAddr),
     /// The one that was asked for is taken.
     #[error("requested IP address {address} is not available in range set {set}")]
     Taken {
@@ -67,28 +97,27 @@ fn list(addresses: &[IpAddr]) -> String {
     texts.join(" ")
 }
 
-/// Gives an attachment one address of each range set: the requested one where the set has it, else the next free one.
-/// If one set cannot, the attachment gets none, and what it was given by others is taken back.
+/// Gives an attachment what it demands, or nothing: one transaction.
 pub fn allocate<S: Store>(
-    store: &mut S,
-    sets: &RangeSets,
-    attachment: &Attachment,
-    requested: &[IpAddr],
+    mut store: S,
+    demand: &Demand<'_>,
 ) -> Result<Vec<Allocation>, AllocateError<S::Error>> {
-    let wishes = assign(sets, requested).map_err(AllocateError::Unfulfilled)?;
-    refuse_duplicate(store, sets, attachment)?;
+    let allocations = allocate_in(&mut store, demand)?;
+    store.commit()?;
+    Ok(allocations)
+}
 
-    let mut taken = Taken {
-        store,
-        addresses: Vec::new(),
-    };
+/// Gives an attachment what it demands, as a part of a transaction. If it fails, the transaction must not be committed.
+pub fn allocate_in<S: Store>(
+    store: &mut S,
+    demand: &Demand<'_>,
+) -> Result<Vec<Allocation>, AllocateError<S::Error>> {
+    let wishes = assign(demand.sets, demand.requested).map_err(AllocateError::Unfulfilled)?;
+    let held = store.held_by(demand.attachment)?;
     let mut allocations = Vec::new();
-    for (index, (set, wish)) in sets.iter().zip(wishes).enumerate() {
-        let (address, range) = match wish {
-            Some(address) => reserve_requested(taken.store, set, index, attachment, address)?,
-            None => reserve_next(taken.store, set, index, attachment)?,
-        };
-        taken.addresses.push(address);
+    for (index, (set, wish)) in demand.sets.iter().zip(wishes).enumerate() {
+        let key = SetKey { index, set };
+        let (address, range) = one_of_set(store, demand, key, wish, &held)?;
         allocations.push(Allocation {
             // Cannot fail: the prefix comes from a subnet of the same family.
             address: IpNetwork::new(address, range.subnet().prefix())
@@ -96,8 +125,38 @@ pub fn allocate<S: Store>(
             gateway: range.gateway(),
         });
     }
-    taken.keep();
     Ok(allocations)
+}
+
+/// The first range set, by its place, that could not give an address to anybody; `None` if all could.
+pub fn exhausted<S: Store>(
+    store: &mut S,
+    sets: &RangeSets,
+    reclaim: Reclaim,
+) -> Result<Option<usize>, S::Error> {
+    let mut taken: Option<Vec<Held>> = None;
+    for (index, set) in sets.iter().enumerate() {
+        let last = store.last_given(SetKey { index, set })?;
+        let mut free = false;
+        for (address, _) in set.candidates(last).take(PROBES) {
+            free = free || store.holding(address)?.is_none();
+        }
+        if free {
+            continue;
+        }
+        let taken = match &mut taken {
+            Some(taken) => taken,
+            none => none.insert(store.all()?),
+        };
+        let gives = |address| match age_of(taken, address) {
+            None => true,
+            Some(age) => age == Age::EarlierBoot && reclaim == Reclaim::AfterReboot,
+        };
+        if !set.candidates(last).any(|(address, _)| gives(address)) {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
 }
 
 /// Finds the set of each requested address: the first that has it. The rest is returned as the error.
@@ -124,96 +183,132 @@ fn assign(sets: &RangeSets, requested: &[IpAddr]) -> Result<Vec<Option<IpAddr>>,
     }
 }
 
-/// An attachment has one address of a set at most (CNI specification: no second ADD without a DEL).
-fn refuse_duplicate<S: Store>(
+fn one_of_set<'a, S: Store>(
     store: &mut S,
-    sets: &RangeSets,
-    attachment: &Attachment,
-) -> Result<(), AllocateError<S::Error>> {
-    let held = store.held_by(attachment).map_err(AllocateError::Store)?;
-    for (index, set) in sets.iter().enumerate() {
-        if let Some(address) = held
-            .iter()
-            .find(|address| set.range_of(**address).is_some())
-        {
-            return Err(AllocateError::Set {
-                index,
-                reason: SetError::Duplicate {
-                    address: *address,
-                    container_id: attachment.container_id.clone(),
-                },
-            });
+    demand: &Demand<'_>,
+    key: SetKey<'a>,
+    wish: Option<IpAddr>,
+    held: &[Held],
+) -> Result<(IpAddr, &'a Range), AllocateError<S::Error>> {
+    let mut own = held
+        .iter()
+        .filter(|held| key.set.range_of(held.address).is_some());
+    let from_before = match own.next() {
+        None => None,
+        Some(held) if demand.reclaim == Reclaim::AfterReboot && held.age == Age::EarlierBoot => {
+            Some(held.address)
         }
+        // An attachment has one address of a set (CNI specification: no second ADD without a DEL).
+        Some(held) => {
+            return refuse(
+                key,
+                SetError::Duplicate {
+                    address: held.address,
+                    container_id: demand.attachment.container_id.clone(),
+                },
+            );
+        }
+    };
+    if let Some(address) = from_before {
+        store.release(address)?;
     }
-    Ok(())
+    match wish {
+        Some(address) => requested(store, demand, key, address),
+        // What it had before the reboot, if that may still be given.
+        None => match from_before.filter(|address| key.set.gives(*address)) {
+            Some(address) => requested(store, demand, key, address),
+            None => next_free(store, demand, key),
+        },
+    }
 }
 
-fn reserve_requested<'a, S: Store>(
+fn requested<'a, S: Store>(
     store: &mut S,
-    set: &'a RangeSet,
-    index: usize,
-    attachment: &Attachment,
+    demand: &Demand<'_>,
+    key: SetKey<'a>,
     address: IpAddr,
 ) -> Result<(IpAddr, &'a Range), AllocateError<S::Error>> {
-    let refusal = |reason| AllocateError::Set { index, reason };
     let taken = || SetError::Taken {
         address,
-        set: set.clone(),
+        set: key.set.clone(),
     };
-    let range = set.range_of(address).ok_or_else(|| refusal(taken()))?;
+    let Some(range) = key.set.range_of(address) else {
+        return refuse(key, taken());
+    };
     if range.gateway() == address {
-        return Err(refusal(SetError::Gateway(address)));
+        return refuse(key, SetError::Gateway(address));
     }
-    if store
-        .reserve(address, attachment, index)
-        .map_err(AllocateError::Store)?
-    {
+    if !key.set.gives(address) {
+        return refuse(key, SetError::Excluded(address));
+    }
+    let given = store.reserve(address, demand.attachment, key)?
+        || (demand.reclaim == Reclaim::AfterReboot
+            && store
+                .holding(address)?
+                .is_some_and(|holding| holding.age == Age::EarlierBoot)
+            && take_over(store, demand, key, address)?);
+    if given {
         Ok((address, range))
     } else {
-        Err(refusal(taken()))
+        refuse(key, taken())
     }
 }
 
-fn reserve_next<'a, S: Store>(
+/// Tries a few addresses one by one, then looks at all that are taken, then takes over one from before a reboot.
+fn next_free<'a, S: Store>(
     store: &mut S,
-    set: &'a RangeSet,
-    index: usize,
-    attachment: &Attachment,
+    demand: &Demand<'_>,
+    key: SetKey<'a>,
 ) -> Result<(IpAddr, &'a Range), AllocateError<S::Error>> {
-    let last = store.last_given(index).map_err(AllocateError::Store)?;
-    for (address, range) in set.candidates(last) {
-        if store
-            .reserve(address, attachment, index)
-            .map_err(AllocateError::Store)?
-        {
+    let last = store.last_given(key)?;
+    let mut candidates = key.set.candidates(last);
+    for (address, range) in candidates.by_ref().take(PROBES) {
+        if store.reserve(address, demand.attachment, key)? {
             return Ok((address, range));
         }
     }
-    Err(AllocateError::Set {
-        index,
-        reason: SetError::Exhausted(set.clone()),
-    })
-}
-
-/// The addresses taken so far, which are given back unless they are kept.
-struct Taken<'a, S: Store> {
-    store: &'a mut S,
-    addresses: Vec<IpAddr>,
-}
-
-impl<S: Store> Taken<'_, S> {
-    fn keep(mut self) {
-        self.addresses.clear();
-    }
-}
-
-impl<S: Store> Drop for Taken<'_, S> {
-    fn drop(&mut self) {
-        for address in self.addresses.drain(..) {
-            // There is an error already, and whatever cannot be given back is released by DEL.
-            let _ = self.store.release(address);
+    let taken = store.all()?;
+    for (address, range) in candidates {
+        if age_of(&taken, address).is_none() && store.reserve(address, demand.attachment, key)? {
+            return Ok((address, range));
         }
     }
+    if demand.reclaim == Reclaim::AfterReboot {
+        for (address, range) in key.set.candidates(last) {
+            if age_of(&taken, address) == Some(Age::EarlierBoot)
+                && take_over(store, demand, key, address)?
+            {
+                return Ok((address, range));
+            }
+        }
+    }
+    refuse(key, SetError::Exhausted(key.set.clone()))
+}
+
+/// Gives an address to somebody else than its holder.
+fn take_over<S: Store>(
+    store: &mut S,
+    demand: &Demand<'_>,
+    key: SetKey<'_>,
+    address: IpAddr,
+) -> Result<bool, S::Error> {
+    store.release(address)?;
+    store.reserve(address, demand.attachment, key)
+}
+
+/// How old an address is, if it is one of those.
+fn age_of(taken: &[Held], address: IpAddr) -> Option<Age> {
+    let index = taken
+        .binary_search_by_key(&address, |held| held.address)
+        .ok()?;
+    taken.get(index).map(|held| held.age)
+}
+
+fn refuse<T, E>(key: SetKey<'_>, reason: SetError) -> Result<T, AllocateError<E>> {
+    Err(AllocateError::Set {
+        index: key.index,
+        reason,
+    })
 }
 
 #[cfg(test)]

@@ -4,150 +4,182 @@
 //! <dataDir>/<network>/<address>             "<container id>\r\n<ifname>", mode 0600
 //! <dataDir>/<network>/last_reserved_ip.<n>  the address that range set n has given last
 //! <dataDir>/<network>/lock                  flock(2), held exclusively for a whole operation
+//! <dataDir>/.index/<network>                which addresses an attachment holds; see `index`
 //! ```
 //!
-//! Both plugins may work on one folder at once: the lock is the same, and each understands the other's files.
+//! Both plugins may work on one folder at once: the lock is the same, and each understands the other's files. The address
+//! files are the truth; all else can be deleted.
 
-mod owner;
+mod boot_tag;
+mod files;
+mod index;
+mod lookup;
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use cni_types::{Attachment, NetworkName};
-use state::{Dir, StateError, WriteGuard};
+use state::{BootId, Dir, StateError};
 
-use self::owner::Owner;
-use crate::Store;
+use self::boot_tag::BootTag;
+use self::files::{AddressFiles, Found};
+use self::index::OwnerHash;
+use self::lookup::Lookup;
+use crate::{Age, Held, Holding, Owner, SetKey, Store};
 
-/// The modes of the folders, which are the Go plugin's.
+/// The modes of the folders: the networks' is the Go plugin's.
 const FOLDER_MODE: u32 = 0o755;
+const INDEX_FOLDER_MODE: u32 = 0o700;
 
 const LOCK: &str = "lock";
 
+/// No network can have the name, for its dot.
+const INDEX_FOLDER: &str = ".index";
+
 /// The folder with a network's addresses.
 #[derive(Debug)]
-pub struct NetworkDir(Dir);
+pub struct NetworkDir {
+    addresses: Dir,
+    indexes: Option<Dir>,
+    network: NetworkName,
+}
 
 impl NetworkDir {
     /// Opens the network's folder in `data_dir`; `None` if it does not exist, and the network has given no address.
     pub fn open(data_dir: &Path, network: &NetworkName) -> Result<Option<Self>, StateError> {
-        match Dir::open(data_dir)? {
-            None => Ok(None),
-            Some(data_dir) => Ok(data_dir.open_child(network.as_str())?.map(Self)),
-        }
+        let Some(data_dir) = Dir::open(data_dir)? else {
+            return Ok(None);
+        };
+        let addresses = data_dir.open_child(network.as_str())?;
+        Ok(addresses.map(|addresses| Self::with_index(&data_dir, addresses, network)))
     }
 
     /// Opens the network's folder in `data_dir`, and makes both where they are missing.
     pub fn create(data_dir: &Path, network: &NetworkName) -> Result<Self, StateError> {
         let data_dir = Dir::create(data_dir, FOLDER_MODE)?;
-        data_dir
-            .create_child(network.as_str(), FOLDER_MODE)
-            .map(Self)
+        let addresses = data_dir.create_child(network.as_str(), FOLDER_MODE)?;
+        Ok(Self::with_index(&data_dir, addresses, network))
     }
 
-    /// Takes the network's lock, waiting for at most `patience`.
-    pub fn lock(&self, patience: Duration) -> Result<DiskStore<'_>, StateError> {
-        self.0.lock(LOCK, patience).map(|guard| DiskStore { guard })
+    fn with_index(data_dir: &Dir, addresses: Dir, network: &NetworkName) -> Self {
+        Self {
+            addresses,
+            // Without it everything works, only slower.
+            indexes: data_dir.create_child(INDEX_FOLDER, INDEX_FOLDER_MODE).ok(),
+            network: network.clone(),
+        }
+    }
+
+    /// Takes the network's lock, waiting for at most `patience`, and undoes what an ADD has left that did not come to its
+    /// end. `boot` is the running boot, where the kernel tells.
+    pub fn lock(
+        &self,
+        patience: Duration,
+        boot: Option<BootId>,
+    ) -> Result<DiskStore<'_>, StateError> {
+        let guard = self.addresses.lock(LOCK, patience)?;
+        let boot = boot.map(BootTag::of);
+        let files = AddressFiles { guard, boot };
+        let indexes = self.indexes.as_ref();
+        let lookup = Lookup::open(&files, indexes, self.network.as_str())?;
+        Ok(DiskStore {
+            files,
+            lookup,
+            given: Vec::new(),
+        })
     }
 }
 
 /// A network's addresses as files, under the held lock.
 #[derive(Debug)]
 pub struct DiskStore<'a> {
-    guard: WriteGuard<'a>,
-}
-
-impl DiskStore<'_> {
-    fn owner(&self, file: &str) -> Result<Found, StateError> {
-        match self.guard.dir().read(file) {
-            Ok(None) => Ok(Found::Nothing),
-            Ok(Some(contents)) => Ok(Owner::parse(&contents).map_or(Found::Debris, Found::Owner)),
-            // Nothing of ours. It is left alone, and so is its address.
-            Err(StateError::NotAFile(_)) => Ok(Found::Foreign),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// What is under an address's name.
-enum Found {
-    Nothing,
-    Owner(Owner),
-    /// An empty or garbled file: what a power cut leaves of one, or a full disk of another plugin's. It says that nobody
-    /// holds the address, since under the lock nobody is just writing it.
-    Debris,
-    Foreign,
+    files: AddressFiles<'a>,
+    lookup: Lookup<'a>,
+    /// What this transaction has given, and takes back unless it is committed.
+    given: Vec<(IpAddr, OwnerHash)>,
 }
 
 impl Store for DiskStore<'_> {
     type Error = StateError;
 
-    fn last_given(&mut self, set: usize) -> Result<Option<IpAddr>, StateError> {
-        let contents = self.guard.dir().read(&last_given_file(set))?;
-        Ok(contents.and_then(|contents| {
-            let text = String::from_utf8(contents).ok()?;
-            cni_types::parse_ip(text.trim()).ok()
-        }))
+    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, StateError> {
+        self.files.last_given(set.index)
     }
 
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<IpAddr>, StateError> {
-        let (mut held, mut held_by_container) = (Vec::new(), Vec::new());
-        for name in self.guard.dir().names()? {
-            let Some(address) = name.to_str().and_then(address_of) else {
-                continue;
-            };
-            let Found::Owner(owner) = self.owner(&address.to_string())? else {
-                continue;
-            };
-            if owner.is(attachment) {
-                held.push(address);
-            } else if owner.is_only(&attachment.container_id) {
-                held_by_container.push(address);
-            }
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StateError> {
+        let own = Owner::from(attachment);
+        let held = self.lookup.held_by(&self.files, &own)?;
+        if !held.is_empty() {
+            return Ok(held);
         }
-        Ok(if held.is_empty() {
-            held_by_container
-        } else {
-            held
+        // What versions wrote that knew one interface a container.
+        let container = Owner {
+            ifname: None,
+            ..own
+        };
+        self.lookup.held_by(&self.files, &container)
+    }
+
+    fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, StateError> {
+        Ok(match self.files.find(address)? {
+            Found::Holding(holding) => Some(holding),
+            Found::Nothing | Found::Debris | Found::Foreign => None,
         })
+    }
+
+    fn all(&mut self) -> Result<Vec<Held>, StateError> {
+        let mut all = self.lookup.all(&self.files)?;
+        all.sort_unstable();
+        Ok(all)
     }
 
     fn reserve(
         &mut self,
         address: IpAddr,
         attachment: &Attachment,
-        set: usize,
+        set: SetKey<'_>,
     ) -> Result<bool, StateError> {
-        let file = address.to_string();
-        let contents = Owner::from(attachment).to_string();
-        if !self.guard.create(&file, contents.as_bytes())? {
-            let Found::Debris = self.owner(&file)? else {
-                return Ok(false);
-            };
-            self.guard.replace(&file, contents.as_bytes())?;
+        let owner = Owner::from(attachment);
+        let hash = OwnerHash::of(&owner);
+        let taking = self.given.iter().map(|(address, _)| *address);
+        self.lookup
+            .announce(hash, taking.chain([address]).collect());
+        if !self.files.give(address, &owner)? {
+            return Ok(false);
         }
-        self.guard
-            .replace(&last_given_file(set), file.as_bytes())
-            .inspect_err(|_| {
-                let _ = self.guard.remove(&file);
-            })?;
+        self.given.push((address, hash));
+        self.lookup.add(hash, address, Age::ThisBoot);
+        self.files.set_last_given(set.index, address)?;
         Ok(true)
     }
 
     fn release(&mut self, address: IpAddr) -> Result<(), StateError> {
-        self.guard.remove(&address.to_string()).map(drop)
+        let Found::Holding(holding) = self.files.find(address)? else {
+            return Ok(());
+        };
+        self.files.remove(address)?;
+        self.lookup.remove(OwnerHash::of(&holding.owner), address);
+        Ok(())
+    }
+
+    fn commit(mut self) -> Result<(), StateError> {
+        self.given.clear();
+        Ok(())
     }
 }
 
-fn last_given_file(set: usize) -> String {
-    format!("last_reserved_ip.{set}")
-}
-
-/// The address whose file has this name; names are in canonical form (RFC 5952), so no address has two.
-fn address_of(name: &str) -> Option<IpAddr> {
-    let address = cni_types::parse_ip(name).ok()?;
-    (address.to_string() == name).then_some(address)
+impl Drop for DiskStore<'_> {
+    fn drop(&mut self) {
+        for (address, hash) in std::mem::take(&mut self.given) {
+            if self.files.remove(address).is_err() {
+                // It stays in the journal, and the index is not declared current: the next operation takes it back.
+                return;
+            }
+            self.lookup.remove(hash, address);
+        }
+        self.lookup.close(&self.files);
+    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,18 @@ mod allocate;
 mod disk;
 #[cfg(test)]
 mod model;
+mod owner;
 mod range;
 mod range_set;
+mod span;
 mod store;
 
-pub use allocate::{AllocateError, Allocation, SetError, allocate};
+pub use allocate::{
+    AllocateError, Allocation, Demand, Reclaim, SetError, allocate, allocate_in, exhausted,
+};
 pub use disk::{DiskStore, NetworkDir};
+pub use owner::Owner;
 pub use range::{Range, RangeError, RangeSpec};
 pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};
-pub use store::Store;
+pub use span::Span;
+pub use store::{Age, Held, Holding, SetKey, Store};

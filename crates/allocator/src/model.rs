@@ -8,7 +8,10 @@ use cni_types::Attachment;
 use proptest::prelude::*;
 
 use crate::range::tests::{ip, spec};
-use crate::{AllocateError, Range, RangeSet, RangeSets, RangeSpec, SetError, Store, allocate};
+use crate::{
+    Age, AllocateError, Allocation, Demand, Range, RangeSet, RangeSets, RangeSpec, Reclaim,
+    SetError, Store, allocate, exhausted,
+};
 
 /// What to do with the store.
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..40)
 }
 
-/// Seven addresses to give: 10.0.0.2 to 10.0.0.6 and 10.0.0.9 to 10.0.0.10. The first range's gateway is 10.0.0.4.
+/// Six addresses to give: 10.0.0.2 to 10.0.0.6 without the gateway 10.0.0.4, 10.0.0.9 and 10.0.0.10.
 fn sets() -> RangeSets {
     let first = RangeSpec {
         start: Some(ip("10.0.0.2")),
@@ -56,8 +59,8 @@ fn octet(address: IpAddr) -> u8 {
     }
 }
 
-/// Does the steps and compares each outcome with the model's.
-pub(crate) fn run<S: Store>(store: &mut S, steps: &[Step])
+/// Does the steps, each in a transaction of its own, and compares each outcome with the model's.
+pub(crate) fn run<S: Store>(mut begin: impl FnMut() -> S, steps: &[Step])
 where
     S::Error: Debug,
 {
@@ -67,42 +70,15 @@ where
     for step in steps {
         match *step {
             Step::Add(container, requested) => {
-                let start = last.map_or(0, |last| {
-                    GIVABLE.iter().position(|octet| *octet == last).unwrap() + 1
-                });
-                let round_robin = (0..GIVABLE.len()).map(|i| GIVABLE[(start + i) % GIVABLE.len()]);
-                let taken = |octet: &u8| held.values().any(|held| held == octet);
-                let expected = match requested {
-                    Some(octet) if !GIVABLE.contains(&octet) && !GATEWAYS.contains(&octet) => {
-                        Err("outside")
-                    }
-                    _ if held.contains_key(&container) => Err("duplicate"),
-                    Some(octet) if GATEWAYS.contains(&octet) => Err("gateway"),
-                    Some(octet) if taken(&octet) => Err("taken"),
-                    Some(octet) => Ok(octet),
-                    None => round_robin
-                        .into_iter()
-                        .find(|octet| !taken(octet))
-                        .ok_or("exhausted"),
+                let expected = expected(&held, last, container, requested);
+                let requested: Vec<IpAddr> = requested.map(address).into_iter().collect();
+                let demand = Demand {
+                    attachment: &attachment(container),
+                    sets: &sets,
+                    requested: &requested,
+                    reclaim: Reclaim::AfterReboot,
                 };
-                let requested: Vec<IpAddr> = requested
-                    .map(|octet| ip(&format!("10.0.0.{octet}")))
-                    .into_iter()
-                    .collect();
-                let outcome = match allocate(store, &sets, &attachment(container), &requested) {
-                    Ok(given) => {
-                        assert_eq!(given.len(), 1);
-                        Ok(octet(given[0].address.ip()))
-                    }
-                    Err(AllocateError::Unfulfilled(_)) => Err("outside"),
-                    Err(AllocateError::Set { reason, .. }) => Err(match reason {
-                        SetError::Exhausted(_) => "exhausted",
-                        SetError::Duplicate { .. } => "duplicate",
-                        SetError::Gateway(_) => "gateway",
-                        SetError::Taken { .. } => "taken",
-                    }),
-                    Err(AllocateError::Store(error)) => panic!("{error:?}"),
-                };
+                let outcome = outcome(allocate(begin(), &demand));
                 assert_eq!(outcome, expected, "{step:?} after {held:?}");
                 if let Ok(octet) = outcome {
                     held.insert(container, octet);
@@ -110,19 +86,86 @@ where
                 }
             }
             Step::Del(container) => {
-                for address in store.held_by(&attachment(container)).unwrap() {
-                    store.release(address).unwrap();
+                let mut store = begin();
+                for held in store.held_by(&attachment(container)).unwrap() {
+                    store.release(held.address).unwrap();
                 }
+                store.commit().unwrap();
                 held.remove(&container);
             }
         }
-        for container in 0..12 {
-            let found = store.held_by(&attachment(container)).unwrap();
-            let found: Vec<u8> = found.into_iter().map(octet).collect();
-            let expected: Vec<u8> = held.get(&container).copied().into_iter().collect();
-            assert_eq!(found, expected, "container {container} after {step:?}");
-        }
+        compare(&mut begin(), &held);
+        let free = GIVABLE.len() > held.len();
+        let exhausted = exhausted(&mut begin(), &sets, Reclaim::AfterReboot).unwrap();
+        assert_eq!(exhausted, (!free).then_some(0));
     }
+}
+
+fn expected(
+    held: &BTreeMap<u8, u8>,
+    last: Option<u8>,
+    container: u8,
+    requested: Option<u8>,
+) -> Result<u8, &'static str> {
+    let start = last.map_or(0, |last| {
+        GIVABLE.iter().position(|octet| *octet == last).unwrap() + 1
+    });
+    let mut round_robin = (0..GIVABLE.len()).map(|i| GIVABLE[(start + i) % GIVABLE.len()]);
+    let taken = |octet: &u8| held.values().any(|held| held == octet);
+    match requested {
+        Some(octet) if !GIVABLE.contains(&octet) && !GATEWAYS.contains(&octet) => Err("outside"),
+        _ if held.contains_key(&container) => Err("duplicate"),
+        Some(octet) if GATEWAYS.contains(&octet) => Err("gateway"),
+        Some(octet) if taken(&octet) => Err("taken"),
+        Some(octet) => Ok(octet),
+        None => round_robin.find(|octet| !taken(octet)).ok_or("exhausted"),
+    }
+}
+
+fn outcome<E: Debug>(
+    result: Result<Vec<Allocation>, AllocateError<E>>,
+) -> Result<u8, &'static str> {
+    match result {
+        Ok(given) => {
+            assert_eq!(given.len(), 1);
+            Ok(octet(given[0].address.ip()))
+        }
+        Err(AllocateError::Unfulfilled(_)) => Err("outside"),
+        Err(AllocateError::Set { reason, .. }) => Err(match reason {
+            SetError::Exhausted(_) => "exhausted",
+            SetError::Duplicate { .. } => "duplicate",
+            SetError::Gateway(_) => "gateway",
+            SetError::Excluded(_) => "excluded",
+            SetError::Taken { .. } => "taken",
+        }),
+        Err(AllocateError::Store(error)) => panic!("{error:?}"),
+    }
+}
+
+fn compare<S: Store>(store: &mut S, held: &BTreeMap<u8, u8>)
+where
+    S::Error: Debug,
+{
+    for container in 0..12 {
+        let found = store.held_by(&attachment(container)).unwrap();
+        let found: Vec<u8> = found.into_iter().map(|held| octet(held.address)).collect();
+        let expected: Vec<u8> = held.get(&container).copied().into_iter().collect();
+        assert_eq!(found, expected, "container {container}");
+    }
+    for (container, octet) in held {
+        let holding = store.holding(address(*octet)).unwrap().unwrap();
+        assert!(holding.owner.is(&attachment(*container)));
+        assert_eq!(holding.age, Age::ThisBoot);
+    }
+    let all = store.all().unwrap();
+    let mut expected: Vec<u8> = held.values().copied().collect();
+    expected.sort_unstable();
+    let all: Vec<u8> = all.into_iter().map(|held| octet(held.address)).collect();
+    assert_eq!(all, expected);
+}
+
+fn address(octet: u8) -> IpAddr {
+    ip(&format!("10.0.0.{octet}"))
 }
 
 fn attachment(container: u8) -> Attachment {

@@ -1,7 +1,9 @@
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+
+use crate::span::{self, Span};
 
 /// What a configuration says of a range; everything but the subnet has a default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +62,7 @@ pub enum RangeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     subnet: IpNetwork,
-    start: IpAddr,
-    end: IpAddr,
+    span: Span,
     gateway: IpAddr,
 }
 
@@ -76,29 +77,30 @@ impl Range {
             return Err(RangeError::TooSmall(subnet));
         }
 
-        let hosts = u128::MAX
-            .checked_shr(u32::from(128 - bits + prefix))
-            .unwrap_or(0);
-        let first = nth(network, 1);
-        let last = nth(network, if network.is_ipv4() { hosts - 1 } else { hosts });
-        let range = Self {
-            subnet,
-            start: spec.start.unwrap_or(first),
-            end: spec.end.unwrap_or(last),
-            gateway: spec.gateway.unwrap_or(first),
+        let whole = Span::from(subnet);
+        let first = span::next(whole.start()).unwrap_or(whole.start());
+        let last = if network.is_ipv4() {
+            span::previous(whole.end()).unwrap_or(whole.end())
+        } else {
+            whole.end()
         };
+        let start = spec.start.unwrap_or(first);
+        let end = spec.end.unwrap_or(last);
+        let gateway = spec.gateway.unwrap_or(first);
 
-        let (start, end, gateway) = (range.start, range.end, range.gateway);
         if !subnet.contains(start) {
             Err(RangeError::StartOutside { start, subnet })
         } else if !subnet.contains(end) {
             Err(RangeError::EndOutside { end, subnet })
-        } else if end < start {
-            Err(RangeError::Reversed { start, end })
         } else if gateway.is_ipv4() != network.is_ipv4() {
             Err(RangeError::GatewayFamily { gateway, subnet })
         } else {
-            Ok(range)
+            let span = Span::new(start, end).ok_or(RangeError::Reversed { start, end })?;
+            Ok(Self {
+                subnet,
+                span,
+                gateway,
+            })
         }
     }
 
@@ -107,50 +109,20 @@ impl Range {
         self.subnet
     }
 
-    /// The first address of the range.
-    pub fn start(&self) -> IpAddr {
-        self.start
-    }
-
-    /// The last address of the range.
-    pub fn end(&self) -> IpAddr {
-        self.end
+    /// The range's addresses.
+    pub fn span(&self) -> Span {
+        self.span
     }
 
     /// The subnet's gateway.
     pub fn gateway(&self) -> IpAddr {
         self.gateway
     }
-
-    /// Whether an address is between the range's ends.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        // Addresses of different families would be comparable, too.
-        address.is_ipv4() == self.start.is_ipv4() && (self.start..=self.end).contains(&address)
-    }
-
-    /// Whether an address is in both ranges.
-    pub fn overlaps(&self, other: &Range) -> bool {
-        self.contains(other.start) || other.contains(self.start)
-    }
-
-    /// The address after this one, unless it is the range's last or none of the range.
-    pub(crate) fn after(&self, address: IpAddr) -> Option<IpAddr> {
-        (self.contains(address) && address < self.end).then(|| nth(address, 1))
-    }
 }
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.start, self.end)
-    }
-}
-
-/// The address that comes `offset` after another one of its family, wrapping round at the end.
-#[allow(clippy::cast_possible_truncation)] // an IPv4 offset has 32 bits
-fn nth(address: IpAddr, offset: u128) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().wrapping_add(offset as u32)).into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().wrapping_add(offset)).into(),
+        self.span.fmt(f)
     }
 }
 
@@ -236,20 +208,5 @@ pub(crate) mod tests {
         ] {
             assert_eq!(error(spec), message);
         }
-    }
-
-    #[test]
-    fn the_next_address_stays_inside() {
-        let range = Range::new(RangeSpec {
-            start: Some(ip("10.1.2.254")),
-            end: Some(ip("10.1.2.255")),
-            ..spec("10.1.2.0/24")
-        })
-        .unwrap();
-        assert_eq!(range.after(ip("10.1.2.254")), Some(ip("10.1.2.255")));
-        assert_eq!(range.after(ip("10.1.2.255")), None);
-        assert_eq!(range.after(ip("10.1.2.1")), None);
-        assert_eq!(range.after(ip("fd00::1")), None);
-        assert!(!range.contains(ip("fd00::1")));
     }
 }

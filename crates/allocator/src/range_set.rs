@@ -1,11 +1,15 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::{Range, RangeError};
+use crate::{Range, RangeError, Span};
 
 /// Ranges of one address family, without a common address: a pool that gives one address to each attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RangeSet(Vec<Range>);
+pub struct RangeSet {
+    ranges: Vec<Range>,
+    /// For each range, what of it may be given: all but its gateway and what is excluded.
+    givable: Vec<Vec<Span>>,
+}
 
 /// Ranges that make no set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +23,9 @@ pub enum RangeSetError {
     /// Some are IPv4 and some are IPv6.
     #[error("mixed address families: {} and {} need a range set each", .0.0, .0.1)]
     MixedFamilies(Box<(Range, Range)>),
+    /// All that they have is excluded.
+    #[error("exclude leaves no address to give in range set {0}")]
+    NothingLeft(String),
     /// Two of them have common addresses.
     #[error("ranges {} and {} overlap", .0.0, .0.1)]
     Overlap(Box<(Range, Range)>),
@@ -33,98 +40,103 @@ impl RangeSet {
         for (index, range) in ranges.iter().enumerate() {
             for earlier in ranges.iter().take(index) {
                 let both = || Box::new((*earlier, *range));
-                if earlier.start().is_ipv4() != range.start().is_ipv4() {
+                if earlier.subnet().is_ipv4() != range.subnet().is_ipv4() {
                     return Err(RangeSetError::MixedFamilies(both()));
                 }
-                if earlier.overlaps(range) {
+                if earlier.span().overlaps(&range.span()) {
                     return Err(RangeSetError::Overlap(both()));
                 }
             }
         }
-        Ok(Self(ranges))
+        let givable = ranges
+            .iter()
+            .map(|range| range.span().without(&range.gateway().into()).collect())
+            .collect();
+        Ok(Self { ranges, givable })
+    }
+
+    /// The same set, but for addresses that are never to be given.
+    ///
+    /// Errors: [`RangeSetError::NothingLeft`].
+    pub fn excluding(mut self, excluded: &[Span]) -> Result<Self, RangeSetError> {
+        for spans in &mut self.givable {
+            for span in excluded {
+                *spans = spans.iter().flat_map(|rest| rest.without(span)).collect();
+            }
+        }
+        if !excluded.is_empty() && self.givable.iter().all(Vec::is_empty) {
+            return Err(RangeSetError::NothingLeft(self.to_string()));
+        }
+        Ok(self)
     }
 
     /// The ranges, in the order in which they are used.
     pub fn ranges(&self) -> &[Range] {
-        &self.0
+        &self.ranges
     }
 
     /// Whether the set's addresses are IPv4.
     pub fn is_ipv4(&self) -> bool {
-        self.0.iter().any(|range| range.start().is_ipv4())
+        self.ranges.iter().any(|range| range.subnet().is_ipv4())
     }
 
-    /// The range that an address belongs to.
+    /// The range that an address belongs to, whether it may be given or not.
     pub fn range_of(&self, address: IpAddr) -> Option<&Range> {
-        self.0.iter().find(|range| range.contains(address))
+        self.ranges
+            .iter()
+            .find(|range| range.span().contains(address))
+    }
+
+    /// Whether an address may be given: it is in one of the ranges, and neither a gateway nor excluded.
+    pub fn gives(&self, address: IpAddr) -> bool {
+        self.givable
+            .iter()
+            .flatten()
+            .any(|span| span.contains(address))
     }
 
     fn overlaps(&self, other: &RangeSet) -> bool {
-        self.0
-            .iter()
-            .any(|range| other.0.iter().any(|theirs| range.overlaps(theirs)))
+        self.ranges.iter().any(|range| {
+            other
+                .ranges
+                .iter()
+                .any(|theirs| range.span().overlaps(&theirs.span()))
+        })
     }
 
     /// Every address that may be given, each once, in the order in which they come up: round robin through all ranges,
-    /// starting after the one given last, so that a released address rests for as long as possible. Gateways are left
-    /// out.
+    /// starting after the one given last, so that a released address rests for as long as possible.
     ///
     /// `last` is anything: where it is none of the set's addresses, the search starts at the first.
     pub fn candidates(&self, last: Option<IpAddr>) -> impl Iterator<Item = (IpAddr, &Range)> {
-        let resume = last.and_then(|last| {
-            let index = self.0.iter().position(|range| range.contains(last))?;
-            Some((index, last))
+        let mut upcoming: Vec<(&Range, Span)> = Vec::new();
+        let mut passed: Vec<(&Range, Span)> = Vec::new();
+        let current = last.and_then(|last| {
+            self.ranges
+                .iter()
+                .position(|range| range.span().contains(last))
         });
-        let (index, last) = match resume {
-            Some((index, last)) => (index, Some(last)),
-            None => (0, None),
-        };
-        let (before, from) = self.0.split_at(index.min(self.0.len()));
-        let (first, after) = match from.split_first() {
-            Some((first, after)) => (Some(first), after),
-            None => (None, from),
-        };
-
-        // The first range is cut in two at `last`: its end comes first of all, its start last of all.
-        let head = first.into_iter().flat_map(move |range| {
-            let start = match last {
-                None => Some(range.start()),
-                Some(last) => range.after(last),
-            };
-            addresses(range, start, range.end())
-        });
-        let whole = after
-            .iter()
-            .chain(before)
-            .flat_map(|range| addresses(range, Some(range.start()), range.end()));
-        let tail = first
-            .zip(last)
-            .into_iter()
-            .flat_map(|(range, last)| addresses(range, Some(range.start()), last));
-        head.chain(whole).chain(tail)
-    }
-}
-
-/// The addresses of a range from one to another, without the gateway.
-fn addresses(
-    range: &Range,
-    start: Option<IpAddr>,
-    end: IpAddr,
-) -> impl Iterator<Item = (IpAddr, &Range)> {
-    std::iter::successors(start, move |address| {
-        if *address == end {
-            None
-        } else {
-            range.after(*address)
+        for (index, (range, spans)) in self.ranges.iter().zip(&self.givable).enumerate() {
+            for span in spans {
+                let (before, after) = match (current, last) {
+                    (Some(current), Some(last)) if index == current => span.split_after(last),
+                    (Some(current), _) if index < current => (Some(*span), None),
+                    _ => (None, Some(*span)),
+                };
+                passed.extend(before.map(|span| (range, span)));
+                upcoming.extend(after.map(|span| (range, span)));
+            }
         }
-    })
-    .filter(|address| *address != range.gateway())
-    .map(move |address| (address, range))
+        upcoming
+            .into_iter()
+            .chain(passed)
+            .flat_map(|(range, span)| span.addresses().map(move |address| (address, range)))
+    }
 }
 
 impl fmt::Display for RangeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, range) in self.0.iter().enumerate() {
+        for (index, range) in self.ranges.iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
             write!(f, "{separator}{range}")?;
         }
@@ -136,23 +148,41 @@ impl fmt::Display for RangeSet {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeSets(Vec<RangeSet>);
 
-/// Two range sets with common addresses, by their places in the list.
+/// Range sets that do not go together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("range set {0} overlaps with {1}: {2} and {3}")]
-pub struct RangeSetsError(usize, usize, RangeSet, RangeSet);
+pub enum RangeSetsError {
+    /// Two have common addresses.
+    #[error("range set {first} overlaps with {second}: {} and {}", sets.0, sets.1)]
+    Overlap {
+        /// The place of one of them in the list.
+        first: usize,
+        /// The place of the other.
+        second: usize,
+        /// The two sets.
+        sets: Box<(RangeSet, RangeSet)>,
+    },
+    /// There are more than [`RangeSets::MAX`].
+    #[error("there are {0} range sets, but an attachment can have {max} addresses at most", max = RangeSets::MAX)]
+    TooMany(usize),
+}
 
 impl RangeSets {
+    /// How many sets there can be.
+    pub const MAX: usize = 128;
+
     /// These range sets, in the order in which they give their addresses.
     pub fn new(sets: Vec<RangeSet>) -> Result<Self, RangeSetsError> {
-        for (index, set) in sets.iter().enumerate() {
-            for (earlier_index, earlier) in sets.iter().take(index).enumerate() {
+        if sets.len() > Self::MAX {
+            return Err(RangeSetsError::TooMany(sets.len()));
+        }
+        for (second, set) in sets.iter().enumerate() {
+            for (first, earlier) in sets.iter().take(second).enumerate() {
                 if earlier.overlaps(set) {
-                    return Err(RangeSetsError(
-                        earlier_index,
-                        index,
-                        earlier.clone(),
-                        set.clone(),
-                    ));
+                    return Err(RangeSetsError::Overlap {
+                        first,
+                        second,
+                        sets: Box::new((earlier.clone(), set.clone())),
+                    });
                 }
             }
         }
@@ -248,6 +278,40 @@ mod tests {
             RangeSets::new(sets.to_vec()).unwrap_err().to_string(),
             "range set 0 overlaps with 2: 10.1.1.1-10.1.1.9 and 10.1.1.9-10.1.1.10"
         );
+    }
+
+    #[test]
+    fn what_is_excluded_never_comes_up() {
+        let set = RangeSet::new(vec![range("10.1.1.0/24", "10.1.1.1", "10.1.1.9")]).unwrap();
+        let excluded = [
+            Span::from(ip("10.1.1.2")),
+            Span::new(ip("10.1.1.4"), ip("10.1.1.6")).unwrap(),
+            Span::from("fd00::/8".parse::<ipnetwork::IpNetwork>().unwrap()),
+        ];
+        let rest = set.clone().excluding(&excluded).unwrap();
+        assert_eq!(
+            order(&rest, Some("10.1.1.5")),
+            ["10.1.1.7", "10.1.1.8", "10.1.1.9", "10.1.1.3"]
+        );
+        assert!(rest.gives(ip("10.1.1.3")) && !rest.gives(ip("10.1.1.5")));
+        assert!(!rest.gives(ip("10.1.1.1")), "the gateway");
+        let all: Span = "10.1.0.0/16"
+            .parse::<ipnetwork::IpNetwork>()
+            .unwrap()
+            .into();
+        assert_eq!(
+            set.excluding(&[all]).unwrap_err().to_string(),
+            "exclude leaves no address to give in range set 10.1.1.1-10.1.1.9"
+        );
+    }
+
+    #[test]
+    fn most_of_a_large_range_can_be_excluded() {
+        let set = RangeSet::new(vec![Range::new(spec("fd00::/64")).unwrap()]).unwrap();
+        let half: Span = "fd00::/65".parse::<ipnetwork::IpNetwork>().unwrap().into();
+        let rest = set.excluding(&[half]).unwrap();
+        let first = rest.candidates(None).next().map(|(address, _)| address);
+        assert_eq!(first, Some(ip("fd00::8000:0:0:0")));
     }
 
     proptest! {

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstat, futimens, mkdirat, utimensat};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
-use crate::{Action, Lock, StateError};
+use crate::{Action, Lock, Stamp, StateError};
 
 /// The file that is being written. No network, address, container or lock can have the name, for its dot.
 const ASIDE: &str = ".new";
@@ -28,6 +29,15 @@ const MAX_FILE: u64 = 16 << 20;
 pub struct Dir {
     fd: OwnedFd,
     path: PathBuf,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StampedFile {
+    /// Its contents.
+    pub contents: Vec<u8>,
+    /// Its modification time.
+    pub stamp: Stamp,
 }
 
 /// The right to change a folder's files, which comes from holding its lock.
@@ -120,25 +130,51 @@ impl Dir {
 
     /// The contents of a file; `None` if there is none.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
-        let failed = |error: io::Error| StateError::io(Action::Read, self.path.join(name), error);
-        // Opening a FIFO that somebody put there must not wait for its writer.
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        Ok(self.read_stamped(name)?.map(|file| file.contents))
+    }
+
+    /// The contents of a file and its modification time; `None` if there is none.
+    pub fn read_stamped(&self, name: &str) -> Result<Option<StampedFile>, StateError> {
+        let Some((file, stamp)) = self.open_file(name, OFlag::O_RDONLY)? else {
+            return Ok(None);
+        };
+        let mut contents = Vec::new();
+        file.take(MAX_FILE)
+            .read_to_end(&mut contents)
+            .map_err(|error| StateError::io(Action::Read, self.path.join(name), error))?;
+        Ok(Some(StampedFile { contents, stamp }))
+    }
+
+    /// Opens a file for reading and writing in place; `None` if there is none. What is written in place can be seen half
+    /// written, so it has to be a file that is checked whenever it is read.
+    pub fn open_in_place(&self, name: &str) -> Result<Option<File>, StateError> {
+        Ok(self.open_file(name, OFlag::O_RDWR)?.map(|(file, _)| file))
+    }
+
+    /// The folder's modification time, which changes with every file that is created, renamed or removed in it.
+    pub fn stamp(&self) -> Result<Stamp, StateError> {
+        let stat =
+            fstat(&self.fd).map_err(|error| StateError::io(Action::Read, &self.path, error))?;
+        Ok(Stamp::of(&stat))
+    }
+
+    fn open_file(&self, name: &str, access: OFlag) -> Result<Option<(File, Stamp)>, StateError> {
+        let failed = |error| StateError::io(Action::Read, self.path.join(name), error);
+        // Opening a FIFO that somebody put there must not wait for its other end.
+        let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT) => return Ok(None),
-            Err(Errno::ELOOP) => return Err(StateError::NotAFile(self.path.join(name))),
-            Err(error) => return Err(failed(error.into())),
+            Err(Errno::ELOOP | Errno::EISDIR) => {
+                return Err(StateError::NotAFile(self.path.join(name)));
+            }
+            Err(error) => return Err(failed(error)),
         };
-        let kind = fstat(&file).map_err(|error| failed(error.into()))?.st_mode;
-        if SFlag::from_bits_truncate(kind) & SFlag::S_IFMT != SFlag::S_IFREG {
+        let stat = fstat(&file).map_err(failed)?;
+        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
             return Err(StateError::NotAFile(self.path.join(name)));
         }
-        let mut contents = Vec::new();
-        File::from(file)
-            .take(MAX_FILE)
-            .read_to_end(&mut contents)
-            .map_err(failed)?;
-        Ok(Some(contents))
+        Ok(Some((file.into(), Stamp::of(&stat))))
     }
 
     /// Takes the lock of the file `name` in the folder, which is made if it is missing and never removed.
@@ -176,10 +212,16 @@ impl WriteGuard<'_> {
         self.dir
     }
 
-    /// Makes a file with these contents unless there is one of the name already, and tells whether it did.
-    pub fn create(&self, name: &str, contents: &[u8]) -> Result<bool, StateError> {
+    /// Makes a file with these contents, and this modification time if there is one, unless the name is taken already,
+    /// and tells whether it did.
+    pub fn create(
+        &self,
+        name: &str,
+        contents: &[u8],
+        stamp: Option<Stamp>,
+    ) -> Result<bool, StateError> {
         let dir = self.dir;
-        self.write_aside(name, contents)?;
+        self.write_aside(name, stamp, |file| file.write_all(contents))?;
         let linked = linkat(&dir.fd, ASIDE, &dir.fd, name, AtFlags::empty());
         self.remove(ASIDE)?;
         match linked {
@@ -191,12 +233,37 @@ impl WriteGuard<'_> {
 
     /// Makes a file with these contents, in the place of what has the name.
     pub fn replace(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
+        self.replace_with(name, |file| file.write_all(contents))
+    }
+
+    /// Makes a file in the place of what has the name; its contents are what `write` writes.
+    pub fn replace_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), StateError> {
         let dir = self.dir;
-        self.write_aside(name, contents)?;
+        self.write_aside(name, None, write)?;
         renameat(&dir.fd, ASIDE, &dir.fd, name).map_err(|error| {
             let _ = self.remove(ASIDE);
             StateError::io(Action::Write, dir.path.join(name), error)
         })
+    }
+
+    /// Sets a file's modification time.
+    pub fn set_stamp_of(&self, name: &str, stamp: Stamp) -> Result<(), StateError> {
+        let dir = self.dir;
+        let flags = UtimensatFlags::NoFollowSymlink;
+        utimensat(&dir.fd, name, &TimeSpec::UTIME_OMIT, &stamp.into(), flags)
+            .map_err(|error| StateError::io(Action::Write, dir.path.join(name), error))
+    }
+
+    /// Sets the folder's modification time, and tells what it is now: some file systems round.
+    pub fn set_stamp(&self, stamp: Stamp) -> Result<Stamp, StateError> {
+        let dir = self.dir;
+        futimens(&dir.fd, &TimeSpec::UTIME_OMIT, &stamp.into())
+            .map_err(|error| StateError::io(Action::Write, &dir.path, error))?;
+        dir.stamp()
     }
 
     /// Removes a file and tells whether there was one.
@@ -213,7 +280,12 @@ impl WriteGuard<'_> {
     }
 
     /// Writes the file that is to get `name`. If that fails, nothing is left.
-    fn write_aside(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
+    fn write_aside(
+        &self,
+        name: &str,
+        stamp: Option<Stamp>,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), StateError> {
         let dir = self.dir;
         let failed = |error: io::Error| StateError::io(Action::Write, dir.path.join(name), error);
         // O_EXCL, as what a kill left may be linked to its name already: then it must be unlinked, not overwritten.
@@ -227,7 +299,11 @@ impl WriteGuard<'_> {
             opened => opened,
         };
         let mut file = File::from(file.map_err(|error| failed(error.into()))?);
-        file.write_all(contents).map_err(|error| {
+        let written = write(&mut file).and_then(|()| match stamp {
+            Some(stamp) => Ok(futimens(&file, &TimeSpec::UTIME_OMIT, &stamp.into())?),
+            None => Ok(()),
+        });
+        written.map_err(|error| {
             let _ = self.remove(ASIDE);
             failed(error)
         })

@@ -8,10 +8,14 @@
 //! Files are not synced. What they say is about containers of the running kernel: after a power cut the containers are
 //! gone as well, and whoever reads a file treats an empty or garbled one as not there.
 
+mod boot_id;
 mod dir;
 mod error;
 mod lock;
+mod stamp;
 
-pub use dir::{Dir, WriteGuard};
+pub use boot_id::BootId;
+pub use dir::{Dir, StampedFile, WriteGuard};
 pub use error::{Action, StateError};
 pub use lock::Lock;
+pub use stamp::Stamp;

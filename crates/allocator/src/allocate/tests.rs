@@ -1,62 +1,110 @@
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use super::*;
-use crate::model;
 use crate::range::tests::{ip, spec};
-use crate::{Range, RangeSpec};
+use crate::{Holding, Range, RangeSpec};
 
-/// A store in memory whose `fail_at`th change fails.
-#[derive(Default)]
-struct MemoryStore {
-    held: BTreeMap<IpAddr, Attachment>,
+/// What a network has given, in memory. The `fail_at`th change of it fails.
+#[derive(Debug, Default)]
+struct Memory {
+    held: BTreeMap<IpAddr, Holding>,
     last: BTreeMap<usize, IpAddr>,
     changes: usize,
     fail_at: Option<usize>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// A transaction on it.
+struct Transaction<'a> {
+    memory: &'a mut Memory,
+    held: BTreeMap<IpAddr, Holding>,
+    last: BTreeMap<usize, IpAddr>,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("full")]
 struct Full;
 
-impl MemoryStore {
+impl Memory {
+    fn begin(&mut self) -> Transaction<'_> {
+        Transaction {
+            held: self.held.clone(),
+            last: self.last.clone(),
+            memory: self,
+        }
+    }
+
+    /// What a reboot makes of it.
+    fn reboot(&mut self) {
+        for holding in self.held.values_mut() {
+            holding.age = Age::EarlierBoot;
+        }
+    }
+}
+
+impl Transaction<'_> {
     fn change(&mut self) -> Result<(), Full> {
-        self.changes += 1;
-        if self.fail_at == Some(self.changes) {
+        self.memory.changes += 1;
+        if self.memory.fail_at == Some(self.memory.changes) {
             return Err(Full);
         }
         Ok(())
     }
 }
 
-impl Store for MemoryStore {
+impl Store for Transaction<'_> {
     type Error = Full;
 
-    fn last_given(&mut self, set: usize) -> Result<Option<IpAddr>, Full> {
-        Ok(self.last.get(&set).copied())
+    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, Full> {
+        Ok(self.last.get(&set.index).copied())
     }
 
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<IpAddr>, Full> {
-        let held = self.held.iter().filter(|(_, owner)| *owner == attachment);
-        Ok(held.map(|(address, _)| *address).collect())
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, Full> {
+        let held = self.all()?.into_iter();
+        let own = |held: &Held| self.held[&held.address].owner.is(attachment);
+        Ok(held.filter(own).collect())
+    }
+
+    fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, Full> {
+        Ok(self.held.get(&address).cloned())
+    }
+
+    fn all(&mut self) -> Result<Vec<Held>, Full> {
+        let held = self.held.iter().map(|(address, holding)| Held {
+            address: *address,
+            age: holding.age,
+        });
+        Ok(held.collect())
     }
 
     fn reserve(
         &mut self,
         address: IpAddr,
         attachment: &Attachment,
-        set: usize,
+        set: SetKey<'_>,
     ) -> Result<bool, Full> {
         if self.held.contains_key(&address) {
             return Ok(false);
         }
         self.change()?;
-        self.held.insert(address, attachment.clone());
-        self.last.insert(set, address);
+        let holding = Holding {
+            owner: attachment.into(),
+            age: Age::ThisBoot,
+        };
+        self.held.insert(address, holding);
+        self.last.insert(set.index, address);
         Ok(true)
     }
 
     fn release(&mut self, address: IpAddr) -> Result<(), Full> {
+        self.change()?;
         self.held.remove(&address);
+        Ok(())
+    }
+
+    fn commit(mut self) -> Result<(), Full> {
+        self.change()?;
+        self.memory.held = self.held;
+        self.memory.last = self.last;
         Ok(())
     }
 }
@@ -81,82 +129,91 @@ fn dual_stack() -> RangeSets {
 }
 
 fn add(
-    store: &mut MemoryStore,
+    memory: &mut Memory,
     sets: &RangeSets,
     container_id: &str,
     requested: &[&str],
 ) -> Result<Vec<String>, String> {
-    let requested: Vec<IpAddr> = requested.iter().map(|text| ip(text)).collect();
-    allocate(store, sets, &attachment(container_id), &requested)
-        .map(|allocations| {
-            let text = |a: &Allocation| format!("{} via {}", a.address, a.gateway);
-            allocations.iter().map(text).collect()
-        })
-        .map_err(|error| match error {
-            AllocateError::Store(Full) => "full".to_owned(),
-            error => error_text(error),
-        })
+    add_with(memory, sets, container_id, requested, Reclaim::AfterReboot)
 }
 
-fn error_text(error: AllocateError<Full>) -> String {
-    match error {
-        AllocateError::Set { index, reason } => {
-            AllocateError::<Infallible>::Set { index, reason }.to_string()
-        }
-        AllocateError::Unfulfilled(addresses) => {
-            AllocateError::<Infallible>::Unfulfilled(addresses).to_string()
-        }
-        AllocateError::Store(Full) => "full".to_owned(),
-    }
+fn add_with(
+    memory: &mut Memory,
+    sets: &RangeSets,
+    container_id: &str,
+    requested: &[&str],
+    reclaim: Reclaim,
+) -> Result<Vec<String>, String> {
+    let demand = Demand {
+        attachment: &attachment(container_id),
+        sets,
+        requested: &requested.iter().map(|text| ip(text)).collect::<Vec<_>>(),
+        reclaim,
+    };
+    let text = |a: &Allocation| format!("{} via {}", a.address, a.gateway);
+    allocate(memory.begin(), &demand)
+        .map(|allocations| allocations.iter().map(text).collect())
+        .map_err(|error| error.to_string())
 }
 
 #[test]
 fn one_address_of_each_set() {
-    let mut store = MemoryStore::default();
+    let mut memory = Memory::default();
     let sets = dual_stack();
     assert_eq!(
-        add(&mut store, &sets, "a", &[]).unwrap(),
+        add(&mut memory, &sets, "a", &[]).unwrap(),
         ["10.1.1.2/29 via 10.1.1.1", "fd00::2/126 via fd00::1"]
     );
     assert_eq!(
-        add(&mut store, &sets, "b", &[]).unwrap(),
+        add(&mut memory, &sets, "b", &[]).unwrap(),
         ["10.1.1.3/29 via 10.1.1.1", "fd00::3/126 via fd00::1"]
     );
 }
 
 #[test]
 fn all_or_nothing() {
-    let mut store = MemoryStore::default();
+    let mut memory = Memory::default();
     let sets = dual_stack();
     for id in ["a", "b"] {
-        add(&mut store, &sets, id, &[]).unwrap();
+        add(&mut memory, &sets, id, &[]).unwrap();
     }
-    let before = store.held.clone();
+    let before = memory.held.clone();
     assert_eq!(
-        add(&mut store, &sets, "c", &[]),
+        add(&mut memory, &sets, "c", &[]),
         Err("failed to allocate for range 1: no IP addresses available in range set: fd00::1-fd00::3".into())
     );
-    assert_eq!(store.held, before);
+    assert_eq!(memory.held, before);
 }
 
 #[test]
 fn whichever_change_fails_nothing_is_kept() {
-    for fail_at in 1..=2 {
-        let mut store = MemoryStore {
+    // Two addresses and the commit.
+    for fail_at in 1..=3 {
+        let mut memory = Memory {
             fail_at: Some(fail_at),
-            ..MemoryStore::default()
+            ..Memory::default()
         };
-        assert_eq!(add(&mut store, &dual_stack(), "a", &[]), Err("full".into()));
-        assert_eq!(store.held, BTreeMap::new());
+        assert_eq!(
+            add(&mut memory, &dual_stack(), "a", &[]),
+            Err("full".into())
+        );
+        assert_eq!(memory.held, BTreeMap::new());
+        assert!(add(&mut memory, &dual_stack(), "a", &[]).is_ok());
     }
 }
 
 #[test]
 fn requested_addresses() {
-    let mut store = MemoryStore::default();
+    let mut memory = Memory::default();
     let sets = dual_stack();
     assert_eq!(
-        add(&mut store, &sets, "a", &["fd00::3", "10.1.1.5", "10.1.1.5"]).unwrap(),
+        add(
+            &mut memory,
+            &sets,
+            "a",
+            &["fd00::3", "10.1.1.5", "10.1.1.5"]
+        )
+        .unwrap(),
         ["10.1.1.5/29 via 10.1.1.1", "fd00::3/126 via fd00::1"]
     );
     for (requested, message) in [
@@ -177,26 +234,120 @@ fn requested_addresses() {
             "failed to allocate all requested IPs: 10.1.1.7: each must be in a range set, and a set gives one",
         ),
     ] {
-        assert_eq!(add(&mut store, &sets, "b", requested), Err(message.into()));
+        assert_eq!(add(&mut memory, &sets, "b", requested), Err(message.into()));
     }
-    assert_eq!(store.held.len(), 2);
+    assert_eq!(memory.held.len(), 2);
 }
 
 #[test]
 fn a_second_add_is_an_error() {
-    let mut store = MemoryStore::default();
+    let mut memory = Memory::default();
     let sets = dual_stack();
-    add(&mut store, &sets, "a", &[]).unwrap();
+    add(&mut memory, &sets, "a", &[]).unwrap();
     let message = "failed to allocate for range 0: 10.1.1.2 has been allocated to a already: a second ADD needs a DEL before it";
     for requested in [&[][..], &["10.1.1.4"]] {
-        assert_eq!(add(&mut store, &sets, "a", requested), Err(message.into()));
+        assert_eq!(add(&mut memory, &sets, "a", requested), Err(message.into()));
     }
-    assert_eq!(store.held.len(), 2);
+    assert_eq!(memory.held.len(), 2);
 }
 
-proptest::proptest! {
-    #[test]
-    fn the_memory_store_is_like_the_model(steps in model::steps()) {
-        model::run(&mut MemoryStore::default(), &steps);
+#[test]
+fn addresses_from_before_a_reboot_yield_last() {
+    let mut memory = Memory::default();
+    let sets = sets(&[&[spec("10.1.1.0/29")]]);
+    for id in ["a", "b", "c"] {
+        add(&mut memory, &sets, id, &[]).unwrap();
     }
+    memory.reboot();
+    let mut next = |id: &str| add(&mut memory, &sets, id, &[]).unwrap()[0].clone();
+    // Free ones first, then those of the containers that are gone, in their turn.
+    let given: Vec<String> = ["d", "e", "f", "g", "h"].map(&mut next).into();
+    assert_eq!(
+        given,
+        ["5", "6", "2", "3", "4"].map(|octet| format!("10.1.1.{octet}/29 via 10.1.1.1"))
+    );
+    assert_eq!(
+        add(&mut memory, &sets, "i", &[]),
+        Err("failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.6".into())
+    );
+}
+
+#[test]
+fn an_attachment_gets_its_own_address_again_after_a_reboot() {
+    let mut memory = Memory::default();
+    let sets = dual_stack();
+    let before = add(&mut memory, &sets, "a", &[]).unwrap();
+    add(&mut memory, &sets, "b", &[]).unwrap();
+    memory.reboot();
+    assert_eq!(
+        add_with(&mut memory, &sets, "a", &[], Reclaim::Never),
+        Err("failed to allocate for range 0: 10.1.1.2 has been allocated to a already: a second ADD needs a DEL before it".into())
+    );
+    assert_eq!(add(&mut memory, &sets, "a", &[]).unwrap(), before);
+    assert!(
+        add(&mut memory, &sets, "a", &[]).is_err(),
+        "within one boot"
+    );
+    // A request wins over what it had, which is free then.
+    assert_eq!(
+        add(&mut memory, &sets, "b", &["10.1.1.6"]).unwrap(),
+        ["10.1.1.6/29 via 10.1.1.1", "fd00::3/126 via fd00::1"]
+    );
+    assert!(!memory.held.contains_key(&ip("10.1.1.3")));
+}
+
+#[test]
+fn a_requested_address_from_before_a_reboot_is_given() {
+    let mut memory = Memory::default();
+    let sets = sets(&[&[spec("10.1.1.0/29")]]);
+    add(&mut memory, &sets, "a", &["10.1.1.5"]).unwrap();
+    memory.reboot();
+    let taken = "failed to allocate for range 0: requested IP address 10.1.1.5 is not available in range set 10.1.1.1-10.1.1.6";
+    assert_eq!(
+        add_with(&mut memory, &sets, "b", &["10.1.1.5"], Reclaim::Never),
+        Err(taken.into())
+    );
+    assert!(add(&mut memory, &sets, "b", &["10.1.1.5"]).is_ok());
+    assert_eq!(
+        add(&mut memory, &sets, "c", &["10.1.1.5"]),
+        Err(taken.into())
+    );
+}
+
+#[test]
+fn a_set_without_room_is_told() {
+    let mut memory = Memory::default();
+    let sets = dual_stack();
+    for id in ["a", "b"] {
+        let exhausted = exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot);
+        assert_eq!(exhausted, Ok(None));
+        add(&mut memory, &sets, id, &[]).unwrap();
+    }
+    assert_eq!(
+        exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot),
+        Ok(Some(1))
+    );
+    memory.reboot();
+    assert_eq!(
+        exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot),
+        Ok(None)
+    );
+    assert_eq!(
+        exhausted(&mut memory.begin(), &sets, Reclaim::Never),
+        Ok(Some(1))
+    );
+}
+
+#[test]
+fn a_free_address_behind_many_that_are_taken_is_found() {
+    let mut memory = Memory::default();
+    let sets = sets(&[&[spec("10.1.0.0/16")]]);
+    for id in 0..100 {
+        add(&mut memory, &sets, &format!("c{id}"), &[]).unwrap();
+    }
+    memory.last.clear();
+    assert_eq!(
+        add(&mut memory, &sets, "a", &[]).unwrap(),
+        ["10.1.0.102/16 via 10.1.0.1"]
+    );
 }

@@ -7,9 +7,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::model;
 use crate::range::tests::{ip, spec};
-use crate::{Range, RangeSet, RangeSets, allocate};
+use crate::{Demand, Range, RangeSet, RangeSets, Reclaim, allocate};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000001";
+const NEXT_BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000002";
 
 struct Network {
     temp: TempDir,
@@ -41,7 +43,21 @@ impl Network {
     }
 
     fn lock(&self) -> DiskStore<'_> {
-        self.dir.lock(PATIENCE).unwrap()
+        self.lock_in(BOOT)
+    }
+
+    fn lock_in(&self, boot: &str) -> DiskStore<'_> {
+        self.dir.lock(PATIENCE, BootId::parse(boot)).unwrap()
+    }
+
+    /// ADD of a container, on eth0.
+    fn add(&self, subnets: &[&str], container_id: &str) -> Result<Vec<String>, String> {
+        add(self.lock(), subnets, container_id)
+    }
+
+    fn held_by(&self, container_id: &str) -> Vec<IpAddr> {
+        let held = self.lock().held_by(&attachment(container_id, "eth0"));
+        held.unwrap().into_iter().map(|held| held.address).collect()
     }
 }
 
@@ -61,16 +77,24 @@ fn sets(subnets: &[&str]) -> RangeSets {
     RangeSets::new(subnets.iter().map(set).collect()).unwrap()
 }
 
+fn add(store: DiskStore<'_>, subnets: &[&str], container_id: &str) -> Result<Vec<String>, String> {
+    let demand = Demand {
+        attachment: &attachment(container_id, "eth0"),
+        sets: &sets(subnets),
+        requested: &[],
+        reclaim: Reclaim::AfterReboot,
+    };
+    allocate(store, &demand)
+        .map(|given| given.iter().map(|a| a.address.ip().to_string()).collect())
+        .map_err(|error| error.to_string())
+}
+
 #[test]
 fn the_go_plugins_format() {
     let network = Network::new();
-    let given = allocate(
-        &mut network.lock(),
-        &sets(&["10.1.1.0/24", "fd00:0:0::/64"]),
-        &attachment("c1", "eth0"),
-        &[],
-    );
-    assert_eq!(given.unwrap().len(), 2);
+    network
+        .add(&["10.1.1.0/24", "fd00:0:0::/64"], "c1")
+        .unwrap();
     let expected = [
         ("10.1.1.2", "c1\r\neth0"),
         ("fd00::2", "c1\r\neth0"),
@@ -107,19 +131,11 @@ fn files_of_older_versions_are_found_by_the_container() {
     let network = Network::new();
     fs::write(network.path("10.1.1.2"), "c1").unwrap();
     fs::write(network.path("10.1.1.3"), "c1\r\neth1").unwrap();
-    let mut store = network.lock();
-    assert_eq!(
-        store.held_by(&attachment("c1", "eth0")).unwrap(),
-        [ip("10.1.1.2")]
-    );
-    assert_eq!(
-        store.held_by(&attachment("c1", "eth1")).unwrap(),
-        [ip("10.1.1.3")]
-    );
-    assert_eq!(
-        store.held_by(&attachment("c2", "eth0")).unwrap(),
-        [] as [IpAddr; 0]
-    );
+    assert_eq!(network.held_by("c1"), [ip("10.1.1.2")]);
+    let eth1 = network.lock().held_by(&attachment("c1", "eth1")).unwrap();
+    assert_eq!(eth1.len(), 1);
+    assert_eq!(eth1[0].address, ip("10.1.1.3"));
+    assert_eq!(network.held_by("c2"), [] as [IpAddr; 0]);
 }
 
 #[test]
@@ -128,17 +144,9 @@ fn debris_blocks_no_address() {
     fs::write(network.path("10.1.1.2"), "").unwrap();
     fs::write(network.path("10.1.1.3"), "\0\0\0").unwrap();
     fs::write(network.path("last_reserved_ip.0"), "").unwrap();
-    let mut store = network.lock();
     for (container, address) in [("c1", "10.1.1.2"), ("c2", "10.1.1.3"), ("c3", "10.1.1.4")] {
-        let given = allocate(
-            &mut store,
-            &sets(&["10.1.1.0/24"]),
-            &attachment(container, "eth0"),
-            &[],
-        );
-        assert_eq!(given.unwrap()[0].address.ip(), ip(address));
+        assert_eq!(network.add(&["10.1.1.0/24"], container).unwrap(), [address]);
     }
-    drop(store);
     assert_eq!(
         fs::read_to_string(network.path("10.1.1.2")).unwrap(),
         "c1\r\neth0"
@@ -153,18 +161,9 @@ fn what_is_not_ours_is_left_alone() {
     symlink(&outside, network.path("10.1.1.2")).unwrap();
     fs::create_dir(network.path("10.1.1.3")).unwrap();
     fs::write(network.path("note"), "c1\r\neth0").unwrap();
-    let mut store = network.lock();
-    assert_eq!(
-        store.held_by(&attachment("c1", "eth0")).unwrap(),
-        [] as [IpAddr; 0]
-    );
-    let given = allocate(
-        &mut store,
-        &sets(&["10.1.1.0/24"]),
-        &attachment("c1", "eth0"),
-        &[],
-    );
-    assert_eq!(given.unwrap()[0].address.ip(), ip("10.1.1.4"));
+    symlink(&outside, network.path("last_reserved_ip.0")).unwrap();
+    assert_eq!(network.held_by("c1"), [] as [IpAddr; 0]);
+    assert_eq!(network.add(&["10.1.1.0/24"], "c1").unwrap(), ["10.1.1.4"]);
     assert_eq!(fs::read_to_string(&outside).unwrap(), "c1\r\neth0");
 }
 
@@ -193,6 +192,200 @@ proptest::proptest! {
     #[test]
     fn the_disk_store_is_like_the_model(steps in model::steps()) {
         let network = Network::new();
-        model::run(&mut network.lock(), &steps);
+        model::run(|| network.lock(), &steps);
     }
+}
+
+/// Whether the next operation finds the index current, and need not read every file.
+fn index_is_current(network: &Network) -> bool {
+    let indexes = network.dir.indexes.as_ref().unwrap();
+    let boot = BootId::parse(BOOT).map(BootTag::of);
+    let index = index::Index::open(indexes, "net");
+    index.is_some_and(|index| index.is_current(network.dir.addresses.stamp().unwrap(), boot))
+}
+
+#[test]
+fn the_index_stays_current() {
+    let network = Network::new();
+    let subnets = ["10.1.1.0/29", "fd00::/64"];
+    for step in 0..7 {
+        // The last two find no room, and take back what they have taken.
+        assert_eq!(network.add(&subnets, &format!("c{step}")).is_ok(), step < 5);
+        assert!(index_is_current(&network), "ADD {step}");
+    }
+    let mut store = network.lock();
+    for held in store.held_by(&attachment("c1", "eth0")).unwrap() {
+        store.release(held.address).unwrap();
+    }
+    store.commit().unwrap();
+    assert!(index_is_current(&network), "DEL");
+    assert_eq!(network.held_by("c1"), [] as [IpAddr; 0]);
+    assert!(index_is_current(&network), "a look");
+    assert_eq!(network.held_by("c2"), [ip("10.1.1.4"), ip("fd00::4")]);
+}
+
+#[test]
+fn what_others_do_is_noticed() {
+    let network = Network::new();
+    network.add(&["10.1.1.0/24"], "c1").unwrap();
+    // Another plugin adds one,
+    fs::write(network.path("10.1.1.9"), "c9\r\neth0").unwrap();
+    assert!(!index_is_current(&network));
+    assert_eq!(network.held_by("c9"), [ip("10.1.1.9")]);
+    assert!(index_is_current(&network));
+    // removes one,
+    fs::remove_file(network.path("10.1.1.2")).unwrap();
+    assert_eq!(network.held_by("c1"), [] as [IpAddr; 0]);
+    // and writes into one, which the folder does not show.
+    fs::write(network.path("10.1.1.9"), "c8\r\neth0").unwrap();
+    assert_eq!(network.held_by("c9"), [] as [IpAddr; 0]);
+    assert_eq!(network.held_by("c8"), [ip("10.1.1.9")]);
+    for file in ["10.1.1.9", "last_reserved_ip.0", "lock"] {
+        fs::remove_file(network.path(file)).unwrap();
+    }
+    assert_eq!(network.held_by("c8"), [] as [IpAddr; 0]);
+    assert_eq!(network.add(&["10.1.1.0/24"], "c1").unwrap(), ["10.1.1.2"]);
+}
+
+#[test]
+fn an_index_that_is_wrong_is_made_anew() {
+    let network = Network::new();
+    let path = network.temp.path().join("networks/.index/net");
+    network.add(&["10.1.1.0/24"], "c1").unwrap();
+    let old = fs::read(&path).unwrap();
+    network.add(&["10.1.1.0/24"], "c2").unwrap();
+    let outside = network.temp.path().join("outside");
+    fs::write(&outside, "secret").unwrap();
+    let damages: [&dyn Fn(); 6] = [
+        &|| fs::remove_file(&path).unwrap(),
+        &|| fs::write(&path, "").unwrap(),
+        &|| fs::write(&path, &old).unwrap(),
+        &|| fs::write(&path, vec![0xff; old.len()]).unwrap(),
+        &|| {
+            // The bucket of every attachment.
+            let mut contents = fs::read(&path).unwrap();
+            contents[4096..].fill(0);
+            fs::write(&path, contents).unwrap();
+        },
+        &|| {
+            fs::remove_file(&path).unwrap();
+            symlink(&outside, &path).unwrap();
+        },
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        damage();
+        assert_eq!(network.held_by("c2"), [ip("10.1.1.3")], "damage {number}");
+        assert_eq!(network.held_by("c1"), [ip("10.1.1.2")], "damage {number}");
+        assert!(index_is_current(&network), "damage {number}");
+    }
+    assert_eq!(fs::read_to_string(&outside).unwrap(), "secret");
+}
+
+#[test]
+fn without_an_index_everything_works() {
+    let network = Network::new();
+    let folder = network.temp.path().join("networks/.index");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "in its place").unwrap();
+    let dir = NetworkDir::create(&network.temp.path().join("networks"), &name()).unwrap();
+    assert!(dir.indexes.is_none());
+    let network = Network { dir, ..network };
+    assert_eq!(network.add(&["10.1.1.0/24"], "c1").unwrap(), ["10.1.1.2"]);
+    assert_eq!(network.held_by("c1"), [ip("10.1.1.2")]);
+    let mut store = network.lock();
+    store.release(ip("10.1.1.2")).unwrap();
+    assert_eq!(store.held_by(&attachment("c1", "eth0")).unwrap(), []);
+}
+
+#[test]
+fn the_index_grows() {
+    let network = Network::new();
+    for number in 0..3000 {
+        network
+            .add(&["10.1.0.0/16"], &format!("c{number}"))
+            .unwrap();
+    }
+    assert!(index_is_current(&network));
+    for number in [0, 1, 1234, 2999] {
+        assert_eq!(network.held_by(&format!("c{number}")).len(), 1);
+    }
+    assert_eq!(network.lock().all().unwrap().len(), 3000);
+}
+
+#[test]
+fn a_reboot_makes_addresses_yield() {
+    let network = Network::new();
+    let subnets = ["10.1.1.0/30"];
+    network.add(&subnets, "c1").unwrap();
+    assert!(network.add(&subnets, "c2").is_err());
+    let ages = |boot: &str| -> Vec<Age> {
+        let all = network.lock_in(boot).all().unwrap();
+        all.into_iter().map(|held| held.age).collect()
+    };
+    assert_eq!(ages(NEXT_BOOT), [Age::EarlierBoot]);
+    assert_eq!(
+        add(network.lock_in(NEXT_BOOT), &subnets, "c2").unwrap(),
+        ["10.1.1.2"]
+    );
+    assert!(add(network.lock_in(NEXT_BOOT), &subnets, "c3").is_err());
+    assert_eq!(ages(NEXT_BOOT), [Age::ThisBoot]);
+}
+
+#[test]
+fn an_address_of_unknown_age_is_old_after_the_next_reboot() {
+    let network = Network::new();
+    fs::write(network.path("10.1.1.2"), "c1\r\neth0").unwrap();
+    let age = |boot: &str| network.lock_in(boot).all().unwrap()[0].age;
+    assert_eq!(age(BOOT), Age::ThisBoot);
+    assert_eq!(age(NEXT_BOOT), Age::EarlierBoot);
+    // The index can be lost meanwhile.
+    fs::remove_dir_all(network.temp.path().join("networks/.index")).unwrap();
+    assert_eq!(age(NEXT_BOOT), Age::EarlierBoot);
+    assert_eq!(age(BOOT), Age::ThisBoot);
+}
+
+#[test]
+fn a_transaction_that_is_not_committed_gives_nothing() {
+    let network = Network::new();
+    network.add(&["10.1.1.0/24"], "c1").unwrap();
+    let mut store = network.lock();
+    let set = RangeSet::new(vec![Range::new(spec("10.1.1.0/24")).unwrap()]).unwrap();
+    let key = SetKey {
+        index: 0,
+        set: &set,
+    };
+    let c2 = attachment("c2", "eth0");
+    assert!(store.reserve(ip("10.1.1.7"), &c2, key).unwrap());
+    assert!(network.path("10.1.1.7").exists());
+    drop(store);
+    assert!(!network.path("10.1.1.7").exists());
+    assert!(index_is_current(&network));
+    assert_eq!(network.held_by("c2"), [] as [IpAddr; 0]);
+}
+
+#[test]
+fn a_killed_transaction_is_undone_by_the_next() {
+    let network = Network::new();
+    network.add(&["10.1.1.0/24"], "c1").unwrap();
+    let set = RangeSet::new(vec![Range::new(spec("10.1.1.0/24")).unwrap()]).unwrap();
+    let key = SetKey {
+        index: 0,
+        set: &set,
+    };
+    let c2 = attachment("c2", "eth0");
+    let mut store = network.lock();
+    assert!(store.reserve(ip("10.1.1.7"), &c2, key).unwrap());
+    // As a kill leaves it: nothing is taken back, nothing is declared current, only the lock is gone.
+    store.given.clear();
+    let journal = index::Index::open(network.dir.indexes.as_ref().unwrap(), "net").unwrap();
+    assert_eq!(journal.journal().addresses, [ip("10.1.1.7")]);
+    let index = fs::read(network.temp.path().join("networks/.index/net")).unwrap();
+    drop(store);
+    fs::write(network.temp.path().join("networks/.index/net"), index).unwrap();
+    // Meanwhile another plugin took one for the same attachment, which is not ours to undo.
+    fs::write(network.path("10.1.1.8"), "c2\r\neth0").unwrap();
+
+    assert_eq!(network.held_by("c1"), [ip("10.1.1.2")]);
+    assert!(!network.path("10.1.1.7").exists());
+    assert_eq!(network.held_by("c2"), [ip("10.1.1.8")]);
 }

@@ -24,8 +24,8 @@ fn a_file_is_created_once_and_replaced_at_will() {
     let (_temp, dir) = folder();
     let guard = dir.lock("lock", PATIENCE).unwrap();
     assert_eq!(dir.read("a").unwrap(), None);
-    assert!(guard.create("a", b"1").unwrap());
-    assert!(!guard.create("a", b"2").unwrap());
+    assert!(guard.create("a", b"1", None).unwrap());
+    assert!(!guard.create("a", b"2", None).unwrap());
     assert_eq!(dir.read("a").unwrap().as_deref(), Some(&b"1"[..]));
     guard.replace("a", b"3").unwrap();
     assert_eq!(dir.read("a").unwrap().as_deref(), Some(&b"3"[..]));
@@ -51,7 +51,7 @@ fn what_a_kill_left_is_overwritten_and_never_written_through() {
     assert_eq!(dir.read("b").unwrap().as_deref(), Some(&b"new"[..]));
     // Killed before the link.
     fs::write(dir.path().join(ASIDE), "half").unwrap();
-    assert!(guard.create("c", b"whole").unwrap());
+    assert!(guard.create("c", b"whole", None).unwrap());
     assert_eq!(sorted_names(&dir), ["a", "b", "c"]);
 }
 
@@ -75,7 +75,7 @@ fn symbolic_links_are_not_followed() {
         refusal("lock")
     );
     let guard = dir.lock_whole(PATIENCE).unwrap();
-    assert!(!guard.create("a", b"x").unwrap());
+    assert!(!guard.create("a", b"x", None).unwrap());
     symlink(&outside, dir.path().join(ASIDE)).unwrap();
     guard.replace("a", b"x").unwrap();
     assert_eq!(fs::read(&outside).unwrap(), b"secret");

@@ -2,17 +2,18 @@ use std::fmt;
 
 use cni_types::{Attachment, ContainerId, IfName};
 
-/// Who holds an address: the contents of its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
-    container_id: ContainerId,
-    /// Absent in files of versions that knew one interface a container.
-    ifname: Option<IfName>,
+/// Who holds an address. Its text is what the Go plugin writes into the address's file: `<container id>\r\n<ifname>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The container.
+    pub container_id: ContainerId,
+    /// The interface; absent in what versions wrote that knew one interface a container.
+    pub ifname: Option<IfName>,
 }
 
 impl Owner {
-    /// Reads a file's contents; `None` if they name nobody. White space around them does not count.
-    pub(super) fn parse(contents: &[u8]) -> Option<Self> {
+    /// Reads the text; `None` if it names nobody. White space around it does not count.
+    pub fn parse(contents: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(contents).ok()?.trim();
         let (container_id, ifname) = match text.split_once("\r\n") {
             Some((container_id, ifname)) => (container_id, Some(ifname.parse().ok()?)),
@@ -24,13 +25,14 @@ impl Owner {
         })
     }
 
-    pub(super) fn is(&self, attachment: &Attachment) -> bool {
+    /// Whether it is this very attachment.
+    pub fn is(&self, attachment: &Attachment) -> bool {
         self.container_id == attachment.container_id
             && self.ifname.as_ref() == Some(&attachment.ifname)
     }
 
     /// Whether this is the container, and nothing is known of the interface.
-    pub(super) fn is_only(&self, container_id: &ContainerId) -> bool {
+    pub fn is_only(&self, container_id: &ContainerId) -> bool {
         self.container_id == *container_id && self.ifname.is_none()
     }
 }
@@ -44,7 +46,6 @@ impl From<&Attachment> for Owner {
     }
 }
 
-/// The contents of the file.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.container_id)?;

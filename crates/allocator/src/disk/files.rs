@@ -1,0 +1,128 @@
+//! A network's folder as the Go plugin knows it.
+
+use std::net::IpAddr;
+
+use state::{StateError, WriteGuard};
+
+use super::boot_tag::BootTag;
+use super::index::{OwnerHash, Slot};
+use crate::{Holding, Owner};
+
+/// The files in a network's folder, under its held lock.
+#[derive(Debug)]
+pub(super) struct AddressFiles<'a> {
+    pub(super) guard: WriteGuard<'a>,
+    pub(super) boot: Option<BootTag>,
+}
+
+/// What is under an address's name.
+pub(super) enum Found {
+    Nothing,
+    Holding(Holding),
+    /// An empty or garbled file: what a power cut leaves of one, or a full disk of another plugin's. It says that nobody
+    /// holds the address, since under the lock nobody is just writing it.
+    Debris,
+    /// Nothing of ours: a folder, or a symbolic link. It is left alone, and so is its address.
+    Foreign,
+}
+
+impl AddressFiles<'_> {
+    pub(super) fn find(&self, address: IpAddr) -> Result<Found, StateError> {
+        match self.guard.dir().read_stamped(&address.to_string()) {
+            Ok(None) => Ok(Found::Nothing),
+            Ok(Some(file)) => Ok(match Owner::parse(&file.contents) {
+                None => Found::Debris,
+                Some(owner) => Found::Holding(Holding {
+                    owner,
+                    age: BootTag::age(file.stamp, self.boot),
+                }),
+            }),
+            Err(StateError::NotAFile(_)) => Ok(Found::Foreign),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes an address's owner if it has none, and tells whether it had none.
+    pub(super) fn give(&self, address: IpAddr, owner: &Owner) -> Result<bool, StateError> {
+        let name = address.to_string();
+        let contents = owner.to_string();
+        let stamp = self.boot.map(BootTag::stamp);
+        let create = || self.guard.create(&name, contents.as_bytes(), stamp);
+        if create()? {
+            return Ok(true);
+        }
+        if !matches!(self.find(address)?, Found::Debris) {
+            return Ok(false);
+        }
+        self.guard.remove(&name)?;
+        create()
+    }
+
+    /// Whether an address's file was written by this plugin.
+    pub(super) fn is_tagged(&self, address: IpAddr) -> Result<bool, StateError> {
+        match self.guard.dir().read_stamped(&address.to_string()) {
+            Ok(file) => Ok(file.is_some_and(|file| BootTag::from_stamp(file.stamp).is_some())),
+            Err(StateError::NotAFile(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn remove(&self, address: IpAddr) -> Result<(), StateError> {
+        self.guard.remove(&address.to_string()).map(drop)
+    }
+
+    pub(super) fn last_given(&self, set: usize) -> Result<Option<IpAddr>, StateError> {
+        let contents = match self.guard.dir().read(&last_given_name(set)) {
+            Err(StateError::NotAFile(_)) => return Ok(None),
+            contents => contents?,
+        };
+        Ok(contents.and_then(|contents| {
+            let text = String::from_utf8(contents).ok()?;
+            cni_types::parse_ip(text.trim()).ok()
+        }))
+    }
+
+    pub(super) fn set_last_given(&self, set: usize, address: IpAddr) -> Result<(), StateError> {
+        self.guard
+            .replace(&last_given_name(set), address.to_string().as_bytes())
+    }
+
+    /// Reads every address file. Those of which nobody knows in which boot they were written get this one's tag: in the next
+    /// they will be known to be older.
+    pub(super) fn scan(&self) -> Result<Vec<Slot>, StateError> {
+        let mut slots = Vec::new();
+        for name in self.guard.dir().names()? {
+            let Some(address) = name.to_str().and_then(address_of) else {
+                continue;
+            };
+            let file = match self.guard.dir().read_stamped(&address.to_string()) {
+                Ok(Some(file)) => file,
+                Ok(None) | Err(StateError::NotAFile(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let Some(owner) = Owner::parse(&file.contents) else {
+                continue;
+            };
+            if let (None, Some(boot)) = (BootTag::from_stamp(file.stamp), self.boot) {
+                // Without it the address merely stays passed over for longer.
+                let _ = self.guard.set_stamp_of(&address.to_string(), boot.stamp());
+            }
+            slots.push(Slot {
+                owner: OwnerHash::of(&owner),
+                address,
+                age: BootTag::age(file.stamp, self.boot),
+            });
+        }
+        Ok(slots)
+    }
+}
+
+fn last_given_name(set: usize) -> String {
+    format!("last_reserved_ip.{set}")
+}
+
+/// The address whose file has this name; names are in canonical form (RFC 5952), so no address has two.
+fn address_of(name: &str) -> Option<IpAddr> {
+    let address = cni_types::parse_ip(name).ok()?;
+    (address.to_string() == name).then_some(address)
+}

@@ -1,0 +1,284 @@
+//! The index's pages as bytes.
+//!
+//! A file is one header page and a power of two of bucket pages, 4096 bytes each. Every page starts with a checksum over the rest of
+//! it and its own number, so one that is damaged, or in another's place, is noticed when it is read.
+//!
+//! ```text
+//! header   checksum 8, magic 8, buckets 4, boot seconds 8, stamp seconds 8, nanoseconds 8,
+//!          journal: owner hash 8, count 1, address × count
+//! bucket   checksum 8, count 1, padding 7, slot × 127
+//! slot     owner hash 8, address 17, earlier boot 1, padding 6
+//! address  4 or 6, 16 bytes (IPv4 in the last four)
+//! ```
+//!
+//! Numbers are little-endian.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::net::IpAddr;
+
+use state::Stamp;
+
+use crate::{Age, RangeSets};
+
+pub(super) const PAGE: usize = 4096;
+pub(super) type Page = [u8; PAGE];
+
+/// How many slots a bucket has.
+pub(super) const SLOTS: usize = 127;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"twillix1");
+const SLOT: usize = 32;
+const ADDRESS: usize = 17;
+
+const _: () = assert!(16 + SLOTS * SLOT <= PAGE);
+const _: () = assert!(53 + RangeSets::MAX * ADDRESS <= PAGE);
+
+/// What an owner's addresses are found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::disk) struct OwnerHash(pub(in crate::disk) u64);
+
+/// An address in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::disk) struct Slot {
+    pub(in crate::disk) owner: OwnerHash,
+    pub(in crate::disk) address: IpAddr,
+    pub(in crate::disk) age: Age,
+}
+
+/// An ADD that is under way: what it has taken is undone by whoever finds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::disk) struct Journal {
+    pub(in crate::disk) owner: Option<OwnerHash>,
+    pub(in crate::disk) addresses: Vec<IpAddr>,
+}
+
+/// The first page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// A power of two.
+    pub(super) buckets: u32,
+    /// The seconds of the boot's tag, which the slots' ages are seen from; -1 where the kernel does not tell.
+    pub(super) boot: i64,
+    /// The folder's modification time, as it was set after the last change.
+    pub(super) stamp: Stamp,
+    pub(super) journal: Journal,
+}
+
+impl Header {
+    pub(super) fn encode(&self) -> Page {
+        let mut page = [0; PAGE];
+        let mut writer = Writer(page.get_mut(8..).unwrap_or_default());
+        writer.put(&MAGIC.to_le_bytes());
+        writer.put(&self.buckets.to_le_bytes());
+        writer.put(&self.boot.to_le_bytes());
+        writer.put(&self.stamp.seconds.to_le_bytes());
+        writer.put(&self.stamp.nanoseconds.to_le_bytes());
+        let owner = self.journal.owner.unwrap_or(OwnerHash(0));
+        writer.put(&owner.0.to_le_bytes());
+        // There are never more addresses than range sets.
+        let count = u8::try_from(self.journal.addresses.len()).unwrap_or(u8::MAX);
+        writer.put(&[if self.journal.owner.is_some() {
+            count
+        } else {
+            0
+        }]);
+        for address in &self.journal.addresses {
+            writer.put_address(*address);
+        }
+        seal(&mut page, 0);
+        page
+    }
+
+    pub(super) fn decode(page: &Page) -> Option<Self> {
+        let mut reader = unseal(page, 0)?;
+        if reader.u64()? != MAGIC {
+            return None;
+        }
+        let header = Self {
+            buckets: u32::from_le_bytes(reader.take()?),
+            boot: i64::from_le_bytes(reader.take()?),
+            stamp: Stamp {
+                seconds: i64::from_le_bytes(reader.take()?),
+                nanoseconds: i64::from_le_bytes(reader.take()?),
+            },
+            journal: {
+                let owner = OwnerHash(reader.u64()?);
+                let [count] = reader.take()?;
+                Journal {
+                    owner: (count > 0).then_some(owner),
+                    addresses: (0..count)
+                        .map(|_| reader.address())
+                        .collect::<Option<_>>()?,
+                }
+            },
+        };
+        header.buckets.is_power_of_two().then_some(header)
+    }
+}
+
+/// A page of slots. `number` is its place among the buckets.
+pub(super) fn encode_bucket(slots: &[Slot], number: u32) -> Page {
+    let mut page = [0; PAGE];
+    let mut writer = Writer(page.get_mut(8..).unwrap_or_default());
+    let count = u8::try_from(slots.len()).unwrap_or(u8::MAX);
+    writer.put(&[count, 0, 0, 0, 0, 0, 0, 0]);
+    for slot in slots {
+        writer.put(&slot.owner.0.to_le_bytes());
+        writer.put_address(slot.address);
+        writer.put(&[u8::from(slot.age == Age::EarlierBoot), 0, 0, 0, 0, 0, 0]);
+    }
+    seal(&mut page, u64::from(number) + 1);
+    page
+}
+
+/// `None` if the page is damaged.
+pub(super) fn decode_bucket(page: &Page, number: u32) -> Option<Vec<Slot>> {
+    let mut reader = unseal(page, u64::from(number) + 1)?;
+    let [count, ..] = reader.take::<8>()?;
+    let slots = (0..count).map(|_| {
+        let owner = OwnerHash(reader.u64()?);
+        let address = reader.address()?;
+        let [earlier, ..] = reader.take::<7>()?;
+        let age = if earlier == 0 {
+            Age::ThisBoot
+        } else {
+            Age::EarlierBoot
+        };
+        Some(Slot {
+            owner,
+            address,
+            age,
+        })
+    });
+    slots.collect()
+}
+
+fn checksum(contents: &[u8], number: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u64(number);
+    hasher.write(contents);
+    hasher.finish()
+}
+
+fn seal(page: &mut Page, number: u64) {
+    if let Some((sum, contents)) = page.split_first_chunk_mut::<8>() {
+        *sum = checksum(contents, number).to_le_bytes();
+    }
+}
+
+fn unseal(page: &Page, number: u64) -> Option<Reader<'_>> {
+    let (sum, contents) = page.split_first_chunk::<8>()?;
+    (u64::from_le_bytes(*sum) == checksum(contents, number)).then_some(Reader(contents))
+}
+
+/// Puts one thing after another; what has no room is dropped, which the sizes above rule out.
+struct Writer<'a>(&'a mut [u8]);
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let rest = std::mem::take(&mut self.0);
+        if let Some((head, tail)) = rest.split_at_mut_checked(bytes.len()) {
+            head.copy_from_slice(bytes);
+            self.0 = tail;
+        }
+    }
+
+    fn put_address(&mut self, address: IpAddr) {
+        let mut bytes = [0; ADDRESS];
+        let (family, octets) = match address {
+            IpAddr::V4(v4) => (4, v4.to_ipv6_compatible().octets()),
+            IpAddr::V6(v6) => (6, v6.octets()),
+        };
+        if let Some((first, rest)) = bytes.split_first_mut() {
+            *first = family;
+            rest.copy_from_slice(&octets);
+        }
+        self.put(&bytes);
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, tail) = self.0.split_first_chunk()?;
+        self.0 = tail;
+        Some(*head)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn address(&mut self) -> Option<IpAddr> {
+        let [family] = self.take()?;
+        let octets: [u8; 16] = self.take()?;
+        match family {
+            4 => octets.last_chunk::<4>().map(|octets| (*octets).into()),
+            6 => Some(octets.into()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn slots() -> impl Strategy<Value = Vec<Slot>> {
+        let slot = (any::<u64>(), any::<IpAddr>(), any::<bool>());
+        let slot = slot.prop_map(|(owner, address, earlier)| Slot {
+            owner: OwnerHash(owner),
+            address,
+            age: if earlier {
+                Age::EarlierBoot
+            } else {
+                Age::ThisBoot
+            },
+        });
+        prop::collection::vec(slot, 0..=SLOTS)
+    }
+
+    proptest! {
+        #[test]
+        fn a_bucket_is_read_back_and_in_no_other_place(slots in slots(), number in 0u32..99) {
+            let page = encode_bucket(&slots, number);
+            prop_assert_eq!(decode_bucket(&page, number), Some(slots));
+            prop_assert_eq!(decode_bucket(&page, number + 1), None);
+            prop_assert_eq!(Header::decode(&page), None);
+        }
+
+        #[test]
+        fn a_header_is_read_back(
+            power in 0u32..20,
+            seconds in any::<i64>(),
+            addresses in prop::collection::vec(any::<IpAddr>(), 0..=RangeSets::MAX),
+        ) {
+            let header = Header {
+                buckets: 1 << power,
+                boot: -1,
+                stamp: Stamp { seconds, nanoseconds: 999_999_999 },
+                journal: Journal {
+                    owner: (!addresses.is_empty()).then_some(OwnerHash(7)),
+                    addresses,
+                },
+            };
+            prop_assert_eq!(Header::decode(&header.encode()), Some(header));
+        }
+
+        #[test]
+        fn damage_is_noticed(slots in slots(), at in 0..PAGE, flip in 1u8..) {
+            let mut page = encode_bucket(&slots, 0);
+            page[at] ^= flip;
+            prop_assert_eq!(decode_bucket(&page, 0), None);
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_page() {
+        assert_eq!(Header::decode(&[0; PAGE]), None);
+        assert_eq!(decode_bucket(&[0; PAGE], 0), None);
+    }
+}

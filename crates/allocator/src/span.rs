@@ -1,0 +1,161 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::IpNetwork;
+
+/// Consecutive addresses of one family, from one to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    start: IpAddr,
+    end: IpAddr,
+}
+
+impl Span {
+    /// The addresses from `start` to `end`; `None` if they are of two families, or the end comes before the start.
+    pub fn new(start: IpAddr, end: IpAddr) -> Option<Self> {
+        (start.is_ipv4() == end.is_ipv4() && start <= end).then_some(Self { start, end })
+    }
+
+    /// The first address.
+    pub fn start(&self) -> IpAddr {
+        self.start
+    }
+
+    /// The last address.
+    pub fn end(&self) -> IpAddr {
+        self.end
+    }
+
+    /// Whether an address is in the span.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        // Addresses of different families would be comparable, too.
+        address.is_ipv4() == self.start.is_ipv4() && (self.start..=self.end).contains(&address)
+    }
+
+    /// Whether an address is in both spans.
+    pub fn overlaps(&self, other: &Span) -> bool {
+        self.contains(other.start) || other.contains(self.start)
+    }
+
+    /// What is left of this span without another one: nothing, one span or two.
+    pub(crate) fn without(self, other: &Span) -> impl Iterator<Item = Span> {
+        let overlap = self.overlaps(other);
+        let before = previous(other.start).and_then(|end| Span::new(self.start, end));
+        let after = next(other.end).and_then(|start| Span::new(start, self.end));
+        let whole = (!overlap).then_some(self);
+        let parts = [before, after].into_iter().flatten();
+        whole.into_iter().chain(parts.filter(move |_| overlap))
+    }
+
+    /// The part up to an address, and the part after it.
+    pub(crate) fn split_after(self, address: IpAddr) -> (Option<Span>, Option<Span>) {
+        if self.end <= address {
+            (Some(self), None)
+        } else if address < self.start {
+            (None, Some(self))
+        } else {
+            let after = next(address).and_then(|start| Span::new(start, self.end));
+            (Span::new(self.start, address), after)
+        }
+    }
+
+    /// The addresses, in order.
+    pub(crate) fn addresses(self) -> impl Iterator<Item = IpAddr> {
+        std::iter::successors(Some(self.start), move |address| {
+            if *address == self.end {
+                None
+            } else {
+                next(*address)
+            }
+        })
+    }
+}
+
+impl From<IpNetwork> for Span {
+    /// All addresses of a network, its own and the broadcast address too.
+    fn from(network: IpNetwork) -> Self {
+        Self {
+            start: network.network(),
+            end: network.broadcast(),
+        }
+    }
+}
+
+impl From<IpAddr> for Span {
+    fn from(address: IpAddr) -> Self {
+        Self {
+            start: address,
+            end: address,
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.start, self.end)
+    }
+}
+
+/// The address after this one, unless it is its family's last.
+pub(crate) fn next(address: IpAddr) -> Option<IpAddr> {
+    Some(match address {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().checked_add(1)?).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().checked_add(1)?).into(),
+    })
+}
+
+/// The address before this one, unless it is its family's first.
+pub(crate) fn previous(address: IpAddr) -> Option<IpAddr> {
+    Some(match address {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().checked_sub(1)?).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits().checked_sub(1)?).into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn span(start: u8, end: u8) -> Option<Span> {
+        let address = |octet| IpAddr::from([10, 0, 0, octet]);
+        Span::new(address(start), address(end))
+    }
+
+    fn octets(spans: impl IntoIterator<Item = Span>) -> Vec<u8> {
+        let addresses = spans.into_iter().flat_map(Span::addresses);
+        addresses
+            .map(|address| match address {
+                IpAddr::V4(v4) => v4.octets()[3],
+                IpAddr::V6(v6) => v6.octets()[15],
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_ends_of_a_family() {
+        let all = Span::from("0.0.0.0/0".parse::<IpNetwork>().unwrap());
+        assert_eq!(all.without(&all).count(), 0);
+        let first = Span::from(IpAddr::from([0, 0, 0, 0]));
+        let rest: Vec<Span> = all.without(&first).collect();
+        assert_eq!(rest, [Span::new([0, 0, 0, 1].into(), all.end()).unwrap()]);
+        assert_eq!(Span::from(all.end()).addresses().count(), 1);
+        let v6 = Span::from("::/0".parse::<IpNetwork>().unwrap());
+        assert_eq!(v6.without(&all).collect::<Vec<_>>(), [v6]);
+        assert_eq!(Span::new(all.end(), v6.end()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn arithmetic_is_that_of_sets(a in 0u8..30, b in 0u8..30, c in 0u8..30, d in 0u8..30, at in 0u8..30) {
+            if let (Some(left), Some(right)) = (span(a, b), span(c, d)) {
+                let rest: Vec<u8> = (a..=b).filter(|octet| !(c..=d).contains(octet)).collect();
+                prop_assert_eq!(octets(left.without(&right)), rest);
+                let (head, tail) = left.split_after(IpAddr::from([10, 0, 0, at]));
+                prop_assert_eq!(octets(head), (a..=b).filter(|octet| *octet <= at).collect::<Vec<_>>());
+                prop_assert_eq!(octets(tail), (a..=b).filter(|octet| *octet > at).collect::<Vec<_>>());
+            }
+        }
+    }
+}
