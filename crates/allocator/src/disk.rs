@@ -62,6 +62,14 @@ impl NetworkDir {
         Ok(Self::with_index(&data_dir, addresses, network))
     }
 
+    /// Finds out whether addresses can be noted in the network's folder, or it can be made.
+    pub fn probe(data_dir: &Path, network: &NetworkName) -> Result<(), StateError> {
+        match Self::open(data_dir, network)? {
+            Some(folder) => folder.addresses.check_writable(),
+            None => Dir::probe(data_dir),
+        }
+    }
+
     fn with_index(data_dir: &Dir, addresses: Dir, network: &NetworkName) -> Self {
         Self {
             addresses,

@@ -6,6 +6,7 @@
 
 mod allocate;
 mod disk;
+mod garbage;
 #[cfg(test)]
 mod model;
 mod owner;
@@ -18,6 +19,7 @@ pub use allocate::{
     AllocateError, Allocation, Demand, Reclaim, SetError, allocate, allocate_in, exhausted,
 };
 pub use disk::{DiskStore, NetworkDir};
+pub use garbage::{Collected, collect_garbage};
 pub use owner::Owner;
 pub use range::{Range, RangeError, RangeSpec};
 pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};

@@ -3,7 +3,11 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::{ContainerId, IfName};
+use crate::json::Object;
+use crate::{Code, ContainerId, Error, IfName, NetConf};
+
+/// The keys of the list that GC gets: today's, and the one before.
+const KEYS: [&str; 2] = ["cni.dev/valid-attachments", "cni.dev/attachments"];
 
 /// One interface of one container: what ADD makes and DEL removes (CNI specification, "Section 2").
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +43,32 @@ pub struct ValidAttachments {
 }
 
 impl ValidAttachments {
+    /// Reads them from the configuration of a GC call: from `cni.dev/valid-attachments`, or `cni.dev/attachments` as an
+    /// older libcni calls it. An empty list, which libcni may write as `null`, means that none is valid.
+    ///
+    /// Errors: code 7 if there is neither key, since that must not mean that none is valid; 6 if it is no list of
+    /// attachments.
+    pub fn of(conf: &NetConf<'_>) -> Result<Self, Error> {
+        let object: Object = conf.decode()?;
+        let has = |key: &&str| object.keys().any(|name| name.eq_ignore_ascii_case(key));
+        let key = KEYS.into_iter().find(has).ok_or_else(|| {
+            Error::new(
+                Code::INVALID_NETWORK_CONFIG,
+                format!(
+                    "{} is missing in the network configuration: GC needs the attachments to keep",
+                    KEYS[0]
+                ),
+            )
+        })?;
+        let attachments: Option<Vec<ValidAttachment>> = object.decode(key).map_err(|error| {
+            Error::new(
+                Code::DECODING_FAILURE,
+                format!("cannot decode the network configuration: {error}"),
+            )
+        })?;
+        Ok(attachments.into_iter().flatten().collect())
+    }
+
     /// Whether this very attachment is still valid.
     pub fn contains(&self, container_id: &str, ifname: &str) -> bool {
         self.attachments.contains(&ValidAttachment {
@@ -64,5 +94,47 @@ impl FromIterator<ValidAttachment> for ValidAttachments {
             attachments,
             containers,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn valid(text: &str) -> Result<ValidAttachments, (u32, String)> {
+        let conf = NetConf::parse(text.as_bytes()).unwrap();
+        ValidAttachments::of(&conf).map_err(|error| (error.code.0, error.msg))
+    }
+
+    #[test]
+    fn both_keys_and_null() {
+        for key in KEYS {
+            let list = r#"[{"containerID":"c1","ifname":"eth0"},{"ContainerID":"c2"}]"#;
+            let valid = valid(&format!(r#"{{"name":"n","{key}":{list}}}"#)).unwrap();
+            assert!(valid.contains("c1", "eth0") && valid.contains_container("c2"));
+            assert!(!valid.contains("c1", "eth1") && !valid.contains_container("c3"));
+        }
+        for empty in ["[]", "null"] {
+            let text = format!(r#"{{"name":"n","cni.dev/valid-attachments":{empty}}}"#);
+            assert_eq!(valid(&text), Ok(ValidAttachments::default()));
+        }
+    }
+
+    #[test]
+    fn an_absent_list_is_not_an_empty_one() {
+        assert_eq!(
+            valid(r#"{"name":"n"}"#),
+            Err((
+                7,
+                "cni.dev/valid-attachments is missing in the network configuration: GC needs the attachments to keep".into()
+            ))
+        );
+        assert_eq!(
+            valid(r#"{"name":"n","cni.dev/attachments":{"containerID":"c1"}}"#),
+            Err((
+                6,
+                "cannot decode the network configuration: cni.dev/attachments: invalid type: map, expected a sequence".into()
+            ))
+        );
     }
 }

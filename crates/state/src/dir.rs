@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstat, futimens, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
 
 use crate::{Action, Lock, Stamp, StateError};
 
@@ -106,6 +106,23 @@ impl Dir {
         }
         self.open_child(name)?
             .ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
+    }
+
+    /// Finds out whether a folder that an operator named can be written to, or made and written to if it is missing.
+    pub fn probe(path: &Path) -> Result<(), StateError> {
+        let mut ancestors = path.ancestors();
+        let existing = ancestors
+            .find_map(|ancestor| Self::open(ancestor).transpose())
+            .transpose()?
+            .ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))?;
+        existing.check_writable()
+    }
+
+    /// Finds out whether files can be made in the folder.
+    pub fn check_writable(&self) -> Result<(), StateError> {
+        let access = AccessFlags::W_OK | AccessFlags::X_OK;
+        faccessat(&self.fd, ".", access, AtFlags::AT_EACCESS)
+            .map_err(|error| StateError::io(Action::Write, &self.path, error))
     }
 
     /// Where the folder is.

@@ -4,8 +4,9 @@ mod raw;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use allocator::{Range, RangeSet, RangeSets, RangeSpec};
+use allocator::{Range, RangeSet, RangeSets, RangeSpec, Reclaim, Span};
 use cni_plugin::Call;
 use cni_types::{
     AddResult, AddressError, Error, NetworkName, Route, Version, parse_cidr, parse_ip,
@@ -16,23 +17,32 @@ use self::raw::{RawConf, RawLocation, RawPrevious, RawRange};
 use crate::error::ConfigError;
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
+const DEFAULT_LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a network's addresses are noted. All that DEL needs: it works whatever has become of the ranges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
     pub(crate) data_dir: PathBuf,
     pub(crate) network: NetworkName,
+    /// `ipam.lockTimeout`, in seconds: how long others are waited for that work on the same network.
+    pub(crate) lock_patience: Duration,
 }
 
 impl Location {
-    /// Reads `name` and `ipam.dataDir`.
+    /// Reads `name`, and of `ipam` the keys `dataDir` and `lockTimeout`.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         let raw: RawLocation = call.conf.decode()?;
-        let data_dir = raw.ipam.and_then(|ipam| ipam.data_dir);
-        let data_dir = data_dir.filter(|data_dir| !data_dir.is_empty());
+        let ipam = raw.ipam.unwrap_or_default();
+        let data_dir = ipam.data_dir.filter(|data_dir| !data_dir.is_empty());
+        let lock_patience = match ipam.lock_timeout {
+            None => DEFAULT_LOCK_PATIENCE,
+            Some(seconds) => Duration::try_from_secs_f64(seconds)
+                .map_err(|_| ConfigError::LockTimeout(seconds))?,
+        };
         Ok(Self {
             data_dir: data_dir.map_or(DEFAULT_DATA_DIR.into(), PathBuf::from),
             network: call.conf.name.clone(),
+            lock_patience,
         })
     }
 }
@@ -49,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) resolv_conf: Option<PathBuf>,
     /// The addresses that are asked for, from `CNI_ARGS`, `args.cni.ips` and `runtimeConfig.ips`.
     pub(crate) requested: Vec<IpAddr>,
+    /// `ipam.reclaim`.
+    pub(crate) reclaim: Reclaim,
 }
 
 impl Config {
@@ -71,6 +83,7 @@ impl Config {
                 .filter(|file| !file.is_empty())
                 .map(PathBuf::from),
             requested: requested(&raw, args.get("IP"))?,
+            reclaim: reclaim(present(&ipam.reclaim))?,
         })
     }
 }
@@ -102,7 +115,10 @@ fn range_sets(raw: &RawConf) -> Result<RangeSets, ConfigError> {
     if sets.is_empty() {
         return Err(ConfigError::NoRanges);
     }
-    RangeSets::new(sets).map_err(ConfigError::Overlap)
+    let excluded = excluded(raw)?;
+    let excluding = |set: RangeSet| set.excluding(&excluded).map_err(ConfigError::Exclude);
+    let sets = sets.into_iter().map(excluding).collect::<Result<_, _>>()?;
+    RangeSets::new(sets).map_err(ConfigError::RangeSets)
 }
 
 fn range_set(raw: &[RawRange], key: &str) -> Result<RangeSet, ConfigError> {
@@ -135,6 +151,33 @@ fn range(raw: &RawRange, key: &str) -> Result<Range, ConfigError> {
         key: key.to_owned(),
         source,
     })
+}
+
+/// The addresses of `ipam.exclude`: single ones, networks, and spans such as `10.0.0.5-10.0.0.9`.
+fn excluded(raw: &RawConf) -> Result<Vec<Span>, ConfigError> {
+    let texts = raw.ipam.iter().flat_map(|ipam| &ipam.exclude);
+    let span = |text: &str| match text.split_once('-') {
+        Some((start, end)) => Span::new(parse_ip(start.trim()).ok()?, parse_ip(end.trim()).ok()?),
+        None if text.contains('/') => parse_cidr(text).ok().map(Span::from),
+        None => parse_ip(text).ok().map(Span::from),
+    };
+    texts
+        .enumerate()
+        .map(|(index, text)| {
+            span(text).ok_or_else(|| ConfigError::NoSpan {
+                index,
+                text: text.clone(),
+            })
+        })
+        .collect()
+}
+
+fn reclaim(text: Option<&str>) -> Result<Reclaim, ConfigError> {
+    match text {
+        None | Some("reboot") => Ok(Reclaim::AfterReboot),
+        Some("never") => Ok(Reclaim::Never),
+        Some(other) => Err(ConfigError::Reclaim(other.to_owned())),
+    }
 }
 
 /// Runtimes write an empty text for what is not set.

@@ -4,10 +4,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use allocator::{AllocateError, RangeError, RangeSetError, RangeSetsError, SetError};
+use allocator::{AllocateError, RangeError, RangeSet, RangeSetError, RangeSetsError, SetError};
 use cni_types::json::DecodeError;
-use cni_types::{AddressError, Attachment, Code, Error, Version};
-use state::StateError;
+use cni_types::{AddressError, Attachment, Code, Error, Quoted, Version};
 
 use crate::config::Location;
 
@@ -27,7 +26,18 @@ pub(crate) enum ConfigError {
     #[error("{key}: {source}")]
     RangeSet { key: String, source: RangeSetError },
     #[error(transparent)]
-    Overlap(RangeSetsError),
+    RangeSets(RangeSetsError),
+    #[error(
+        "ipam.exclude[{index}]: {} is no address, network or span of addresses such as 10.0.0.5-10.0.0.9",
+        Quoted(text)
+    )]
+    NoSpan { index: usize, text: String },
+    #[error("ipam.{0}")]
+    Exclude(RangeSetError),
+    #[error("ipam.reclaim: {} is neither \"reboot\" nor \"never\"", Quoted(.0))]
+    Reclaim(String),
+    #[error("ipam.lockTimeout: {0} is no number of seconds to wait")]
+    LockTimeout(f64),
     #[error(
         "ipam has several range sets of one family, but cniVersion {0} has room for one address of each: use 0.3.0 or later"
     )]
@@ -46,7 +56,11 @@ impl From<ConfigError> for Error {
             | ConfigError::Address { .. }
             | ConfigError::Range { .. }
             | ConfigError::RangeSet { .. }
-            | ConfigError::Overlap(_)
+            | ConfigError::RangeSets(_)
+            | ConfigError::NoSpan { .. }
+            | ConfigError::Exclude(_)
+            | ConfigError::Reclaim(_)
+            | ConfigError::LockTimeout(_)
             | ConfigError::TooManySets(_) => Code::INVALID_NETWORK_CONFIG,
         };
         Error::new(code, error)
@@ -103,15 +117,32 @@ fn join(addresses: &[IpAddr]) -> String {
     texts.join(", ")
 }
 
-pub(crate) fn of_allocation(error: AllocateError<StateError>) -> Error {
+pub(crate) fn of_allocation<E: Into<Error> + std::error::Error>(error: AllocateError<E>) -> Error {
     let code = match error {
         AllocateError::Store(error) => return error.into(),
         AllocateError::Unfulfilled(_) => Code::ADDRESS_UNAVAILABLE,
         AllocateError::Set { ref reason, .. } => match reason {
             SetError::Exhausted(_) => Code::ADDRESSES_EXHAUSTED,
             SetError::Duplicate { .. } => Code::ALREADY_ALLOCATED,
-            SetError::Gateway(_) | SetError::Taken { .. } => Code::ADDRESS_UNAVAILABLE,
+            SetError::Gateway(_) | SetError::Excluded(_) | SetError::Taken { .. } => {
+                Code::ADDRESS_UNAVAILABLE
+            }
         },
     };
     Error::new(code, error)
+}
+
+/// STATUS: why an ADD cannot succeed now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unavailable {
+    #[error("no IP addresses available in range set: {0}")]
+    Exhausted(RangeSet),
+    #[error("the addresses in {location} cannot be used: {}", error.msg)]
+    Store { location: Location, error: Error },
+}
+
+impl From<Unavailable> for Error {
+    fn from(error: Unavailable) -> Self {
+        Error::new(Code::NOT_AVAILABLE, error)
+    }
 }

@@ -1,23 +1,25 @@
 //! `host-local`, an IPAM plugin (CNI specification, "Section 4: plugin delegation"): it gives each attachment one address
 //! out of each of its network's range sets, and remembers it on this node's disk.
 
+mod backend;
 mod config;
 mod error;
+mod operations;
 mod resolv_conf;
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use allocator::{NetworkDir, Store, allocate};
 use cni_plugin::{Call, Plugin};
-use cni_types::{AddResult, Attachment, Dns, Error, IpConfig};
+use cni_types::{AddResult, Attachment, Dns, Error, IpConfig, ValidAttachments};
 
 use crate::config::{Config, Location};
-use crate::error::CheckError;
+use crate::error::{CheckError, Unavailable};
+use crate::operations::{Allocate, Collect, Exhausted, HeldBy, Release};
 
-/// How long others are waited for that work on the same network.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// STATUS does not wait for long: a kubelet asks every few seconds, and stalls.
+const STATUS_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]
@@ -39,15 +41,10 @@ impl Plugin for HostLocal {
             Some(file) => resolv_conf::read(file)?,
             None => Dns::default(),
         };
-        let folder = NetworkDir::create(&config.location.data_dir, &config.location.network)?;
-        let mut store = folder.lock(LOCK_PATIENCE)?;
-        let allocations = allocate(
-            &mut store,
-            &config.range_sets,
+        let allocations = config.location.perform(Allocate {
+            config: &config,
             attachment,
-            &config.requested,
-        )
-        .map_err(error::of_allocation)?;
+        })?;
         let ips = allocations.into_iter().map(|allocation| IpConfig {
             interface: None,
             address: allocation.address,
@@ -69,23 +66,14 @@ impl Plugin for HostLocal {
         _netns: Option<&Path>,
     ) -> Result<(), Error> {
         let location = Location::of(call)?;
-        let Some(folder) = NetworkDir::open(&location.data_dir, &location.network)? else {
-            return Ok(());
-        };
-        let mut store = folder.lock(LOCK_PATIENCE)?;
-        for address in store.held_by(attachment)? {
-            store.release(address)?;
-        }
-        Ok(())
+        location.perform_if_any(Release(attachment)).map(|_| ())
     }
 
     fn check(&self, call: &Call<'_>, attachment: &Attachment, _netns: &Path) -> Result<(), Error> {
         let config = Config::of(call)?;
         let expected = config::previous_addresses(call)?;
-        let held = match NetworkDir::open(&config.location.data_dir, &config.location.network)? {
-            Some(folder) => folder.lock(LOCK_PATIENCE)?.held_by(attachment)?,
-            None => Vec::new(),
-        };
+        let held = config.location.perform_if_any(HeldBy(attachment))?;
+        let held = held.unwrap_or_default();
         if held.is_empty() {
             return Err(CheckError::HoldsNothing {
                 attachment: attachment.clone(),
@@ -106,6 +94,28 @@ impl Plugin for HostLocal {
                 missing,
             }
             .into())
+        }
+    }
+
+    fn gc(&self, call: &Call<'_>) -> Result<(), Error> {
+        let valid = ValidAttachments::of(call.conf)?;
+        let location = Location::of(call)?;
+        location.perform_if_any(Collect(&valid)).map(|_| ())
+    }
+
+    fn status(&self, call: &Call<'_>) -> Result<(), Error> {
+        let config = Config::of(call)?;
+        let location = Location {
+            lock_patience: config.location.lock_patience.min(STATUS_PATIENCE),
+            ..config.location.clone()
+        };
+        let exhausted = location
+            .probe()
+            .and_then(|()| location.perform_if_any(Exhausted(&config)))
+            .map_err(|error| Unavailable::Store { location, error })?;
+        match exhausted.flatten() {
+            None => Ok(()),
+            Some(set) => Err(Unavailable::Exhausted(set).into()),
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct RawIpam {
     pub(super) ranges: Vec<Vec<RawRange>>,
     pub(super) routes: Vec<Route>,
     pub(super) resolv_conf: Option<String>,
+    pub(super) exclude: Vec<String>,
+    pub(super) reclaim: Option<String>,
 }
 
 impl RawIpam {
@@ -77,6 +79,7 @@ pub(super) struct RawLocation {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawLocationIpam {
     pub(super) data_dir: Option<String>,
+    pub(super) lock_timeout: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,0 +1,116 @@
+//! What the commands do with a network's addresses, whichever store has them.
+
+use std::net::IpAddr;
+
+use allocator::{
+    Allocation, Demand, Held, Owner, RangeSet, Store, allocate, collect_garbage, exhausted,
+};
+use cni_types::{Attachment, Error, ValidAttachments};
+
+use crate::config::Config;
+use crate::error;
+
+/// A command's part under the store's lock: one transaction.
+pub(crate) trait Operation {
+    type Output;
+
+    fn run<S: Store>(self, store: S) -> Result<Self::Output, Error>
+    where
+        S::Error: Into<Error> + std::error::Error;
+}
+
+/// ADD: gives an attachment its addresses.
+pub(crate) struct Allocate<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) attachment: &'a Attachment,
+}
+
+impl Operation for Allocate<'_> {
+    type Output = Vec<Allocation>;
+
+    fn run<S: Store>(self, store: S) -> Result<Vec<Allocation>, Error>
+    where
+        S::Error: Into<Error> + std::error::Error,
+    {
+        let demand = Demand {
+            attachment: self.attachment,
+            sets: &self.config.range_sets,
+            requested: &self.config.requested,
+            reclaim: self.config.reclaim,
+        };
+        allocate(store, &demand).map_err(error::of_allocation)
+    }
+}
+
+/// DEL: takes back whatever an attachment holds.
+pub(crate) struct Release<'a>(pub(crate) &'a Attachment);
+
+impl Operation for Release<'_> {
+    type Output = ();
+
+    fn run<S: Store>(self, mut store: S) -> Result<(), Error>
+    where
+        S::Error: Into<Error> + std::error::Error,
+    {
+        for held in store.held_by(self.0).map_err(Into::into)? {
+            store.release(held.address).map_err(Into::into)?;
+        }
+        store.commit().map_err(Into::into)
+    }
+}
+
+/// CHECK: the addresses that an attachment holds.
+pub(crate) struct HeldBy<'a>(pub(crate) &'a Attachment);
+
+impl Operation for HeldBy<'_> {
+    type Output = Vec<IpAddr>;
+
+    fn run<S: Store>(self, mut store: S) -> Result<Vec<IpAddr>, Error>
+    where
+        S::Error: Into<Error> + std::error::Error,
+    {
+        let held: Vec<Held> = store.held_by(self.0).map_err(Into::into)?;
+        Ok(held.into_iter().map(|held| held.address).collect())
+    }
+}
+
+/// GC: takes back what attachments hold that are not valid any more.
+pub(crate) struct Collect<'a>(pub(crate) &'a ValidAttachments);
+
+impl Operation for Collect<'_> {
+    type Output = ();
+
+    fn run<S: Store>(self, store: S) -> Result<(), Error>
+    where
+        S::Error: Into<Error> + std::error::Error,
+    {
+        let keep = |owner: &Owner| {
+            let container_id = owner.container_id.as_str();
+            match &owner.ifname {
+                Some(ifname) => self.0.contains(container_id, ifname.as_str()),
+                None => self.0.contains_container(container_id),
+            }
+        };
+        let collected = collect_garbage(store, keep).map_err(Into::into)?;
+        match Error::join(collected.errors.into_iter().map(Into::into)) {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+/// STATUS: the first range set without an address to give, if there is one.
+pub(crate) struct Exhausted<'a>(pub(crate) &'a Config);
+
+impl Operation for Exhausted<'_> {
+    type Output = Option<RangeSet>;
+
+    fn run<S: Store>(self, mut store: S) -> Result<Option<RangeSet>, Error>
+    where
+        S::Error: Into<Error> + std::error::Error,
+    {
+        let sets = &self.0.range_sets;
+        let index = exhausted(&mut store, sets, self.0.reclaim).map_err(Into::into)?;
+        Ok(index.and_then(|index| sets.iter().nth(index).cloned()))
+    }
+}
