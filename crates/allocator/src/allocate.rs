@@ -114,10 +114,26 @@ pub fn allocate_in<S: Store>(
 ) -> Result<Vec<Allocation>, AllocateError<S::Error>> {
     let wishes = assign(demand.sets, demand.requested).map_err(AllocateError::Unfulfilled)?;
     let held = store.held_by(demand.attachment)?;
+    let keys = || {
+        let sets = demand.sets.iter().enumerate();
+        sets.map(|(index, set)| SetKey { index, set })
+    };
+    // All refusals that can be known come before anything is changed.
+    let before = keys()
+        .map(|key| from_before_reboot(demand, key, &held))
+        .collect::<Result<Vec<_>, _>>()?;
+
     let mut allocations = Vec::new();
-    for (index, (set, wish)) in demand.sets.iter().zip(wishes).enumerate() {
-        let key = SetKey { index, set };
-        let (address, range) = one_of_set(store, demand, key, wish, &held)?;
+    for ((key, wish), before) in keys().zip(wishes).zip(before) {
+        if let Some(address) = before {
+            store.release(address)?;
+        }
+        // What it had before the reboot, unless it asks for another or that may not be given any more.
+        let wish = wish.or(before.filter(|address| key.set.gives(*address)));
+        let (address, range) = match wish {
+            Some(address) => requested(store, demand, key, address)?,
+            None => next_free(store, demand, key)?,
+        };
         allocations.push(Allocation {
             // Cannot fail: the prefix comes from a subnet of the same family.
             address: IpNetwork::new(address, range.subnet().prefix())
@@ -183,42 +199,28 @@ fn assign(sets: &RangeSets, requested: &[IpAddr]) -> Result<Vec<Option<IpAddr>>,
     }
 }
 
-fn one_of_set<'a, S: Store>(
-    store: &mut S,
+/// The address that the attachment has had of a set since before a reboot. That it holds one since is an error: an attachment has
+/// one address of a set (CNI specification: no second ADD without a DEL).
+fn from_before_reboot<E>(
     demand: &Demand<'_>,
-    key: SetKey<'a>,
-    wish: Option<IpAddr>,
+    key: SetKey<'_>,
     held: &[Held],
-) -> Result<(IpAddr, &'a Range), AllocateError<S::Error>> {
+) -> Result<Option<IpAddr>, AllocateError<E>> {
     let mut own = held
         .iter()
         .filter(|held| key.set.range_of(held.address).is_some());
-    let from_before = match own.next() {
-        None => None,
+    match own.next() {
+        None => Ok(None),
         Some(held) if demand.reclaim == Reclaim::AfterReboot && held.age == Age::EarlierBoot => {
-            Some(held.address)
+            Ok(Some(held.address))
         }
-        // An attachment has one address of a set (CNI specification: no second ADD without a DEL).
-        Some(held) => {
-            return refuse(
-                key,
-                SetError::Duplicate {
-                    address: held.address,
-                    container_id: demand.attachment.container_id.clone(),
-                },
-            );
-        }
-    };
-    if let Some(address) = from_before {
-        store.release(address)?;
-    }
-    match wish {
-        Some(address) => requested(store, demand, key, address),
-        // What it had before the reboot, if that may still be given.
-        None => match from_before.filter(|address| key.set.gives(*address)) {
-            Some(address) => requested(store, demand, key, address),
-            None => next_free(store, demand, key),
-        },
+        Some(held) => refuse(
+            key,
+            SetError::Duplicate {
+                address: held.address,
+                container_id: demand.attachment.container_id.clone(),
+            },
+        ),
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use object::elf::{PT_DYNAMIC, PT_INTERP};
-use object::read::elf::{ElfFile64, ProgramHeader};
+use object::elf::{FileHeader32, FileHeader64, PT_DYNAMIC, PT_INTERP, ProgramType};
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Endianness, FileKind};
 
 use crate::command::{self, Show};
 use crate::workspace::Workspace;
@@ -99,16 +100,26 @@ fn host_triple() -> Result<String> {
 fn check_static(path: &Path) -> Result<u64> {
     let shown = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    let elf = ElfFile64::<object::Endianness>::parse(&*bytes)
-        .with_context(|| format!("{shown} is no ELF file of 64 bits"))?;
-    for header in elf.elf_program_headers() {
-        match header.p_type(elf.endian()) {
+    let types = match FileKind::parse(&*bytes) {
+        Ok(FileKind::Elf32) => segment_types::<FileHeader32<Endianness>>(&bytes),
+        Ok(FileKind::Elf64) => segment_types::<FileHeader64<Endianness>>(&bytes),
+        _ => bail!("{shown} is no ELF file"),
+    };
+    for segment in types.with_context(|| format!("cannot read the headers of {shown}"))? {
+        match segment {
             PT_INTERP => bail!("{shown} is not static: it names a dynamic linker"),
             PT_DYNAMIC => bail!("{shown} is not static: it has a dynamic section"),
             _ => {}
         }
     }
     Ok(bytes.len().try_into()?)
+}
+
+fn segment_types<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Vec<ProgramType>> {
+    let header = Elf::parse(bytes)?;
+    let endian = header.endian()?;
+    let segments = header.program_headers(endian, bytes)?.iter();
+    Ok(segments.map(|segment| segment.p_type(endian)).collect())
 }
 
 /// Puts a binary into place whole, also over one that runs.

@@ -7,10 +7,12 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command::{self, Show};
 
-const NEEDED: [(&str, &str); 3] = [
+const NEEDED: [(&str, &str); 5] = [
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    ("chattr", "e2fsprogs"),
     ("ip", "iproute2"),
     ("ping", "iputils-ping"),
+    ("strace", "strace"),
 ];
 
 /// The packages that are not installed.

@@ -83,16 +83,21 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         "\\PC{0,12}".prop_map(Value::from),
+        "[./a-z]{0,6}".prop_map(Value::from),
         "(10|fd00:|0)[0-9a-f.:/]{0,12}".prop_map(Value::from),
     ];
-    let key = prop_oneof!["(?i)type|name|ipam|routes|dst|gw|ranges|mtu", "\\PC{0,6}"];
-    leaf.prop_recursive(4, 24, 4, move |inner| {
+    leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((key.clone(), inner), 0..4)
-                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            any_object(inner),
         ]
     })
+}
+
+fn any_object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    let key = prop_oneof![3 => "type|Type|name|ipam|routes|dst|gw|mtu", 1 => "\\PC{0,6}"];
+    let pairs = prop::collection::vec((key, value), 0..4);
+    pairs.prop_map(|pairs| Value::Object(pairs.into_iter().collect()))
 }
 
 #[derive(Clone, Debug)]
@@ -138,13 +143,28 @@ proptest! {
     fn a_configuration_with_bytes_changed(edits in edits()) {
         let folder = folder();
         let netconf = netconf(folder.path()).to_string();
-        assert_answers(folder.path(), &edited(&netconf, &edits));
+        let start = netconf.strip_suffix('}').unwrap();
+        // The last of equal keys counts: whatever is changed, the machine's own folder is not used.
+        let kept = json!(folder.path().join("kept"));
+        let end = format!(r#","dataDir":{kept}}}"#);
+        assert_answers(folder.path(), &[edited(start, &edits), end.into_bytes()].concat());
     }
 
     #[test]
     fn a_configuration_with_values_changed(
         key in "cniVersion|name|subnetFile|delegate|ipam|runtimeConfig|prevResult|args|dns",
         value in any_json(),
+    ) {
+        let folder = folder();
+        let mut netconf = netconf(folder.path());
+        netconf[key] = value;
+        assert_answers(folder.path(), netconf.to_string().as_bytes());
+    }
+
+    #[test]
+    fn objects_with_values_changed(
+        key in "delegate|ipam",
+        value in any_object(any_json()),
     ) {
         let folder = folder();
         let mut netconf = netconf(folder.path());

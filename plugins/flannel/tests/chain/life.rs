@@ -60,6 +60,8 @@ fn check(lab: &Lab, container: &Container, netconf: &Value, result: &Value) {
     lab.node.enter(|| std::fs::remove_file(&file)).unwrap();
     let failure = lab.node.run(&call).failure();
     assert_eq!(failure.code, 120, "{failure:?}");
+    let culprit = failure.msg.starts_with("bridge: ") && failure.msg.contains(address);
+    assert!(culprit, "{failure:?}");
     lab.node.write(&file, contents);
     lab.node.run(&call).silent();
 }

@@ -68,6 +68,7 @@ fn everything_in_its_place() {
             location: Location {
                 data_dir: "/data".into(),
                 network: "net".parse().unwrap(),
+                lock_patience: Duration::from_secs(10),
             },
             range_sets: RangeSets::new(vec![set]).unwrap(),
             routes: vec![
@@ -76,6 +77,7 @@ fn everything_in_its_place() {
             ],
             resolv_conf: Some("/etc/resolv.conf".into()),
             requested: ips(&["10.1.1.8"]),
+            reclaim: Reclaim::AfterReboot,
         }
     );
 }
@@ -228,6 +230,7 @@ fn where_to_look_needs_no_more_than_the_data_dir() {
         Ok(Location {
             data_dir: data_dir.into(),
             network: "net".parse().unwrap(),
+            lock_patience: Duration::from_secs(10),
         })
     };
     assert_eq!(
@@ -299,5 +302,55 @@ proptest! {
         prop_assert_eq!(subnet.prefix(), prefix);
         prop_assert!(subnet.contains(address.into()));
         prop_assert_eq!(subnet.network(), subnet.ip());
+    }
+}
+
+#[test]
+fn what_is_excluded() {
+    let ipam = json!({
+        "ranges": [[{ "subnet": "10.1.1.0/29" }], [{ "subnet": "fd00::/64" }]],
+        "exclude": ["10.1.1.2", "10.1.1.4 - 10.1.1.5", "fd00::/65"],
+    });
+    let config = read(&conf(ipam), "").unwrap();
+    let first: Vec<String> = config
+        .range_sets
+        .iter()
+        .map(|set| set.candidates(None).next().unwrap().0.to_string())
+        .collect();
+    assert_eq!(first, ["10.1.1.3", "fd00::8000:0:0:0"]);
+}
+
+#[test]
+fn what_makes_no_sense_beside_the_ranges() {
+    for (key, value, message) in [
+        (
+            "exclude",
+            json!(["10.1.1.2", "10.1.1.9-10.1.1.8"]),
+            r#"ipam.exclude[1]: "10.1.1.9-10.1.1.8" is no address, network or span of addresses such as 10.0.0.5-10.0.0.9"#,
+        ),
+        (
+            "exclude",
+            json!(["10.1.1.9-fd00::1"]),
+            r#"ipam.exclude[0]: "10.1.1.9-fd00::1" is no address, network or span of addresses such as 10.0.0.5-10.0.0.9"#,
+        ),
+        (
+            "exclude",
+            json!(["10.1.0.0/16"]),
+            "ipam.exclude leaves no address to give in range set 10.1.1.1-10.1.1.254",
+        ),
+        (
+            "reclaim",
+            json!("always"),
+            r#"ipam.reclaim: "always" is neither "reboot" nor "never""#,
+        ),
+        (
+            "lockTimeout",
+            json!(-1),
+            "ipam.lockTimeout: -1 is no number of seconds to wait",
+        ),
+    ] {
+        let mut ipam = json!({ "subnet": "10.1.1.0/24" });
+        ipam[key] = value;
+        assert_eq!(read(&conf(ipam), "").unwrap_err(), (7, message.to_owned()));
     }
 }

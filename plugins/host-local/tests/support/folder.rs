@@ -8,7 +8,7 @@ use std::path::Path;
 /// characters escaped.
 pub(crate) type Contents = BTreeMap<String, Option<String>>;
 
-/// All that is below a folder; nothing if it does not exist.
+/// All that is below a folder but for the indexes, which are derived; nothing if it does not exist.
 pub(crate) fn contents(folder: &Path) -> Contents {
     let mut found = Contents::new();
     if folder.exists() {
@@ -20,6 +20,9 @@ pub(crate) fn contents(folder: &Path) -> Contents {
 fn collect(folder: &Path, prefix: &str, found: &mut Contents) {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
+        if entry.file_name() == ".index" {
+            continue;
+        }
         let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
         let kind = entry.file_type().unwrap();
         let contents = if kind.is_dir() {

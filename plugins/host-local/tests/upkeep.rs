@@ -1,0 +1,257 @@
+//! GC and STATUS, what a reboot makes of addresses, and a lock that others keep.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are for tests too"
+)]
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::{Invocation, Outcome, binaries};
+
+struct Network {
+    temp: TempDir,
+    ipam: Value,
+}
+
+impl Network {
+    fn new(ipam: Value) -> Self {
+        Self {
+            temp: tempfile::tempdir().unwrap(),
+            ipam,
+        }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.temp.path().join("data/net").join(file)
+    }
+
+    fn call_with(&self, command: &str, container: &str, more: &[(&str, Value)]) -> Outcome {
+        let mut ipam = self.ipam.clone();
+        let data_dir = self.temp.path().join("data");
+        ipam["dataDir"] = data_dir.to_str().unwrap().into();
+        let mut conf = json!({ "cniVersion": "1.1.0", "name": "net", "ipam": ipam });
+        for (key, value) in more {
+            conf[key] = value.clone();
+        }
+        Invocation::attach(binaries::plugin("host-local"), command, container)
+            .config(&conf)
+            .run()
+    }
+
+    fn call(&self, command: &str, container: &str) -> Outcome {
+        self.call_with(command, container, &[])
+    }
+
+    fn add(&self, container: &str) -> String {
+        let result = self.call("ADD", container).success();
+        result["ips"][0]["address"].as_str().unwrap().to_owned()
+    }
+
+    fn gc(&self, valid: Value) -> Outcome {
+        self.call_with("GC", "", &[("cni.dev/valid-attachments", valid)])
+    }
+
+    fn held(&self) -> Vec<String> {
+        let mut held: Vec<String> = fs::read_dir(self.path(""))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.parse::<std::net::IpAddr>().is_ok())
+            .collect();
+        held.sort();
+        held
+    }
+
+    /// What a reboot does to the address files: their times are another boot's.
+    fn reboot(&self) {
+        for name in self.held() {
+            let file = File::open(self.path(&name)).unwrap();
+            let time = file.metadata().unwrap().modified().unwrap();
+            let other = time - Duration::from_secs(1);
+            file.set_modified(other).unwrap();
+        }
+        // Only an index of another boot would not see it: it is made anew at the first call of each boot.
+        fs::remove_dir_all(self.temp.path().join("data/.index")).unwrap();
+    }
+}
+
+fn small() -> Network {
+    Network::new(json!({ "subnet": "10.1.1.0/29" }))
+}
+
+#[test]
+fn gc_releases_what_is_not_valid_any_more() {
+    let network = small();
+    for container in ["c1", "c2", "c3"] {
+        network.add(container);
+    }
+    // Of older versions: one whose container is still valid, and one whose is not.
+    fs::write(network.path("10.1.1.5"), "c2").unwrap();
+    fs::write(network.path("10.1.1.6"), "gone").unwrap();
+    let valid = json!([
+        { "containerID": "c1", "ifname": "eth1" },
+        { "containerID": "c2", "ifname": "eth0" },
+    ]);
+    network.gc(valid).silent();
+    assert_eq!(network.held(), ["10.1.1.3", "10.1.1.5"]);
+    network.gc(json!(null)).silent();
+    assert_eq!(network.held(), [] as [&str; 0]);
+    network.gc(json!([])).silent();
+}
+
+#[test]
+fn gc_without_its_list_deletes_nothing() {
+    let network = small();
+    network.add("c1");
+    let failure = network.call("GC", "").failure();
+    assert_eq!(
+        (failure.code, failure.msg.as_str()),
+        (
+            7,
+            "cni.dev/valid-attachments is missing in the network configuration: GC needs the attachments to keep"
+        )
+    );
+    assert_eq!(network.held(), ["10.1.1.2"]);
+}
+
+#[test]
+fn gc_goes_on_after_an_error_and_reports_it() {
+    let network = small();
+    for container in ["c1", "c2", "c3"] {
+        network.add(container);
+    }
+    // A file that even root cannot remove.
+    let fixed = network.path("10.1.1.3");
+    let chattr = |flag: &str| {
+        let changed = std::process::Command::new("chattr")
+            .arg(flag)
+            .arg(&fixed)
+            .output();
+        changed.is_ok_and(|output| output.status.success())
+    };
+    if !chattr("+i") {
+        testkit::requirements::skip("needs root and a file system with immutable files");
+        return;
+    }
+    let outcome = network.gc(json!([]));
+    assert!(chattr("-i"));
+    let failure = outcome.failure();
+    assert_eq!(failure.code, 5);
+    assert_eq!(
+        failure.msg,
+        format!(
+            "cannot remove {}: Operation not permitted (os error 1)",
+            fixed.display()
+        )
+    );
+    assert_eq!(network.held(), ["10.1.1.3"]);
+}
+
+#[test]
+fn status_says_whether_there_is_an_address_to_give() {
+    let network = small();
+    network.call("STATUS", "").silent();
+    assert!(!network.path("").exists(), "asking makes nothing");
+    for container in ["c1", "c2", "c3", "c4", "c5"] {
+        network.call("STATUS", "").silent();
+        network.add(container);
+    }
+    let failure = network.call("STATUS", "").failure();
+    assert_eq!(
+        (failure.code, failure.msg.as_str()),
+        (
+            50,
+            "no IP addresses available in range set: 10.1.1.1-10.1.1.6"
+        )
+    );
+    network.call("DEL", "c4").silent();
+    network.call("STATUS", "").silent();
+}
+
+#[test]
+fn status_says_why_the_store_cannot_be_used() {
+    let network = small();
+    fs::write(network.temp.path().join("data"), "in its place").unwrap();
+    let failure = network.call("STATUS", "").failure();
+    let folder = network.temp.path().join("data");
+    assert_eq!(failure.code, 50);
+    assert_eq!(
+        failure.msg,
+        format!(
+            "the addresses in {0}/net cannot be used: cannot open {0}: Not a directory (os error 20)",
+            folder.display()
+        )
+    );
+}
+
+#[test]
+fn after_a_reboot_addresses_yield_when_there_is_no_other() {
+    let network = small();
+    let given: Vec<String> = ["c1", "c2", "c3", "c4", "c5"]
+        .map(|c| network.add(c))
+        .into();
+    assert_eq!(network.call("ADD", "c6").failure().code, 110);
+    network.reboot();
+    network.call("STATUS", "").silent();
+    // Its own again, and in its turn for somebody else.
+    assert_eq!(network.add("c3"), given[2]);
+    assert_eq!(network.add("c6"), given[3]);
+    assert_eq!(network.call("ADD", "c3").failure().code, 112);
+
+    let network = Network::new(json!({ "subnet": "10.1.1.0/30", "reclaim": "never" }));
+    network.add("c1");
+    network.reboot();
+    assert_eq!(network.call("STATUS", "").failure().code, 50);
+    assert_eq!(network.call("ADD", "c1").failure().code, 112);
+    assert_eq!(network.call("ADD", "c2").failure().code, 110);
+}
+
+#[test]
+fn a_lock_that_others_keep_is_waited_for_and_told() {
+    let network = Network::new(json!({ "subnet": "10.1.1.0/29", "lockTimeout": 0.1 }));
+    network.add("c1");
+    let lock = File::open(network.path("lock")).unwrap();
+    lock.lock().unwrap();
+    for command in ["ADD", "DEL", "CHECK"] {
+        let failure = network.call(command, "c2").failure();
+        assert_eq!(failure.code, 11);
+        assert_eq!(
+            failure.msg,
+            format!(
+                "{} is locked by process {} for more than 0.1 s: wait for it or end it",
+                network.path("lock").display(),
+                std::process::id()
+            )
+        );
+    }
+    assert_eq!(network.call("STATUS", "").failure().code, 50);
+    drop(lock);
+    network.call("DEL", "c1").silent();
+}
+
+#[test]
+fn what_is_excluded_is_neither_given_nor_requested() {
+    let network = Network::new(json!({
+        "subnet": "10.1.1.0/29",
+        "exclude": ["10.1.1.2", "10.1.1.4-10.1.1.5"],
+    }));
+    assert_eq!(network.add("c1"), "10.1.1.3/29");
+    assert_eq!(network.add("c2"), "10.1.1.6/29");
+    let args = json!({ "cni": { "ips": ["10.1.1.4"] } });
+    let failure = network.call_with("ADD", "c3", &[("args", args)]).failure();
+    assert_eq!(
+        (failure.code, failure.msg.as_str()),
+        (
+            111,
+            "failed to allocate for range 0: requested IP address 10.1.1.4 is excluded"
+        )
+    );
+    assert_eq!(network.call("ADD", "c3").failure().code, 110);
+}
