@@ -55,13 +55,15 @@ fn check(lab: &Lab, container: &Container, netconf: &Value, result: &Value) {
 
     let address = result["ips"][0]["address"].as_str().unwrap();
     let (address, _) = address.split_once('/').unwrap();
-    let file = format!("/var/lib/cni/networks/{NETWORK}/{address}");
+    let folder = format!("/var/lib/cni/networks/{NETWORK}");
+    let file = format!("{folder}/{address}");
     let contents = lab.node.read(&file);
     lab.node.enter(|| std::fs::remove_file(&file)).unwrap();
     let failure = lab.node.run(&call).failure();
     assert_eq!(failure.code, 120, "{failure:?}");
-    let culprit = failure.msg.starts_with("bridge: ") && failure.msg.contains(address);
-    assert!(culprit, "{failure:?}");
+    let attachment = format!("bridge: eth0 of container {} ", container.id);
+    let told = failure.msg.starts_with(&attachment) && failure.msg.ends_with(&folder);
+    assert!(told, "{failure:?}");
     lab.node.write(&file, contents);
     lab.node.run(&call).silent();
 }
