@@ -40,12 +40,16 @@ impl Plugin for Flannel {
         let delegate = call.delegate(config.delegate_type)?;
 
         let scratch = Scratch::create(&config.data_dir)?;
+        let earlier = scratch.find(attachment)?;
         scratch.keep(attachment, &conf)?;
         delegate.add(&json, call.conf.version).map_err(|error| {
-            // What cannot be undone now stays kept, for the DEL that the runtime sends.
-            if delegate.run(Command::Del, &json).is_ok() {
+            if let Some(Kept::Conf(_, earlier)) = earlier {
+                // An ADD too many: to undo it would be to undo the one that succeeded.
+                let _ = scratch.keep(attachment, &earlier);
+            } else if delegate.run(Command::Del, &json).is_ok() {
                 let _ = scratch.remove(attachment);
             }
+            // What is not undone now stays kept, for the DEL that the runtime sends.
             error.into()
         })
     }

@@ -47,6 +47,24 @@ fn come_and_go(lease: Lease, version: &str) {
     assert_nothing_left(&lab, &[&a, &b]);
 }
 
+#[test]
+fn an_add_too_many_leaves_the_first_as_it_is() {
+    let lease = DUAL_STACK;
+    let Some(lab) = Lab::new(&lease) else { return };
+    let netconf = netconf("1.0.0");
+    let container = Container::new("a");
+    let result = lab.add(&container, &netconf);
+    let again = lab.call("ADD", &container, &netconf);
+    let failure = lab.node.run(&again).failure();
+    let message = "bridge: container veth name provided (eth0) already exists";
+    assert_eq!((failure.code, &*failure.msg), (999, message));
+    assert_attached(&lab, &container, lease, 2, &result);
+    assert_addresses(&lab, lease, &[&container]);
+    check(&lab, &container, &netconf, &result);
+    lab.del(&container, &netconf);
+    assert_nothing_left(&lab, &[&container]);
+}
+
 /// CHECK succeeds, and fails for want of an address file.
 #[track_caller]
 fn check(lab: &Lab, container: &Container, netconf: &Value, result: &Value) {

@@ -1,5 +1,7 @@
 //! A delegate that fails and says why: what is told of it, and what is kept for another try.
 
+use serde_json::json;
+
 use crate::desk::Desk;
 
 const ERROR: &str =
@@ -69,6 +71,24 @@ fn an_add_after_a_failed_one_succeeds() {
     desk.call("ADD").run().success();
     desk.delegate.on("DEL").reset();
     desk.call("DEL").run().silent();
+    assert_eq!(desk.kept(), [].into());
+}
+
+#[test]
+fn an_add_too_many_leaves_the_first_as_it_is() {
+    let desk = Desk::new();
+    desk.call("ADD").run().success();
+    let before = desk.kept();
+    desk.delegate.on("ADD").stdout(ERROR).exit(1);
+    let mut netconf = desk.netconf();
+    netconf["delegate"] = json!({"bridge": "cni1"});
+    let again = desk.call("ADD").config(&netconf);
+    assert_eq!(again.run().failure().code, 999);
+    assert_eq!(commands(&desk), ["ADD", "ADD"]);
+    assert_eq!(desk.kept(), before);
+    desk.call("DEL").run().silent();
+    let calls = desk.delegate.calls();
+    assert_eq!(calls[2].stdin, calls[0].stdin);
     assert_eq!(desk.kept(), [].into());
 }
 
