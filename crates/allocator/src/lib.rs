@@ -5,6 +5,7 @@
 //! one lock for as long as the store exists. [`allocate`] brings the three together: one address of each set, or none.
 
 mod allocate;
+mod db;
 mod disk;
 mod garbage;
 #[cfg(test)]
@@ -17,6 +18,10 @@ mod store;
 
 pub use allocate::{
     AllocateError, Allocation, Demand, Reclaim, SetError, allocate, allocate_in, exhausted,
+};
+pub use db::{
+    ContainerAddresses, ContainerError, Database, DbError, NetworkRequest, NetworkStore,
+    Transaction, allocate_container, lookup_container, release_container,
 };
 pub use disk::{DiskStore, NetworkDir};
 pub use garbage::{Collected, collect_garbage};

@@ -19,17 +19,28 @@ use crate::error::ConfigError;
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
 const DEFAULT_LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What keeps the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// A file an address, as the Go plugin has it.
+    Disk,
+    /// A database, one file for all networks.
+    Db,
+}
+
 /// Where a network's addresses are noted. All that DEL needs: it works whatever has become of the ranges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
     pub(crate) data_dir: PathBuf,
     pub(crate) network: NetworkName,
+    /// `ipam.backend`.
+    pub(crate) backend: Backend,
     /// `ipam.lockTimeout`, in seconds: how long others are waited for that work on the same network.
     pub(crate) lock_patience: Duration,
 }
 
 impl Location {
-    /// Reads `name`, and of `ipam` the keys `dataDir` and `lockTimeout`.
+    /// Reads `name`, and of `ipam` the keys `dataDir`, `backend` and `lockTimeout`.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         let raw: RawLocation = call.conf.decode()?;
         let ipam = raw.ipam.unwrap_or_default();
@@ -42,6 +53,7 @@ impl Location {
         Ok(Self {
             data_dir: data_dir.map_or(DEFAULT_DATA_DIR.into(), PathBuf::from),
             network: call.conf.name.clone(),
+            backend: backend(present(&ipam.backend))?,
             lock_patience,
         })
     }
@@ -170,6 +182,14 @@ fn excluded(raw: &RawConf) -> Result<Vec<Span>, ConfigError> {
             })
         })
         .collect()
+}
+
+fn backend(text: Option<&str>) -> Result<Backend, ConfigError> {
+    match text {
+        None | Some("disk") => Ok(Backend::Disk),
+        Some("db") => Ok(Backend::Db),
+        Some(other) => Err(ConfigError::Backend(other.to_owned())),
+    }
 }
 
 fn reclaim(text: Option<&str>) -> Result<Reclaim, ConfigError> {

@@ -36,6 +36,8 @@ pub(crate) enum ConfigError {
     Exclude(RangeSetError),
     #[error("ipam.reclaim: {} is neither \"reboot\" nor \"never\"", Quoted(.0))]
     Reclaim(String),
+    #[error("ipam.backend: {} is neither \"disk\" nor \"db\"", Quoted(.0))]
+    Backend(String),
     #[error("ipam.lockTimeout: {0} is no number of seconds to wait")]
     LockTimeout(f64),
     #[error(
@@ -60,6 +62,7 @@ impl From<ConfigError> for Error {
             | ConfigError::NoSpan { .. }
             | ConfigError::Exclude(_)
             | ConfigError::Reclaim(_)
+            | ConfigError::Backend(_)
             | ConfigError::LockTimeout(_)
             | ConfigError::TooManySets(_) => Code::INVALID_NETWORK_CONFIG,
         };

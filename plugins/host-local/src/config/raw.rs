@@ -79,6 +79,7 @@ pub(super) struct RawLocation {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawLocationIpam {
     pub(super) data_dir: Option<String>,
+    pub(super) backend: Option<String>,
     pub(super) lock_timeout: Option<f64>,
 }
 

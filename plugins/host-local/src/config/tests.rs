@@ -68,6 +68,7 @@ fn everything_in_its_place() {
             location: Location {
                 data_dir: "/data".into(),
                 network: "net".parse().unwrap(),
+                backend: Backend::Disk,
                 lock_patience: Duration::from_secs(10),
             },
             range_sets: RangeSets::new(vec![set]).unwrap(),
@@ -230,6 +231,7 @@ fn where_to_look_needs_no_more_than_the_data_dir() {
         Ok(Location {
             data_dir: data_dir.into(),
             network: "net".parse().unwrap(),
+            backend: Backend::Disk,
             lock_patience: Duration::from_secs(10),
         })
     };
@@ -342,6 +344,11 @@ fn what_makes_no_sense_beside_the_ranges() {
             "reclaim",
             json!("always"),
             r#"ipam.reclaim: "always" is neither "reboot" nor "never""#,
+        ),
+        (
+            "backend",
+            json!("etcd"),
+            r#"ipam.backend: "etcd" is neither "disk" nor "db""#,
         ),
         (
             "lockTimeout",

@@ -11,13 +11,15 @@ use twill_host_local::HostLocal;
 use crate::folder::{Contents, contents};
 use crate::network::Network;
 
+/// A network that no machine has: where no data folder is said, the machine's own would be looked into.
+const NAME: &str = "network-of-random-input";
+
 /// Values that are wrong in most places, and right in some.
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         prop::sample::select(vec![
             "",
             "x",
-            "net",
             "..",
             "../outside",
             "/",
@@ -111,7 +113,7 @@ fn conf(data_dir: String) -> impl Strategy<Value = Vec<u8>> {
             ("resolvConf", json!("/dev/null")),
         ],
     );
-    let always = object(1, &[("cniVersion", json!("1.1.0")), ("name", json!("net"))]);
+    let always = object(1, &[("cniVersion", json!("1.1.0")), ("name", json!(NAME))]);
     let others = object(
         10,
         &[
@@ -143,7 +145,7 @@ fn conf(data_dir: String) -> impl Strategy<Value = Vec<u8>> {
 /// A valid configuration with some bytes changed, but none of those that name the data folder.
 fn damaged(data_dir: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     let kept = format!("\"dataDir\":{}", json!(data_dir)).into_bytes();
-    let before = br#"{"cniVersion":"1.0.0","name":"net","ipam":{"#;
+    let before = format!("{{\"cniVersion\":\"1.0.0\",\"name\":\"{NAME}\",\"ipam\":{{");
     let after =
         br#","subnet":"10.1.1.0/24","ranges":[[{"subnet":"fd00::/64","rangeStart":"fd00::8"}]],
         "routes":[{"dst":"0.0.0.0/0","gw":"10.1.1.1"}]}}"#;
@@ -166,7 +168,12 @@ fn damaged(data_dir: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     };
     let changes = prop::collection::vec(change, 0..2);
     (changes.clone(), changes).prop_map(move |(first, second)| {
-        [damage(before, &first), kept.clone(), damage(after, &second)].concat()
+        [
+            damage(before.as_bytes(), &first),
+            kept.clone(),
+            damage(after, &second),
+        ]
+        .concat()
     })
 }
 
@@ -177,7 +184,7 @@ const CONTAINERS: [&str; 12] = [
 fn request(data_dir: &str) -> impl Strategy<Value = Request> + use<> {
     let stdin = prop_oneof![
         1 => prop::collection::vec(any::<u8>(), 0..80),
-        1 => r#"(\{|\}|\[|\]|"|:|,|"name"|"net"|"ipam"|null|0|  |"\\u00)"{0,20}"#.prop_map(String::into_bytes),
+        1 => r#"(\{|\}|\[|\]|"|:|,|"name"|"a/b"|"ipam"|null|0|  |"\\u00)"{0,20}"#.prop_map(String::into_bytes),
         5 => conf(data_dir.to_owned()),
         5 => damaged(data_dir),
     ];
@@ -249,6 +256,7 @@ fn is_state(path: &str) -> bool {
 #[test]
 fn anything_gets_one_answer() {
     let network = Network::new();
+    network.write(&format!("data/{NAME}/10.1.1.2"), "held\r\neth0");
     let data_dir = network.path().join("data").to_str().unwrap().to_owned();
     let before = outside(&contents(network.path()));
     let (adds, failures) = (Cell::new(0), Cell::new(0));
@@ -279,10 +287,8 @@ fn anything_gets_one_answer() {
         }
         let after = contents(network.path());
         prop_assert_eq!(&outside(&after), &before);
-        prop_assert_eq!(
-            after["data/net/10.1.1.2"].as_deref(),
-            Some("held\\r\\neth0")
-        );
+        let held = &after[&format!("data/{NAME}/10.1.1.2")];
+        prop_assert_eq!(held.as_deref(), Some("held\\r\\neth0"));
         for path in after.keys().filter_map(|path| path.strip_prefix("data/")) {
             prop_assert!(is_state(path), "{path} is in the data folder");
         }

@@ -1,0 +1,293 @@
+//! The networks' state as one transactional database.
+//!
+//! ```text
+//! <dataDir>/.addresses.db    every network's addresses, mode 0600; `pages` says how it is written
+//! <dataDir>/.addresses.lock  flock(2), held exclusively for a whole transaction
+//! <dataDir>/.addresses.new   a database that is being made
+//! ```
+//!
+//! It has three tables:
+//!
+//! ```text
+//! addresses  network, address           → boot, owner     one network's addresses are a range, in order
+//! owners     container, ifname, network → addresses       so are one container's
+//! last       network, subnet            → address         by the first subnet of a range set
+//! ```
+//!
+//! **A transaction that counts is on the disk**, and one that does not has changed nothing: not by a kill, a power cut or a full
+//! disk. Each commit records what the next process needs to go on at once (redb's quick repair), so that there is no
+//! difference between opening after a kill and opening at any other time, and neither depends on the number of addresses.
+//!
+//! **What is read is what was written.** Each page has a checksum that is verified before redb sees it. A file that fails
+//! that is an error, and stays as it is: with an empty one in its place, addresses of running containers would be given again.
+//! That holds for an empty file as well, since a new database gets its name when it is complete.
+//!
+//! **Processes wait for each other** with the lock, which is held from before the file is opened. redb itself would refuse to
+//! open a file that another process has open.
+
+mod container;
+mod error;
+mod keys;
+mod network;
+mod pages;
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cni_types::NetworkName;
+use redb::{StorageBackend, TableDefinition, WriteTransaction};
+use state::{BootId, Dir, WriteGuard};
+
+pub use self::container::{
+    ContainerAddresses, ContainerError, NetworkRequest, allocate_container, lookup_container,
+    release_container,
+};
+pub use self::error::DbError;
+use self::keys::Boot;
+pub use self::network::NetworkStore;
+use self::pages::PageFile;
+
+/// No network can have these names, for their dots.
+const FILE: &str = ".addresses.db";
+const LOCK: &str = ".addresses.lock";
+const ASIDE: &str = ".addresses.new";
+
+/// The mode of the folder, if it has to be made.
+const FOLDER_MODE: u32 = 0o755;
+
+/// How much of the file is kept in memory, in bytes. An operation reads some twenty pages of 4096 bytes.
+const CACHE: usize = 256 << 10;
+
+type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const ADDRESSES: Table = Table::new("addresses");
+const OWNERS: Table = Table::new("owners");
+const LAST: Table = Table::new("last");
+
+/// The database of a folder.
+#[derive(Debug)]
+pub struct Database {
+    dir: Dir,
+    path: PathBuf,
+}
+
+impl Database {
+    /// The database in `data_dir`; `None` if there is none, and no network has given an address.
+    pub fn open(data_dir: &Path) -> Result<Option<Self>, DbError> {
+        let Some(dir) = Dir::open(data_dir)? else {
+            return Ok(None);
+        };
+        let exists = dir.open_in_place(FILE)?.is_some();
+        Ok(exists.then(|| Self::in_dir(dir)))
+    }
+
+    /// The database in `data_dir`, which is made by its first transaction if it is missing, and so is the folder.
+    pub fn create(data_dir: &Path) -> Result<Self, DbError> {
+        Ok(Self::in_dir(Dir::create(data_dir, FOLDER_MODE)?))
+    }
+
+    fn in_dir(dir: Dir) -> Self {
+        let path = dir.path().join(FILE);
+        Self { dir, path }
+    }
+
+    /// Begins a transaction, once others have ended theirs. `boot` is the running boot, where the kernel tells.
+    ///
+    /// Errors: [`state::StateError::Locked`] if others take longer than `patience`; [`DbError::Damaged`].
+    pub fn begin(
+        &self,
+        patience: Duration,
+        boot: Option<BootId>,
+    ) -> Result<Transaction<'_>, DbError> {
+        let guard = self.dir.lock(LOCK, patience)?;
+        let file = match self.dir.open_in_place(FILE)? {
+            Some(file) => file,
+            None => self.make(&guard)?,
+        };
+        let end = End::default();
+        let pages =
+            PageFile::open(file, &end).map_err(|error| DbError::of(&self.path, error.into()))?;
+        self.begin_on(pages, end, guard, boot)
+    }
+
+    fn begin_on<'a>(
+        &'a self,
+        pages: impl StorageBackend,
+        end: End,
+        guard: WriteGuard<'a>,
+        boot: Option<BootId>,
+    ) -> Result<Transaction<'a>, DbError> {
+        let failed = |error| DbError::of(&self.path, error);
+        let database = open_redb(pages).map_err(failed)?;
+        let mut write = database
+            .begin_write()
+            .map_err(|error| failed(error.into()))?;
+        write.set_quick_repair(true);
+        Ok(Transaction {
+            write,
+            _end: end,
+            database,
+            guard,
+            boot: Boot::from(boot),
+            path: &self.path,
+            changed: false,
+        })
+    }
+
+    /// Makes the file. It gets its name when it is complete and on the disk.
+    fn make(&self, guard: &WriteGuard<'_>) -> Result<File, DbError> {
+        guard.remove(ASIDE)?;
+        guard.create(ASIDE, b"", None)?;
+        let io = |source| DbError::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let aside = self.dir.open_in_place(ASIDE)?;
+        let aside = aside.ok_or_else(|| io(removed()))?;
+        let end = End::default();
+        let made = open_redb(PageFile::new(aside, &end));
+        drop(end);
+        made.map_err(|error| DbError::of(&self.path, error))?;
+        fs::rename(self.dir.path().join(ASIDE), &self.path).map_err(io)?;
+        let file = self.dir.open_in_place(FILE)?;
+        file.ok_or_else(|| io(removed()))
+    }
+}
+
+fn removed() -> io::Error {
+    io::Error::other("somebody has removed it")
+}
+
+fn open_redb(pages: impl StorageBackend) -> Result<redb::Database, redb::Error> {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE);
+    Ok(builder.create_with_backend(pages)?)
+}
+
+/// The end of a transaction, after which nothing is written.
+///
+/// redb, when it is closed, commits once more, to spare the next opening what each commit of ours spares it already.
+#[derive(Debug, Default)]
+struct End(Arc<AtomicBool>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// A transaction on all networks of a folder. What it does counts once it is committed; if it is dropped before that, or
+/// its process is killed, nothing of it does.
+///
+/// Nobody else can do anything in the folder while it exists.
+pub struct Transaction<'a> {
+    // In the order in which they have to be dropped.
+    write: WriteTransaction,
+    _end: End,
+    database: redb::Database,
+    guard: WriteGuard<'a>,
+    boot: Boot,
+    path: &'a Path,
+    changed: bool,
+}
+
+impl<'a> Transaction<'a> {
+    /// The transaction, as one on a network: a [`crate::Store`].
+    pub fn network(self, network: &NetworkName) -> NetworkStore<'a> {
+        NetworkStore::new(self, network)
+    }
+
+    /// Makes what was done count.
+    pub fn commit(self) -> Result<(), DbError> {
+        let Transaction {
+            write,
+            _end: end,
+            database,
+            guard,
+            path,
+            changed,
+            ..
+        } = self;
+        let committed = if changed { write.commit() } else { Ok(()) };
+        drop(end);
+        drop(database);
+        drop(guard);
+        committed.map_err(|error| DbError::of(path, error.into()))
+    }
+
+    fn failed(&self, error: impl Into<redb::Error>) -> DbError {
+        DbError::of(self.path, error.into())
+    }
+
+    fn damaged(&self, reason: &str) -> DbError {
+        DbError::Damaged {
+            path: self.path.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, DbError> {
+        let table = self
+            .write
+            .open_table(table)
+            .map_err(|error| self.failed(error))?;
+        let value = redb::ReadableTable::get(&table, key).map_err(|error| self.failed(error))?;
+        Ok(value.map(|value| value.value().to_vec()))
+    }
+
+    fn set(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), DbError> {
+        self.changed = true;
+        let mut table = self
+            .write
+            .open_table(table)
+            .map_err(|error| self.failed(error))?;
+        table
+            .insert(key, value)
+            .map(drop)
+            .map_err(|error| self.failed(error))
+    }
+
+    fn unset(&mut self, table: Table, key: &[u8]) -> Result<(), DbError> {
+        self.changed = true;
+        let mut table = self
+            .write
+            .open_table(table)
+            .map_err(|error| self.failed(error))?;
+        table
+            .remove(key)
+            .map(drop)
+            .map_err(|error| self.failed(error))
+    }
+
+    /// Reads all entries whose keys start with `prefix`, in order.
+    fn scan<T>(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        mut read: impl FnMut(&[u8], &[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, DbError> {
+        let failed = |error: redb::StorageError| self.failed(error);
+        let table = self
+            .write
+            .open_table(table)
+            .map_err(|error| self.failed(error))?;
+        let mut found = Vec::new();
+        for entry in redb::ReadableTable::range(&table, prefix..).map_err(failed)? {
+            let (key, value) = entry.map_err(failed)?;
+            let Some(rest) = key.value().strip_prefix(prefix) else {
+                break;
+            };
+            let entry = read(rest, value.value());
+            found.push(entry.ok_or_else(|| self.damaged("an entry makes no sense"))?);
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+use std::net::IpAddr;
+
+use cni_types::{Attachment, NetworkName};
+
+use super::keys;
+use super::{ADDRESSES, DbError, LAST, OWNERS, Transaction};
+use crate::{Age, Held, Holding, Owner, SetKey, Store};
+
+/// A transaction, seen as one on a network.
+pub struct NetworkStore<'a> {
+    transaction: Transaction<'a>,
+    network: NetworkName,
+}
+
+impl<'a> NetworkStore<'a> {
+    pub(super) fn new(transaction: Transaction<'a>, network: &NetworkName) -> Self {
+        Self {
+            transaction,
+            network: network.clone(),
+        }
+    }
+
+    /// The transaction, with all that was done in this network, to do something in another one.
+    pub fn into_transaction(self) -> Transaction<'a> {
+        self.transaction
+    }
+
+    /// Sets the address that a range set is taken to have given last.
+    pub(super) fn set_last_given(
+        &mut self,
+        set: SetKey<'_>,
+        address: Option<IpAddr>,
+    ) -> Result<(), DbError> {
+        let Some(key) = self.last_key(set) else {
+            return Ok(());
+        };
+        match address {
+            Some(address) => self
+                .transaction
+                .set(LAST, &key, &keys::addresses(&[address])),
+            None => self.transaction.unset(LAST, &key),
+        }
+    }
+
+    /// A set goes by its first subnet: its place in the list may change.
+    fn last_key(&self, set: SetKey<'_>) -> Option<Vec<u8>> {
+        let first = set.set.ranges().first()?;
+        Some(keys::subnet(&self.network, first.subnet()))
+    }
+
+    /// The key of an owner in the table of owners, which only knows attachments.
+    fn owner_key(&self, owner: &Owner) -> Result<Vec<u8>, DbError> {
+        let ifname = owner.ifname.as_ref();
+        let ifname = ifname.ok_or_else(|| self.transaction.damaged("an owner has no interface"))?;
+        Ok(keys::owner(&owner.container_id, ifname, &self.network))
+    }
+
+    fn addresses_of(&self, owner_key: &[u8]) -> Result<Vec<IpAddr>, DbError> {
+        match self.transaction.get(OWNERS, owner_key)? {
+            None => Ok(Vec::new()),
+            Some(value) => keys::read_addresses(&value).ok_or_else(|| {
+                self.transaction
+                    .damaged("an owner's addresses make no sense")
+            }),
+        }
+    }
+}
+
+impl Store for NetworkStore<'_> {
+    type Error = DbError;
+
+    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, DbError> {
+        let Some(key) = self.last_key(set) else {
+            return Ok(None);
+        };
+        let value = self.transaction.get(LAST, &key)?;
+        Ok(value.and_then(|value| keys::read_address(&value)))
+    }
+
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, DbError> {
+        let owner = Owner::from(attachment);
+        let mut all = Vec::new();
+        for address in self.addresses_of(&self.owner_key(&owner)?)? {
+            match self.holding(address)? {
+                Some(holding) if holding.owner == owner => all.push(Held {
+                    address,
+                    age: holding.age,
+                }),
+                _ => {
+                    let reason = format!("{address} is not with its owner");
+                    return Err(self.transaction.damaged(&reason));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, DbError> {
+        let key = keys::address(&self.network, address);
+        let Some(value) = self.transaction.get(ADDRESSES, &key)? else {
+            return Ok(None);
+        };
+        let (owner, age) = keys::read_holding(&value, self.transaction.boot).ok_or_else(|| {
+            self.transaction
+                .damaged(&format!("the owner of {address} makes no sense"))
+        })?;
+        Ok(Some(Holding { owner, age }))
+    }
+
+    fn all(&mut self) -> Result<Vec<Held>, DbError> {
+        let now = self.transaction.boot;
+        let prefix = keys::of_network(&self.network);
+        self.transaction.scan(ADDRESSES, &prefix, |rest, value| {
+            let (_, age): (Owner, Age) = keys::read_holding(value, now)?;
+            let address = keys::read_address(rest)?;
+            Some(Held { address, age })
+        })
+    }
+
+    fn reserve(
+        &mut self,
+        address: IpAddr,
+        attachment: &Attachment,
+        set: SetKey<'_>,
+    ) -> Result<bool, DbError> {
+        if self.holding(address)?.is_some() {
+            return Ok(false);
+        }
+        let owner = Owner::from(attachment);
+        let owner_key = self.owner_key(&owner)?;
+        let mut addresses = self.addresses_of(&owner_key)?;
+        addresses.push(address);
+
+        let key = keys::address(&self.network, address);
+        let value = keys::holding(self.transaction.boot, &owner);
+        self.transaction.set(ADDRESSES, &key, &value)?;
+        let value = keys::addresses(&addresses);
+        self.transaction.set(OWNERS, &owner_key, &value)?;
+        self.set_last_given(set, Some(address))?;
+        Ok(true)
+    }
+
+    fn release(&mut self, address: IpAddr) -> Result<(), DbError> {
+        let Some(holding) = self.holding(address)? else {
+            return Ok(());
+        };
+        let key = keys::address(&self.network, address);
+        self.transaction.unset(ADDRESSES, &key)?;
+        let owner_key = self.owner_key(&holding.owner)?;
+        let mut addresses = self.addresses_of(&owner_key)?;
+        addresses.retain(|held| *held != address);
+        if addresses.is_empty() {
+            self.transaction.unset(OWNERS, &owner_key)
+        } else {
+            let value = keys::addresses(&addresses);
+            self.transaction.set(OWNERS, &owner_key, &value)
+        }
+    }
+
+    fn commit(self) -> Result<(), DbError> {
+        self.transaction.commit()
+    }
+}

@@ -1,0 +1,323 @@
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::time::SystemTime;
+
+use cni_types::{Attachment, Code};
+use state::StateError;
+use tempfile::TempDir;
+
+use super::*;
+use crate::range::tests::{ip, spec};
+use crate::{
+    Age, Demand, Owner, Range, RangeSet, RangeSets, Reclaim, Store, allocate, allocate_in, model,
+};
+
+mod container;
+mod crash;
+mod damage;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000001";
+const NEXT_BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000002";
+
+/// A folder with a database.
+struct Folder {
+    temp: TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        Self { temp }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.temp.path().join("networks")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.path().join(FILE)
+    }
+
+    fn database(&self) -> Database {
+        Database::create(&self.path()).unwrap()
+    }
+
+    fn add(&self, network: &str, subnets: &[&str], id: &str) -> Result<Vec<String>, String> {
+        let database = self.database();
+        let transaction = begin(&database).map_err(|error| error.to_string())?;
+        add(transaction.network(&name(network)), subnets, id)
+    }
+
+    fn held_by(&self, network: &str, id: &str) -> Result<Vec<IpAddr>, String> {
+        let database = self.database();
+        let transaction = begin(&database).map_err(|error| error.to_string())?;
+        let mut store = transaction.network(&name(network));
+        let held = store.held_by(&attachment(id));
+        let held = held.map_err(|error| error.to_string())?;
+        Ok(held.into_iter().map(|held| held.address).collect())
+    }
+}
+
+fn begin(database: &Database) -> Result<Transaction<'_>, DbError> {
+    database.begin(PATIENCE, BootId::parse(BOOT))
+}
+
+fn name(text: &str) -> NetworkName {
+    text.parse().unwrap()
+}
+
+fn attachment(container_id: &str) -> Attachment {
+    Attachment {
+        container_id: container_id.parse().unwrap(),
+        ifname: "eth0".parse().unwrap(),
+    }
+}
+
+fn sets(subnets: &[&str]) -> RangeSets {
+    let set = |subnet: &&str| RangeSet::new(vec![Range::new(spec(subnet)).unwrap()]).unwrap();
+    RangeSets::new(subnets.iter().map(set).collect()).unwrap()
+}
+
+fn add(store: NetworkStore<'_>, subnets: &[&str], id: &str) -> Result<Vec<String>, String> {
+    let demand = Demand {
+        attachment: &attachment(id),
+        sets: &sets(subnets),
+        requested: &[],
+        reclaim: Reclaim::AfterReboot,
+    };
+    allocate(store, &demand)
+        .map(|given| given.iter().map(|a| a.address.ip().to_string()).collect())
+        .map_err(|error| error.to_string())
+}
+
+fn del(store: NetworkStore<'_>, id: &str) -> Result<(), DbError> {
+    let mut store = store;
+    for held in store.held_by(&attachment(id))? {
+        store.release(held.address)?;
+    }
+    store.commit()
+}
+
+/// Who holds what: network, address and owner's text. Both tables have to say the same.
+fn audit(database: &Database) -> Vec<(NetworkName, IpAddr, String)> {
+    let transaction = begin(database).unwrap();
+    let mut by_address = transaction
+        .scan(ADDRESSES, b"", |key, value| {
+            let end = key.iter().position(|byte| *byte == 0)?;
+            let network = std::str::from_utf8(&key[..end]).ok()?;
+            let address = keys::read_address(&key[end + 1..])?;
+            let (owner, _) = keys::read_holding(value, transaction.boot)?;
+            Some((name(network), address, owner.to_string()))
+        })
+        .unwrap();
+    let by_owner = transaction
+        .scan(OWNERS, b"", |key, value| {
+            let end = key.iter().position(|byte| *byte == 0)?;
+            let container_id = std::str::from_utf8(&key[..end]).ok()?.parse().ok()?;
+            let (ifname, network) = keys::read_interface(&key[end + 1..])?;
+            let owner = Owner {
+                container_id,
+                ifname: Some(ifname),
+            };
+            let held = keys::read_addresses(value)?.into_iter();
+            let held = held.map(|address| (network.clone(), address, owner.to_string()));
+            Some(held.collect::<Vec<_>>())
+        })
+        .unwrap();
+    let mut by_owner: Vec<_> = by_owner.into_iter().flatten().collect();
+    by_address.sort();
+    by_owner.sort();
+    assert_eq!(by_address, by_owner);
+    by_address
+}
+
+#[test]
+fn one_file_for_all_networks() {
+    let folder = Folder::new();
+    let dual = ["10.1.1.0/24", "fd00::/64"];
+    assert_eq!(
+        folder.add("net", &dual, "c1").unwrap(),
+        ["10.1.1.2", "fd00::2"]
+    );
+    assert_eq!(
+        folder.add("net", &dual, "c2").unwrap(),
+        ["10.1.1.3", "fd00::3"]
+    );
+    // Another network has addresses and a turn of its own, with the same subnet too.
+    assert_eq!(folder.add("net.1", &dual[..1], "c1").unwrap(), ["10.1.1.2"]);
+    let mut files: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name(), entry.metadata().unwrap().mode() & 0o777))
+        .collect();
+    files.sort();
+    assert_eq!(files, [(FILE.into(), 0o600), (LOCK.into(), 0o600)]);
+    assert_eq!(audit(&folder.database()).len(), 5);
+
+    let database = folder.database();
+    del(begin(&database).unwrap().network(&name("net")), "c1").unwrap();
+    assert_eq!(folder.held_by("net", "c1").unwrap(), [] as [IpAddr; 0]);
+    assert_eq!(folder.held_by("net.1", "c1").unwrap(), [ip("10.1.1.2")]);
+    assert_eq!(audit(&database).len(), 3);
+}
+
+#[test]
+fn looking_makes_and_writes_nothing() {
+    let folder = Folder::new();
+    assert!(Database::open(&folder.path()).unwrap().is_none());
+    fs::create_dir(folder.path()).unwrap();
+    assert!(Database::open(&folder.path()).unwrap().is_none());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
+    let before = fs::read(folder.file()).unwrap();
+    let file = File::options().write(true).open(folder.file()).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let database = Database::open(&folder.path()).unwrap().unwrap();
+    assert_eq!(folder.held_by("net", "c1").unwrap(), [ip("10.1.1.2")]);
+    del(begin(&database).unwrap().network(&name("net")), "c2").unwrap();
+    audit(&database);
+    assert!(fs::read(folder.file()).unwrap() == before);
+    let modified = file.metadata().unwrap().modified().unwrap();
+    assert_eq!(modified, SystemTime::UNIX_EPOCH);
+}
+
+#[test]
+fn a_transaction_over_several_networks_counts_as_a_whole() {
+    let folder = Folder::new();
+    let database = folder.database();
+    let sets = sets(&["10.1.1.0/24"]);
+    let demand = Demand {
+        attachment: &attachment("c1"),
+        sets: &sets,
+        requested: &[],
+        reclaim: Reclaim::AfterReboot,
+    };
+    for commit in [false, true] {
+        let mut transaction = begin(&database).unwrap();
+        for network in ["a", "b"] {
+            let mut store = transaction.network(&name(network));
+            allocate_in(&mut store, &demand).unwrap();
+            transaction = store.into_transaction();
+        }
+        if commit {
+            transaction.commit().unwrap();
+        } else {
+            drop(transaction);
+        }
+        assert_eq!(audit(&database).len(), if commit { 2 } else { 0 });
+    }
+}
+
+#[test]
+fn an_address_goes_and_the_others_stay() {
+    let folder = Folder::new();
+    folder
+        .add("net", &["10.1.1.0/24", "fd00::/64"], "c1")
+        .unwrap();
+    let database = folder.database();
+    let mut store = begin(&database).unwrap().network(&name("net"));
+    store.release(ip("10.1.1.2")).unwrap();
+    store.release(ip("10.1.1.99")).unwrap();
+    store.commit().unwrap();
+    assert_eq!(folder.held_by("net", "c1").unwrap(), [ip("fd00::2")]);
+    let owner = "c1\r\neth0".to_owned();
+    assert_eq!(audit(&database), [(name("net"), ip("fd00::2"), owner)]);
+}
+
+#[test]
+fn addresses_know_their_boot() {
+    let folder = Folder::new();
+    folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
+    let database = folder.database();
+    for (boot, age) in [
+        (Some(BOOT), Age::ThisBoot),
+        (Some(NEXT_BOOT), Age::EarlierBoot),
+        (None, Age::ThisBoot),
+    ] {
+        let boot = boot.and_then(BootId::parse);
+        let transaction = database.begin(PATIENCE, boot).unwrap();
+        let mut store = transaction.network(&name("net"));
+        assert_eq!(store.holding(ip("10.1.1.2")).unwrap().unwrap().age, age);
+        assert_eq!(store.held_by(&attachment("c1")).unwrap()[0].age, age);
+        assert_eq!(store.all().unwrap()[0].age, age);
+    }
+}
+
+#[test]
+fn others_wait_and_learn_for_whom() {
+    let folder = Folder::new();
+    let database = folder.database();
+    let transaction = begin(&database).unwrap();
+    let waiting = database.begin(Duration::from_millis(20), None);
+    let error = waiting.map(drop).unwrap_err();
+    assert!(matches!(&error, DbError::State(StateError::Locked { .. })));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{} is locked by process {} for more than 0.02 s: wait for it or end it",
+            folder.path().join(LOCK).display(),
+            std::process::id()
+        )
+    );
+    assert_eq!(cni_types::Error::from(error).code, Code::TRY_AGAIN_LATER);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| folder.add("net", &["10.1.1.0/24"], "c1"));
+        std::thread::sleep(Duration::from_millis(50));
+        drop(transaction);
+        waiting.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn symbolic_links_are_not_followed() {
+    for planted in [FILE, LOCK, ASIDE] {
+        let folder = Folder::new();
+        let outside = folder.temp.path().join("outside");
+        fs::write(&outside, "secret").unwrap();
+        fs::create_dir(folder.path()).unwrap();
+        symlink(&outside, folder.path().join(planted)).unwrap();
+        let added = folder.add("net", &["10.1.1.0/24"], "c1");
+        // What is left of the making of a database is nobody's.
+        assert_eq!(added.is_ok(), planted == ASIDE, "{added:?}");
+        if let Err(message) = added {
+            assert_eq!(
+                message,
+                format!(
+                    "{} is no regular file: remove it if nobody needs it",
+                    folder.path().join(planted).display()
+                )
+            );
+        }
+        assert_eq!(fs::read(&outside).unwrap(), b"secret");
+    }
+}
+
+#[test]
+fn the_file_does_not_grow_with_time() {
+    let folder = Folder::new();
+    let database = folder.database();
+    let mut sizes = Vec::new();
+    for round in 0..60 {
+        folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
+        del(begin(&database).unwrap().network(&name("net")), "c1").unwrap();
+        if round >= 10 {
+            sizes.push(fs::metadata(folder.file()).unwrap().len());
+        }
+    }
+    assert!(sizes.iter().all(|size| *size <= 1 << 20), "{sizes:?}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(16))]
+    #[test]
+    fn the_database_is_like_the_model(steps in model::steps()) {
+        let folder = Folder::new();
+        let database = folder.database();
+        let network = name("net");
+        model::run(|| begin(&database).unwrap().network(&network), &steps);
+        audit(&database);
+    }
+}
