@@ -8,7 +8,7 @@ use cni_types::json::{self, DecodeError};
 use cni_types::{AddResult, Code, Error, PluginType, Version};
 use nix::sys::signal::Signal;
 
-use crate::exec::{self, Output};
+use crate::exec::{self, Output, RunError};
 use crate::{Command, Environment};
 
 /// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin delegation"). It gets the
@@ -37,9 +37,17 @@ pub enum DelegateError {
         /// The file.
         program: PathBuf,
     },
-    /// Starting it or talking to it failed.
-    #[error("cannot run plugin {}: {source}", program.display())]
-    Run {
+    /// It could not be started, and so has done nothing.
+    #[error("cannot start plugin {}: {source}", program.display())]
+    Start {
+        /// The plugin's file.
+        program: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// Feeding it or hearing it out failed.
+    #[error("cannot talk to plugin {}: {source}", program.display())]
+    Talk {
         /// The plugin's file.
         program: PathBuf,
         /// What failed.
@@ -82,10 +90,10 @@ impl From<DelegateError> for Error {
     fn from(error: DelegateError) -> Self {
         let msg = error.to_string();
         match error {
-            DelegateError::Missing { .. } | DelegateError::NotExecutable { .. } => {
-                Error::new(Code::DELEGATE_UNUSABLE, msg)
-            }
-            DelegateError::Run { .. } => Error::new(Code::DELEGATE_UNUSABLE, msg),
+            DelegateError::Missing { .. }
+            | DelegateError::NotExecutable { .. }
+            | DelegateError::Start { .. } => Error::new(Code::DELEGATE_UNUSABLE, msg),
+            DelegateError::Talk { .. } => Error::new(Code::IO_FAILURE, msg),
             DelegateError::Died { said, .. } => {
                 Error::new(Code::DELEGATE_BROKEN, msg).with_details(said)
             }
@@ -152,9 +160,12 @@ impl<'a> Delegate<'a> {
             stdout,
             stderr,
         } = exec::run(&self.program, self.environment, command, netconf.as_bytes()).map_err(
-            |source| DelegateError::Run {
-                program: self.program.clone(),
-                source,
+            |error| {
+                let program = self.program.clone();
+                match error {
+                    RunError::Start(source) => DelegateError::Start { program, source },
+                    RunError::Talk(source) => DelegateError::Talk { program, source },
+                }
             },
         )?;
         if status.success() {

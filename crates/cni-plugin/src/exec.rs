@@ -25,6 +25,15 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// The most that can be written to a pipe at once without blocking when poll(2) says that it is writable: `PIPE_BUF`.
 const PIPE_CHUNK: usize = 4096;
 
+/// Why there is no [`Output`].
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// The process was never started.
+    Start(io::Error),
+    /// It was started, but feeding it or hearing it out failed.
+    Talk(io::Error),
+}
+
 /// What a plugin's process left.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -41,7 +50,7 @@ pub(crate) fn run(
     environment: &Environment,
     command: crate::Command,
     stdin: &[u8],
-) -> io::Result<Output> {
+) -> Result<Output, RunError> {
     let mut process = Command::new(program);
     process
         .env_clear()
@@ -50,14 +59,14 @@ pub(crate) fn run(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = spawn(&mut process)?;
+    let mut child = spawn(&mut process).map_err(RunError::Start)?;
     let outcome = communicate(&mut child, stdin);
     if outcome.is_err() {
         // It may have ended already; what matters is that it is gone before its output is given up.
         let _ = child.kill();
     }
-    let status = child.wait()?;
-    let (stdout, stderr) = outcome?;
+    let status = child.wait().map_err(RunError::Talk)?;
+    let (stdout, stderr) = outcome.map_err(RunError::Talk)?;
     Ok(Output {
         status,
         stdout,

@@ -9,7 +9,7 @@ mod subnet_env;
 
 use std::path::Path;
 
-use cni_plugin::{Call, Command, Delegate, Plugin};
+use cni_plugin::{Call, Command, Delegate, DelegateError, Plugin};
 use cni_types::json::Object;
 use cni_types::{Attachment, Error};
 
@@ -46,7 +46,9 @@ impl Plugin for Flannel {
             if let Some(Kept::Conf(_, earlier)) = earlier {
                 // An ADD too many: to undo it would be to undo the one that succeeded.
                 let _ = scratch.keep(attachment, &earlier);
-            } else if delegate.run(Command::Del, &json).is_ok() {
+            } else if matches!(error, DelegateError::Start { .. })
+                || delegate.run(Command::Del, &json).is_ok()
+            {
                 let _ = scratch.remove(attachment);
             }
             // What is not undone now stays kept, for the DEL that the runtime sends.

@@ -219,7 +219,7 @@ fn a_broken_interpreter_is_no_success() {
     assert_eq!(
         error.msg,
         format!(
-            "cannot run plugin {}: No such file or directory (os error 2)",
+            "cannot start plugin {}: No such file or directory (os error 2)",
             program.display()
         )
     );

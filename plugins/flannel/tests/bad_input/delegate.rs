@@ -95,11 +95,11 @@ fn a_delegate_that_the_kernel_cannot_run() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let failure = desk.call("ADD").path(&folder).run().failure();
     let message = format!(
-        "cannot run plugin {}: Exec format error (os error 8)",
+        "cannot start plugin {}: Exec format error (os error 8)",
         program.display()
     );
     assert_eq!((failure.code, failure.msg), (100, message));
-    // Once there is one that works, DEL leaves nothing.
-    desk.call("DEL").run().silent();
+    // It has done nothing, so there is nothing to undo.
     assert_eq!(desk.kept(), [].into());
+    desk.call("DEL").run().silent();
 }
