@@ -15,6 +15,7 @@ mod files;
 mod index;
 mod lookup;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -153,13 +154,32 @@ impl Store for DiskStore<'_> {
         let taking = self.given.iter().map(|(address, _)| *address);
         self.lookup
             .announce(hash, taking.chain([address]).collect());
-        if !self.files.give(address, &owner)? {
+        if !self.files.give(address, &owner, Age::ThisBoot)? {
             return Ok(false);
         }
         self.given.push((address, hash));
         self.lookup.add(hash, address, Age::ThisBoot);
         self.files.set_last_given(set.index, address)?;
         Ok(true)
+    }
+
+    fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, StateError> {
+        if !self.files.give(address, &holding.owner, holding.age)? {
+            return Ok(false);
+        }
+        let hash = OwnerHash::of(&holding.owner);
+        self.given.push((address, hash));
+        self.lookup.add(hash, address, holding.age);
+        Ok(true)
+    }
+
+    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, StateError> {
+        self.files.all_last_given()
+    }
+
+    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), StateError> {
+        self.lookup.touch();
+        self.files.set_last_given(index, address)
     }
 
     fn release(&mut self, address: IpAddr) -> Result<(), StateError> {

@@ -15,6 +15,7 @@ mod range;
 mod range_set;
 mod span;
 mod store;
+mod transfer;
 
 pub use allocate::{
     AllocateError, Allocation, Demand, Reclaim, SetError, allocate, allocate_in, exhausted,
@@ -30,3 +31,4 @@ pub use range::{Range, RangeError, RangeSpec};
 pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};
 pub use span::Span;
 pub use store::{Age, Held, Holding, SetKey, Store};
+pub use transfer::{TransferError, transfer};

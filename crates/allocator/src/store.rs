@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use cni_types::Attachment;
@@ -34,6 +35,15 @@ pub trait Store {
         attachment: &Attachment,
         set: SetKey<'_>,
     ) -> Result<bool, Self::Error>;
+
+    /// Notes who holds an address, as another store has it, unless somebody holds it here; tells whether it did.
+    fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, Self::Error>;
+
+    /// The addresses that range sets have given last, by the sets' places in the list.
+    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, Self::Error>;
+
+    /// Notes an address as the one that a range set, by its place in the list, has given last.
+    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), Self::Error>;
 
     /// Takes an address back from whoever holds it; it is no error if nobody does.
     fn release(&mut self, address: IpAddr) -> Result<(), Self::Error>;

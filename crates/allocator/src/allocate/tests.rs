@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::*;
 use crate::range::tests::{ip, spec};
@@ -93,6 +94,23 @@ impl Store for Transaction<'_> {
         self.held.insert(address, holding);
         self.last.insert(set.index, address);
         Ok(true)
+    }
+
+    fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, Full> {
+        self.change()?;
+        let held = self.held.entry(address);
+        let is_new = matches!(held, Entry::Vacant(_));
+        held.or_insert_with(|| holding.clone());
+        Ok(is_new)
+    }
+
+    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, Full> {
+        Ok(self.last.clone())
+    }
+
+    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), Full> {
+        self.last.insert(index, address);
+        Ok(())
     }
 
     fn release(&mut self, address: IpAddr) -> Result<(), Full> {

@@ -36,8 +36,8 @@ pub struct NetworkRequest {
 pub struct ContainerAddresses {
     /// The network.
     pub network: NetworkName,
-    /// The container's interface in it.
-    pub ifname: IfName,
+    /// The container's interface in it; none where it was never noted.
+    pub ifname: Option<IfName>,
     /// The interface's addresses.
     pub addresses: Vec<IpAddr>,
 }
@@ -117,13 +117,9 @@ pub fn release_container(
     container_id: &ContainerId,
 ) -> Result<(), DbError> {
     for held in lookup_container(&transaction, container_id)? {
-        let attachment = Attachment {
-            container_id: container_id.clone(),
-            ifname: held.ifname,
-        };
         let mut store = transaction.network(&held.network);
-        for held in store.held_by(&attachment)? {
-            store.release(held.address)?;
+        for address in held.addresses {
+            store.release(address)?;
         }
         transaction = store.into_transaction();
     }

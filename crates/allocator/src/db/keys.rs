@@ -8,6 +8,9 @@ use state::BootId;
 
 use crate::{Age, Owner};
 
+/// What an index starts with, where an address has its family.
+const INDEX: u8 = 0;
+
 /// The boot in which an address was given; zero if nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Boot(u128);
@@ -19,6 +22,15 @@ impl From<Option<BootId>> for Boot {
 }
 
 impl Boot {
+    /// The boot to note for an address of this age.
+    pub(super) fn of_age(self, age: Age) -> Self {
+        match age {
+            Age::ThisBoot => self,
+            // Any other but zero.
+            Age::EarlierBoot => Self(if self.0 == 1 { 2 } else { 1 }),
+        }
+    }
+
     /// How old an address is that was given in this boot, seen from the boot `now`.
     fn age(self, now: Boot) -> Age {
         let known = self.0 != 0 && now.0 != 0;
@@ -49,6 +61,32 @@ pub(super) fn subnet(network: &NetworkName, subnet: IpNetwork) -> Vec<u8> {
     key
 }
 
+/// The key of a range set that only its place in the list is known of.
+pub(super) fn index(network: &NetworkName, index: usize) -> Vec<u8> {
+    let mut key = of_network(network);
+    key.push(INDEX);
+    key.extend(index_bytes(index));
+    key
+}
+
+/// The address that a range set has given last, and the set's place in the list.
+pub(super) fn last(address: IpAddr, index: usize) -> Vec<u8> {
+    let mut value = addresses(&[address]);
+    value.extend(index_bytes(index));
+    value
+}
+
+pub(super) fn read_last(value: &[u8]) -> Option<(IpAddr, usize)> {
+    let (address, rest) = split_address(value)?;
+    let index = u32::from_le_bytes(rest.try_into().ok()?);
+    Some((address, index.try_into().ok()?))
+}
+
+fn index_bytes(index: usize) -> [u8; 4] {
+    // There are never so many range sets that it matters.
+    u32::try_from(index).unwrap_or(u32::MAX).to_le_bytes()
+}
+
 /// Before all that a container holds.
 pub(super) fn of_container(container_id: &ContainerId) -> Vec<u8> {
     let mut key = container_id.as_str().as_bytes().to_vec();
@@ -56,18 +94,23 @@ pub(super) fn of_container(container_id: &ContainerId) -> Vec<u8> {
     key
 }
 
-pub(super) fn owner(container_id: &ContainerId, ifname: &IfName, network: &NetworkName) -> Vec<u8> {
-    let mut key = of_container(container_id);
-    key.extend(ifname.as_str().as_bytes());
+pub(super) fn owner(owner: &Owner, network: &NetworkName) -> Vec<u8> {
+    let mut key = of_container(&owner.container_id);
+    let ifname = owner.ifname.as_ref().map_or("", IfName::as_str);
+    key.extend(ifname.as_bytes());
     key.push(0);
     key.extend(network.as_str().as_bytes());
     key
 }
 
 /// What follows [`of_container`] in an owner's key.
-pub(super) fn read_interface(rest: &[u8]) -> Option<(IfName, NetworkName)> {
+pub(super) fn read_interface(rest: &[u8]) -> Option<(Option<IfName>, NetworkName)> {
     let (ifname, network) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
-    Some((ifname.parse().ok()?, network.parse().ok()?))
+    let ifname = match ifname {
+        "" => None,
+        ifname => Some(ifname.parse().ok()?),
+    };
+    Some((ifname, network.parse().ok()?))
 }
 
 pub(super) fn holding(boot: Boot, owner: &Owner) -> Vec<u8> {

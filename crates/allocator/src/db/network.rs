@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use cni_types::{Attachment, NetworkName};
@@ -35,24 +36,48 @@ impl<'a> NetworkStore<'a> {
             return Ok(());
         };
         match address {
-            Some(address) => self
-                .transaction
-                .set(LAST, &key, &keys::addresses(&[address])),
+            Some(address) => {
+                let value = keys::last(address, set.index);
+                self.transaction.set(LAST, &key, &value)
+            }
             None => self.transaction.unset(LAST, &key),
         }
+    }
+
+    fn note(&mut self, address: IpAddr, holding: &Holding) -> Result<(), DbError> {
+        let owner_key = keys::owner(&holding.owner, &self.network);
+        let mut addresses = self.addresses_of(&owner_key)?;
+        addresses.push(address);
+
+        let key = keys::address(&self.network, address);
+        let boot = self.transaction.boot.of_age(holding.age);
+        let value = keys::holding(boot, &holding.owner);
+        self.transaction.set(ADDRESSES, &key, &value)?;
+        let value = keys::addresses(&addresses);
+        self.transaction.set(OWNERS, &owner_key, &value)
+    }
+
+    fn held_by_owner(&mut self, owner: &Owner) -> Result<Vec<Held>, DbError> {
+        let mut all = Vec::new();
+        for address in self.addresses_of(&keys::owner(owner, &self.network))? {
+            match self.holding(address)? {
+                Some(holding) if holding.owner == *owner => all.push(Held {
+                    address,
+                    age: holding.age,
+                }),
+                _ => {
+                    let reason = format!("{address} is not with its owner");
+                    return Err(self.transaction.damaged(&reason));
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// A set goes by its first subnet: its place in the list may change.
     fn last_key(&self, set: SetKey<'_>) -> Option<Vec<u8>> {
         let first = set.set.ranges().first()?;
         Some(keys::subnet(&self.network, first.subnet()))
-    }
-
-    /// The key of an owner in the table of owners, which only knows attachments.
-    fn owner_key(&self, owner: &Owner) -> Result<Vec<u8>, DbError> {
-        let ifname = owner.ifname.as_ref();
-        let ifname = ifname.ok_or_else(|| self.transaction.damaged("an owner has no interface"))?;
-        Ok(keys::owner(&owner.container_id, ifname, &self.network))
     }
 
     fn addresses_of(&self, owner_key: &[u8]) -> Result<Vec<IpAddr>, DbError> {
@@ -73,26 +98,27 @@ impl Store for NetworkStore<'_> {
         let Some(key) = self.last_key(set) else {
             return Ok(None);
         };
-        let value = self.transaction.get(LAST, &key)?;
-        Ok(value.and_then(|value| keys::read_address(&value)))
+        let value = match self.transaction.get(LAST, &key)? {
+            None => self
+                .transaction
+                .get(LAST, &keys::index(&self.network, set.index))?,
+            value => value,
+        };
+        Ok(value.and_then(|value| Some(keys::read_last(&value)?.0)))
     }
 
     fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, DbError> {
-        let owner = Owner::from(attachment);
-        let mut all = Vec::new();
-        for address in self.addresses_of(&self.owner_key(&owner)?)? {
-            match self.holding(address)? {
-                Some(holding) if holding.owner == owner => all.push(Held {
-                    address,
-                    age: holding.age,
-                }),
-                _ => {
-                    let reason = format!("{address} is not with its owner");
-                    return Err(self.transaction.damaged(&reason));
-                }
-            }
+        let own = Owner::from(attachment);
+        let held = self.held_by_owner(&own)?;
+        if !held.is_empty() {
+            return Ok(held);
         }
-        Ok(all)
+        // What was taken over from files that knew one interface a container.
+        let container = Owner {
+            ifname: None,
+            ..own
+        };
+        self.held_by_owner(&container)
     }
 
     fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, DbError> {
@@ -126,18 +152,37 @@ impl Store for NetworkStore<'_> {
         if self.holding(address)?.is_some() {
             return Ok(false);
         }
-        let owner = Owner::from(attachment);
-        let owner_key = self.owner_key(&owner)?;
-        let mut addresses = self.addresses_of(&owner_key)?;
-        addresses.push(address);
-
-        let key = keys::address(&self.network, address);
-        let value = keys::holding(self.transaction.boot, &owner);
-        self.transaction.set(ADDRESSES, &key, &value)?;
-        let value = keys::addresses(&addresses);
-        self.transaction.set(OWNERS, &owner_key, &value)?;
+        let holding = Holding {
+            owner: Owner::from(attachment),
+            age: Age::ThisBoot,
+        };
+        self.note(address, &holding)?;
         self.set_last_given(set, Some(address))?;
         Ok(true)
+    }
+
+    fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, DbError> {
+        if self.holding(address)?.is_some() {
+            return Ok(false);
+        }
+        self.note(address, holding)?;
+        Ok(true)
+    }
+
+    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, DbError> {
+        let prefix = keys::of_network(&self.network);
+        let all = self.transaction.scan(LAST, &prefix, |_, value| {
+            let (address, index) = keys::read_last(value)?;
+            Some((index, address))
+        })?;
+        // A set's own entry comes after the one by its place, and wins.
+        Ok(all.into_iter().collect())
+    }
+
+    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), DbError> {
+        let key = keys::index(&self.network, index);
+        self.transaction
+            .set(LAST, &key, &keys::last(address, index))
     }
 
     fn release(&mut self, address: IpAddr) -> Result<(), DbError> {
@@ -146,7 +191,7 @@ impl Store for NetworkStore<'_> {
         };
         let key = keys::address(&self.network, address);
         self.transaction.unset(ADDRESSES, &key)?;
-        let owner_key = self.owner_key(&holding.owner)?;
+        let owner_key = keys::owner(&holding.owner, &self.network);
         let mut addresses = self.addresses_of(&owner_key)?;
         addresses.retain(|held| *held != address);
         if addresses.is_empty() {

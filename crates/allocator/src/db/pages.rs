@@ -4,8 +4,8 @@
 //! makes it panic or read nonsense. Here a page that is not as it was written is an error of the storage, whichever page
 //! redb comes across and whenever.
 //!
-//! The first page holds redb's header, whose last byte to be written is what commits. The header has its checksum right
-//! behind it, so that both are written at once and lie in one sector of the disk.
+//! The first page holds redb's header, and writing that is what commits. Its checksum stands right behind it, so both are
+//! written at once and lie in one sector of the disk.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

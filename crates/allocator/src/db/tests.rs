@@ -119,7 +119,7 @@ fn audit(database: &Database) -> Vec<(NetworkName, IpAddr, String)> {
             let (ifname, network) = keys::read_interface(&key[end + 1..])?;
             let owner = Owner {
                 container_id,
-                ifname: Some(ifname),
+                ifname,
             };
             let held = keys::read_addresses(value)?.into_iter();
             let held = held.map(|address| (network.clone(), address, owner.to_string()));

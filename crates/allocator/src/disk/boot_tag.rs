@@ -33,6 +33,12 @@ impl BootTag {
         })
     }
 
+    /// The tag of some boot before this one, nobody knows which.
+    pub(super) fn earlier(self) -> Self {
+        let seconds = (self.0.seconds + 1) % i64::try_from(SECONDS).unwrap_or(i64::MAX);
+        Self(Stamp { seconds, ..self.0 })
+    }
+
     /// The tag that a file has as its time, if that is one.
     pub(super) fn from_stamp(stamp: Stamp) -> Option<Self> {
         let is_tag = stamp.nanoseconds == NANOSECONDS

@@ -1,12 +1,15 @@
 //! A network's folder as the Go plugin knows it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use state::{StateError, WriteGuard};
 
 use super::boot_tag::BootTag;
 use super::index::{OwnerHash, Slot};
-use crate::{Holding, Owner};
+use crate::{Age, Holding, Owner};
+
+const LAST_GIVEN: &str = "last_reserved_ip.";
 
 /// The files in a network's folder, under its held lock.
 #[derive(Debug)]
@@ -43,10 +46,19 @@ impl AddressFiles<'_> {
     }
 
     /// Notes an address's owner if it has none, and tells whether it had none.
-    pub(super) fn give(&self, address: IpAddr, owner: &Owner) -> Result<bool, StateError> {
+    pub(super) fn give(
+        &self,
+        address: IpAddr,
+        owner: &Owner,
+        age: Age,
+    ) -> Result<bool, StateError> {
         let name = address.to_string();
         let contents = owner.to_string();
-        let stamp = self.boot.map(BootTag::stamp);
+        let tag = match age {
+            Age::ThisBoot => self.boot,
+            Age::EarlierBoot => self.boot.map(BootTag::earlier),
+        };
+        let stamp = tag.map(BootTag::stamp);
         let create = || self.guard.create(&name, contents.as_bytes(), stamp);
         if create()? {
             return Ok(true);
@@ -87,6 +99,19 @@ impl AddressFiles<'_> {
             .replace(&last_given_name(set), address.to_string().as_bytes())
     }
 
+    pub(super) fn all_last_given(&self) -> Result<BTreeMap<usize, IpAddr>, StateError> {
+        let mut all = BTreeMap::new();
+        for name in self.guard.dir().names()? {
+            let index = name.to_str().and_then(|name| name.strip_prefix(LAST_GIVEN));
+            if let Some(index) = index.and_then(|index| index.parse().ok())
+                && let Some(address) = self.last_given(index)?
+            {
+                all.insert(index, address);
+            }
+        }
+        Ok(all)
+    }
+
     /// Reads every address file. Those of which nobody knows in which boot they were written get this one's tag: in the next
     /// they will be known to be older.
     pub(super) fn scan(&self) -> Result<Vec<Slot>, StateError> {
@@ -118,7 +143,7 @@ impl AddressFiles<'_> {
 }
 
 fn last_given_name(set: usize) -> String {
-    format!("last_reserved_ip.{set}")
+    format!("{LAST_GIVEN}{set}")
 }
 
 /// The address whose file has this name; names are in canonical form (RFC 5952), so no address has two.

@@ -104,6 +104,11 @@ impl<'a> Lookup<'a> {
         }
     }
 
+    /// Notes that something else in the folder was changed.
+    pub(super) fn touch(&mut self) {
+        self.changed = true;
+    }
+
     /// Notes that an address was given.
     pub(super) fn add(&mut self, owner: OwnerHash, address: IpAddr, age: Age) {
         self.changed = true;
@@ -184,6 +189,9 @@ impl<'a> Lookup<'a> {
         };
         let mut slots = index.all().ok()?;
         self.apply_changes(&mut slots);
+        // Some buckets had been changed before one was full.
+        slots.sort_unstable_by_key(|slot| (slot.owner, slot.address));
+        slots.dedup_by_key(|slot| (slot.owner, slot.address));
         let larger = Index::build(self.indexes?, self.network, &mut slots, boot)?;
         self.source = Source::Index(larger);
         Some(())

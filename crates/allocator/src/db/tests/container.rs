@@ -58,7 +58,8 @@ impl Folder {
         let held = lookup_container(&begin(&database).unwrap(), &id(container)).unwrap();
         let text = |held: ContainerAddresses| {
             let addresses: Vec<_> = held.addresses.iter().map(IpAddr::to_string).collect();
-            format!("{} {} {}", held.network, held.ifname, addresses.join(" "))
+            let ifname = held.ifname.unwrap();
+            format!("{} {ifname} {}", held.network, addresses.join(" "))
         };
         held.into_iter().map(text).collect()
     }
