@@ -13,7 +13,7 @@ use object::{Endianness, FileKind};
 use crate::command::{self, Show};
 use crate::workspace::Workspace;
 
-const PLUGINS: [Plugin; 2] = [
+const PLUGINS: [Plugin; 3] = [
     Plugin {
         package: "twill-flannel",
         name: "flannel",
@@ -21,6 +21,11 @@ const PLUGINS: [Plugin; 2] = [
     Plugin {
         package: "twill-host-local",
         name: "host-local",
+    },
+    // The operator's commands: no plugin, but installed with them.
+    Plugin {
+        package: "twill",
+        name: "twill",
     },
 ];
 

@@ -1,0 +1,115 @@
+//! The command line.
+
+use anyhow::{Context, Result, bail};
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::convert::{Backend, Conversion};
+
+pub(crate) const USAGE: &str = "\
+usage: twill convert (db | disk) NETWORK [--data-dir DIR]
+
+  convert   Move a network's addresses to the database, or from there back to files. Do it while no container of the
+            network comes or goes, and set \"backend\" in the network's ipam right after it.
+
+  --data-dir DIR   host-local's dataDir [default: /var/lib/cni/networks]
+  --help, --version
+";
+
+const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Arguments {
+    Help,
+    Version,
+    Convert(Conversion),
+}
+
+impl Arguments {
+    pub(crate) fn from_process() -> Result<Self> {
+        Self::parse(Parser::from_env())
+    }
+
+    fn parse(mut parser: Parser) -> Result<Self> {
+        let mut words: Vec<String> = Vec::new();
+        let mut data_dir = DEFAULT_DATA_DIR.into();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Arg::Long("help") | Arg::Short('h') => return Ok(Self::Help),
+                Arg::Long("version") | Arg::Short('V') => return Ok(Self::Version),
+                Arg::Long("data-dir") => data_dir = parser.value()?.into(),
+                Arg::Value(word) => words.push(word.string()?),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let [command, to, network] = words.as_slice() else {
+            bail!("a command, a backend and a network are needed");
+        };
+        if *command != "convert" {
+            bail!("there is no command {command:?}");
+        }
+        let to = match *to {
+            "db" => Backend::Db,
+            "disk" => Backend::Disk,
+            other => bail!("{other:?} is neither \"db\" nor \"disk\""),
+        };
+        let network = network
+            .parse()
+            .with_context(|| format!("{network:?} is no name of a network"))?;
+        Ok(Self::Convert(Conversion {
+            to,
+            network,
+            data_dir,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, String> {
+        Arguments::parse(Parser::from_args(words)).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn conversions() {
+        let to = |to, data_dir: &str| {
+            Ok(Arguments::Convert(Conversion {
+                to,
+                network: "cbr0".parse().unwrap(),
+                data_dir: data_dir.into(),
+            }))
+        };
+        assert_eq!(
+            parse(&["convert", "db", "cbr0"]),
+            to(Backend::Db, "/var/lib/cni/networks")
+        );
+        assert_eq!(
+            parse(&["convert", "--data-dir=/x", "disk", "cbr0"]),
+            to(Backend::Disk, "/x")
+        );
+        assert_eq!(parse(&["-h"]), Ok(Arguments::Help));
+        assert_eq!(parse(&["--version"]), Ok(Arguments::Version));
+    }
+
+    #[test]
+    fn what_makes_no_sense() {
+        for (words, message) in [
+            (&[][..], "a command, a backend and a network are needed"),
+            (&["conwert", "db", "x"], "there is no command \"conwert\""),
+            (
+                &["convert", "etcd", "x"],
+                "\"etcd\" is neither \"db\" nor \"disk\"",
+            ),
+            (
+                &["convert", "db", "../x"],
+                "\"../x\" is no name of a network: \"../x\" has invalid characters: allowed are letters and digits, then also \"_\", \".\" and \"-\"",
+            ),
+            (&["convert", "--force"], "invalid option '--force'"),
+        ] {
+            assert_eq!(parse(words), Err(message.to_owned()));
+        }
+    }
+}
