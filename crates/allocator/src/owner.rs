@@ -25,6 +25,16 @@ impl Owner {
         })
     }
 
+    /// Whether a text that names nobody is what a power cut or a full disk leaves of one that did: nothing, or what no program
+    /// writes. Anything else somebody meant.
+    pub fn is_debris(contents: &[u8]) -> bool {
+        let broken = |c: char| c.is_control() && !c.is_ascii_whitespace();
+        match std::str::from_utf8(contents) {
+            Ok(text) => text.trim().is_empty() || text.contains(broken),
+            Err(_) => true,
+        }
+    }
+
     /// Whether it is this very attachment.
     pub fn is(&self, attachment: &Attachment) -> bool {
         self.container_id == attachment.container_id
@@ -84,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn debris_names_nobody() {
+    fn what_names_nobody() {
         for debris in [
             &b""[..],
             b" \r\n",
@@ -96,6 +106,27 @@ mod tests {
             b"c1\r\neth0\r\nmore",
         ] {
             assert_eq!(Owner::parse(debris), None, "{debris:?}");
+        }
+    }
+
+    #[test]
+    fn debris_is_told_from_what_somebody_meant() {
+        for debris in [
+            &b""[..],
+            b" \r\n",
+            b"\0\0\0\0",
+            b"c1\r\n\0\0\0\0",
+            b"\xff\xfe",
+        ] {
+            assert!(Owner::is_debris(debris), "{debris:?}");
+        }
+        for meant in [
+            &b"reserved for the printer\n"[..],
+            b"k8s_web/0\r\neth0",
+            b"c1\r\na-very-long-interface-name",
+        ] {
+            assert_eq!(Owner::parse(meant), None);
+            assert!(!Owner::is_debris(meant), "{meant:?}");
         }
     }
 

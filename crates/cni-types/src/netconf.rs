@@ -22,6 +22,12 @@ struct Header {
     name: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionHeader {
+    cni_version: Option<String>,
+}
+
 impl<'a> NetConf<'a> {
     /// Decodes what every configuration has.
     ///
@@ -60,7 +66,7 @@ impl<'a> NetConf<'a> {
 
     /// The version to answer with when [`NetConf::parse`] fails: the configuration's own where it can be read.
     pub fn version_for_errors(bytes: &[u8]) -> Version {
-        json::from_slice::<Header>(bytes)
+        json::from_slice::<VersionHeader>(bytes)
             .ok()
             .and_then(|header| header.cni_version.unwrap_or_default().parse().ok())
             .unwrap_or(Version::LATEST)
@@ -133,6 +139,7 @@ mod tests {
     fn errors_answer_in_the_configurations_version_if_it_can_be_read() {
         for (text, version) in [
             (r#"{"cniVersion":"0.3.1"}"#, Version::V0_3_1),
+            (r#"{"cniVersion":"0.4.0","name":1}"#, Version::V0_4_0),
             (r#"{}"#, Version::V0_1_0),
             (r#"{"cniVersion":"9"}"#, Version::LATEST),
             ("nonsense", Version::LATEST),

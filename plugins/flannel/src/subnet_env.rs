@@ -9,7 +9,8 @@
 //! FLANNEL_IPMASQ=true                    whether flanneld itself masquerades
 //! ```
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use cni_types::{AddressError, Quoted, parse_cidr};
 use ipnetwork::IpNetwork;
 
 /// The most that is read of the file, in bytes. flanneld's has less than 300.
-const MAX_FILE: usize = 1 << 20;
+const MAX_FILE: u64 = 1 << 20;
 
 /// A node's lease. It has at least one network and one subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,10 +77,7 @@ pub(crate) enum Problem {
 
 /// Reads the lease from a file.
 pub(crate) fn read(file: &Path) -> Result<Lease, LeaseError> {
-    let lease = match std::fs::read(file) {
-        Ok(contents) if contents.len() > MAX_FILE => {
-            Err(Problem::Unreadable(io::ErrorKind::FileTooLarge.into()))
-        }
+    let lease = match read_file(file) {
         Ok(contents) => parse(&contents),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Problem::Absent),
         Err(error) => Err(Problem::Unreadable(error)),
@@ -88,6 +86,16 @@ pub(crate) fn read(file: &Path) -> Result<Lease, LeaseError> {
         file: file.to_owned(),
         problem,
     })
+}
+
+fn read_file(file: &Path) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    let file = File::open(file)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut contents)?;
+    if contents.len() as u64 > MAX_FILE {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(contents)
 }
 
 /// Reads the lease from a file's contents, which are taken as a shell takes them: with comments, `export`, quotes and the

@@ -222,24 +222,22 @@ fn one_address_a_family(sets: &RangeSets, version: Version) -> Result<(), Config
 }
 
 fn requested(raw: &RawConf, in_args: Option<&str>) -> Result<Vec<IpAddr>, ConfigError> {
-    let in_args = in_args.map(|text| ("CNI_ARGS IP".to_owned(), text));
-    let keyed = |key: &'static str, texts: &'_ [String]| -> Vec<(String, String)> {
-        let keyed = texts.iter().enumerate();
-        keyed
-            .map(|(index, text)| (format!("{key}[{index}]"), text.clone()))
-            .collect()
-    };
+    let in_args = in_args
+        .filter(|text| !text.is_empty())
+        .map(|text| parse_ip_or_cidr(text).map_err(ConfigError::ArgsIp));
     let in_conf = [
-        keyed("args.cni.ips", &raw.args.cni.ips),
-        keyed("runtimeConfig.ips", &raw.runtime_config.ips),
+        ("args.cni.ips", &raw.args.cni.ips),
+        ("runtimeConfig.ips", &raw.runtime_config.ips),
     ];
-    in_args
-        .map(|(key, text)| (key, text.to_owned()))
-        .into_iter()
-        .chain(in_conf.into_iter().flatten())
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(key, text)| parse_ip_or_cidr(&text).map_err(|source| invalid(&key, source)))
-        .collect()
+    let in_conf = in_conf.into_iter().flat_map(|(key, texts)| {
+        let texts = texts.iter().enumerate();
+        texts
+            .filter(|(_, text)| !text.is_empty())
+            .map(move |(index, text)| {
+                parse_ip_or_cidr(text).map_err(|source| invalid(&format!("{key}[{index}]"), source))
+            })
+    });
+    in_args.into_iter().chain(in_conf).collect()
 }
 
 /// The addresses of `prevResult`, the result of the ADD that CHECK looks into.

@@ -19,6 +19,8 @@ pub(crate) enum ConfigError {
     NoRanges,
     #[error("{0}.subnet is missing")]
     NoSubnet(String),
+    #[error("CNI_ARGS IP: {0}")]
+    ArgsIp(AddressError),
     #[error("{key}: {source}")]
     Address { key: String, source: AddressError },
     #[error("{key}: {source}")]
@@ -52,6 +54,7 @@ impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         let code = match error {
             ConfigError::PreviousResult(_) => Code::DECODING_FAILURE,
+            ConfigError::ArgsIp(_) => Code::INVALID_ENVIRONMENT,
             ConfigError::Missing(_)
             | ConfigError::NoRanges
             | ConfigError::NoSubnet(_)

@@ -25,7 +25,8 @@ pub(super) enum Found {
     /// An empty or garbled file: what a power cut leaves of one, or a full disk of another plugin's. It says that nobody
     /// holds the address, since under the lock nobody is just writing it.
     Debris,
-    /// Nothing of ours: a folder, or a symbolic link. It is left alone, and so is its address.
+    /// Nothing of ours: a folder, a symbolic link, or a file in which a person wrote something else. It is left alone, and so is
+    /// its address.
     Foreign,
 }
 
@@ -34,7 +35,8 @@ impl AddressFiles<'_> {
         match self.guard.dir().read_stamped(&address.to_string()) {
             Ok(None) => Ok(Found::Nothing),
             Ok(Some(file)) => Ok(match Owner::parse(&file.contents) {
-                None => Found::Debris,
+                None if Owner::is_debris(&file.contents) => Found::Debris,
+                None => Found::Foreign,
                 Some(owner) => Found::Holding(Holding {
                     owner,
                     age: BootTag::age(file.stamp, self.boot),

@@ -160,10 +160,11 @@ fn what_is_not_ours_is_left_alone() {
     fs::write(&outside, "c1\r\neth0").unwrap();
     symlink(&outside, network.path("10.1.1.2")).unwrap();
     fs::create_dir(network.path("10.1.1.3")).unwrap();
+    fs::write(network.path("10.1.1.4"), "reserved for the printer\n").unwrap();
     fs::write(network.path("note"), "c1\r\neth0").unwrap();
     symlink(&outside, network.path("last_reserved_ip.0")).unwrap();
     assert_eq!(network.held_by("c1"), [] as [IpAddr; 0]);
-    assert_eq!(network.add(&["10.1.1.0/24"], "c1").unwrap(), ["10.1.1.4"]);
+    assert_eq!(network.add(&["10.1.1.0/24"], "c1").unwrap(), ["10.1.1.5"]);
     assert_eq!(fs::read_to_string(&outside).unwrap(), "c1\r\neth0");
 }
 

@@ -160,7 +160,7 @@ fn requested_addresses_of_all_places() {
     );
     assert_eq!(
         requested(&conf, "IP=x"),
-        Err((7, "CNI_ARGS IP: \"x\" is no IP address".into()))
+        Err((4, "CNI_ARGS IP: \"x\" is no IP address".into()))
     );
     assert_eq!(
         requested(&conf, "ip=10.1.1.9"),

@@ -59,7 +59,7 @@ fn addresses_that_are_none() {
             "CNI_ARGS IP: \"10.1.1.9/33\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
         ),
     ] {
-        network.refuses(&add(&network, &conf, args), 7, message);
+        network.refuses(&add(&network, &conf, args), 4, message);
     }
     let mut conf = conf;
     conf["args"] = json!({ "cni": { "ips": ["10.1.1.9", "localhost"] } });

@@ -24,7 +24,7 @@ fn what_is_no_object() {
             (b"{\"name\":\"n\xff\"}", "not UTF-8 at byte 10"),
             (b"\xef\xbb\xbf{}", "expected value at line 1 column 1"),
             (
-                b"{\"name\":1}",
+                b"{\"cniVersion\":\"1.1.0\",\"name\":1}",
                 "name: invalid type: integer `1`, expected a string",
             ),
             (
