@@ -3,13 +3,13 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fstat, futimens, mkdirat, utimensat};
+use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, futimens, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
 
@@ -152,14 +152,17 @@ impl Dir {
 
     /// The contents of a file and its modification time; `None` if there is none.
     pub fn read_stamped(&self, name: &str) -> Result<Option<StampedFile>, StateError> {
-        let Some((file, stamp)) = self.open_file(name, OFlag::O_RDONLY)? else {
+        let Some((file, stat)) = self.open_file(name, OFlag::O_RDONLY)? else {
             return Ok(None);
         };
         let mut contents = Vec::new();
         file.take(MAX_FILE)
             .read_to_end(&mut contents)
             .map_err(|error| StateError::io(Action::Read, self.path.join(name), error))?;
-        Ok(Some(StampedFile { contents, stamp }))
+        Ok(Some(StampedFile {
+            contents,
+            stamp: Stamp::of(&stat),
+        }))
     }
 
     /// Opens a file for reading and writing in place; `None` if there is none. What is written in place can be seen half
@@ -175,7 +178,7 @@ impl Dir {
         Ok(Stamp::of(&stat))
     }
 
-    fn open_file(&self, name: &str, access: OFlag) -> Result<Option<(File, Stamp)>, StateError> {
+    fn open_file(&self, name: &str, access: OFlag) -> Result<Option<(File, FileStat)>, StateError> {
         let failed = |error| StateError::io(Action::Read, self.path.join(name), error);
         // Opening a FIFO that somebody put there must not wait for its other end.
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -191,7 +194,7 @@ impl Dir {
         if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
             return Err(StateError::NotAFile(self.path.join(name)));
         }
-        Ok(Some((file.into(), Stamp::of(&stat))))
+        Ok(Some((file.into(), stat)))
     }
 
     /// Takes the lock of the file `name` in the folder, which is made if it is missing and never removed.
@@ -251,6 +254,23 @@ impl WriteGuard<'_> {
     /// Makes a file with these contents, in the place of what has the name.
     pub fn replace(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
         self.replace_with(name, |file| file.write_all(contents))
+    }
+
+    /// Makes a small file have these contents, in the place of what has the name: by writing into it where it has as many
+    /// bytes already, which spares the file system a new inode. One write of a few bytes is done or not done, whatever kills
+    /// the process; but a power cut may leave either version or, unlike with [`WriteGuard::replace`], a mixture, so it has to be a file that
+    /// nothing depends on.
+    pub fn update(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
+        let dir = self.dir;
+        if let Ok(Some((file, stat))) = dir.open_file(name, OFlag::O_WRONLY)
+            && stat.st_nlink == 1
+            && u64::try_from(stat.st_size) == Ok(contents.len() as u64)
+        {
+            return file
+                .write_all_at(contents, 0)
+                .map_err(|error| StateError::io(Action::Write, dir.path.join(name), error));
+        }
+        self.replace(name, contents)
     }
 
     /// Makes a file in the place of what has the name; its contents are what `write` writes.

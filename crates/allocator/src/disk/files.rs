@@ -98,7 +98,7 @@ impl AddressFiles<'_> {
 
     pub(super) fn set_last_given(&self, set: usize, address: IpAddr) -> Result<(), StateError> {
         self.guard
-            .replace(&last_given_name(set), address.to_string().as_bytes())
+            .update(&last_given_name(set), address.to_string().as_bytes())
     }
 
     pub(super) fn all_last_given(&self) -> Result<BTreeMap<usize, IpAddr>, StateError> {

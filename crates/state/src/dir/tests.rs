@@ -40,6 +40,33 @@ fn a_file_is_created_once_and_replaced_at_will() {
 }
 
 #[test]
+fn an_update_writes_in_place_only_what_fits() {
+    let (temp, dir) = folder();
+    let guard = dir.lock_whole(PATIENCE).unwrap();
+    let path = dir.path().join("a");
+    let inode = || fs::metadata(&path).unwrap().ino();
+    guard.update("a", b"10.0.0.8").unwrap();
+    let first = inode();
+    guard.update("a", b"10.0.0.9").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"10.0.0.9");
+    assert_eq!(inode(), first);
+    guard.update("a", b"10.0.0.10").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"10.0.0.10");
+    guard.update("a", b"fd00::1").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"fd00::1");
+    // Never through a link, symbolic or hard.
+    let outside = temp.path().join("outside");
+    fs::write(&outside, "1234567").unwrap();
+    for link in [fs::hard_link::<&Path, &Path>, symlink] {
+        fs::remove_file(&path).unwrap();
+        link(&outside, &path).unwrap();
+        guard.update("a", b"fd00::2").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"fd00::2");
+        assert_eq!(fs::read(&outside).unwrap(), b"1234567");
+    }
+}
+
+#[test]
 fn what_a_kill_left_is_overwritten_and_never_written_through() {
     let (_temp, dir) = folder();
     let guard = dir.lock_whole(PATIENCE).unwrap();
