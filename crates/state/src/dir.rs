@@ -155,9 +155,8 @@ impl Dir {
         let Some((file, stat)) = self.open_file(name, OFlag::O_RDONLY)? else {
             return Ok(None);
         };
-        let mut contents = Vec::new();
-        file.take(MAX_FILE)
-            .read_to_end(&mut contents)
+        let size = u64::try_from(stat.st_size).unwrap_or(0).min(MAX_FILE);
+        let contents = read_whole(file, size)
             .map_err(|error| StateError::io(Action::Read, self.path.join(name), error))?;
         Ok(Some(StampedFile {
             contents,
@@ -224,6 +223,27 @@ impl Dir {
             _lock: Lock::acquire(own.into(), &self.path, patience)?,
         })
     }
+}
+
+/// Reads a regular file of about that many bytes, with as few calls as can be.
+fn read_whole(mut file: File, size: u64) -> io::Result<Vec<u8>> {
+    // One byte more, since only a read that comes back short has seen the end.
+    let mut contents = vec![0; usize::try_from(size).unwrap_or(0) + 1];
+    let mut length = 0;
+    while let Some(rest) = contents.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(count) => {
+                length += count;
+                if count == 0 || length < contents.len() {
+                    break;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    contents.truncate(length);
+    Ok(contents)
 }
 
 impl WriteGuard<'_> {

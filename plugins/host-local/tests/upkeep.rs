@@ -9,7 +9,8 @@
 )]
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -121,6 +122,51 @@ fn gc_without_its_list_deletes_nothing() {
     assert_eq!(network.held(), ["10.1.1.2"]);
 }
 
+/// Makes even root unable to change a file or folder, and takes that back; tells whether the file system can.
+fn set_immutable(path: &Path, immutable: bool) -> bool {
+    let flag = if immutable { "+i" } else { "-i" };
+    let changed = Command::new("chattr").arg(flag).arg(path).output();
+    let done = changed.is_ok_and(|output| output.status.success());
+    if immutable && !done {
+        testkit::requirements::skip("needs root and a file system with immutable files");
+    }
+    done
+}
+
+#[test]
+fn a_folder_that_cannot_be_written() {
+    let network = small();
+    network.add("c1");
+    let folder = network.path("");
+    if !set_immutable(&folder, true) {
+        return;
+    }
+    let outcomes = ["ADD", "STATUS"].map(|command| network.call(command, "c2"));
+    let kept = network.call("CHECK", "c1");
+    assert!(set_immutable(&folder, false));
+    let [add, status] = outcomes.map(|outcome| outcome.failure());
+    let folder = folder.display().to_string();
+    let folder = folder.trim_end_matches('/');
+    assert_eq!(
+        (add.code, add.msg),
+        (
+            5,
+            format!("cannot write {folder}/10.1.1.3: Operation not permitted (os error 1)")
+        )
+    );
+    assert_eq!(
+        (status.code, status.msg),
+        (
+            50,
+            format!(
+                "the addresses in {folder} cannot be used: cannot write {folder}: Operation not permitted (os error 1)"
+            )
+        )
+    );
+    kept.silent();
+    assert_eq!(network.held(), ["10.1.1.2"]);
+}
+
 #[test]
 fn gc_goes_on_after_an_error_and_reports_it() {
     let network = small();
@@ -129,19 +175,11 @@ fn gc_goes_on_after_an_error_and_reports_it() {
     }
     // A file that even root cannot remove.
     let fixed = network.path("10.1.1.3");
-    let chattr = |flag: &str| {
-        let changed = std::process::Command::new("chattr")
-            .arg(flag)
-            .arg(&fixed)
-            .output();
-        changed.is_ok_and(|output| output.status.success())
-    };
-    if !chattr("+i") {
-        testkit::requirements::skip("needs root and a file system with immutable files");
+    if !set_immutable(&fixed, true) {
         return;
     }
     let outcome = network.gc(json!([]));
-    assert!(chattr("-i"));
+    assert!(set_immutable(&fixed, false));
     let failure = outcome.failure();
     assert_eq!(failure.code, 5);
     assert_eq!(
