@@ -1,8 +1,8 @@
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -130,19 +130,24 @@ impl Dir {
         &self.path
     }
 
-    /// The names in the folder, in no order.
-    pub fn names(&self) -> Result<Vec<OsString>, StateError> {
+    /// Calls `visit` with each name in the folder, in no order; a folder may have so many that a list of them would be large.
+    ///
+    /// Files must not be made, renamed or removed in it meanwhile: it would be open whether they are visited.
+    pub fn visit<E: From<StateError>>(
+        &self,
+        mut visit: impl FnMut(&OsStr) -> Result<(), E>,
+    ) -> Result<(), E> {
         let failed = |error| StateError::io(Action::List, &self.path, error);
         let mut listing =
             nix::dir::Dir::openat(&self.fd, ".", FOLDER_FLAGS, Mode::empty()).map_err(failed)?;
-        let mut names = Vec::new();
         for entry in listing.iter() {
-            let name = entry.map_err(failed)?.file_name().to_bytes().to_owned();
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push(OsString::from_vec(name));
+                visit(OsStr::from_bytes(name))?;
             }
         }
-        Ok(names)
+        Ok(())
     }
 
     /// The contents of a file; `None` if there is none.

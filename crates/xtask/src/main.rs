@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask dist`, `cargo xtask demo` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask dist`, `demo`, `test` and `bench`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -7,6 +7,7 @@
     reason = "a developer's command: it prints, and reads the environment that cargo and CI set"
 )]
 
+mod bench;
 mod command;
 mod demo;
 mod dist;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::bench::{Extent, Subject};
 use crate::command::Show;
 use crate::terminal::Terminal;
 use crate::test::Part;
@@ -57,6 +59,18 @@ enum Task {
         #[arg(value_enum)]
         parts: Vec<Part>,
     },
+    /// Measure what calls cost, beside the Go plugins; tables and a plot go to target/bench
+    Bench {
+        /// What to measure
+        #[arg(value_enum)]
+        subject: Subject,
+        /// Measure less, in less than 40 seconds
+        #[arg(long)]
+        quick: bool,
+        /// Keep the plugins' state on the file system of this folder [default: the target folder's]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -91,5 +105,13 @@ fn run(task: Task) -> Result<bool> {
             Ok(demo::run(&mut Terminal::stdout(), &plugins, keep))
         }
         Task::Test { parts } => test::run(&workspace, &parts),
+        Task::Bench {
+            subject,
+            quick,
+            dir,
+        } => {
+            let extent = if quick { Extent::Quick } else { Extent::Full };
+            bench::run(&workspace, subject, extent, dir.as_deref()).map(|()| true)
+        }
     }
 }

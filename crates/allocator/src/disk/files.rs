@@ -103,14 +103,15 @@ impl AddressFiles<'_> {
 
     pub(super) fn all_last_given(&self) -> Result<BTreeMap<usize, IpAddr>, StateError> {
         let mut all = BTreeMap::new();
-        for name in self.guard.dir().names()? {
+        self.guard.dir().visit(|name| {
             let index = name.to_str().and_then(|name| name.strip_prefix(LAST_GIVEN));
             if let Some(index) = index.and_then(|index| index.parse().ok())
                 && let Some(address) = self.last_given(index)?
             {
                 all.insert(index, address);
             }
-        }
+            Ok::<_, StateError>(())
+        })?;
         Ok(all)
     }
 
@@ -118,29 +119,34 @@ impl AddressFiles<'_> {
     /// they will be known to be older.
     pub(super) fn scan(&self) -> Result<Vec<Slot>, StateError> {
         let mut slots = Vec::new();
-        for name in self.guard.dir().names()? {
-            let Some(address) = name.to_str().and_then(address_of) else {
-                continue;
-            };
-            let file = match self.guard.dir().read_stamped(&address.to_string()) {
-                Ok(Some(file)) => file,
-                Ok(None) | Err(StateError::NotAFile(_)) => continue,
-                Err(error) => return Err(error),
-            };
-            let Some(owner) = Owner::parse(&file.contents) else {
-                continue;
-            };
-            if let (None, Some(boot)) = (BootTag::from_stamp(file.stamp), self.boot) {
-                // Without it the address merely stays passed over for longer.
-                let _ = self.guard.set_stamp_of(&address.to_string(), boot.stamp());
+        self.guard.dir().visit(|name| {
+            if let Some(address) = name.to_str().and_then(address_of) {
+                slots.extend(self.scan_file(address)?);
             }
-            slots.push(Slot {
-                owner: OwnerHash::of(&owner),
-                address,
-                age: BootTag::age(file.stamp, self.boot),
-            });
-        }
+            Ok::<_, StateError>(())
+        })?;
         Ok(slots)
+    }
+
+    fn scan_file(&self, address: IpAddr) -> Result<Option<Slot>, StateError> {
+        let name = address.to_string();
+        let file = match self.guard.dir().read_stamped(&name) {
+            Ok(Some(file)) => file,
+            Ok(None) | Err(StateError::NotAFile(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(owner) = Owner::parse(&file.contents) else {
+            return Ok(None);
+        };
+        if let (None, Some(boot)) = (BootTag::from_stamp(file.stamp), self.boot) {
+            // Without it the address merely stays passed over for longer.
+            let _ = self.guard.set_stamp_of(&name, boot.stamp());
+        }
+        Ok(Some(Slot {
+            owner: OwnerHash::of(&owner),
+            address,
+            age: BootTag::age(file.stamp, self.boot),
+        }))
     }
 }
 

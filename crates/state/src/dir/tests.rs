@@ -13,8 +13,13 @@ fn folder() -> (TempDir, Dir) {
     (temp, dir)
 }
 
-fn sorted_names(dir: &Dir) -> Vec<OsString> {
-    let mut names = dir.names().unwrap();
+fn sorted_names(dir: &Dir) -> Vec<std::ffi::OsString> {
+    let mut names = Vec::new();
+    let visit = |name: &OsStr| -> Result<(), StateError> {
+        names.push(name.to_owned());
+        Ok(())
+    };
+    dir.visit(visit).unwrap();
     names.sort();
     names
 }

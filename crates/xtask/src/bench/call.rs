@@ -1,0 +1,126 @@
+//! One call of a plugin, as a container runtime makes it, with a clock at both ends.
+
+use std::io::{Read, Write, pipe};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// A program, its whole environment and its stdin, which must fit into a pipe (64 KiB).
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) program: PathBuf,
+    pub(super) environment: Vec<(&'static str, String)>,
+    pub(super) stdin: String,
+}
+
+/// A call that succeeded.
+#[derive(Debug)]
+pub(super) struct Timed {
+    /// From just before the start until the process was waited for.
+    pub(super) elapsed: Duration,
+    pub(super) stdout: Vec<u8>,
+}
+
+impl Call {
+    /// A call with all that a runtime passes to a plugin, for the interface `eth0` of a container.
+    pub(super) fn plugin(program: &Path, command: &str, container: &str, conf: &Value) -> Self {
+        let folder = program.parent().unwrap_or(Path::new("/"));
+        let environment = [
+            ("CNI_COMMAND", command.to_owned()),
+            ("CNI_CONTAINERID", container.to_owned()),
+            ("CNI_IFNAME", "eth0".to_owned()),
+            ("CNI_NETNS", format!("/run/netns/{container}")),
+            ("CNI_PATH", folder.display().to_string()),
+        ];
+        Self {
+            program: program.to_owned(),
+            environment: environment.into(),
+            stdin: conf.to_string(),
+        }
+    }
+
+    /// Runs it to its end; a failure is an error that tells what the plugin said.
+    pub(super) fn run(&self) -> Result<Timed> {
+        let mut command = Command::new(&self.program);
+        command.env_clear().envs(self.environment.iter().cloned());
+        let (input, mut fill) = pipe()?;
+        fill.write_all(self.stdin.as_bytes())?;
+        drop(fill);
+        let (mut output, stdout) = pipe()?;
+        let stderr = stdout.try_clone()?;
+        command.stdin(input).stdout(stdout).stderr(stderr);
+
+        let start = Instant::now();
+        let child = command.spawn();
+        let mut child =
+            child.with_context(|| format!("cannot start {}", self.program.display()))?;
+        let status = child.wait()?;
+        let elapsed = start.elapsed();
+
+        // It holds the pipe's other end, which would never be at its end.
+        drop(command);
+        let mut stdout = Vec::new();
+        output.read_to_end(&mut stdout)?;
+        self.succeeded(status, &stdout)?;
+        Ok(Timed { elapsed, stdout })
+    }
+
+    /// An error unless the call ended well.
+    pub(super) fn succeeded(&self, status: ExitStatus, output: &[u8]) -> Result<()> {
+        if status.success() {
+            return Ok(());
+        }
+        let program = self.program.display();
+        let command = self.environment.first().map_or("", |(_, value)| value);
+        bail!("{program} {command}: {status}: {}", told(output));
+    }
+}
+
+/// The message of a plugin's error object, or else all that it printed, on one line.
+fn told(output: &[u8]) -> String {
+    let error = serde_json::from_slice::<Value>(output).unwrap_or_default();
+    let part = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
+    let text = match (part("msg"), part("details")) {
+        ("", "") => String::from_utf8_lossy(output).into_owned(),
+        (msg, "") => msg.to_owned(),
+        (msg, details) => format!("{msg}; {details}"),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(text: &str) -> Call {
+        Call {
+            program: "/bin/sh".into(),
+            environment: vec![("CNI_COMMAND", "ADD".to_owned())],
+            stdin: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_call_is_timed_from_start_to_end() {
+        let timed = script("sleep 0.05; echo $CNI_COMMAND").run().unwrap();
+        assert!(timed.elapsed >= Duration::from_millis(50));
+        assert_eq!(timed.stdout, b"ADD\n");
+    }
+
+    #[test]
+    fn a_plugins_error_is_told_in_its_words() {
+        let failing = |printed: &str| {
+            let call = script(&format!("cat << END\n{printed}\nEND\nexit 1"));
+            call.run().unwrap_err().to_string()
+        };
+        let error = failing("{\n  \"code\": 7,\n  \"msg\": \"bad\",\n  \"details\": \"worse\"\n}");
+        assert_eq!(error, "/bin/sh ADD: exit status: 1: bad; worse");
+        assert_eq!(
+            failing("two\nlines"),
+            "/bin/sh ADD: exit status: 1: two lines"
+        );
+    }
+}
