@@ -150,7 +150,7 @@ pub fn exhausted<S: Store>(
     sets: &RangeSets,
     reclaim: Reclaim,
 ) -> Result<Option<usize>, S::Error> {
-    let mut taken: Option<Vec<Held>> = None;
+    let mut all: Option<Vec<Held>> = None;
     for (index, set) in sets.iter().enumerate() {
         let last = store.last_given(SetKey { index, set })?;
         let mut free = false;
@@ -160,15 +160,13 @@ pub fn exhausted<S: Store>(
         if free {
             continue;
         }
-        let taken = match &mut taken {
-            Some(taken) => taken,
+        let all = match &mut all {
+            Some(all) => all,
             none => none.insert(store.all()?),
         };
-        let gives = |address| match age_of(taken, address) {
-            None => true,
-            Some(age) => age == Age::EarlierBoot && reclaim == Reclaim::AfterReboot,
-        };
-        if !set.candidates(last).any(|(address, _)| gives(address)) {
+        let taken = || all.iter().filter(|held| set.gives(held.address));
+        let yields = |held: &Held| held.age == Age::EarlierBoot && reclaim == Reclaim::AfterReboot;
+        if taken().count() as u128 >= set.size() && !taken().any(yields) {
             return Ok(Some(index));
         }
     }
@@ -269,7 +267,8 @@ fn next_free<'a, S: Store>(
             return Ok((address, range));
         }
     }
-    let taken = store.all()?;
+    let mut taken = store.all()?;
+    taken.sort_unstable();
     for (address, range) in candidates {
         if age_of(&taken, address).is_none() && store.reserve(address, demand.attachment, key)? {
             return Ok((address, range));
@@ -298,7 +297,7 @@ fn take_over<S: Store>(
     store.reserve(address, demand.attachment, key)
 }
 
-/// How old an address is, if it is one of those.
+/// How old an address is, if it is one of those, which are in order.
 fn age_of(taken: &[Held], address: IpAddr) -> Option<Age> {
     let index = taken
         .binary_search_by_key(&address, |held| held.address)

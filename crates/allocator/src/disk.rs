@@ -138,9 +138,7 @@ impl Store for DiskStore<'_> {
     }
 
     fn all(&mut self) -> Result<Vec<Held>, StateError> {
-        let mut all = self.lookup.all(&self.files)?;
-        all.sort_unstable();
-        Ok(all)
+        self.lookup.all(&self.files)
     }
 
     fn reserve(

@@ -160,7 +160,8 @@ where
     let all = store.all().unwrap();
     let mut expected: Vec<u8> = held.values().copied().collect();
     expected.sort_unstable();
-    let all: Vec<u8> = all.into_iter().map(|held| octet(held.address)).collect();
+    let mut all: Vec<u8> = all.into_iter().map(|held| octet(held.address)).collect();
+    all.sort_unstable();
     assert_eq!(all, expected);
 }
 

@@ -95,6 +95,12 @@ impl RangeSet {
             .any(|span| span.contains(address))
     }
 
+    /// How many addresses may be given.
+    pub fn size(&self) -> u128 {
+        let sizes = self.givable.iter().flatten().map(Span::size);
+        sizes.fold(0, u128::saturating_add)
+    }
+
     fn overlaps(&self, other: &RangeSet) -> bool {
         self.ranges.iter().any(|range| {
             other
@@ -293,6 +299,7 @@ mod tests {
             order(&rest, Some("10.1.1.5")),
             ["10.1.1.7", "10.1.1.8", "10.1.1.9", "10.1.1.3"]
         );
+        assert_eq!(rest.size(), 4);
         assert!(rest.gives(ip("10.1.1.3")) && !rest.gives(ip("10.1.1.5")));
         assert!(!rest.gives(ip("10.1.1.1")), "the gateway");
         let all: Span = "10.1.0.0/16"

@@ -26,6 +26,15 @@ impl Span {
         self.end
     }
 
+    /// How many addresses these are; all of IPv6 are one too few.
+    pub fn size(&self) -> u128 {
+        let bits = |address| match address {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        (bits(self.end) - bits(self.start)).saturating_add(1)
+    }
+
     /// Whether an address is in the span.
     pub fn contains(&self, address: IpAddr) -> bool {
         // Addresses of different families would be comparable, too.
@@ -150,6 +159,7 @@ mod tests {
         #[test]
         fn arithmetic_is_that_of_sets(a in 0u8..30, b in 0u8..30, c in 0u8..30, d in 0u8..30, at in 0u8..30) {
             if let (Some(left), Some(right)) = (span(a, b), span(c, d)) {
+                prop_assert_eq!(left.size(), u128::from(b - a) + 1);
                 let rest: Vec<u8> = (a..=b).filter(|octet| !(c..=d).contains(octet)).collect();
                 prop_assert_eq!(octets(left.without(&right)), rest);
                 let (head, tail) = left.split_after(IpAddr::from([10, 0, 0, at]));

@@ -25,7 +25,7 @@ pub trait Store {
     /// Who holds an address; `None` if nobody does.
     fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, Self::Error>;
 
-    /// Every address that somebody holds, in order.
+    /// Every address that somebody holds, in no order.
     fn all(&mut self) -> Result<Vec<Held>, Self::Error>;
 
     /// Gives an address to an attachment and notes it as the set's last, if nobody holds it; tells whether it did.

@@ -30,8 +30,9 @@ fn snapshot<S: Store>(mut store: S) -> Snapshot
 where
     S::Error: std::fmt::Debug,
 {
-    let all = store.all().unwrap().into_iter();
-    let lines = all.map(|held| {
+    let mut all = store.all().unwrap();
+    all.sort_unstable();
+    let lines = all.into_iter().map(|held| {
         let holding = store.holding(held.address).unwrap().unwrap();
         assert_eq!(holding.age, held.age);
         format!("{} {} {:?}", held.address, one(&holding), held.age)

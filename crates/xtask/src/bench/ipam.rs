@@ -69,7 +69,7 @@ pub(super) fn run(
         terminal.line(told);
     }
 
-    let machine = machine::described(folder)?;
+    let machine = machine::described(state.path())?;
     Ok(Outputs {
         text: report::text(&figures, &machine, &notes),
         plot: chart::of(&figures, &machine).svg(),
