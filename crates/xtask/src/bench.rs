@@ -9,6 +9,7 @@ mod machine;
 mod memory;
 mod plot;
 mod rounds;
+mod state_dir;
 mod stats;
 mod table;
 mod units;

@@ -18,6 +18,7 @@ use anyhow::Result;
 use self::contender::{Contender, Entry};
 use self::effort::Effort;
 use self::figures::Figures;
+use super::state_dir::StateDir;
 use super::{Extent, Outputs, empty, machine};
 use crate::command::Show;
 use crate::terminal::{Ink, Terminal};
@@ -38,18 +39,16 @@ pub(super) fn run(
     let empty = empty::build(folder)?;
     let plugin = workspace.dist_dir().join("host-local");
 
-    let state = tempfile::Builder::new().prefix("ipam-").tempdir_in(state)?;
+    let state = StateDir::new(state)?;
     let mut entries = vec![
-        Entry::new(Contender::Empty, &empty, state.path())?,
-        Entry::new(Contender::Disk, &plugin, state.path())?,
+        Entry::new(Contender::Empty, &empty, state.folder("empty"))?,
+        Entry::new(Contender::Disk, &plugin, state.folder("disk"))?,
+        Entry::new(Contender::Db, &plugin, state.folder("db"))?,
     ];
-    let mut notes = Vec::new();
-    match contender::probe_db(&plugin, state.path()) {
-        Ok(()) => entries.push(Entry::new(Contender::Db, &plugin, state.path())?),
-        Err(reason) => notes.push(format!("{} is left out: {reason:#}.", Contender::Db)),
-    }
+    let mut notes: Vec<String> = Vec::new();
     let reference = contender::reference()?;
-    entries.push(Entry::new(Contender::Reference, &reference, state.path())?);
+    let data_dir = state.folder("reference");
+    entries.push(Entry::new(Contender::Reference, &reference, data_dir)?);
 
     let mut figures = Figures::default();
     let effort = Effort::of(extent);

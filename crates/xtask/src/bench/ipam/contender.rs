@@ -29,15 +29,6 @@ pub(super) enum Contender {
 impl Contender {
     /// All, in the order of the tables' columns.
     pub(super) const ALL: [Self; 4] = [Self::Empty, Self::Disk, Self::Db, Self::Reference];
-
-    fn folder(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::Disk => "disk",
-            Self::Db => "db",
-            Self::Reference => "reference",
-        }
-    }
 }
 
 impl fmt::Display for Contender {
@@ -90,9 +81,8 @@ enum InUse {
 }
 
 impl Entry {
-    /// A contender with no addresses in use, which has a folder of its own in `state`.
-    pub(super) fn new(contender: Contender, program: &Path, state: &Path) -> Result<Self> {
-        let data_dir = state.join(contender.folder());
+    /// A contender with no addresses in use, and a `dataDir` of its own.
+    pub(super) fn new(contender: Contender, program: &Path, data_dir: PathBuf) -> Result<Self> {
         let mut ipam = json!({
             "type": "host-local",
             "dataDir": data_dir,
@@ -183,22 +173,6 @@ fn address_of(result: &[u8]) -> Option<IpAddr> {
     address.split('/').next()?.parse().ok()
 }
 
-/// Finds out whether our plugin knows the backend `db`; the error tells why it cannot be measured.
-pub(super) fn probe_db(program: &Path, state: &Path) -> Result<()> {
-    let state = state.join("probe");
-    let entry = Entry::new(Contender::Db, program, &state)?;
-    let timed = entry.run(Operation::Add, 0)?;
-    let address = address_of(&timed.stdout).context("ADD gave no address")?;
-    let file = state.join(Contender::Db.folder()).join(NETWORK);
-    // A plugin that does not know the key uses files.
-    ensure!(
-        !file.join(address.to_string()).exists(),
-        "the plugin knows no `ipam.backend`"
-    );
-    entry.run(Operation::Del, 0)?;
-    Ok(())
-}
-
 /// Where the Go plugin is.
 pub(super) fn reference() -> Result<PathBuf> {
     testkit::requirements::reference_plugin("host-local")
@@ -220,7 +194,12 @@ mod tests {
     #[test]
     fn calls_of_a_round_are_for_the_same_attachment() {
         let state = tempfile::tempdir().unwrap();
-        let entry = Entry::new(Contender::Disk, Path::new("/bin/true"), state.path()).unwrap();
+        let entry = Entry::new(
+            Contender::Disk,
+            Path::new("/bin/true"),
+            state.path().to_owned(),
+        )
+        .unwrap();
         let container = |operation, round| {
             let call = entry.call(operation, round);
             let container = call.environment.into_iter().nth(1);

@@ -16,9 +16,6 @@ use crate::terminal::time;
 
 /// What a round consists of, and the share of the time that each part may take. The address that is given is taken back, so
 /// that as many are in use as before.
-///
-/// All this makes and removes more files than a node does in the same time, and ext4 passes over the inodes that were freed in the
-/// last seconds when it makes a file: it costs more here than there, whoever makes it.
 const ROUND: [(&[Operation], f64); 2] = [
     (&[Operation::Add, Operation::Del], 0.75),
     (&[Operation::DelOfNothing], 0.25),
