@@ -7,6 +7,7 @@
 //! as they were written, digits of large numbers included.
 
 mod decode;
+mod entries;
 mod object;
 
 pub use decode::{DecodeError, from_slice, from_str};

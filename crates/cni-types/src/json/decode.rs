@@ -7,6 +7,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::value::RawValue;
 
+use super::entries::Entries;
+
 /// JSON that cannot be read, or does not have the shape that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
@@ -222,63 +224,6 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 }
 
-/// An object's entries in their order, with their values undecoded.
-struct Entries<'de>(Vec<(Cow<'de, str>, &'de RawValue)>);
-
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some((Key(key), value)) = map.next_entry()? {
-                    entries.push((key, value));
-                }
-                Ok(Entries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(EntriesVisitor)
-    }
-}
-
-/// A key that is borrowed from the document where it has no escapes.
-struct Key<'de>(Cow<'de, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
 /// Hands a struct its fields: each at most once, under the name that it knows.
 struct FieldAccess<'de> {
     rest: std::vec::IntoIter<(&'static str, Node<'de>)>,
@@ -395,120 +340,4 @@ impl<'de> de::SeqAccess<'de> for ElementAccess<'de> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-    use serde::Deserialize;
-
-    use super::*;
-
-    #[derive(Debug, Default, PartialEq, Deserialize)]
-    #[serde(default)]
-    struct Inner {
-        #[serde(rename = "rangeStart")]
-        range_start: Option<String>,
-        count: Option<u32>,
-    }
-
-    #[derive(Debug, Default, PartialEq, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Outer {
-        data_dir: Option<String>,
-        flag: Option<bool>,
-        sets: Vec<Vec<Inner>>,
-        by_name: BTreeMap<String, Inner>,
-    }
-
-    fn decode(text: &str) -> Result<Outer, String> {
-        from_str(text).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn keys_are_found_without_regard_to_case() {
-        let outer =
-            decode(r#"{"DATADIR":"/x","Sets":[[{"RangeStart":"a","COUNT":1}]],"other":{"a":[1]}}"#)
-                .unwrap();
-        assert_eq!(outer.data_dir.as_deref(), Some("/x"));
-        assert_eq!(outer.sets[0][0].range_start.as_deref(), Some("a"));
-        assert_eq!(outer.sets[0][0].count, Some(1));
-    }
-
-    #[test]
-    fn the_last_of_several_counts_and_null_does_not() {
-        let outer =
-            decode(r#"{"dataDir":"a","datadir":"b","DataDir":null,"flag":null,"sets":null}"#);
-        assert_eq!(
-            outer.unwrap(),
-            Outer {
-                data_dir: Some("b".into()),
-                ..Outer::default()
-            }
-        );
-    }
-
-    #[test]
-    fn keys_of_a_map_are_kept() {
-        let outer = decode(r#"{"byName":{"\u0041":{"Count":1},"a":{"count":2}}}"#).unwrap();
-        let counts: Vec<_> = outer
-            .by_name
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.count))
-            .collect();
-        assert_eq!(counts, [("A", Some(1)), ("a", Some(2))]);
-    }
-
-    #[test]
-    fn errors_name_the_key() {
-        for (text, message) in [
-            (
-                r#"{"sets":[[{}, {"count":"x"}]]}"#,
-                r#"sets[0][1].count: invalid type: string "x", expected u32"#,
-            ),
-            (
-                r#"{"sets":[{}]}"#,
-                "sets[0]: invalid type: map, expected a sequence",
-            ),
-            (
-                r#"{"byName":{"a":{"count":-1}}}"#,
-                "byName.a.count: invalid value: integer `-1`, expected u32",
-            ),
-            (
-                r#"{"dataDir":5}"#,
-                "dataDir: invalid type: integer `5`, expected a string",
-            ),
-            ("[]", "an object is expected, not an array"),
-            ("null", "an object is expected, not null"),
-            (
-                r#"{"sets":[["x"]]}"#,
-                "sets[0][0]: an object is expected, not a string",
-            ),
-            ("", "empty: a JSON object is expected"),
-            (" \n", "empty: a JSON object is expected"),
-            ("{", "EOF while parsing an object at line 1 column 1"),
-            ("{} x", "trailing characters at line 1 column 4"),
-        ] {
-            assert_eq!(decode(text), Err(message.to_owned()), "{text:?}");
-        }
-        assert_eq!(
-            from_slice::<Outer>(b"{\"\xff\":1}")
-                .unwrap_err()
-                .to_string(),
-            "not UTF-8 at byte 2"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = from_slice::<Outer>(&bytes);
-        }
-
-        #[test]
-        fn any_text_of_json_characters_is_decoded_or_refused(
-            text in r#"(\{|\}|\[|\]|"|:|,|sets|count|dataDir|null|-1|1e9|\\u00|  ){0,24}"#
-        ) {
-            let _ = from_str::<Outer>(&text);
-        }
-    }
-}
+mod tests;
