@@ -33,7 +33,7 @@ const PLUGINS: [Plugin; 3] = [
 // Not being movable (no PIE) it has no relocations to be done at the start either; it gives up
 // address randomization of its code, in a process that lives a millisecond and parses no network
 // traffic.
-const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+pub(crate) const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
 
 struct Plugin {
     package: &'static str,
