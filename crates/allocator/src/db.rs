@@ -231,22 +231,24 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, DbError> {
-        let table = self
-            .write
+    fn table(
+        &self,
+        table: Table,
+    ) -> Result<redb::Table<'_, &'static [u8], &'static [u8]>, DbError> {
+        self.write
             .open_table(table)
-            .map_err(|error| self.failed(error))?;
+            .map_err(|error| self.failed(error))
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, DbError> {
+        let table = self.table(table)?;
         let value = redb::ReadableTable::get(&table, key).map_err(|error| self.failed(error))?;
         Ok(value.map(|value| value.value().to_vec()))
     }
 
     fn set(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), DbError> {
         self.changed = true;
-        let mut table = self
-            .write
-            .open_table(table)
-            .map_err(|error| self.failed(error))?;
-        table
+        self.table(table)?
             .insert(key, value)
             .map(drop)
             .map_err(|error| self.failed(error))
@@ -254,11 +256,7 @@ impl<'a> Transaction<'a> {
 
     fn unset(&mut self, table: Table, key: &[u8]) -> Result<(), DbError> {
         self.changed = true;
-        let mut table = self
-            .write
-            .open_table(table)
-            .map_err(|error| self.failed(error))?;
-        table
+        self.table(table)?
             .remove(key)
             .map(drop)
             .map_err(|error| self.failed(error))
@@ -272,10 +270,7 @@ impl<'a> Transaction<'a> {
         mut read: impl FnMut(&[u8], &[u8]) -> Option<T>,
     ) -> Result<Vec<T>, DbError> {
         let failed = |error: redb::StorageError| self.failed(error);
-        let table = self
-            .write
-            .open_table(table)
-            .map_err(|error| self.failed(error))?;
+        let table = self.table(table)?;
         let mut found = Vec::new();
         for entry in redb::ReadableTable::range(&table, prefix..).map_err(failed)? {
             let (key, value) = entry.map_err(failed)?;

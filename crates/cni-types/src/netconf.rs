@@ -83,11 +83,6 @@ impl<'a> NetConf<'a> {
             )
         })
     }
-
-    /// The configuration as it came.
-    pub fn text(&self) -> &'a str {
-        self.text
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod page;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::io::{self, BufWriter, Write};
@@ -151,11 +152,9 @@ impl Index {
         buckets.dedup();
         for bucket in buckets {
             let mut slots = self.read_bucket(bucket)?;
-            slots.retain(|slot| {
-                let is_removed =
-                    |removed: &Slot| removed.owner == slot.owner && removed.address == slot.address;
-                !removed.iter().any(is_removed)
-            });
+            let removed = removed.iter().filter(|slot| bucket_of(slot) == bucket);
+            let removed: HashSet<_> = removed.map(Slot::key).collect();
+            slots.retain(|slot| !removed.contains(&slot.key()));
             slots.extend(added.iter().filter(|slot| bucket_of(slot) == bucket));
             if slots.len() > SLOTS {
                 return Err(Unusable::Full);

@@ -1,5 +1,6 @@
 //! Who holds what, by way of the index where there is one.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use state::{Dir, StateError};
@@ -123,8 +124,7 @@ impl<'a> Lookup<'a> {
     pub(super) fn remove(&mut self, owner: OwnerHash, address: IpAddr) {
         self.changed = true;
         let before = self.added.len();
-        self.added
-            .retain(|slot| slot.owner != owner || slot.address != address);
+        self.added.retain(|slot| slot.key() != (owner, address));
         if self.added.len() == before {
             self.removed.push(Slot {
                 owner,
@@ -190,21 +190,16 @@ impl<'a> Lookup<'a> {
         let mut slots = index.all().ok()?;
         self.apply_changes(&mut slots);
         // Some buckets had been changed before one was full.
-        slots.sort_unstable_by_key(|slot| (slot.owner, slot.address));
-        slots.dedup_by_key(|slot| (slot.owner, slot.address));
+        slots.sort_unstable_by_key(Slot::key);
+        slots.dedup_by_key(|slot| slot.key());
         let larger = Index::build(self.indexes?, self.network, &mut slots, boot)?;
         self.source = Source::Index(larger);
         Some(())
     }
 
     fn apply_changes(&self, slots: &mut Vec<Slot>) {
-        if !self.removed.is_empty() {
-            slots.retain(|slot| {
-                let is_slot =
-                    |other: &Slot| other.owner == slot.owner && other.address == slot.address;
-                !self.removed.iter().any(is_slot)
-            });
-        }
+        let removed: HashSet<_> = self.removed.iter().map(Slot::key).collect();
+        slots.retain(|slot| !removed.contains(&slot.key()));
         slots.extend(&self.added);
     }
 }

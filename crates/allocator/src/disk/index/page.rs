@@ -44,6 +44,13 @@ pub(in crate::disk) struct Slot {
     pub(in crate::disk) age: Age,
 }
 
+impl Slot {
+    /// What tells it from every other slot.
+    pub(in crate::disk) fn key(&self) -> (OwnerHash, IpAddr) {
+        (self.owner, self.address)
+    }
+}
+
 /// An ADD that is under way: what it has taken is undone by whoever finds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::disk) struct Journal {
