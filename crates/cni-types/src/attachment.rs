@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::json::Object;
+use crate::json::{DecodeError, Object};
 use crate::{Code, ContainerId, Error, IfName, NetConf};
 
 /// The keys of the list that GC gets: today's, and the one before.
@@ -25,7 +25,7 @@ impl fmt::Display for Attachment {
 }
 
 /// An element of the list that GC gets.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ValidAttachment {
     /// `CNI_CONTAINERID` of the ADD.
     #[serde(rename = "containerID", default)]
@@ -67,6 +67,14 @@ impl ValidAttachments {
             )
         })?;
         Ok(attachments.into_iter().flatten().collect())
+    }
+
+    /// Puts the list into the configuration of another GC call, for old readers and new ones.
+    pub fn put_into(&self, conf: &mut Object) -> Result<(), DecodeError> {
+        let mut attachments: Vec<&ValidAttachment> = self.attachments.iter().collect();
+        attachments.sort();
+        KEYS.into_iter()
+            .try_for_each(|key| conf.set(key, &attachments))
     }
 
     /// Whether this very attachment is still valid.

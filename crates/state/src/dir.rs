@@ -13,6 +13,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, futimens, mkd
 use nix::sys::time::TimeSpec;
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
 
+use crate::lock::Kind;
 use crate::{Action, Lock, Stamp, StateError};
 
 /// The file that is being written. No network, address, container or lock can have the name, for its dot.
@@ -213,8 +214,34 @@ impl Dir {
         })?;
         Ok(WriteGuard {
             dir: self,
-            _lock: Lock::acquire(file.into(), &path, patience)?,
+            _lock: Lock::acquire(file.into(), Kind::Exclusive, &path, patience)?,
         })
+    }
+
+    /// Marks a file as in use until the lock is dropped, here and in every process that its descriptor was passed to;
+    /// `None` if there is no such file. Any number of processes can use a file at once.
+    ///
+    /// Errors: [`StateError::Locked`] if somebody in [`Dir::wait_until_unused`] holds it for longer than `patience`.
+    pub fn mark_in_use(&self, name: &str, patience: Duration) -> Result<Option<Lock>, StateError> {
+        self.lock_file(name, Kind::Shared, patience)
+    }
+
+    /// Waits until nobody has a file marked as in use.
+    ///
+    /// Errors: [`StateError::Locked`] if somebody still has after `patience`.
+    pub fn wait_until_unused(&self, name: &str, patience: Duration) -> Result<(), StateError> {
+        self.lock_file(name, Kind::Exclusive, patience).map(drop)
+    }
+
+    fn lock_file(
+        &self,
+        name: &str,
+        kind: Kind,
+        patience: Duration,
+    ) -> Result<Option<Lock>, StateError> {
+        self.open_file(name, OFlag::O_RDONLY)?
+            .map(|(file, _)| Lock::acquire(file, kind, &self.path.join(name), patience))
+            .transpose()
     }
 
     /// Takes the lock of the folder itself.
@@ -225,7 +252,7 @@ impl Dir {
             .map_err(|error| StateError::io(Action::Lock, &self.path, error))?;
         Ok(WriteGuard {
             dir: self,
-            _lock: Lock::acquire(own.into(), &self.path, patience)?,
+            _lock: Lock::acquire(own.into(), Kind::Exclusive, &self.path, patience)?,
         })
     }
 }

@@ -1,5 +1,6 @@
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread::sleep;
@@ -11,12 +12,27 @@ use crate::{Action, StateError};
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
-/// An exclusive lock on a file (flock(2)), held until it is dropped. The kernel drops it with the process, however that
-/// ends.
+/// A lock on a file (flock(2)), held until it is dropped. The kernel drops it with the process, however that ends; if the
+/// process passed the descriptor to others, with the last of them.
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+/// Who else may hold a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nobody.
+    Exclusive,
+    /// Those who share it too.
+    Shared,
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 impl Lock {
@@ -24,12 +40,21 @@ impl Lock {
     ///
     /// flock(2) itself can only wait forever, so it is tried again and again: after short pauses at first, since locks
     /// are held for a fraction of a millisecond.
-    pub(crate) fn acquire(file: File, path: &Path, patience: Duration) -> Result<Self, StateError> {
+    pub(crate) fn acquire(
+        file: File,
+        kind: Kind,
+        path: &Path,
+        patience: Duration,
+    ) -> Result<Self, StateError> {
         let give_up = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+            let outcome = match kind {
+                Kind::Exclusive => file.try_lock(),
+                Kind::Shared => file.try_lock_shared(),
+            };
+            match outcome {
+                Ok(()) => return Ok(Self { file }),
                 Err(TryLockError::WouldBlock) if Instant::now() >= give_up => {
                     return Err(StateError::Locked {
                         path: path.to_owned(),
