@@ -1,14 +1,16 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use cni_types::json::{self, DecodeError};
 use cni_types::{AddResult, Code, Error, PluginType, Version};
 use nix::sys::signal::Signal;
+use serde::Deserialize;
 
-use crate::exec::{self, Output, RunError};
+use crate::exec::{Output, Program, RunError};
 use crate::{Command, Environment};
 
 /// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin delegation"). It gets the
@@ -18,6 +20,14 @@ pub struct Delegate<'a> {
     plugin_type: PluginType,
     program: PathBuf,
     environment: &'a Environment,
+    lifeline: Option<BorrowedFd<'a>>,
+}
+
+/// The answer to VERSION.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Versions {
+    supported_versions: Vec<String>,
 }
 
 /// Why a delegate did not do what it was asked to.
@@ -85,6 +95,18 @@ pub enum DelegateError {
     },
 }
 
+impl DelegateError {
+    /// Whether the delegate says that it has never heard of the command, as plugins do that were made for an earlier
+    /// version of the specification.
+    fn is_unknown_command(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { error, .. }
+                if error.code == Code::INVALID_ENVIRONMENT && error.msg.contains("CNI_COMMAND")
+        )
+    }
+}
+
 impl From<DelegateError> for Error {
     /// A delegate's own error keeps its code and details; its message gets the delegate's name.
     fn from(error: DelegateError) -> Self {
@@ -122,6 +144,7 @@ impl<'a> Delegate<'a> {
                 plugin_type,
                 program,
                 environment,
+                lifeline: None,
             }),
             Err(Some(program)) => Err(DelegateError::NotExecutable { program }),
             Err(None) => Err(DelegateError::Missing {
@@ -129,6 +152,23 @@ impl<'a> Delegate<'a> {
                 path: path.to_owned(),
             }),
         }
+    }
+
+    /// Has an open file stay open for as long as the delegate runs, or anything that it started: whoever finds its lock
+    /// held knows that they are not done, even if the caller is gone.
+    pub fn with_lifeline(mut self, lifeline: BorrowedFd<'a>) -> Self {
+        self.lifeline = Some(lifeline);
+        self
+    }
+
+    /// Its type.
+    pub fn plugin_type(&self) -> &PluginType {
+        &self.plugin_type
+    }
+
+    /// The file that is run.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Calls ADD and returns the result, as JSON in the shape of `version`.
@@ -139,12 +179,7 @@ impl<'a> Delegate<'a> {
         std::str::from_utf8(&stdout)
             .map_err(|error| DecodeError::at("", error))
             .and_then(|text| AddResult::pass_on(text, version))
-            .map_err(|source| DelegateError::Garbage {
-                program: self.program.clone(),
-                command: Command::Add,
-                source,
-                said: quote(&stdout),
-            })
+            .map_err(|source| self.garbage(Command::Add, source, &stdout))
     }
 
     /// Calls a command that has no result.
@@ -154,20 +189,60 @@ impl<'a> Delegate<'a> {
         self.call(command, netconf).map(drop)
     }
 
+    /// Calls a command that not every plugin knows, GC or STATUS, and tells whether this one does.
+    ///
+    /// Errors: as [`Delegate::run`].
+    pub fn run_if_known(&self, command: Command, netconf: &str) -> Result<bool, DelegateError> {
+        match self.run(command, netconf) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_unknown_command() => Ok(false),
+            Err(error) => match self.supports(Version::V1_1_0) {
+                Ok(false) => Ok(false),
+                Ok(true) | Err(_) => Err(error),
+            },
+        }
+    }
+
+    /// Asks whether the plugin supports a version of the specification (CNI specification, "VERSION").
+    ///
+    /// Errors: as [`Delegate::add`].
+    pub fn supports(&self, version: Version) -> Result<bool, DelegateError> {
+        let stdout = self.call(Command::Version, "")?;
+        let versions: Versions = json::from_slice(&stdout)
+            .map_err(|source| self.garbage(Command::Version, source, &stdout))?;
+        Ok(versions
+            .supported_versions
+            .iter()
+            .any(|supported| supported == version.as_str()))
+    }
+
+    fn garbage(&self, command: Command, source: DecodeError, stdout: &[u8]) -> DelegateError {
+        DelegateError::Garbage {
+            program: self.program.clone(),
+            command,
+            source,
+            said: quote(stdout),
+        }
+    }
+
     fn call(&self, command: Command, netconf: &str) -> Result<Vec<u8>, DelegateError> {
         let Output {
             status,
             stdout,
             stderr,
-        } = exec::run(&self.program, self.environment, command, netconf.as_bytes()).map_err(
-            |error| {
-                let program = self.program.clone();
-                match error {
-                    RunError::Start(source) => DelegateError::Start { program, source },
-                    RunError::Talk(source) => DelegateError::Talk { program, source },
-                }
-            },
-        )?;
+        } = Program {
+            path: &self.program,
+            environment: self.environment,
+            lifeline: self.lifeline,
+        }
+        .run(command, netconf.as_bytes())
+        .map_err(|error| {
+            let program = self.program.clone();
+            match error {
+                RunError::Start(source) => DelegateError::Start { program, source },
+                RunError::Talk(source) => DelegateError::Talk { program, source },
+            }
+        })?;
         if status.success() {
             return Ok(stdout);
         }

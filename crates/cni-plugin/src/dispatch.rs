@@ -1,7 +1,7 @@
 use cni_types::{Code, Error, NetConf, Version};
 
 use crate::operation::{Operation, Purpose};
-use crate::{Call, Environment, Plugin, netns};
+use crate::{Call, Environment, Log, Plugin, netns};
 
 /// A call of a plugin, as a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,26 +25,40 @@ pub struct Reply {
 
 /// Answers a request by means of a plugin (CNI specification, "Section 2").
 pub fn dispatch(plugin: &dyn Plugin, request: &Request) -> Reply {
+    let mut log = Log::from_environment(plugin.name(), &request.environment);
     let outcome = match Purpose::from_environment(&request.environment) {
         Ok(Purpose::About) => return about(plugin),
         Ok(Purpose::Version) => Ok(versions()),
-        Ok(Purpose::Operation(operation)) => perform(plugin, operation, request),
+        Ok(Purpose::Operation(operation)) => perform(plugin, operation, request, &mut log),
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(stdout) => Reply {
-            stdout,
-            ..Reply::default()
-        },
-        Err(error) => failure(&error, NetConf::version_for_errors(&request.stdin)),
+        Ok(stdout) => {
+            log.info(format_args!("done"));
+            Reply {
+                stdout,
+                ..Reply::default()
+            }
+        }
+        Err(error) => {
+            log.error(format_args!("failed: {error}"));
+            failure(&error, NetConf::version_for_errors(&request.stdin))
+        }
     }
 }
 
-fn perform(plugin: &dyn Plugin, operation: Operation, request: &Request) -> Result<String, Error> {
+fn perform(
+    plugin: &dyn Plugin,
+    operation: Operation,
+    request: &Request,
+    log: &mut Log,
+) -> Result<String, Error> {
     let conf = NetConf::parse(&request.stdin)?;
+    log.set_network(conf.name.as_str());
     let call = Call {
         conf: &conf,
         environment: &request.environment,
+        log,
     };
     let netns_override = call
         .environment

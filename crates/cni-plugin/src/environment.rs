@@ -15,6 +15,12 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
+    /// The same environment but for one variable.
+    pub fn with(&self, name: &str, value: impl Into<OsString>) -> Self {
+        let others = self.0.iter().filter(|(key, _)| key != name).cloned();
+        Self(others.chain([(name.into(), value.into())]).collect())
+    }
+
     /// All variables and their values.
     pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.0

@@ -3,14 +3,15 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::Environment;
+use crate::child::{Child, Image, Streams};
+use crate::{Command, Environment};
 
 /// The most that a plugin may answer, in bytes: 64 MiB.
 const MAX_STDOUT: usize = 64 << 20;
@@ -43,59 +44,59 @@ pub(crate) struct Output {
     pub(crate) stderr: Vec<u8>,
 }
 
-/// Starts a program with this environment and nothing but its own path as argument, and waits for its end and for the
-/// end of its output. What it says on standard error is passed on at once.
-pub(crate) fn run(
-    program: &Path,
-    environment: &Environment,
-    command: crate::Command,
-    stdin: &[u8],
-) -> Result<Output, RunError> {
-    let mut process = Command::new(program);
-    process
-        .env_clear()
-        .envs(environment.iter())
-        .env("CNI_COMMAND", command.as_str())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = spawn(&mut process).map_err(RunError::Start)?;
-    let outcome = communicate(&mut child, stdin);
-    if outcome.is_err() {
-        // It may have ended already; what matters is that it is gone before its output is given up.
-        let _ = child.kill();
-    }
-    let status = child.wait().map_err(RunError::Talk)?;
-    let (stdout, stderr) = outcome.map_err(RunError::Talk)?;
-    Ok(Output {
-        status,
-        stdout,
-        stderr,
-    })
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Program<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) environment: &'a Environment,
+    /// Stays open in the process and in all that it starts.
+    pub(crate) lifeline: Option<BorrowedFd<'a>>,
 }
 
-/// Starts the process. A binary that is just being replaced cannot be run (ETXTBSY) until its writer is done.
-fn spawn(process: &mut Command) -> io::Result<Child> {
-    let give_up = Instant::now() + BUSY_PATIENCE;
-    loop {
-        match process.spawn() {
-            Err(error)
-                if error.kind() == io::ErrorKind::ExecutableFileBusy
-                    && Instant::now() < give_up =>
-            {
-                sleep(BUSY_PAUSE);
+impl Program<'_> {
+    /// Starts the program with nothing but its own path as argument, and waits for its end and for the end of its output.
+    /// What it says on standard error is passed on at once.
+    pub(crate) fn run(self, command: Command, stdin: &[u8]) -> Result<Output, RunError> {
+        let (child, streams) = self.start(command).map_err(RunError::Start)?;
+        let outcome = communicate(stdin, streams);
+        if outcome.is_err() {
+            // What matters is that it is gone before its output is given up.
+            child.kill();
+        }
+        let status = child.wait().map_err(RunError::Talk)?;
+        let (stdout, stderr) = outcome.map_err(RunError::Talk)?;
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// A binary that is just being replaced cannot be run (ETXTBSY) until its writer is done.
+    fn start(self, command: Command) -> io::Result<(Child, Streams)> {
+        let environment = self.environment.with("CNI_COMMAND", command.as_str());
+        let image = Image::new(self.path, &environment)?;
+        let give_up = Instant::now() + BUSY_PATIENCE;
+        loop {
+            match Child::start(&image, self.lifeline) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::ExecutableFileBusy
+                        && Instant::now() < give_up =>
+                {
+                    sleep(BUSY_PAUSE);
+                }
+                outcome => return outcome,
             }
-            outcome => return outcome,
         }
     }
 }
 
 /// Feeds standard input and drains both outputs, whichever is ready, so that neither side ever waits for the other.
 /// Ends when both outputs have ended.
-fn communicate(child: &mut Child, stdin: &[u8]) -> io::Result<(Vec<u8>, Vec<u8>)> {
-    let mut to_stdin = child.stdin.take();
-    let mut from_stdout = child.stdout.take();
-    let mut from_stderr = child.stderr.take();
+fn communicate(stdin: &[u8], streams: Streams) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut to_stdin = Some(streams.stdin);
+    let mut from_stdout = Some(streams.stdout);
+    let mut from_stderr = Some(streams.stderr);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let mut unwritten = stdin;
 

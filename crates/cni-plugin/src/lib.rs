@@ -5,11 +5,13 @@
 //! process: it is all that a plugin's binary consists of. [`Delegate`] is the same edge on the other side, where a plugin
 //! is itself the caller of another one.
 
+mod child;
 mod command;
 mod delegate;
 mod dispatch;
 mod environment;
 mod exec;
+mod log;
 mod netns;
 mod operation;
 mod plugin;
@@ -19,5 +21,6 @@ pub use command::Command;
 pub use delegate::{Delegate, DelegateError};
 pub use dispatch::{Reply, Request, dispatch};
 pub use environment::Environment;
+pub use log::Log;
 pub use plugin::{Call, Plugin};
 pub use process::main;

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use cni_types::{Attachment, CniArgs, Code, Error, NetConf, PluginType};
 
-use crate::{Delegate, DelegateError, Environment};
+use crate::{Delegate, DelegateError, Environment, Log};
 
 /// A CNI plugin: what it does for each command (CNI specification, "Section 2: CNI operations").
 ///
@@ -43,6 +43,8 @@ pub struct Call<'a> {
     pub conf: &'a NetConf<'a>,
     /// The environment, which delegates get too.
     pub environment: &'a Environment,
+    /// Where to tell what is done.
+    pub log: &'a Log,
 }
 
 impl<'a> Call<'a> {

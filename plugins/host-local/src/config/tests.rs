@@ -12,6 +12,7 @@ fn with_call<T>(conf: &Value, args: &str, look: impl FnOnce(&Call<'_>) -> T) -> 
     look(&Call {
         conf: &NetConf::parse(text.as_bytes()).unwrap(),
         environment: &environment,
+        log: &cni_plugin::Log::default(),
     })
 }
 

@@ -1,0 +1,139 @@
+use std::convert::Infallible;
+use std::ffi::{CString, OsString};
+use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::{ExitStatusExt, parent_id};
+use std::path::Path;
+use std::process::{self, ExitStatus};
+
+use fork::ProcessFork;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill, raise};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve};
+
+use crate::Environment;
+
+/// What to run: a program that gets nothing but its own path as argument.
+#[derive(Debug)]
+pub(crate) struct Image {
+    path: CString,
+    environment: Vec<CString>,
+}
+
+impl Image {
+    /// Errors: a path or a variable with a NUL byte.
+    pub(crate) fn new(path: &Path, environment: &Environment) -> io::Result<Self> {
+        let variables = environment.iter().map(|(name, value)| {
+            let mut variable = OsString::with_capacity(name.len() + 1 + value.len());
+            variable.extend([name, "=".as_ref(), value]);
+            CString::new(variable.into_vec())
+        });
+        Ok(Self {
+            path: CString::new(path.as_os_str().to_owned().into_vec())?,
+            environment: variables.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A process that the kernel ends when this one ends, however that happens. A runtime kills a plugin that is late, but
+/// knows nothing of what the plugin has started, and its DEL must not run beside that.
+///
+/// A child can only set its parent-death signal (prctl(2), `PR_SET_PDEATHSIG`) itself, between fork and exec, so the
+/// standard library's `Child` cannot be had. The signal comes with the end of the parent's thread; a plugin has one.
+#[derive(Debug)]
+pub(crate) struct Child(Pid);
+
+/// This end of a child's standard streams.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) stdin: PipeWriter,
+    pub(crate) stdout: PipeReader,
+    pub(crate) stderr: PipeReader,
+}
+
+impl Child {
+    /// Starts a program with pipes for its three standard streams. The open file `lifeline` stays open in it, and in all
+    /// that it starts itself.
+    ///
+    /// Errors: those of pipe(2), fork(2) and execve(2).
+    pub(crate) fn start(
+        image: &Image,
+        lifeline: Option<BorrowedFd<'_>>,
+    ) -> io::Result<(Self, Streams)> {
+        let (its_stdin, stdin) = pipe()?;
+        let (stdout, its_stdout) = pipe()?;
+        let (stderr, its_stderr) = pipe()?;
+        // A successful exec closes it unused.
+        let (mut refusal, its_refusal) = pipe()?;
+        let parent = process::id();
+
+        let pid = match fork::fork_process()? {
+            ProcessFork::Parent(pid) => Pid::from_raw(pid.get()),
+            ProcessFork::Child => {
+                let Err(error) = dup2_stdin(&its_stdin)
+                    .and_then(|()| dup2_stdout(&its_stdout))
+                    .and_then(|()| dup2_stderr(&its_stderr))
+                    .and_then(|()| become_program(image, lifeline, parent));
+                refuse(its_refusal, error)
+            }
+        };
+        let child = Self(pid);
+        let streams = Streams {
+            stdin,
+            stdout,
+            stderr,
+        };
+        // What is the child's must not be open here as well: its pipes would never end.
+        drop((its_stdin, its_stdout, its_stderr, its_refusal));
+        let mut errno = Vec::new();
+        refusal.read_to_end(&mut errno)?;
+        match <[u8; 4]>::try_from(errno) {
+            Err(_) => Ok((child, streams)),
+            Ok(errno) => {
+                child.wait()?;
+                Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
+            }
+        }
+    }
+
+    /// Kills the process, which may have ended already.
+    pub(crate) fn kill(&self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait(self) -> io::Result<ExitStatus> {
+        fork::waitpid(self.0.as_raw()).map(ExitStatus::from_raw)
+    }
+}
+
+/// In the new process: arranges its end and runs the program. What is to be known of the
+/// program is made up beforehand, as little can be relied on after a fork.
+fn become_program(
+    image: &Image,
+    lifeline: Option<BorrowedFd<'_>>,
+    parent: u32,
+) -> nix::Result<Infallible> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if parent_id() != parent {
+        // It ended just before that.
+        return Err(Errno::ESRCH);
+    }
+    if let Some(lifeline) = lifeline {
+        fcntl(lifeline, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    }
+    // Rust ignores it, and what is ignored stays so.
+    sigpipe::reset();
+    execve(&image.path, &[&image.path], &image.environment)
+}
+
+/// In the new process, when there is no program to run: tells why, and ends without running anything of the parent's.
+fn refuse(mut refusal: PipeWriter, error: Errno) -> ! {
+    let _ = refusal.write_all(&(error as i32).to_ne_bytes());
+    loop {
+        let _ = raise(Signal::SIGKILL);
+    }
+}
