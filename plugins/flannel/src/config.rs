@@ -1,10 +1,11 @@
 //! The plugin's own part of the network configuration.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cni_plugin::Call;
 use cni_types::json::{DecodeError, Object};
-use cni_types::{Error, PluginType};
+use cni_types::{AddResult, Error, PluginType, Version};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -13,13 +14,15 @@ use crate::error::ConfigError;
 const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/flannel";
 const DEFAULT_DELEGATE: &str = "bridge";
+const DEFAULT_SUBNET_FILE_WAIT: Duration = Duration::from_secs(1);
 
-/// What ADD reads, as it is written.
+/// What is needed to render a delegate's configuration, as it is written.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawConfig {
     cni_version: String,
     subnet_file: String,
+    subnet_file_wait: Option<f64>,
     data_dir: String,
     delegate: Object,
     ipam: Object,
@@ -28,11 +31,13 @@ struct RawConfig {
     dns: Option<Box<RawValue>>,
 }
 
-/// What ADD needs.
+/// What is needed to render a delegate's configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// flanneld's lease.
     pub(crate) subnet_file: PathBuf,
+    /// For how long ADD waits for the lease.
+    pub(crate) subnet_file_wait: Duration,
     /// Where the delegates' configurations are kept for CHECK and DEL.
     pub(crate) data_dir: PathBuf,
     /// The `type` of the plugin to delegate to.
@@ -62,6 +67,11 @@ impl Config {
                 return Err(ConfigError::ReservedKey(key).into());
             }
         }
+        let subnet_file_wait = match raw.subnet_file_wait {
+            None => DEFAULT_SUBNET_FILE_WAIT,
+            Some(seconds) => Duration::try_from_secs_f64(seconds)
+                .map_err(|_| ConfigError::SubnetFileWait(seconds))?,
+        };
         let delegate_type: Option<String> = raw
             .delegate
             .decode("type")
@@ -69,6 +79,7 @@ impl Config {
         let delegate_type = delegate_type.as_deref().unwrap_or(DEFAULT_DELEGATE);
         Ok(Self {
             subnet_file: or_default(raw.subnet_file, DEFAULT_SUBNET_FILE),
+            subnet_file_wait,
             data_dir: or_default(raw.data_dir, DEFAULT_DATA_DIR),
             delegate_type: delegate_type.parse().map_err(ConfigError::InvalidType)?,
             delegate: raw.delegate,
@@ -110,6 +121,12 @@ impl Replay {
             runtime_config: raw.runtime_config,
             prev_result: raw.prev_result,
         })
+    }
+
+    /// ADD's result as the runtime gives it back, if it does and it can be read.
+    pub(crate) fn prev_result(&self, fallback: Version) -> Option<AddResult> {
+        let text = self.prev_result.as_ref()?.get();
+        AddResult::decode(text, fallback).ok()
     }
 
     /// Puts what the runtime gives to this call into the configuration that was kept.

@@ -1,11 +1,12 @@
 //! What can go wrong, and the code that each error has for the runtime.
 
+use cni_plugin::DelegateError;
 use cni_types::json::DecodeError;
-use cni_types::{Attachment, Code, Error, NameError};
+use cni_types::{Attachment, Code, Error, NameError, Version};
 use state::StateError;
 use std::path::PathBuf;
 
-use crate::subnet_env::{LeaseError, Problem};
+use crate::subnet_env::{Lease, LeaseError, Problem};
 
 /// A configuration that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,8 @@ pub(crate) enum ConfigError {
     DelegateType(DecodeError),
     #[error("delegate.type {0}")]
     InvalidType(NameError),
+    #[error("subnetFileWait: {0} is no number of seconds to wait")]
+    SubnetFileWait(f64),
     #[error("{0}")]
     Render(DecodeError),
 }
@@ -24,9 +27,9 @@ impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         let code = match error {
             ConfigError::DelegateType(_) | ConfigError::Render(_) => Code::DECODING_FAILURE,
-            ConfigError::ReservedKey(_) | ConfigError::InvalidType(_) => {
-                Code::INVALID_NETWORK_CONFIG
-            }
+            ConfigError::ReservedKey(_)
+            | ConfigError::InvalidType(_)
+            | ConfigError::SubnetFileWait(_) => Code::INVALID_NETWORK_CONFIG,
         };
         Error::new(code, format!("network configuration: {error}"))
     }
@@ -45,8 +48,12 @@ impl From<LeaseError> for Error {
             | Problem::Mtu(_)
             | Problem::IpMasq(_) => Code::DECODING_FAILURE,
         };
-        Error::new(code, format!("failed to load the lease: {error}"))
-            .with_details("check the log of flanneld on this node")
+        let remedy = match error.problem {
+            Problem::Absent | Problem::Partial(_) => "check the log of flanneld on this node",
+            Problem::Unreadable(_) => "make it a file that root can read",
+            _ => "correct it, or have flanneld write it anew by restarting it",
+        };
+        Error::new(code, format!("failed to load the lease: {error}")).with_details(remedy)
     }
 }
 
@@ -80,4 +87,48 @@ impl From<NotKept> for Error {
     fn from(error: NotKept) -> Self {
         Error::new(Code::CHECK_FAILED, error)
     }
+}
+
+/// STATUS: why an ADD cannot succeed now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotReady {
+    #[error("{0}")]
+    Lease(LeaseError),
+    #[error("dataDir cannot be written to: {0}")]
+    DataDir(StateError),
+    #[error("{0}")]
+    Delegate(DelegateError),
+    #[error("plugin {} does not support cniVersion {version}", program.display())]
+    Version { program: PathBuf, version: Version },
+}
+
+impl From<NotReady> for Error {
+    fn from(error: NotReady) -> Self {
+        let cause = match error {
+            NotReady::Lease(error) => error.into(),
+            error => Error::new(Code::NOT_AVAILABLE, error),
+        };
+        Error {
+            code: Code::NOT_AVAILABLE,
+            ..cause
+        }
+    }
+}
+
+/// What the bridge plugin says when its bridge has another address than the lease's subnet wants.
+const OTHER_ADDRESS: &str = "already has an IP address different from";
+
+/// Adds to a delegate's error what to do about a bridge that was made for an earlier lease.
+pub(crate) fn explain_old_bridge(mut error: Error, lease: &Lease) -> Error {
+    if error.msg.contains(OTHER_ADDRESS) {
+        let remedy = format!(
+            "the bridge has the address of an earlier lease, flanneld's is now {lease}: when no container uses the bridge any \
+             more, delete it with \"ip link delete\", and the next ADD makes it anew"
+        );
+        if !error.details.is_empty() {
+            error.details.push_str("; ");
+        }
+        error.details.push_str(&remedy);
+    }
+    error
 }

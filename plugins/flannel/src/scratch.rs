@@ -8,14 +8,16 @@
 //! The first file is the Go plugin's, which knows one attachment a container. Ours say whose they are under a key that
 //! no plugin knows, [`OWNER`]; a file without it is the Go plugin's and belongs to whichever attachment asks for it.
 //!
-//! The folder is locked while a file is written or removed, never while a delegate runs.
+//! The folder is locked while a file is written or removed, never while a delegate runs. What is locked meanwhile is the
+//! attachment's own file, by a descriptor that the delegate and all that it starts inherit: after a kill, DEL waits for
+//! the last of them.
 
 use std::path::Path;
 use std::time::Duration;
 
 use cni_types::json::{self, Object};
-use cni_types::{Attachment, PluginType};
-use state::{Dir, StateError};
+use cni_types::{Attachment, ContainerId, IfName, NetworkName, PluginType};
+use state::{Dir, Lock, StateError};
 
 use crate::error::ScratchError;
 
@@ -43,6 +45,16 @@ pub(crate) enum Kept {
     Debris,
 }
 
+/// A configuration that was kept, with whose it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) container_id: ContainerId,
+    /// None if the Go plugin wrote the file, which does not say it.
+    pub(crate) ifname: Option<IfName>,
+    pub(crate) plugin_type: PluginType,
+    pub(crate) conf: Object,
+}
+
 /// Which file an attachment's configuration is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -67,8 +79,12 @@ impl Scratch {
         Dir::create(data_dir, FOLDER_MODE).map(Self)
     }
 
-    /// Keeps an attachment's configuration, in the place of one that an earlier ADD has left.
-    pub(crate) fn keep(&self, attachment: &Attachment, conf: &Object) -> Result<(), ScratchError> {
+    /// Keeps an attachment's configuration, in the place of one that an earlier ADD has left, and marks it as in use.
+    pub(crate) fn keep(
+        &self,
+        attachment: &Attachment,
+        conf: &Object,
+    ) -> Result<Option<Lock>, ScratchError> {
         let mut conf = conf.clone();
         conf.set(OWNER, attachment.ifname.as_str())?;
         let contents = conf.to_json()?;
@@ -76,13 +92,45 @@ impl Scratch {
         let guard = self.0.lock_whole(LOCK_PATIENCE)?;
         let first = self.read_first(attachment)?;
         if first.is_none_or(|first| first.is_of(attachment) || first.is_debris()) {
-            guard.replace(attachment.container_id.as_str(), contents.as_bytes())?;
+            let name = attachment.container_id.as_str();
+            guard.replace(name, contents.as_bytes())?;
+            Ok(self.0.mark_in_use(name, LOCK_PATIENCE)?)
         } else {
             let further = self.0.create_child(FURTHER, FOLDER_MODE)?;
             let guard = further.lock_whole(LOCK_PATIENCE)?;
-            guard.replace(&further_name(attachment), contents.as_bytes())?;
+            let name = further_name(attachment);
+            guard.replace(&name, contents.as_bytes())?;
+            Ok(further.mark_in_use(&name, LOCK_PATIENCE)?)
         }
-        Ok(())
+    }
+
+    /// Waits until no ADD of the attachment is under way, nor anything that a killed one has started.
+    ///
+    /// Errors: [`StateError::Locked`] if something still is after `patience`.
+    pub(crate) fn wait_until_unused(
+        &self,
+        attachment: &Attachment,
+        patience: Duration,
+    ) -> Result<(), StateError> {
+        match self.locate(attachment)? {
+            None => Ok(()),
+            Some((Place::First, _)) => self
+                .0
+                .wait_until_unused(attachment.container_id.as_str(), patience),
+            Some((Place::Further, _)) => match self.0.open_child(FURTHER)? {
+                None => Ok(()),
+                Some(further) => further.wait_until_unused(&further_name(attachment), patience),
+            },
+        }
+    }
+
+    /// Every usable configuration that is kept, in the order of the files' names, the first attachments before the others.
+    pub(crate) fn list(&self) -> Result<Vec<Entry>, StateError> {
+        let mut entries = list(&self.0, Entry::first)?;
+        if let Some(further) = self.0.open_child(FURTHER)? {
+            entries.extend(list(&further, Entry::further)?);
+        }
+        Ok(entries)
     }
 
     /// Finds what is kept for an attachment.
@@ -124,6 +172,62 @@ impl Scratch {
     fn read_first(&self, attachment: &Attachment) -> Result<Option<File>, StateError> {
         let contents = self.0.read(attachment.container_id.as_str())?;
         Ok(contents.map(|contents| File::parse(&contents)))
+    }
+}
+
+/// Reads the files of a folder into entries, by means of their names.
+fn list(dir: &Dir, entry: fn(&str, File) -> Option<Entry>) -> Result<Vec<Entry>, StateError> {
+    let mut names = Vec::new();
+    dir.visit(|name| {
+        names.extend(name.to_str().map(str::to_owned));
+        Ok::<_, StateError>(())
+    })?;
+    names.sort();
+    let mut entries = Vec::new();
+    for name in names {
+        match dir.read(&name) {
+            Ok(contents) => {
+                entries.extend(contents.and_then(|contents| entry(&name, File::parse(&contents))));
+            }
+            // Not ours: a folder, a link.
+            Err(StateError::NotAFile(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(entries)
+}
+
+impl Entry {
+    fn first(name: &str, file: File) -> Option<Self> {
+        let ifname = match &file.owner {
+            Some(owner) => Some(owner.parse().ok()?),
+            None => None,
+        };
+        Self::new(name, ifname, file)
+    }
+
+    fn further(name: &str, file: File) -> Option<Self> {
+        let (container_id, ifname) = name.split_once(':')?;
+        Self::new(container_id, Some(ifname.parse().ok()?), file)
+    }
+
+    fn new(container_id: &str, ifname: Option<IfName>, file: File) -> Option<Self> {
+        let container_id = container_id.parse().ok()?;
+        match file.kept {
+            Kept::Conf(plugin_type, conf) => Some(Self {
+                container_id,
+                ifname,
+                plugin_type,
+                conf,
+            }),
+            Kept::Debris => None,
+        }
+    }
+
+    /// Whether the configuration is one of this network.
+    pub(crate) fn is_of(&self, network: &NetworkName) -> bool {
+        let name: Result<Option<String>, _> = self.conf.decode("name");
+        name.is_ok_and(|name| name.as_deref() == Some(network.as_str()))
     }
 }
 

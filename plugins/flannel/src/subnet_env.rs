@@ -9,13 +9,20 @@
 //! FLANNEL_IPMASQ=true                    whether flanneld itself masquerades
 //! ```
 
+mod wait;
+
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use cni_types::{AddressError, Quoted, parse_cidr};
+use cni_types::json::Object;
+use cni_types::{AddResult, AddressError, Quoted, parse_cidr};
 use ipnetwork::IpNetwork;
+use serde::Deserialize;
+
+pub(crate) use wait::read_or_wait;
 
 /// The most that is read of the file, in bytes. flanneld's has less than 300.
 const MAX_FILE: u64 = 1 << 20;
@@ -33,6 +40,58 @@ pub(crate) struct Lease {
     pub(crate) ip_masq: bool,
 }
 
+/// The part of a delegate's configuration that its lease can be told from.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Ipam {
+    ranges: Vec<Vec<Range>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Range {
+    subnet: String,
+}
+
+impl Lease {
+    /// As much of a lease as deleting takes: the subnets that a result's addresses are of. `None` if it has no address.
+    pub(crate) fn of_result(result: &AddResult) -> Option<Self> {
+        Self::of_subnets(result.ips.iter().map(|ip| ip.address).collect())
+    }
+
+    /// As much of a lease as deleting takes, from a configuration that was rendered from it. `None` if that has no subnet.
+    pub(crate) fn of_delegate_conf(conf: &Object) -> Option<Self> {
+        let ipam: Ipam = conf.decode("ipam").ok()??;
+        let ranges = ipam.ranges.iter().flatten();
+        Self::of_subnets(
+            ranges
+                .filter_map(|range| parse_cidr(&range.subnet).ok())
+                .collect(),
+        )
+    }
+
+    fn of_subnets(subnets: Vec<IpNetwork>) -> Option<Self> {
+        (!subnets.is_empty()).then(|| Self {
+            networks: Vec::new(),
+            subnets: subnets.into_iter().map(network_of).collect(),
+            mtu: 0,
+            // If the delegate has masqueraded for it, that has to go too.
+            ip_masq: false,
+        })
+    }
+}
+
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |networks: &[IpNetwork]| {
+            let texts: Vec<String> = networks.iter().map(IpNetwork::to_string).collect();
+            texts.join(", ")
+        };
+        let (subnets, networks) = (list(&self.subnets), list(&self.networks));
+        write!(f, "{subnets} of {networks}, MTU {}", self.mtu)
+    }
+}
+
 /// Why there is no lease.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", file.display())]
@@ -41,6 +100,15 @@ pub(crate) struct LeaseError {
     pub(crate) file: PathBuf,
     /// What is the matter with it.
     pub(crate) problem: Problem,
+    /// Whether its last line has no end, as when somebody is just writing it.
+    is_cut_off: bool,
+}
+
+impl LeaseError {
+    /// Whether all may be well as soon as flanneld has written the file.
+    fn may_pass(&self) -> bool {
+        self.is_cut_off || matches!(self.problem, Problem::Absent | Problem::Partial(_))
+    }
 }
 
 /// What is the matter with a subnet.env.
@@ -77,15 +145,20 @@ pub(crate) enum Problem {
 
 /// Reads the lease from a file.
 pub(crate) fn read(file: &Path) -> Result<Lease, LeaseError> {
-    let lease = match read_file(file) {
-        Ok(contents) => parse(&contents),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Problem::Absent),
-        Err(error) => Err(Problem::Unreadable(error)),
-    };
-    lease.map_err(|problem| LeaseError {
+    let failed = |problem, is_cut_off| LeaseError {
         file: file.to_owned(),
         problem,
-    })
+        is_cut_off,
+    };
+    match read_file(file) {
+        Ok(contents) => {
+            parse(&contents).map_err(|problem| failed(problem, contents.last() != Some(&b'\n')))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(failed(Problem::Absent, false))
+        }
+        Err(error) => Err(failed(Problem::Unreadable(error), false)),
+    }
 }
 
 fn read_file(file: &Path) -> io::Result<Vec<u8>> {
@@ -200,8 +273,7 @@ fn is_name(text: &str) -> bool {
 /// The network that an address with its mask belongs to.
 fn network(key: &'static str, text: &str, is_ipv4: bool) -> Result<IpNetwork, Problem> {
     let address = parse_cidr(text).map_err(|source| Problem::Network { key, source })?;
-    // Cannot fail: the prefix comes from an address of the same family.
-    let network = IpNetwork::new(address.network(), address.prefix()).unwrap_or(address);
+    let network = network_of(address);
     if matches!(network.ip(), IpAddr::V4(_)) == is_ipv4 {
         Ok(network)
     } else {
@@ -212,6 +284,11 @@ fn network(key: &'static str, text: &str, is_ipv4: bool) -> Result<IpNetwork, Pr
             expected,
         })
     }
+}
+
+fn network_of(address: IpNetwork) -> IpNetwork {
+    // Cannot fail: the prefix comes from an address of the same family.
+    IpNetwork::new(address.network(), address.prefix()).unwrap_or(address)
 }
 
 fn mtu(text: &str) -> Result<u32, Problem> {

@@ -15,6 +15,7 @@ fn rendered(netconf: &str, lease: &Lease) -> Result<Value, Error> {
     let call = cni_plugin::Call {
         conf: &netconf,
         environment: &Environment::default(),
+        log: &cni_plugin::Log::default(),
     };
     let config = Config::of(&call)?;
     let conf = render(&config, &netconf.name, lease).map_err(ConfigError::Render)?;
@@ -58,6 +59,7 @@ fn numbers_keep_their_digits() {
     let call = cni_plugin::Call {
         conf: &netconf,
         environment: &Environment::default(),
+        log: &cni_plugin::Log::default(),
     };
     let conf = render(&Config::of(&call).unwrap(), &netconf.name, &lease()).unwrap();
     assert_eq!(

@@ -7,15 +7,20 @@ use serde_json::{Value, json};
 use crate::assert_refused;
 use crate::desk::{Desk, SUBNET_ENV};
 
-/// ADD fails at the lease with this code and message.
+const FLANNELDS: &str = "check the log of flanneld on this node";
+const ANYBODYS: &str = "correct it, or have flanneld write it anew by restarting it";
+
+/// ADD fails at the lease with this code and message, and a hint at what to do.
 #[track_caller]
-fn assert_no_lease(desk: &Desk, code: u64, message: &str) {
-    let add = desk.call("ADD");
+fn assert_no_lease(desk: &Desk, code: u64, message: &str, remedy: &str) {
+    let mut netconf = desk.netconf();
+    netconf["subnetFileWait"] = json!(0);
+    let add = desk.call("ADD").config(&netconf);
     let file = desk.subnet_file();
     let message = format!("failed to load the lease: {}: {message}", file.display());
     assert_refused(desk, &add, code, &message);
     let details = add.run().failure().details;
-    assert_eq!(details, "check the log of flanneld on this node");
+    assert_eq!(details, remedy);
 }
 
 #[test]
@@ -23,7 +28,7 @@ fn it_may_come_later() {
     let desk = Desk::new();
     fs::remove_file(desk.subnet_file()).unwrap();
     let message = "there is no such file: flanneld has no lease for this node yet";
-    assert_no_lease(&desk, 11, message);
+    assert_no_lease(&desk, 11, message, FLANNELDS);
     desk.call("CHECK").run().failure();
     desk.call("DEL").run().silent();
     fs::write(desk.subnet_file(), SUBNET_ENV).unwrap();
@@ -55,7 +60,7 @@ fn the_rest_of_it_may_come_later() {
     ] {
         fs::write(desk.subnet_file(), text).unwrap();
         let message = format!("{missing} missing: flanneld has not written all of the lease");
-        assert_no_lease(&desk, 11, &message);
+        assert_no_lease(&desk, 11, &message, FLANNELDS);
     }
 }
 
@@ -118,10 +123,10 @@ fn what_makes_no_sense() {
         ),
     ] {
         fs::write(desk.subnet_file(), format!("{SUBNET_ENV}{line}\n")).unwrap();
-        assert_no_lease(&desk, 6, &message);
+        assert_no_lease(&desk, 6, &message, ANYBODYS);
     }
     fs::write(desk.subnet_file(), b"FLANNEL_MTU=\xff\n").unwrap();
-    assert_no_lease(&desk, 6, "is no text: byte 12 is not UTF-8");
+    assert_no_lease(&desk, 6, "is no text: byte 12 is not UTF-8", ANYBODYS);
 }
 
 #[test]
@@ -129,10 +134,12 @@ fn what_cannot_be_read() {
     let desk = Desk::new();
     fs::remove_file(desk.subnet_file()).unwrap();
     fs::create_dir(desk.subnet_file()).unwrap();
-    assert_no_lease(&desk, 5, "cannot be read: Is a directory (os error 21)");
+    let remedy = "make it a file that root can read";
+    let message = "cannot be read: Is a directory (os error 21)";
+    assert_no_lease(&desk, 5, message, remedy);
     fs::remove_dir(desk.subnet_file()).unwrap();
     fs::write(desk.subnet_file(), "#".repeat((1 << 20) + 1)).unwrap();
-    assert_no_lease(&desk, 5, "cannot be read: file too large");
+    assert_no_lease(&desk, 5, "cannot be read: file too large", remedy);
 }
 
 #[test]

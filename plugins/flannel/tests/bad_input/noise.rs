@@ -25,6 +25,7 @@ fn netconf(folder: &Path) -> Value {
         "cniVersion": "1.0.0",
         "name": "n",
         "subnetFile": folder.join("subnet.env"),
+        "subnetFileWait": 0,
         "dataDir": folder.join("kept"),
         "delegate": {"type": "bridge", "mtu": 1400},
         "ipam": {"routes": [{"dst": "10.0.0.0/8", "gw": "10.0.0.1"}]},
@@ -146,7 +147,7 @@ proptest! {
         let start = netconf.strip_suffix('}').unwrap();
         // The last of equal keys counts: whatever is changed, the machine's own folder is not used.
         let kept = json!(folder.path().join("kept"));
-        let end = format!(r#","dataDir":{kept}}}"#);
+        let end = format!(r#","dataDir":{kept},"subnetFileWait":0}}"#);
         assert_answers(folder.path(), &[edited(start, &edits), end.into_bytes()].concat());
     }
 

@@ -68,10 +68,16 @@ fn debris_of_a_power_cut_is_removed() {
         let failure = desk.call("CHECK").run().failure();
         assert_eq!(failure.code, 120, "{failure:?}");
         assert!(file.exists());
+        desk.delegate.on("DEL").exit(1);
+        desk.call("DEL").run().failure();
+        assert!(file.exists());
+        desk.delegate.on("DEL").reset();
         desk.call("DEL").run().silent();
         assert!(!file.exists());
-        desk.call("DEL").run().silent();
-        assert_eq!(desk.delegate.calls(), []);
+        desk.call("ADD").run().success();
+        let calls = desk.delegate.calls();
+        assert_eq!(calls.len(), 3);
+        assert_eq!(calls[1].stdin, calls[2].stdin);
     }
 }
 

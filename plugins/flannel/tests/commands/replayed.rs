@@ -59,7 +59,7 @@ fn prev_result_and_runtime_config_are_the_calls_own() {
 }
 
 #[test]
-fn a_del_is_done_once() {
+fn a_del_can_come_before_and_after() {
     let desk = Desk::new();
     // Nothing was ever added.
     desk.call("DEL").run().silent();
@@ -70,8 +70,9 @@ fn a_del_is_done_once() {
     let calls = desk.delegate.calls();
     assert_eq!(
         calls.iter().map(|call| &*call.command).collect::<Vec<_>>(),
-        ["ADD", "DEL"]
+        ["DEL", "ADD", "DEL", "DEL"]
     );
+    assert!(calls.iter().all(|call| call.stdin == calls[0].stdin));
     assert_eq!(desk.kept(), [].into());
 }
 
@@ -97,7 +98,19 @@ fn attachments_that_were_not_added_are_nobodys() {
     ] {
         assert_eq!(call.run().failure().code, 120);
     }
-    assert_eq!(desk.delegate.calls().len(), 1);
+    let calls = desk.delegate.calls();
+    let whose = calls.iter().map(|call| {
+        let (container, ifname) = (&call.env["CNI_CONTAINERID"], &call.env["CNI_IFNAME"]);
+        (&*call.command, &**container, &**ifname)
+    });
+    assert_eq!(
+        whose.collect::<Vec<_>>(),
+        [
+            ("ADD", "c1", "eth0"),
+            ("DEL", "c1", "eth1"),
+            ("DEL", "c2", "eth0")
+        ]
+    );
     assert_eq!(desk.kept(), kept);
 }
 

@@ -1,0 +1,90 @@
+//! ADD: the delegate's configuration is rendered and kept, then the delegate is called with it.
+
+use std::os::fd::AsFd;
+
+use cni_plugin::{Call, Command, Delegate, DelegateError, Log};
+use cni_types::{Attachment, Error};
+
+use crate::config::Config;
+use crate::delegate_conf;
+use crate::error::{ConfigError, explain_old_bridge};
+use crate::scratch::{Kept, Scratch};
+use crate::subnet_env;
+
+pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Error> {
+    let config = Config::of(call)?;
+    let lease = subnet_env::read_or_wait(&config.subnet_file, config.subnet_file_wait, call.log)?;
+    call.log.debug(format_args!(
+        "{} has the lease: {lease}",
+        config.subnet_file.display()
+    ));
+    let conf =
+        delegate_conf::render(&config, &call.conf.name, &lease).map_err(ConfigError::Render)?;
+    let json = conf.to_json().map_err(ConfigError::Render)?;
+    let delegate = call.delegate(config.delegate_type)?;
+
+    let scratch = Scratch::create(&config.data_dir)?;
+    let earlier = scratch.find(attachment)?;
+    let in_use = scratch.keep(attachment, &conf)?;
+    call.log.debug(format_args!(
+        "configuration kept in {}; calling {}",
+        config.data_dir.display(),
+        delegate.program().display()
+    ));
+    let attempt = Attempt {
+        attachment,
+        scratch: &scratch,
+        earlier,
+        delegate: match &in_use {
+            Some(file) => delegate.with_lifeline(file.as_fd()),
+            None => delegate,
+        },
+        json: &json,
+        log: call.log,
+    };
+    let added = attempt.delegate.add(&json, call.conf.version);
+    added.map_err(|error| {
+        attempt.undo(&error);
+        explain_old_bridge(error.into(), &lease)
+    })
+}
+
+/// An ADD whose delegate has been called.
+struct Attempt<'a> {
+    attachment: &'a Attachment,
+    scratch: &'a Scratch,
+    /// What was kept before it.
+    earlier: Option<Kept>,
+    delegate: Delegate<'a>,
+    json: &'a str,
+    log: &'a Log,
+}
+
+impl Attempt<'_> {
+    /// Leaves things as they were, after the delegate's failure. What cannot be undone now stays kept, for the DEL that the
+    /// runtime sends.
+    fn undo(self, error: &DelegateError) {
+        self.log
+            .info(format_args!("the delegate failed, undoing: {error}"));
+        let undone = match (self.earlier, error) {
+            // An ADD too many: to undo it would be to undo the one that succeeded.
+            (Some(Kept::Conf(_, earlier)), _) => self
+                .scratch
+                .keep(self.attachment, &earlier)
+                .map(drop)
+                .map_err(Error::from),
+            (_, DelegateError::Start { .. }) => {
+                self.scratch.remove(self.attachment).map_err(Error::from)
+            }
+            _ => self
+                .delegate
+                .run(Command::Del, self.json)
+                .map_err(Error::from)
+                .and_then(|()| Ok(self.scratch.remove(self.attachment)?)),
+        };
+        if let Err(error) = undone {
+            self.log
+                .error(format_args!("left for DEL, as undoing failed: {error}"));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! GC and STATUS: what a runtime asks for beside the containers that come and go.
+
+use std::time::Duration;
+
+use cni_plugin::{Call, Command, Delegate};
+use cni_types::{Attachment, Error, ValidAttachments};
+use state::{Dir, StateError};
+
+use crate::config::Config;
+use crate::delegate_conf;
+use crate::error::{ConfigError, NotReady};
+use crate::scratch::{Entry, Scratch};
+use crate::subnet_env::{self, Lease};
+
+/// The interface that runtimes ask for: the one to delete for a file of the Go plugin, which does not say it.
+const USUAL_IFNAME: &str = "eth0";
+
+pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
+    let valid = ValidAttachments::of(call.conf)?;
+    let config = Config::of(call)?;
+    let scratch = Scratch::open(&config.data_dir)?;
+    let entries = match &scratch {
+        Some(scratch) => scratch.list()?,
+        None => Vec::new(),
+    };
+    let (kept, stale): (Vec<Entry>, Vec<Entry>) = entries
+        .into_iter()
+        .filter(|entry| entry.is_of(&call.conf.name))
+        .partition(|entry| match &entry.ifname {
+            Some(ifname) => valid.contains(entry.container_id.as_str(), ifname.as_str()),
+            None => valid.contains_container(entry.container_id.as_str()),
+        });
+
+    let mut errors = Vec::new();
+    for entry in &stale {
+        if let Some(scratch) = &scratch {
+            errors.extend(delete(call, scratch, entry).err());
+        }
+    }
+    let any = kept.iter().chain(&stale).next();
+    errors.extend(delegate_gc(call, &config, any, &valid).err());
+    Error::join(errors).map_or(Ok(()), Err)
+}
+
+pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
+    let config = Config::of(call)?;
+    let lease = subnet_env::read(&config.subnet_file).map_err(NotReady::Lease)?;
+    Dir::probe(&config.data_dir).map_err(NotReady::DataDir)?;
+    let conf =
+        delegate_conf::render(&config, &call.conf.name, &lease).map_err(ConfigError::Render)?;
+    let json = conf.to_json().map_err(ConfigError::Render)?;
+    let delegate = call
+        .delegate(config.delegate_type)
+        .map_err(NotReady::Delegate)?;
+    let version = call.conf.version;
+    if !delegate.run_if_known(Command::Status, &json)?
+        && delegate.supports(version).is_ok_and(|supports| !supports)
+    {
+        return Err(NotReady::Version {
+            program: delegate.program().to_owned(),
+            version,
+        }
+        .into());
+    }
+    Ok(())
+}
+
+/// Deletes what is left of an attachment that is gone.
+fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error> {
+    let ifname = entry.ifname.clone();
+    let Some(ifname) = ifname.or_else(|| USUAL_IFNAME.parse().ok()) else {
+        return Ok(());
+    };
+    let attachment = Attachment {
+        container_id: entry.container_id.clone(),
+        ifname,
+    };
+    // It is no leftover that is just being added.
+    match scratch.wait_until_unused(&attachment, Duration::ZERO) {
+        Err(StateError::Locked { .. }) => {
+            call.log
+                .info(format_args!("{attachment} is being added: left alone"));
+            return Ok(());
+        }
+        outcome => outcome?,
+    }
+    call.log.info(format_args!(
+        "{attachment} is not valid any more: deleting it"
+    ));
+    let environment = call
+        .environment
+        .with("CNI_CONTAINERID", attachment.container_id.as_str())
+        .with("CNI_IFNAME", attachment.ifname.as_str())
+        .with("CNI_NETNS", "");
+    let json = entry.conf.to_json().map_err(ConfigError::Render)?;
+    Delegate::find(entry.plugin_type.clone(), &environment)
+        .and_then(|delegate| delegate.run(Command::Del, &json))
+        .map_err(|error| {
+            let error = Error::from(error);
+            Error {
+                msg: format!("{attachment}: {}", error.msg),
+                ..error
+            }
+        })?;
+    Ok(scratch.remove(&attachment)?)
+}
+
+/// Passes GC on to the delegate, with a configuration rendered from the lease; while flanneld has none, from what any
+/// attachment was added with.
+fn delegate_gc(
+    call: &Call<'_>,
+    config: &Config,
+    any: Option<&Entry>,
+    valid: &ValidAttachments,
+) -> Result<(), Error> {
+    let lease = match subnet_env::read(&config.subnet_file) {
+        Ok(lease) => lease,
+        Err(error) => any
+            .and_then(|entry| Lease::of_delegate_conf(&entry.conf))
+            .ok_or(error)?,
+    };
+    let mut conf =
+        delegate_conf::render(config, &call.conf.name, &lease).map_err(ConfigError::Render)?;
+    valid.put_into(&mut conf).map_err(ConfigError::Render)?;
+    let json = conf.to_json().map_err(ConfigError::Render)?;
+    let delegate = call.delegate(config.delegate_type.clone())?;
+    if !delegate.run_if_known(Command::Gc, &json)? {
+        call.log.info(format_args!(
+            "{} does not know GC",
+            delegate.program().display()
+        ));
+    }
+    Ok(())
+}
