@@ -1,17 +1,25 @@
-//! What calls of the plugins cost, measured beside the Go plugins and beside a program that does nothing.
+//! What calls of the plugins cost, measured beside a program that does nothing and, where it can be, beside the Go plugin.
 //!
 //! A subject has a module of its own; the modules beside it are for all subjects.
 
 mod call;
-mod empty;
+mod chart;
+mod container;
+mod contest;
+mod figures;
+mod flannel;
 mod ipam;
 mod machine;
 mod memory;
 mod plot;
+mod programs;
+mod report;
 mod rounds;
 mod state_dir;
 mod stats;
+mod system_calls;
 mod table;
+mod target;
 mod units;
 
 use std::fs;
@@ -20,12 +28,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
+use self::state_dir::StateDir;
+use crate::command::Show;
+use crate::terminal::Terminal;
 use crate::workspace::Workspace;
+use crate::{dist, packages};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Subject {
-    /// host-local: ADD and DEL by the number of addresses in use
+    /// flannel: what it costs itself, with a delegate that does nothing (needs root)
+    Flannel,
+    /// host-local: ADD and DEL by the number of addresses in use, beside the Go plugin
     Ipam,
 }
 
@@ -48,8 +62,10 @@ pub(crate) fn run(
 ) -> Result<()> {
     let folder = workspace.target.join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut setting = Setting::new(workspace, &folder, state.unwrap_or(&folder), extent)?;
     let Outputs { text, plot } = match subject {
-        Subject::Ipam => ipam::run(workspace, &folder, state.unwrap_or(&folder), extent)?,
+        Subject::Flannel => flannel::run(&mut setting)?,
+        Subject::Ipam => ipam::run(&mut setting)?,
     };
     let name = subject.to_possible_value();
     let name = name.as_ref().map_or("bench", |name| name.get_name());
@@ -57,6 +73,41 @@ pub(crate) fn run(
     let plot_file = write(&folder.join(format!("{name}.svg")), &plot)?;
     println!("\n{text}\n{}\n{}", text_file.display(), plot_file.display());
     Ok(())
+}
+
+/// What a subject is measured with.
+struct Setting {
+    terminal: Terminal,
+    extent: Extent,
+    /// The folder of the plugins.
+    plugins: PathBuf,
+    /// The folder of the bench's own programs.
+    folder: PathBuf,
+    /// The program that does nothing.
+    empty: PathBuf,
+    state: StateDir,
+    /// What there is to know of the machine.
+    machine: String,
+}
+
+impl Setting {
+    /// Builds all programs, and keeps state inside a folder.
+    fn new(workspace: &Workspace, folder: &Path, state: &Path, extent: Extent) -> Result<Self> {
+        let mut terminal = Terminal::stdout();
+        packages::install_missing()?;
+        terminal.line("building the plugins");
+        dist::build(workspace, Show::IfItFails)?;
+        let state = StateDir::new(state)?;
+        Ok(Self {
+            terminal,
+            extent,
+            plugins: workspace.dist_dir(),
+            folder: folder.to_owned(),
+            empty: programs::empty(folder)?,
+            machine: machine::described(state.path())?,
+            state,
+        })
+    }
 }
 
 /// What a subject's measurement gives.

@@ -128,7 +128,7 @@ fn segment_types<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<V
 }
 
 /// Puts a binary into place whole, also over one that runs.
-fn install(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn install(from: &Path, to: &Path) -> Result<()> {
     let aside = to.with_extension("new");
     let copied = fs::copy(from, &aside)
         .and_then(|_| fs::set_permissions(&aside, fs::Permissions::from_mode(0o755)))

@@ -59,7 +59,7 @@ enum Task {
         #[arg(value_enum)]
         parts: Vec<Part>,
     },
-    /// Measure what calls cost, beside the Go plugins; tables and a plot go to target/bench
+    /// Measure what calls cost; tables and a plot go to target/bench
     Bench {
         /// What to measure
         #[arg(value_enum)]

@@ -1,11 +1,12 @@
 //! One call of a plugin, as a container runtime makes it, with a clock at both ends.
 
 use std::io::{Read, Write, pipe};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 /// A program, its whole environment and its stdin, which must fit into a pipe (64 KiB).
@@ -24,7 +25,24 @@ pub(super) struct Timed {
     pub(super) stdout: Vec<u8>,
 }
 
+/// What a call is to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Nothing,
+    /// A result with an address.
+    Address,
+}
+
 impl Call {
+    /// A call with nothing at all.
+    pub(super) fn bare(program: &Path) -> Self {
+        Self {
+            program: program.to_owned(),
+            environment: Vec::new(),
+            stdin: String::new(),
+        }
+    }
+
     /// A call with all that a runtime passes to a plugin, for the interface `eth0` of a container.
     pub(super) fn plugin(program: &Path, command: &str, container: &str, conf: &Value) -> Self {
         let folder = program.parent().unwrap_or(Path::new("/"));
@@ -40,6 +58,25 @@ impl Call {
             environment: environment.into(),
             stdin: conf.to_string(),
         }
+    }
+
+    /// The same call with another value for a variable.
+    pub(super) fn with(mut self, variable: &'static str, value: impl Into<String>) -> Self {
+        self.environment.retain(|(name, _)| *name != variable);
+        self.environment.push((variable, value.into()));
+        self
+    }
+
+    /// Runs it to its end; a failure, or another answer than this, is an error.
+    pub(super) fn run_for(&self, answer: Answer) -> Result<Timed> {
+        let timed = self.run()?;
+        let is_right = match answer {
+            Answer::Nothing => timed.stdout.is_empty(),
+            Answer::Address => address_of(&timed.stdout).is_some(),
+        };
+        let text = String::from_utf8_lossy(&timed.stdout);
+        ensure!(is_right, "{}: unexpected answer: {text}", self.title());
+        Ok(timed)
     }
 
     /// Runs it to its end; a failure is an error that tells what the plugin said.
@@ -73,10 +110,22 @@ impl Call {
         if status.success() {
             return Ok(());
         }
-        let program = self.program.display();
-        let command = self.environment.first().map_or("", |(_, value)| value);
-        bail!("{program} {command}: {status}: {}", told(output));
+        bail!("{}: {status}: {}", self.title(), told(output));
     }
+
+    fn title(&self) -> String {
+        let is_command = |(name, _): &&(_, _)| *name == "CNI_COMMAND";
+        let command = self.environment.iter().find(is_command);
+        let command = command.map_or("", |(_, value)| value);
+        format!("{} {command}", self.program.display())
+    }
+}
+
+/// The address in an ADD's result.
+fn address_of(result: &[u8]) -> Option<IpAddr> {
+    let result: Value = serde_json::from_slice(result).ok()?;
+    let address = result.pointer("/ips/0/address")?.as_str()?;
+    address.split('/').next()?.parse().ok()
 }
 
 /// The message of a plugin's error object, or else all that it printed, on one line.
@@ -108,6 +157,24 @@ mod tests {
         let timed = script("sleep 0.05; echo $CNI_COMMAND").run().unwrap();
         assert!(timed.elapsed >= Duration::from_millis(50));
         assert_eq!(timed.stdout, b"ADD\n");
+    }
+
+    #[test]
+    fn an_answer_without_an_address_is_none() {
+        let printing = |printed: &str, answer| script(&format!("echo '{printed}'")).run_for(answer);
+        let result = r#"{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.2/8"}]}"#;
+        assert!(printing(result, Answer::Address).is_ok());
+        let error = printing("{}", Answer::Address).unwrap_err().to_string();
+        assert_eq!(error, "/bin/sh ADD: unexpected answer: {}\n");
+        assert!(printing(result, Answer::Nothing).is_err());
+        assert!(script("exit 0").run_for(Answer::Nothing).is_ok());
+    }
+
+    #[test]
+    fn a_variable_has_one_value() {
+        let call = script("echo $CNI_COMMAND").with("CNI_COMMAND", "DEL");
+        assert_eq!(call.environment, [("CNI_COMMAND", "DEL".to_owned())]);
+        assert_eq!(call.run().unwrap().stdout, b"DEL\n");
     }
 
     #[test]

@@ -4,73 +4,66 @@ mod chart;
 mod contender;
 mod database;
 mod effort;
-mod figures;
 mod files;
 mod held;
 mod measure;
 mod report;
 mod targets;
 
-use std::path::Path;
-
 use anyhow::Result;
 
-use self::contender::{Contender, Entry};
+use self::contender::{Contender, Entry, Operation};
 use self::effort::Effort;
-use self::figures::Figures;
-use super::state_dir::StateDir;
-use super::{Extent, Outputs, empty, machine};
-use crate::command::Show;
-use crate::terminal::{Ink, Terminal};
-use crate::workspace::Workspace;
-use crate::{dist, packages};
+use super::{Outputs, Setting, figures, memory, units};
+
+type Figures = figures::Figures<Operation, Contender>;
 
 /// Measures, and tells of it in tables and a plot.
-pub(super) fn run(
-    workspace: &Workspace,
-    folder: &Path,
-    state: &Path,
-    extent: Extent,
-) -> Result<Outputs> {
-    let mut terminal = Terminal::stdout();
-    packages::install_missing()?;
-    terminal.line("building the plugins");
-    dist::build(workspace, Show::IfItFails)?;
-    let empty = empty::build(folder)?;
-    let plugin = workspace.dist_dir().join("host-local");
-
-    let state = StateDir::new(state)?;
+pub(super) fn run(setting: &mut Setting) -> Result<Outputs> {
+    let empty = &setting.empty;
+    let plugin = setting.plugins.join("host-local");
+    let state = &setting.state;
     let mut entries = vec![
-        Entry::new(Contender::Empty, &empty, state.folder("empty"))?,
+        Entry::new(Contender::Empty, empty, state.folder("empty"))?,
         Entry::new(Contender::Disk, &plugin, state.folder("disk"))?,
         Entry::new(Contender::Db, &plugin, state.folder("db"))?,
     ];
-    let mut notes: Vec<String> = Vec::new();
     let reference = contender::reference()?;
     let data_dir = state.folder("reference");
     entries.push(Entry::new(Contender::Reference, &reference, data_dir)?);
 
     let mut figures = Figures::default();
-    let effort = Effort::of(extent);
-    let measures_memory = match entries.first().map(Entry::peak_of_add) {
-        Some(Err(error)) => {
-            notes.push(format!("Peak memory is left out: {error:#}."));
-            false
-        }
-        _ => true,
-    };
+    let effort = Effort::of(setting.extent);
+    let notes: Vec<String> = memory::obstacle(empty).into_iter().collect();
+    let measures_memory = notes.is_empty();
+    let terminal = &mut setting.terminal;
     for note in &notes {
         terminal.line(note);
     }
+    let contest = measure::contest(&effort);
     for size in effort.sizes {
-        let told = measure::size(&mut entries, *size, &effort, measures_memory, &mut figures)?;
-        let told = terminal.ink(Ink::Dim, told);
-        terminal.line(told);
+        for entry in &mut entries {
+            entry.size = *size;
+        }
+        let label = format!("{:>7} addresses in use", units::count(*size));
+        contest.run(
+            &label,
+            terminal,
+            &mut entries,
+            &mut figures,
+            |entry, figures| {
+                measure::after_changes(entry, &effort, figures)?;
+                if measures_memory {
+                    measure::peaks(entry, &effort, figures)?;
+                }
+                Ok(())
+            },
+        )?;
     }
 
-    let machine = machine::described(state.path())?;
+    let machine = &setting.machine;
     Ok(Outputs {
-        text: report::text(&figures, &machine, &notes),
-        plot: chart::of(&figures, &machine).svg(),
+        text: report::text(&figures, machine, &notes),
+        plot: chart::of(&figures, machine).svg(),
     })
 }

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -40,6 +41,12 @@ pub(super) fn peak(call: &Call) -> Result<u64> {
     let peak = traced?;
     call.succeeded(status, b"")?;
     Ok(peak)
+}
+
+/// Why it cannot be measured here, as a note for the reader, if it cannot. A program is tried that is known to work.
+pub(super) fn obstacle(program: &Path) -> Option<String> {
+    let error = peak(&Call::bare(program)).err()?;
+    Some(format!("Peak memory is left out: {error:#}."))
 }
 
 fn trace(child: &mut Child, call: &Call) -> Result<u64> {

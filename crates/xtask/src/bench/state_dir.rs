@@ -45,6 +45,17 @@ impl StateDir {
     }
 }
 
+/// How many files or folders in a folder have names of a kind.
+pub(super) fn count(folder: &Path, is_of_kind: impl Fn(&str) -> bool) -> Result<u32> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let mut count = 0;
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let name = entry.with_context(cannot)?.file_name();
+        count += u32::from(name.to_str().is_some_and(&is_of_kind));
+    }
+    Ok(count)
+}
+
 /// Removes the folders of processes that are gone. One that cannot be removed is in nobody's way.
 fn remove_leftovers(inside: &Path) {
     for entry in fs::read_dir(inside).into_iter().flatten().flatten() {

@@ -38,6 +38,17 @@ impl Samples {
 }
 
 impl Summary {
+    /// Of a single measurement.
+    #[cfg(test)]
+    pub(super) fn of_one(time: Duration) -> Self {
+        Self {
+            count: 1,
+            low: time,
+            median: time,
+            high: time,
+        }
+    }
+
     /// How many times the other's median this one's is.
     pub(super) fn ratio_to(&self, other: &Self) -> f64 {
         self.median.as_secs_f64() / other.median.as_secs_f64()

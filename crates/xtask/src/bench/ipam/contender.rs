@@ -1,19 +1,19 @@
 //! Who is measured, and what calls they get.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::database::AddressDatabase;
 use super::files::AddressFiles;
-use super::held::{self, NETWORK, SUBNET};
-use crate::bench::call::{Call, Timed};
-use crate::bench::memory;
+use super::held::{NETWORK, SUBNET};
+use crate::bench::call::{Answer, Call};
+use crate::bench::container;
+use crate::bench::contest::Entrant;
 
-/// Who is measured.
+/// Who is measured, in the order of the tables' columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Contender {
     /// A program that does nothing.
@@ -24,11 +24,6 @@ pub(super) enum Contender {
     Db,
     /// The Go plugin.
     Reference,
-}
-
-impl Contender {
-    /// All, in the order of the tables' columns.
-    pub(super) const ALL: [Self; 4] = [Self::Empty, Self::Disk, Self::Db, Self::Reference];
 }
 
 impl fmt::Display for Contender {
@@ -66,9 +61,11 @@ impl Operation {
 /// A contender with its program and its own addresses in use.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) contender: Contender,
+    contender: Contender,
     program: PathBuf,
     conf: Value,
+    /// How many addresses there are to be in use.
+    pub(super) size: u32,
     in_use: InUse,
 }
 
@@ -102,17 +99,9 @@ impl Entry {
             contender,
             program: program.to_owned(),
             conf: json!({ "cniVersion": "1.0.0", "name": NETWORK, "type": "bridge", "ipam": ipam }),
+            size: 0,
             in_use,
         })
-    }
-
-    /// Puts more addresses into use, by other attachments than those that calls are for.
-    pub(super) fn grow_to(&mut self, size: u32) -> Result<()> {
-        match &mut self.in_use {
-            InUse::Nowhere => Ok(()),
-            InUse::Files(files) => files.grow_to(size),
-            InUse::Database(database) => database.grow_to(size),
-        }
     }
 
     /// Changes the addresses as another program would. `false` if that makes no difference to the next call.
@@ -122,9 +111,31 @@ impl Entry {
             _ => Ok(false),
         }
     }
+}
+
+impl Entrant for Entry {
+    type Operation = Operation;
+    type Contender = Contender;
+
+    fn contender(&self) -> Contender {
+        self.contender
+    }
+
+    fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Puts more addresses into use, by other attachments than those that calls are for.
+    fn prepare(&mut self) -> Result<()> {
+        match &mut self.in_use {
+            InUse::Nowhere => Ok(()),
+            InUse::Files(files) => files.grow_to(self.size),
+            InUse::Database(database) => database.grow_to(self.size),
+        }
+    }
 
     /// An error unless as many addresses are in use as there should be.
-    pub(super) fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         match &self.in_use {
             InUse::Nowhere => Ok(()),
             InUse::Files(files) => files.check(),
@@ -132,45 +143,22 @@ impl Entry {
         }
     }
 
-    /// The call for the attachment of a round.
-    pub(super) fn call(&self, operation: Operation, round: usize) -> Call {
+    fn call(&self, operation: Operation, round: usize) -> Call {
         let container = match operation {
-            Operation::DelOfNothing => held::stranger(round),
-            _ => held::caller(round),
+            Operation::DelOfNothing => container::stranger(round),
+            _ => container::caller(round),
         };
         Call::plugin(&self.program, operation.command(), &container, &self.conf)
     }
 
-    /// Makes the call; an error unless the answer makes sense.
-    pub(super) fn run(&self, operation: Operation, round: usize) -> Result<Timed> {
-        let timed = self.call(operation, round).run()?;
-        let is_right = match (self.contender, operation) {
+    fn answer(&self, operation: Operation) -> Answer {
+        match (self.contender, operation) {
             (Contender::Empty, _) | (_, Operation::Del | Operation::DelOfNothing) => {
-                timed.stdout.is_empty()
+                Answer::Nothing
             }
-            (_, Operation::Add | Operation::AddAfterChange) => address_of(&timed.stdout).is_some(),
-        };
-        let text = String::from_utf8_lossy(&timed.stdout);
-        ensure!(
-            is_right,
-            "{}: {}: unexpected answer: {text}",
-            self.contender,
-            operation.command()
-        );
-        Ok(timed)
+            (_, Operation::Add | Operation::AddAfterChange) => Answer::Address,
+        }
     }
-
-    /// The peak memory of a first ADD, in KiB.
-    pub(super) fn peak_of_add(&self) -> Result<u64> {
-        memory::peak(&self.call(Operation::Add, 0))
-    }
-}
-
-/// The address in an ADD's result.
-fn address_of(result: &[u8]) -> Option<IpAddr> {
-    let result: Value = serde_json::from_slice(result).ok()?;
-    let address = result.pointer("/ips/0/address")?.as_str()?;
-    address.split('/').next()?.parse().ok()
 }
 
 /// Where the Go plugin is.
@@ -182,14 +170,6 @@ pub(super) fn reference() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_answer_without_an_address_is_none() {
-        let result = br#"{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.2/8"}]}"#;
-        assert_eq!(address_of(result), Some([10, 0, 0, 2].into()));
-        assert_eq!(address_of(b"{}"), None);
-        assert_eq!(address_of(b""), None);
-    }
 
     #[test]
     fn calls_of_a_round_are_for_the_same_attachment() {

@@ -11,6 +11,7 @@ use cni_types::{Attachment, parse_cidr};
 use state::BootId;
 
 use super::held::{self, IFNAME, NETWORK, SUBNET};
+use crate::bench::container;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,7 +51,7 @@ impl AddressDatabase {
         let mut store = begin(&database)?;
         for number in self.in_use..size {
             let attachment = Attachment {
-                container_id: held::holder(number).parse()?,
+                container_id: container::holder(number).parse()?,
                 ifname: IFNAME.parse()?,
             };
             let address = held::address(number).into();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::held::{self, IFNAME};
+use crate::bench::{container, state_dir};
 
 /// An address far from those in use.
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
@@ -36,7 +37,7 @@ impl AddressFiles {
             return Ok(());
         }
         for number in self.in_use..size {
-            self.give(held::address(number), &held::holder(number))?;
+            self.give(held::address(number), &container::holder(number))?;
         }
         self.in_use = size;
         let last = self.folder.join("last_reserved_ip.0");
@@ -55,13 +56,8 @@ impl AddressFiles {
 
     /// An error unless exactly those addresses are in use that were put into use here.
     pub(super) fn check(&self) -> Result<()> {
+        let count = state_dir::count(&self.folder, |name| name.parse::<IpAddr>().is_ok())?;
         let folder = self.folder.display();
-        let mut count = 0;
-        for entry in fs::read_dir(&self.folder).with_context(|| format!("cannot read {folder}"))? {
-            let name = entry?.file_name();
-            let address = name.to_str().and_then(|name| name.parse::<IpAddr>().ok());
-            count += u32::from(address.is_some());
-        }
         let in_use = self.in_use;
         ensure!(
             count == in_use,
@@ -94,9 +90,15 @@ mod tests {
         files.check().unwrap();
         files.grow_to(2).unwrap();
         files.grow_to(300).unwrap();
-        assert_eq!(read("10.0.0.2"), format!("{}\r\neth0", held::holder(0)));
+        assert_eq!(
+            read("10.0.0.2"),
+            format!("{}\r\neth0", container::holder(0))
+        );
         assert_eq!(read("last_reserved_ip.0"), "10.0.1.45");
-        assert_eq!(read("10.0.1.45"), format!("{}\r\neth0", held::holder(299)));
+        assert_eq!(
+            read("10.0.1.45"),
+            format!("{}\r\neth0", container::holder(299))
+        );
         files.check().unwrap();
     }
 

@@ -1,33 +1,18 @@
 //! What the plugin is to reach.
 
+use super::Figures;
 use super::contender::{Contender, Operation};
-use super::figures::Figures;
+use crate::bench::target::Target;
 use crate::bench::units;
-
-/// A goal, and what was measured for it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Target {
-    pub(super) what: String,
-    pub(super) limit: String,
-    /// What was measured, and whether that is enough; `None` if it was not measured.
-    pub(super) reached: Option<(String, bool)>,
-}
 
 /// The number of addresses in use that counts as many.
 const MANY: u32 = 50_000;
-
-/// In KiB.
-const MOST_MEMORY: u64 = 4 * 1024;
 
 /// All of them.
 pub(super) fn of(figures: &Figures) -> Vec<Target> {
     let ratio = |one: (Contender, u32), other: (Contender, u32), limit: f64, what: String| {
         let measured = figures.ratio(Operation::Add, one, other);
-        Target {
-            what,
-            limit: units::ratio(limit),
-            reached: measured.map(|ratio| (units::ratio(ratio), ratio <= limit)),
-        }
+        Target::ratio(what, limit, measured)
     };
     let none = |contender| (contender, 0);
     let beside = |other: Contender, limit| {
@@ -39,12 +24,9 @@ pub(super) fn of(figures: &Figures) -> Vec<Target> {
         let what = format!("{contender}: ADD, {many} in use, to none in use");
         ratio((contender, MANY), none(contender), limit, what)
     };
-    let memory = |contender: Contender, operations: &[Operation], when: &str| Target {
-        what: format!("{contender}: peak memory of {when}"),
-        limit: units::memory(MOST_MEMORY),
-        reached: figures
-            .highest_peak(operations, contender)
-            .map(|peak| (units::memory(peak), peak <= MOST_MEMORY)),
+    let memory = |contender: Contender, operations: &[Operation], when: &str| {
+        let what = format!("{contender}: peak memory of {when}");
+        Target::memory(what, figures.highest_peak(operations, contender))
     };
     let usual = [Operation::Add, Operation::Del];
     let after_change = [Operation::AddAfterChange];
@@ -65,9 +47,10 @@ mod tests {
 
     use super::*;
     use crate::bench::stats::Summary;
+    use crate::bench::target;
 
     #[test]
-    fn a_target_is_met_missed_or_not_measured() {
+    fn each_is_compared_with_its_measure() {
         let mut figures = Figures::default();
         for (contender, size, time) in [
             (Contender::Empty, 0, 400),
@@ -75,30 +58,24 @@ mod tests {
             (Contender::Disk, MANY, 900),
             (Contender::Reference, 0, 2_000),
         ] {
-            let time = Duration::from_micros(time);
-            let summary = Summary {
-                count: 1,
-                low: time,
-                median: time,
-                high: time,
-            };
+            let summary = Summary::of_one(Duration::from_micros(time));
             figures.add_time(Operation::Add, contender, size, summary);
         }
         figures.add_peak(Operation::Del, Contender::Disk, 0, 5 * 1024);
         figures.add_peak(Operation::Del, Contender::Disk, 0, 1024);
-        let reached = of(&figures).into_iter().map(|target| target.reached);
-        let told = |text: &str, met| Some((text.to_owned(), met));
         assert_eq!(
-            reached.collect::<Vec<_>>(),
-            [
-                told("0.30x", true),
-                told("1.50x", true),
-                told("1.50x", false),
-                None,
-                told("5.0 MiB", false),
-                None,
-                None
-            ]
+            target::table(of(&figures)).markdown(),
+            "\
+| target                                          | at most | measured |      verdict |
+| ----------------------------------------------- | ------: | -------: | -----------: |
+| Twill, disk: ADD, none in use, to Go host-local |   0.45x |    0.30x |          met |
+| Twill, disk: ADD, none in use, to empty program |   1.60x |    1.50x |          met |
+| Twill, disk: ADD, 50,000 in use, to none in use |   1.30x |    1.50x |       MISSED |
+| Twill, db: ADD, 50,000 in use, to none in use   |   1.50x |        – | not measured |
+| Twill, disk: peak memory of ADD and DEL         | 4.0 MiB |  5.0 MiB |       MISSED |
+| Twill, disk: peak memory of ADD after a change  | 4.0 MiB |        – | not measured |
+| Twill, db: peak memory of ADD and DEL           | 4.0 MiB |        – | not measured |
+"
         );
     }
 }

@@ -1,0 +1,45 @@
+//! A delegate that does nothing but answer.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::bench::programs;
+
+/// Its type.
+pub(super) const NAME: &str = "idle";
+
+/// What it answers to ADD, whatever it is given.
+pub(super) const RESULT: &str = r#"{"cniVersion":"1.0.0","ips":[{"address":"10.244.1.2/24"}]}"#;
+
+/// Builds it and tells where it is.
+pub(super) fn build(folder: &Path) -> Result<PathBuf> {
+    programs::build(folder, NAME, &source())
+}
+
+fn source() -> String {
+    format!(
+        "fn main() {{
+    if std::env::var_os(\"CNI_COMMAND\").is_some_and(|command| command == \"ADD\") {{
+        println!(\"{{}}\", {RESULT:?});
+    }}
+}}
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::call::{Answer, Call};
+
+    #[test]
+    fn it_answers_to_add_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let call = Call::bare(&build(folder.path()).unwrap());
+        let answering = |command| call.clone().with("CNI_COMMAND", command);
+        let added = answering("ADD").run_for(Answer::Address).unwrap();
+        assert_eq!(added.stdout, format!("{RESULT}\n").as_bytes());
+        answering("DEL").run_for(Answer::Nothing).unwrap();
+    }
+}
