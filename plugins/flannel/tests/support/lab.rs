@@ -34,13 +34,20 @@ impl Lab {
     /// `None`, told as a skip, where the machine cannot have it.
     #[track_caller]
     pub(crate) fn new(lease: &Lease) -> Option<Self> {
+        let lab = Self::with_debians_ipam(lease)?;
+        let host_local = lab.plugins.path().join("host-local");
+        symlink(binaries::plugin("host-local"), host_local).unwrap();
+        Some(lab)
+    }
+
+    /// One whose IPAM plugin is Debian's host-local too.
+    #[track_caller]
+    pub(crate) fn with_debians_ipam(lease: &Lease) -> Option<Self> {
         if !require_root() {
             return None;
         }
         require_reference("bridge")?;
         let plugins = TempDir::with_prefix("twill-plugins-").unwrap();
-        let host_local = plugins.path().join("host-local");
-        symlink(binaries::plugin("host-local"), host_local).unwrap();
         let node = Node::new().unwrap();
         // Looking for duplicates of an IPv6 address takes the kernel a second or two, in which it does not answer.
         node.write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
