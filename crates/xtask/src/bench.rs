@@ -30,6 +30,7 @@ use clap::ValueEnum;
 
 use self::state_dir::StateDir;
 use crate::command::Show;
+use crate::platform::Platform;
 use crate::terminal::Terminal;
 use crate::workspace::Workspace;
 use crate::{dist, packages};
@@ -83,8 +84,10 @@ struct Setting {
     plugins: PathBuf,
     /// The folder of the bench's own programs.
     folder: PathBuf,
-    /// The program that does nothing.
+    /// A program that does nothing, on the machine's own C library: the measure that targets are set in.
     empty: PathBuf,
+    /// The same as the plugins are built: what is left of a call when a plugin's own work is taken away.
+    bare: PathBuf,
     state: StateDir,
     /// What there is to know of the machine.
     machine: String,
@@ -103,7 +106,8 @@ impl Setting {
             extent,
             plugins: workspace.dist_dir(),
             folder: folder.to_owned(),
-            empty: programs::empty(folder)?,
+            empty: programs::empty(folder, "empty", &Platform::of_machine()?)?,
+            bare: programs::empty(folder, "bare", &Platform::of_plugins()?)?,
             machine: machine::described(state.path())?,
             state,
         })

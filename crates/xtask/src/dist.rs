@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use object::elf::{FileHeader32, FileHeader64, PT_DYNAMIC, PT_INTERP, ProgramType};
@@ -11,6 +10,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
 
 use crate::command::{self, Show};
+use crate::platform::Platform;
 use crate::workspace::Workspace;
 
 const PLUGINS: [Plugin; 3] = [
@@ -48,9 +48,9 @@ pub(crate) struct Built {
 
 /// Builds all plugins and leaves them in [`Workspace::dist_dir`].
 pub(crate) fn build(workspace: &Workspace, show: Show) -> Result<Vec<Built>> {
-    let triple = host_triple()?;
+    let platform = Platform::of_plugins()?;
     // With a target named, cargo keeps RUSTFLAGS from build scripts and procedural macros.
-    let mut cargo = workspace.cargo(&["build", "--release", "--target", &triple]);
+    let mut cargo = workspace.cargo(&["build", "--release", "--target", platform.triple()]);
     for plugin in PLUGINS {
         cargo.args(["--package", plugin.package]);
     }
@@ -61,7 +61,7 @@ pub(crate) fn build(workspace: &Workspace, show: Show) -> Result<Vec<Built>> {
 
     let folder = workspace.dist_dir();
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let built_in = workspace.target.join(&triple).join("release");
+    let built_in = workspace.target.join(platform.triple()).join("release");
     PLUGINS
         .iter()
         .map(|Plugin { name, .. }| {
@@ -83,19 +83,6 @@ pub(crate) fn table(plugins: &[Built], folder: &Path) -> String {
     }
     let total = row("total", plugins.iter().map(|plugin| plugin.bytes).sum());
     table + &format!("{total}  in {}\n", folder.display())
-}
-
-fn host_triple() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc)
-        .arg("-vV")
-        .output()
-        .context("cannot run `rustc -vV`")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host
-        .context("`rustc -vV` does not tell the host")?
-        .to_owned())
 }
 
 /// The size of a binary that needs neither a dynamic linker nor a library; an error for any other.

@@ -12,6 +12,7 @@ mod command;
 mod demo;
 mod dist;
 mod packages;
+mod platform;
 mod snapshot;
 mod terminal;
 mod test;

@@ -19,13 +19,14 @@ use self::contender::{Contender, Entry, Operation, Surroundings};
 use self::effort::{Effort, SIZES};
 use self::looks::Looks;
 use super::{Outputs, Setting, figures, memory, system_calls, units};
+use crate::platform::Platform;
 
 type Figures = figures::Figures<Operation, Contender>;
 
 /// Measures, and tells of it in tables and a plot.
 pub(super) fn run(setting: &mut Setting) -> Result<Outputs> {
     let empty = &setting.empty;
-    let idle = idle::build(&setting.folder)?;
+    let idle = idle::build(&setting.folder, &Platform::of_plugins()?)?;
     let plugin = setting.plugins.join("flannel");
     let state = &setting.state;
     // Nothing happens in it, but flannel refuses its own.
@@ -39,6 +40,7 @@ pub(super) fn run(setting: &mut Setting) -> Result<Outputs> {
         .with_context(|| format!("cannot write {}", surroundings.subnet_file.display()))?;
     let contenders = [
         (Contender::Empty, empty, "empty"),
+        (Contender::Bare, &setting.bare, "bare"),
         (Contender::Idle, &idle, "idle"),
         (Contender::Flannel, &plugin, "flannel"),
     ];

@@ -25,6 +25,7 @@ pub(super) fn run(setting: &mut Setting) -> Result<Outputs> {
     let state = &setting.state;
     let mut entries = vec![
         Entry::new(Contender::Empty, empty, state.folder("empty"))?,
+        Entry::new(Contender::Bare, &setting.bare, state.folder("bare"))?,
         Entry::new(Contender::Disk, &plugin, state.folder("disk"))?,
         Entry::new(Contender::Db, &plugin, state.folder("db"))?,
     ];

@@ -10,6 +10,7 @@ use anyhow::Result;
 
 use crate::command::{self, Show};
 use crate::dist::{self, RUSTFLAGS};
+use crate::platform::Platform;
 
 /// What the release profile says, in the compiler's words.
 const PROFILE: [&str; 5] = [
@@ -20,13 +21,13 @@ const PROFILE: [&str; 5] = [
     "strip=symbols",
 ];
 
-/// Builds a program that does nothing: what is left of a call when a plugin's own work is taken away.
-pub(super) fn empty(folder: &Path) -> Result<PathBuf> {
-    build(folder, "empty", "fn main() {}\n")
+/// Builds a program that does nothing.
+pub(super) fn empty(folder: &Path, name: &str, platform: &Platform) -> Result<PathBuf> {
+    build(folder, name, "fn main() {}\n", platform)
 }
 
 /// Builds a program of one file and tells where in the folder it is.
-pub(super) fn build(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+pub(super) fn build(folder: &Path, name: &str, text: &str, platform: &Platform) -> Result<PathBuf> {
     let program = folder.join(name);
     let [source, linked] = ["rs", "linked"].map(|extension| program.with_extension(extension));
     super::write(&source, text)?;
@@ -37,6 +38,7 @@ pub(super) fn build(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
     }
     rustc
         .args(RUSTFLAGS.split_whitespace())
+        .args(["--target", platform.triple()])
         .args(["--edition", "2024", "-o"])
         .args([&linked, &source]);
     command::run(rustc, Show::IfItFails)?;

@@ -20,6 +20,7 @@ pub(super) fn of(figures: &Figures, machine: &str) -> Chart {
 fn look(contender: Contender) -> Look {
     let (colour, dashed) = match contender {
         Contender::Empty => ("#7b8592", true),
+        Contender::Bare => ("#b4bcc6", true),
         Contender::Idle => ("#0e7490", true),
         Contender::Flannel => ("#c2410c", false),
     };

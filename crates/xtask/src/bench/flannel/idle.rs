@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::bench::programs;
+use crate::platform::Platform;
 
 /// Its type.
 pub(super) const NAME: &str = "idle";
@@ -13,8 +14,8 @@ pub(super) const NAME: &str = "idle";
 pub(super) const RESULT: &str = r#"{"cniVersion":"1.0.0","ips":[{"address":"10.244.1.2/24"}]}"#;
 
 /// Builds it and tells where it is.
-pub(super) fn build(folder: &Path) -> Result<PathBuf> {
-    programs::build(folder, NAME, &source())
+pub(super) fn build(folder: &Path, platform: &Platform) -> Result<PathBuf> {
+    programs::build(folder, NAME, &source(), platform)
 }
 
 fn source() -> String {
@@ -36,7 +37,7 @@ mod tests {
     #[test]
     fn it_answers_to_add_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let call = Call::bare(&build(folder.path()).unwrap());
+        let call = Call::bare(&build(folder.path(), &Platform::of_machine().unwrap()).unwrap());
         let answering = |command| call.clone().with("CNI_COMMAND", command);
         let added = answering("ADD").run_for(Answer::Address).unwrap();
         assert_eq!(added.stdout, format!("{RESULT}\n").as_bytes());

@@ -23,6 +23,7 @@ pub(super) fn text(figures: &Figures, machine: &str, notes: &[String]) -> String
         let title = format!("{}, in proportion", operation.command());
         let proportions = [
             Proportion::To(Contender::Flannel, Contender::Empty),
+            Proportion::To(Contender::Flannel, Contender::Bare),
             Proportion::To(Contender::Flannel, Contender::Idle),
             Proportion::ToNone(Contender::Flannel),
         ];
@@ -48,6 +49,7 @@ pub(super) fn text(figures: &Figures, machine: &str, notes: &[String]) -> String
 fn short(contender: Contender) -> &'static str {
     match contender {
         Contender::Empty => "empty",
+        Contender::Bare => "musl",
         Contender::Idle => "delegate",
         Contender::Flannel => "flannel",
     }

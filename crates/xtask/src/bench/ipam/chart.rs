@@ -20,6 +20,7 @@ pub(super) fn of(figures: &Figures, machine: &str) -> Chart {
 fn look(contender: Contender) -> Look {
     let (colour, dashed) = match contender {
         Contender::Empty => ("#7b8592", true),
+        Contender::Bare => ("#b4bcc6", true),
         Contender::Disk => ("#c2410c", false),
         Contender::Db => ("#7c3aed", false),
         Contender::Reference => ("#0e7490", false),

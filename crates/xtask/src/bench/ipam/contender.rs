@@ -16,8 +16,10 @@ use crate::bench::contest::Entrant;
 /// Who is measured, in the order of the tables' columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Contender {
-    /// A program that does nothing.
+    /// A program that does nothing, on glibc.
     Empty,
+    /// One that is built as the plugins are, on musl.
+    Bare,
     /// Ours, with addresses as files.
     Disk,
     /// Ours, with addresses in a database.
@@ -30,6 +32,7 @@ impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Empty => "empty program",
+            Self::Bare => "empty on musl",
             Self::Disk => "Twill, disk",
             Self::Db => "Twill, db",
             Self::Reference => "Go host-local",
@@ -89,7 +92,7 @@ impl Entry {
             ipam.insert("backend".to_owned(), json!("db"));
         }
         let in_use = match contender {
-            Contender::Empty => InUse::Nowhere,
+            Contender::Empty | Contender::Bare => InUse::Nowhere,
             Contender::Disk | Contender::Reference => {
                 InUse::Files(AddressFiles::new(&data_dir.join(NETWORK))?)
             }
@@ -153,9 +156,8 @@ impl Entrant for Entry {
 
     fn answer(&self, operation: Operation) -> Answer {
         match (self.contender, operation) {
-            (Contender::Empty, _) | (_, Operation::Del | Operation::DelOfNothing) => {
-                Answer::Nothing
-            }
+            (Contender::Empty | Contender::Bare, _)
+            | (_, Operation::Del | Operation::DelOfNothing) => Answer::Nothing,
             (_, Operation::Add | Operation::AddAfterChange) => Answer::Address,
         }
     }

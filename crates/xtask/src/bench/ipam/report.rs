@@ -47,6 +47,7 @@ fn proportions(figures: &Figures) -> Vec<Proportion<Contender>> {
         [
             Proportion::To(own, Contender::Reference),
             Proportion::To(own, Contender::Empty),
+            Proportion::To(own, Contender::Bare),
             Proportion::ToNone(own),
         ]
     })
@@ -56,6 +57,7 @@ fn proportions(figures: &Figures) -> Vec<Proportion<Contender>> {
 fn short(contender: Contender) -> &'static str {
     match contender {
         Contender::Empty => "empty",
+        Contender::Bare => "musl",
         Contender::Disk => "disk",
         Contender::Db => "db",
         Contender::Reference => "Go",
