@@ -1,7 +1,7 @@
 #!/bin/sh
 # A CNI plugin for tests. It is run through a link <folder>/bin/<type>, does what the files
-# <folder>/script/<command>.{sleep,stdout,stderr,kill,exit} say, and records each call as
-# <folder>/calls/<number>.{command,env,stdin}.
+# <folder>/script/<command>.{leave,hang,sleep,stdout,stderr,kill,exit} say, and records each call as
+# <folder>/calls/<number>.{command,pid,env,stdin,left}.
 PATH=/usr/local/bin:/usr/bin:/bin
 folder=${0%/*}/..
 script=$folder/script/$CNI_COMMAND
@@ -14,11 +14,22 @@ until { printf %s "$CNI_COMMAND" >"$folder/calls/$number.command"; } 2>/dev/null
 done
 set +C
 call=$folder/calls/$number
+echo $$ >"$call.pid"
 # What the kernel was given: the shell's own view lacks names that are no identifiers.
 cat "/proc/$$/environ" >"$call.env"
 cat >"$call.part"
 mv "$call.part" "$call.stdin"
 
+if [ -e "$script.leave" ]; then
+    # It keeps every descriptor, as what a careless plugin starts.
+    sleep "$(cat "$script.leave")" &
+    echo $! >"$call.part"
+    mv "$call.part" "$call.left"
+fi
+if [ -e "$script.hang" ]; then
+    # In the same process, so that nothing is left of it once that is killed.
+    exec sleep 600
+fi
 if [ -e "$script.sleep" ]; then
     # A sleep that outlives a killed delegate must not hold its caller's pipes.
     sleep "$(cat "$script.sleep")" </dev/null >/dev/null 2>&1

@@ -43,8 +43,15 @@ impl Image {
 ///
 /// A child can only set its parent-death signal (prctl(2), `PR_SET_PDEATHSIG`) itself, between fork and exec, so the
 /// standard library's `Child` cannot be had. The signal comes with the end of the parent's thread; a plugin has one.
+///
+/// Dropped without having been waited for, it is killed.
 #[derive(Debug)]
-pub(crate) struct Child(Pid);
+pub(crate) struct Child {
+    pid: Pid,
+    /// Closed unused by a successful exec; else what has failed.
+    refusal: PipeReader,
+    is_reaped: bool,
+}
 
 /// This end of a child's standard streams.
 #[derive(Debug)]
@@ -58,7 +65,9 @@ impl Child {
     /// Starts a program with pipes for its three standard streams. The open file `lifeline` stays open in it, and in all
     /// that it starts itself.
     ///
-    /// Errors: those of pipe(2), fork(2) and execve(2).
+    /// Whether execve(2) succeeds is only told by [`Child::wait`]: until then there is time for something else.
+    ///
+    /// Errors: those of pipe(2) and fork(2).
     pub(crate) fn start(
         image: &Image,
         lifeline: Option<BorrowedFd<'_>>,
@@ -66,8 +75,7 @@ impl Child {
         let (its_stdin, stdin) = pipe()?;
         let (stdout, its_stdout) = pipe()?;
         let (stderr, its_stderr) = pipe()?;
-        // A successful exec closes it unused.
-        let (mut refusal, its_refusal) = pipe()?;
+        let (refusal, its_refusal) = pipe()?;
         let parent = process::id();
 
         let pid = match fork::fork_process()? {
@@ -80,34 +88,54 @@ impl Child {
                 refuse(its_refusal, error)
             }
         };
-        let child = Self(pid);
+        // What is the child's must not be open here as well, or its pipes would never end: it is dropped here.
+        let child = Self {
+            pid,
+            refusal,
+            is_reaped: false,
+        };
         let streams = Streams {
             stdin,
             stdout,
             stderr,
         };
-        // What is the child's must not be open here as well: its pipes would never end.
-        drop((its_stdin, its_stdout, its_stderr, its_refusal));
-        let mut errno = Vec::new();
-        refusal.read_to_end(&mut errno)?;
-        match <[u8; 4]>::try_from(errno) {
-            Err(_) => Ok((child, streams)),
-            Ok(errno) => {
-                child.wait()?;
-                Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
-            }
-        }
+        Ok((child, streams))
     }
 
     /// Kills the process, which may have ended already.
     pub(crate) fn kill(&self) {
-        let _ = kill(self.0, Signal::SIGKILL);
+        let _ = kill(self.pid, Signal::SIGKILL);
     }
 
-    /// Waits for the end of the process.
-    pub(crate) fn wait(self) -> io::Result<ExitStatus> {
-        fork::waitpid(self.0.as_raw()).map(ExitStatus::from_raw)
+    /// Waits for the end of the process, after that of its output.
+    pub(crate) fn wait(mut self) -> io::Result<Ended> {
+        let mut errno = Vec::new();
+        self.refusal.read_to_end(&mut errno)?;
+        self.is_reaped = true;
+        let status = fork::waitpid(self.pid.as_raw()).map(ExitStatus::from_raw)?;
+        Ok(match <[u8; 4]>::try_from(errno) {
+            Err(_) => Ended::Run(status),
+            Ok(errno) => Ended::NotRun(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))),
+        })
     }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            self.kill();
+            let _ = fork::waitpid(self.pid.as_raw());
+        }
+    }
+}
+
+/// How a process has ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The program ran, and left this.
+    Run(ExitStatus),
+    /// The program could not be run.
+    NotRun(io::Error),
 }
 
 /// In the new process: arranges its end and runs the program. What is to be known of the
@@ -137,3 +165,6 @@ fn refuse(mut refusal: PipeWriter, error: Errno) -> ! {
         let _ = raise(Signal::SIGKILL);
     }
 }
+
+#[cfg(test)]
+mod tests;

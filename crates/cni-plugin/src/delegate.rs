@@ -10,7 +10,7 @@ use cni_types::{AddResult, Code, Error, PluginType, Version};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
-use crate::exec::{Output, Program, RunError};
+use crate::exec::{Output, Program, RunError, Started};
 use crate::{Command, Environment};
 
 /// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin delegation"). It gets the
@@ -171,22 +171,31 @@ impl<'a> Delegate<'a> {
         &self.program
     }
 
-    /// Calls ADD and returns the result, as JSON in the shape of `version`.
+    /// Starts the delegate, which waits for its configuration: the kernel needs a while for that, in which the caller can
+    /// do something else.
     ///
-    /// Errors: all of [`DelegateError`] that is left once it is found.
-    pub fn add(&self, netconf: &str, version: Version) -> Result<String, DelegateError> {
-        let stdout = self.call(Command::Add, netconf)?;
-        std::str::from_utf8(&stdout)
-            .map_err(|error| DecodeError::at("", error))
-            .and_then(|text| AddResult::pass_on(text, version))
-            .map_err(|source| self.garbage(Command::Add, source, &stdout))
+    /// Errors: [`DelegateError::Start`].
+    pub fn start(&self, command: Command) -> Result<DelegateCall<'_>, DelegateError> {
+        let program = Program {
+            path: &self.program,
+            environment: self.environment,
+            lifeline: self.lifeline,
+        };
+        let process = program
+            .start(command)
+            .map_err(|error| self.not_run(error))?;
+        Ok(DelegateCall {
+            delegate: self,
+            command,
+            process,
+        })
     }
 
     /// Calls a command that has no result.
     ///
-    /// Errors: as [`Delegate::add`], except that whatever is said on success is passed over.
+    /// Errors: as [`DelegateCall::run`].
     pub fn run(&self, command: Command, netconf: &str) -> Result<(), DelegateError> {
-        self.call(command, netconf).map(drop)
+        self.start(command)?.run(netconf)
     }
 
     /// Calls a command that not every plugin knows, GC or STATUS, and tells whether this one does.
@@ -207,7 +216,7 @@ impl<'a> Delegate<'a> {
     ///
     /// Errors: as [`Delegate::add`].
     pub fn supports(&self, version: Version) -> Result<bool, DelegateError> {
-        let stdout = self.call(Command::Version, "")?;
+        let stdout = self.start(Command::Version)?.finish("")?;
         let versions: Versions = json::from_slice(&stdout)
             .map_err(|source| self.garbage(Command::Version, source, &stdout))?;
         Ok(versions
@@ -225,34 +234,63 @@ impl<'a> Delegate<'a> {
         }
     }
 
-    fn call(&self, command: Command, netconf: &str) -> Result<Vec<u8>, DelegateError> {
+    fn not_run(&self, error: RunError) -> DelegateError {
+        let program = self.program.clone();
+        match error {
+            RunError::Start(source) => DelegateError::Start { program, source },
+            RunError::Talk(source) => DelegateError::Talk { program, source },
+        }
+    }
+}
+
+/// A delegate that has been started and waits for its configuration. Dropped, it is killed.
+#[derive(Debug)]
+pub struct DelegateCall<'a> {
+    delegate: &'a Delegate<'a>,
+    command: Command,
+    process: Started<'a>,
+}
+
+impl DelegateCall<'_> {
+    /// Goes on with ADD and returns the result, as JSON in the shape of `version`.
+    ///
+    /// Errors: all of [`DelegateError`] that is left once it is found.
+    pub fn add(self, netconf: &str, version: Version) -> Result<String, DelegateError> {
+        let (delegate, command) = (self.delegate, self.command);
+        let stdout = self.finish(netconf)?;
+        std::str::from_utf8(&stdout)
+            .map_err(|error| DecodeError::at("", error))
+            .and_then(|text| AddResult::pass_on(text, version))
+            .map_err(|source| delegate.garbage(command, source, &stdout))
+    }
+
+    /// Goes on with a command that has no result.
+    ///
+    /// Errors: as [`DelegateCall::add`], except that whatever is said on success is passed over.
+    pub fn run(self, netconf: &str) -> Result<(), DelegateError> {
+        self.finish(netconf).map(drop)
+    }
+
+    fn finish(self, netconf: &str) -> Result<Vec<u8>, DelegateError> {
+        let delegate = self.delegate;
         let Output {
             status,
             stdout,
             stderr,
-        } = Program {
-            path: &self.program,
-            environment: self.environment,
-            lifeline: self.lifeline,
-        }
-        .run(command, netconf.as_bytes())
-        .map_err(|error| {
-            let program = self.program.clone();
-            match error {
-                RunError::Start(source) => DelegateError::Start { program, source },
-                RunError::Talk(source) => DelegateError::Talk { program, source },
-            }
-        })?;
+        } = self
+            .process
+            .finish(netconf.as_bytes())
+            .map_err(|error| delegate.not_run(error))?;
         if status.success() {
             return Ok(stdout);
         }
         match json::from_slice::<Error>(&stdout) {
             Ok(error) if status.code().is_some() => Err(DelegateError::Failed {
-                plugin_type: self.plugin_type.clone(),
+                plugin_type: delegate.plugin_type.clone(),
                 error,
             }),
             _ => Err(DelegateError::Died {
-                program: self.program.clone(),
+                program: delegate.program.clone(),
                 status,
                 said: quote(if stdout.trim_ascii().is_empty() {
                     &stderr

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::child::{Child, Image, Streams};
+use crate::child::{Child, Ended, Image, Streams};
 use crate::{Command, Environment};
 
 /// The most that a plugin may answer, in bytes: 64 MiB.
@@ -53,40 +53,66 @@ pub(crate) struct Program<'a> {
     pub(crate) lifeline: Option<BorrowedFd<'a>>,
 }
 
-impl Program<'_> {
-    /// Starts the program with nothing but its own path as argument, and waits for its end and for the end of its output.
-    /// What it says on standard error is passed on at once.
-    pub(crate) fn run(self, command: Command, stdin: &[u8]) -> Result<Output, RunError> {
-        let (child, streams) = self.start(command).map_err(RunError::Start)?;
-        let outcome = communicate(stdin, streams);
-        if outcome.is_err() {
-            // What matters is that it is gone before its output is given up.
-            child.kill();
-        }
-        let status = child.wait().map_err(RunError::Talk)?;
-        let (stdout, stderr) = outcome.map_err(RunError::Talk)?;
-        Ok(Output {
-            status,
-            stdout,
-            stderr,
+impl<'a> Program<'a> {
+    /// Starts the program with nothing but its own path as argument. It has its input, and can do anything, only when it is
+    /// [`Started::finish`]ed.
+    pub(crate) fn start(self, command: Command) -> Result<Started<'a>, RunError> {
+        let environment = self.environment.with("CNI_COMMAND", command.as_str());
+        let image = Image::new(self.path, &environment).map_err(RunError::Start)?;
+        let process = Child::start(&image, self.lifeline).map_err(RunError::Start)?;
+        Ok(Started {
+            image,
+            lifeline: self.lifeline,
+            process,
         })
     }
+}
 
-    /// A binary that is just being replaced cannot be run (ETXTBSY) until its writer is done.
-    fn start(self, command: Command) -> io::Result<(Child, Streams)> {
-        let environment = self.environment.with("CNI_COMMAND", command.as_str());
-        let image = Image::new(self.path, &environment)?;
+/// A program that waits for its input. Dropped, it is killed.
+#[derive(Debug)]
+pub(crate) struct Started<'a> {
+    image: Image,
+    lifeline: Option<BorrowedFd<'a>>,
+    process: (Child, Streams),
+}
+
+impl Started<'_> {
+    /// Feeds the program, and waits for its end and for the end of its output. What it says on standard error is passed on
+    /// at once.
+    pub(crate) fn finish(self, stdin: &[u8]) -> Result<Output, RunError> {
         let give_up = Instant::now() + BUSY_PATIENCE;
+        let mut process = self.process;
         loop {
-            match Child::start(&image, self.lifeline) {
-                Err(error)
+            match finish(process, stdin) {
+                // A binary that is just being replaced cannot be run (ETXTBSY) until its writer is done.
+                Err(RunError::Start(error))
                     if error.kind() == io::ErrorKind::ExecutableFileBusy
                         && Instant::now() < give_up =>
                 {
                     sleep(BUSY_PAUSE);
+                    process = Child::start(&self.image, self.lifeline).map_err(RunError::Start)?;
                 }
                 outcome => return outcome,
             }
+        }
+    }
+}
+
+fn finish((child, streams): (Child, Streams), stdin: &[u8]) -> Result<Output, RunError> {
+    let outcome = communicate(stdin, streams);
+    if outcome.is_err() {
+        // What matters is that it is gone before its output is given up.
+        child.kill();
+    }
+    match child.wait().map_err(RunError::Talk)? {
+        Ended::NotRun(error) => Err(RunError::Start(error)),
+        Ended::Run(status) => {
+            let (stdout, stderr) = outcome.map_err(RunError::Talk)?;
+            Ok(Output {
+                status,
+                stdout,
+                stderr,
+            })
         }
     }
 }

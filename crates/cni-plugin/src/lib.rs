@@ -18,7 +18,7 @@ mod plugin;
 mod process;
 
 pub use command::Command;
-pub use delegate::{Delegate, DelegateError};
+pub use delegate::{Delegate, DelegateCall, DelegateError};
 pub use dispatch::{Reply, Request, dispatch};
 pub use environment::Environment;
 pub use log::Log;

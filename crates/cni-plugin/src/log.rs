@@ -151,3 +151,6 @@ fn open(path: &Path) -> io::Result<File> {
         .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
         .open(path)
 }
+
+#[cfg(test)]
+mod tests;

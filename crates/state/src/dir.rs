@@ -13,8 +13,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, futimens, mkd
 use nix::sys::time::TimeSpec;
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
 
-use crate::lock::Kind;
-use crate::{Action, Lock, Stamp, StateError};
+use crate::{Action, InUse, Lock, Stamp, StateError};
 
 /// The file that is being written. No network, address, container or lock can have the name, for its dot.
 const ASIDE: &str = ".new";
@@ -214,46 +213,36 @@ impl Dir {
         })?;
         Ok(WriteGuard {
             dir: self,
-            _lock: Lock::acquire(file.into(), Kind::Exclusive, &path, patience)?,
+            _lock: Lock::acquire(file.into(), &path, patience)?,
         })
     }
 
-    /// Marks a file as in use until the lock is dropped, here and in every process that its descriptor was passed to;
-    /// `None` if there is no such file. Any number of processes can use a file at once.
-    ///
-    /// Errors: [`StateError::Locked`] if somebody in [`Dir::wait_until_unused`] holds it for longer than `patience`.
-    pub fn mark_in_use(&self, name: &str, patience: Duration) -> Result<Option<Lock>, StateError> {
-        self.lock_file(name, Kind::Shared, patience)
+    /// Marks a key as in use. What keys are of is the folder's users' business.
+    pub fn mark_in_use(&self, key: u64) -> Result<InUse, StateError> {
+        InUse::mark(self.reopen()?.into(), &self.path, key)
     }
 
-    /// Waits until nobody has a file marked as in use.
+    /// Waits until nobody has a key marked as in use.
     ///
     /// Errors: [`StateError::Locked`] if somebody still has after `patience`.
-    pub fn wait_until_unused(&self, name: &str, patience: Duration) -> Result<(), StateError> {
-        self.lock_file(name, Kind::Exclusive, patience).map(drop)
-    }
-
-    fn lock_file(
-        &self,
-        name: &str,
-        kind: Kind,
-        patience: Duration,
-    ) -> Result<Option<Lock>, StateError> {
-        self.open_file(name, OFlag::O_RDONLY)?
-            .map(|(file, _)| Lock::acquire(file, kind, &self.path.join(name), patience))
-            .transpose()
+    pub fn wait_until_unused(&self, key: u64, patience: Duration) -> Result<(), StateError> {
+        InUse::wait(&self.fd, &self.path, key, patience)
     }
 
     /// Takes the lock of the folder itself.
     ///
     /// Errors: [`StateError::Locked`] if others keep it for longer than `patience`.
     pub fn lock_whole(&self, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
-        let own = openat(&self.fd, ".", FOLDER_FLAGS, Mode::empty())
-            .map_err(|error| StateError::io(Action::Lock, &self.path, error))?;
         Ok(WriteGuard {
             dir: self,
-            _lock: Lock::acquire(own.into(), Kind::Exclusive, &self.path, patience)?,
+            _lock: Lock::acquire(self.reopen()?.into(), &self.path, patience)?,
         })
+    }
+
+    /// Another descriptor of the folder, whose locks are its own.
+    fn reopen(&self) -> Result<OwnedFd, StateError> {
+        openat(&self.fd, ".", FOLDER_FLAGS, Mode::empty())
+            .map_err(|error| StateError::io(Action::Lock, &self.path, error))
     }
 }
 

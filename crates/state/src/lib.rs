@@ -11,11 +11,13 @@
 mod boot_id;
 mod dir;
 mod error;
+mod in_use;
 mod lock;
 mod stamp;
 
 pub use boot_id::BootId;
 pub use dir::{Dir, StampedFile, WriteGuard};
 pub use error::{Action, StateError};
+pub use in_use::InUse;
 pub use lock::Lock;
 pub use stamp::Stamp;

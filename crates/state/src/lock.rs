@@ -1,6 +1,5 @@
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread::sleep;
@@ -8,53 +7,41 @@ use std::time::{Duration, Instant};
 
 use crate::{Action, StateError};
 
-/// How long the first pause between two attempts is, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_micros(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+/// The pauses between attempts: short at first, since most things are held for a fraction of a millisecond.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses(Option<Duration>);
 
-/// A lock on a file (flock(2)), held until it is dropped. The kernel drops it with the process, however that ends; if the
-/// process passed the descriptor to others, with the last of them.
+impl Pauses {
+    const FIRST: Duration = Duration::from_micros(100);
+    const LONGEST: Duration = Duration::from_millis(5);
+
+    pub(crate) fn next(&mut self) -> Duration {
+        let pause = self
+            .0
+            .map_or(Self::FIRST, |last| Self::LONGEST.min(last * 2));
+        self.0 = Some(pause);
+        pause
+    }
+}
+
+/// An exclusive lock on a file (flock(2)), held until it is dropped. The kernel drops it with the process, however that
+/// ends.
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct Lock {
-    file: File,
-}
-
-/// Who else may hold a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Nobody.
-    Exclusive,
-    /// Those who share it too.
-    Shared,
-}
-
-impl AsFd for Lock {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
+    _file: File,
 }
 
 impl Lock {
     /// Locks an open file, waiting for others for at most `patience`.
     ///
-    /// flock(2) itself can only wait forever, so it is tried again and again: after short pauses at first, since locks
-    /// are held for a fraction of a millisecond.
-    pub(crate) fn acquire(
-        file: File,
-        kind: Kind,
-        path: &Path,
-        patience: Duration,
-    ) -> Result<Self, StateError> {
+    /// flock(2) itself can only wait forever, so it is tried again and again.
+    pub(crate) fn acquire(file: File, path: &Path, patience: Duration) -> Result<Self, StateError> {
         let give_up = Instant::now() + patience;
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         loop {
-            let outcome = match kind {
-                Kind::Exclusive => file.try_lock(),
-                Kind::Shared => file.try_lock_shared(),
-            };
-            match outcome {
-                Ok(()) => return Ok(Self { file }),
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::WouldBlock) if Instant::now() >= give_up => {
                     return Err(StateError::Locked {
                         path: path.to_owned(),
@@ -63,8 +50,7 @@ impl Lock {
                     });
                 }
                 Err(TryLockError::WouldBlock) => {
-                    sleep(pause);
-                    pause = LONGEST_PAUSE.min(pause * 2);
+                    sleep(pauses.next());
                 }
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(TryLockError::Error(error)) => {

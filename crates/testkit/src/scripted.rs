@@ -38,6 +38,10 @@ pub struct Call {
     pub env: BTreeMap<String, String>,
     /// All of stdin; empty as long as it is still being read.
     pub stdin: Vec<u8>,
+    /// The delegate's process, once it is known.
+    pub pid: Option<u32>,
+    /// The process that it left in the background ([`Script::leave`]), once it is known.
+    pub left: Option<u32>,
 }
 
 impl ScriptedDelegate {
@@ -104,10 +108,13 @@ fn read_call(calls: &Path, number: usize) -> Option<Call> {
                 .map(|(name, value)| (name.into(), value.into()))
         })
         .collect();
+    let process = |name| String::from_utf8_lossy(&part(name)).trim().parse().ok();
     Some(Call {
         command,
         env,
         stdin: part("stdin"),
+        pid: process("pid"),
+        left: process("left"),
     })
 }
 
@@ -142,9 +149,21 @@ impl Script {
         self.set("sleep", time.as_secs_f64().to_string().as_bytes())
     }
 
+    /// Never ends by itself: it hangs in its own process, after reading stdin.
+    #[track_caller]
+    pub fn hang(self) -> Self {
+        self.set("hang", b"")
+    }
+
+    /// Leaves a process in the background that lives for this long and has inherited everything that is open.
+    #[track_caller]
+    pub fn leave(self, time: Duration) -> Self {
+        self.set("leave", time.as_secs_f64().to_string().as_bytes())
+    }
+
     /// Goes back to the usual reply.
     pub fn reset(self) -> Self {
-        for name in ["stdout", "stderr", "exit", "kill", "sleep"] {
+        for name in ["stdout", "stderr", "exit", "kill", "sleep", "hang", "leave"] {
             drop(fs::remove_file(self.file(name)));
         }
         self
@@ -256,6 +275,28 @@ mod tests {
         delegate.on("DEL").reset();
         call(&delegate, "DEL").run().silent();
         assert_eq!(delegate.calls().len(), 3);
+    }
+
+    #[test]
+    fn it_hangs_until_it_is_killed_and_leaves_what_it_started() {
+        let delegate = ScriptedDelegate::new("bridge");
+        delegate.on("ADD").hang().leave(Duration::from_millis(300));
+        let running = call(&delegate, "ADD").start();
+        while delegate
+            .calls()
+            .first()
+            .is_none_or(|call| call.left.is_none())
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let calls = delegate.calls();
+        assert_eq!(calls[0].pid, Some(running.pid()));
+        let left = calls[0].left.unwrap();
+        assert!(Path::new(&format!("/proc/{left}")).exists());
+        running.kill();
+        // It waits for the end of stdout too, which is with the last of them.
+        let outcome = running.wait();
+        assert_eq!(outcome.signal, Some(9));
     }
 
     #[test]

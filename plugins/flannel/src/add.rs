@@ -25,43 +25,44 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
 
     let scratch = Scratch::create(&config.data_dir)?;
     let earlier = scratch.find(attachment)?;
-    let in_use = scratch.keep(attachment, &conf)?;
+    let in_use = scratch.mark_in_use(attachment)?;
+    let delegate = delegate.with_lifeline(in_use.as_fd());
+    // It does nothing before it is given its configuration, which is after that is kept: what takes longest comes first.
+    let started = delegate.start(Command::Add)?;
+    call.log
+        .debug(format_args!("{} started", delegate.program().display()));
+    scratch.keep(attachment, &conf)?;
     call.log.debug(format_args!(
-        "configuration kept in {}; calling {}",
-        config.data_dir.display(),
-        delegate.program().display()
+        "configuration kept in {}",
+        config.data_dir.display()
     ));
-    let attempt = Attempt {
-        attachment,
-        scratch: &scratch,
-        earlier,
-        delegate: match &in_use {
-            Some(file) => delegate.with_lifeline(file.as_fd()),
-            None => delegate,
-        },
-        json: &json,
-        log: call.log,
-    };
-    let added = attempt.delegate.add(&json, call.conf.version);
-    added.map_err(|error| {
+    started.add(&json, call.conf.version).map_err(|error| {
+        let attempt = Attempt {
+            attachment,
+            scratch: &scratch,
+            earlier,
+            delegate: &delegate,
+            json: &json,
+            log: call.log,
+        };
         attempt.undo(&error);
         explain_old_bridge(error.into(), &lease)
     })
 }
 
-/// An ADD whose delegate has been called.
+/// An ADD that the delegate has failed.
 struct Attempt<'a> {
     attachment: &'a Attachment,
     scratch: &'a Scratch,
     /// What was kept before it.
     earlier: Option<Kept>,
-    delegate: Delegate<'a>,
+    delegate: &'a Delegate<'a>,
     json: &'a str,
     log: &'a Log,
 }
 
 impl Attempt<'_> {
-    /// Leaves things as they were, after the delegate's failure. What cannot be undone now stays kept, for the DEL that the
+    /// Leaves things as they were. What cannot be undone now stays kept, for the DEL that the
     /// runtime sends.
     fn undo(self, error: &DelegateError) {
         self.log
@@ -71,7 +72,6 @@ impl Attempt<'_> {
             (Some(Kept::Conf(_, earlier)), _) => self
                 .scratch
                 .keep(self.attachment, &earlier)
-                .map(drop)
                 .map_err(Error::from),
             (_, DelegateError::Start { .. }) => {
                 self.scratch.remove(self.attachment).map_err(Error::from)

@@ -8,16 +8,17 @@
 //! The first file is the Go plugin's, which knows one attachment a container. Ours say whose they are under a key that
 //! no plugin knows, [`OWNER`]; a file without it is the Go plugin's and belongs to whichever attachment asks for it.
 //!
-//! The folder is locked while a file is written or removed, never while a delegate runs. What is locked meanwhile is the
-//! attachment's own file, by a descriptor that the delegate and all that it starts inherit: after a kill, DEL waits for
-//! the last of them.
+//! The folder is locked while a file is written or removed, never while a delegate runs. Meanwhile the attachment is marked
+//! as in use, by a descriptor that the delegate and all that it starts inherit: after a kill, DEL waits for the last of
+//! them.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::Duration;
 
 use cni_types::json::{self, Object};
 use cni_types::{Attachment, ContainerId, IfName, NetworkName, PluginType};
-use state::{Dir, Lock, StateError};
+use state::{Dir, InUse, StateError, WriteGuard};
 
 use crate::error::ScratchError;
 
@@ -48,6 +49,7 @@ pub(crate) enum Kept {
 /// A configuration that was kept, with whose it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
+    pub(crate) place: Place,
     pub(crate) container_id: ContainerId,
     /// None if the Go plugin wrote the file, which does not say it.
     pub(crate) ifname: Option<IfName>,
@@ -57,7 +59,7 @@ pub(crate) struct Entry {
 
 /// Which file an attachment's configuration is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     First,
     Further,
 }
@@ -79,12 +81,8 @@ impl Scratch {
         Dir::create(data_dir, FOLDER_MODE).map(Self)
     }
 
-    /// Keeps an attachment's configuration, in the place of one that an earlier ADD has left, and marks it as in use.
-    pub(crate) fn keep(
-        &self,
-        attachment: &Attachment,
-        conf: &Object,
-    ) -> Result<Option<Lock>, ScratchError> {
+    /// Keeps an attachment's configuration, in the place of one that an earlier ADD has left.
+    pub(crate) fn keep(&self, attachment: &Attachment, conf: &Object) -> Result<(), ScratchError> {
         let mut conf = conf.clone();
         conf.set(OWNER, attachment.ifname.as_str())?;
         let contents = conf.to_json()?;
@@ -92,16 +90,18 @@ impl Scratch {
         let guard = self.0.lock_whole(LOCK_PATIENCE)?;
         let first = self.read_first(attachment)?;
         if first.is_none_or(|first| first.is_of(attachment) || first.is_debris()) {
-            let name = attachment.container_id.as_str();
-            guard.replace(name, contents.as_bytes())?;
-            Ok(self.0.mark_in_use(name, LOCK_PATIENCE)?)
+            guard.replace(attachment.container_id.as_str(), contents.as_bytes())?;
         } else {
             let further = self.0.create_child(FURTHER, FOLDER_MODE)?;
             let guard = further.lock_whole(LOCK_PATIENCE)?;
-            let name = further_name(attachment);
-            guard.replace(&name, contents.as_bytes())?;
-            Ok(further.mark_in_use(&name, LOCK_PATIENCE)?)
+            guard.replace(&further_name(attachment), contents.as_bytes())?;
         }
+        Ok(())
+    }
+
+    /// Marks an attachment as one that something is at work on, until the last process is gone that has the descriptor.
+    pub(crate) fn mark_in_use(&self, attachment: &Attachment) -> Result<InUse, StateError> {
+        self.0.mark_in_use(key(attachment))
     }
 
     /// Waits until no ADD of the attachment is under way, nor anything that a killed one has started.
@@ -112,16 +112,7 @@ impl Scratch {
         attachment: &Attachment,
         patience: Duration,
     ) -> Result<(), StateError> {
-        match self.locate(attachment)? {
-            None => Ok(()),
-            Some((Place::First, _)) => self
-                .0
-                .wait_until_unused(attachment.container_id.as_str(), patience),
-            Some((Place::Further, _)) => match self.0.open_child(FURTHER)? {
-                None => Ok(()),
-                Some(further) => further.wait_until_unused(&further_name(attachment), patience),
-            },
-        }
+        self.0.wait_until_unused(key(attachment), patience)
     }
 
     /// Every usable configuration that is kept, in the order of the files' names, the first attachments before the others.
@@ -143,8 +134,29 @@ impl Scratch {
         let guard = self.0.lock_whole(LOCK_PATIENCE)?;
         match self.locate(attachment)? {
             None => Ok(()),
-            Some((Place::First, _)) => guard.remove(attachment.container_id.as_str()).map(drop),
-            Some((Place::Further, _)) => {
+            Some((place, _)) => self.remove_locked(&guard, place, attachment),
+        }
+    }
+
+    /// As [`Scratch::remove`], of one file of the attachment's.
+    pub(crate) fn remove_at(
+        &self,
+        place: Place,
+        attachment: &Attachment,
+    ) -> Result<(), StateError> {
+        let guard = self.0.lock_whole(LOCK_PATIENCE)?;
+        self.remove_locked(&guard, place, attachment)
+    }
+
+    fn remove_locked(
+        &self,
+        guard: &WriteGuard<'_>,
+        place: Place,
+        attachment: &Attachment,
+    ) -> Result<(), StateError> {
+        match place {
+            Place::First => guard.remove(attachment.container_id.as_str()).map(drop),
+            Place::Further => {
                 let Some(further) = self.0.open_child(FURTHER)? else {
                     return Ok(());
                 };
@@ -203,18 +215,24 @@ impl Entry {
             Some(owner) => Some(owner.parse().ok()?),
             None => None,
         };
-        Self::new(name, ifname, file)
+        Self::new(Place::First, name, ifname, file)
     }
 
     fn further(name: &str, file: File) -> Option<Self> {
         let (container_id, ifname) = name.split_once(':')?;
-        Self::new(container_id, Some(ifname.parse().ok()?), file)
+        Self::new(
+            Place::Further,
+            container_id,
+            Some(ifname.parse().ok()?),
+            file,
+        )
     }
 
-    fn new(container_id: &str, ifname: Option<IfName>, file: File) -> Option<Self> {
+    fn new(place: Place, container_id: &str, ifname: Option<IfName>, file: File) -> Option<Self> {
         let container_id = container_id.parse().ok()?;
         match file.kept {
             Kept::Conf(plugin_type, conf) => Some(Self {
+                place,
                 container_id,
                 ifname,
                 plugin_type,
@@ -257,6 +275,13 @@ impl File {
     fn is_debris(&self) -> bool {
         matches!(self.kept, Kept::Debris)
     }
+}
+
+/// What an attachment is marked under. Two that share a key would only wait for each other.
+fn key(attachment: &Attachment) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    attachment.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Neither a container id nor an interface name has a colon, so no two attachments have one name.

@@ -12,14 +12,16 @@
 mod wait;
 
 use std::fmt;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use cni_types::json::Object;
 use cni_types::{AddResult, AddressError, Quoted, parse_cidr};
 use ipnetwork::IpNetwork;
+use nix::fcntl::OFlag;
 use serde::Deserialize;
 
 pub(crate) use wait::read_or_wait;
@@ -163,7 +165,11 @@ pub(crate) fn read(file: &Path) -> Result<Lease, LeaseError> {
 
 fn read_file(file: &Path) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
-    let file = File::open(file)?;
+    // Opening a pipe that somebody put there must not wait for its other end.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(file)?;
     file.take(MAX_FILE + 1).read_to_end(&mut contents)?;
     if contents.len() as u64 > MAX_FILE {
         return Err(io::ErrorKind::FileTooLarge.into());

@@ -102,7 +102,7 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
                 ..error
             }
         })?;
-    Ok(scratch.remove(&attachment)?)
+    Ok(scratch.remove_at(entry.place, &attachment)?)
 }
 
 /// Passes GC on to the delegate, with a configuration rendered from the lease; while flanneld has none, from what any

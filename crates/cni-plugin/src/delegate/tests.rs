@@ -28,7 +28,11 @@ fn it_gets_the_environment_the_command_and_the_configuration() {
     let environment = environment(scripted.dir());
     let delegate = find(&environment).unwrap();
     assert_eq!(
-        delegate.add(CONF, Version::V1_0_0).unwrap(),
+        delegate
+            .start(Command::Add)
+            .unwrap()
+            .add(CONF, Version::V1_0_0)
+            .unwrap(),
         r#"{"interfaces":[{"name":"eth0","sandbox":"/run/netns/a"}],"ips":[],"cniVersion":"1.0.0"}"#
     );
     delegate.run(Command::Del, CONF).unwrap();
@@ -62,7 +66,8 @@ fn its_own_error_is_kept_and_named() {
     let environment = environment(scripted.dir());
     let error = find(&environment)
         .unwrap()
-        .add(CONF, Version::V1_0_0)
+        .start(Command::Add)
+        .and_then(|call| call.add(CONF, Version::V1_0_0))
         .unwrap_err();
     assert_eq!(
         Error::from(error),
@@ -76,7 +81,15 @@ fn whatever_else_it_does_is_told() {
     let environment = environment(scripted.dir());
     let delegate = find(&environment).unwrap();
     let program = scripted.program().display().to_string();
-    let add = || Error::from(delegate.add(CONF, Version::V1_0_0).unwrap_err());
+    let add = || {
+        Error::from(
+            delegate
+                .start(Command::Add)
+                .unwrap()
+                .add(CONF, Version::V1_0_0)
+                .unwrap_err(),
+        )
+    };
 
     scripted.on("ADD").stdout("").stderr("oh no\n").exit(3);
     assert_eq!(
@@ -129,7 +142,10 @@ fn neither_side_waits_for_the_other_whatever_the_sizes() {
     let environment = environment(folder.path());
     let filler = "x".repeat(5 << 20);
     let conf = format!(r#"{{"cniVersion":"1.0.0","filler":"{filler}"}}"#);
-    let result = find(&environment).unwrap().add(&conf, Version::V1_0_0);
+    let result = find(&environment)
+        .unwrap()
+        .start(Command::Add)
+        .and_then(|call| call.add(&conf, Version::V1_0_0));
     assert_eq!(result.unwrap().len(), conf.len());
 
     // `true` reads nothing.

@@ -11,7 +11,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::{Lease, LeaseError, read};
 
-/// How many symbolic links are followed from the file's name.
+/// How many symbolic links are followed on the way to the file.
 const MAX_LINKS: usize = 8;
 
 /// Reads the lease from a file; if flanneld has not written it yet, or not all of it, waits until it has.
@@ -60,17 +60,18 @@ fn wait(file: &Path, patience: Duration) -> io::Result<Result<Lease, LeaseError>
 }
 
 /// Watches the folders in which the file can appear: its own, or as much of the way there as exists; the same again for
-/// the file that it is a symbolic link to.
+/// what is a symbolic link on that way, be it the file itself or a folder that is not there yet.
 fn watch(inotify: &Inotify, file: &Path) -> io::Result<()> {
     let events = AddWatchFlags::IN_CREATE
         | AddWatchFlags::IN_MOVED_TO
         | AddWatchFlags::IN_MODIFY
         | AddWatchFlags::IN_DELETE_SELF
         | AddWatchFlags::IN_MOVE_SELF;
-    let mut name = Some(file.to_owned());
+    let mut names = vec![file.to_owned()];
     for _ in 0..=MAX_LINKS {
-        let Some(file) = name else { break };
-        for folder in file.ancestors().skip(1) {
+        let Some(name) = names.pop() else { break };
+        names.extend(link_target(&name));
+        for folder in name.ancestors().skip(1) {
             let folder = if folder.as_os_str().is_empty() {
                 Path::new(".")
             } else {
@@ -78,11 +79,10 @@ fn watch(inotify: &Inotify, file: &Path) -> io::Result<()> {
             };
             match inotify.add_watch(folder, events) {
                 Ok(_) => break,
-                Err(Errno::ENOENT) => {}
+                Err(Errno::ENOENT) => names.extend(link_target(folder)),
                 Err(error) => return Err(error.into()),
             }
         }
-        name = link_target(&file);
     }
     Ok(())
 }

@@ -1,0 +1,130 @@
+use std::os::fd::AsFd;
+use std::thread;
+
+use super::*;
+
+const SHELL: &str = "/bin/sh";
+
+fn image(path: &str, variables: &[(&str, &str)]) -> Image {
+    let environment = variables.iter().copied().collect();
+    Image::new(Path::new(path), &environment).unwrap()
+}
+
+/// Has a shell do this, and returns how it ended and what it said on stdout and stderr.
+fn run_shell(
+    script: &str,
+    variables: &[(&str, &str)],
+    lifeline: Option<BorrowedFd<'_>>,
+) -> (ExitStatus, String, String) {
+    let (child, mut streams) = Child::start(&image(SHELL, variables), lifeline).unwrap();
+    streams.stdin.write_all(script.as_bytes()).unwrap();
+    drop(streams.stdin);
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    streams.stdout.read_to_string(&mut stdout).unwrap();
+    streams.stderr.read_to_string(&mut stderr).unwrap();
+    match child.wait().unwrap() {
+        Ended::Run(status) => (status, stdout, stderr),
+        Ended::NotRun(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn it_has_its_streams_and_its_environment_and_no_arguments() {
+    let script = r#"echo "$A,$#,$0"; echo "$PWD" >/dev/null; echo oh >&2; exit 7"#;
+    let (status, stdout, stderr) = run_shell(script, &[("A", "b c")], None);
+    assert_eq!(status.code(), Some(7));
+    assert_eq!((&*stdout, &*stderr), ("b c,0,/bin/sh\n", "oh\n"));
+    let (_, stdout, _) = run_shell("/usr/bin/env", &[("A", "1"), ("b.c", "\u{e4}\n")], None);
+    let own: Vec<&str> = stdout
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("PWD="))
+        .collect();
+    assert_eq!(own.concat(), "A=1\nb.c=\u{e4}\n\n");
+}
+
+#[test]
+fn only_the_lifeline_is_open_in_it_and_in_what_it_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name: &str| std::fs::File::create(folder.path().join(name)).unwrap();
+    let (lifeline, other) = (open("lifeline"), open("other"));
+    let list = "/bin/ls -l /proc/self/fd";
+    let (_, without, _) = run_shell(list, &[], None);
+    let (_, with, _) = run_shell(list, &[], Some(lifeline.as_fd()));
+    let shown = |name: &str| folder.path().join(name).display().to_string();
+    assert!(!without.contains(&shown("")), "{without}");
+    assert!(with.contains(&shown("lifeline")), "{with}");
+    assert!(!with.contains(&shown("other")), "{with}");
+    // Here it is still closed by the next exec.
+    let flags = fcntl(&lifeline, FcntlArg::F_GETFD).unwrap();
+    assert!(FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC));
+    drop(other);
+}
+
+#[test]
+fn it_ends_with_the_thread_that_started_it() {
+    let (child, streams) = thread::spawn(|| Child::start(&image(SHELL, &[]), None).unwrap())
+        .join()
+        .unwrap();
+    // It would wait for its input, which is not over.
+    let Ended::Run(status) = child.wait().unwrap() else {
+        panic!("it is there");
+    };
+    assert_eq!(status.signal(), Some(9));
+    drop(streams);
+}
+
+#[test]
+fn it_can_be_killed() {
+    let (child, streams) = Child::start(&image(SHELL, &[]), None).unwrap();
+    child.kill();
+    let Ended::Run(status) = child.wait().unwrap() else {
+        panic!("it is there");
+    };
+    assert_eq!(status.signal(), Some(9));
+    drop(streams);
+}
+
+#[test]
+fn dropped_it_is_gone() {
+    let (child, streams) = Child::start(&image(SHELL, &[]), None).unwrap();
+    let pid = child.pid;
+    drop(child);
+    assert_eq!(kill(pid, None), Err(Errno::ESRCH));
+    drop(streams);
+}
+
+#[test]
+fn a_broken_pipe_ends_it_as_it_ends_anything() {
+    // Rust ignores the signal, and what is ignored at the start cannot be had back by a shell.
+    let (status, stdout, _) = run_shell("kill -PIPE $$; echo alive", &[], None);
+    assert_eq!((status.signal(), &*stdout), (Some(13), ""));
+}
+
+#[test]
+fn what_cannot_be_run_is_told() {
+    for (path, errno) in [
+        ("/nowhere/plugin", Errno::ENOENT),
+        ("/dev/null", Errno::EACCES),
+        ("/bin", Errno::EACCES),
+    ] {
+        let (child, mut streams) = Child::start(&image(path, &[]), None).unwrap();
+        let mut said = String::new();
+        streams.stdout.read_to_string(&mut said).unwrap();
+        streams.stderr.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "");
+        match child.wait().unwrap() {
+            Ended::NotRun(error) => assert_eq!(error.raw_os_error(), Some(errno as i32)),
+            Ended::Run(status) => panic!("{path}: {status}"),
+        }
+    }
+}
+
+#[test]
+fn a_path_or_a_variable_cannot_have_a_nul() {
+    let nothing = Environment::default();
+    let nul: Environment = [("A", "b\0c")].into_iter().collect();
+    for (path, environment) in [("/bin/\0sh", &nothing), (SHELL, &nul)] {
+        let error = Image::new(Path::new(path), environment).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+}

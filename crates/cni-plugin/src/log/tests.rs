@@ -1,0 +1,140 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder with a log in it, or none yet.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn log(&self, level: &str, variables: &[(&str, &str)]) -> Log {
+        let file = self.0.path().join("log");
+        let own = [("CNI_LOG", level), ("CNI_LOG_FILE", file.to_str().unwrap())];
+        let environment = own.iter().chain(variables).copied().collect();
+        Log::from_environment("tester", &environment)
+    }
+
+    /// What has been written, less the times and the process, of which nobody knows what they are.
+    fn lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.0.path().join("log")).unwrap();
+        assert!(text.ends_with('\n'), "{text}");
+        let own = format!(" pid={}", process::id());
+        text.lines().map(|line| without_times(line).replace(&own, "")).collect()
+    }
+}
+
+#[track_caller]
+fn without_times(line: &str) -> String {
+    let (time, rest) = line.strip_prefix("time=").unwrap().split_once(' ').unwrap();
+    assert_eq!(time.len(), "2026-01-31T23:59:59.123456Z".len(), "{line}");
+    let (before, elapsed) = rest.split_once(" elapsed=").unwrap();
+    let (elapsed, after) = elapsed.split_once("ms ").unwrap();
+    assert!(elapsed.parse::<f64>().is_ok_and(|elapsed| elapsed >= 0.0), "{line}");
+    format!("{before} {after}")
+}
+
+fn tell_all(log: &Log) {
+    log.error(format_args!("e"));
+    log.info(format_args!("i"));
+    log.debug(format_args!("d"));
+}
+
+#[test]
+fn each_level_has_those_before_it() {
+    let lines = [
+        r#"level=error plugin=tester msg="e""#,
+        r#"level=info plugin=tester msg="i""#,
+        r#"level=debug plugin=tester msg="d""#,
+    ];
+    for (level, count) in [("error", 1), ("info", 2), ("debug", 3)] {
+        let desk = Desk::new();
+        tell_all(&desk.log(level, &[]));
+        assert_eq!(desk.lines(), lines[..count]);
+    }
+}
+
+#[test]
+fn off_is_not_even_a_file() {
+    for level in ["off", ""] {
+        let desk = Desk::new();
+        let mut log = desk.log(level, &[("CNI_CONTAINERID", "c1")]);
+        log.set_network("n");
+        tell_all(&log);
+        assert_eq!(fs::read_dir(desk.0.path()).unwrap().count(), 0);
+        assert_eq!(log.subject, "");
+    }
+    tell_all(&Log::default());
+}
+
+#[test]
+fn a_level_that_nobody_knows_is_error_and_told_of() {
+    for level in ["warn", "Info", "debug,info"] {
+        let desk = Desk::new();
+        tell_all(&desk.log(level, &[]));
+        let note = format!(
+            r#"level=error plugin=tester msg="CNI_LOG \"{level}\" is none of off, error, info, debug: taken as error""#
+        );
+        assert_eq!(
+            desk.lines(),
+            [&*note, r#"level=error plugin=tester msg="e""#]
+        );
+    }
+}
+
+#[test]
+fn every_line_has_its_subject() {
+    let desk = Desk::new();
+    let mut log = desk.log(
+        "info",
+        &[
+            ("CNI_COMMAND", "ADD"),
+            ("CNI_CONTAINERID", "c1"),
+            ("CNI_IFNAME", "eth0"),
+        ],
+    );
+    log.info(format_args!("before"));
+    log.set_network("cbr0");
+    log.info(format_args!("after"));
+    let subject = "level=info plugin=tester command=ADD container=c1 ifname=eth0";
+    assert_eq!(
+        desk.lines(),
+        [
+            format!(r#"{subject} msg="before""#),
+            format!(r#"{subject} network=cbr0 msg="after""#),
+        ]
+    );
+}
+
+#[test]
+fn whatever_is_in_a_value_it_is_one_line_and_one_value() {
+    let desk = Desk::new();
+    let mut log = desk.log(
+        "info",
+        &[("CNI_CONTAINERID", "a b"), ("CNI_IFNAME", "x=\"1\"\n")],
+    );
+    log.set_network("back\\slash");
+    log.info(format_args!("two\nlines \"quoted\" \u{1b}[1m"));
+    assert_eq!(
+        desk.lines(),
+        [
+            r#"level=info plugin=tester container="a b" ifname="x=\"1\"\n" network="back\\slash" msg="two\nlines \"quoted\" \u{1b}[1m""#
+        ]
+    );
+}
+
+#[test]
+fn a_file_is_appended_to_and_nobody_elses_to_read() {
+    let desk = Desk::new();
+    for _ in 0..2 {
+        tell_all(&desk.log("error", &[]));
+    }
+    assert_eq!(desk.lines(), [r#"level=error plugin=tester msg="e""#; 2]);
+    let mode = fs::metadata(desk.0.path().join("log")).unwrap().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+}

@@ -1,0 +1,121 @@
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+use crate::lock::Pauses;
+use crate::{Action, StateError};
+
+/// Marks something in a folder as in use, by a lock on one byte of the folder itself: that of its key (fcntl(2), open file
+/// description locks). The kernel takes the mark away with the last process that has the descriptor, which children
+/// may inherit; so it outlives a killed process for as long as anything does that it has started.
+#[derive(Debug)]
+#[must_use = "the mark is gone when this is dropped"]
+pub struct InUse(OwnedFd);
+
+impl AsFd for InUse {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl InUse {
+    /// Marks a key, whoever else has marked it.
+    pub(crate) fn mark(folder: OwnedFd, path: &Path, key: u64) -> Result<Self, StateError> {
+        // Marks are shared locks and nobody ever takes another, so this does not fail for others.
+        fcntl(&folder, FcntlArg::F_OFD_SETLK(&at(key, libc::F_RDLCK)))
+            .map_err(|error| StateError::io(Action::Lock, path, error))?;
+        Ok(Self(folder))
+    }
+
+    /// Waits until nobody marks a key.
+    pub(crate) fn wait(
+        folder: &OwnedFd,
+        path: &Path,
+        key: u64,
+        patience: Duration,
+    ) -> Result<(), StateError> {
+        let give_up = Instant::now() + patience;
+        let mut pauses = Pauses::default();
+        loop {
+            let mut lock = at(key, libc::F_WRLCK);
+            fcntl(folder, FcntlArg::F_OFD_GETLK(&mut lock))
+                .map_err(|error| StateError::io(Action::Lock, path, error))?;
+            if i32::from(lock.l_type) == libc::F_UNLCK {
+                return Ok(());
+            }
+            if Instant::now() >= give_up {
+                return Err(StateError::Locked {
+                    path: path.to_owned(),
+                    holder: None,
+                    patience,
+                });
+            }
+            sleep(pauses.next());
+        }
+    }
+}
+
+/// A lock on the byte of a key. Offsets are not negative, so two keys share one.
+fn at(key: u64, kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        // These constants are of different types on different platforms, but always small.
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: key as libc::off_t & libc::off_t::MAX,
+        l_len: 1,
+        l_pid: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::Dir;
+
+    const MOMENT: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn a_mark_is_one_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::create(folder.path(), 0o700).unwrap();
+        dir.wait_until_unused(7, MOMENT).unwrap();
+        let marks = [dir.mark_in_use(70).unwrap(), dir.mark_in_use(70).unwrap()];
+        for mark in marks {
+            dir.wait_until_unused(7, MOMENT).unwrap();
+            let error = dir.wait_until_unused(70, MOMENT).unwrap_err();
+            let shown = folder.path().display();
+            assert_eq!(
+                error.to_string(),
+                format!("{shown} is locked for more than 0.02 s: wait for it or end it")
+            );
+            drop(mark);
+        }
+        dir.wait_until_unused(70, MOMENT).unwrap();
+        dir.mark_in_use(u64::MAX).map(drop).unwrap();
+        dir.wait_until_unused(u64::MAX, MOMENT).unwrap();
+    }
+
+    #[test]
+    fn a_mark_is_kept_by_whoever_has_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::create(folder.path(), 0o700).unwrap();
+        let mark = dir.mark_in_use(1).unwrap();
+        let file = mark.as_fd().try_clone_to_owned().unwrap();
+        let mut heir = Command::new("sleep")
+            .arg("60")
+            .stdin(Stdio::from(file))
+            .spawn()
+            .unwrap();
+        drop(mark);
+        dir.wait_until_unused(1, MOMENT).unwrap_err();
+        heir.kill().unwrap();
+        heir.wait().unwrap();
+        dir.wait_until_unused(1, MOMENT).unwrap();
+    }
+}
