@@ -10,8 +10,9 @@ use cni_types::{AddResult, Code, Error, PluginType, Version};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
+use crate::dispatch::dispatch_in;
 use crate::exec::{Output, Program, RunError, Started};
-use crate::{Command, Environment};
+use crate::{Bundle, Command, Environment, Plugin, Request};
 
 /// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin delegation"). It gets the
 /// caller's environment.
@@ -21,6 +22,9 @@ pub struct Delegate<'a> {
     program: PathBuf,
     environment: &'a Environment,
     lifeline: Option<BorrowedFd<'a>>,
+    bundle: Bundle<'a>,
+    /// The plugin that `program` is, if that is this process's own.
+    bundled: Option<&'a dyn Plugin>,
 }
 
 /// The answer to VERSION.
@@ -131,20 +135,20 @@ impl From<DelegateError> for Error {
 }
 
 impl<'a> Delegate<'a> {
-    /// Finds the plugin in the first folder of `CNI_PATH` that has an executable of its name.
-    ///
-    /// Errors: [`DelegateError::Missing`], [`DelegateError::NotExecutable`].
-    pub fn find(
+    pub(crate) fn find(
         plugin_type: PluginType,
         environment: &'a Environment,
+        bundle: Bundle<'a>,
     ) -> Result<Self, DelegateError> {
         let path = environment.get("CNI_PATH").unwrap_or_default();
         match search(&plugin_type, path) {
             Ok(program) => Ok(Self {
+                bundled: bundle.get_by_file(&program),
                 plugin_type,
                 program,
                 environment,
                 lifeline: None,
+                bundle,
             }),
             Err(Some(program)) => Err(DelegateError::NotExecutable { program }),
             Err(None) => Err(DelegateError::Missing {
@@ -181,13 +185,18 @@ impl<'a> Delegate<'a> {
             environment: self.environment,
             lifeline: self.lifeline,
         };
-        let process = program
-            .start(command)
-            .map_err(|error| self.not_run(error))?;
+        let way = match self.bundled {
+            Some(plugin) => Way::Here(plugin),
+            None => Way::Process(
+                program
+                    .start(command)
+                    .map_err(|error| self.not_run(error))?,
+            ),
+        };
         Ok(DelegateCall {
             delegate: self,
             command,
-            process,
+            way,
         })
     }
 
@@ -234,6 +243,19 @@ impl<'a> Delegate<'a> {
         }
     }
 
+    fn call_here(&self, plugin: &dyn Plugin, command: Command, netconf: &str) -> Output {
+        let request = Request {
+            environment: self.environment.with("CNI_COMMAND", command.as_str()),
+            stdin: netconf.into(),
+        };
+        let reply = dispatch_in(self.bundle, plugin, &request);
+        Output {
+            status: ExitStatus::from_raw(i32::from(reply.failed) << 8),
+            stdout: reply.stdout.into_bytes(),
+            stderr: reply.stderr.into_bytes(),
+        }
+    }
+
     fn not_run(&self, error: RunError) -> DelegateError {
         let program = self.program.clone();
         match error {
@@ -248,7 +270,14 @@ impl<'a> Delegate<'a> {
 pub struct DelegateCall<'a> {
     delegate: &'a Delegate<'a>,
     command: Command,
-    process: Started<'a>,
+    way: Way<'a>,
+}
+
+/// How a delegate is called.
+#[derive(Debug)]
+enum Way<'a> {
+    Process(Started<'a>),
+    Here(&'a dyn Plugin),
 }
 
 impl DelegateCall<'_> {
@@ -277,10 +306,12 @@ impl DelegateCall<'_> {
             status,
             stdout,
             stderr,
-        } = self
-            .process
-            .finish(netconf.as_bytes())
-            .map_err(|error| delegate.not_run(error))?;
+        } = match self.way {
+            Way::Process(process) => process
+                .finish(netconf.as_bytes())
+                .map_err(|error| delegate.not_run(error))?,
+            Way::Here(plugin) => delegate.call_here(plugin, self.command, netconf),
+        };
         if status.success() {
             return Ok(stdout);
         }

@@ -1,7 +1,7 @@
 use cni_types::{Code, Error, NetConf, Version};
 
 use crate::operation::{Operation, Purpose};
-use crate::{Call, Environment, Log, Plugin, netns};
+use crate::{Bundle, Call, Environment, Log, Plugin, netns};
 
 /// A call of a plugin, as a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,11 +25,16 @@ pub struct Reply {
 
 /// Answers a request by means of a plugin (CNI specification, "Section 2").
 pub fn dispatch(plugin: &dyn Plugin, request: &Request) -> Reply {
+    dispatch_in(Bundle::default(), plugin, request)
+}
+
+/// As [`dispatch`], in a binary that is other plugins as well.
+pub(crate) fn dispatch_in(bundle: Bundle<'_>, plugin: &dyn Plugin, request: &Request) -> Reply {
     let mut log = Log::from_environment(plugin.name(), &request.environment);
     let outcome = match Purpose::from_environment(&request.environment) {
         Ok(Purpose::About) => return about(plugin),
         Ok(Purpose::Version) => Ok(versions()),
-        Ok(Purpose::Operation(operation)) => perform(plugin, operation, request, &mut log),
+        Ok(Purpose::Operation(operation)) => perform(bundle, plugin, operation, request, &mut log),
         Err(error) => Err(error),
     };
     match outcome {
@@ -48,6 +53,7 @@ pub fn dispatch(plugin: &dyn Plugin, request: &Request) -> Reply {
 }
 
 fn perform(
+    bundle: Bundle<'_>,
     plugin: &dyn Plugin,
     operation: Operation,
     request: &Request,
@@ -59,6 +65,7 @@ fn perform(
         conf: &conf,
         environment: &request.environment,
         log,
+        bundle,
     };
     let netns_override = call
         .environment

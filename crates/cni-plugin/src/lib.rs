@@ -2,9 +2,10 @@
 //!
 //! A call is a value, a [`Request`]: environment variables and standard input. So is the answer, a [`Reply`]: standard
 //! output and exit status. [`dispatch`] goes from one to the other by way of a [`Plugin`], and only [`main`] touches the
-//! process: it is all that a plugin's binary consists of. [`Delegate`] is the same edge on the other side, where a plugin
+//! process: it is all that a plugin's binary consists of. A binary can be several plugins, a [`Bundle`]. [`Delegate`] is the same edge on the other side, where a plugin
 //! is itself the caller of another one.
 
+mod bundle;
 mod child;
 mod command;
 mod delegate;
@@ -17,10 +18,11 @@ mod operation;
 mod plugin;
 mod process;
 
+pub use bundle::Bundle;
 pub use command::Command;
 pub use delegate::{Delegate, DelegateCall, DelegateError};
 pub use dispatch::{Reply, Request, dispatch};
 pub use environment::Environment;
 pub use log::Log;
 pub use plugin::{Call, Plugin};
-pub use process::main;
+pub use process::{main, main_of_bundle};

@@ -1,13 +1,14 @@
+use std::fmt;
 use std::path::Path;
 
 use cni_types::{Attachment, CniArgs, Code, Error, NetConf, PluginType};
 
-use crate::{Delegate, DelegateError, Environment, Log};
+use crate::{Bundle, Delegate, DelegateError, Environment, Log};
 
 /// A CNI plugin: what it does for each command (CNI specification, "Section 2: CNI operations").
 ///
 /// Every method is called with parameters that are valid, for a configuration whose version knows the command.
-pub trait Plugin {
+pub trait Plugin: fmt::Debug {
     /// The name of the plugin's binary, and so the `type` that configurations call it by.
     fn name(&self) -> &'static str;
 
@@ -45,6 +46,8 @@ pub struct Call<'a> {
     pub environment: &'a Environment,
     /// Where to tell what is done.
     pub log: &'a Log,
+    /// The plugins that this binary is as well.
+    pub bundle: Bundle<'a>,
 }
 
 impl<'a> Call<'a> {
@@ -57,8 +60,10 @@ impl<'a> Call<'a> {
             .map_err(|error| Error::new(Code::INVALID_ENVIRONMENT, error))
     }
 
-    /// Finds the plugin to delegate to in `CNI_PATH`.
+    /// Finds the plugin to delegate to in the first folder of `CNI_PATH` that has an executable of its name.
+    ///
+    /// Errors: [`DelegateError::Missing`], [`DelegateError::NotExecutable`].
     pub fn delegate(&self, plugin_type: PluginType) -> Result<Delegate<'a>, DelegateError> {
-        Delegate::find(plugin_type, self.environment)
+        Delegate::find(plugin_type, self.environment, self.bundle)
     }
 }

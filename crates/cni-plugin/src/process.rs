@@ -1,9 +1,11 @@
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use cni_types::{Code, Error, Version};
 
-use crate::{Command, Environment, Plugin, Reply, Request, dispatch};
+use crate::dispatch::dispatch_in;
+use crate::{Bundle, Command, Environment, Plugin, Reply, Request};
 
 /// The largest configuration that is read, in bytes: 64 MiB. GC of a full node lists tens of thousands of attachments,
 /// which makes a few MiB.
@@ -11,8 +13,20 @@ const MAX_STDIN: u64 = 64 << 20;
 
 /// Runs a plugin as the process that the runtime started: the whole of a plugin's `main`.
 pub fn main(plugin: &dyn Plugin) -> ExitCode {
+    serve(Bundle::default(), plugin)
+}
+
+/// As [`main`], for the plugin of a bundle that the process was started as: by the base name of its first argument. `None` if it
+/// was started under another name.
+pub fn main_of_bundle(bundle: Bundle<'_>) -> Option<ExitCode> {
+    let started_as = std::env::args_os().next()?;
+    let plugin = bundle.get(Path::new(&started_as).file_name()?)?;
+    Some(serve(bundle, plugin))
+}
+
+fn serve(bundle: Bundle<'_>, plugin: &dyn Plugin) -> ExitCode {
     let reply = match read_request() {
-        Ok(request) => dispatch(plugin, &request),
+        Ok(request) => dispatch_in(bundle, plugin, &request),
         Err(error) => {
             let stdout = serde_json::to_string(&error.at_version(Version::LATEST));
             Reply {

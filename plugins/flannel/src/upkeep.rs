@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cni_plugin::{Call, Command, Delegate};
+use cni_plugin::{Call, Command};
 use cni_types::{Attachment, Error, ValidAttachments};
 use state::{Dir, StateError};
 
@@ -93,7 +93,12 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
         .with("CNI_IFNAME", attachment.ifname.as_str())
         .with("CNI_NETNS", "");
     let json = entry.conf.to_json().map_err(ConfigError::Render)?;
-    Delegate::find(entry.plugin_type.clone(), &environment)
+    let call_for_it = Call {
+        environment: &environment,
+        ..*call
+    };
+    call_for_it
+        .delegate(entry.plugin_type.clone())
         .and_then(|delegate| delegate.run(Command::Del, &json))
         .map_err(|error| {
             let error = Error::from(error);

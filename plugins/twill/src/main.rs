@@ -1,4 +1,4 @@
-//! The operator's commands.
+//! One binary that is every plugin, by the name that it is called by; called by its own, it has the operator's commands.
 
 #![allow(
     clippy::print_stderr,
@@ -11,9 +11,19 @@ mod convert;
 
 use std::process::ExitCode;
 
+use cni_plugin::Bundle;
+use twill_flannel::Flannel;
+use twill_host_local::HostLocal;
+
 use crate::arguments::{Arguments, USAGE};
 
+const PLUGINS: Bundle<'_> = Bundle::new(&[&Flannel, &HostLocal]);
+
 fn main() -> ExitCode {
+    cni_plugin::main_of_bundle(PLUGINS).unwrap_or_else(operate)
+}
+
+fn operate() -> ExitCode {
     let done = match Arguments::from_process() {
         Ok(Arguments::Help) => {
             print!("{USAGE}");

@@ -17,7 +17,7 @@ fn environment(path: impl Into<OsString>) -> Environment {
 }
 
 fn find(environment: &Environment) -> Result<Delegate<'_>, Error> {
-    Delegate::find("bridge".parse().unwrap(), environment).map_err(Error::from)
+    Delegate::find("bridge".parse().unwrap(), environment, Bundle::default()).map_err(Error::from)
 }
 
 const CONF: &str = r#"{"cniVersion":"1.0.0","name":"n","type":"bridge"}"#;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Records the commands that reach it; fails CHECK.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Recorder {
     seen: RefCell<Vec<String>>,
 }

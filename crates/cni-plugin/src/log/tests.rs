@@ -25,7 +25,9 @@ impl Desk {
         let text = fs::read_to_string(self.0.path().join("log")).unwrap();
         assert!(text.ends_with('\n'), "{text}");
         let own = format!(" pid={}", process::id());
-        text.lines().map(|line| without_times(line).replace(&own, "")).collect()
+        text.lines()
+            .map(|line| without_times(line).replace(&own, ""))
+            .collect()
     }
 }
 
@@ -35,7 +37,10 @@ fn without_times(line: &str) -> String {
     assert_eq!(time.len(), "2026-01-31T23:59:59.123456Z".len(), "{line}");
     let (before, elapsed) = rest.split_once(" elapsed=").unwrap();
     let (elapsed, after) = elapsed.split_once("ms ").unwrap();
-    assert!(elapsed.parse::<f64>().is_ok_and(|elapsed| elapsed >= 0.0), "{line}");
+    assert!(
+        elapsed.parse::<f64>().is_ok_and(|elapsed| elapsed >= 0.0),
+        "{line}"
+    );
     format!("{before} {after}")
 }
 

@@ -16,6 +16,7 @@ fn rendered(netconf: &str, lease: &Lease) -> Result<Value, Error> {
         conf: &netconf,
         environment: &Environment::default(),
         log: &cni_plugin::Log::default(),
+        bundle: cni_plugin::Bundle::default(),
     };
     let config = Config::of(&call)?;
     let conf = render(&config, &netconf.name, lease).map_err(ConfigError::Render)?;
@@ -60,6 +61,7 @@ fn numbers_keep_their_digits() {
         conf: &netconf,
         environment: &Environment::default(),
         log: &cni_plugin::Log::default(),
+        bundle: cni_plugin::Bundle::default(),
     };
     let conf = render(&Config::of(&call).unwrap(), &netconf.name, &lease()).unwrap();
     assert_eq!(

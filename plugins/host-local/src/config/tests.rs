@@ -13,6 +13,7 @@ fn with_call<T>(conf: &Value, args: &str, look: impl FnOnce(&Call<'_>) -> T) -> 
         conf: &NetConf::parse(text.as_bytes()).unwrap(),
         environment: &environment,
         log: &cni_plugin::Log::default(),
+        bundle: cni_plugin::Bundle::default(),
     })
 }
 
