@@ -1,7 +1,7 @@
-//! The plugins as they are installed: small, stripped, and with no need of any library.
+//! The plugins as they are installed: one small binary under all their names, stripped, and with no need of any library.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,21 +13,11 @@ use crate::command::{self, Show};
 use crate::platform::Platform;
 use crate::workspace::Workspace;
 
-const PLUGINS: [Plugin; 3] = [
-    Plugin {
-        package: "twill-flannel",
-        name: "flannel",
-    },
-    Plugin {
-        package: "twill-host-local",
-        name: "host-local",
-    },
-    // The operator's commands: no plugin, but installed with them.
-    Plugin {
-        package: "twill",
-        name: "twill",
-    },
-];
+/// The package, and the binary, that is every plugin.
+const BINARY: &str = "twill";
+
+/// The names that it is every plugin by.
+const PLUGINS: [&str; 2] = ["flannel", "host-local"];
 
 // Linked statically, a plugin starts without the dynamic linker and runs on a node of any libc.
 // Not being movable (no PIE) it has no relocations to be done at the start either; it gives up
@@ -35,26 +25,13 @@ const PLUGINS: [Plugin; 3] = [
 // traffic.
 pub(crate) const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
 
-struct Plugin {
-    package: &'static str,
-    name: &'static str,
-}
-
-/// A plugin that was built.
-pub(crate) struct Built {
-    name: &'static str,
-    bytes: u64,
-}
-
-/// Builds all plugins and leaves them in [`Workspace::dist_dir`].
-pub(crate) fn build(workspace: &Workspace, show: Show) -> Result<Vec<Built>> {
+/// Builds the binary, leaves it in [`Workspace::dist_dir`] under all names, and tells its size in bytes.
+pub(crate) fn build(workspace: &Workspace, show: Show) -> Result<u64> {
     let platform = Platform::of_plugins()?;
     // With a target named, cargo keeps RUSTFLAGS from build scripts and procedural macros.
     let mut cargo = workspace.cargo(&["build", "--release", "--target", platform.triple()]);
-    for plugin in PLUGINS {
-        cargo.args(["--package", plugin.package]);
-    }
     cargo
+        .args(["--package", BINARY])
         .env("RUSTFLAGS", RUSTFLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     command::run(cargo, show)?;
@@ -62,27 +39,23 @@ pub(crate) fn build(workspace: &Workspace, show: Show) -> Result<Vec<Built>> {
     let folder = workspace.dist_dir();
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let built_in = workspace.target.join(platform.triple()).join("release");
-    PLUGINS
-        .iter()
-        .map(|Plugin { name, .. }| {
-            let built = built_in.join(name);
-            let bytes = check_static(&built)?;
-            install(&built, &folder.join(name))?;
-            Ok(Built { name, bytes })
-        })
-        .collect()
+    let built = built_in.join(BINARY);
+    let bytes = check_static(&built)?;
+    install(&built, &folder.join(BINARY))?;
+    for name in PLUGINS {
+        link(BINARY, &folder.join(name))?;
+    }
+    Ok(bytes)
 }
 
-/// The plugins' sizes, one a line.
-pub(crate) fn table(plugins: &[Built], folder: &Path) -> String {
-    let row = |name: &str, bytes: u64| format!("{name:<12} {:>6.1} KiB", bytes as f64 / 1024.0);
-    let mut table = String::new();
-    for plugin in plugins {
-        table.push_str(&row(plugin.name, plugin.bytes));
-        table.push('\n');
+/// What there is in the folder of the plugins, a line each.
+pub(crate) fn table(bytes: u64, folder: &Path) -> String {
+    let kib = bytes as f64 / 1024.0;
+    let mut table = format!("{BINARY:<12} {kib:>6.1} KiB  in {}\n", folder.display());
+    for name in PLUGINS {
+        table.push_str(&format!("{name:<12} -> {BINARY}\n"));
     }
-    let total = row("total", plugins.iter().map(|plugin| plugin.bytes).sum());
-    table + &format!("{total}  in {}\n", folder.display())
+    table
 }
 
 /// The size of a binary that needs neither a dynamic linker nor a library; an error for any other.
@@ -130,6 +103,15 @@ pub(crate) fn install(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes a symbolic link, also in the place of a file.
+fn link(target: &str, link: &Path) -> Result<()> {
+    let aside = link.with_extension("new");
+    let _ = fs::remove_file(&aside);
+    symlink(target, &aside)
+        .and_then(|()| fs::rename(&aside, link))
+        .with_context(|| format!("cannot link {} to {target}", link.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,21 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn the_table_adds_up() {
-        let plugins = [
-            Built {
-                name: "a",
-                bytes: 1536,
-            },
-            Built {
-                name: "b",
-                bytes: 102_400,
-            },
-        ];
-        assert_eq!(
-            table(&plugins, Path::new("/t/cni")),
-            "a               1.5 KiB\nb             100.0 KiB\ntotal         101.5 KiB  in /t/cni\n"
-        );
+    fn a_link_takes_the_place_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("flannel");
+        fs::write(&file, "old").unwrap();
+        link("twill", &file).unwrap();
+        link("twill", &file).unwrap();
+        assert_eq!(fs::read_link(&file).unwrap(), Path::new("twill"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -89,8 +89,8 @@ fn run(task: Task) -> Result<bool> {
     let workspace = Workspace::find()?;
     match task {
         Task::Dist => {
-            let plugins = dist::build(&workspace, Show::Always)?;
-            print!("{}", dist::table(&plugins, &workspace.dist_dir()));
+            let bytes = dist::build(&workspace, Show::Always)?;
+            print!("{}", dist::table(bytes, &workspace.dist_dir()));
             Ok(true)
         }
         Task::Demo { keep, plugins } => {

@@ -67,6 +67,7 @@ mod tests {
         let mut figures = Figures::default();
         for (contender, time, calls) in [
             (Contender::Empty, 400, 30),
+            (Contender::Bare, 200, 15),
             (Contender::Idle, 500, 40),
             (Contender::Flannel, 1_000, 120),
         ] {
@@ -78,17 +79,17 @@ mod tests {
         let proportions = "
 ## DEL, in proportion
 
-| kept | flannel / empty | flannel / delegate | flannel / flannel at 0 |
-| ---- | --------------: | -----------------: | ---------------------: |
-| 0    |           2.50x |              2.00x |                  1.00x |
+| kept | flannel / empty | flannel / musl | flannel / delegate | flannel / flannel at 0 |
+| ---- | --------------: | -------------: | -----------------: | ---------------------: |
+| 0    |           2.50x |          5.00x |              2.00x |                  1.00x |
 ";
         assert!(text.contains(proportions), "{text}");
         let system_calls = "
 ## System calls of ADD
 
-| kept | empty program | delegate alone | Twill flannel |
-| ---- | ------------: | -------------: | ------------: |
-| 0    |            30 |             40 |           120 |
+| kept | empty program | empty on musl | delegate alone | Twill flannel |
+| ---- | ------------: | ------------: | -------------: | ------------: |
+| 0    |            30 |            15 |             40 |           120 |
 ";
         assert!(text.contains(system_calls), "{text}");
     }

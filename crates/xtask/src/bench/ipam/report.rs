@@ -133,9 +133,9 @@ mod tests {
 ";
         assert!(text.contains(add), "{text}");
         let proportion = "
-| in use | disk / Go | disk / empty | disk / disk at 0 |
-| ------ | --------: | -----------: | ---------------: |
-| 1,000  |     0.30x |        1.50x |                – |
+| in use | disk / Go | disk / empty | disk / musl | disk / disk at 0 |
+| ------ | --------: | -----------: | ----------: | ---------------: |
+| 1,000  |     0.30x |        1.50x |           – |                – |
 ";
         assert!(text.contains(proportion), "{text}");
         assert!(
