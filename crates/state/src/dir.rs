@@ -219,7 +219,7 @@ impl Dir {
 
     /// Marks a key as in use. What keys are of is the folder's users' business.
     pub fn mark_in_use(&self, key: u64) -> Result<InUse, StateError> {
-        InUse::mark(self.reopen()?.into(), &self.path, key)
+        InUse::mark(self.reopen()?, &self.path, key)
     }
 
     /// Waits until nobody has a key marked as in use.

@@ -14,6 +14,7 @@ use crate::error::ConfigError;
 const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/flannel";
 const DEFAULT_DELEGATE: &str = "bridge";
+const OWN_TYPE: &str = "flannel";
 const DEFAULT_SUBNET_FILE_WAIT: Duration = Duration::from_secs(1);
 
 /// What is needed to render a delegate's configuration, as it is written.
@@ -77,6 +78,9 @@ impl Config {
             .decode("type")
             .map_err(ConfigError::DelegateType)?;
         let delegate_type = delegate_type.as_deref().unwrap_or(DEFAULT_DELEGATE);
+        if delegate_type == OWN_TYPE {
+            return Err(ConfigError::OwnType.into());
+        }
         Ok(Self {
             subnet_file: or_default(raw.subnet_file, DEFAULT_SUBNET_FILE),
             subnet_file_wait,

@@ -17,6 +17,8 @@ pub(crate) enum ConfigError {
     DelegateType(DecodeError),
     #[error("delegate.type {0}")]
     InvalidType(NameError),
+    #[error("delegate.type must not be \"flannel\": it would call itself for ever")]
+    OwnType,
     #[error("subnetFileWait: {0} is no number of seconds to wait")]
     SubnetFileWait(f64),
     #[error("{0}")]
@@ -29,6 +31,7 @@ impl From<ConfigError> for Error {
             ConfigError::DelegateType(_) | ConfigError::Render(_) => Code::DECODING_FAILURE,
             ConfigError::ReservedKey(_)
             | ConfigError::InvalidType(_)
+            | ConfigError::OwnType
             | ConfigError::SubnetFileWait(_) => Code::INVALID_NETWORK_CONFIG,
         };
         Error::new(code, format!("network configuration: {error}"))

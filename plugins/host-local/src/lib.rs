@@ -45,6 +45,9 @@ impl Plugin for HostLocal {
             config: &config,
             attachment,
         })?;
+        for allocation in &allocations {
+            call.log.info(format_args!("{} given", allocation.address));
+        }
         let ips = allocations.into_iter().map(|allocation| IpConfig {
             interface: None,
             address: allocation.address,
@@ -66,7 +69,11 @@ impl Plugin for HostLocal {
         _netns: Option<&Path>,
     ) -> Result<(), Error> {
         let location = Location::of(call)?;
-        location.perform_if_any(Release(attachment)).map(|_| ())
+        let released = location.perform_if_any(Release(attachment))?;
+        for address in released.unwrap_or_default() {
+            call.log.info(format_args!("{address} taken back"));
+        }
+        Ok(())
     }
 
     fn check(&self, call: &Call<'_>, attachment: &Attachment, _netns: &Path) -> Result<(), Error> {

@@ -42,20 +42,23 @@ impl Operation for Allocate<'_> {
     }
 }
 
-/// DEL: takes back whatever an attachment holds.
+/// DEL: takes back whatever an attachment holds, and tells what that was.
 pub(crate) struct Release<'a>(pub(crate) &'a Attachment);
 
 impl Operation for Release<'_> {
-    type Output = ();
+    type Output = Vec<IpAddr>;
 
-    fn run<S: Store>(self, mut store: S) -> Result<(), Error>
+    fn run<S: Store>(self, mut store: S) -> Result<Vec<IpAddr>, Error>
     where
         S::Error: Into<Error> + std::error::Error,
     {
-        for held in store.held_by(self.0).map_err(Into::into)? {
-            store.release(held.address).map_err(Into::into)?;
+        let held = store.held_by(self.0).map_err(Into::into)?;
+        let addresses: Vec<IpAddr> = held.into_iter().map(|held| held.address).collect();
+        for address in &addresses {
+            store.release(*address).map_err(Into::into)?;
         }
-        store.commit().map_err(Into::into)
+        store.commit().map_err(Into::into)?;
+        Ok(addresses)
     }
 }
 

@@ -33,6 +33,11 @@ fn configurations_of_the_delegate_that_are_refused() {
             "delegate.type: invalid type: sequence, expected a string".to_owned(),
         ),
         (json!({"type": ""}), 7, "delegate.type is empty".to_owned()),
+        (
+            json!({"type": "flannel"}),
+            7,
+            "delegate.type must not be \"flannel\": it would call itself for ever".to_owned(),
+        ),
         (json!({"type": "../bridge"}), 7, no_type("../bridge")),
         (json!({"type": "/bin/sh"}), 7, no_type("/bin/sh")),
         (json!({"type": ".."}), 7, no_type("..")),

@@ -2,15 +2,11 @@
 
 use serde_json::json;
 
+use crate::asked::commands;
 use crate::desk::Desk;
 
 const ERROR: &str =
     r#"{"cniVersion": "0.4.0", "code": 999, "msg": "no bridge today", "details": "ask again"}"#;
-
-fn commands(desk: &Desk) -> Vec<String> {
-    let calls = desk.delegate.calls().into_iter();
-    calls.map(|call| call.command).collect()
-}
 
 /// The call fails with the delegate's own error.
 #[track_caller]

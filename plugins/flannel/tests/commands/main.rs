@@ -8,13 +8,30 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../support/asked.rs"]
+mod asked;
 #[path = "../support/desk.rs"]
 mod desk;
+#[path = "../support/told.rs"]
+mod told;
+#[path = "../support/traced.rs"]
+mod traced;
+#[path = "../support/upkeep.rs"]
+mod upkeep;
 
 mod added;
 mod at_once;
 mod broken;
 mod failed;
+mod gc;
+mod gc_of_the_delegate;
 mod go_state;
+mod log_file;
+mod logged;
+mod lost;
+mod renewed;
 mod replayed;
+mod status;
+mod troubled;
 mod versions;
+mod waiting;

@@ -1,0 +1,248 @@
+//! GC: what is left of attachments that are gone is deleted, then the delegate is asked to do the same.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::ScriptedDelegate;
+
+use crate::asked::{commands, is_alive, wait_for_call, wait_until};
+use crate::desk::Desk;
+use crate::upkeep::{add, add_with, gc, kept, leave, netconf, with_valid};
+
+const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
+
+/// A configuration as the Go plugin leaves it: without a word of which interface it is of.
+const WRITTEN_BY_GO: &str = r#"{"cniVersion":"1.0.0","name":"cbr0","type":"bridge","mtu":1234}"#;
+
+fn json_of(stdin: &[u8]) -> Value {
+    serde_json::from_slice(stdin).unwrap()
+}
+
+#[test]
+fn what_is_not_valid_any_more_is_deleted() {
+    let desk = Desk::new();
+    let attachments = [
+        ("c1", "eth0"),
+        ("c1", "eth1"),
+        ("c2", "eth0"),
+        ("c2", "eth1"),
+        ("c3", "net1"),
+    ];
+    let added = attachments.map(|(id, ifname)| add(&desk, id, ifname));
+    let before = desk.kept();
+    gc(&desk, &[("c2", "eth0"), ("c1", "eth1"), ("c9", "eth0")])
+        .run()
+        .silent();
+
+    let calls = desk.delegate.calls().split_off(added.len());
+    let deleted: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            // An empty variable is as good as none.
+            let netns = call.env.get("CNI_NETNS");
+            assert!(netns.is_none_or(String::is_empty), "{call:?}");
+            let name = |key| call.env.get(key).map(String::as_str);
+            (
+                &*call.command,
+                name("CNI_CONTAINERID"),
+                name("CNI_IFNAME"),
+                &call.stdin,
+            )
+        })
+        .collect();
+    let [c1_eth0, _, _, c2_eth1, c3_net1] = &added;
+    assert_eq!(
+        deleted[..3],
+        [
+            ("DEL", Some("c1"), Some("eth0"), c1_eth0),
+            ("DEL", Some("c3"), Some("net1"), c3_net1),
+            ("DEL", Some("c2"), Some("eth1"), c2_eth1),
+        ]
+    );
+    let valid = [("c1", "eth1"), ("c2", "eth0"), ("c9", "eth0")];
+    assert_eq!(
+        (deleted.len(), deleted[3].0, deleted[3].1, deleted[3].2),
+        (4, "GC", None, None)
+    );
+    assert_eq!(
+        json_of(&calls[3].stdin),
+        with_valid(json_of(c1_eth0), &valid)
+    );
+
+    let expected = before
+        .into_iter()
+        .filter(|(name, _)| [".attachments/c1:eth1", "c2"].contains(&&**name));
+    assert_eq!(desk.kept(), expected.collect());
+    // What was valid can still be deleted.
+    for (id, ifname) in [("c1", "eth1"), ("c2", "eth0")] {
+        desk.call("DEL").container(id).ifname(ifname).run().silent();
+    }
+    assert_eq!(kept(&desk), [""; 0]);
+}
+
+#[test]
+fn nothing_else_in_the_folder_is_touched() {
+    let desk = Desk::new();
+    let other = r#"{"name":"other","type":"bridge","twill/ifname":"eth0"}"#;
+    leave(&desk, "c1", other);
+    leave(&desk, ".attachments/c1:eth1", other);
+    leave(&desk, "c2", r#"{"name":"other","type":"bridge"}"#);
+    leave(&desk, "c3", r#"{"type":"bridge"}"#);
+    // Debris, of which nobody can tell the network.
+    leave(&desk, "c4", "");
+    leave(&desk, "c5", r#"{"name":"cbr0","type":"bri"#);
+    leave(&desk, ".attachments/c5:eth1", "[]");
+    // No container has such a name, and no interface.
+    leave(&desk, ".new", WRITTEN_BY_GO);
+    leave(&desk, "c 6", WRITTEN_BY_GO);
+    leave(&desk, ".attachments/c6", WRITTEN_BY_GO);
+    leave(&desk, ".attachments/c6:a:b", WRITTEN_BY_GO);
+    leave(
+        &desk,
+        "c7",
+        r#"{"name":"cbr0","type":"bridge","twill/ifname":"../eth0"}"#,
+    );
+    fs::create_dir(desk.data_dir().join("c8")).unwrap();
+    symlink(desk.subnet_file(), desk.data_dir().join("c9")).unwrap();
+    let before = desk.listing();
+    gc(&desk, &[]).run().silent();
+    assert_eq!(desk.listing(), before);
+    assert_eq!(commands(&desk), ["GC"]);
+}
+
+#[test]
+fn the_go_plugins_file_is_kept_for_any_interface_of_its_container() {
+    let desk = Desk::new();
+    leave(&desk, "c1", WRITTEN_BY_GO);
+    gc(&desk, &[("c1", "net7")]).run().silent();
+    assert_eq!(commands(&desk), ["GC"]);
+    assert_eq!(
+        desk.kept(),
+        [("c1".to_owned(), WRITTEN_BY_GO.to_owned())].into()
+    );
+
+    gc(&desk, &[("c2", "eth0")]).run().silent();
+    assert_eq!(commands(&desk), ["GC", "DEL", "GC"]);
+    let del = &desk.delegate.calls()[1];
+    assert_eq!(
+        (&*del.env["CNI_CONTAINERID"], &*del.env["CNI_IFNAME"]),
+        ("c1", "eth0")
+    );
+    assert_eq!(str::from_utf8(&del.stdin).unwrap(), WRITTEN_BY_GO);
+    assert_eq!(kept(&desk), [""; 0]);
+}
+
+#[test]
+fn each_file_goes_by_its_own_del() {
+    // Two of one container and one interface: the Go plugin's, and ours of an ADD that came later.
+    for (failing, left) in [("bridge", "c1"), ("macvlan", ".attachments/c1:eth0")] {
+        let desk = Desk::new();
+        let macvlan = ScriptedDelegate::new("macvlan");
+        leave(&desk, "c1", WRITTEN_BY_GO);
+        leave(
+            &desk,
+            ".attachments/c1:eth0",
+            r#"{"name":"cbr0","type":"macvlan","twill/ifname":"eth0"}"#,
+        );
+        let failing = if failing == "bridge" {
+            &desk.delegate
+        } else {
+            &macvlan
+        };
+        failing.on("DEL").stdout(ERROR).exit(1);
+        let gc = gc(&desk, &[]).paths([desk.delegate.dir(), macvlan.dir()]);
+        assert_eq!(gc.run().failure().code, 999);
+        assert_eq!(kept(&desk), [left]);
+        failing.on("DEL").reset();
+        gc.run().silent();
+        assert_eq!(kept(&desk), [""; 0]);
+    }
+}
+
+#[test]
+fn failures_are_gathered_and_hold_nothing_else_up() {
+    let desk = Desk::new();
+    let macvlan = ScriptedDelegate::new("macvlan");
+    let mut other = netconf(&desk);
+    other["delegate"] = json!({"type": "macvlan"});
+    let paths = [desk.delegate.dir(), macvlan.dir()];
+    for (id, ifname) in [("c1", "eth0"), ("c1", "eth1"), ("c3", "eth0")] {
+        add(&desk, id, ifname);
+    }
+    let add = desk.call("ADD").container("c2").config(&other);
+    add.paths(&paths).run().success();
+
+    desk.delegate.on("DEL").stdout(ERROR).exit(1);
+    desk.delegate
+        .on("GC")
+        .stdout(r#"{"code": 5, "msg": "disk full", "details": "of logs"}"#)
+        .exit(1);
+    let gc = gc(&desk, &[("c3", "eth0")]).paths(&paths);
+    let failure = gc.run().failure();
+    assert_eq!(failure.code, 999);
+    assert_eq!(
+        failure.msg,
+        "eth0 of container c1: bridge: no bridge today; eth1 of container c1: bridge: no bridge today; \
+         bridge: disk full"
+    );
+    assert_eq!(failure.details, "ask again; ask again; of logs");
+    assert_eq!(kept(&desk), [".attachments/c1:eth1", "c1", "c3"]);
+    assert_eq!(macvlan.calls().len(), 2);
+
+    desk.delegate.on("DEL").reset();
+    let failure = gc.run().failure();
+    assert_eq!((failure.code, &*failure.msg), (5, "bridge: disk full"));
+    assert_eq!(kept(&desk), ["c3"]);
+    desk.delegate.on("GC").reset();
+    gc.run().silent();
+}
+
+#[test]
+fn a_plugin_that_is_gone_is_a_failure_of_its_attachments() {
+    let desk = Desk::new();
+    add(&desk, "c1", "eth0");
+    leave(
+        &desk,
+        "c2",
+        r#"{"name":"cbr0","type":"removed","twill/ifname":"eth0"}"#,
+    );
+    let failure = gc(&desk, &[]).run().failure();
+    let expected = format!(
+        "eth0 of container c2: no plugin \"removed\" in CNI_PATH {}: \
+         install it there, or correct the type in the network configuration",
+        desk.delegate.dir().display()
+    );
+    assert_eq!((failure.code, failure.msg), (100, expected));
+    assert_eq!(kept(&desk), ["c2"]);
+    assert_eq!(commands(&desk), ["ADD", "DEL", "GC"]);
+}
+
+#[test]
+fn what_is_just_being_added_is_left_alone() {
+    for ifname in ["eth0", "eth1"] {
+        let desk = Desk::new();
+        // So that eth1 is the container's second.
+        add_with(&desk, "c1", "net0", &netconf(&desk));
+        let valid = [("c1", "net0")];
+        desk.delegate.on("ADD").hang();
+        let add = desk.call("ADD").ifname(ifname).config(&netconf(&desk));
+        let adding = add.start();
+        let delegate = wait_for_call(&desk, 1).pid.unwrap();
+        let before = desk.listing();
+        gc(&desk, &valid).run().silent();
+        assert_eq!(commands(&desk), ["ADD", "ADD", "GC"]);
+        assert_eq!(desk.listing(), before);
+
+        // Once it is given up, it is a leftover like any other.
+        drop(adding);
+        wait_until("the delegate ends", Duration::from_secs(5), || {
+            !is_alive(delegate)
+        });
+        gc(&desk, &valid).run().silent();
+        assert_eq!(commands(&desk), ["ADD", "ADD", "GC", "DEL", "GC"]);
+        assert_eq!(desk.delegate.calls()[3].env["CNI_IFNAME"], ifname);
+        assert_eq!(kept(&desk), ["c1"]);
+    }
+}

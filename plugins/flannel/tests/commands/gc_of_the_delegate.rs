@@ -1,0 +1,191 @@
+//! GC is passed on to the delegate, with what the runtime has said.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::asked::{commands, last_call};
+use crate::desk::Desk;
+use crate::upkeep::{add, call, gc, kept, leave, netconf, with_valid};
+
+const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
+
+const VERSIONS_WITH_GC: &str =
+    r#"{"cniVersion": "1.1.0", "supportedVersions": ["0.4.0", "1.0.0", "1.1.0"]}"#;
+const VERSIONS_WITHOUT_GC: &str =
+    r#"{"cniVersion": "1.0.0", "supportedVersions": ["0.4.0", "1.0.0"]}"#;
+
+fn json_of(stdin: &[u8]) -> Value {
+    serde_json::from_slice(stdin).unwrap()
+}
+
+#[test]
+fn a_delegate_need_not_know_gc() {
+    let desk = Desk::new();
+    add(&desk, "c1", "eth0");
+    for unknown in [
+        r#"{"code": 4, "msg": "unknown CNI_COMMAND: GC"}"#,
+        r#"{"cniVersion": "1.0.0", "code": 4, "msg": "unknown CNI_COMMAND", "details": "GC"}"#,
+    ] {
+        desk.delegate.on("GC").stdout(unknown).exit(1);
+        gc(&desk, &[("c1", "eth0")]).run().silent();
+        assert_eq!(last_call(&desk).command, "GC");
+    }
+    // It says so by its versions, whatever its error is.
+    desk.delegate.on("VERSION").stdout(VERSIONS_WITHOUT_GC);
+    for (said, code) in [(ERROR, 1), ("", 1), ("usage: bridge", 2)] {
+        desk.delegate.on("GC").stdout(said).exit(code);
+        gc(&desk, &[("c1", "eth0")]).run().silent();
+        assert_eq!(last_call(&desk).command, "VERSION");
+    }
+    assert_eq!(kept(&desk), ["c1"]);
+}
+
+#[test]
+fn a_delegate_that_knows_gc_may_fail_at_it() {
+    for versions in [
+        VERSIONS_WITH_GC,
+        "",
+        "garbage",
+        r#"{"cniVersion": "1.0.0"}"#,
+    ] {
+        let desk = Desk::new();
+        desk.delegate.on("VERSION").stdout(versions);
+        desk.delegate.on("GC").stdout(ERROR).exit(1);
+        let failure = gc(&desk, &[]).run().failure();
+        assert_eq!(
+            (failure.code, &*failure.msg, &*failure.details),
+            (999, "bridge: no bridge today", "ask again")
+        );
+        // Another variable is at fault, not the command.
+        let about_a_variable = r#"{"code": 4, "msg": "CNI_PATH is a mess"}"#;
+        desk.delegate.on("GC").stdout(about_a_variable);
+        let failure = gc(&desk, &[]).run().failure();
+        assert_eq!(
+            (failure.code, &*failure.msg),
+            (4, "bridge: CNI_PATH is a mess")
+        );
+    }
+}
+
+#[test]
+fn without_a_lease_what_is_kept_tells_the_subnets() {
+    for valid in [&[("c1", "eth0")][..], &[]] {
+        let desk = Desk::new();
+        add(&desk, "c1", "eth0");
+        fs::remove_file(desk.subnet_file()).unwrap();
+        gc(&desk, valid).run().silent();
+        let call = last_call(&desk);
+        assert_eq!(call.command, "GC");
+        let expected = json!({
+            "name": "cbr0",
+            "cniVersion": "1.1.0",
+            "type": "bridge",
+            "ipMasq": true,
+            "mtu": 0,
+            "isGateway": true,
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.1.0/24"}]], "routes": []},
+        });
+        assert_eq!(json_of(&call.stdin), with_valid(expected, valid));
+        assert_eq!(kept(&desk).len(), valid.len());
+    }
+}
+
+#[test]
+fn without_a_lease_and_with_nothing_kept_it_is_to_be_tried_again() {
+    let desk = Desk::new();
+    // Of another network, so it tells nothing.
+    leave(
+        &desk,
+        "c1",
+        r#"{"name":"other","type":"bridge","ipam":{"ranges":[[{"subnet":"10.1.0.0/24"}]]}}"#,
+    );
+    fs::remove_file(desk.subnet_file()).unwrap();
+    let before = desk.listing();
+    let failure = gc(&desk, &[]).run().failure();
+    let expected = format!(
+        "failed to load the lease: {}: there is no such file: flanneld has no lease for this node yet",
+        desk.subnet_file().display()
+    );
+    assert_eq!((failure.code, failure.msg), (11, expected));
+    assert_eq!(failure.details, "check the log of flanneld on this node");
+    assert_eq!(desk.listing(), before);
+    assert_eq!(commands(&desk), [""; 0]);
+}
+
+#[test]
+fn without_a_usable_list_nothing_is_done() {
+    let desk = Desk::new();
+    add(&desk, "c1", "eth0");
+    let before = desk.listing();
+    let failure = call(&desk, "GC").run().failure();
+    assert_eq!(
+        (failure.code, &*failure.msg),
+        (
+            7,
+            "cni.dev/valid-attachments is missing in the network configuration: GC needs the attachments to keep"
+        )
+    );
+    for (list, what) in [
+        (
+            json!({"containerID": "c1"}),
+            ": invalid type: map, expected a sequence",
+        ),
+        (
+            json!("c1"),
+            ": invalid type: string \"c1\", expected a sequence",
+        ),
+        (
+            json!([{"containerID": 1}]),
+            "[0].containerID: invalid type: integer `1`, expected a string",
+        ),
+    ] {
+        let mut netconf = netconf(&desk);
+        netconf["cni.dev/valid-attachments"] = list;
+        let failure = call(&desk, "GC").config(&netconf).run().failure();
+        let expected =
+            format!("cannot decode the network configuration: cni.dev/valid-attachments{what}");
+        assert_eq!((failure.code, failure.msg), (6, expected));
+    }
+    let mut old = with_valid(netconf(&desk), &[]);
+    old["cniVersion"] = "1.0.0".into();
+    let failure = call(&desk, "GC").config(&old).run().failure();
+    assert_eq!(
+        (failure.code, &*failure.msg),
+        (1, "config version does not allow GC")
+    );
+    assert_eq!(desk.listing(), before);
+    assert_eq!(commands(&desk), ["ADD"]);
+}
+
+#[test]
+fn a_list_that_is_empty_or_null_has_nothing_valid() {
+    for key in ["cni.dev/valid-attachments", "cni.dev/attachments"] {
+        for list in [json!([]), Value::Null] {
+            let desk = Desk::new();
+            add(&desk, "c1", "eth0");
+            let mut netconf = netconf(&desk);
+            netconf[key] = list;
+            call(&desk, "GC").config(&netconf).run().silent();
+            assert_eq!(kept(&desk), [""; 0]);
+            assert_eq!(commands(&desk), ["ADD", "DEL", "GC"]);
+            let passed_on = json_of(&last_call(&desk).stdin);
+            assert_eq!(
+                (
+                    &passed_on["cni.dev/valid-attachments"],
+                    &passed_on["cni.dev/attachments"]
+                ),
+                (&json!([]), &json!([]))
+            );
+        }
+    }
+}
+
+#[test]
+fn with_nothing_kept_only_the_delegate_is_asked() {
+    let desk = Desk::new();
+    let before = desk.listing();
+    gc(&desk, &[("c1", "eth0")]).run().silent();
+    assert_eq!(commands(&desk), ["GC"]);
+    assert_eq!(desk.listing(), before);
+}

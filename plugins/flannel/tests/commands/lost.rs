@@ -1,0 +1,255 @@
+//! DEL where what ADD has kept is lost: the delegate's configuration is made anew, so that no address is.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::asked::{commands, last_call};
+use crate::desk::{Desk, SUBNET_ENV};
+use crate::upkeep::{kept, leave};
+
+const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
+
+/// What is left of a file's contents, if there still is one.
+type Loss = fn(&str) -> Option<Vec<u8>>;
+
+/// What can become of a file: nothing is left, or only the first bytes, or as many zeros.
+const LOSSES: [Loss; 6] = [
+    |_| None,
+    |_| Some(Vec::new()),
+    |whole| Some(whole.as_bytes()[..1].to_owned()),
+    |whole| Some(whole.as_bytes()[..whole.len() / 2].to_owned()),
+    |whole| Some(whole.as_bytes()[..whole.len() - 1].to_owned()),
+    |whole| Some(vec![0; whole.len()]),
+];
+
+/// Loses what is kept in a file.
+fn lose(desk: &Desk, name: &str, loss: Loss) {
+    let file = desk.data_dir().join(name);
+    match loss(&desk.kept()[name]) {
+        None => fs::remove_file(file).unwrap(),
+        Some(left) => fs::write(file, left).unwrap(),
+    }
+}
+
+/// The configuration that the delegate got last.
+fn last_conf(desk: &Desk) -> Value {
+    serde_json::from_slice(&last_call(desk).stdin).unwrap()
+}
+
+#[test]
+fn the_delegate_gets_what_it_got_on_add() {
+    for version in ["0.3.1", "0.4.0", "1.0.0"] {
+        for loss in LOSSES {
+            let desk = Desk::new();
+            let lease = format!(
+                "{SUBNET_ENV}FLANNEL_IPV6_NETWORK=fd00:244::/56\nFLANNEL_IPV6_SUBNET=fd00:244:0:1::1/64\n"
+            );
+            fs::write(desk.subnet_file(), lease).unwrap();
+            let mut netconf = desk.netconf();
+            netconf["cniVersion"] = version.into();
+            netconf["delegate"] = json!({"hairpinMode": true, "mtu": 1400});
+            netconf["ipam"] = json!({"routes": [{"dst": "0.0.0.0/0"}], "dataDir": "/nowhere"});
+            netconf["args"] = json!({"cni": {"ips": ["10.244.1.9"]}});
+            netconf["dns"] = json!({"nameservers": ["10.96.0.10"]});
+            desk.call("ADD").config(&netconf).run().success();
+            lose(&desk, "c1", loss);
+            desk.call("DEL").config(&netconf).run().silent();
+            let calls = desk.delegate.calls();
+            assert_eq!(commands(&desk), ["ADD", "DEL"]);
+            assert_eq!(calls[1].stdin, calls[0].stdin);
+            assert_eq!(kept(&desk), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn what_a_further_attachment_has_lost() {
+    for loss in LOSSES {
+        let desk = Desk::new();
+        desk.call("ADD").run().success();
+        desk.call("ADD").ifname("eth1").run().success();
+        lose(&desk, ".attachments/c1:eth1", loss);
+        let first = desk.kept()["c1"].clone();
+        desk.call("DEL").ifname("eth1").run().silent();
+        let calls = desk.delegate.calls();
+        assert_eq!(calls[2].env["CNI_IFNAME"], "eth1");
+        assert_eq!(calls[2].stdin, calls[1].stdin);
+        assert_eq!(desk.kept(), [("c1".to_owned(), first)].into());
+    }
+}
+
+#[test]
+fn without_a_lease_the_result_tells_the_subnets() {
+    let v4 =
+        |version| json!({"version": version, "address": "10.244.1.7/24", "gateway": "10.244.1.1"});
+    let v6 = |version| json!({"version": version, "address": "fd00:244:0:1::7/64"});
+    let subnet = |text| json!([{"subnet": text}]);
+    let (subnet_v4, subnet_v6) = (subnet("10.244.1.0/24"), subnet("fd00:244:0:1::/64"));
+    for (version, prev_result, ranges) in [
+        (
+            "0.2.0",
+            json!({"ip4": {"ip": "10.244.1.7/24"}, "ip6": {"ip": "fd00:244:0:1::7/64"}}),
+            json!([subnet_v4, subnet_v6]),
+        ),
+        ("0.3.1", json!({"ips": [v4("4")]}), json!([subnet_v4])),
+        (
+            "0.4.0",
+            json!({"ips": [v4("4"), v6("6")]}),
+            json!([subnet_v4, subnet_v6]),
+        ),
+        (
+            "1.0.0",
+            json!({"ips": [{"address": "10.244.1.7/24", "interface": 2}]}),
+            json!([subnet_v4]),
+        ),
+        (
+            "1.1.0",
+            json!({"ips": [{"address": "fd00:244:0:1::7/64"}, {"address": "10.244.1.7/24"}]}),
+            json!([subnet_v6, subnet_v4]),
+        ),
+    ] {
+        for names_its_version in [true, false] {
+            let desk = Desk::new();
+            fs::remove_file(desk.subnet_file()).unwrap();
+            let mut prev_result = prev_result.clone();
+            if names_its_version {
+                prev_result["cniVersion"] = version.into();
+            }
+            let mut netconf = desk.netconf();
+            netconf["cniVersion"] = version.into();
+            netconf["prevResult"] = prev_result.clone();
+            netconf["runtimeConfig"] = json!({"mac": "00:11:22:33:44:55"});
+            desk.call("DEL").config(&netconf).run().silent();
+            assert_eq!(commands(&desk), ["DEL"]);
+            let expected = json!({
+                "name": "cbr0",
+                "cniVersion": version,
+                "type": "bridge",
+                "ipMasq": true,
+                "mtu": 0,
+                "isGateway": true,
+                "runtimeConfig": {"mac": "00:11:22:33:44:55"},
+                "ipam": {"type": "host-local", "ranges": ranges, "routes": []},
+                "prevResult": prev_result,
+            });
+            assert_eq!(last_conf(&desk), expected);
+        }
+    }
+}
+
+#[test]
+fn a_lease_comes_before_the_result() {
+    let desk = Desk::new();
+    let mut netconf = desk.netconf();
+    netconf["prevResult"] = json!({"cniVersion": "1.0.0", "ips": [{"address": "10.1.2.3/8"}]});
+    desk.call("DEL").config(&netconf).run().silent();
+    let conf = last_conf(&desk);
+    assert_eq!(
+        conf["ipam"]["ranges"],
+        json!([[{"subnet": "10.244.1.0/24"}]])
+    );
+    assert_eq!(conf["prevResult"], netconf["prevResult"]);
+}
+
+#[test]
+fn with_neither_there_is_nothing_to_do() {
+    for lease in [
+        None,
+        Some(""),
+        Some("FLANNEL_MTU=1450\n"),
+        Some("nonsense\n"),
+    ] {
+        for prev_result in [
+            Value::Null,
+            json!({}),
+            json!({"cniVersion": "1.0.0", "ips": []}),
+            json!({"cniVersion": "1.0.0", "ips": "none"}),
+            json!("garbage"),
+        ] {
+            let desk = Desk::new();
+            fs::remove_file(desk.subnet_file()).unwrap();
+            if let Some(lease) = lease {
+                fs::write(desk.subnet_file(), lease).unwrap();
+            }
+            leave(&desk, "c1", "{\"name\":");
+            let mut netconf = desk.netconf();
+            netconf["prevResult"] = prev_result;
+            desk.call("DEL").config(&netconf).run().silent();
+            assert_eq!(commands(&desk), [""; 0]);
+            assert_eq!(kept(&desk), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_adds_nothing_deletes_nothing() {
+    for (key, value) in [
+        ("delegate", json!(5)),
+        ("delegate", json!({"type": 5})),
+        ("delegate", json!({"type": "../bridge"})),
+        ("delegate", json!({"name": "x"})),
+        ("ipam", json!("host-local")),
+        ("ipam", json!({"routes": 5})),
+        ("subnetFile", json!([])),
+    ] {
+        let desk = Desk::new();
+        leave(&desk, "c1", "");
+        let mut netconf = desk.netconf();
+        netconf[key] = value;
+        desk.call("DEL").config(&netconf).run().silent();
+        assert_eq!(commands(&desk), [""; 0]);
+        assert_eq!(kept(&desk), [""; 0]);
+    }
+}
+
+#[test]
+fn without_the_delegate_there_is_nothing_to_do() {
+    let desk = Desk::new();
+    let folder = desk.path("plugins");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("bridge"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(folder.join("bridge"), fs::Permissions::from_mode(0o644)).unwrap();
+    for path in ["/nowhere", folder.to_str().unwrap()] {
+        leave(&desk, "c1", "");
+        desk.call("DEL").path(path).run().silent();
+        assert_eq!(kept(&desk), [""; 0]);
+    }
+    assert_eq!(commands(&desk), [""; 0]);
+}
+
+#[test]
+fn a_delegate_that_fails_is_asked_again() {
+    for debris in [None, Some(""), Some("{\"name\":")] {
+        let desk = Desk::new();
+        if let Some(debris) = debris {
+            leave(&desk, "c1", debris);
+        }
+        let before = desk.listing();
+        desk.delegate.on("DEL").stdout(ERROR).exit(1);
+        for _ in 0..2 {
+            let failure = desk.call("DEL").run().failure();
+            assert_eq!(
+                (failure.code, &*failure.msg, &*failure.details),
+                (999, "bridge: no bridge today", "ask again")
+            );
+            assert_eq!(desk.listing(), before);
+        }
+        desk.delegate.on("DEL").reset();
+        desk.call("DEL").run().silent();
+        assert_eq!(kept(&desk), [""; 0]);
+        assert_eq!(commands(&desk), ["DEL"; 3]);
+    }
+}
+
+#[test]
+fn a_del_without_a_lease_does_not_wait_for_one() {
+    let desk = Desk::new();
+    fs::remove_file(desk.subnet_file()).unwrap();
+    let mut netconf = desk.netconf();
+    netconf["subnetFileWait"] = json!(20);
+    let outcome = desk.call("DEL").config(&netconf).run();
+    outcome.silent();
+    assert!(outcome.elapsed.as_secs() < 5, "{outcome}");
+}

@@ -1,0 +1,232 @@
+//! A delegate in trouble, on each command; and what is left of one when flannel is killed while it hangs.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::{Invocation, Script};
+
+use crate::asked::{commands, is_alive, wait_for_call, wait_until};
+use crate::desk::Desk;
+use crate::upkeep::{self, add, gc, kept, netconf};
+
+const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
+
+const COMMANDS: [&str; 5] = ["ADD", "CHECK", "DEL", "GC", "STATUS"];
+
+/// How long DEL waits for what a killed ADD has left behind.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the delegate does, and the code and message of what comes of it, if anything does: on ADD, which needs a result,
+/// and on every other command. `PROGRAM` stands for the delegate's path.
+type Trouble = (
+    fn(Script),
+    Option<(u64, &'static str)>,
+    Option<(u64, &'static str)>,
+);
+
+const TROUBLES: [Trouble; 5] = [
+    (
+        |script| drop(script.stdout(ERROR).exit(1)),
+        Some((999, "bridge: no bridge today")),
+        Some((999, "bridge: no bridge today")),
+    ),
+    (
+        |script| drop(script.stdout("").exit(3)),
+        Some((
+            101,
+            "plugin PROGRAM failed with exit status 3 and no error in JSON",
+        )),
+        Some((
+            101,
+            "plugin PROGRAM failed with exit status 3 and no error in JSON",
+        )),
+    ),
+    (
+        |script| drop(script.stdout("garbage")),
+        Some((
+            6,
+            "plugin PROGRAM answered ADD with what is no result: expected value at line 1 column 1",
+        )),
+        None,
+    ),
+    (
+        |script| drop(script.kill(9)),
+        Some((101, "plugin PROGRAM was killed by SIGKILL")),
+        Some((101, "plugin PROGRAM was killed by SIGKILL")),
+    ),
+    (drop, None, None),
+];
+
+/// A call that concerns the attachment c1/eth0, as far as the command concerns any.
+#[track_caller]
+fn call(desk: &Desk, command: &str) -> Invocation {
+    match command {
+        "GC" => gc(desk, &[("c1", "eth0")]),
+        "STATUS" => upkeep::call(desk, command),
+        _ => desk.call(command).config(&netconf(desk)),
+    }
+}
+
+/// A desk where that attachment has been added, unless that is what is to be done.
+#[track_caller]
+fn ready_for(command: &str) -> Desk {
+    let desk = Desk::new();
+    if command != "ADD" {
+        add(&desk, "c1", "eth0");
+    }
+    desk
+}
+
+#[test]
+fn every_trouble_on_every_command() {
+    for command in COMMANDS {
+        for (make_trouble, of_add, of_others) in TROUBLES {
+            let desk = ready_for(command);
+            let before = desk.kept();
+            make_trouble(desk.delegate.on(command));
+            let trouble = if command == "ADD" { of_add } else { of_others };
+            let outcome = call(&desk, command).run();
+            assert_eq!(outcome.stderr_text(), "");
+            match trouble {
+                Some((code, message)) => {
+                    let failure = outcome.failure();
+                    let program = desk.delegate.program().to_str().unwrap();
+                    let expected = (code, message.replace("PROGRAM", program));
+                    assert_eq!((failure.code, failure.msg), expected, "{outcome}");
+                }
+                None if command == "ADD" => drop(outcome.success()),
+                None => outcome.silent(),
+            }
+
+            let asked = match (command, trouble) {
+                // It is undone.
+                ("ADD", Some(_)) => &["ADD", "DEL"][..],
+                ("ADD", None) => &["ADD"],
+                // It might not know the command.
+                ("GC" | "STATUS", Some(_)) => &["ADD", command, "VERSION"],
+                _ => &["ADD", command],
+            };
+            assert_eq!(commands(&desk), asked);
+            let expected = match (command, trouble) {
+                ("DEL", None) => BTreeMap::new(),
+                ("ADD", None) => desk.kept(),
+                _ => before,
+            };
+            assert_eq!(desk.kept(), expected, "{command}");
+
+            desk.delegate.on(command).reset();
+            call(&desk, "DEL").run().silent();
+            assert_eq!(kept(&desk), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn an_add_that_can_neither_be_done_nor_undone() {
+    for (make_trouble, of_add, of_others) in TROUBLES {
+        let (Some((code, _)), Some(_)) = (of_add, of_others) else {
+            continue;
+        };
+        let desk = Desk::new();
+        for command in ["ADD", "DEL"] {
+            make_trouble(desk.delegate.on(command));
+        }
+        assert_eq!(call(&desk, "ADD").run().failure().code, code);
+        assert_eq!(kept(&desk), ["c1"]);
+        assert_eq!(call(&desk, "DEL").run().failure().code, code);
+        assert_eq!(kept(&desk), ["c1"]);
+        desk.delegate.on("DEL").reset();
+        call(&desk, "DEL").run().silent();
+        assert_eq!(kept(&desk), [""; 0]);
+    }
+}
+
+#[test]
+fn a_delegate_that_hangs_goes_with_flannel() {
+    for command in COMMANDS {
+        let desk = ready_for(command);
+        desk.delegate.on(command).hang();
+        let running = call(&desk, command).start();
+        let call_of_command = if command == "ADD" { 0 } else { 1 };
+        let delegate = wait_for_call(&desk, call_of_command).pid.unwrap();
+        assert!(is_alive(delegate));
+        running.kill();
+        wait_until("the delegate ends", Duration::from_secs(1), || {
+            !is_alive(delegate)
+        });
+        // Its stdout and stderr end too, or this would not.
+        assert_eq!(running.wait().signal, Some(9));
+
+        desk.delegate.on(command).reset();
+        let outcome = call(&desk, "DEL").run();
+        outcome.silent();
+        assert!(outcome.elapsed < PATIENCE, "{command}: {outcome}");
+        assert_eq!(kept(&desk), [""; 0]);
+        let calls = desk.delegate.calls();
+        assert_eq!(calls[calls.len() - 1].stdin, calls[0].stdin);
+    }
+}
+
+/// A process that goes on, until this is dropped at the latest.
+struct Left(u32);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if is_alive(self.0) {
+            drop(Command::new("kill").arg(self.0.to_string()).status());
+        }
+    }
+}
+
+/// Kills an ADD whose delegate hangs, and has started something that lives for this long. That goes on; its process is
+/// returned.
+#[track_caller]
+fn kill_add_that_leaves(desk: &Desk, time: Duration) -> Left {
+    desk.delegate.on("ADD").leave(time).hang();
+    let running = call(desk, "ADD").limit(Duration::from_secs(20)).start();
+    let left = || desk.delegate.calls().first().and_then(|call| call.left);
+    wait_until("it is started", Duration::from_secs(20), || {
+        left().is_some()
+    });
+    running.kill();
+    assert_eq!(running.wait().signal, Some(9));
+    let left = Left(left().unwrap());
+    assert!(is_alive(left.0), "it was to go on, and hold nothing up");
+    desk.delegate.on("ADD").reset();
+    left
+}
+
+#[test]
+fn del_waits_for_what_a_killed_add_has_left_behind() {
+    let desk = Desk::new();
+    let left = kill_add_that_leaves(&desk, Duration::from_secs(2));
+    call(&desk, "DEL").run().silent();
+    assert!(!is_alive(left.0));
+    assert_eq!(commands(&desk), ["ADD", "DEL"]);
+    assert_eq!(kept(&desk), [""; 0]);
+}
+
+#[test]
+fn del_does_not_wait_for_ever() {
+    let desk = Desk::new();
+    let left = kill_add_that_leaves(&desk, Duration::from_secs(600));
+    // Meanwhile it is none of another container's business.
+    add(&desk, "c2", "eth0");
+    let del = desk.call("DEL").container("c2").config(&netconf(&desk));
+    let outcome = del.run();
+    outcome.silent();
+    assert!(outcome.elapsed < PATIENCE, "{outcome}");
+
+    let outcome = call(&desk, "DEL").env("CNI_LOG", "error").run();
+    assert!(is_alive(left.0));
+    assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b""[..]));
+    assert!(outcome.elapsed >= PATIENCE, "{outcome}");
+    let told = format!(
+        "something that ADD has started does not end, going on: {} is locked",
+        desk.data_dir().display()
+    );
+    assert!(outcome.stderr_text().contains(&told), "{outcome}");
+    assert_eq!(kept(&desk), [""; 0]);
+    assert_eq!(commands(&desk), ["ADD", "ADD", "DEL", "DEL"]);
+}

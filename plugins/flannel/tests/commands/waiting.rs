@@ -1,0 +1,337 @@
+//! ADD waits for flanneld to write its lease, without looking at it again and again.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::{Invocation, Running};
+
+use crate::asked::{commands, wait_until};
+use crate::desk::{Desk, SUBNET_ENV};
+use crate::traced::Traced;
+
+/// What a test may take that waits for something to happen, and what flannel would wait for at most.
+const SOON: Duration = Duration::from_secs(15);
+const LIMIT: u32 = 25;
+
+/// An ADD with another file for the lease, and this time to wait for it.
+#[track_caller]
+fn add(desk: &Desk, file: &Path, wait: Value) -> Invocation {
+    let mut netconf = desk.netconf();
+    netconf["subnetFile"] = json!(file);
+    netconf["subnetFileWait"] = wait;
+    desk.call("ADD").config(&netconf)
+}
+
+/// A desk whose lease is not there.
+fn without_lease() -> Desk {
+    let desk = Desk::new();
+    fs::remove_file(desk.subnet_file()).unwrap();
+    desk
+}
+
+/// Starts an ADD, and comes back once it waits.
+#[track_caller]
+fn start_waiting(desk: &Desk, file: &Path) -> Running {
+    let running = add(desk, file, json!(LIMIT)).start();
+    let fds = PathBuf::from(format!("/proc/{}/fd", running.pid()));
+    wait_until("flannel waits", SOON, || {
+        let fds = fs::read_dir(&fds).into_iter().flatten().flatten();
+        fds.filter_map(|fd| fs::read_link(fd.path()).ok())
+            .any(|target| target == Path::new("anon_inode:inotify"))
+    });
+    // It may be just about to look for the first time.
+    sleep(Duration::from_millis(20));
+    running
+}
+
+/// The delegate has been called with the lease, long before the time was over.
+#[track_caller]
+fn assert_added(desk: &Desk, running: Running) {
+    let outcome = running.wait();
+    outcome.success();
+    assert!(outcome.elapsed < SOON, "{outcome}");
+    let stdin: Value = serde_json::from_slice(&desk.delegate.calls()[0].stdin).unwrap();
+    assert_eq!(
+        stdin["ipam"]["ranges"],
+        json!([[{"subnet": "10.244.1.0/24"}]])
+    );
+}
+
+fn append(file: &Path, text: &str) {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_file_that_is_written_in_parts() {
+    // Between two lines, in a key, in a network, in a number, in a word.
+    for cut in ["FLANNEL_MTU", "SUBNET", "44.1.1", "0\n", "ue\n"] {
+        let desk = without_lease();
+        let running = start_waiting(&desk, &desk.subnet_file());
+        let (first, second) = SUBNET_ENV.split_at(SUBNET_ENV.find(cut).unwrap());
+        append(&desk.subnet_file(), first);
+        sleep(Duration::from_millis(50));
+        assert_eq!(commands(&desk), [""; 0], "{cut:?}");
+        append(&desk.subnet_file(), second);
+        assert_added(&desk, running);
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_off_before() {
+    for cut in ["44.1.1", "ue\n"] {
+        let desk = Desk::new();
+        let (first, _) = SUBNET_ENV.split_at(SUBNET_ENV.find(cut).unwrap());
+        fs::write(desk.subnet_file(), first).unwrap();
+        let running = start_waiting(&desk, &desk.subnet_file());
+        fs::write(desk.subnet_file(), SUBNET_ENV).unwrap();
+        assert_added(&desk, running);
+    }
+}
+
+#[test]
+fn a_file_that_is_renamed_into_place() {
+    let desk = without_lease();
+    // Not in the same folder, where it would be noticed before.
+    fs::create_dir(desk.path("elsewhere")).unwrap();
+    let aside = desk.path("elsewhere/aside");
+    fs::write(&aside, SUBNET_ENV).unwrap();
+    let running = start_waiting(&desk, &desk.subnet_file());
+    fs::rename(aside, desk.subnet_file()).unwrap();
+    assert_added(&desk, running);
+}
+
+#[test]
+fn a_folder_that_is_made_later() {
+    let desk = without_lease();
+    let file = desk.path("run/flannel/subnet.env");
+    let running = start_waiting(&desk, &file);
+    for folder in ["run", "run/flannel"] {
+        fs::create_dir(desk.path(folder)).unwrap();
+        sleep(Duration::from_millis(20));
+    }
+    fs::write(&file, SUBNET_ENV).unwrap();
+    assert_added(&desk, running);
+
+    // All at once.
+    let desk = without_lease();
+    let file = desk.path("run/flannel/subnet.env");
+    let running = start_waiting(&desk, &file);
+    fs::create_dir_all(desk.path("run/flannel")).unwrap();
+    fs::write(&file, SUBNET_ENV).unwrap();
+    assert_added(&desk, running);
+}
+
+#[test]
+fn a_folder_that_another_takes_the_place_of() {
+    for is_kept in [false, true] {
+        let desk = without_lease();
+        let folder = desk.path("run/flannel");
+        fs::create_dir_all(&folder).unwrap();
+        let running = start_waiting(&desk, &folder.join("subnet.env"));
+        if is_kept {
+            fs::rename(&folder, desk.path("old")).unwrap();
+        } else {
+            fs::remove_dir(&folder).unwrap();
+        }
+        sleep(Duration::from_millis(20));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("subnet.env"), SUBNET_ENV).unwrap();
+        assert_added(&desk, running);
+    }
+}
+
+#[test]
+fn a_link_to_a_folder_that_is_made_later() {
+    // The file itself is the link, by way of another; or a folder on the way is.
+    for (link, target, file) in [
+        ("subnet.env", "disk/later/flannel/subnet.env", "subnet.env"),
+        ("run", "disk/later/flannel", "run/subnet.env"),
+        ("run", "disk/later", "run/flannel/subnet.env"),
+    ] {
+        let desk = without_lease();
+        fs::create_dir(desk.path("disk")).unwrap();
+        symlink("hop", desk.path(link)).unwrap();
+        symlink(desk.path(target), desk.path("hop")).unwrap();
+        let running = start_waiting(&desk, &desk.path(file));
+        fs::create_dir_all(desk.path("disk/later/flannel")).unwrap();
+        sleep(Duration::from_millis(20));
+        append(&desk.path("disk/later/flannel/subnet.env"), SUBNET_ENV);
+        assert_added(&desk, running);
+    }
+}
+
+#[test]
+fn links_in_a_circle_lead_nowhere() {
+    let desk = without_lease();
+    symlink(desk.path("hop"), desk.subnet_file()).unwrap();
+    symlink(desk.subnet_file(), desk.path("hop")).unwrap();
+    let failure = add(&desk, &desk.subnet_file(), json!(0.1)).run().failure();
+    assert_eq!(failure.code, 5);
+    assert_eq!(commands(&desk), [""; 0]);
+}
+
+#[test]
+fn it_gives_up_and_says_what_to_look_at() {
+    for (wait, least) in [
+        (json!(0.3), 300),
+        (Value::Null, 1000),
+        (json!(0), 0),
+        (json!(1e-9), 0),
+    ] {
+        let desk = without_lease();
+        let before = desk.listing();
+        let outcome = add(&desk, &desk.subnet_file(), wait).run();
+        let failure = outcome.failure();
+        let message = format!(
+            "failed to load the lease: {}: there is no such file: flanneld has no lease for this node yet",
+            desk.subnet_file().display()
+        );
+        assert_eq!((failure.code, failure.msg), (11, message));
+        assert_eq!(failure.details, "check the log of flanneld on this node");
+        assert!(outcome.elapsed >= Duration::from_millis(least), "{outcome}");
+        assert_eq!(outcome.stderr_text(), "");
+        assert_eq!(desk.listing(), before);
+        assert_eq!(commands(&desk), [""; 0]);
+    }
+}
+
+#[test]
+fn what_is_missing_in_the_end_is_told() {
+    let desk = Desk::new();
+    fs::write(desk.subnet_file(), "FLANNEL_MTU=1450\n").unwrap();
+    let running = add(&desk, &desk.subnet_file(), json!(0.5)).start();
+    fs::write(
+        desk.subnet_file(),
+        SUBNET_ENV.replace("FLANNEL_IPMASQ=true\n", ""),
+    )
+    .unwrap();
+    let failure = running.wait().failure();
+    let message = format!(
+        "failed to load the lease: {}: FLANNEL_IPMASQ missing: flanneld has not written all of the lease",
+        desk.subnet_file().display()
+    );
+    assert_eq!((failure.code, failure.msg), (11, message));
+}
+
+#[test]
+fn what_is_complete_but_wrong_is_refused_at_once() {
+    let wrong = SUBNET_ENV.replace("1450", "14x");
+    let desk = Desk::new();
+    let refused = |running: Running| {
+        let outcome = running.wait();
+        let failure = outcome.failure();
+        let message = format!(
+            "failed to load the lease: {}: FLANNEL_MTU: \"14x\" is no number of bytes",
+            desk.subnet_file().display()
+        );
+        assert_eq!((failure.code, failure.msg), (6, message));
+        assert!(outcome.elapsed < SOON, "{outcome}");
+    };
+    fs::write(desk.subnet_file(), &wrong).unwrap();
+    refused(add(&desk, &desk.subnet_file(), json!(LIMIT)).start());
+    // Also if it comes while it is waited for.
+    fs::remove_file(desk.subnet_file()).unwrap();
+    let running = start_waiting(&desk, &desk.subnet_file());
+    fs::write(desk.path("aside"), &wrong).unwrap();
+    fs::rename(desk.path("aside"), desk.subnet_file()).unwrap();
+    refused(running);
+}
+
+#[test]
+fn times_that_make_no_sense() {
+    let desk = Desk::new();
+    let before = desk.listing();
+    let no_time = |shown: &str| {
+        format!("network configuration: subnetFileWait: {shown} is no number of seconds to wait")
+    };
+    let no_number = |what: &str| {
+        format!(
+            "cannot decode the network configuration: subnetFileWait: invalid type: {what}, expected f64"
+        )
+    };
+    for (wait, code, message) in [
+        (json!(-1), 7, no_time("-1")),
+        (json!(-0.001), 7, no_time("-0.001")),
+        (json!(1e30), 7, no_time("1000000000000000000000000000000")),
+        (json!("x"), 6, no_number("string \"x\"")),
+        (json!("1"), 6, no_number("string \"1\"")),
+        (json!([]), 6, no_number("sequence")),
+    ] {
+        let outcome = add(&desk, &desk.subnet_file(), wait).run();
+        let failure = outcome.failure();
+        assert_eq!((failure.code, failure.msg), (code, message), "{outcome}");
+    }
+    assert_eq!(desk.listing(), before);
+    assert_eq!(commands(&desk), [""; 0]);
+}
+
+#[test]
+fn a_lease_that_is_there_is_not_waited_for() {
+    for wait in [json!(0), json!(1e9), json!(1e18)] {
+        let desk = Desk::new();
+        let outcome = add(&desk, &desk.subnet_file(), wait).run();
+        outcome.success();
+    }
+}
+
+/// How often ADD looks at the lease; `None` if that cannot be found out here.
+fn looks(desk: &Desk, wait: Value) -> Option<usize> {
+    let mut netconf = desk.netconf();
+    netconf["subnetFileWait"] = wait;
+    let options = ["-f", "-e", "trace=open,openat,openat2"];
+    let (_, calls) = Traced::start(desk, &options, &netconf, &[])?.wait();
+    let name = format!("\"{}\"", desk.subnet_file().display());
+    Some(calls.lines().filter(|line| line.contains(&name)).count())
+}
+
+#[test]
+fn it_looks_only_when_something_has_happened() {
+    // Once, once more when it is ready to be told of changes, and once in the end.
+    for (wait, expected) in [(json!(1), 3), (json!(0), 1)] {
+        let desk = without_lease();
+        let Some(looks) = looks(&desk, wait) else {
+            return;
+        };
+        assert_eq!(looks, expected);
+    }
+    if let Some(looks) = looks(&Desk::new(), json!(1)) {
+        assert_eq!(looks, 1);
+    }
+}
+
+#[test]
+fn what_comes_just_before_it_is_watched_for_is_seen() {
+    let desk = without_lease();
+    let mut netconf = desk.netconf();
+    netconf["subnetFileWait"] = json!(LIMIT);
+    // The watch is made a second later than flannel wants it.
+    let options = [
+        "-e",
+        "trace=inotify_init1,inotify_add_watch",
+        "-e",
+        "inject=inotify_add_watch:delay_enter=1000000",
+    ];
+    let begin = Instant::now();
+    let Some(traced) = Traced::start(&desk, &options, &netconf, &[]) else {
+        return;
+    };
+    wait_until("flannel is about to wait", SOON, || {
+        traced.calls().contains("inotify_init1")
+    });
+    sleep(Duration::from_millis(200));
+    assert!(!traced.calls().contains(") = 1\n"), "{}", traced.calls());
+    fs::write(desk.subnet_file(), SUBNET_ENV).unwrap();
+    let (output, calls) = traced.wait();
+    assert!(output.status.success(), "{output:?}");
+    assert!(begin.elapsed() < SOON, "{calls}");
+}

@@ -1,0 +1,77 @@
+//! ADD as the kernel sees it, by means of strace.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::binaries;
+use testkit::requirements::skip;
+
+use crate::desk::Desk;
+
+/// An ADD that is traced while it runs.
+pub(crate) struct Traced {
+    strace: Child,
+    /// Not the desk's own, which may be watched.
+    folder: TempDir,
+}
+
+impl Traced {
+    /// `None`, told as a skip, where strace cannot be had. The options say what is traced.
+    #[track_caller]
+    pub(crate) fn start(
+        desk: &Desk,
+        options: &[&str],
+        netconf: &Value,
+        variables: &[(&str, &OsStr)],
+    ) -> Option<Self> {
+        let works = Command::new("strace")
+            .args(["-qq", "-o", "/dev/null", "true"])
+            .output();
+        if !works.is_ok_and(|output| output.status.success()) {
+            skip("needs strace and the right to trace");
+            return None;
+        }
+        let folder = TempDir::with_prefix("twill-trace-").unwrap();
+        let mut strace = Command::new("strace")
+            .args(options)
+            .arg("-o")
+            .arg(folder.path().join("trace"))
+            .arg(binaries::plugin("flannel"))
+            .env("CNI_COMMAND", "ADD")
+            .env("CNI_CONTAINERID", "c1")
+            .env("CNI_IFNAME", "eth0")
+            .env("CNI_NETNS", "/run/netns/c1")
+            .env("CNI_PATH", desk.delegate.dir())
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = strace.stdin.take().unwrap();
+        stdin.write_all(netconf.to_string().as_bytes()).unwrap();
+        Some(Self { strace, folder })
+    }
+
+    /// The calls of the kernel so far, one a line.
+    pub(crate) fn calls(&self) -> String {
+        fs::read_to_string(self.file()).unwrap_or_default()
+    }
+
+    /// Waits for the end, and returns what came of it and all calls of the kernel.
+    #[track_caller]
+    pub(crate) fn wait(self) -> (Output, String) {
+        let file = self.file();
+        let output = self.strace.wait_with_output().unwrap();
+        (output, fs::read_to_string(file).unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("trace")
+    }
+}

@@ -1,0 +1,68 @@
+//! Calls of GC and STATUS, which need 1.1.0, and what is there for them to look after.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use testkit::Invocation;
+
+use crate::desk::Desk;
+
+/// A configuration of 1.1.0.
+pub(crate) fn netconf(desk: &Desk) -> Value {
+    let mut netconf = desk.netconf();
+    netconf["cniVersion"] = "1.1.0".into();
+    netconf
+}
+
+/// A call as it comes for the node and for no container.
+#[track_caller]
+pub(crate) fn call(desk: &Desk, command: &str) -> Invocation {
+    desk.call(command)
+        .without("CNI_CONTAINERID")
+        .without("CNI_IFNAME")
+        .without("CNI_NETNS")
+        .config(&netconf(desk))
+}
+
+/// A GC that leaves these attachments alone: container ids and interfaces.
+#[track_caller]
+pub(crate) fn gc(desk: &Desk, valid: &[(&str, &str)]) -> Invocation {
+    call(desk, "GC").config(&with_valid(netconf(desk), valid))
+}
+
+/// A configuration with the attachments that GC must leave alone, as libcni writes them.
+pub(crate) fn with_valid(mut netconf: Value, valid: &[(&str, &str)]) -> Value {
+    let valid: Vec<Value> = valid
+        .iter()
+        .map(|(id, ifname)| json!({"containerID": id, "ifname": ifname}))
+        .collect();
+    netconf["cni.dev/valid-attachments"] = json!(valid);
+    netconf["cni.dev/attachments"] = json!(valid);
+    netconf
+}
+
+/// Adds an attachment, and returns what the delegate got.
+#[track_caller]
+pub(crate) fn add(desk: &Desk, id: &str, ifname: &str) -> Vec<u8> {
+    add_with(desk, id, ifname, &netconf(desk));
+    desk.delegate.calls().pop().unwrap().stdin
+}
+
+#[track_caller]
+pub(crate) fn add_with(desk: &Desk, id: &str, ifname: &str, netconf: &Value) {
+    let add = desk.call("ADD").container(id).ifname(ifname);
+    add.config(netconf).run().success();
+}
+
+/// Leaves a file in the folder of the configurations that are kept.
+#[track_caller]
+pub(crate) fn leave(desk: &Desk, name: &str, contents: impl AsRef<[u8]>) {
+    let file = desk.data_dir().join(name);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, contents).unwrap();
+}
+
+/// The names of the files that are kept.
+pub(crate) fn kept(desk: &Desk) -> Vec<String> {
+    desk.kept().into_keys().collect()
+}
