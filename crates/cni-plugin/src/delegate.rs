@@ -223,7 +223,7 @@ impl<'a> Delegate<'a> {
 
     /// Asks whether the plugin supports a version of the specification (CNI specification, "VERSION").
     ///
-    /// Errors: as [`Delegate::add`].
+    /// Errors: as [`DelegateCall::add`].
     pub fn supports(&self, version: Version) -> Result<bool, DelegateError> {
         let stdout = self.start(Command::Version)?.finish("")?;
         let versions: Versions = json::from_slice(&stdout)
