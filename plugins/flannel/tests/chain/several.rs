@@ -70,6 +70,61 @@ fn of_two_in_one_network_the_second_goes() {
     in_one_network("eth1", "eth0");
 }
 
+fn other() -> Value {
+    json!({
+        "cniVersion": "1.0.0",
+        "name": OTHER_NETWORK,
+        "type": "flannel",
+        "subnetFile": OTHER_SUBNET_FILE,
+        "delegate": {"bridge": OTHER_BRIDGE},
+    })
+}
+
+#[test]
+fn two_containers_with_two_each() {
+    let Some(lab) = Lab::new(&ONLY_IPV4) else {
+        return;
+    };
+    lab.node.write(OTHER_SUBNET_FILE, OTHER.subnet_env());
+    let (netconf, other) = (netconf("1.0.0"), other());
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    for container in [&a, &b] {
+        add(&lab, container, "eth0", &netconf);
+        add(&lab, container, "eth1", &other);
+    }
+    assert_eq!(
+        lab.kept(),
+        ["a", "b", ".attachments/a:eth1", ".attachments/b:eth1"]
+    );
+    assert_reaches(&lab, &a, "10.244.1.3");
+    assert_reaches(&lab, &a, "10.99.7.3");
+
+    del(&lab, &a, "eth0", &netconf);
+    del(&lab, &b, "eth1", &other);
+    assert_eq!(lab.kept(), ["b", ".attachments/a:eth1"]);
+    assert_eq!(lab.taken(NETWORK), ["10.244.1.3"]);
+    assert_eq!(lab.taken(OTHER_NETWORK), ["10.99.7.2"]);
+    assert_eq!(
+        (a.links(), b.links()),
+        (
+            vec!["lo".into(), "eth1".into()],
+            vec!["lo".into(), "eth0".into()]
+        )
+    );
+    assert_reaches(&lab, &a, "10.99.7.1");
+    assert_reaches(&lab, &b, "10.244.1.1");
+
+    del(&lab, &b, "eth0", &netconf);
+    del(&lab, &a, "eth1", &other);
+    assert_eq!(
+        (a.links(), b.links()),
+        (vec!["lo".into()], vec!["lo".into()])
+    );
+    assert_eq!(lab.kept(), [""; 0]);
+    assert_eq!(lab.taken(NETWORK), [""; 0]);
+    assert_eq!(lab.taken(OTHER_NETWORK), [""; 0]);
+}
+
 #[test]
 fn in_two_networks_each_keeps_its_own() {
     let Some(lab) = Lab::new(&ONLY_IPV4) else {
@@ -77,13 +132,7 @@ fn in_two_networks_each_keeps_its_own() {
     };
     lab.node.write(OTHER_SUBNET_FILE, OTHER.subnet_env());
     let netconf = netconf("1.0.0");
-    let other = json!({
-        "cniVersion": "1.0.0",
-        "name": OTHER_NETWORK,
-        "type": "flannel",
-        "subnetFile": OTHER_SUBNET_FILE,
-        "delegate": {"bridge": OTHER_BRIDGE},
-    });
+    let other = other();
     let container = Container::new("a");
     let eth0 = add(&lab, &container, "eth0", &netconf);
     assert_attached(&lab, &container, ONLY_IPV4, 2, &eth0);
