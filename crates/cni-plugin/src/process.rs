@@ -7,6 +7,11 @@ use cni_types::{Code, Error, Version};
 use crate::dispatch::dispatch_in;
 use crate::{Bundle, Command, Environment, Plugin, Reply, Request};
 
+/// musl's own gives memory back to the kernel as soon as it can, which takes as long as a plugin's work does.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// The largest configuration that is read, in bytes: 64 MiB. GC of a full node lists tens of thousands of attachments,
 /// which makes a few MiB.
 const MAX_STDIN: u64 = 64 << 20;
