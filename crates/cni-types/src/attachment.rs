@@ -77,6 +77,11 @@ impl ValidAttachments {
             .try_for_each(|key| conf.set(key, &attachments))
     }
 
+    /// The attachments, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &ValidAttachment> {
+        self.attachments.iter()
+    }
+
     /// Whether this very attachment is still valid.
     pub fn contains(&self, container_id: &str, ifname: &str) -> bool {
         self.attachments.contains(&ValidAttachment {

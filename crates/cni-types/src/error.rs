@@ -12,6 +12,8 @@ pub struct Code(pub u32);
 impl Code {
     /// The configuration's `cniVersion` is not supported, or has no such command.
     pub const INCOMPATIBLE_VERSION: Code = Code(1);
+    /// The configuration asks for something that cannot be had here; the message names the key and the value.
+    pub const UNSUPPORTED_FIELD: Code = Code(2);
     /// The environment variables of the call are missing or invalid.
     pub const INVALID_ENVIRONMENT: Code = Code(4);
     /// Reading or writing failed.

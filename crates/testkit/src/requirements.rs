@@ -1,7 +1,8 @@
 //! What a test needs of the machine, and how it says that it was skipped.
 //!
 //! A test without what it needs returns early, visibly: one line on stderr, and one in the file
-//! that `TWILL_SKIP_LOG` names. With `CI=true` it fails instead.
+//! that `TWILL_SKIP_LOG` names. With `CI=true` it fails instead, unless what is missing is a feature of the kernel:
+//! no package brings that, only another machine.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -66,6 +67,19 @@ pub fn reference_plugin(name: &str) -> Option<PathBuf> {
 /// With `CI=true`, where nothing may be skipped.
 #[track_caller]
 pub fn skip(reason: &str) {
+    let line = tell(reason);
+    let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+    assert!(!ci, "with CI=true nothing may be {line}");
+}
+
+/// Tells that the running test is skipped, since the kernel lacks a feature; the test then returns.
+#[track_caller]
+pub fn skip_for_kernel(feature: &str) {
+    tell(&format!("needs a kernel with {feature}"));
+}
+
+#[track_caller]
+fn tell(reason: &str) -> String {
     let thread = std::thread::current();
     let place = Location::caller();
     // libtest names the thread after the test, except with one thread for all.
@@ -86,8 +100,7 @@ pub fn skip(reason: &str) {
                 );
             });
     }
-    let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-    assert!(!ci, "with CI=true nothing may be {line}");
+    line
 }
 
 #[cfg(test)]

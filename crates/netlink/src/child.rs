@@ -1,0 +1,183 @@
+use std::os::fd::{AsFd, AsRawFd};
+
+use netlink_packet_route::link::{
+    InfoData, InfoIpVlan, InfoKind, InfoMacVlan, LinkAttribute, LinkInfo,
+};
+
+use crate::{
+    Change, IpvlanMode, Link, LinkChange, LinkRef, MacvlanMode, NetlinkError, Netns, NewLink,
+    Rtnetlink, new_link, random_name,
+};
+
+/// A link that shares another one's wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// With the other one's Ethernet address.
+    Ipvlan(IpvlanMode),
+    /// With an Ethernet address of its own.
+    Macvlan(MacvlanMode),
+}
+
+impl<'a> Change<'a> {
+    /// Makes an ipvlan or a macvlan on a link of this namespace: here, or at once in another one.
+    ///
+    /// Kernels before 6.15 refuse a name that a link has in this namespace, even where the new link goes elsewhere;
+    /// [`Rtnetlink::create_child_in`](crate::Rtnetlink::create_child_in) knows a way.
+    pub fn create_child(
+        link: &NewLink<'_>,
+        child: Child,
+        parent: u32,
+        netns: Option<&'a Netns>,
+    ) -> Self {
+        let (name, kind, data) = match child {
+            Child::Ipvlan(mode) => (
+                "ipvlan",
+                InfoKind::IpVlan,
+                InfoData::IpVlan(vec![InfoIpVlan::Mode(mode.into())]),
+            ),
+            Child::Macvlan(mode) => (
+                "macvlan",
+                InfoKind::MacVlan,
+                InfoData::MacVlan(vec![InfoMacVlan::Mode(mode.into())]),
+            ),
+        };
+        let mut message = link.message(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]);
+        message.attributes.push(LinkAttribute::Link(parent));
+        let mut what = format!("create {name} {} on link {parent}", link.name);
+        if let Some(netns) = netns {
+            let fd = netns.as_fd().as_raw_fd();
+            message.attributes.push(LinkAttribute::NetNsFd(fd));
+            what = format!("{what} in {}", netns.path().display());
+        }
+        new_link::create(what, message)
+    }
+}
+
+impl Rtnetlink {
+    /// Makes an ipvlan or macvlan on one of this namespace's links in another namespace, and reads what it became there.
+    ///
+    /// # Errors
+    /// [`NetlinkError::is_exists`] if the name is taken in the other namespace.
+    pub fn create_child_in(
+        &mut self,
+        link: &NewLink<'_>,
+        child: Child,
+        parent: u32,
+        netns: &Netns,
+        inside: &mut Rtnetlink,
+    ) -> Result<Link, NetlinkError> {
+        match self.perform(&[Change::create_child(link, child, parent, Some(netns))]) {
+            Err(error) if error.is_exists() => {
+                // Kernels before 6.15 look for the name here. If it is free there, it can be given there.
+                if inside.link_by_name(link.name)?.is_some() {
+                    return Err(error);
+                }
+                self.create_child_then_name(link, child, parent, netns, inside)
+            }
+            Err(error) => Err(error),
+            Ok(()) => inside.perform_and_read(&[], LinkRef::Name(link.name)),
+        }
+    }
+
+    fn create_child_then_name(
+        &mut self,
+        link: &NewLink<'_>,
+        child: Child,
+        parent: u32,
+        netns: &Netns,
+        inside: &mut Rtnetlink,
+    ) -> Result<Link, NetlinkError> {
+        let name = random_name("tmp");
+        let unnamed = NewLink {
+            name: &name,
+            is_up: false,
+            ..*link
+        };
+        self.perform(&[Change::create_child(&unnamed, child, parent, Some(netns))])?;
+        let index = inside.perform_and_read(&[], LinkRef::Name(&name))?.index;
+        let naming = LinkChange {
+            name: Some(link.name),
+            is_up: link.is_up.then_some(true),
+            ..LinkChange::default()
+        };
+        let named = inside.perform_and_read(
+            &[Change::change_link(index, &naming)],
+            LinkRef::Index(index),
+        );
+        if named.is_err() {
+            // The first error is the one that tells why.
+            drop(inside.perform(&[Change::delete_link(index)]));
+        }
+        named
+    }
+}
+
+impl From<IpvlanMode> for netlink_packet_route::link::IpVlanMode {
+    fn from(mode: IpvlanMode) -> Self {
+        match mode {
+            IpvlanMode::L2 => Self::L2,
+            IpvlanMode::L3 => Self::L3,
+            IpvlanMode::L3s => Self::L3S,
+        }
+    }
+}
+
+impl From<MacvlanMode> for netlink_packet_route::link::MacVlanMode {
+    fn from(mode: MacvlanMode) -> Self {
+        match mode {
+            MacvlanMode::Private => Self::Private,
+            MacvlanMode::Vepa => Self::Vepa,
+            MacvlanMode::Bridge => Self::Bridge,
+            MacvlanMode::Passthru => Self::Passthrough,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+
+    // What kernels before 6.15 need, on any.
+    #[test]
+    fn a_child_can_get_its_name_where_it_is() {
+        if !testkit::requirements::require_root() {
+            return;
+        }
+        let (host, container) = (
+            testkit::NetNs::new().unwrap(),
+            testkit::NetNs::new().unwrap(),
+        );
+        host.enter(|| {
+            let home = Netns::current().unwrap();
+            let netns = Netns::open(&container.path()).unwrap();
+            let mut outside = Rtnetlink::open().unwrap();
+            let mut inside = Rtnetlink::open_in(&netns, &home).unwrap();
+            let bridge = NewLink {
+                is_up: true,
+                ..NewLink::named("eth0")
+            };
+            let bridge = Change::create_bridge(&bridge, None);
+            let parent = outside.create(bridge, "eth0").unwrap().index;
+            let link = NewLink {
+                is_up: true,
+                ..NewLink::named("eth0")
+            };
+            let child = Child::Macvlan(MacvlanMode::Bridge);
+            let mut make =
+                || outside.create_child_then_name(&link, child, parent, &netns, &mut inside);
+            let made = make().unwrap();
+            assert_eq!((made.name.as_str(), made.is_up), ("eth0", true));
+            assert_eq!(made.kind, Kind::Macvlan(Some(MacvlanMode::Bridge)));
+            assert!(make().unwrap_err().is_exists());
+        });
+        let names = |netns: &testkit::NetNs| -> Vec<String> {
+            let links = netns.ip_json(&["link"]);
+            let links = links.as_array().unwrap().iter();
+            let name = |link: &serde_json::Value| link["ifname"].as_str().unwrap().to_owned();
+            links.map(name).collect()
+        };
+        assert_eq!(names(&host), ["lo", "eth0"]);
+        assert_eq!(names(&container), ["lo", "eth0"]);
+    }
+}

@@ -1,0 +1,118 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use cni_types::Code;
+use nix::errno::Errno;
+
+use crate::NetnsError;
+
+/// Why something could not be read from the kernel or changed in it.
+#[derive(Debug, thiserror::Error)]
+pub enum NetlinkError {
+    /// The kernel refused a request.
+    #[error(
+        "cannot {what}: {}{}",
+        errno.desc(),
+        text.as_ref().map(|text| format!(": {text}")).unwrap_or_default()
+    )]
+    Refused {
+        /// What was asked for, with its subject: `create bridge cni0`.
+        what: String,
+        /// The kernel's reason.
+        errno: Errno,
+        /// The reason in the kernel's own words, where it gives any.
+        text: Option<String>,
+    },
+    /// The socket itself failed.
+    #[error("cannot {action} a netlink socket: {}", errno.desc())]
+    Socket {
+        /// What was tried with the socket.
+        action: &'static str,
+        /// The kernel's reason.
+        errno: Errno,
+    },
+    /// The kernel's answer makes no sense, or there was none.
+    #[error("cannot {what}: the kernel's answer cannot be read: {reason}")]
+    Garbled {
+        /// What was asked for, with its subject.
+        what: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// A link or its addresses did not become what they should in time.
+    #[error("{what} is not so after {} s", patience.as_secs_f32())]
+    TimedOut {
+        /// What was waited for: `link veth0 up`.
+        what: String,
+        /// How long it was waited for.
+        patience: Duration,
+    },
+    /// Another machine on the link has the address (duplicate address detection, RFC 4862).
+    #[error("address {address} is in use by another machine on link {link}: give another one")]
+    DuplicateAddress {
+        /// The address.
+        address: IpAddr,
+        /// The link's index.
+        link: u32,
+    },
+    /// A namespace could not be used.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+}
+
+impl NetlinkError {
+    /// The kernel's reason, where it gave one for a request.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Refused { errno, .. } => Some(*errno),
+            _ => None,
+        }
+    }
+
+    /// Whether what was to be added is there already.
+    pub fn is_exists(&self) -> bool {
+        self.errno() == Some(Errno::EEXIST)
+    }
+
+    /// Whether the link, address, route or rule that was named is not there.
+    ///
+    /// The kernel has a code of its own for each: `ENODEV`, `EADDRNOTAVAIL`, `ESRCH`, `ENOENT`.
+    pub fn is_not_found(&self) -> bool {
+        matches!(
+            self.errno(),
+            Some(Errno::ENODEV | Errno::EADDRNOTAVAIL | Errno::ESRCH | Errno::ENOENT)
+        )
+    }
+
+    /// Whether the process lacks a capability (`CAP_NET_ADMIN`).
+    pub fn is_not_permitted(&self) -> bool {
+        matches!(self.errno(), Some(Errno::EPERM | Errno::EACCES))
+    }
+
+    /// Whether the kernel cannot do it at all: a kind of link whose module it does not have, for example.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(
+            self.errno(),
+            Some(Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT)
+        )
+    }
+
+    /// Whether a deadline has passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+}
+
+impl From<NetlinkError> for cni_types::Error {
+    fn from(error: NetlinkError) -> Self {
+        let code = match error {
+            NetlinkError::Netns(error) => return error.into(),
+            NetlinkError::TimedOut { .. } => Code::TRY_AGAIN_LATER,
+            NetlinkError::Refused { .. }
+            | NetlinkError::Socket { .. }
+            | NetlinkError::Garbled { .. }
+            | NetlinkError::DuplicateAddress { .. } => Code::IO_FAILURE,
+        };
+        cni_types::Error::new(code, error)
+    }
+}

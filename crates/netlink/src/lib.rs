@@ -1,0 +1,39 @@
+//! The edge to the kernel: links, addresses, routes, network namespaces and the settings below `/proc/sys/net`.
+//!
+//! A plugin lives for a millisecond, so what counts is how few messages it takes. A [`Change`] is a value; any number of
+//! them travels in one datagram ([`Rtnetlink::perform`]), only the last is acknowledged, and reading what a link has
+//! become can ride along ([`Rtnetlink::perform_and_read`]). Both ends of a pair are made where they belong, in one
+//! message: moving a link between namespaces takes twenty milliseconds.
+//!
+//! A [`Netns`] is an open namespace. An [`Rtnetlink`] is opened in one and works from anywhere. Below it is [`Socket`],
+//! which knows nothing of what the messages are about, and so does for nftables too.
+
+mod address;
+mod child;
+mod error;
+mod link;
+mod link_change;
+mod mac;
+mod namespace;
+mod new_link;
+mod reply;
+mod route;
+mod rtnetlink;
+mod socket;
+pub mod sysctl;
+mod vlan;
+mod wait;
+
+pub use address::{Family, LinkAddress};
+pub use child::Child;
+pub use error::NetlinkError;
+pub use link::{BridgePort, IpvlanMode, Kind, Link, MacvlanMode, OperState, Parent, UnknownMode};
+pub use link_change::{LinkChange, PortChange};
+pub use mac::{InvalidMac, Mac, random_name};
+pub use namespace::{Netns, NetnsError, NetnsId};
+pub use new_link::NewLink;
+pub use reply::Reply;
+pub use route::{Existing, MAIN_TABLE, Route};
+pub use rtnetlink::{Change, LinkRef, Rtnetlink};
+pub use socket::{Answer, Bytes, Protocol, Request, Socket};
+pub use vlan::{PortVlans, VlanOwner};

@@ -1,0 +1,399 @@
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use netlink_packet_core::{
+    DecodeError, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE,
+    NetlinkHeader, NetlinkSerializable,
+};
+use nix::errno::Errno;
+use nix::libc::{MSG_DONTWAIT, MSG_TRUNC};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::namespace::errno_of;
+use crate::reply::{HEADER, Refusal};
+use crate::{NetlinkError, Reply};
+
+/// How much is read at a time. The kernel makes the parts of a dump as large as the reader's buffer, up to this.
+const BUFFER: usize = 32 << 10;
+
+/// How often a dump is tried that others' changes disturb.
+const ATTEMPTS: usize = 16;
+
+/// The number of the next request. All sockets of a process share it: the kernel may give two of them, in two namespaces,
+/// the same port, and an event says which port and which number it was caused by.
+static SEQUENCE: AtomicU32 = AtomicU32::new(1);
+
+/// A part of the kernel that can be talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Links, addresses and routes (rtnetlink(7)).
+    Route,
+    /// nftables and the rest of netfilter.
+    Netfilter,
+}
+
+/// How the kernel answers a request that it carries out. A refusal is always told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Not at all.
+    Nothing,
+    /// As with [`Answer::Nothing`], but with a refusal of this request nothing else is answered either: the start of an
+    /// nftables batch.
+    NothingUnlessAllFails,
+    /// With an acknowledgement, which is asked for.
+    Acknowledgement,
+    /// With one message.
+    Message,
+}
+
+/// A message to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<P> {
+    /// What is asked for, with its subject, as it follows "cannot": `create bridge cni0`.
+    pub what: String,
+    /// The message after its header.
+    pub payload: P,
+    /// The `NLM_F_*` flags but for `NLM_F_REQUEST`, `NLM_F_ACK` and `NLM_F_DUMP`.
+    pub flags: u16,
+    /// Which answer to expect.
+    pub answer: Answer,
+}
+
+/// A message that is bytes already, after its header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    /// What it is; for nftables the subsystem's number, times 256, plus the message's.
+    pub message_type: u16,
+    /// What follows the message's header.
+    pub payload: Vec<u8>,
+}
+
+impl NetlinkSerializable for Bytes {
+    fn message_type(&self) -> u16 {
+        self.message_type
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.payload.len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.payload);
+    }
+}
+
+/// A netlink socket. It stays in the namespace that it was opened in and works from everywhere.
+///
+/// The kernel works on a request while it is being sent, so its answer is there when sending is over: nothing here waits
+/// but [`Socket::wait_for_event`].
+#[derive(Debug)]
+pub struct Socket {
+    socket: netlink_sys::Socket,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// Opens a socket in the namespace that the calling thread is in.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Socket`].
+    pub fn open(protocol: Protocol) -> Result<Self, NetlinkError> {
+        let protocol = match protocol {
+            Protocol::Route => netlink_sys::protocols::NETLINK_ROUTE,
+            Protocol::Netfilter => netlink_sys::protocols::NETLINK_NETFILTER,
+        };
+        let socket = netlink_sys::Socket::new(protocol).map_err(failed("open"))?;
+        // Kernels before 4.12 and 4.20 do not know them. What is lost is the texts of errors, and filters: whoever lists
+        // something filters it again.
+        drop(socket.set_ext_ack(true));
+        drop(socket.set_netlink_get_strict_chk(true));
+        socket.set_cap_ack(true).map_err(failed("set up"))?;
+        Ok(Self {
+            socket,
+            buffer: Vec::with_capacity(BUFFER),
+        })
+    }
+
+    /// Sends requests in one datagram and collects the answers. Each is carried out, whatever becomes of the others; the
+    /// refusals come with their requests' positions, in order.
+    ///
+    /// At least the last request should be answered: it marks the end. If none is, it is acknowledged.
+    ///
+    /// # Errors
+    /// If the socket fails, an answer cannot be read, or there is none. `read` may fail too; it gets the answers that are
+    /// messages, and the position of each one's request.
+    pub fn exchange<P: NetlinkSerializable>(
+        &mut self,
+        requests: &[&Request<P>],
+        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), NetlinkError>,
+    ) -> Result<Vec<(usize, NetlinkError)>, NetlinkError> {
+        let Some(last) = requests.len().checked_sub(1) else {
+            return Ok(Vec::new());
+        };
+        let is_answered = |request: &&Request<P>| {
+            matches!(request.answer, Answer::Acknowledgement | Answer::Message)
+        };
+        let end = requests.iter().rposition(is_answered).unwrap_or(last);
+        let first = SEQUENCE.fetch_add(requests.len() as u32, Ordering::Relaxed);
+        let mut datagram = Vec::new();
+        for (position, request) in requests.iter().enumerate() {
+            let wants_ack = match request.answer {
+                Answer::Acknowledgement => true,
+                Answer::Message => false,
+                Answer::Nothing | Answer::NothingUnlessAllFails => position == end,
+            };
+            let flags = request.flags | if wants_ack { NLM_F_ACK } else { 0 };
+            append(
+                &mut datagram,
+                request,
+                flags,
+                first.wrapping_add(position as u32),
+            );
+        }
+        self.send(&datagram)?;
+
+        let mut refusals = Vec::new();
+        let mut is_over = false;
+        while !is_over {
+            match self.receive() {
+                Ok(()) => {}
+                // Events were lost. The answer may be there nevertheless.
+                Err(Errno::ENOBUFS) => continue,
+                Err(Errno::EAGAIN) => {
+                    let what = requests.get(end).map_or("", |request| &request.what);
+                    return Err(garbled(what, "there is none"));
+                }
+                Err(errno) => {
+                    return Err(NetlinkError::Socket {
+                        action: "read from",
+                        errno,
+                    });
+                }
+            }
+            let mut received = self.buffer.as_slice();
+            while let Some(reply) = Reply::take(&mut received).map_err(|e| garbled("read", e))? {
+                let position = reply.sequence.wrapping_sub(first) as usize;
+                // What is left of an earlier exchange that failed, or an event.
+                let Some(request) = requests.get(position) else {
+                    continue;
+                };
+                match reply.verdict().map_err(|e| garbled(&request.what, e))? {
+                    None => {
+                        read(position, &reply)?;
+                        is_over |= position == end && request.answer == Answer::Message;
+                    }
+                    Some(Ok(())) => is_over |= position == end,
+                    Some(Err(refusal)) => {
+                        refusals.push((position, refused(&request.what, refusal)));
+                        is_over |=
+                            position == end || request.answer == Answer::NothingUnlessAllFails;
+                    }
+                }
+            }
+        }
+        Ok(refusals)
+    }
+
+    /// Asks for a list and gives what `read` makes of its entries. A list that changed while it was being read is asked
+    /// for again.
+    ///
+    /// # Errors
+    /// As [`Socket::exchange`]; and with a list that never stays the same.
+    pub fn dump<P: NetlinkSerializable, T>(
+        &mut self,
+        request: &Request<P>,
+        mut read: impl FnMut(&Reply<'_>) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Vec<T>, NetlinkError> {
+        for _ in 0..ATTEMPTS {
+            let mut entries = Vec::new();
+            if self.dump_once(request, |reply| {
+                entries.extend(read(reply)?);
+                Ok(())
+            })? {
+                return Ok(entries);
+            }
+        }
+        Err(garbled(&request.what, "others keep changing it: try again"))
+    }
+
+    /// Whether nothing changed meanwhile.
+    fn dump_once<P: NetlinkSerializable>(
+        &mut self,
+        request: &Request<P>,
+        mut read: impl FnMut(&Reply<'_>) -> Result<(), DecodeError>,
+    ) -> Result<bool, NetlinkError> {
+        let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+        let mut datagram = Vec::new();
+        append(&mut datagram, request, request.flags | NLM_F_DUMP, sequence);
+        self.send(&datagram)?;
+        let mut is_consistent = true;
+        loop {
+            match self.receive() {
+                Ok(()) => {}
+                // A part did not fit. The buffer is larger now; what follows of this dump has a number that nobody expects.
+                Err(Errno::EMSGSIZE) => return Ok(false),
+                Err(Errno::EAGAIN) => return Err(garbled(&request.what, "it is not complete")),
+                Err(errno) => {
+                    return Err(NetlinkError::Socket {
+                        action: "read from",
+                        errno,
+                    });
+                }
+            }
+            let mut received = self.buffer.as_slice();
+            while let Some(reply) =
+                Reply::take(&mut received).map_err(|e| garbled(&request.what, e))?
+            {
+                if reply.sequence != sequence {
+                    continue;
+                }
+                is_consistent &= reply.flags & NLM_F_DUMP_INTR == 0;
+                match reply.verdict().map_err(|e| garbled(&request.what, e))? {
+                    None => read(&reply).map_err(|e| garbled(&request.what, e))?,
+                    Some(Err(refusal)) => return Err(refused(&request.what, refusal)),
+                    Some(Ok(())) if reply.message_type == NLMSG_DONE => return Ok(is_consistent),
+                    Some(Ok(())) => {}
+                }
+            }
+        }
+    }
+
+    /// Starts to get the events of a multicast group (`RTNLGRP_*`).
+    ///
+    /// # Errors
+    /// [`NetlinkError::Socket`].
+    pub fn subscribe(&mut self, group: u32) -> Result<(), NetlinkError> {
+        let joined = self.socket.add_membership(group);
+        joined.map_err(failed("subscribe to events with"))
+    }
+
+    /// Gets no more of a group's events. Those that were not looked at are passed over by what comes next.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Socket`].
+    pub fn unsubscribe(&mut self, group: u32) -> Result<(), NetlinkError> {
+        let left = self.socket.drop_membership(group);
+        left.map_err(failed("unsubscribe from events with"))
+    }
+
+    /// Waits for an event that `is_it` says yes to, and tells whether it came in time.
+    ///
+    /// If events were lost, since there were too many, this says yes: only a look at the present state helps.
+    ///
+    /// # Errors
+    /// If the socket fails.
+    pub fn wait_for_event(
+        &mut self,
+        deadline: Instant,
+        mut is_it: impl FnMut(&Reply<'_>) -> bool,
+    ) -> Result<bool, NetlinkError> {
+        loop {
+            match self.receive() {
+                Ok(()) => {}
+                Err(Errno::EAGAIN) if !self.wait_readable(deadline)? => return Ok(false),
+                Err(Errno::EAGAIN) => continue,
+                Err(Errno::ENOBUFS | Errno::EMSGSIZE) => return Ok(true),
+                Err(errno) => {
+                    return Err(NetlinkError::Socket {
+                        action: "read events from",
+                        errno,
+                    });
+                }
+            }
+            let mut received = self.buffer.as_slice();
+            let mut is_found = false;
+            while let Ok(Some(event)) = Reply::take(&mut received) {
+                is_found |= is_it(&event);
+            }
+            if is_found {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn wait_readable(&self, deadline: Instant) -> Result<bool, NetlinkError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up: a deadline is passed, not nearly reached.
+        let millis = u32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u32::MAX);
+        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+        let mut waited = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waited, timeout) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::EINTR) => Ok(true),
+            Err(errno) => Err(NetlinkError::Socket {
+                action: "wait for",
+                errno,
+            }),
+        }
+    }
+
+    fn send(&self, datagram: &[u8]) -> Result<(), NetlinkError> {
+        let sent = self.socket.send(datagram, 0);
+        sent.map(drop).map_err(failed("write to"))
+    }
+
+    /// A datagram; `EAGAIN` if there is none, `EMSGSIZE` if it was cut off because the buffer was too small for it.
+    fn receive(&mut self) -> Result<(), Errno> {
+        self.buffer.clear();
+        let capacity = self.buffer.capacity();
+        let length = loop {
+            match self.socket.recv(&mut self.buffer, MSG_DONTWAIT | MSG_TRUNC) {
+                Ok(length) => break length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(errno_of(&error)),
+            }
+        };
+        if length > capacity {
+            self.buffer.clear();
+            self.buffer.reserve(length);
+            return Err(Errno::EMSGSIZE);
+        }
+        Ok(())
+    }
+}
+
+/// Appends a message with its header.
+fn append<P: NetlinkSerializable>(
+    datagram: &mut Vec<u8>,
+    request: &Request<P>,
+    flags: u16,
+    sequence: u32,
+) {
+    let length = HEADER + request.payload.buffer_len();
+    let mut header = NetlinkHeader::default();
+    header.length = length as u32;
+    header.message_type = request.payload.message_type();
+    header.flags = NLM_F_REQUEST | flags;
+    header.sequence_number = sequence;
+    let start = datagram.len();
+    datagram.resize((start + length).next_multiple_of(4), 0);
+    if let Some(message) = datagram.get_mut(start..start + length) {
+        let (place, payload) = message.split_at_mut(HEADER);
+        header.emit(place);
+        request.payload.serialize(payload);
+    }
+}
+
+fn failed(action: &'static str) -> impl Fn(io::Error) -> NetlinkError {
+    move |error| NetlinkError::Socket {
+        action,
+        errno: errno_of(&error),
+    }
+}
+
+fn refused(what: &str, refusal: Refusal) -> NetlinkError {
+    NetlinkError::Refused {
+        what: what.to_owned(),
+        errno: refusal.errno,
+        text: refusal.text,
+    }
+}
+
+pub(crate) fn garbled(what: &str, reason: impl ToString) -> NetlinkError {
+    NetlinkError::Garbled {
+        what: what.to_owned(),
+        reason: reason.to_string(),
+    }
+}

@@ -1,0 +1,98 @@
+//! Kernel settings below `/proc/sys/net`.
+//!
+//! They are those of the namespace that the calling thread is in: [`Netns::enter`](crate::Netns::enter) chooses it. A
+//! setting is named by its path's components, so an interface's name may have dots: `["ipv4", "conf", "eth0.5", "forwarding"]`.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use cni_types::Code;
+
+const ROOT: &str = "/proc/sys/net";
+
+/// Why a setting could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SysctlError {
+    /// The kernel has no IPv6, or it is switched off altogether (`ipv6.disable=1`).
+    #[error("the kernel has no IPv6: {} does not exist", .0.display())]
+    NoIpv6(PathBuf),
+    /// The kernel does not have the setting, or the interface it is of does not exist.
+    #[error("{} does not exist", .0.display())]
+    NotFound(PathBuf),
+    /// A component of the name is empty, `.` or `..`, or has a slash in it.
+    #[error("{0:?} is no part of a kernel setting's name")]
+    InvalidName(String),
+    /// The kernel refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The setting.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+impl From<SysctlError> for cni_types::Error {
+    fn from(error: SysctlError) -> Self {
+        cni_types::Error::new(Code::IO_FAILURE, error)
+    }
+}
+
+/// Reads a setting, without the newline at its end.
+///
+/// # Errors
+/// [`SysctlError`].
+pub fn read(name: &[&str]) -> Result<String, SysctlError> {
+    let path = path_of(name)?;
+    match fs::read_to_string(&path) {
+        Ok(mut value) => {
+            value.truncate(value.trim_end().len());
+            Ok(value)
+        }
+        Err(error) => Err(failed("read", name, path, error)),
+    }
+}
+
+/// Changes a setting.
+///
+/// # Errors
+/// [`SysctlError`].
+pub fn write(name: &[&str], value: &str) -> Result<(), SysctlError> {
+    let path = path_of(name)?;
+    let written = File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(value.as_bytes()));
+    written.map_err(|error| failed("write", name, path, error))
+}
+
+fn path_of(name: &[&str]) -> Result<PathBuf, SysctlError> {
+    let mut path = PathBuf::from(ROOT);
+    for part in name {
+        if part.is_empty() || *part == "." || *part == ".." || part.contains(['/', '\0']) {
+            return Err(SysctlError::InvalidName((*part).to_owned()));
+        }
+        path.push(part);
+    }
+    Ok(path)
+}
+
+fn failed(action: &'static str, name: &[&str], path: PathBuf, source: io::Error) -> SysctlError {
+    if source.kind() != ErrorKind::NotFound {
+        return SysctlError::Io {
+            action,
+            path,
+            source,
+        };
+    }
+    // With `ipv6.disable=1` the module is there, but it has no interfaces.
+    let interfaces = Path::new(ROOT).join("ipv6/conf");
+    if name.first() == Some(&"ipv6") && !interfaces.exists() {
+        SysctlError::NoIpv6(path)
+    } else {
+        SysctlError::NotFound(path)
+    }
+}

@@ -1,0 +1,229 @@
+use netlink::{Change, Existing, Family, MAIN_TABLE, Route};
+use serde_json::json;
+
+use crate::{Both, Pair, up};
+
+/// A container's link with an address of each protocol.
+fn link(both: &mut Both) -> u32 {
+    let bridge = both.bridge();
+    let (_, far) = both.veth("veth0", "eth0", bridge.index);
+    let changes = [
+        Change::change_link(far.index, &up()),
+        Change::add_address(far.index, "10.244.1.7/24".parse().unwrap(), false),
+        Change::add_address(far.index, "2001:db8::7/64".parse().unwrap(), false),
+    ];
+    both.container.perform(&changes).unwrap();
+    far.index
+}
+
+#[test]
+fn a_route_with_everything() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let link = link(both);
+        let route = Route {
+            gateway: Some([10, 244, 1, 1].into()),
+            link: Some(link),
+            source: Some([10, 244, 1, 7].into()),
+            priority: Some(50),
+            table: 4711,
+            mtu: Some(1400),
+            advmss: Some(1360),
+            // Host bits, which the kernel would refuse.
+            ..Route::to("192.168.9.9/16".parse().unwrap())
+        };
+        let add = Change::add_route(&route, Existing::Refuse);
+        both.container.perform(std::slice::from_ref(&add)).unwrap();
+        let error = both.container.perform(&[add]).unwrap_err();
+        assert!(error.is_exists(), "{error}");
+        let listed = both.container.routes(Family::V4, 4711, Some(link));
+        let expected = Route {
+            destination: "192.168.0.0/16".parse().unwrap(),
+            scope: Some(0),
+            ..route
+        };
+        assert_eq!(listed.unwrap(), [expected]);
+        let other = both.container.routes(Family::V4, 4712, None);
+        assert_eq!(other.unwrap(), []);
+    });
+    let seen = pair.container.ip_json(&["route", "show", "table", "4711"]);
+    let expected = json!([{
+        "dst": "192.168.0.0/16", "gateway": "10.244.1.1", "dev": "eth0", "prefsrc": "10.244.1.7",
+        "metric": 50, "flags": [], "metrics": [{ "mtu": 1400, "advmss": 1360 }]
+    }]);
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn scopes() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let link = link(both);
+        let by_link = |to: &str| Route {
+            link: Some(link),
+            ..Route::to(to.parse().unwrap())
+        };
+        let routes = [
+            by_link("169.254.1.1/32"),
+            Route {
+                gateway: Some([169, 254, 1, 1].into()),
+                ..by_link("0.0.0.0/0")
+            },
+            Route {
+                scope: Some(0),
+                ..by_link("10.1.0.0/16")
+            },
+            Route {
+                gateway: Some([172, 16, 0, 1].into()),
+                is_onlink: true,
+                ..by_link("10.2.0.0/16")
+            },
+        ];
+        let changes = routes.map(|route| Change::add_route(&route, Existing::Join));
+        both.container.perform(&changes).unwrap();
+    });
+    let seen = pair.container.ip_json(&["route", "show", "proto", "boot"]);
+    let expected = json!([
+        { "dst": "default", "gateway": "169.254.1.1", "dev": "eth0", "flags": [] },
+        { "dst": "10.1.0.0/16", "dev": "eth0", "flags": [] },
+        { "dst": "10.2.0.0/16", "gateway": "172.16.0.1", "dev": "eth0", "flags": ["onlink"] },
+        { "dst": "169.254.1.1", "dev": "eth0", "scope": "link", "flags": [] }
+    ]);
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_route_beside_or_instead_of_another() {
+    let Some(pair) = Pair::new() else { return };
+    let gateways = |pair: &Pair, version: &str| -> Vec<String> {
+        let seen = pair
+            .container
+            .ip_json(&[version, "route", "show", "default"]);
+        let routes = seen.as_array().unwrap().iter();
+        let gateway = |route: &serde_json::Value| route["gateway"].as_str().unwrap().to_owned();
+        routes.map(gateway).collect()
+    };
+    let default_v4 = |link, last| Route {
+        gateway: Some([10, 244, 1, last].into()),
+        link: Some(link),
+        ..Route::to("0.0.0.0/0".parse().unwrap())
+    };
+    let link = pair.run(|both| {
+        let link = link(both);
+        let add = |last, existing| Change::add_route(&default_v4(link, last), existing);
+        let container = &mut both.container;
+        container.perform(&[add(1, Existing::Refuse)]).unwrap();
+        let refused = container.perform(&[add(2, Existing::Refuse)]);
+        assert!(refused.unwrap_err().is_exists());
+        container.perform(&[add(2, Existing::Join)]).unwrap();
+        let same = container.perform(&[add(2, Existing::Join)]);
+        assert!(same.unwrap_err().is_exists());
+        link
+    });
+    assert_eq!(gateways(&pair, "-4"), ["10.244.1.2", "10.244.1.1"]);
+    pair.run(|both| {
+        let replace = Change::add_route(&default_v4(link, 3), Existing::Replace);
+        both.container.perform(&[replace]).unwrap();
+        let delete = Change::delete_route(&default_v4(link, 1));
+        both.container
+            .perform(std::slice::from_ref(&delete))
+            .unwrap();
+        let again = both.container.perform(&[delete]);
+        assert!(again.unwrap_err().is_not_found());
+    });
+    assert_eq!(gateways(&pair, "-4"), ["10.244.1.3"]);
+}
+
+#[test]
+fn the_default_route_is_the_one_with_the_lowest_metric() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let link = link(both);
+        for family in [Family::V4, Family::V6] {
+            assert_eq!(both.container.default_route(family).unwrap(), None);
+        }
+        let to = |destination: &str, gateway: &str, priority| Route {
+            gateway: Some(gateway.parse().unwrap()),
+            link: Some(link),
+            priority: Some(priority),
+            ..Route::to(destination.parse().unwrap())
+        };
+        let routes = [
+            to("0.0.0.0/0", "10.244.1.1", 200),
+            to("0.0.0.0/0", "10.244.1.2", 100),
+            to("0.0.0.0/1", "10.244.1.3", 1),
+            to("::/0", "2001:db8::1", 300),
+            to("::/0", "2001:db8::2", 250),
+        ];
+        let changes = routes.map(|route| Change::add_route(&route, Existing::Refuse));
+        both.container.perform(&changes).unwrap();
+        for (family, expected) in [(Family::V4, routes[1]), (Family::V6, routes[4])] {
+            let found = both.container.default_route(family).unwrap().unwrap();
+            assert_eq!(found.gateway, expected.gateway);
+            assert_eq!(
+                (found.link, found.priority),
+                (Some(link), expected.priority)
+            );
+        }
+        let by_other = both.container.routes(Family::V4, MAIN_TABLE, Some(1));
+        assert_eq!(by_other.unwrap(), []);
+    });
+}
+
+#[test]
+fn a_route_with_several_ways_is_several_routes() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        link(both);
+    });
+    for (version, gateways) in [
+        ("-4", ["10.244.1.1", "10.244.1.2"]),
+        ("-6", ["2001:db8::1", "2001:db8::2"]),
+    ] {
+        let mut ip = std::process::Command::new("ip");
+        ip.args([version, "route", "add", "default"]);
+        for gateway in gateways {
+            ip.args(["nexthop", "via", gateway, "dev", "eth0"]);
+        }
+        let added = pair.container.command(&mut ip);
+        assert!(added.status.success(), "{added:?}");
+        pair.run(|both| {
+            let link = both.container.link_by_name("eth0").unwrap().unwrap().index;
+            let family = Family::of(gateways[0].parse().unwrap());
+            let listed = both.container.routes(family, MAIN_TABLE, Some(link));
+            let mut listed = listed.unwrap();
+            listed.retain(Route::is_default);
+            let listed: Vec<_> = listed
+                .iter()
+                .map(|route| (route.gateway.unwrap().to_string(), route.link))
+                .collect();
+            let expected = gateways.map(|gateway| (gateway.to_owned(), Some(link)));
+            assert_eq!(listed, expected);
+            let default = both.container.default_route(family).unwrap().unwrap();
+            assert_eq!(default.link, Some(link));
+        });
+    }
+}
+
+#[test]
+fn a_table_that_needs_many_answers_is_read_whole() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let link = link(both);
+        let changes: Vec<_> = (0..2000_u32)
+            .map(|number| {
+                let destination = std::net::Ipv4Addr::from((172 << 24) + number);
+                let destination = ipnetwork::IpNetwork::new(destination.into(), 32).unwrap();
+                let route = Route {
+                    link: Some(link),
+                    ..Route::to(destination)
+                };
+                Change::add_route(&route, Existing::Refuse)
+            })
+            .collect();
+        both.container.perform(&changes).unwrap();
+        let listed = both.container.routes(Family::V4, MAIN_TABLE, Some(link));
+        // And the one to the address's own network.
+        assert_eq!(listed.unwrap().len(), 2001);
+    });
+}

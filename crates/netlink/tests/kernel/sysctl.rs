@@ -1,0 +1,50 @@
+use netlink::sysctl::{self, SysctlError};
+use netlink::{Change, NetlinkError, NewLink};
+
+use crate::Pair;
+
+#[test]
+fn a_setting_is_the_namespaces_own_and_its_interface_may_have_dots() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let create = Change::create_veth(
+            &NewLink::named("veth0"),
+            &NewLink::named("eth0.5"),
+            &both.netns,
+        );
+        both.host.create(create, "veth0").unwrap();
+        let name = ["ipv4", "conf", "eth0.5", "arp_notify"];
+        let inside = || -> Result<_, NetlinkError> {
+            assert_eq!(sysctl::read(&name).unwrap(), "0");
+            sysctl::write(&name, "1").unwrap();
+            Ok(sysctl::read(&name).unwrap())
+        };
+        assert_eq!(both.netns.enter(&both.home, inside).unwrap(), "1");
+        let outside = sysctl::read(&name).unwrap_err();
+        assert!(matches!(outside, SysctlError::NotFound(_)), "{outside}");
+        assert_eq!(
+            outside.to_string(),
+            "/proc/sys/net/ipv4/conf/eth0.5/arp_notify does not exist"
+        );
+    });
+}
+
+#[test]
+fn what_is_refused_is_told_apart() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|_| {
+        let missing = sysctl::write(&["ipv6", "conf", "eth9", "accept_dad"], "0").unwrap_err();
+        let has_ipv6 = std::path::Path::new("/proc/sys/net/ipv6/conf").exists();
+        assert_eq!(matches!(missing, SysctlError::NotFound(_)), has_ipv6);
+        assert_eq!(matches!(missing, SysctlError::NoIpv6(_)), !has_ipv6);
+        let refused = sysctl::write(&["ipv4", "ip_forward"], "text").unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "cannot write /proc/sys/net/ipv4/ip_forward: Invalid argument (os error 22)"
+        );
+        for part in ["", ".", "..", "a/b", "../../kernel/hostname"] {
+            let invalid = sysctl::write(&["ipv4", "conf", part, "forwarding"], "1").unwrap_err();
+            assert!(matches!(invalid, SysctlError::InvalidName(_)), "{invalid}");
+        }
+    });
+}
