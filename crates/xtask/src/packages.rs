@@ -7,10 +7,12 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command::{self, Show};
 
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 7] = [
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("chattr", "e2fsprogs"),
     ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("nft", "nftables"),
     ("ping", "iputils-ping"),
     ("strace", "strace"),
 ];

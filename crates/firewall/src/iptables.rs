@@ -1,0 +1,311 @@
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::process::{Command, Output, Stdio};
+
+use cni_types::{Attachment, NetworkName, ValidAttachments};
+use hmac_sha512::Hash;
+use ipnetwork::IpNetwork;
+
+use crate::FirewallError;
+use crate::iptables::rules::{Jump, jumps};
+
+mod rules;
+
+/// How long the programs wait for each other, in seconds.
+const PATIENCE: &str = "30";
+
+/// Where programs are that are in none of the folders of `PATH`.
+const FOLDERS: [&str; 3] = ["", "/usr/sbin/", "/sbin/"];
+
+/// Rules that the programs `iptables` and `ip6tables` make, as the Go plugins make them: a chain for each container of a
+/// network, whichever of its interfaces it is about, and a rule that leads to it for each address.
+///
+/// What the Go plugins made is removed too, and they can remove what this made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Iptables;
+
+/// The programs for one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Programs {
+    /// Shows rules.
+    show: &'static str,
+    /// Changes them, all or none.
+    restore: &'static str,
+    multicast: &'static str,
+}
+
+const IPV4: Programs = Programs {
+    show: "iptables",
+    restore: "iptables-restore",
+    multicast: "224.0.0.0/4",
+};
+const IPV6: Programs = Programs {
+    show: "ip6tables",
+    restore: "ip6tables-restore",
+    multicast: "ff00::/8",
+};
+
+impl Iptables {
+    /// Lets what a container sends from an attachment's addresses leave with the node's address, unless it is for one of
+    /// their networks or a multicast group.
+    ///
+    /// # Errors
+    /// [`FirewallError::NoProgram`], and if a program fails.
+    pub fn masquerade(
+        &self,
+        network: &NetworkName,
+        attachment: &Attachment,
+        addresses: &[IpNetwork],
+    ) -> Result<(), FirewallError> {
+        for programs in [IPV4, IPV6] {
+            let mut addresses = addresses.to_vec();
+            addresses.retain(|address| address.is_ipv4() == (programs == IPV4));
+            if !addresses.is_empty() {
+                programs.masquerade(network, attachment, &addresses)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was done for a container in a network, for any of its interfaces.
+    ///
+    /// # Errors
+    /// [`FirewallError::NoProgram`] if there is no `iptables`, and if a program fails. Without `ip6tables`, or without the
+    /// kernel's part of it, there is nothing to remove there.
+    pub fn remove(
+        &self,
+        network: &NetworkName,
+        attachment: &Attachment,
+    ) -> Result<(), FirewallError> {
+        let chain = chain_name(network.as_str(), attachment.container_id.as_str());
+        on_both(|programs| {
+            let Ok(rules) = programs.rules("POSTROUTING")? else {
+                return Ok(());
+            };
+            let mut to_it: Vec<_> = jumps(&rules).collect();
+            to_it.retain(|jump| jump.chain == chain);
+            // A chain that nothing leads to may be what an ADD left that did not end.
+            if to_it.is_empty() && programs.rules(&chain)?.is_err() {
+                return Ok(());
+            }
+            programs.apply(&removal(&to_it, &[&chain]))
+        })
+    }
+
+    /// Removes what was done for containers of a network that have no valid attachment any more. The Go plugin does
+    /// not; it is the rules' comments that say whose they are.
+    ///
+    /// # Errors
+    /// As [`Iptables::remove`].
+    pub fn collect(
+        &self,
+        network: &NetworkName,
+        valid: &ValidAttachments,
+    ) -> Result<(), FirewallError> {
+        on_both(|programs| {
+            let Ok(rules) = programs.rules("POSTROUTING")? else {
+                return Ok(());
+            };
+            let mut stale: Vec<_> = jumps(&rules).collect();
+            stale.retain(|jump| {
+                let Some((name, id)) = jump.owner() else {
+                    return false;
+                };
+                name == network.as_str()
+                    && jump.chain == chain_name(name, id)
+                    && !valid.contains_container(id)
+            });
+            let mut chains: Vec<_> = stale.iter().map(|jump| jump.chain).collect();
+            chains.sort_unstable();
+            chains.dedup();
+            programs.apply(&removal(&stale, &chains))
+        })
+    }
+}
+
+/// Does something for IPv4 and, where there is a program for it, for IPv6.
+fn on_both(
+    mut work: impl FnMut(Programs) -> Result<(), FirewallError>,
+) -> Result<(), FirewallError> {
+    work(IPV4)?;
+    match work(IPV6) {
+        Err(FirewallError::NoProgram { .. }) => Ok(()),
+        done => done,
+    }
+}
+
+/// The lines that remove rules and the chains they lead to. Chains that are not there are made first, since removing
+/// what does not exist is an error.
+fn removal(jumps: &[Jump<'_>], chains: &[&str]) -> String {
+    let mut lines = String::new();
+    for chain in chains {
+        let _ = writeln!(lines, ":{chain} - [0:0]");
+    }
+    for jump in jumps {
+        let _ = writeln!(lines, "-D POSTROUTING {}", jump.rule);
+    }
+    for chain in chains {
+        let _ = writeln!(lines, "-X {chain}");
+    }
+    lines
+}
+
+impl Programs {
+    fn masquerade(
+        self,
+        network: &NetworkName,
+        attachment: &Attachment,
+        addresses: &[IpNetwork],
+    ) -> Result<(), FirewallError> {
+        let (name, id) = (network.as_str(), attachment.container_id.as_str());
+        let chain = chain_name(name, id);
+        let comment = format!(r#"-m comment --comment "name: \"{name}\" id: \"{id}\"""#);
+        let rules = self.rules("POSTROUTING")??;
+        let led_from: Vec<_> = jumps(&rules)
+            .filter(|jump| jump.chain == chain)
+            .filter_map(|jump| jump.source())
+            .collect();
+        // Another interface of the container may be in the same network, and so have the same chain.
+        let existing = self.rules(&chain)?.unwrap_or_default();
+        let prefix = format!("-A {chain} ");
+        let mut accepts: Vec<String> = existing
+            .lines()
+            .filter_map(|line| line.strip_prefix(&prefix))
+            .filter(|rule| rule.ends_with("-j ACCEPT"))
+            .map(str::to_owned)
+            .collect();
+        for address in addresses {
+            let (network, length) = (address.network(), address.prefix());
+            let accept = format!("-d {network}/{length} {comment} -j ACCEPT");
+            if !accepts.contains(&accept) {
+                accepts.push(accept);
+            }
+        }
+        let mut lines = format!(":{chain} - [0:0]\n");
+        for accept in accepts {
+            let _ = writeln!(lines, "-A {chain} {accept}");
+        }
+        let multicast = self.multicast;
+        let _ = writeln!(lines, "-A {chain} ! -d {multicast} {comment} -j MASQUERADE");
+        for address in addresses {
+            let ip = address.ip();
+            if !led_from.contains(&ip) {
+                let _ = writeln!(lines, "-A POSTROUTING -s {ip} {comment} -j {chain}");
+            }
+        }
+        self.apply(&lines)
+    }
+
+    /// The rules of a chain of the table `nat` as commands that would make them. If there is no such chain, or no such
+    /// table, the inner error says so.
+    fn rules(self, chain: &str) -> Result<Result<String, FirewallError>, FirewallError> {
+        let output = self.run(self.show, &["-w", PATIENCE, "-t", "nat", "-S", chain], "")?;
+        if output.status.success() {
+            return Ok(Ok(String::from_utf8_lossy(&output.stdout).into_owned()));
+        }
+        let error = failed(
+            &format!("show chain {chain} of table nat"),
+            self.show,
+            &output,
+        );
+        /// What the program ends with when others do not let go of its lock, and some when it is not permitted.
+        const RESOURCE_PROBLEM: i32 = 4;
+        let says =
+            |word| matches!(&error, FirewallError::Program { output, .. } if output.contains(word));
+        let is_refused = output.status.code() == Some(RESOURCE_PROBLEM)
+            || says("denied")
+            || says("not permitted");
+        if is_refused {
+            Err(error)
+        } else {
+            Ok(Err(error))
+        }
+    }
+
+    /// Changes the table `nat`: all of the lines or none.
+    fn apply(self, lines: &str) -> Result<(), FirewallError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let input = format!("*nat\n{lines}COMMIT\n");
+        let output = self.run(self.restore, &["-w", PATIENCE, "--noflush"], &input)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(failed("change table nat", self.restore, &output))
+    }
+
+    fn run(
+        self,
+        program: &'static str,
+        args: &[&str],
+        input: &str,
+    ) -> Result<Output, FirewallError> {
+        for folder in FOLDERS {
+            let started = Command::new(format!("{folder}{program}"))
+                .args(args)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn();
+            let mut child = match started {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                started => started.map_err(|source| FirewallError::Run { program, source })?,
+            };
+            if let Some(mut stdin) = child.stdin.take() {
+                // If it does not want to hear more it has failed, and says so by how it ends.
+                drop(stdin.write_all(input.as_bytes()));
+            }
+            let output = child.wait_with_output();
+            return output.map_err(|source| FirewallError::Run { program, source });
+        }
+        Err(FirewallError::NoProgram { program })
+    }
+}
+
+fn failed(what: &str, program: &'static str, output: &Output) -> FirewallError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim();
+    FirewallError::Program {
+        what: what.to_owned(),
+        program,
+        output: if said.is_empty() {
+            output.status.to_string()
+        } else {
+            said.replace('\n', "; ")
+        },
+    }
+}
+
+/// The name of a container's chain, as the Go plugins have it: `CNI-` and as many digits of a SHA-512 as make 28
+/// characters.
+fn chain_name(network: &str, container_id: &str) -> String {
+    let mut name = String::from("CNI-");
+    for byte in Hash::hash(format!("{network}{container_id}").as_bytes())
+        .iter()
+        .take(12)
+    {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // From pkg/utils/utils_test.go of the Go plugins.
+    #[test]
+    fn chains_have_the_names_that_the_go_plugins_give() {
+        for (network, id, name) in [
+            ("test", "1234", "CNI-2bbe0c48b91a7d1b8a6753a8"),
+            (
+                "testalongnamethatdoesnotmakesense",
+                "1234",
+                "CNI-374f33fe84ab0ed84dcdebe3",
+            ),
+        ] {
+            assert_eq!(chain_name(network, id), name);
+        }
+    }
+}

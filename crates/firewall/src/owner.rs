@@ -1,0 +1,209 @@
+use std::fmt;
+
+use cni_types::{Attachment, NetworkName};
+use hmac_sha512::Hash;
+
+/// The longest comment that the program `nft` takes.
+const LONGEST_COMMENT: usize = 127;
+
+/// How many addresses of one family an attachment can have: as many as there are characters for their numbers.
+pub(crate) const MOST_HOLDINGS: usize = ALPHABET.len();
+
+const ALPHABET: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+
+/// The characters that a network or an attachment is told by: as many as an interface's name may have, which is what
+/// they look like to nftables, since it has no other kind of text.
+const TOKEN: usize = 15;
+
+/// The length of a [`RecordKey`]: two texts, each filled up with zeros to what the kernel takes for a name.
+const KEY: usize = 2 * (TOKEN + 1);
+
+/// An attachment of a network: whose something is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner<'a> {
+    pub(crate) network: &'a NetworkName,
+    pub(crate) attachment: &'a Attachment,
+}
+
+/// What one thing that an attachment holds is found by: a text for the network, and one for the attachment and the
+/// thing's number.
+///
+/// The texts are digests, since names may be longer than a key of the kernel's. Their 90 and 84 bits are far more than it
+/// takes to tell all attachments of a node apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RecordKey([u8; KEY]);
+
+impl Owner<'_> {
+    /// The key of the first thing that the attachment holds.
+    pub(crate) fn key(&self) -> RecordKey {
+        RecordKey::new(
+            self.network.as_str(),
+            self.attachment.container_id.as_str(),
+            self.attachment.ifname.as_str(),
+        )
+    }
+
+    /// The comment of a record: in words whose it is, as much as fits.
+    pub(crate) fn in_words(&self) -> String {
+        let Attachment {
+            container_id,
+            ifname,
+        } = self.attachment;
+        let ifname: String = ifname
+            .as_str()
+            .chars()
+            // What would end a comment in `nft list ruleset`, or its line.
+            .map(|c| if c.is_control() || c == '"' { '?' } else { c })
+            .collect();
+        fit(format!("{ifname} of {container_id} in {}", self.network))
+    }
+
+    /// The comment of an element that belongs to a record: the record's key before the words.
+    pub(crate) fn comment(&self, key: RecordKey) -> String {
+        fit(format!("{key} {}", self.in_words()))
+    }
+}
+
+fn fit(mut comment: String) -> String {
+    comment.truncate(comment.floor_char_boundary(LONGEST_COMMENT));
+    comment
+}
+
+impl RecordKey {
+    /// The key of the first thing that an attachment holds.
+    pub(crate) fn new(network: &str, container_id: &str, ifname: &str) -> Self {
+        let mut key = [0; KEY];
+        let (first, second) = key.split_at_mut(TOKEN + 1);
+        // Neither a container id nor a network's name has a slash in it.
+        fill(first, network);
+        fill(second, &format!("{container_id}/{ifname}"));
+        Self(key).with_number(0)
+    }
+
+    /// The key of another thing that the same attachment holds; their numbers are below [`MOST_HOLDINGS`].
+    pub(crate) fn with_number(mut self, number: usize) -> Self {
+        if let (Some(place), Some(character)) = (self.0.get_mut(KEY - 2), ALPHABET.get(number)) {
+            *place = *character;
+        }
+        self
+    }
+
+    /// Whether it is of an attachment of this network.
+    pub(crate) fn is_of_network(&self, network: &NetworkName) -> bool {
+        let of_network = Self::new(network.as_str(), "", "");
+        self.0.get(..TOKEN) == of_network.0.get(..TOKEN)
+    }
+
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The key that a comment begins with.
+    pub(crate) fn of_comment(comment: &str) -> Option<Self> {
+        let mut words = comment.split(' ');
+        let mut key = [0; KEY];
+        for half in key.chunks_exact_mut(TOKEN + 1) {
+            let word = words.next()?.as_bytes();
+            half.get_mut(..TOKEN)
+                .filter(|half| half.len() == word.len())?
+                .copy_from_slice(word);
+        }
+        Some(Self(key))
+    }
+}
+
+/// Two words, as they stand in comments.
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, half) in self.0.chunks_exact(TOKEN + 1).enumerate() {
+            if position > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(&String::from_utf8_lossy(
+                half.get(..TOKEN).unwrap_or_default(),
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+/// Fills a half of a key but for its last byte, the zero that ends it.
+fn fill(half: &mut [u8], name: &str) {
+    let digest = Hash::hash(name.as_bytes());
+    for (place, byte) in half.iter_mut().take(TOKEN).zip(digest) {
+        if let Some(character) = ALPHABET.get(usize::from(byte % 64)) {
+            *place = *character;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attachment(container_id: &str, ifname: &str) -> Attachment {
+        Attachment {
+            container_id: container_id.parse().unwrap(),
+            ifname: ifname.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_comment_leads_back_to_the_key() {
+        let network = "cbr0".parse().unwrap();
+        let attachment = attachment("c1", "eth0");
+        let owner = Owner {
+            network: &network,
+            attachment: &attachment,
+        };
+        let key = owner.key();
+        let comment = owner.comment(key);
+        assert_eq!(
+            comment,
+            "bKQLKqdISjINwxE DvNE14MkL6Q5oL0 eth0 of c1 in cbr0"
+        );
+        assert_eq!(RecordKey::of_comment(&comment), Some(key));
+        assert_eq!(RecordKey::of_bytes(key.as_bytes()), Some(key));
+        assert!(key.is_of_network(&network));
+        assert!(!key.is_of_network(&"cbr1".parse().unwrap()));
+        for other in ["", " ", "a b", "eth0 of c1", &comment[1..], &comment[..30]] {
+            assert_eq!(RecordKey::of_comment(other), None, "{other:?}");
+        }
+    }
+
+    // The container id is last in what is told apart, and first in what is cut off.
+    #[test]
+    fn names_of_any_length_are_told_apart() {
+        let mut keys = Vec::new();
+        let long = "n".repeat(300);
+        let names = ["a", "b", "ab", &long, &format!("{long}x")];
+        for network in names {
+            for container_id in names {
+                for ifname in ["a", "b", "ab", "\"ä\"", "eth0"] {
+                    let network = network.parse().unwrap();
+                    let attachment = attachment(container_id, ifname);
+                    let owner = Owner {
+                        network: &network,
+                        attachment: &attachment,
+                    };
+                    for number in [0, 1, MOST_HOLDINGS - 1] {
+                        let key = owner.key().with_number(number);
+                        let comment = owner.comment(key);
+                        assert!(comment.len() <= LONGEST_COMMENT, "{comment:?}");
+                        assert!(!comment.contains('"'), "{comment:?}");
+                        assert_eq!(RecordKey::of_comment(&comment), Some(key));
+                        keys.push(key);
+                    }
+                }
+            }
+        }
+        let count = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+    }
+}

@@ -1,0 +1,276 @@
+//! Looking at what is there, before it is changed or after others were quicker.
+
+use std::collections::BTreeSet;
+
+use netlink::{Bytes, NetlinkError, Request};
+use nix::errno::Errno;
+
+use crate::element::{Element, Found};
+use crate::holding::Holding;
+use crate::owner::{MOST_HOLDINGS, Owner, RecordKey};
+use crate::step::{Generation, Message, Step};
+use crate::table::{SetKind, Table};
+use crate::{FirewallError, Nftables};
+
+/// How many questions are asked at a time. The kernel has room for that many answers in a socket.
+const QUESTIONS: usize = 16;
+
+/// What a table's map says that an attachment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) table: Table,
+    pub(crate) key: RecordKey,
+    /// `None` if it makes no sense: somebody else's work.
+    pub(crate) holding: Option<Holding>,
+}
+
+/// A transaction in the making.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    /// The state that it is for, if it is not its steps that tell whether that is still the same.
+    pub(crate) generation: Option<Generation>,
+}
+
+impl Plan {
+    /// Removes elements, one of them at least a record that says whose the others are: if it is there, so are they.
+    pub(crate) fn removal(elements: &BTreeSet<Element>) -> Self {
+        Self {
+            steps: elements.iter().map(Element::delete).collect(),
+            generation: None,
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn new(table: Table, key: RecordKey, found: &Found) -> Self {
+        let holding = Holding::of_data(table, &found.data);
+        Self {
+            table,
+            key,
+            holding,
+        }
+    }
+
+    pub(crate) fn element(&self) -> Element {
+        place(self.table, self.key)
+    }
+}
+
+/// Where an attachment's record is.
+pub(crate) fn place(table: Table, key: RecordKey) -> Element {
+    Element {
+        set: table.owners(),
+        key: key.as_bytes().to_vec(),
+    }
+}
+
+impl Nftables {
+    /// What an attachment holds in some of the tables.
+    pub(crate) fn records_of(
+        &mut self,
+        owner: Owner<'_>,
+        tables: &[Table],
+    ) -> Result<Vec<Record>, FirewallError> {
+        let first = owner.key();
+        let mut records = Vec::new();
+        let mut tables = tables.to_vec();
+        // There is hardly ever a second address of a family, so one look tells that there is none.
+        let mut numbers = 0..2;
+        while !tables.is_empty() && !numbers.is_empty() {
+            let mut keys = Vec::new();
+            for table in &tables {
+                let most = if *table == Table::MacSpoof {
+                    1
+                } else {
+                    MOST_HOLDINGS
+                };
+                let numbers = numbers.clone().take_while(|number| *number < most);
+                keys.extend(numbers.map(|number| (*table, first.with_number(number))));
+            }
+            let found = self.records_at(&keys)?;
+            let last = first.with_number(numbers.end - 1);
+            tables.retain(|table| {
+                let is_last = |record: &Record| (record.table, record.key) == (*table, last);
+                found.iter().any(is_last)
+            });
+            records.extend(found);
+            numbers = numbers.end..MOST_HOLDINGS;
+        }
+        Ok(records)
+    }
+
+    fn records_at(&mut self, keys: &[(Table, RecordKey)]) -> Result<Vec<Record>, FirewallError> {
+        let questions: Vec<_> = keys
+            .iter()
+            .map(|(table, key)| place(*table, *key).find())
+            .collect();
+        let answers = self.ask(&questions)?;
+        let records = keys
+            .iter()
+            .zip(answers)
+            .filter_map(|((table, key), found)| Some(Record::new(*table, *key, found.as_ref()?)));
+        Ok(records.collect())
+    }
+
+    /// The elements to remove with some records: theirs, and those that rules find. These are looked at first if it is
+    /// known that not everything is as it should be; only those that are there and belong to the record are among them then.
+    pub(crate) fn elements_of(
+        &mut self,
+        records: &[Record],
+        is_checked: bool,
+    ) -> Result<BTreeSet<Element>, FirewallError> {
+        let mut held = Vec::new();
+        for record in records {
+            let elements = record.holding.iter().flat_map(Holding::elements);
+            held.extend(elements.map(|element| (record.key, element)));
+        }
+        if is_checked {
+            let questions: Vec<_> = held.iter().map(|(_, element)| element.find()).collect();
+            let mut answers = self.ask(&questions)?.into_iter();
+            held.retain(|(key, _)| {
+                let holder = answers.next().flatten();
+                holder.is_some_and(|found| RecordKey::of_comment(&found.comment) == Some(*key))
+            });
+        }
+        let held = held.into_iter().map(|(_, element)| element);
+        Ok(records.iter().map(Record::element).chain(held).collect())
+    }
+
+    /// What must be done before an attachment can get what it is to hold: making the tables and sets that are not there,
+    /// and removing what it held before, and what others still hold of it.
+    ///
+    /// The second part happens where one attachment's address was released and given to the next one before the rules of
+    /// the first were removed. It is the new one's from then on, and removing the old one later must not take it away.
+    pub(crate) fn make_way(
+        &mut self,
+        owner: Owner<'_>,
+        tables: &[Table],
+        holdings: &[Holding],
+    ) -> Result<Plan, FirewallError> {
+        // Whose something is takes several looks, and what they show must be true at the same time.
+        let generation = self.generation()?;
+        let mut steps = self.missing(holdings)?;
+        let wanted: Vec<_> = holdings.iter().flat_map(Holding::elements).collect();
+        let questions: Vec<_> = wanted.iter().map(Element::find).collect();
+        let (mut taken, mut holders) = (Vec::new(), BTreeSet::new());
+        for (element, found) in wanted.into_iter().zip(self.ask(&questions)?) {
+            let Some(found) = found else { continue };
+            holders
+                .extend(RecordKey::of_comment(&found.comment).map(|key| (element.set.table, key)));
+            taken.push(element);
+        }
+        let mut records = self.records_of(owner, tables)?;
+        records.iter().for_each(|record| {
+            holders.remove(&(record.table, record.key));
+        });
+        let others: Vec<_> = holders.into_iter().collect();
+        records.extend(self.records_at(&others)?);
+        let mut doomed = self.elements_of(&records, true)?;
+        doomed.extend(taken);
+        steps.extend(doomed.iter().map(Element::delete));
+        Ok(Plan { steps, generation })
+    }
+
+    fn generation(&mut self) -> Result<Option<Generation>, FirewallError> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(None);
+        };
+        let mut generation = None;
+        let refusals = socket.exchange(&[&Generation::find()], |_, reply| {
+            generation = Generation::read(reply);
+            Ok(())
+        })?;
+        match refusals.into_iter().find(|(_, error)| !is_absent(error)) {
+            Some((_, error)) => Err(FirewallError::asking(error)),
+            None => Ok(generation),
+        }
+    }
+
+    /// Makes the tables and sets that are not there.
+    fn missing(&mut self, holdings: &[Holding]) -> Result<Vec<Step>, FirewallError> {
+        let tables: BTreeSet<_> = holdings.iter().map(Holding::table).collect();
+        let elements = holdings.iter().flat_map(Holding::elements);
+        // All others are made with their tables.
+        let sets: BTreeSet<_> = elements
+            .map(|element| element.set)
+            .filter(|set| matches!(set.kind, SetKind::From(_)))
+            .collect();
+        let of_tables = tables.iter().map(|table| {
+            Message::GetTable.request(*table, format!("find table {table}"), table.attribute())
+        });
+        let questions: Vec<_> = of_tables.chain(sets.iter().map(|set| set.find())).collect();
+        let answers = self.ask(&questions)?;
+        let (of_tables, of_sets) = answers.split_at_checked(tables.len()).unwrap_or_default();
+        let mut steps = Vec::new();
+        for (table, found) in tables.into_iter().zip(of_tables) {
+            if found.is_none() {
+                steps.extend(table.create());
+            }
+        }
+        for (set, found) in sets.into_iter().zip(of_sets) {
+            if found.is_none() {
+                steps.extend(set.create_with_rule());
+            }
+        }
+        Ok(steps)
+    }
+
+    /// Asks about elements, sets and tables; `None` stands for those that are not there.
+    pub(crate) fn ask(
+        &mut self,
+        questions: &[Request<Bytes>],
+    ) -> Result<Vec<Option<Found>>, FirewallError> {
+        let mut answers = vec![None; questions.len()];
+        for (questions, answers) in questions
+            .chunks(QUESTIONS)
+            .zip(answers.chunks_mut(QUESTIONS))
+        {
+            self.ask_some(questions, answers)?;
+        }
+        Ok(answers)
+    }
+
+    fn ask_some(
+        &mut self,
+        questions: &[Request<Bytes>],
+        answers: &mut [Option<Found>],
+    ) -> Result<(), FirewallError> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(());
+        };
+        let mut all: Vec<_> = questions.iter().collect();
+        let mut read = |position: usize, reply: &netlink::Reply<'_>| {
+            let found = Found::read_all(reply).map_err(|error| NetlinkError::Garbled {
+                what: questions
+                    .get(position)
+                    .map_or_else(String::new, |it| it.what.clone()),
+                reason: error.to_string(),
+            })?;
+            if let Some(answer) = answers.get_mut(position) {
+                // An answer about a set or a table has no elements; that there is one is enough.
+                *answer = Some(found.into_iter().next().unwrap_or_default());
+            }
+            Ok(())
+        };
+        let mut refusals = socket.exchange(&all, &mut read);
+        if matches!(refusals, Err(NetlinkError::Garbled { .. })) && all.len() > 1 {
+            // Without CAP_NET_ADMIN only the first question is answered. Asked alone, it is told the reason.
+            all.truncate(1);
+            let alone = socket.exchange(&all, &mut read)?;
+            if !alone.is_empty() {
+                refusals = Ok(alone);
+            }
+        }
+        match refusals?.into_iter().find(|(_, error)| !is_absent(error)) {
+            Some((_, error)) => Err(FirewallError::asking(error)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether what was asked for is not there; nor is it if the kernel has no such family, or no nftables, for which
+/// `EINVAL` stands.
+pub(crate) fn is_absent(error: &NetlinkError) -> bool {
+    matches!(error.errno(), Some(Errno::ENOENT | Errno::EINVAL)) || error.is_unsupported()
+}

@@ -1,0 +1,360 @@
+use std::fmt;
+
+use ipnetwork::IpNetwork;
+
+use crate::attributes::Attributes;
+use crate::expression::{
+    Expression, Field, Verdict, is, is_in, is_not, list, load, load_input_name, load_second, mask,
+    masquerade, verdict,
+};
+use crate::holding::octets;
+use crate::step::{Message, Step};
+
+// include/datatype.h of the program `nft`: what it shows a key as.
+const IPV4: u32 = 7;
+const IPV6: u32 = 8;
+const ETHERNET: u32 = 9;
+const NAME: u32 = 41;
+/// The length of a name's field in a key.
+pub(crate) const NAME_LENGTH: usize = 16;
+
+/// A table of ours. IPv4 and IPv6 have one each, since a kernel without IPv6 has no tables that are for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Table {
+    /// Which IPv4 addresses are masqueraded.
+    Masquerade4,
+    /// Which IPv6 addresses are masqueraded.
+    Masquerade6,
+    /// Which ports of bridges may only be sent by from one Ethernet address.
+    MacSpoof,
+}
+
+/// A set of a table, or a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Set {
+    pub(crate) table: Table,
+    pub(crate) kind: SetKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum SetKind {
+    /// Says what an attachment holds. No rule asks it.
+    Owners,
+    /// The addresses whose own network is this; what they send to others is masqueraded.
+    From(IpNetwork),
+    /// The addresses that have no network beside themselves: all that they send is masqueraded.
+    FromHosts,
+    /// The ports that are watched.
+    Ports,
+    /// The ports, with the address that may send by each.
+    Senders,
+}
+
+/// A set's keys or data: what `nft` shows them as, their length, and their byte order where it is all the same.
+struct Kind {
+    number: u32,
+    length: usize,
+    byte_order: u32,
+}
+
+/// The chain that all rules of a table are in.
+struct Chain {
+    name: &'static str,
+    kind: &'static str,
+    hook: u32,
+    priority: i32,
+}
+
+impl Table {
+    pub(crate) const ALL: [Self; 3] = [Self::Masquerade4, Self::Masquerade6, Self::MacSpoof];
+    pub(crate) const MASQUERADE: [Self; 2] = [Self::Masquerade4, Self::Masquerade6];
+
+    /// Its `NFPROTO_*` number.
+    pub(crate) fn family(self) -> u8 {
+        match self {
+            Self::Masquerade4 => 2,
+            Self::Masquerade6 => 10,
+            Self::MacSpoof => 7,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Masquerade4 | Self::Masquerade6 => "twill_masquerade",
+            Self::MacSpoof => "twill_macspoofchk",
+        }
+    }
+
+    /// The map that says what an attachment holds here.
+    pub(crate) fn owners(self) -> Set {
+        let kind = SetKind::Owners;
+        Set { table: self, kind }
+    }
+
+    /// The attribute that every message begins with: they all have the table's name under the same number.
+    pub(crate) fn attribute(self) -> Attributes {
+        Attributes::new().text(1, self.name())
+    }
+
+    /// Makes the table with all that does not depend on who uses it.
+    pub(crate) fn create(self) -> Vec<Step> {
+        let chain = self.chain();
+        let hook = Attributes::new()
+            .number(1, chain.hook)
+            .number(2, chain.priority as u32);
+        let new_chain = self
+            .attribute()
+            .text(3, chain.name)
+            .nest(4, hook)
+            .text(7, chain.kind);
+        let what = format!("create table {self}");
+        let mut steps = vec![Message::NewTable.step(self, what, self.attribute())];
+        let what = format!("create chain {} in table {self}", chain.name);
+        steps.push(Message::NewChain.step(self, what, new_chain));
+        let kinds: &[SetKind] = match self {
+            Self::Masquerade4 | Self::Masquerade6 => &[SetKind::Owners, SetKind::FromHosts],
+            Self::MacSpoof => &[SetKind::Owners, SetKind::Ports, SetKind::Senders],
+        };
+        let set = |kind: &SetKind| Set {
+            table: self,
+            kind: *kind,
+        };
+        steps.extend(kinds.iter().map(|kind| set(kind).create()));
+        steps.extend(self.rules().into_iter().map(|rule| self.append(rule)));
+        steps
+    }
+
+    fn chain(self) -> Chain {
+        match self {
+            // After what others do with a packet's source, as it is usual: `priority srcnat`.
+            Self::Masquerade4 | Self::Masquerade6 => Chain {
+                name: "postrouting",
+                kind: "nat",
+                hook: 4,
+                priority: 100,
+            },
+            // Before anything else sees the frame, where the Go plugin has it: `priority dstnat`.
+            Self::MacSpoof => Chain {
+                name: "prerouting",
+                kind: "filter",
+                hook: 0,
+                priority: -300,
+            },
+        }
+    }
+
+    fn rules(self) -> Vec<Vec<Expression>> {
+        let hosts = vec![
+            load(self.source()),
+            is_in(&SetKind::FromHosts.name()),
+            masquerade(),
+        ];
+        let ethernet_source = Field {
+            header: 0,
+            offset: 6,
+            length: 6,
+        };
+        match self {
+            Self::Masquerade4 => vec![
+                vec![
+                    load(self.destination()),
+                    mask(&[0xf0, 0, 0, 0]),
+                    is(&[0xe0, 0, 0, 0]),
+                    verdict(Verdict::Return),
+                ],
+                hosts,
+            ],
+            Self::Masquerade6 => {
+                let first_byte = Field {
+                    length: 1,
+                    ..self.destination()
+                };
+                let multicast = vec![load(first_byte), is(&[0xff]), verdict(Verdict::Return)];
+                vec![multicast, hosts]
+            }
+            Self::MacSpoof => vec![
+                vec![
+                    load_input_name(),
+                    load_second(ethernet_source),
+                    is_in(&SetKind::Senders.name()),
+                    verdict(Verdict::Accept),
+                ],
+                vec![
+                    load_input_name(),
+                    is_in(&SetKind::Ports.name()),
+                    verdict(Verdict::Drop),
+                ],
+            ],
+        }
+    }
+
+    fn append(self, rule: Vec<Expression>) -> Step {
+        let chain = self.chain().name;
+        let attributes = self.attribute().text(2, chain).nest(4, list(rule));
+        let what = format!("add a rule to chain {chain} of table {self}");
+        Message::NewRule.step(self, what, attributes)
+    }
+
+    fn source(self) -> Field {
+        let (offset, length) = match self {
+            Self::Masquerade6 => (8, 16),
+            _ => (12, 4),
+        };
+        let header = 1;
+        Field {
+            header,
+            offset,
+            length,
+        }
+    }
+
+    fn destination(self) -> Field {
+        let source = self.source();
+        Field {
+            offset: source.offset + source.length,
+            ..source
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = match self {
+            Self::Masquerade4 => "ip",
+            Self::Masquerade6 => "ip6",
+            Self::MacSpoof => "bridge",
+        };
+        write!(f, "{family} {}", self.name())
+    }
+}
+
+impl SetKind {
+    fn name(self) -> String {
+        match self {
+            Self::Owners => "owners".to_owned(),
+            // A colon ends a name in `nft`'s language.
+            Self::From(network) => format!("from-{network}").replace(':', "_"),
+            Self::FromHosts => "from-hosts".to_owned(),
+            Self::Ports => "ports".to_owned(),
+            Self::Senders => "senders".to_owned(),
+        }
+    }
+}
+
+impl Set {
+    /// The attributes that name it in messages about elements and sets.
+    pub(crate) fn attributes(self) -> Attributes {
+        self.table.attribute().text(2, &self.kind.name())
+    }
+
+    /// Makes it with the rule that asks it, if that is its own.
+    pub(crate) fn create_with_rule(self) -> Vec<Step> {
+        let mut steps = vec![self.create()];
+        if let SetKind::From(network) = self.kind {
+            steps.push(self.table.append(vec![
+                load(self.table.source()),
+                is_in(&self.kind.name()),
+                load(self.table.destination()),
+                mask(&octets(network.mask())),
+                is_not(&octets(network.network())),
+                masquerade(),
+            ]));
+        }
+        steps
+    }
+
+    fn create(self) -> Step {
+        const MAP: u32 = 8;
+        let (key, data) = (self.key(), self.data());
+        let mut attributes = self
+            .attributes()
+            .number(3, if data.is_some() { MAP } else { 0 })
+            .number(4, key.number)
+            .number(5, key.length as u32);
+        let mut byte_orders = vec![(0, key.byte_order)];
+        if let Some(data) = data {
+            attributes = attributes
+                .number(6, data.number)
+                .number(7, data.length as u32);
+            byte_orders.push((1, data.byte_order));
+        }
+        // What rules of the same transaction could name the set by; they use its name.
+        const ID: u32 = 1;
+        // `nft`'s own notes, without which it shows names backwards.
+        let mut notes = Vec::new();
+        for (number, byte_order) in byte_orders {
+            notes.extend([number, 4]);
+            notes.extend(byte_order.to_ne_bytes());
+        }
+        attributes = attributes.number(10, ID).bytes(13, &notes);
+        Message::NewSet.step(self.table, format!("create set {self}"), attributes)
+    }
+
+    fn key(self) -> Kind {
+        match self.kind {
+            SetKind::Owners => Kind::pair(Kind::name(), Kind::name()),
+            SetKind::From(_) | SetKind::FromHosts => Kind::address(self.table),
+            SetKind::Ports => Kind::name(),
+            SetKind::Senders => Kind::pair(Kind::name(), Kind::ethernet()),
+        }
+    }
+
+    fn data(self) -> Option<Kind> {
+        let address = || Kind::address(self.table);
+        match (self.kind, self.table) {
+            (SetKind::Owners, Table::MacSpoof) => Some(Kind::pair(Kind::name(), Kind::ethernet())),
+            (SetKind::Owners, _) => Some(Kind::pair(address(), address())),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of table {}", self.kind.name(), self.table)
+    }
+}
+
+impl Kind {
+    const MIXED: u32 = 0;
+    const HOST: u32 = 1;
+    const NETWORK: u32 = 2;
+
+    fn name() -> Self {
+        Self {
+            number: NAME,
+            length: NAME_LENGTH,
+            byte_order: Self::HOST,
+        }
+    }
+
+    fn address(table: Table) -> Self {
+        let (number, length) = match table {
+            Table::Masquerade6 => (IPV6, 16),
+            _ => (IPV4, 4),
+        };
+        let byte_order = Self::NETWORK;
+        Self {
+            number,
+            length,
+            byte_order,
+        }
+    }
+
+    fn ethernet() -> Self {
+        Self {
+            number: ETHERNET,
+            length: 6,
+            byte_order: Self::NETWORK,
+        }
+    }
+
+    /// Two in one. Each part is filled up to a multiple of four bytes.
+    fn pair(first: Self, second: Self) -> Self {
+        Self {
+            number: first.number << 6 | second.number,
+            length: first.length.next_multiple_of(4) + second.length.next_multiple_of(4),
+            byte_order: Self::MIXED,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use std::sync::Barrier;
+use std::thread;
+
+use netlink::Mac;
+
+use crate::*;
+
+const THREADS: u8 = 10;
+const EACH: u8 = 20;
+
+/// Runs a closure on each of ten threads at once, in a namespace.
+fn at_once(netns: &NetNs, work: impl Fn(&mut Nftables, u8) + Sync) {
+    let barrier = Barrier::new(usize::from(THREADS));
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (barrier, work) = (&barrier, &work);
+            scope.spawn(move || {
+                let mut nftables = nftables(netns);
+                barrier.wait();
+                work(&mut nftables, number);
+            });
+        }
+    });
+}
+
+#[test]
+fn many_at_once_leave_what_should_be_there() {
+    let Some(netns) = namespace() else { return };
+    let cbr0 = network("cbr0");
+    at_once(&netns, |nftables, thread| {
+        for number in 0..EACH {
+            let attachment = attachment(&format!("c{thread}-{number}"), "eth0");
+            let held = [
+                format!("10.244.{thread}.{number}/16"),
+                format!("fd00:10::{thread}:{number}/64"),
+            ];
+            let held: Vec<_> = held.iter().map(|text| text.parse().unwrap()).collect();
+            nftables.masquerade(&cbr0, &attachment, &held).unwrap();
+            let mac = Mac([2, 0, 0, 0, thread, number]);
+            let port = format!("veth{thread}-{number}");
+            nftables
+                .allow_only_mac(&cbr0, &attachment, &port, mac)
+                .unwrap();
+            if number % 2 == 1 {
+                nftables.remove(&cbr0, &attachment).unwrap();
+            }
+        }
+    });
+    let mut expected = Vec::new();
+    for thread in 0..THREADS {
+        expected.extend(
+            (0..EACH)
+                .step_by(2)
+                .map(|number| format!("10.244.{thread}.{number}")),
+        );
+    }
+    expected.sort();
+    assert_eq!(
+        elements(&netns, "ip twill_masquerade from-10.244.0.0/16"),
+        expected
+    );
+    assert_eq!(recorded(&netns, "ip twill_masquerade"), expected);
+    for set in [
+        "ip6 twill_masquerade owners",
+        "ip6 twill_masquerade from-fd00_10__/64",
+        "bridge twill_macspoofchk owners",
+        "bridge twill_macspoofchk ports",
+        "bridge twill_macspoofchk senders",
+    ] {
+        assert_eq!(elements(&netns, set).len(), expected.len(), "{set}");
+    }
+    // All began in an empty namespace: the rules were made by one of them.
+    let rules = ruleset(&netns);
+    for (rule, count) in [
+        (" masquerade\n", 4),
+        (" return\n", 2),
+        (" drop\n", 1),
+        (" accept\n", 1),
+    ] {
+        assert_eq!(rules.matches(rule).count(), count, "{rule:?}: {rules}");
+    }
+
+    at_once(&netns, |nftables, _| {
+        nftables.collect(&cbr0, &valid(&[])).unwrap();
+    });
+    assert!(!ruleset(&netns).contains("elements"));
+}
+
+#[test]
+fn an_address_that_many_want_has_one_holder() {
+    let Some(netns) = namespace() else { return };
+    let cbr0 = network("cbr0");
+    let held = addresses(&["10.244.1.5/24"]);
+    at_once(&netns, |nftables, thread| {
+        for _ in 0..EACH {
+            let attachment = attachment(&format!("c{thread}"), "eth0");
+            nftables.masquerade(&cbr0, &attachment, &held).unwrap();
+        }
+        if thread % 2 == 1 {
+            nftables
+                .remove(&cbr0, &attachment(&format!("c{thread}"), "eth0"))
+                .unwrap();
+        }
+    });
+    let here = elements(&netns, "ip twill_masquerade from-10.244.1.0/24");
+    assert_eq!(recorded(&netns, "ip twill_masquerade"), here);
+    assert!(here.len() <= 1, "{here:?}");
+    let mut nftables = nftables(&netns);
+    for thread in 0..THREADS {
+        let attachment = attachment(&format!("c{thread}"), "eth0");
+        nftables.remove(&cbr0, &attachment).unwrap();
+    }
+    assert!(!ruleset(&netns).contains("elements"));
+}

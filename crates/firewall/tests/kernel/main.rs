@@ -1,0 +1,137 @@
+//! What nftables and iptables have after each change, read back with their own programs, and what becomes of packets, in
+//! namespaces of the tests' own.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests, which clippy does not know to be such"
+)]
+
+mod contention;
+mod errors;
+mod iptables;
+mod lan;
+mod ruleset;
+mod spoofing;
+mod traffic;
+
+use std::process::Command;
+
+use cni_types::{Attachment, NetworkName, ValidAttachment, ValidAttachments};
+use firewall::Nftables;
+use ipnetwork::IpNetwork;
+use serde_json::Value;
+use testkit::NetNs;
+
+/// A namespace that is empty; `None` if the test is skipped.
+#[track_caller]
+fn namespace() -> Option<NetNs> {
+    if Command::new("nft").arg("--version").output().is_err() {
+        testkit::requirements::skip("needs the program nft (Debian package nftables)");
+        return None;
+    }
+    testkit::requirements::require_root().then(|| NetNs::new().unwrap())
+}
+
+fn network(name: &str) -> NetworkName {
+    name.parse().unwrap()
+}
+
+fn attachment(container_id: &str, ifname: &str) -> Attachment {
+    Attachment {
+        container_id: container_id.parse().unwrap(),
+        ifname: ifname.parse().unwrap(),
+    }
+}
+
+fn valid(attachments: &[(&str, &str)]) -> ValidAttachments {
+    let valid = attachments
+        .iter()
+        .map(|(container_id, ifname)| ValidAttachment {
+            container_id: (*container_id).to_owned(),
+            ifname: (*ifname).to_owned(),
+        });
+    valid.collect()
+}
+
+fn addresses(texts: &[&str]) -> Vec<IpNetwork> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+/// Opens nftables in a namespace. The socket stays in there.
+fn nftables(netns: &NetNs) -> Nftables {
+    netns.enter(|| Nftables::open().unwrap())
+}
+
+/// What a command prints in a namespace.
+#[track_caller]
+fn printed(netns: &NetNs, command: &str) -> String {
+    let mut words = command.split(' ');
+    let mut program = Command::new(words.next().unwrap());
+    let output = netns.command(program.args(words));
+    assert!(output.status.success(), "`{command}`: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What `nft list ruleset` prints in a namespace, with four spaces for a tab.
+#[track_caller]
+fn ruleset(netns: &NetNs) -> String {
+    printed(netns, "nft list ruleset").replace('\t', "    ")
+}
+
+/// Has `nft` carry out a script in a namespace.
+#[track_caller]
+fn nft(netns: &NetNs, script: &str) {
+    let output = netns.command(Command::new("nft").arg(script));
+    assert!(output.status.success(), "`nft {script}`: {output:?}");
+}
+
+/// The elements of a set as `nft -j` shows them, without comments: keys, and a map's data after a colon. Sorted.
+#[track_caller]
+fn elements(netns: &NetNs, set: &str) -> Vec<String> {
+    let kind = if set.ends_with("owners") {
+        "map"
+    } else {
+        "set"
+    };
+    let listed = printed(netns, &format!("nft -j list {kind} {set}"));
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let set = listed["nftables"].as_array().unwrap().last().unwrap();
+    let set = set.as_object().unwrap().values().next().unwrap();
+    let elements = set["elem"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut shown: Vec<_> = elements.iter().map(shown).collect();
+    shown.sort();
+    shown
+}
+
+fn shown(element: &Value) -> String {
+    if let Value::String(text) = element {
+        return text.clone();
+    }
+    if let Value::Array(pair) = element {
+        return pair.iter().map(shown).collect::<Vec<_>>().join(": ");
+    }
+    let (kind, value) = element.as_object().unwrap().iter().next().unwrap();
+    match kind.as_str() {
+        "elem" => shown(&value["val"]),
+        "concat" => {
+            let parts = value.as_array().unwrap();
+            parts.iter().map(shown).collect::<Vec<_>>().join(" . ")
+        }
+        _ => panic!("an element that is {element}"),
+    }
+}
+
+/// The masqueraded addresses that records say, sorted.
+#[track_caller]
+fn recorded(netns: &NetNs, table: &str) -> Vec<String> {
+    let listed = elements(netns, &format!("{table} owners"));
+    let mut addresses: Vec<_> = listed
+        .iter()
+        .map(|record| record.split(": ").nth(1).unwrap())
+        .map(|data| data.split(" . ").next().unwrap().to_owned())
+        .collect();
+    addresses.sort();
+    addresses
+}
