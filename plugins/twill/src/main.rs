@@ -14,10 +14,13 @@ use std::process::ExitCode;
 use cni_plugin::Bundle;
 use twill_flannel::Flannel;
 use twill_host_local::HostLocal;
+use twill_ipvlan::Ipvlan;
+use twill_loopback::Loopback;
+use twill_macvlan::Macvlan;
 
 use crate::arguments::{Arguments, USAGE};
 
-const PLUGINS: Bundle<'_> = Bundle::new(&[&Flannel, &HostLocal]);
+const PLUGINS: Bundle<'_> = Bundle::new(&[&Flannel, &HostLocal, &Ipvlan, &Loopback, &Macvlan]);
 
 fn main() -> ExitCode {
     cni_plugin::main_of_bundle(PLUGINS).unwrap_or_else(operate)

@@ -1,0 +1,171 @@
+//! ADD.
+
+use std::path::Path;
+
+use cni_plugin::{Call, Command, DelegateCall};
+use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
+use netlink::{Change, Link, NewLink, Rtnetlink};
+
+use super::conf::{Addresses, ChildConf};
+use super::error::CreateError;
+use super::{kind_name, master};
+use crate::{DuplicateDetection, Ipam, IpamError, KernelError, Sandbox, Undo, configure};
+
+/// Makes the link inside the container, with addresses and routes, and returns the result in the configuration's version.
+///
+/// # Errors
+/// All that may go wrong; then everything is as it was.
+pub fn add(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    netns: &Path,
+    conf: &ChildConf,
+) -> Result<String, Error> {
+    let (sandbox, mut inside) = Sandbox::open(netns)?;
+    let mut outside = Rtnetlink::open().map_err(KernelError::from)?;
+    let ipam = match &conf.addresses {
+        Addresses::Ipam(plugin_type) => Some(Ipam::find(call, plugin_type.clone())?),
+        Addresses::None | Addresses::Given(_) => None,
+    };
+    let master = if conf.link_in_container {
+        master::find(conf, &mut inside)?
+    } else {
+        master::find(conf, &mut outside)?
+    };
+    master::fits(conf, &master)?;
+    // It takes the kernel as long to start a program as to make the link.
+    let started = match &ipam {
+        Some(ipam) => Some((ipam, ipam.start(Command::Add)?)),
+        None => None,
+    };
+
+    let mut undo = Undo::new(call.log);
+    let blueprint = Blueprint {
+        attachment,
+        conf,
+        master: &master,
+    };
+    let link = blueprint.create(&sandbox, &mut outside, &mut inside)?;
+    let (index, in_sandbox) = (link.index, &sandbox);
+    undo.push("remove the link", move || {
+        in_sandbox.delete_link(index).map_err(Error::from)
+    });
+    call.log.debug(format_args!(
+        "{} {} made on {}",
+        kind_name(conf.child),
+        link.name,
+        master.name
+    ));
+
+    let given = ask(started, &conf.addresses, &mut undo)?;
+    if let Some(given) = &given {
+        // An address can be used at once: nothing in the configuration asks for the kernel to look for duplicates.
+        let detection = DuplicateDetection::Off;
+        let configured = configure(&sandbox, &mut inside, &link, given, detection, &mut undo);
+        if configured.as_ref().is_err_and(|error| error.is_stranded()) {
+            undo.abandon();
+        }
+        configured?;
+        call.log.debug(format_args!(
+            "{} addresses and {} routes given",
+            given.ips.len(),
+            given.routes.len()
+        ));
+    }
+    let version = call.conf.version;
+    let result = finish(given.unwrap_or_default(), &link, netns, version, conf);
+    let encoded = result.encode(version)?;
+    undo.commit();
+    Ok(encoded)
+}
+
+/// The addresses and routes, from wherever they come.
+fn ask<'a>(
+    started: Option<(&'a Ipam<'a>, DelegateCall<'a>)>,
+    addresses: &Addresses,
+    undo: &mut Undo<'a>,
+) -> Result<Option<AddResult>, IpamError> {
+    let Some((ipam, started)) = started else {
+        return Ok(match addresses {
+            Addresses::Given(given) => Some(AddResult::clone(given)),
+            Addresses::None | Addresses::Ipam(_) => None,
+        });
+    };
+    let given = ipam.add(started);
+    let may_hold = |error: &IpamError| error.may_hold_addresses();
+    if given.as_ref().err().is_none_or(may_hold) {
+        undo.push("release the addresses", || Ok(ipam.release()?));
+    }
+    given.map(Some)
+}
+
+/// What IPAM or the chain gave, as this link's own.
+fn finish(
+    given: AddResult,
+    link: &Link,
+    netns: &Path,
+    version: Version,
+    conf: &ChildConf,
+) -> AddResult {
+    let interface = Interface {
+        name: link.name.clone(),
+        mac: link.mac.map(|mac| mac.to_string()),
+        mtu: (version >= Version::V1_1_0).then_some(link.mtu),
+        sandbox: Some(netns.to_string_lossy().into_owned()),
+        ..Interface::default()
+    };
+    let own = |ip: IpConfig| IpConfig {
+        interface: Some(0),
+        ..ip
+    };
+    AddResult {
+        interfaces: vec![interface],
+        ips: given.ips.into_iter().map(own).collect(),
+        routes: given.routes,
+        dns: if conf.dns.is_empty() {
+            given.dns
+        } else {
+            conf.dns.clone()
+        },
+    }
+}
+
+/// The link that is wanted.
+struct Blueprint<'a> {
+    attachment: &'a Attachment,
+    conf: &'a ChildConf,
+    master: &'a Link,
+}
+
+impl Blueprint<'_> {
+    fn create(
+        &self,
+        sandbox: &Sandbox,
+        outside: &mut Rtnetlink,
+        inside: &mut Rtnetlink,
+    ) -> Result<Link, CreateError> {
+        let (conf, parent) = (self.conf, self.master.index);
+        let new = NewLink {
+            mtu: conf.mtu,
+            mac: conf.mac,
+            // With addresses it is set up after it got them, so that it tells its neighbours.
+            is_up: conf.addresses == Addresses::None,
+            ..NewLink::named(self.attachment.ifname.as_str())
+        };
+        let created = if conf.link_in_container {
+            let change = Change::create_child(&new, conf.child, parent, None);
+            inside.create(change, new.name)
+        } else {
+            outside.create_child_in(&new, conf.child, parent, sandbox.netns(), inside)
+        };
+        created.map_err(|error| {
+            CreateError::new(
+                error,
+                conf.child,
+                &self.master.name,
+                &self.attachment.ifname,
+                sandbox.netns().path(),
+            )
+        })
+    }
+}

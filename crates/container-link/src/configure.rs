@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use cni_types::{AddResult, Error, IpConfig};
+use ipnetwork::IpNetwork;
+use netlink::sysctl::{self, SysctlError};
+use netlink::{Change, Existing, Link, LinkChange, NetlinkError, OperState, Route, Rtnetlink};
+
+use crate::{ConfigureError, KernelError, Sandbox, SandboxError, Undo, plan};
+
+/// The least that IPv6 works with, in bytes (RFC 8200).
+const MIN_IPV6_MTU: u32 = 1280;
+
+/// Whether it is found out that nobody else has the IPv6 addresses (RFC 4862), which takes a second or two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DuplicateDetection {
+    /// It is not: the addresses can be used at once.
+    Off,
+    /// It is, and the result is waited for, for this long at most.
+    Wait(Duration),
+}
+
+/// Gives a link of the container the addresses and routes of an IPAM result, and sets it up. `link` is as it was made.
+///
+/// Addresses come before the link is set up, so that it tells its neighbours of them when it is.
+///
+/// # Errors
+/// What the kernel refuses, with the address or route that it was about. What was made before stays: all of it goes with
+/// the link, except for what `undo` is told.
+pub fn configure<'a>(
+    sandbox: &'a Sandbox,
+    inside: &mut Rtnetlink,
+    link: &Link,
+    result: &AddResult,
+    detection: DuplicateDetection,
+    undo: &mut Undo<'a>,
+) -> Result<(), ConfigureError> {
+    let ifname = || link.name.clone();
+    let routes = plan::routes(link.index, &result.ips, &result.routes)?;
+    let first_v6 = first_v6(&result.ips);
+    if let Some(address) = first_v6.filter(|_| link.mtu < MIN_IPV6_MTU) {
+        return Err(ConfigureError::Mtu {
+            ifname: ifname(),
+            mtu: link.mtu,
+            address,
+        });
+    }
+    let lo_was = sandbox.enter(|| {
+        announce(&link.name);
+        let Some(address) = first_v6 else {
+            return Ok(None);
+        };
+        if detection == DuplicateDetection::Off {
+            // Of the link-local address that the kernel makes: others are given without it.
+            let _ = sysctl::write(&["ipv6", "conf", &link.name, "accept_dad"], "0");
+        }
+        enable_ipv6(&link.name, address)
+    })?;
+    if let Some(value) = lo_was {
+        undo.push("switch IPv6 of lo off", move || {
+            sandbox.enter(|| sysctl::write(&disable_ipv6("lo"), &value).map_err(Error::from))
+        });
+    }
+
+    let steps: Vec<Step> = result
+        .ips
+        .iter()
+        .map(|ip| Step::Address(ip.address))
+        .chain([Step::Up])
+        .chain(routes.into_iter().map(Step::Route))
+        .collect();
+    let detect = detection != DuplicateDetection::Off;
+    let changes: Vec<Change<'_>> = steps
+        .iter()
+        .map(|step| step.change(link.index, detect))
+        .collect();
+    let refusals = inside.perform_each(&changes).map_err(SandboxError::from)?;
+    // The others are mostly what comes of the first.
+    if let Some((position, error)) = refusals.into_iter().next() {
+        return Err(refused(steps.get(position), link, error));
+    }
+    match detection {
+        DuplicateDetection::Wait(patience) if first_v6.is_some() => {
+            wait_for_addresses(inside, link, patience)
+        }
+        _ => Ok(()),
+    }
+}
+
+#[derive(Debug)]
+enum Step {
+    Address(IpNetwork),
+    Up,
+    Route(Route),
+}
+
+impl Step {
+    fn change(&self, link: u32, detect_duplicates: bool) -> Change<'static> {
+        match self {
+            Self::Address(address) => Change::add_address(link, *address, detect_duplicates),
+            Self::Up => {
+                let up = LinkChange {
+                    is_up: Some(true),
+                    ..LinkChange::default()
+                };
+                Change::change_link(link, &up)
+            }
+            Self::Route(route) => Change::add_route(route, Existing::Join),
+        }
+    }
+}
+
+fn refused(step: Option<&Step>, link: &Link, error: NetlinkError) -> ConfigureError {
+    let (ifname, source) = (link.name.clone(), KernelError::from(error));
+    match step {
+        Some(Step::Address(address)) => ConfigureError::Address {
+            ifname,
+            address: *address,
+            source,
+        },
+        Some(Step::Route(route)) => ConfigureError::Route {
+            route: Box::new(*route),
+            source,
+        },
+        Some(Step::Up) | None => ConfigureError::Up {
+            ifname,
+            mac: link.mac,
+            source,
+        },
+    }
+}
+
+fn first_v6(ips: &[IpConfig]) -> Option<IpNetwork> {
+    ips.iter()
+        .map(|ip| ip.address)
+        .find(|address| address.is_ipv6())
+}
+
+/// Has the kernel tell neighbours who has the address now: one that a container had before may still be in their caches.
+/// A kernel that does not know how is none the worse.
+fn announce(ifname: &str) {
+    let _ = sysctl::write(&["ipv4", "conf", ifname, "arp_notify"], "1");
+    let _ = sysctl::write(&["ipv6", "conf", ifname, "ndisc_notify"], "1");
+}
+
+/// Runtimes that know of no IPv6 may have switched it off. With `keep_addr_on_down` the addresses survive that somebody
+/// sets the link down and up. Returns what the setting of `lo` was, if it was changed.
+fn enable_ipv6(ifname: &str, address: IpNetwork) -> Result<Option<String>, ConfigureError> {
+    let enable = |name: &str| -> Result<Option<String>, SysctlError> {
+        let setting = disable_ipv6(name);
+        let was = sysctl::read(&setting)?;
+        if was == "0" {
+            return Ok(None);
+        }
+        sysctl::write(&setting, "0")?;
+        Ok(Some(was))
+    };
+    // `lo` comes last: the link's settings go with the link.
+    enable(ifname)
+        .and_then(|_| sysctl::write(&["ipv6", "conf", ifname, "keep_addr_on_down"], "1"))
+        .and_then(|()| enable("lo"))
+        .map_err(|source| ConfigureError::Ipv6 { address, source })
+}
+
+fn disable_ipv6(ifname: &str) -> [&str; 4] {
+    ["ipv6", "conf", ifname, "disable_ipv6"]
+}
+
+fn wait_for_addresses(
+    inside: &mut Rtnetlink,
+    link: &Link,
+    patience: Duration,
+) -> Result<(), ConfigureError> {
+    let sandbox = |error| ConfigureError::from(SandboxError::from(error));
+    let now = |inside: &mut Rtnetlink| inside.link_by_index(link.index).map_err(sandbox);
+    // Nobody can be asked as long as the wire is not plugged in, and it may never be.
+    let has_no_wire = |link: &Option<Link>| {
+        link.as_ref()
+            .is_some_and(|link| link.state == OperState::LowerLayerDown)
+    };
+    if has_no_wire(&now(inside)?) {
+        return Ok(());
+    }
+    match inside.wait_for_addresses(link.index, patience) {
+        Err(NetlinkError::DuplicateAddress { address, .. }) => {
+            Err(ConfigureError::Duplicate(address))
+        }
+        Err(error) if error.is_timeout() && !now(inside)?.is_some_and(|l| l.is_operational()) => {
+            Ok(())
+        }
+        waited => waited.map_err(sandbox),
+    }
+}

@@ -1,0 +1,27 @@
+//! What the plugins share that give a container an interface.
+//!
+//! An ADD opens the container's namespace ([`Sandbox`]), makes the link, asks the IPAM plugin ([`Ipam`]), and gives the
+//! link what that answered ([`configure`]). Each step is noted with an [`Undo`], which takes all of them back unless the
+//! ADD succeeds. CHECK compares `prevResult` with what is there ([`check`]).
+//!
+//! [`child`] is the whole of a plugin whose link shares the wire of another one, its master: ipvlan and macvlan differ in
+//! little but the mode.
+
+pub mod check;
+pub mod child;
+mod configure;
+mod error;
+mod ipam;
+mod mac;
+mod plan;
+mod previous;
+mod sandbox;
+mod undo;
+
+pub use configure::{DuplicateDetection, configure};
+pub use error::{CheckError, ConfigureError, IpamError, KernelError, MacError, SandboxError};
+pub use ipam::{Ipam, ipam_type};
+pub use mac::{parse_mac, requested_mac};
+pub use previous::{passed_on_result, previous_result, required_previous_result};
+pub use sandbox::Sandbox;
+pub use undo::Undo;

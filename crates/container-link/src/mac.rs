@@ -1,0 +1,86 @@
+use cni_plugin::Call;
+use cni_types::{Code, Error};
+use netlink::Mac;
+use serde::Deserialize;
+
+use crate::MacError;
+
+/// The places beside `CNI_ARGS` where a runtime asks for an Ethernet address.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawConf {
+    runtime_config: RawMac,
+    args: RawArgs,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawArgs {
+    cni: RawMac,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawMac {
+    mac: String,
+}
+
+/// The Ethernet address that the runtime asks for: `runtimeConfig.mac`, else `args.cni.mac`, else `MAC` of `CNI_ARGS`. All
+/// of them must be valid, as somebody meant them.
+///
+/// # Errors
+/// Code 4 for `CNI_ARGS`, 6 for what is no text, 7 for a text that is no address of a single interface.
+pub fn requested_mac(call: &Call<'_>) -> Result<Option<Mac>, Error> {
+    let args = call.args(&["MAC"])?;
+    let raw: RawConf = call.conf.decode()?;
+    let in_args = parse_mac("CNI_ARGS: MAC", args.get("MAC").unwrap_or_default())
+        .map_err(|error| Error::new(Code::INVALID_ENVIRONMENT, error))?;
+    let in_cni = parse_mac("args.cni.mac", &raw.args.cni.mac)?;
+    let of_runtime = parse_mac("runtimeConfig.mac", &raw.runtime_config.mac)?;
+    Ok(of_runtime.or(in_cni).or(in_args))
+}
+
+/// The Ethernet address under a key; an empty text asks for none.
+///
+/// # Errors
+/// [`MacError`], which is code 7.
+pub fn parse_mac(key: &'static str, text: &str) -> Result<Option<Mac>, MacError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let invalid = |source| MacError::Invalid { key, source };
+    let mac: Mac = text.parse().map_err(invalid)?;
+    let [first, ..] = mac.0;
+    if first & 1 != 0 || mac.0 == [0; 6] {
+        return Err(MacError::OfNoInterface { key, mac });
+    }
+    Ok(Some(mac))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_single_interface() {
+        let parsed = parse_mac("mac", "02-00-00-AB-CD-EF").unwrap();
+        assert_eq!(parsed, Some(Mac([2, 0, 0, 0xab, 0xcd, 0xef])));
+        assert_eq!(parse_mac("mac", "").unwrap(), None);
+        for (text, problem) in [
+            (
+                "x",
+                r#"mac: "x" is no Ethernet address: write it as 0a:58:0a:f4:01:02"#,
+            ),
+            (
+                "01:00:5e:00:00:01",
+                "mac: 01:00:5e:00:00:01 is no address of a single interface: the second digit must be even, and not all zero",
+            ),
+            (
+                "00:00:00:00:00:00",
+                "mac: 00:00:00:00:00:00 is no address of a single interface: the second digit must be even, and not all zero",
+            ),
+        ] {
+            assert_eq!(parse_mac("mac", text).unwrap_err().to_string(), problem);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What is asked of the kernel for an IPAM result. Pure.
+
+use std::net::IpAddr;
+
+use cni_types::IpConfig;
+use netlink::{MAIN_TABLE, Route};
+
+use crate::ConfigureError;
+
+/// The route as it is made: one without a next hop goes through the first gateway of its family, if there is one.
+pub(crate) fn route(
+    link: u32,
+    ips: &[IpConfig],
+    route: &cni_types::Route,
+) -> Result<Route, ConfigureError> {
+    let is_ipv4 = route.dst.is_ipv4();
+    let scope = route.scope.unwrap_or(0);
+    let scope = u8::try_from(scope).map_err(|_| ConfigureError::Scope {
+        dst: route.dst,
+        scope,
+    })?;
+    let unless_zero = |number: Option<u32>| number.filter(|number| *number != 0);
+    Ok(Route {
+        gateway: route.gw.or_else(|| gateway(ips, is_ipv4)),
+        link: Some(link),
+        priority: unless_zero(route.priority),
+        table: unless_zero(route.table).unwrap_or(MAIN_TABLE),
+        // As the Go plugins have it, also where there is no next hop.
+        scope: Some(scope),
+        mtu: unless_zero(route.mtu),
+        advmss: unless_zero(route.advmss),
+        ..Route::to(route.dst)
+    })
+}
+
+/// The first gateway of a family.
+pub(crate) fn gateway(ips: &[IpConfig], is_ipv4: bool) -> Option<IpAddr> {
+    ips.iter()
+        .filter_map(|ip| ip.gateway)
+        .find(|gateway| gateway.is_ipv4() == is_ipv4)
+}
+
+/// All routes, each once.
+pub(crate) fn routes(
+    link: u32,
+    ips: &[IpConfig],
+    wanted: &[cni_types::Route],
+) -> Result<Vec<Route>, ConfigureError> {
+    let mut planned = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        let one = route(link, ips, one)?;
+        if !planned.contains(&one) {
+            planned.push(one);
+        }
+    }
+    Ok(planned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips() -> Vec<IpConfig> {
+        [
+            ("10.1.1.2/24", None),
+            ("10.1.2.2/24", Some("10.1.2.1")),
+            ("10.1.3.2/24", Some("10.1.3.1")),
+            ("fd00::2/64", Some("fd00::1")),
+        ]
+        .map(|(address, gateway)| IpConfig {
+            interface: None,
+            address: address.parse().unwrap(),
+            gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+        })
+        .into()
+    }
+
+    fn to(dst: &str) -> cni_types::Route {
+        cni_types::Route::to(dst.parse().unwrap())
+    }
+
+    #[test]
+    fn a_route_without_a_next_hop_goes_through_the_first_gateway_of_its_family() {
+        let planned = routes(7, &ips(), &[to("0.0.0.0/0"), to("::/0"), to("0.0.0.0/0")]);
+        let planned = planned.unwrap();
+        assert_eq!(planned.len(), 2, "the third says what the first says");
+        assert_eq!(planned[0].gateway, Some([10, 1, 2, 1].into()));
+        assert_eq!(planned[1].gateway, Some("fd00::1".parse().unwrap()));
+        assert_eq!(planned[0].table, MAIN_TABLE);
+        let none = route(7, &[], &to("10.9.0.0/16")).unwrap();
+        assert_eq!((none.gateway, none.scope), (None, Some(0)));
+    }
+
+    #[test]
+    fn a_route_with_everything() {
+        let wanted = cni_types::Route {
+            gw: Some([10, 1, 1, 9].into()),
+            mtu: Some(1400),
+            advmss: Some(1360),
+            priority: Some(50),
+            table: Some(4711),
+            scope: Some(253),
+            ..to("10.9.0.0/16")
+        };
+        let expected = Route {
+            gateway: wanted.gw,
+            link: Some(7),
+            priority: Some(50),
+            table: 4711,
+            scope: Some(253),
+            mtu: Some(1400),
+            advmss: Some(1360),
+            ..Route::to(wanted.dst)
+        };
+        assert_eq!(route(7, &ips(), &wanted).unwrap(), expected);
+        let zeros = cni_types::Route {
+            gw: wanted.gw,
+            mtu: Some(0),
+            advmss: Some(0),
+            priority: Some(0),
+            table: Some(0),
+            scope: Some(0),
+            ..to("10.9.0.0/16")
+        };
+        let unset = cni_types::Route {
+            gw: wanted.gw,
+            ..to("10.9.0.0/16")
+        };
+        assert_eq!(
+            route(7, &ips(), &zeros).unwrap(),
+            route(7, &ips(), &unset).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_scope_that_the_kernel_has_no_room_for() {
+        let wanted = cni_types::Route {
+            scope: Some(256),
+            ..to("10.9.0.0/16")
+        };
+        let error = route(7, &ips(), &wanted).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "ipam: route to 10.9.0.0/16 has scope 256: the largest is 255"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+use std::path::Path;
+
+use netlink::{Change, Netns, NetnsError, Rtnetlink};
+
+use crate::{KernelError, SandboxError};
+
+/// A container's network namespace, together with the way back from it.
+#[derive(Debug)]
+pub struct Sandbox {
+    netns: Netns,
+    home: Netns,
+}
+
+impl Sandbox {
+    /// Opens the namespace of `CNI_NETNS`, and a socket inside.
+    ///
+    /// # Errors
+    /// Code 8 if there is no namespace there, or it may not be entered.
+    pub fn open(path: &Path) -> Result<(Self, Rtnetlink), SandboxError> {
+        let sandbox = Self {
+            netns: Netns::open(path)?,
+            home: Netns::current()?,
+        };
+        let inside = sandbox.rtnetlink()?;
+        Ok((sandbox, inside))
+    }
+
+    /// As [`Sandbox::open`], for DEL: `None` where nothing is left of the namespace.
+    ///
+    /// # Errors
+    /// As [`Sandbox::open`], of a namespace that is there.
+    pub fn open_if_any(path: Option<&Path>) -> Result<Option<(Self, Rtnetlink)>, SandboxError> {
+        match path.map(Self::open) {
+            None => Ok(None),
+            // After a reboot there may still be the file that it was mounted on.
+            Some(Err(SandboxError::Netns(NetnsError::NotFound(_) | NetnsError::NotANetns(_)))) => {
+                Ok(None)
+            }
+            Some(opened) => opened.map(Some),
+        }
+    }
+
+    /// The namespace.
+    pub fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
+    /// One more socket inside.
+    ///
+    /// # Errors
+    /// If the namespace cannot be entered, or there are no more descriptors.
+    pub fn rtnetlink(&self) -> Result<Rtnetlink, SandboxError> {
+        Ok(Rtnetlink::open_in(&self.netns, &self.home)?)
+    }
+
+    /// Runs a closure inside, for what is no netlink.
+    ///
+    /// # Errors
+    /// The closure's; if the namespace cannot be entered or left.
+    pub fn enter<T, E: From<NetnsError>>(
+        &self,
+        inside: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.netns.enter(&self.home, inside)
+    }
+
+    /// Removes a link inside; there may be none any more.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn delete_link(&self, index: u32) -> Result<(), SandboxError> {
+        match self.rtnetlink()?.perform(&[Change::delete_link(index)]) {
+            Err(error) if error.is_not_found() => Ok(()),
+            done => Ok(done.map_err(KernelError::from)?),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! As one of several plugins: master and addresses come with `prevResult`.
+
+use serde_json::{Value, json};
+
+use crate::support::conf::{ipv4, layer2, with, without};
+use crate::support::container::Container;
+use crate::support::lab::Lab;
+use crate::support::side::both;
+
+both!(master_and_addresses, the_master_only, del_without_ipam);
+
+fn previous() -> Value {
+    json!({
+        "cniVersion": "1.0.0",
+        "interfaces": [{ "name": "wire0" }],
+        "ips": [{ "address": "10.1.1.9/24", "gateway": "10.1.1.1", "interface": 0 }],
+        "routes": [{ "dst": "0.0.0.0/0" }],
+    })
+}
+
+fn chained(keys: Value) -> Value {
+    let conf = without(layer2(json!({ "prevResult": previous() })), "master");
+    with(conf, keys)
+}
+
+fn master_and_addresses(lab: &Lab) {
+    let container = Container::new("a");
+    let result = lab.add(&container, &chained(json!({})));
+    assert_eq!(result["ips"], previous()["ips"]);
+    assert_eq!(result["routes"], previous()["routes"]);
+    let eth0 = container.link("eth0");
+    assert_eq!(result["interfaces"].as_array().unwrap().len(), 1);
+    assert_eq!(result["interfaces"][0]["name"], "eth0");
+    assert_eq!(eth0.parent(), Some(lab.link("wire0").index()));
+    assert_eq!(eth0.addresses(), ["10.1.1.9/24"]);
+    assert_eq!(container.routes(), ["default via 10.1.1.1 dev eth0"]);
+    lab.del(&container, &chained(json!({})));
+    assert_eq!(container.link_names(), ["lo"]);
+}
+
+fn the_master_only(lab: &Lab) {
+    let container = Container::new("a");
+    let conf = with(
+        without(ipv4(json!({})), "master"),
+        json!({ "prevResult": previous() }),
+    );
+    let result = lab.add(&container, &conf);
+    assert_eq!(result["ips"][0]["address"], "10.1.1.2/24");
+    assert_eq!(container.link("eth0").addresses(), ["10.1.1.2/24"]);
+    assert_eq!(lab.taken(), ["10.1.1.2"]);
+}
+
+fn del_without_ipam(lab: &Lab) {
+    let container = Container::new("a");
+    lab.del(&container, &chained(json!({})));
+}

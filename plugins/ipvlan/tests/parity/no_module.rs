@@ -1,0 +1,34 @@
+//! A kernel without the module.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::conf::ipv4;
+use crate::support::container::Container;
+use crate::support::lab::Lab;
+use crate::support::side::{Side, both_on_any_kernel};
+use crate::support::snapshot::{Snapshot, assert_same};
+
+both_on_any_kernel!(it_is_named);
+
+/// Nothing to see where the kernel has it.
+fn it_is_named(lab: &Lab) {
+    let probe = || {
+        let mut ip = Command::new("ip");
+        ip.args("link add probe0 link wire0 type ipvlan".split(' '));
+        ip.output().unwrap().status.success()
+    };
+    if lab.node.enter(probe) {
+        return;
+    }
+    let container = Container::new("c");
+    let before = Snapshot::take(lab, &[&container]);
+    let outcome = lab.node.run(&lab.call("ADD", &container, &ipv4(json!({}))));
+    let failure = outcome.failure();
+    if lab.side == Side::Ours {
+        assert_eq!(failure.code, 5, "{outcome}");
+        assert!(failure.msg.contains("load the module ipvlan"), "{outcome}");
+        assert_same(&before, &Snapshot::take(lab, &[&container]), "ADD");
+    }
+}

@@ -1,0 +1,45 @@
+//! Chains that have nothing to give.
+
+use serde_json::json;
+
+use crate::common::refused::refuses;
+use crate::support::conf::{ipv4, layer2, with, without};
+use crate::support::container::Container;
+use crate::support::lab::Lab;
+use crate::support::side::both_on_any_kernel;
+
+both_on_any_kernel!(no_addresses, no_single_interface);
+
+fn no_addresses(lab: &Lab) {
+    let container = Container::new("c");
+    for keys in [
+        json!({}),
+        json!({ "ipam": {} }),
+        json!({ "ipam": { "type": "" } }),
+        json!({ "prevResult": { "cniVersion": "1.0.0", "interfaces": [{ "name": "wire0" }] } }),
+    ] {
+        let call = lab.call("ADD", &container, &layer2(keys));
+        refuses(lab, &call, 7, &["ipam.type", "prevResult"]);
+    }
+}
+
+fn no_single_interface(lab: &Lab) {
+    let container = Container::new("c");
+    for interfaces in [
+        json!([]),
+        json!([{ "name": "wire0" }, { "name": "lo" }]),
+        json!([{ "name": "" }]),
+    ] {
+        let ips = json!([{ "address": "10.1.1.9/24" }]);
+        let previous = json!({ "cniVersion": "1.0.0", "interfaces": interfaces, "ips": ips });
+        let conf = without(ipv4(json!({})), "master");
+        let conf = with(conf, json!({ "prevResult": previous }));
+        let call = lab.call("ADD", &container, &conf);
+        refuses(lab, &call, 7, &["master", "prevResult"]);
+    }
+    let previous = json!({ "cniVersion": "1.0.0", "interfaces": [{ "name": "none0" }] });
+    let conf = without(ipv4(json!({})), "master");
+    let conf = with(conf, json!({ "prevResult": previous }));
+    let call = lab.call("ADD", &container, &conf);
+    refuses(lab, &call, 7, &["master none0"]);
+}

@@ -1,0 +1,28 @@
+//! What can go wrong, and the code that each error has for the runtime.
+
+use std::path::PathBuf;
+
+use cni_types::{Code, Error};
+use ipnetwork::IpNetwork;
+
+/// Somebody uses `lo` for something else.
+#[derive(Debug, thiserror::Error)]
+#[error("lo of the container has address {0}, which is no loopback address: remove it")]
+pub(crate) struct Foreign(pub(crate) IpNetwork);
+
+impl From<Foreign> for Error {
+    fn from(error: Foreign) -> Self {
+        Error::new(Code::INVALID_NETNS, error)
+    }
+}
+
+/// CHECK: `lo` is down.
+#[derive(Debug, thiserror::Error)]
+#[error("lo is down in {}", .0.display())]
+pub(crate) struct NotUp(pub(crate) PathBuf);
+
+impl From<NotUp> for Error {
+    fn from(error: NotUp) -> Self {
+        Error::new(Code::CHECK_FAILED, error)
+    }
+}

@@ -1,0 +1,127 @@
+//! `loopback`, a plugin that sets a container's `lo` up, whatever interface it is called for.
+
+mod error;
+
+use std::path::Path;
+
+use cni_plugin::{Call, Plugin};
+use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
+use container_link::{KernelError, Sandbox, SandboxError, Undo, passed_on_result};
+use netlink::{Change, Family, Link, LinkAddress, LinkChange, NetlinkError, Rtnetlink};
+
+use crate::error::{Foreign, NotUp};
+
+/// The kernel makes it first in every namespace (`LOOPBACK_IFINDEX`).
+const INDEX: u32 = 1;
+const NAME: &str = "lo";
+
+/// The plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct Loopback;
+
+impl Plugin for Loopback {
+    fn name(&self) -> &'static str {
+        "loopback"
+    }
+
+    fn add(
+        &self,
+        call: &Call<'_>,
+        _attachment: &Attachment,
+        netns: &Path,
+    ) -> Result<String, Error> {
+        let version = call.conf.version;
+        // What the plugins before it in a chain answered is none of its business.
+        let previous = passed_on_result(call.conf)?;
+        let (sandbox, mut inside) = Sandbox::open(netns)?;
+        let lo = find(&mut inside)?;
+        let mut undo = Undo::new(call.log);
+        if !lo.is_up {
+            set_up(&mut inside, true)?;
+            undo.push("set lo down", || {
+                Ok(set_up(&mut sandbox.rtnetlink()?, false)?)
+            });
+        }
+        let addresses = addresses(&mut inside)?;
+        let encoded = match previous {
+            Some(previous) => previous,
+            None => result(&lo, &addresses, netns, version).encode(version)?,
+        };
+        undo.commit();
+        Ok(encoded)
+    }
+
+    fn del(
+        &self,
+        _call: &Call<'_>,
+        _attachment: &Attachment,
+        netns: Option<&Path>,
+    ) -> Result<(), Error> {
+        match Sandbox::open_if_any(netns)? {
+            Some((_, mut inside)) => Ok(set_up(&mut inside, false)?),
+            None => Ok(()),
+        }
+    }
+
+    fn check(&self, _call: &Call<'_>, _attachment: &Attachment, netns: &Path) -> Result<(), Error> {
+        let (_, mut inside) = Sandbox::open(netns)?;
+        if find(&mut inside)?.is_up {
+            Ok(())
+        } else {
+            Err(NotUp(netns.to_owned()).into())
+        }
+    }
+}
+
+fn find(inside: &mut Rtnetlink) -> Result<Link, SandboxError> {
+    Ok(inside.perform_and_read(&[], netlink::LinkRef::Index(INDEX))?)
+}
+
+fn set_up(inside: &mut Rtnetlink, is_up: bool) -> Result<(), SandboxError> {
+    let change = LinkChange {
+        is_up: Some(is_up),
+        ..LinkChange::default()
+    };
+    Ok(inside.perform(&[Change::change_link(INDEX, &change)])?)
+}
+
+/// The addresses that the kernel gave it, and no others.
+fn addresses(inside: &mut Rtnetlink) -> Result<Vec<LinkAddress>, Error> {
+    let kernel = |error: NetlinkError| Error::from(KernelError::from(error));
+    let addresses = inside.addresses(INDEX, None).map_err(kernel)?;
+    match addresses
+        .iter()
+        .find(|address| !address.network.ip().is_loopback())
+    {
+        Some(foreign) => Err(Foreign(foreign.network).into()),
+        None => Ok(addresses),
+    }
+}
+
+/// The first address of each family. Without IPv6 there is one.
+fn result(lo: &Link, addresses: &[LinkAddress], netns: &Path, version: Version) -> AddResult {
+    let first = |family| {
+        let is_of_family = |address: &&LinkAddress| Family::of(address.network.ip()) == family;
+        addresses.iter().find(is_of_family)
+    };
+    let ips = [first(Family::V4), first(Family::V6)];
+    AddResult {
+        interfaces: vec![Interface {
+            name: NAME.to_owned(),
+            mac: lo.mac.map(|mac| mac.to_string()),
+            mtu: (version >= Version::V1_1_0).then_some(lo.mtu),
+            sandbox: Some(netns.to_string_lossy().into_owned()),
+            ..Interface::default()
+        }],
+        ips: ips
+            .into_iter()
+            .flatten()
+            .map(|address| IpConfig {
+                interface: Some(0),
+                address: address.network,
+                gateway: None,
+            })
+            .collect(),
+        ..AddResult::default()
+    }
+}

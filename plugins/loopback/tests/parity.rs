@@ -1,0 +1,299 @@
+//! One suite for two implementations: each assertion runs with this workspace's loopback, and with Debian's.
+//! `TWILL_UNDER_TEST=ours` or `=reference` chooses one side.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are for tests too"
+)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use testkit::requirements::{require_reference, require_root};
+use testkit::{Invocation, NetNs, Outcome, binaries};
+
+/// A plugin, and a container whose `lo` is down, as a runtime finds it.
+struct Lab {
+    is_ours: bool,
+    program: PathBuf,
+    sandbox: NetNs,
+}
+
+impl Lab {
+    fn ip(&self, args: &str) {
+        let mut ip = Command::new("ip");
+        let output = self.sandbox.command(ip.args(args.split(' ')));
+        assert!(output.status.success(), "ip {args}: {output:?}");
+    }
+
+    fn call(&self, command: &str, conf: &Value) -> Invocation {
+        Invocation::attach(&self.program, command, "c1")
+            .ifname("lo")
+            .netns(self.sandbox.path())
+            .config(conf)
+    }
+
+    fn run(&self, command: &str, conf: &Value) -> Outcome {
+        self.call(command, conf).run()
+    }
+
+    fn is_up(&self) -> bool {
+        let lo = &self.sandbox.ip_json(&["link", "show", "lo"])[0];
+        lo["flags"].as_array().unwrap().contains(&"UP".into())
+    }
+
+    fn sandbox(&self) -> String {
+        self.sandbox.path().to_str().unwrap().to_owned()
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test's environment is an input"
+)]
+#[track_caller]
+fn run(is_ours: bool, assertions: fn(&Lab)) {
+    let chosen = std::env::var("TWILL_UNDER_TEST").unwrap_or_default();
+    if !matches!(
+        (chosen.as_str(), is_ours),
+        ("" | "both", _) | ("ours", true) | ("reference", false)
+    ) || !require_root()
+    {
+        return;
+    }
+    let program = if is_ours {
+        binaries::plugin("loopback")
+    } else {
+        let Some(program) = require_reference("loopback") else {
+            return;
+        };
+        program
+    };
+    let lab = Lab {
+        is_ours,
+        program,
+        sandbox: NetNs::new().unwrap(),
+    };
+    lab.ip("link set lo down");
+    assertions(&lab);
+}
+
+macro_rules! both {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn ours() {
+                super::run(true, super::$name);
+            }
+
+            #[test]
+            fn reference() {
+                super::run(false, super::$name);
+            }
+        }
+    )*};
+}
+
+both!(
+    up_and_down,
+    every_version,
+    without_ipv6,
+    a_previous_result,
+    any_interface_is_lo,
+    up_already,
+    an_address_of_another_kind,
+    del_of_nothing,
+    a_namespace_that_is_none,
+    check,
+);
+
+fn conf(version: &str) -> Value {
+    json!({ "cniVersion": version, "name": "lo", "type": "loopback" })
+}
+
+/// An empty `dns` is left out by some and not by others.
+fn comparable(mut result: Value) -> Value {
+    if result["dns"] == json!({}) {
+        result.as_object_mut().unwrap().remove("dns");
+    }
+    result
+}
+
+fn up_and_down(lab: &Lab) {
+    let result = lab.run("ADD", &conf("1.0.0")).success();
+    let expected = json!({
+        "cniVersion": "1.0.0",
+        "interfaces": [{ "name": "lo", "mac": "00:00:00:00:00:00", "sandbox": lab.sandbox() }],
+        "ips": [
+            { "address": "127.0.0.1/8", "interface": 0 },
+            { "address": "::1/128", "interface": 0 },
+        ],
+    });
+    assert_eq!(comparable(result), expected);
+    assert!(lab.is_up());
+    lab.run("DEL", &conf("1.0.0")).silent();
+    assert!(!lab.is_up());
+    lab.run("DEL", &conf("1.0.0")).silent();
+}
+
+/// The Go plugin answers all of them in the shape of 1.0.0.
+fn every_version(lab: &Lab) {
+    for version in [
+        "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0",
+    ] {
+        if version == "1.1.0" && !lab.is_ours {
+            continue;
+        }
+        let result = comparable(lab.run("ADD", &conf(version)).success());
+        let interface = |mut interface: Value| {
+            interface["name"] = "lo".into();
+            interface["mac"] = "00:00:00:00:00:00".into();
+            interface["sandbox"] = lab.sandbox().into();
+            json!([interface])
+        };
+        let ips = |is_old: bool| {
+            let ip = |address: &str, version: &str| {
+                let mut ip = json!({ "address": address, "interface": 0 });
+                if is_old {
+                    ip["version"] = version.into();
+                }
+                ip
+            };
+            json!([ip("127.0.0.1/8", "4"), ip("::1/128", "6")])
+        };
+        let expected = match version {
+            "0.1.0" | "0.2.0" if lab.is_ours => json!({
+                "cniVersion": version,
+                "ip4": { "ip": "127.0.0.1/8" },
+                "ip6": { "ip": "::1/128" },
+            }),
+            "1.1.0" => json!({
+                "cniVersion": version,
+                "interfaces": interface(json!({ "mtu": 65536 })),
+                "ips": ips(false),
+            }),
+            _ => json!({
+                "cniVersion": version,
+                "interfaces": interface(json!({})),
+                "ips": ips(lab.is_ours && version != "1.0.0"),
+            }),
+        };
+        assert_eq!(result, expected);
+    }
+}
+
+fn without_ipv6(lab: &Lab) {
+    let off = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
+    lab.sandbox.enter(|| fs::write(off, "1")).unwrap();
+    let result = lab.run("ADD", &conf("1.0.0")).success();
+    let ips = json!([{ "address": "127.0.0.1/8", "interface": 0 }]);
+    assert_eq!(result["ips"], ips);
+}
+
+fn a_previous_result(lab: &Lab) {
+    let previous = json!({
+        "cniVersion": "1.0.0",
+        "interfaces": [{ "name": "eth0", "sandbox": lab.sandbox() }],
+        "ips": [{ "address": "10.1.1.2/24", "gateway": "10.1.1.1", "interface": 0 }],
+        "routes": [{ "dst": "0.0.0.0/0" }],
+        "dns": { "nameservers": ["10.1.1.53"] },
+    });
+    let mut conf = conf("1.0.0");
+    conf["prevResult"] = previous.clone();
+    assert_eq!(lab.run("ADD", &conf).success(), previous);
+    assert!(lab.is_up());
+    conf["prevResult"] = json!({ "cniVersion": "1.0.0", "ips": [{ "address": "x" }] });
+    lab.ip("link set lo down");
+    let failure = lab.run("ADD", &conf).failure();
+    if lab.is_ours {
+        assert_eq!(failure.code, 6);
+        assert!(failure.msg.contains("prevResult.ips"), "{failure:?}");
+    }
+    assert!(!lab.is_up());
+    lab.run("DEL", &conf).silent();
+}
+
+fn any_interface_is_lo(lab: &Lab) {
+    let call = lab.call("ADD", &conf("1.0.0")).ifname("eth0");
+    let result = call.run().success();
+    assert_eq!(result["interfaces"][0]["name"], "lo");
+    assert!(lab.is_up());
+}
+
+/// As with Docker, which sets it up itself.
+fn up_already(lab: &Lab) {
+    lab.ip("link set lo up");
+    lab.ip("address add 127.0.0.2/8 dev lo");
+    let first = lab.run("ADD", &conf("1.0.0")).success();
+    assert_eq!(first["ips"].as_array().unwrap().len(), 2);
+    assert_eq!(first["ips"][0]["address"], "127.0.0.1/8");
+    assert_eq!(lab.run("ADD", &conf("1.0.0")).success(), first);
+}
+
+/// It is left as it was; the Go plugin leaves it up.
+fn an_address_of_another_kind(lab: &Lab) {
+    for address in ["10.9.9.9/32", "fd00:9::9/128"] {
+        lab.ip(&format!("address add {address} dev lo"));
+        let outcome = lab.run("ADD", &conf("1.0.0"));
+        let failure = outcome.failure();
+        let ip = address.split('/').next().unwrap();
+        if lab.is_ours {
+            assert!(failure.msg.contains(ip), "{outcome}");
+            assert_eq!(failure.code, 8, "{outcome}");
+            assert_eq!(outcome.stderr_text(), "");
+        }
+        assert_eq!(lab.is_up(), !lab.is_ours);
+        lab.ip("link set lo down");
+        if !address.contains(':') {
+            lab.ip(&format!("address del {address} dev lo"));
+        }
+    }
+}
+
+fn del_of_nothing(lab: &Lab) {
+    let call = lab.call("DEL", &conf("1.0.0"));
+    call.clone().without("CNI_NETNS").run().silent();
+    call.netns("/run/netns/none").run().silent();
+}
+
+fn a_namespace_that_is_none(lab: &Lab) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in ["/run/netns/none", file.to_str().unwrap()] {
+        for command in ["ADD", "CHECK"] {
+            let outcome = lab.call(command, &conf("1.0.0")).netns(path).run();
+            let failure = outcome.failure();
+            if lab.is_ours {
+                assert_eq!(failure.code, 8, "{outcome}");
+                assert!(failure.msg.contains("CNI_NETNS"), "{outcome}");
+                assert!(failure.msg.contains(path), "{outcome}");
+            }
+        }
+    }
+    if lab.is_ours {
+        // The Go plugin fails, for ever.
+        let call = lab.call("DEL", &conf("1.0.0")).netns(&file);
+        call.run().silent();
+    }
+}
+
+fn check(lab: &Lab) {
+    let conf = conf("1.0.0");
+    let result = lab.run("ADD", &conf).success();
+    let mut conf = conf;
+    conf["prevResult"] = result;
+    lab.run("CHECK", &conf).silent();
+    lab.ip("link set lo down");
+    let outcome = lab.run("CHECK", &conf);
+    let failure = outcome.failure();
+    if lab.is_ours {
+        assert_eq!(failure.code, 120, "{outcome}");
+        assert!(failure.msg.contains("lo is down"), "{outcome}");
+    }
+}

@@ -1,0 +1,203 @@
+//! CHECK: what is as ADD left it, and what is not any more.
+
+use serde_json::{Value, json};
+
+use crate::support::conf::{dual_stack, with};
+use crate::support::container::Container;
+use crate::support::lab::Lab;
+use crate::support::side::{Side, both, run};
+
+both!(
+    all_is_well,
+    nothing_was_added,
+    no_previous_result,
+    older_versions_have_no_check,
+    ipam_is_asked,
+    what_others_add_is_no_damage,
+);
+
+/// Every route has a next hop: Debian's plugin takes one without literally, though ADD made it with one.
+fn conf() -> Value {
+    dual_stack(json!({
+        "ipam": { "routes": [
+            { "dst": "10.9.0.0/16", "gw": "10.1.1.77" },
+            { "dst": "fd00:9::/48", "gw": "fd00:1::77" },
+        ] },
+    }))
+}
+
+/// An attached container and the result of its ADD.
+#[track_caller]
+fn attached(lab: &Lab) -> (Container, Value) {
+    let container = Container::new("a");
+    let result = lab.add(&container, &conf());
+    (container, result)
+}
+
+fn all_is_well(lab: &Lab) {
+    for version in ["0.4.0", "1.0.0"] {
+        let conf = with(conf(), json!({ "cniVersion": version }));
+        let (a, b) = (Container::new("a"), Container::new("b"));
+        let first = lab.add(&a, &conf);
+        lab.check(&a, &conf, &first).silent();
+        let second = lab.add(&b, &conf);
+        lab.check(&a, &conf, &first).silent();
+        lab.check(&b, &conf, &second).silent();
+        lab.del(&a, &conf);
+        lab.check(&b, &conf, &second).silent();
+        lab.check(&a, &conf, &first).failure();
+        lab.del(&b, &conf);
+        lab.check(&b, &conf, &second).failure();
+    }
+}
+
+fn nothing_was_added(lab: &Lab) {
+    let (_attached, result) = attached(lab);
+    let other = Container::new("b");
+    lab.check(&other, &conf(), &result).failure();
+}
+
+fn no_previous_result(lab: &Lab) {
+    let (container, _) = attached(lab);
+    let call = lab.call("CHECK", &container, &conf());
+    let failure = lab.node.run(&call).failure();
+    assert!(failure.msg.contains("prevResult"), "{failure:?}");
+}
+
+fn older_versions_have_no_check(lab: &Lab) {
+    for version in ["0.1.0", "0.3.1"] {
+        let conf = with(conf(), json!({ "cniVersion": version }));
+        let container = Container::new(version);
+        let result = lab.add(&container, &conf);
+        let failure = lab.check(&container, &conf, &result).failure();
+        assert_eq!(failure.code, 1);
+        lab.del(&container, &conf);
+    }
+}
+
+fn ipam_is_asked(lab: &Lab) {
+    let (container, result) = attached(lab);
+    let files = ["10.1.1.2", "fd00:1::2"].map(|name| format!("/var/lib/cni/networks/net/{name}"));
+    let contents = files.clone().map(|file| lab.node.read(file));
+    for file in &files {
+        lab.node.enter(|| std::fs::remove_file(file)).unwrap();
+    }
+    lab.check(&container, &conf(), &result).failure();
+    for (file, contents) in files.iter().zip(contents) {
+        lab.node.write(file, contents);
+    }
+    lab.check(&container, &conf(), &result).silent();
+}
+
+fn what_others_add_is_no_damage(lab: &Lab) {
+    let (container, result) = attached(lab);
+    container.ip("address add 192.0.2.7/24 dev eth0");
+    container.ip("route add 192.168.0.0/16 via 10.1.1.1");
+    container.ip("link add other type veth peer name another");
+    lab.check(&container, &conf(), &result).silent();
+}
+
+/// Damage that both find: CHECK succeeds before it and fails after it.
+#[track_caller]
+fn damage(lab: &Lab, break_it: fn(&Lab, &Container)) {
+    let (container, result) = attached(lab);
+    lab.check(&container, &conf(), &result).silent();
+    break_it(lab, &container);
+    let outcome = lab.check(&container, &conf(), &result);
+    let failure = outcome.failure();
+    if lab.side == Side::Ours {
+        assert_eq!(failure.code, 120, "{outcome}");
+        assert_eq!(outcome.stderr_text(), "");
+    }
+}
+
+/// A result that does not say what is: CHECK of the true one succeeds.
+#[track_caller]
+fn lie(lab: &Lab, change: fn(&mut Value)) {
+    let (container, mut result) = attached(lab);
+    lab.check(&container, &conf(), &result).silent();
+    change(&mut result);
+    lab.check(&container, &conf(), &result).failure();
+}
+
+macro_rules! kinds {
+    ($of:ident: $($test:ident: $change:expr;)*) => {$(
+        mod $test {
+            use super::*;
+
+            #[test]
+            fn ours() {
+                run(Side::Ours, |lab| $of(lab, $change));
+            }
+
+            #[test]
+            fn reference() {
+                run(Side::Reference, |lab| $of(lab, $change));
+            }
+        }
+    )*};
+}
+
+kinds! { damage:
+    address_deleted: |_, container| container.ip("address del 10.1.1.2/24 dev eth0");
+    address6_deleted: |_, container| container.ip("address del fd00:1::2/64 dev eth0");
+    address_of_another_length: |_, container| {
+        container.ip("address del 10.1.1.2/24 dev eth0");
+        container.ip("address add 10.1.1.2/16 dev eth0");
+    };
+    link_down: |_, container| container.ip("link set eth0 down");
+    link_deleted: |_, container| container.ip("link del eth0");
+    link_of_another_kind: |_, container| {
+        let mac = container.link("eth0").mac().to_owned();
+        container.ip("link del eth0");
+        container.ip(&format!("link add eth0 address {mac} type bridge"));
+        container.ip("link set eth0 up");
+        container.ip("address add 10.1.1.2/24 dev eth0");
+        container.ip("address add fd00:1::2/64 dev eth0");
+        container.ip("route add 10.9.0.0/16 via 10.1.1.77");
+        container.ip("route add fd00:9::/48 via fd00:1::77");
+    };
+    route_deleted: |_, container| container.ip("route del 10.9.0.0/16");
+    route6_deleted: |_, container| container.ip("route del fd00:9::/48");
+    route_elsewhere: |_, container| {
+        container.ip("route del 10.9.0.0/16");
+        container.ip("route add 10.9.0.0/16 via 10.1.1.78");
+    };
+    network_route_deleted: |_, container| {
+        container.ip("route del 10.9.0.0/16");
+        container.ip("route add 10.9.0.0/16 via 10.1.1.77 onlink dev eth0");
+        container.ip("route del 10.1.1.0/24");
+    };
+    master_gone: |lab, _| {
+        lab.ip("link set wire0 down");
+        lab.ip("link set wire0 name other0");
+        lab.ip("link set other0 up");
+    };
+}
+
+kinds! { lie:
+    an_address_that_it_does_not_have: |result| result["ips"][0]["address"] = "10.1.1.9/24".into();
+    a_prefix_length_that_it_does_not_have: |result| result["ips"][0]["address"] = "10.1.1.2/16".into();
+    a_route_that_it_does_not_have: |result| result["routes"][0]["dst"] = "172.20.0.0/16".into();
+    a_next_hop_that_it_does_not_have: |result| result["routes"][0]["gw"] = "10.1.1.78".into();
+    another_mac: |result| result["interfaces"][0]["mac"] = "02:00:00:00:00:99".into();
+    another_sandbox: |result| result["interfaces"][0]["sandbox"] = "/run/netns/other".into();
+    on_the_node: |result| drop(result["interfaces"][0].as_object_mut().unwrap().remove("sandbox"));
+    another_name: |result| result["interfaces"][0]["name"] = "eth9".into();
+    no_interfaces: |result| result["interfaces"] = json!([]);
+}
+
+both!(another_mode);
+
+fn another_mode(lab: &Lab) {
+    let (container, result) = attached(lab);
+    let conf = with(conf(), json!({ "mode": crate::OTHER_MODE }));
+    let outcome = lab.check(&container, &conf, &result);
+    let failure = outcome.failure();
+    if lab.side == Side::Ours {
+        assert_eq!(failure.code, 120, "{outcome}");
+        for text in ["mode", "eth0", crate::DEFAULT_MODE, crate::OTHER_MODE] {
+            assert!(failure.msg.contains(text), "{outcome}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! A failed ADD leaves nothing, and the next one is none the worse for it.
+
+use serde_json::{Value, json};
+use testkit::ScriptedDelegate;
+
+use crate::support::conf::{dual_stack, ipv4, scripted, with};
+use crate::support::container::Container;
+use crate::support::lab::Lab;
+use crate::support::side::ours;
+use crate::support::snapshot::{Snapshot, assert_same};
+
+ours!(
+    ipam_gives_no_address,
+    ipam_gives_garbage,
+    ipam_fails,
+    ipam_is_killed,
+    ipam_takes_nothing_back,
+    an_address_that_cannot_be,
+    a_next_hop_that_cannot_be_reached,
+    ipv6_was_switched_off,
+    the_interface_is_there,
+    an_add_too_many,
+    others_go_on,
+);
+
+/// ADD fails with a code and a message that says all of this, and nothing is different from before. The container can be
+/// attached afterwards.
+#[track_caller]
+fn fails(lab: &Lab, container: &Container, conf: &Value, code: u64, says: &[&str]) {
+    let before = Snapshot::take(lab, &[container]);
+    let outcome = lab.node.run(&lab.call("ADD", container, conf));
+    let failure = outcome.failure();
+    assert_eq!(failure.code, code, "{outcome}");
+    for text in says {
+        assert!(
+            failure.msg.contains(text),
+            "it does not say {text:?}\n{outcome}"
+        );
+    }
+    assert!(!failure.msg.contains("not found"), "{outcome}");
+    assert_eq!(outcome.stderr_text(), "", "{outcome}");
+    let what = format!("the failed ADD\n{outcome}\n");
+    assert_same(&before, &Snapshot::take(lab, &[container]), &what);
+
+    let good = ipv4(json!({}));
+    lab.add(container, &good);
+    container.assert_reaches("10.1.1.1");
+    lab.del(container, &good);
+    assert_eq!(container.link_names(), ["lo"]);
+    assert_eq!(lab.taken(), [""; 0]);
+}
+
+fn commands(ipam: &ScriptedDelegate) -> Vec<String> {
+    let calls = ipam.calls().into_iter();
+    calls.map(|call| call.command).collect()
+}
+
+fn ipam_gives_no_address(lab: &Lab) {
+    let (ipam, container) = (lab.install("scripted"), Container::new("a"));
+    for answer in [
+        json!({ "cniVersion": "1.0.0", "ips": [] }),
+        json!({ "cniVersion": "1.0.0" }),
+        json!({ "cniVersion": "1.0.0", "routes": [{ "dst": "0.0.0.0/0" }], "dns": {} }),
+    ] {
+        ipam.on("ADD").stdout(answer.to_string());
+        let before = ipam.calls().len();
+        let says = ["ipam", "scripted", "no address"];
+        fails(lab, &container, &scripted(json!({})), 101, &says);
+        let calls = &ipam.calls()[before..];
+        let commands: Vec<&str> = calls.iter().map(|call| &*call.command).collect();
+        assert_eq!(commands, ["ADD", "DEL"]);
+        assert_eq!(calls[0].stdin, calls[1].stdin);
+    }
+}
+
+fn ipam_gives_garbage(lab: &Lab) {
+    let (ipam, container) = (lab.install("scripted"), Container::new("a"));
+    for answer in [
+        "",
+        "ok",
+        "{",
+        "[]",
+        r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.300/24"}]}"#,
+        r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.3"}]}"#,
+        r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.3/24","gateway":"x"}]}"#,
+        r#"{"cniVersion":"1.0.0","ips":"10.1.1.3/24"}"#,
+        r#"{"cniVersion":"7.7.7","ips":[{"address":"10.1.1.3/24"}]}"#,
+    ] {
+        ipam.on("ADD").stdout(answer);
+        fails(lab, &container, &scripted(json!({})), 6, &["scripted"]);
+    }
+    assert_eq!(commands(&ipam)[..4], ["ADD", "DEL", "ADD", "DEL"]);
+}
+
+/// It says in an orderly way that it has given nothing. A DEL could take away what an earlier ADD was given.
+fn ipam_fails(lab: &Lab) {
+    let (ipam, container) = (lab.install("scripted"), Container::new("a"));
+    let error = r#"{"cniVersion":"1.0.0","code":11,"msg":"come back at noon"}"#;
+    ipam.on("ADD").stdout(error).exit(1);
+    let says = ["scripted", "come back at noon"];
+    fails(lab, &container, &scripted(json!({})), 11, &says);
+    assert_eq!(commands(&ipam), ["ADD"]);
+}
+
+fn ipam_is_killed(lab: &Lab) {
+    let (ipam, container) = (lab.install("scripted"), Container::new("a"));
+    ipam.on("ADD").kill(9);
+    let says = ["scripted", "SIGKILL"];
+    fails(lab, &container, &scripted(json!({})), 101, &says);
+    assert_eq!(commands(&ipam), ["ADD", "DEL"]);
+}
+
+/// The link goes all the same, and the error is the one that came first.
+fn ipam_takes_nothing_back(lab: &Lab) {
+    let (ipam, container) = (lab.install("scripted"), Container::new("a"));
+    let answer = json!({
+        "cniVersion": "1.0.0",
+        "ips": [{ "address": "10.1.1.2/24" }],
+        "routes": [{ "dst": "10.9.0.0/16", "gw": "172.16.0.1" }],
+    });
+    ipam.on("ADD").stdout(answer.to_string());
+    let never = r#"{"code":999,"msg":"never"}"#;
+    ipam.on("DEL").stdout(never).exit(1);
+    let says = ["10.9.0.0/16", "172.16.0.1"];
+    fails(lab, &container, &scripted(json!({})), 7, &says);
+}
+
+fn an_address_that_cannot_be(lab: &Lab) {
+    let (ipam, container) = (lab.install("scripted"), Container::new("a"));
+    // The first address is made before the second one is refused.
+    for bad in ["ff02::7/64", "fd00:1::7/64"] {
+        let answer = json!({
+            "cniVersion": "1.0.0",
+            "ips": [{ "address": "10.1.1.2/24" }, { "address": bad }],
+        });
+        ipam.on("ADD").stdout(answer.to_string());
+        let conf = match bad {
+            // The least that IPv6 needs is 1280.
+            "fd00:1::7/64" => scripted(json!({ "mtu": 1279 })),
+            _ => scripted(json!({})),
+        };
+        fails(lab, &container, &conf, 7, &[bad]);
+    }
+}
+
+fn a_next_hop_that_cannot_be_reached(lab: &Lab) {
+    let container = Container::new("a");
+    for (dst, gateway) in [("10.9.0.0/16", "172.16.0.1"), ("fd00:9::/48", "fd00:77::1")] {
+        let routes = json!([{ "dst": "10.8.0.0/16" }, { "dst": dst, "gw": gateway }]);
+        let conf = dual_stack(json!({ "ipam": { "routes": routes } }));
+        fails(lab, &container, &conf, 7, &["ipam", dst, gateway]);
+    }
+}
+
+fn ipv6_was_switched_off(lab: &Lab) {
+    let container = Container::new("a");
+    container.set("ipv6/conf/all/disable_ipv6", "1");
+    let routes = json!([{ "dst": "fd00:9::/48", "gw": "fd00:77::1" }]);
+    let conf = dual_stack(json!({ "ipam": { "routes": routes } }));
+    fails(lab, &container, &conf, 7, &["fd00:9::/48"]);
+    assert_eq!(container.setting("ipv6/conf/lo/disable_ipv6"), "1");
+}
+
+fn the_interface_is_there(lab: &Lab) {
+    let container = Container::new("a");
+    container.ip("link add eth4 type bridge");
+    let before = Snapshot::take(lab, &[&container]);
+    for name in ["lo", "eth4"] {
+        let call = lab.call("ADD", &container, &ipv4(json!({})));
+        let outcome = lab.node.run(&call.ifname(name));
+        let failure = outcome.failure();
+        assert_eq!(failure.code, 4, "{outcome}");
+        let text = format!("CNI_IFNAME {name}");
+        assert!(failure.msg.contains(&text), "{outcome}");
+        assert_same(&before, &Snapshot::take(lab, &[&container]), "ADD");
+    }
+}
+
+/// It is refused, and what the first one made works on.
+fn an_add_too_many(lab: &Lab) {
+    let container = Container::new("a");
+    let conf = dual_stack(json!({}));
+    let result = lab.add(&container, &conf);
+    let before = Snapshot::take(lab, &[&container]);
+    let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
+    assert_eq!(outcome.failure().code, 4, "{outcome}");
+    assert_same(&before, &Snapshot::take(lab, &[&container]), "ADD");
+    // In another namespace there is no such link, but IPAM knows the attachment.
+    let moved = Container::new("a");
+    let outcome = lab.node.run(&lab.call("ADD", &moved, &conf));
+    assert_eq!(outcome.failure().code, 112, "{outcome}");
+    assert_same(&before, &Snapshot::take(lab, &[&container]), "ADD");
+    assert_eq!(moved.link_names(), ["lo"]);
+    lab.check(&container, &conf, &result).silent();
+}
+
+fn others_go_on(lab: &Lab) {
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.add(&a, &dual_stack(json!({})));
+    let before = Snapshot::take(lab, &[&a, &b]);
+    let routes = json!([{ "dst": "10.9.0.0/16", "gw": "172.16.0.1" }]);
+    let conf = with(
+        dual_stack(json!({})),
+        json!({ "ipam": { "routes": routes } }),
+    );
+    lab.node.run(&lab.call("ADD", &b, &conf)).failure();
+    assert_same(&before, &Snapshot::take(lab, &[&a, &b]), "the failed ADD");
+    a.assert_reaches("10.1.1.1");
+}

@@ -1,0 +1,10 @@
+//! Assertions that hold of macvlan and of ipvlan alike.
+
+mod check;
+mod deletion;
+mod differences;
+mod failed_add;
+mod newer;
+pub(crate) mod refused;
+mod results;
+mod traffic;

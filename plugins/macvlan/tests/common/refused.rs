@@ -1,0 +1,216 @@
+//! Bad input gets one error that names the key and the value, and everything is as before. All of it is refused before the
+//! link is made, so any kernel will do.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use testkit::Invocation;
+
+use crate::support::conf::{ipv4, layer2, with, without};
+use crate::support::container::Container;
+use crate::support::lab::Lab;
+use crate::support::side::{Side, both_on_any_kernel};
+use crate::support::snapshot::{Snapshot, assert_same};
+
+both_on_any_kernel!(
+    wrong_types,
+    values,
+    masters,
+    no_default_route,
+    ipam,
+    namespaces,
+    names,
+    no_previous_result,
+    no_rights,
+    undecodable,
+);
+
+const UNPRIVILEGED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../macvlan/tests/support/unprivileged.sh"
+);
+
+/// The call gets one error with this code that says all of this, and changes nothing. Debian's plugin fails too.
+#[track_caller]
+pub(crate) fn refuses(lab: &Lab, call: &Invocation, code: u64, says: &[&str]) {
+    let before = Snapshot::take(lab, &[]);
+    let outcome = lab.node.run(call);
+    let failure = outcome.failure();
+    if lab.side == Side::Reference {
+        return;
+    }
+    assert_eq!(failure.code, code, "{outcome}");
+    for text in says {
+        assert!(
+            failure.msg.contains(text),
+            "it does not say {text:?}\n{outcome}"
+        );
+    }
+    // go-cni takes it for a success then.
+    assert!(!failure.msg.contains("not found"), "{outcome}");
+    let lines = outcome.stdout.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(lines, 1, "{outcome}");
+    assert_eq!(outcome.stderr_text(), "", "{outcome}");
+    let what = format!("the refused call\n{outcome}\n");
+    assert_same(&before, &Snapshot::take(lab, &[]), &what);
+}
+
+/// ADD of a container is refused, which stays as it is. Ours alone is asked, where the reference does not mind.
+#[track_caller]
+fn refuses_add(lab: &Lab, conf: &Value, code: u64, says: &[&str], reference_minds: bool) {
+    if lab.side == Side::Reference && !reference_minds {
+        return;
+    }
+    let container = Container::new("c");
+    refuses(lab, &lab.call("ADD", &container, conf), code, says);
+    if lab.side == Side::Ours {
+        assert_eq!(container.link_names(), ["lo"]);
+    }
+}
+
+fn wrong_types(lab: &Lab) {
+    for (keys, says, reference_minds) in [
+        (json!({ "master": 7 }), ["master", "7"], true),
+        (json!({ "mode": 2 }), ["mode", "2"], true),
+        (json!({ "mtu": "1400" }), ["mtu", "1400"], true),
+        (json!({ "mtu": 1400.5 }), ["mtu", "1400.5"], true),
+        (
+            json!({ "linkInContainer": "yes" }),
+            ["linkInContainer", "yes"],
+            false,
+        ),
+        (json!({ "dns": "10.1.1.1" }), ["dns", "object"], true),
+        (json!({ "ipam": "host-local" }), ["ipam", "object"], true),
+        (json!({ "ipam": { "type": 7 } }), ["ipam.type", "7"], true),
+    ] {
+        refuses_add(lab, &ipv4(keys), 6, &says, reference_minds);
+    }
+}
+
+fn values(lab: &Lab) {
+    // ipvlan of Go does not look at the MTU, so it depends on the kernel.
+    let minds = crate::PLUGIN == "macvlan";
+    for (keys, says, reference_minds) in [
+        (json!({ "mode": "nonsense" }), ["mode", "nonsense"], true),
+        (
+            json!({ "mode": crate::DEFAULT_MODE.to_uppercase() }),
+            ["mode", &*crate::DEFAULT_MODE.to_uppercase()],
+            true,
+        ),
+        (json!({ "mtu": 1501 }), ["mtu 1501", "wire0, 1500"], minds),
+        (json!({ "mtu": 67 }), ["mtu", "67"], minds),
+        (json!({ "mtu": -1 }), ["mtu", "-1"], minds),
+        (
+            json!({ "mtu": 5_000_000_000_u64 }),
+            ["mtu", "5000000000"],
+            minds,
+        ),
+    ] {
+        refuses_add(lab, &ipv4(keys), 7, &says, reference_minds);
+    }
+}
+
+fn masters(lab: &Lab) {
+    for name in ["none0", "sixteen_bytes_xx", "a/b", "a b", ".."] {
+        let conf = ipv4(json!({ "master": name }));
+        refuses_add(lab, &conf, 7, &["master", name], true);
+    }
+}
+
+fn no_default_route(lab: &Lab) {
+    lab.ip("route del default");
+    let conf = without(ipv4(json!({})), "master");
+    refuses_add(lab, &conf, 7, &["master", "default route"], true);
+}
+
+fn ipam(lab: &Lab) {
+    for (name, code) in [("none-such", 100), ("../none", 7), ("a/b", 7), ("..", 7)] {
+        let conf = layer2(json!({ "ipam": { "type": name } }));
+        refuses_add(lab, &conf, code, &[name], true);
+    }
+}
+
+fn namespaces(lab: &Lab) {
+    let container = Container::new("c");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [
+        "/run/netns/none".as_ref(),
+        &*file,
+        folder.path(),
+        "/dev/null".as_ref(),
+        "/proc/self/ns/uts".as_ref(),
+    ] {
+        let text = path.to_str().unwrap();
+        let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(path);
+        refuses(lab, &call, 8, &["CNI_NETNS", text]);
+        let previous = json!({ "cniVersion": "1.0.0", "interfaces": [] });
+        let conf = with(ipv4(json!({})), json!({ "prevResult": previous }));
+        let call = lab.call("CHECK", &container, &conf).netns(path);
+        refuses(lab, &call, 8, &["CNI_NETNS", text]);
+        if lab.side == Side::Ours {
+            let call = lab.call("DEL", &container, &ipv4(json!({}))).netns(path);
+            lab.node.run(&call).silent();
+        }
+    }
+    if lab.side == Side::Ours {
+        let own = "/proc/self/ns/net";
+        let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(own);
+        refuses(lab, &call, 8, &["CNI_NETNS", own]);
+    }
+}
+
+fn names(lab: &Lab) {
+    let container = Container::new("c");
+    let call = lab.call("ADD", &container, &ipv4(json!({})));
+    for name in ["sixteen_bytes_xx", "a/b", "a b", "a:b", ".", ".."] {
+        refuses(lab, &call.clone().ifname(name), 4, &["CNI_IFNAME", name]);
+    }
+    for name in ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS", "CNI_PATH"] {
+        refuses(lab, &call.clone().without(name), 4, &[name]);
+    }
+}
+
+fn no_previous_result(lab: &Lab) {
+    let container = Container::new("c");
+    let conf = ipv4(json!({}));
+    let call = |conf: &Value| lab.call("CHECK", &container, conf);
+    refuses(lab, &call(&conf), 7, &["prevResult"]);
+    for (broken, said) in [
+        (json!("x"), "prevResult"),
+        (
+            json!({ "cniVersion": "1.0.0", "ips": [{ "address": "x" }] }),
+            "prevResult.ips",
+        ),
+        (
+            json!({ "cniVersion": "1.0.0", "interfaces": 7 }),
+            "prevResult.interfaces",
+        ),
+    ] {
+        let conf = with(conf.clone(), json!({ "prevResult": broken }));
+        refuses(lab, &call(&conf), 6, &[said]);
+    }
+}
+
+fn no_rights(lab: &Lab) {
+    let container = Container::new("c");
+    let call = Invocation::attach(UNPRIVILEGED, "ADD", &container.id)
+        .env("TWILL_PROGRAM", lab.program())
+        .netns(container.sandbox.path())
+        .paths(lab.plugin_folders())
+        .config(&ipv4(json!({})));
+    refuses(lab, &call, 5, &["CAP_NET_ADMIN"]);
+    if lab.side == Side::Ours {
+        assert_eq!(container.link_names(), ["lo"]);
+        assert_eq!(lab.taken(), [""; 0]);
+    }
+}
+
+fn undecodable(lab: &Lab) {
+    let container = Container::new("c");
+    for stdin in ["", "{", "[]", "null", r#"{"name":"net","cniVersion":7}"#] {
+        let call = lab.call("ADD", &container, &json!({})).stdin(stdin);
+        refuses(lab, &call, 6, &["network configuration"]);
+    }
+}

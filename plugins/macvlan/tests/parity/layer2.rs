@@ -1,0 +1,48 @@
+//! Without IPAM: a wire and nothing else.
+
+use serde_json::{Value, json};
+
+use crate::support::conf::layer2;
+use crate::support::container::Container;
+use crate::support::lab::Lab;
+use crate::support::side::both;
+
+both!(
+    up_and_without_addresses,
+    addresses_are_the_containers_business,
+);
+
+fn up_and_without_addresses(lab: &Lab) {
+    for (id, ipam) in [
+        ("a", Value::Null),
+        ("b", json!({})),
+        ("c", json!({ "type": "" })),
+    ] {
+        let container = Container::new(id);
+        let conf = layer2(json!({ "ipam": ipam, "mtu": 1400 }));
+        let result = lab.add(&container, &conf);
+        assert_eq!(result.get("ips"), None);
+        assert_eq!(result.get("routes"), None);
+        let eth0 = container.link("eth0");
+        assert_eq!(result["interfaces"][0]["mac"], eth0.mac());
+        assert!(eth0.has_flag("UP") && eth0.has_flag("LOWER_UP"), "{eth0:?}");
+        assert_eq!(eth0.addresses(), [""; 0]);
+        assert_eq!((eth0.mtu(), eth0.kind()), (1400, Some("macvlan")));
+        assert_eq!(container.routes(), [""; 0]);
+        lab.check(&container, &conf, &result).silent();
+        lab.del(&container, &conf);
+        assert_eq!(container.link_names(), ["lo"]);
+        lab.del(&container, &conf);
+    }
+    assert_eq!(lab.node.list("/var/lib/cni"), [""; 0]);
+}
+
+fn addresses_are_the_containers_business(lab: &Lab) {
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    for (container, address) in [(&a, "192.0.2.1/24"), (&b, "192.0.2.2/24")] {
+        lab.add(container, &layer2(json!({})));
+        container.ip(&format!("address add {address} dev eth0"));
+    }
+    a.assert_reaches("192.0.2.2");
+    b.assert_reaches("192.0.2.1");
+}

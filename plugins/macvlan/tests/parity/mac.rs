@@ -1,0 +1,141 @@
+//! A MAC that is asked for.
+
+use serde_json::{Value, json};
+
+use crate::common::refused::refuses;
+use crate::support::conf::{ipv4, layer2, with};
+use crate::support::container::Container;
+use crate::support::lab::Lab;
+use crate::support::side::{Side, both, ours};
+
+both!(each_place, precedence, invalid, in_use);
+ours!(args_of_the_convention, with_passthru, broadcast_queue);
+
+const CONF: &str = "02:00:00:00:00:01";
+const ARGS: &str = "02:00:00:00:00:02";
+const CNI: &str = "02:00:00:00:00:03";
+const RUNTIME: &str = "02:00:00:00:00:04";
+
+/// The link gets it, and the result says so.
+#[track_caller]
+fn assert_gets(lab: &Lab, conf: &Value, cni_args: &str, mac: &str) {
+    let container = Container::new("a");
+    let call = lab.call("ADD", &container, conf).args(cni_args);
+    let result = lab.node.run(&call).success();
+    assert_eq!(result["interfaces"][0]["mac"], mac, "{result}");
+    assert_eq!(container.link("eth0").mac(), mac);
+    lab.node.run(&call.command("DEL")).silent();
+}
+
+fn configured() -> Value {
+    layer2(json!({ "mac": CONF }))
+}
+
+fn by_runtime(conf: Value) -> Value {
+    with(conf, json!({ "runtimeConfig": { "mac": RUNTIME } }))
+}
+
+fn each_place(lab: &Lab) {
+    let plain = || layer2(json!({}));
+    assert_gets(lab, &configured(), "", CONF);
+    assert_gets(lab, &plain(), &format!("MAC={ARGS}"), ARGS);
+    let more = format!("IgnoreUnknown=1;K8S_POD_NAME=p;MAC={ARGS};IP=10.1.1.9");
+    assert_gets(lab, &plain(), &more, ARGS);
+    assert_gets(lab, &by_runtime(plain()), "", RUNTIME);
+    let upper = with(
+        plain(),
+        json!({ "runtimeConfig": { "Mac": "02-00-00-AB-CD-EF" } }),
+    );
+    assert_gets(lab, &upper, "", "02:00:00:ab:cd:ef");
+}
+
+fn precedence(lab: &Lab) {
+    let args = format!("MAC={ARGS}");
+    assert_gets(lab, &configured(), &args, ARGS);
+    assert_gets(lab, &by_runtime(configured()), &args, RUNTIME);
+    assert_gets(lab, &by_runtime(configured()), "", RUNTIME);
+    let empty = with(configured(), json!({ "runtimeConfig": { "mac": "" } }));
+    assert_gets(lab, &empty, "", CONF);
+}
+
+fn args_of_the_convention(lab: &Lab) {
+    let args = format!("MAC={ARGS}");
+    let conf = with(configured(), json!({ "args": { "cni": { "mac": CNI } } }));
+    assert_gets(lab, &conf, &args, CNI);
+    assert_gets(lab, &by_runtime(conf), &args, RUNTIME);
+}
+
+fn invalid(lab: &Lab) {
+    let container = Container::new("c");
+    for mac in [
+        "02:00:00:00:00",
+        "02:00:00:00:00:zz",
+        "x",
+        // Of a group, so of no single interface.
+        "01:00:5e:00:00:01",
+        "ff:ff:ff:ff:ff:ff",
+        "00:00:00:00:00:00",
+        // An EUI-64.
+        "02:00:00:00:00:00:00:01",
+    ] {
+        let call = |keys| lab.call("ADD", &container, &ipv4(keys));
+        refuses(lab, &call(json!({ "mac": mac })), 7, &["mac", mac]);
+        let runtime = json!({ "runtimeConfig": { "mac": mac } });
+        refuses(lab, &call(runtime), 7, &["runtimeConfig.mac", mac]);
+        let args = call(json!({})).args(format!("MAC={mac}"));
+        refuses(lab, &args, 4, &["CNI_ARGS", "MAC", mac]);
+        if lab.side == Side::Ours {
+            let args = json!({ "args": { "cni": { "mac": mac } } });
+            refuses(lab, &call(args), 7, &["args.cni.mac", mac]);
+            assert_eq!(container.link_names(), ["lo"]);
+        } else {
+            // What it has left must not be in the way of the next one.
+            lab.node.run(&call(json!({})).command("DEL")).silent();
+        }
+    }
+    let call = lab.call("ADD", &container, &ipv4(json!({})));
+    refuses(
+        lab,
+        &call.args("K8S_POD_NAME=p"),
+        4,
+        &["CNI_ARGS", "K8S_POD_NAME"],
+    );
+}
+
+/// Two on one wire cannot have the same.
+fn in_use(lab: &Lab) {
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    for conf in [configured(), ipv4(json!({ "mac": CONF }))] {
+        lab.add(&a, &conf);
+        let outcome = lab.node.run(&lab.call("ADD", &b, &conf));
+        let failure = outcome.failure();
+        if lab.side == Side::Ours {
+            assert_eq!(failure.code, 7, "{outcome}");
+            assert!(failure.msg.contains("mac"), "{outcome}");
+            assert_eq!(b.link_names(), ["lo"]);
+        }
+        lab.del(&b, &conf);
+        lab.del(&a, &conf);
+        assert_eq!(lab.taken(), [""; 0]);
+    }
+}
+
+/// The kernel does not heed it there, and gives the master's.
+fn with_passthru(lab: &Lab) {
+    let container = Container::new("a");
+    let conf = layer2(json!({ "mode": "passthru", "mac": CONF }));
+    let own = lab.link("wire0").mac().to_owned();
+    let says = ["mac", CONF, "passthru", "wire0", &own];
+    refuses(lab, &lab.call("ADD", &container, &conf), 7, &says);
+    let conf = with(conf, json!({ "mac": own }));
+    lab.add(&container, &conf);
+    assert_eq!(container.link("eth0").mac(), own);
+}
+
+fn broadcast_queue(lab: &Lab) {
+    let container = Container::new("a");
+    let conf = |length: u32| ipv4(json!({ "bcqueuelen": length }));
+    let call = lab.call("ADD", &container, &conf(500));
+    refuses(lab, &call, 7, &["bcqueuelen", "500"]);
+    lab.add(&container, &conf(0));
+}
