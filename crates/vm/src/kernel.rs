@@ -1,0 +1,131 @@
+//! A kernel of Debian's, from its packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// A kernel with its modules, and a busybox to go with it.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// The kernel's image.
+    pub image: PathBuf,
+    /// The folder that has its modules, in further folders.
+    pub modules: PathBuf,
+    /// A busybox without libraries.
+    pub busybox: PathBuf,
+}
+
+impl Kernel {
+    /// Gets Debian's cloud kernel and its static busybox with apt, and unpacks them into a folder, unless they are there.
+    /// Nothing is installed.
+    ///
+    /// # Errors
+    /// Without apt, or if the packages cannot be downloaded: `apt-get update` may help.
+    pub fn of_debian(folder: &Path) -> Result<Self> {
+        if let Ok(kernel) = Self::unpacked(folder) {
+            return Ok(kernel);
+        }
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let packages = [
+            newest("linux-image-cloud-amd64")?,
+            "busybox-static".to_owned(),
+        ];
+        run(Command::new("apt-get")
+            .arg("download")
+            .args(packages)
+            .current_dir(folder))?;
+        for entry in fs::read_dir(folder)? {
+            let package = entry?.path();
+            if package
+                .extension()
+                .is_some_and(|extension| extension == "deb")
+            {
+                run(Command::new("dpkg").arg("-x").arg(&package).arg(folder))?;
+                fs::remove_file(&package)?;
+            }
+        }
+        Self::unpacked(folder)
+    }
+
+    /// What was unpacked into a folder.
+    ///
+    /// # Errors
+    /// If it is not there.
+    fn unpacked(folder: &Path) -> Result<Self> {
+        let boot = folder.join("boot");
+        let entries = fs::read_dir(&boot)
+            .with_context(|| format!("cannot read {}", boot.display()))?
+            .collect::<std::io::Result<Vec<_>>>()?;
+        let image = entries
+            .into_iter()
+            .map(|entry| entry.path())
+            .find(|path| name_of(path).starts_with("vmlinuz-"))
+            .with_context(|| format!("no kernel in {}", boot.display()))?;
+        let busybox = folder.join("bin/busybox");
+        ensure!(busybox.is_file(), "{} is missing", busybox.display());
+        Ok(Self {
+            image,
+            modules: folder.join("lib/modules"),
+            busybox,
+        })
+    }
+
+    /// The file of a module, such as `ipvlan`.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn module(&self, name: &str) -> Result<PathBuf> {
+        let file = format!("{name}.ko");
+        find(&self.modules, &file)?
+            .with_context(|| format!("no module {file} in {}", self.modules.display()))
+    }
+}
+
+/// The package that a metapackage stands for.
+fn newest(metapackage: &str) -> Result<String> {
+    let output = run(Command::new("apt-cache").args(["depends", metapackage]))?;
+    let mut lines = output.lines();
+    let package = lines.find_map(|line| line.trim().strip_prefix("Depends: "));
+    Ok(package
+        .with_context(|| format!("apt knows no {metapackage}: run `apt-get update`"))?
+        .to_owned())
+}
+
+fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        let path = entry?.path();
+        let found = if path.is_dir() {
+            find(&path, name)?
+        } else {
+            Some(path).filter(|path| name_of(path) == name)
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run `{program}`"))?;
+    if !output.status.success() {
+        bail!(
+            "`{command:?}` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,225 @@
+//! The virtual machine.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::cpio::Archive;
+use crate::{Kernel, libraries};
+
+/// Prefixes the script's exit status on the console.
+const STATUS: &str = "vm: exit status ";
+
+/// What runs as the first process. The script's status is the last thing that it says.
+const INIT: &str = r#"#!/bin/busybox sh
+/bin/busybox mount -t proc none /proc
+/bin/busybox --install -s /bin
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+mount -t sysfs none /sys
+mount -t devtmpfs none /dev
+chmod 1777 /tmp
+for module in $(cat /modules/order); do
+    insmod "/modules/$module.ko" || echo "vm: cannot load $module"
+done
+ip link set lo up
+cd /root
+sh /script </dev/null 2>&1
+status=$?
+
+echo "
+vm: exit status $status"
+poweroff -f
+"#;
+
+/// A virtual machine that is yet to run.
+#[derive(Debug)]
+pub struct Machine {
+    kernel: Kernel,
+    archive: Archive,
+    modules: Vec<String>,
+    placed: Vec<PathBuf>,
+    memory: u32,
+    processors: u32,
+    limit: Duration,
+}
+
+/// A virtual machine that has run.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// What was said on its console.
+    pub console: String,
+    /// The script's exit status; `None` if it did not come to an end, in time or at all.
+    pub status: Option<i32>,
+}
+
+impl Machine {
+    /// A machine with two processors, 1 GiB of memory, and nothing but busybox. It may run for two minutes.
+    ///
+    /// # Errors
+    /// If busybox cannot be read.
+    pub fn new(kernel: Kernel) -> Result<Self> {
+        let busybox = kernel.busybox.clone();
+        let mut machine = Self {
+            kernel,
+            archive: Archive::default(),
+            modules: Vec::new(),
+            placed: Vec::new(),
+            memory: 1024,
+            processors: 2,
+            limit: Duration::from_secs(120),
+        };
+        for folder in [
+            "proc", "sys", "dev", "tmp", "run", "root", "bin", "usr/bin", "etc",
+        ] {
+            machine.archive.folder(Path::new(folder));
+        }
+        // What the first process writes to before it has mounted anything.
+        machine
+            .archive
+            .character_device(Path::new("/dev/console"), 5, 1);
+        machine.copy_to(&busybox, Path::new("/bin/busybox"))?;
+        machine
+            .archive
+            .file(Path::new("/init"), INIT.as_bytes(), 0o755);
+        Ok(machine)
+    }
+
+    /// How long it may run before it is killed.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Loads modules before the script, in this order.
+    pub fn modules(mut self, names: &[&str]) -> Self {
+        self.modules
+            .extend(names.iter().map(|&name| name.to_owned()));
+        self
+    }
+
+    /// Makes a folder.
+    pub fn folder(mut self, path: impl AsRef<Path>) -> Self {
+        self.archive.folder(path.as_ref());
+        self
+    }
+
+    /// Copies a file to where it is here, with the libraries that it needs.
+    ///
+    /// # Errors
+    /// If it, or one of these, cannot be read.
+    pub fn copy(self, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        self.copy_as(&path, &path)
+    }
+
+    /// Copies a file to another place, with the libraries that it needs to theirs.
+    ///
+    /// # Errors
+    /// As [`Machine::copy`].
+    pub fn copy_as(mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Self> {
+        let from = from.as_ref();
+        self.copy_to(from, to.as_ref())?;
+        for library in libraries::of(from)? {
+            self.copy_to(&library, &library)?;
+        }
+        Ok(self)
+    }
+
+    fn copy_to(&mut self, from: &Path, to: &Path) -> Result<()> {
+        if self.placed.iter().any(|placed| placed == to) {
+            return Ok(());
+        }
+        let contents = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+        let mode = fs::metadata(from)?.permissions().mode();
+        self.archive.file(to, &contents, mode & 0o777);
+        self.placed.push(to.to_owned());
+        Ok(())
+    }
+
+    /// Boots, runs a script of `sh`, and switches off.
+    ///
+    /// # Errors
+    /// If a module is missing, or qemu cannot be started. That the script fails is no error.
+    pub fn run(mut self, script: &str) -> Result<Finished> {
+        self.archive
+            .file(Path::new("/script"), script.as_bytes(), 0o755);
+        for name in &self.modules {
+            let file = self.kernel.module(name)?;
+            let contents =
+                fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let to = format!("/modules/{name}.ko");
+            self.archive.file(Path::new(&to), &contents, 0o644);
+        }
+        let order = self.modules.join("\n");
+        self.archive
+            .file(Path::new("/modules/order"), order.as_bytes(), 0o644);
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let initramfs = folder.path().join("initramfs");
+        fs::write(&initramfs, self.archive.finish()).context("cannot write the initramfs")?;
+
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.args(["-machine", "accel=tcg", "-cpu", "max"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none"])
+            .args(["-serial", "stdio", "-monitor", "none", "-no-reboot"])
+            .args(["-m", &self.memory.to_string()])
+            .args(["-smp", &self.processors.to_string()])
+            .args(["-append", "console=ttyS0 quiet panic=-1 rdinit=/init"])
+            .arg("-kernel")
+            .arg(&self.kernel.image)
+            .arg("-initrd")
+            .arg(&initramfs);
+        let console = run_until(qemu, self.limit)?;
+        let status = console
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix(STATUS))
+            .and_then(|status| status.trim().parse().ok());
+        Ok(Finished { console, status })
+    }
+}
+
+/// Runs a program to its end, or kills it when the time is over, and gives what it said.
+fn run_until(mut command: Command, limit: Duration) -> Result<String> {
+    let (mut output, input) = io::pipe().context("cannot make a pipe")?;
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(input.try_clone().context("cannot make a pipe")?)
+        .stderr(input)
+        .spawn()
+        .context("cannot run `qemu-system-x86_64` (Debian package qemu-system-x86)")?;
+    let mut child = Killed(child);
+    // It holds ends of the pipe that must not stay open.
+    drop(command);
+    let (said, hears) = channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came before an error is worth having.
+        drop(output.read_to_end(&mut bytes));
+        drop(said.send(bytes));
+    });
+    let bytes = match hears.recv_timeout(limit) {
+        Err(RecvTimeoutError::Timeout) => {
+            drop(child.0.kill());
+            hears.recv().context("the reader is there")?
+        }
+        bytes => bytes.context("the reader is there")?,
+    };
+    Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
+}
+
+/// A child that does not outlive this value.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}

@@ -1,0 +1,60 @@
+//! A machine that boots. It takes some seconds, and a kernel that was fetched before: `TWILL_VM_KERNEL` names its folder.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "for tests only, where the environment is an input and a panic is how a failure is told"
+)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use testkit::requirements::skip;
+use vm::{Kernel, Machine};
+
+#[track_caller]
+fn machine() -> Option<Machine> {
+    let Some(folder) = std::env::var_os("TWILL_VM_KERNEL") else {
+        skip(
+            "needs a kernel in the folder that TWILL_VM_KERNEL names; it is fetched by apt if it is not there",
+        );
+        return None;
+    };
+    let kernel = Kernel::of_debian(Path::new(&folder)).unwrap();
+    Some(Machine::new(kernel).unwrap())
+}
+
+#[test]
+fn a_script_has_modules_files_and_a_status() {
+    let Some(machine) = machine() else { return };
+    let script = "uname -s; ls /usr/bin/env; env -i A=1 /usr/bin/env; ip link add probe0 type dummy && ip link; exit 3";
+    let machine = machine.copy("/usr/bin/env").unwrap().modules(&["dummy"]);
+    let finished = machine.run(script).unwrap();
+    assert_eq!(finished.status, Some(3), "{}", finished.console);
+    for text in ["Linux\n", "/usr/bin/env\n", "A=1\n", "probe0"] {
+        assert!(finished.console.contains(text), "{}", finished.console);
+    }
+}
+
+#[test]
+fn a_machine_that_takes_too_long_is_killed() {
+    let Some(machine) = machine() else { return };
+    let machine = machine.limit(Duration::from_secs(12));
+    let finished = machine.run("echo before; sleep 600").unwrap();
+    assert_eq!(finished.status, None, "{}", finished.console);
+    assert!(
+        finished.console.contains("before\n"),
+        "{}",
+        finished.console
+    );
+}
+
+#[test]
+fn a_module_that_is_not_there_is_named() {
+    let Some(machine) = machine() else { return };
+    let error = machine
+        .modules(&["no-such-module"])
+        .run("true")
+        .unwrap_err();
+    assert!(error.to_string().contains("no-such-module.ko"), "{error}");
+}
