@@ -14,9 +14,6 @@ mod rules;
 /// How long the programs wait for each other, in seconds.
 const PATIENCE: &str = "30";
 
-/// Where programs are that are in none of the folders of `PATH`.
-const FOLDERS: [&str; 3] = ["", "/usr/sbin/", "/sbin/"];
-
 /// Rules that the programs `iptables` and `ip6tables` make, as the Go plugins make them: a chain for each container of a
 /// network, whichever of its interfaces it is about, and a rule that leads to it for each address.
 ///
@@ -241,25 +238,22 @@ impl Programs {
         args: &[&str],
         input: &str,
     ) -> Result<Output, FirewallError> {
-        for folder in FOLDERS {
-            let started = Command::new(format!("{folder}{program}"))
-                .args(args)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn();
-            let mut child = match started {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                started => started.map_err(|source| FirewallError::Run { program, source })?,
-            };
-            if let Some(mut stdin) = child.stdin.take() {
-                // If it does not want to hear more it has failed, and says so by how it ends.
-                drop(stdin.write_all(input.as_bytes()));
-            }
-            let output = child.wait_with_output();
-            return output.map_err(|source| FirewallError::Run { program, source });
+        let started = Command::new(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = started.map_err(|source| match source.kind() {
+            ErrorKind::NotFound => FirewallError::NoProgram { program },
+            _ => FirewallError::Run { program, source },
+        })?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // If it does not want to hear more it has failed, and says so by how it ends.
+            drop(stdin.write_all(input.as_bytes()));
         }
-        Err(FirewallError::NoProgram { program })
+        let output = child.wait_with_output();
+        output.map_err(|source| FirewallError::Run { program, source })
     }
 }
 

@@ -96,8 +96,8 @@ impl Nftables {
         self.hold(owner, &[Table::MacSpoof], &[holding])
     }
 
-    /// Removes all that [`Nftables::masquerade`] and [`Nftables::allow_only_mac`] did for an attachment. If that is
-    /// nothing, this is one look.
+    /// Removes all that [`Nftables::masquerade`] and [`Nftables::allow_only_mac`] did for an attachment, and tells whether
+    /// that was anything. If it was not, this is one look.
     ///
     /// # Errors
     /// If the kernel refuses; then nothing has changed.
@@ -105,18 +105,21 @@ impl Nftables {
         &mut self,
         network: &NetworkName,
         attachment: &Attachment,
-    ) -> Result<(), FirewallError> {
+    ) -> Result<bool, FirewallError> {
         let owner = Owner {
             network,
             attachment,
         };
         let mut is_checked = false;
+        let mut had_any = false;
         self.until_done(|this| {
             let records = this.records_of(owner, &Table::ALL)?;
+            had_any |= !records.is_empty();
             let doomed = this.elements_of(&records, is_checked)?;
             is_checked = true;
             this.commit(Plan::removal(&doomed))
-        })
+        })?;
+        Ok(had_any)
     }
 
     /// Removes all that was done for attachments of a network that are not valid any more.

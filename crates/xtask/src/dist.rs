@@ -17,7 +17,14 @@ use crate::workspace::Workspace;
 const BINARY: &str = "twill";
 
 /// The names that it is every plugin by.
-const PLUGINS: [&str; 5] = ["flannel", "host-local", "ipvlan", "loopback", "macvlan"];
+const PLUGINS: [&str; 6] = [
+    "bridge",
+    "flannel",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+];
 
 // Linked statically, a plugin starts without the dynamic linker and runs on a node of any libc.
 // Not being movable (no PIE) it has no relocations to be done at the start either; it gives up

@@ -12,6 +12,7 @@ mod convert;
 use std::process::ExitCode;
 
 use cni_plugin::Bundle;
+use twill_bridge::Bridge;
 use twill_flannel::Flannel;
 use twill_host_local::HostLocal;
 use twill_ipvlan::Ipvlan;
@@ -20,7 +21,8 @@ use twill_macvlan::Macvlan;
 
 use crate::arguments::{Arguments, USAGE};
 
-const PLUGINS: Bundle<'_> = Bundle::new(&[&Flannel, &HostLocal, &Ipvlan, &Loopback, &Macvlan]);
+const PLUGINS: Bundle<'_> =
+    Bundle::new(&[&Bridge, &Flannel, &HostLocal, &Ipvlan, &Loopback, &Macvlan]);
 
 fn main() -> ExitCode {
     cni_plugin::main_of_bundle(PLUGINS).unwrap_or_else(operate)

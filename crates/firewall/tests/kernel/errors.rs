@@ -21,7 +21,7 @@ fn as_nobody() {
     let (cbr0, c1) = (network("cbr0"), attachment("c1", "eth0"));
     let tried = [
         nftables.masquerade(&cbr0, &c1, &addresses(&["10.244.1.5/24"])),
-        nftables.remove(&cbr0, &c1),
+        nftables.remove(&cbr0, &c1).map(drop),
         nftables.collect(&cbr0, &valid(&[])),
     ];
     let told: Vec<_> = tried

@@ -1,0 +1,61 @@
+//! `bridge`, a plugin that attaches containers to a bridge on the node: a pair of links, one end in the container and the
+//! other one a port of the bridge. Addresses come from an IPAM plugin (CNI specification, "Section 4: plugin delegation").
+
+mod add;
+mod bridge_link;
+mod check;
+mod config;
+mod container_link;
+mod del;
+mod error;
+mod forwarding;
+mod gateway;
+mod ipam;
+mod layer3;
+mod pair;
+mod port;
+mod rules;
+mod sandbox;
+mod undo;
+mod upkeep;
+mod vlan_gateway;
+
+use std::path::Path;
+
+use cni_plugin::{Call, Plugin};
+use cni_types::{Attachment, Error};
+
+/// The plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct Bridge;
+
+impl Plugin for Bridge {
+    fn name(&self) -> &'static str {
+        "bridge"
+    }
+
+    fn add(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<String, Error> {
+        add::add(call, attachment, netns)
+    }
+
+    fn del(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: Option<&Path>,
+    ) -> Result<(), Error> {
+        del::del(call, attachment, netns)
+    }
+
+    fn check(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<(), Error> {
+        check::check(call, attachment, netns)
+    }
+
+    fn gc(&self, call: &Call<'_>) -> Result<(), Error> {
+        upkeep::gc(call)
+    }
+
+    fn status(&self, call: &Call<'_>) -> Result<(), Error> {
+        upkeep::status(call)
+    }
+}

@@ -1,0 +1,67 @@
+//! What a port of the bridge is set to.
+
+use netlink::{Change, Kind, Link, LinkChange, PortChange, PortVlans, VlanOwner, sysctl};
+
+use crate::config::{Config, Vlans};
+use crate::error::BridgeError;
+use crate::undo::Changes;
+
+/// Sets up a port that has just been plugged in.
+pub(crate) fn set_up(
+    changes: &mut Changes<'_>,
+    config: &Config,
+    bridge: &Link,
+    port: &Link,
+) -> Result<(), BridgeError> {
+    let change = LinkChange {
+        port: PortChange {
+            // It is off by default.
+            hairpin: config.hairpin.then_some(true),
+            isolated: config.is_isolated.then_some(true),
+            learning: None,
+        },
+        ..LinkChange::default()
+    };
+    let mut wanted = Vec::new();
+    if !change.port.is_empty() {
+        wanted.push(Change::change_link(port.index, &change));
+    }
+    if let Some(vlans) = &config.vlans {
+        wanted.extend(put_into_vlans(vlans, bridge, port));
+    }
+    changes.kernel.perform(&wanted)?;
+    ignore_router_advertisements(&port.name);
+    Ok(())
+}
+
+/// Puts a port into its VLANs, and takes it out of the one that the bridge puts every port into.
+pub(crate) fn put_into_vlans(vlans: &Vlans, bridge: &Link, port: &Link) -> Vec<Change<'static>> {
+    if !vlans.is_any() {
+        return Vec::new();
+    }
+    let owner = VlanOwner::Port(port.index);
+    let mut changes = Vec::new();
+    if let Kind::Bridge { default_pvid, .. } = bridge.kind
+        && default_pvid != 0
+        && !vlans.keeps_default
+    {
+        changes.push(Change::delete_vlans(
+            owner,
+            &[PortVlans::access(default_pvid)],
+        ));
+    }
+    changes.push(Change::add_vlans(owner, &members(vlans)));
+    changes
+}
+
+/// The VLANs of a port.
+pub(crate) fn members(vlans: &Vlans) -> Vec<PortVlans> {
+    let trunk = vlans.trunk.iter().cloned().map(PortVlans::tagged);
+    let native = vlans.native.map(PortVlans::access);
+    trunk.chain(native).collect()
+}
+
+/// Has the node get no addresses and routes by a link that containers can talk on. A node that cannot does without IPv6.
+pub(crate) fn ignore_router_advertisements(link: &str) {
+    drop(sysctl::write(&["ipv6", "conf", link, "accept_ra"], "0"));
+}

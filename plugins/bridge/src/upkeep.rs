@@ -1,0 +1,66 @@
+//! GC and STATUS: what a runtime asks for beside the containers that come and go.
+
+use cni_plugin::{Call, Command};
+use cni_types::{Code, Error, ValidAttachments};
+use netlink::{Change, Kind, LinkChange, Rtnetlink};
+
+use crate::config::Config;
+use crate::error::BridgeError;
+use crate::ipam::Ipam;
+use crate::rules;
+
+/// The index of no link: the kernel counts up from 1.
+const NO_LINK: u32 = i32::MAX as u32;
+
+pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
+    let valid = ValidAttachments::of(call.conf)?;
+    let collected = rules::collect(call, &valid);
+    let by_ipam = Ipam::of(call).and_then(|ipam| match ipam {
+        None => Ok(()),
+        Some(ipam) => {
+            if !ipam.run_if_known(Command::Gc).map_err(BridgeError::from)? {
+                call.log.info(format_args!("ipam does not know GC"));
+            }
+            Ok(())
+        }
+    });
+    let errors = [collected.err(), by_ipam.err()];
+    Error::join(errors.into_iter().flatten()).map_or(Ok(()), Err)
+}
+
+pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
+    let config = Config::of(call)?;
+    probe(&config).map_err(not_ready)?;
+    if let Some(ipam) = Ipam::of(call).map_err(not_ready)? {
+        let asked = ipam.run_if_known(Command::Status);
+        asked.map_err(|error| not_ready(BridgeError::from(error)))?;
+    }
+    Ok(())
+}
+
+/// Why an ADD cannot succeed now.
+fn not_ready(cause: impl Into<Error>) -> Error {
+    Error {
+        code: Code::NOT_AVAILABLE,
+        ..cause.into()
+    }
+}
+
+/// Finds out whether links can be changed, and whether the bridge's name is free or a bridge's.
+fn probe(config: &Config) -> Result<(), BridgeError> {
+    let mut kernel = Rtnetlink::open()?;
+    let nothing = Change::change_link(NO_LINK, &LinkChange::default());
+    // Whether one may is looked at before whether there is such a link.
+    match kernel.perform(&[nothing]) {
+        Err(error) if !error.is_not_found() => return Err(error.into()),
+        _ => {}
+    }
+    match kernel.link_by_name(config.bridge.as_str())? {
+        None => Ok(()),
+        Some(link) if matches!(link.kind, Kind::Bridge { .. }) => Ok(()),
+        Some(link) => Err(BridgeError::NotABridge {
+            name: config.bridge.clone(),
+            kind: link.kind,
+        }),
+    }
+}

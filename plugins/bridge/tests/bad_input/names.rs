@@ -1,0 +1,82 @@
+//! Names of links that are too long, no names, or another one's.
+
+use serde_json::json;
+
+use crate::refusal::{Fails, Scene};
+use crate::support::conf::{GATEWAY, ipv4, layer2, with};
+use crate::support::lab::Lab;
+use crate::support::side::{Side, both};
+use crate::support::traffic::assert_reaches;
+
+both!(
+    no_name_of_a_bridge,
+    another_kind_of_link,
+    the_interface_is_there_already,
+    it_is_attached_already,
+    no_name_of_an_interface,
+);
+
+fn no_name_of_a_bridge(lab: &Lab) {
+    let scene = Scene::new(lab);
+    for name in ["sixteen_bytes_xx", "a/b", "a b", "a:b", ".", ".."] {
+        let conf = ipv4(json!({ "bridge": name }));
+        scene.refuses_add(&conf, 7, &["bridge", name], Fails);
+    }
+    scene.refuses_add(
+        &ipv4(json!({ "bridge": "" })),
+        7,
+        &["bridge", "empty"],
+        Fails,
+    );
+}
+
+fn another_kind_of_link(lab: &Lab) {
+    lab.ip("link add wire0 type veth peer name wire1");
+    lab.ip("tuntap add tap0 mode tap");
+    let scene = Scene::new(lab);
+    for (name, kind) in [("wire0", "veth"), ("tap0", "tun"), ("lo", "lo")] {
+        for conf in [ipv4(json!({ "isGateway": true })), layer2(json!({}))] {
+            let conf = with(conf, json!({ "bridge": name }));
+            scene.refuses_add(&conf, 7, &["bridge", name, kind], Fails);
+        }
+    }
+}
+
+fn the_interface_is_there_already(lab: &Lab) {
+    let scene = Scene::new(lab);
+    let conf = ipv4(json!({ "isDefaultGateway": true, "ipMasq": true }));
+    let call = lab.call("ADD", &scene.container, &conf);
+    scene.container.ip("link add eth4 type bridge");
+    scene.container.ip("link add eth5 type veth peer name eth6");
+    for name in ["lo", "eth4", "eth5"] {
+        let call = call.clone().ifname(name);
+        scene.refuses(&call, 4, &["CNI_IFNAME", name], Fails);
+    }
+}
+
+/// ADD once more: what the first one made stays as it is.
+fn it_is_attached_already(lab: &Lab) {
+    let scene = Scene::new(lab);
+    for conf in [
+        ipv4(json!({ "isDefaultGateway": true, "ipMasq": true })),
+        ipv4(json!({ "isDefaultGateway": true, "ipMasq": true, "bridge": "new0" })),
+        layer2(json!({})),
+    ] {
+        if lab.side == Side::Reference {
+            lab.add_fails(&scene.attached, &conf);
+            continue;
+        }
+        let call = lab.call("ADD", &scene.attached, &conf);
+        scene.refuses(&call, 4, &["CNI_IFNAME", "eth0"], Fails);
+    }
+    assert_reaches(&scene.attached, GATEWAY);
+}
+
+fn no_name_of_an_interface(lab: &Lab) {
+    let scene = Scene::new(lab);
+    let call = lab.call("ADD", &scene.container, &ipv4(json!({})));
+    for name in ["sixteen_bytes_xx", "a/b", "a b", "a:b", ".", ".."] {
+        let call = call.clone().ifname(name);
+        scene.refuses(&call, 4, &["CNI_IFNAME", name], Fails);
+    }
+}

@@ -1,0 +1,107 @@
+//! What is expected of a call with bad input.
+
+use serde_json::Value;
+use testkit::Invocation;
+
+use crate::support::conf::ipv4;
+use crate::support::lab::{Container, Lab};
+use crate::support::side::Side;
+use crate::support::snapshot::{Snapshot, assert_same};
+
+/// What Debian's plugin does with the same input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reference {
+    Fails,
+    /// It goes on, as if there were nothing.
+    Takes,
+    /// It knows nothing of the key.
+    Ignored,
+}
+
+pub(crate) use Reference::{Fails, Ignored, Takes};
+
+/// A network on which a container is attached, and a container that is not.
+pub(crate) struct Scene<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) attached: Container,
+    pub(crate) container: Container,
+}
+
+impl<'a> Scene<'a> {
+    #[track_caller]
+    pub(crate) fn new(lab: &'a Lab) -> Self {
+        let scene = Self {
+            lab,
+            attached: Container::new("attached"),
+            container: Container::new("c"),
+        };
+        let conf = ipv4(serde_json::json!({ "isDefaultGateway": true, "ipMasq": true }));
+        lab.add(&scene.attached, &conf);
+        scene
+    }
+
+    /// ADD of a container with this configuration is refused.
+    #[track_caller]
+    pub(crate) fn refuses_add(&self, conf: &Value, code: u64, says: &[&str], reference: Reference) {
+        let call = self.lab.call("ADD", &self.container, conf);
+        self.refuses(&call, code, says, reference);
+    }
+
+    /// The call gets one error with this code that says all of this, and changes nothing.
+    #[track_caller]
+    pub(crate) fn refuses(
+        &self,
+        call: &Invocation,
+        code: u64,
+        says: &[&str],
+        reference: Reference,
+    ) {
+        match self.lab.side {
+            Side::Ours => self.ours_refuses(call, code, says),
+            Side::Reference if reference == Fails => {
+                self.lab.node.run(call).failure();
+                // What it has left must not be in the way of the next one.
+                self.lab.node.run(&call.clone().command("DEL"));
+            }
+            Side::Reference if reference == Takes => {
+                let outcome = self.lab.node.run(call);
+                assert_eq!(
+                    outcome.code,
+                    Some(0),
+                    "a difference has vanished\n{outcome}"
+                );
+                self.lab.node.run(&call.clone().command("DEL"));
+            }
+            Side::Reference => {}
+        }
+    }
+
+    #[track_caller]
+    fn ours_refuses(&self, call: &Invocation, code: u64, says: &[&str]) {
+        let before = self.snapshot();
+        let outcome = self.lab.node.run(call);
+        let failure = outcome.failure();
+        assert_eq!(failure.code, code, "{outcome}");
+        for text in says {
+            assert!(
+                failure.msg.contains(text),
+                "it does not say {text:?}\n{outcome}"
+            );
+        }
+        // go-cni takes it for a success then.
+        assert!(!failure.msg.contains("not found"), "{outcome}");
+        let lines = outcome.stdout.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(lines, 1, "{outcome}");
+        assert_eq!(outcome.stderr_text(), "", "{outcome}");
+        assert_same(
+            &before,
+            &self.snapshot(),
+            &format!("the refused call\n{outcome}\n"),
+        );
+    }
+
+    #[track_caller]
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot::take(self.lab, &[&self.attached, &self.container])
+    }
+}

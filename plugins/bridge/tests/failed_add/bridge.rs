@@ -1,0 +1,89 @@
+//! What becomes of the bridge.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::conf::{BRIDGE, ipv4, layer2, with};
+use crate::support::lab::{Container, IP_FORWARD, Lab};
+use crate::support::side::ours;
+use crate::support::snapshot::{Snapshot, assert_same};
+use crate::support::traffic::assert_reaches;
+use crate::undo::everything;
+
+ours!(
+    one_that_it_made_goes,
+    one_that_was_there_stays,
+    one_that_was_down_stays_down,
+    one_that_another_one_has_come_to_stays,
+);
+
+fn unreachable(keys: Value) -> Value {
+    let routes = json!([{ "dst": "10.9.0.0/16", "gw": "172.16.0.1" }]);
+    with(everything(json!({ "ipam": { "routes": routes } })), keys)
+}
+
+fn one_that_it_made_goes(lab: &Lab) {
+    let container = Container::new("a");
+    let told = lab.add_fails(&container, &unreachable(json!({})));
+    assert!(told.contains("172.16.0.1"), "{told}");
+    assert_eq!(lab.find_link(BRIDGE), None);
+    assert_eq!(lab.links().len(), 1);
+    assert_eq!(lab.setting(IP_FORWARD), 0);
+    // With a link in the way there is no need to come that far.
+    container.ip("link add eth0 type bridge");
+    let told = lab.add_fails(&container, &layer2(json!({})));
+    assert!(told.contains("eth0"), "{told}");
+    assert_eq!(lab.find_link(BRIDGE), None);
+}
+
+fn one_that_was_there_stays(lab: &Lab) {
+    lab.ip("link add cni0 type bridge");
+    lab.ip("link set cni0 up");
+    lab.ip("address add fd00:7::1/64 dev cni0 nodad");
+    let container = Container::new("a");
+    let before = Snapshot::take(lab, &[&container]);
+    for keys in [
+        json!({}),
+        json!({ "promiscMode": true, "hairpinMode": false }),
+    ] {
+        let told = lab.add_fails(&container, &unreachable(keys));
+        assert!(told.contains("172.16.0.1"), "{told}");
+        let after = Snapshot::take(lab, &[&container]);
+        assert_same(&before, &after, &format!("a failed ADD ({told})"));
+    }
+}
+
+fn one_that_was_down_stays_down(lab: &Lab) {
+    lab.ip("link add cni0 type bridge");
+    let container = Container::new("a");
+    let before = Snapshot::take(lab, &[&container]);
+    let told = lab.add_fails(&container, &unreachable(json!({})));
+    assert!(told.contains("172.16.0.1"), "{told}");
+    let after = Snapshot::take(lab, &[&container]);
+    assert_same(&before, &after, &format!("a failed ADD ({told})"));
+}
+
+/// While IPAM was being asked, another container was attached to the bridge that this ADD had made.
+fn one_that_another_one_has_come_to_stays(lab: &Lab) {
+    let ipam = lab.install("scripted");
+    ipam.on("ADD")
+        .sleep(Duration::from_secs(2))
+        .stdout("garbage");
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    let slow = layer2(json!({ "ipam": { "type": "scripted" } }));
+    let running = lab.node.start(&lab.call("ADD", &a, &slow));
+    let until = Instant::now() + Duration::from_secs(10);
+    while ipam.calls().is_empty() {
+        assert!(Instant::now() < until, "IPAM is not asked");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let conf = ipv4(json!({ "isGateway": true }));
+    let result = lab.add(&b, &conf);
+    running.wait().failure();
+    assert_eq!(a.link_names(), ["lo"]);
+    let port = lab.link(result["interfaces"][1]["name"].as_str().unwrap());
+    assert_eq!(port.master(), Some(BRIDGE));
+    assert_reaches(&b, "10.1.1.1");
+}

@@ -1,0 +1,116 @@
+//! Many containers come and go at a time, and the node is as it was.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are for tests too"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use support::conf::{BRIDGE, dual_stack};
+use support::lab::{Container, Lab};
+use support::side::ours;
+use support::snapshot::{Snapshot, assert_same};
+use support::traffic::assert_reaches;
+
+const CONTAINERS: usize = 200;
+const AT_A_TIME: usize = 8;
+
+ours!(two_hundred_come_and_go, all_come_first);
+
+fn conf() -> Value {
+    dual_stack(json!({
+        "isDefaultGateway": true,
+        "ipMasq": true,
+        "macspoofchk": true,
+        "hairpinMode": true,
+    }))
+}
+
+/// Does something with each, so many at a time.
+fn each<T: Sync>(all: &[T], act: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    act(one);
+                }
+            });
+        }
+    });
+}
+
+/// Bridge and forwarding, which stay, are there from a first one.
+fn settled(lab: &Lab) -> Snapshot {
+    let first = Container::new("first");
+    lab.add(&first, &conf());
+    lab.del(&first, &conf());
+    Snapshot::take(lab, &[])
+}
+
+fn two_hundred_come_and_go(lab: &Lab) {
+    let containers: Vec<Container> = (0..CONTAINERS)
+        .map(|number| Container::new(&format!("c{number}")))
+        .collect();
+    let before = settled(lab);
+    each(&containers, |container| {
+        lab.add(container, &conf());
+    });
+
+    assert_eq!(lab.taken().len(), 2 * CONTAINERS);
+    let links = lab.links();
+    let ports = links.iter().filter(|link| link.master() == Some(BRIDGE));
+    assert_eq!(ports.count(), CONTAINERS);
+    let mut addresses = BTreeSet::new();
+    let mut macs = BTreeSet::new();
+    for container in &containers {
+        let eth0 = container.link("eth0");
+        assert!(eth0.is_up(), "{eth0:?}");
+        addresses.extend(eth0.addresses());
+        macs.insert(eth0.mac().to_owned());
+        assert_eq!(container.routes().len(), 2);
+    }
+    assert_eq!(addresses.len(), 2 * CONTAINERS);
+    assert_eq!(macs.len(), CONTAINERS);
+    for container in containers.iter().step_by(40) {
+        assert_reaches(container, "10.1.1.1");
+        assert_reaches(container, "fd00:1::1");
+    }
+
+    each(&containers, |container| lab.del(container, &conf()));
+    for container in &containers {
+        assert_eq!(container.link_names(), ["lo"]);
+    }
+    assert_same(&before, &Snapshot::take(lab, &[]), "200 containers");
+}
+
+/// On a node without a bridge, several make it at the same time; only one can.
+fn all_come_first(lab: &Lab) {
+    for round in 0..5 {
+        let containers: Vec<Container> = (0..AT_A_TIME)
+            .map(|number| Container::new(&format!("r{round}c{number}")))
+            .collect();
+        each(&containers, |container| {
+            lab.add(container, &conf());
+        });
+        let bridge = lab.link(BRIDGE);
+        assert_eq!(bridge.addresses(), ["10.1.1.1/24", "fd00:1::1/64"]);
+        for container in &containers {
+            assert_reaches(container, "10.1.1.1");
+        }
+        each(&containers, |container| lab.del(container, &conf()));
+        assert_eq!(lab.link(BRIDGE).mac(), bridge.mac());
+        assert_eq!(lab.taken(), [""; 0]);
+        lab.ip("link del cni0");
+    }
+}

@@ -1,0 +1,220 @@
+//! CHECK: what is as ADD left it, and what is not any more.
+
+use serde_json::{Value, json};
+
+use crate::support::conf::{BRIDGE, dual_stack, ipv4, with};
+use crate::support::lab::{Container, Lab};
+use crate::support::side::{Side, both, run};
+
+both!(
+    all_is_well,
+    nothing_was_added,
+    no_previous_result,
+    older_versions_have_no_check,
+    ipam_is_asked,
+    promiscuous_mode_is_off,
+    what_others_add_is_no_damage,
+);
+
+/// Every route has a next hop: Debian's plugin takes one without literally, though ADD made it with one.
+fn conf() -> Value {
+    dual_stack(json!({
+        "isDefaultGateway": true,
+        "ipam": { "routes": [{ "dst": "10.9.0.0/16", "gw": "10.1.1.77" }] },
+    }))
+}
+
+/// An attached container and the result of its ADD.
+#[track_caller]
+fn attached(lab: &Lab) -> (Container, Value) {
+    let container = Container::new("a");
+    let result = lab.add(&container, &conf());
+    (container, result)
+}
+
+fn all_is_well(lab: &Lab) {
+    for version in ["0.4.0", "1.0.0"] {
+        let conf = with(conf(), json!({ "cniVersion": version }));
+        let (a, b) = (Container::new("a"), Container::new("b"));
+        let first = lab.add(&a, &conf);
+        lab.check(&a, &conf, &first).silent();
+        let second = lab.add(&b, &conf);
+        lab.check(&a, &conf, &first).silent();
+        lab.check(&b, &conf, &second).silent();
+        lab.del(&a, &conf);
+        lab.check(&b, &conf, &second).silent();
+        lab.check(&a, &conf, &first).failure();
+        lab.del(&b, &conf);
+        lab.check(&b, &conf, &second).failure();
+    }
+}
+
+fn nothing_was_added(lab: &Lab) {
+    let (_attached, result) = attached(lab);
+    let other = Container::new("b");
+    lab.check(&other, &conf(), &result).failure();
+}
+
+fn no_previous_result(lab: &Lab) {
+    let (container, _) = attached(lab);
+    let call = lab.call("CHECK", &container, &conf());
+    lab.node.run(&call).failure();
+}
+
+fn older_versions_have_no_check(lab: &Lab) {
+    for version in ["0.1.0", "0.3.1"] {
+        let conf = with(conf(), json!({ "cniVersion": version }));
+        let container = Container::new(version);
+        let result = lab.add(&container, &conf);
+        let failure = lab.check(&container, &conf, &result).failure();
+        let told = format!("{} {}", failure.msg, failure.details);
+        assert!(
+            told.contains("config version does not allow CHECK"),
+            "{told}"
+        );
+        assert_eq!(failure.code, 1);
+        lab.del(&container, &conf);
+    }
+}
+
+fn ipam_is_asked(lab: &Lab) {
+    let (container, result) = attached(lab);
+    let file = "/var/lib/cni/networks/net/10.1.1.2";
+    let contents = lab.node.read(file);
+    let other = "/var/lib/cni/networks/net/fd00:1::2";
+    let other_contents = lab.node.read(other);
+    for file in [file, other] {
+        lab.node.enter(|| std::fs::remove_file(file)).unwrap();
+    }
+    lab.check(&container, &conf(), &result).failure();
+    lab.node.write(file, contents);
+    lab.node.write(other, other_contents);
+    lab.check(&container, &conf(), &result).silent();
+}
+
+fn promiscuous_mode_is_off(lab: &Lab) {
+    let conf = ipv4(json!({ "promiscMode": true }));
+    let container = Container::new("a");
+    let result = lab.add(&container, &conf);
+    lab.check(&container, &conf, &result).silent();
+    lab.ip("link set cni0 promisc off");
+    lab.check(&container, &conf, &result).failure();
+}
+
+fn what_others_add_is_no_damage(lab: &Lab) {
+    let (container, result) = attached(lab);
+    container.ip("address add 192.0.2.7/24 dev eth0");
+    container.ip("route add 192.168.0.0/16 via 10.1.1.1");
+    container.ip("link add other type veth peer name another");
+    lab.ip("address add 192.0.2.9/24 dev cni0");
+    lab.check(&container, &conf(), &result).silent();
+}
+
+/// Damage that both find: CHECK succeeds before it and fails after it.
+#[track_caller]
+fn damage(lab: &Lab, break_it: fn(&Lab, &Container, &Value)) {
+    let (container, result) = attached(lab);
+    lab.check(&container, &conf(), &result).silent();
+    break_it(lab, &container, &result);
+    let outcome = lab.check(&container, &conf(), &result);
+    let failure = outcome.failure();
+    if lab.side == Side::Ours {
+        assert_eq!(failure.code, 120, "{outcome}");
+        assert_eq!(outcome.stderr_text(), "");
+    }
+}
+
+/// A result that does not say what is: CHECK of the true one succeeds.
+#[track_caller]
+fn lie(lab: &Lab, change: fn(&mut Value)) {
+    let (container, mut result) = attached(lab);
+    lab.check(&container, &conf(), &result).silent();
+    change(&mut result);
+    lab.check(&container, &conf(), &result).failure();
+}
+
+pub(super) fn port(result: &Value) -> &str {
+    result["interfaces"][1]["name"].as_str().unwrap()
+}
+
+macro_rules! kinds {
+    ($of:ident: $($test:ident: $change:expr;)*) => {$(
+        mod $test {
+            use super::*;
+
+            #[test]
+            fn ours() {
+                run(Side::Ours, |lab| $of(lab, $change));
+            }
+
+            #[test]
+            fn reference() {
+                run(Side::Reference, |lab| $of(lab, $change));
+            }
+        }
+    )*};
+}
+
+kinds! { damage:
+    address_deleted: |_, container, _| container.ip("address del 10.1.1.2/24 dev eth0");
+    address6_deleted: |_, container, _| container.ip("address del fd00:1::2/64 dev eth0");
+    address_of_another_length: |_, container, _| {
+        container.ip("address del 10.1.1.2/24 dev eth0");
+        container.ip("address add 10.1.1.2/16 dev eth0");
+    };
+    link_down: |_, container, _| container.ip("link set eth0 down");
+    link_deleted: |_, container, _| container.ip("link del eth0");
+    link_replaced: |_, container, _| {
+        container.ip("link del eth0");
+        container.ip("link add eth0 type bridge");
+        container.ip("link set eth0 up");
+        container.ip("address add 10.1.1.2/24 dev eth0");
+        container.ip("address add fd00:1::2/64 dev eth0");
+    };
+    mac_changed: |_, container, _| container.ip("link set eth0 address 02:00:00:00:00:99");
+    default_route_deleted: |_, container, _| container.ip("route del default");
+    route_deleted: |_, container, _| container.ip("route del 10.9.0.0/16");
+    port_deleted: |lab, _, result| lab.ip(&format!("link del {}", port(result)));
+    port_unplugged: |lab, _, result| lab.ip(&format!("link set {} nomaster", port(result)));
+    port_elsewhere: |lab, _, result| {
+        lab.ip("link add other type bridge");
+        lab.ip(&format!("link set {} master other", port(result)));
+    };
+    port_renamed: |lab, _, result| {
+        lab.ip(&format!("link set {} down", port(result)));
+        lab.ip(&format!("link set {} name other", port(result)));
+        lab.ip("link set other up");
+    };
+    port_mac_changed: |lab, _, result| {
+        lab.ip(&format!("link set {} address 02:00:00:00:00:99", port(result)));
+    };
+    bridge_deleted: |lab, _, _| lab.ip("link del cni0");
+    bridge_mac_changed: |lab, _, _| lab.ip("link set cni0 address 02:00:00:00:00:99");
+    bridge_promiscuous: |lab, _, _| lab.ip("link set cni0 promisc on");
+}
+
+kinds! { lie:
+    an_address_that_it_does_not_have: |result| result["ips"][0]["address"] = "10.1.1.9/24".into();
+    a_prefix_length_that_it_does_not_have: |result| result["ips"][0]["address"] = "10.1.1.2/16".into();
+    a_route_that_it_does_not_have: |result| result["routes"][0]["dst"] = "172.20.0.0/16".into();
+    a_next_hop_that_it_does_not_have: |result| {
+        assert_eq!(result["routes"][0]["gw"], "10.1.1.77");
+        result["routes"][0]["gw"] = "10.1.1.78".into();
+    };
+    another_mac_of_the_container: |result| result["interfaces"][2]["mac"] = "02:00:00:00:00:99".into();
+    another_mac_of_the_port: |result| result["interfaces"][1]["mac"] = "02:00:00:00:00:99".into();
+    another_mac_of_the_bridge: |result| result["interfaces"][0]["mac"] = "02:00:00:00:00:99".into();
+    another_sandbox: |result| result["interfaces"][2]["sandbox"] = "/run/netns/other".into();
+    the_container_on_the_node: |result| {
+        result["interfaces"][2].as_object_mut().unwrap().remove("sandbox");
+    };
+    another_name_in_the_container: |result| result["interfaces"][2]["name"] = "eth9".into();
+    another_port: |result| result["interfaces"][1]["name"] = "veth0".into();
+    no_port: |result| drop(result["interfaces"].as_array_mut().unwrap().remove(1));
+    no_bridge: |result| drop(result["interfaces"].as_array_mut().unwrap().remove(0));
+    no_interfaces: |result| result["interfaces"] = json!([]);
+    another_bridge: |result| {
+        assert_eq!(result["interfaces"][0]["name"], BRIDGE);
+        result["interfaces"][0]["name"] = "cni9".into();
+    };
+}

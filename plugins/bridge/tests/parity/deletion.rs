@@ -1,0 +1,145 @@
+//! DEL.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::{Value, json};
+
+use crate::support::conf::{BRIDGE, dual_stack, layer2, with};
+use crate::support::lab::{Container, Lab};
+use crate::support::side::both;
+use crate::support::snapshot::{Snapshot, assert_same};
+use crate::support::traffic::assert_reaches;
+
+both!(
+    all_of_it_goes,
+    more_than_once,
+    of_what_was_never_there,
+    a_namespace_that_is_gone,
+    no_namespace_is_told,
+    the_link_is_gone_already,
+    with_the_result_of_add,
+    others_are_left_alone,
+);
+
+fn conf() -> Value {
+    dual_stack(json!({ "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true }))
+}
+
+/// Nothing is left of the containers' network but the bridge.
+#[track_caller]
+fn assert_gone(lab: &Lab) {
+    let names: Vec<String> = lab
+        .links()
+        .iter()
+        .map(|link| link.name().to_owned())
+        .collect();
+    assert_eq!(names, ["lo", BRIDGE]);
+    assert_eq!(lab.taken(), [""; 0]);
+    let rules = lab.ruleset();
+    assert!(
+        !rules.contains("10.1.1.") && !rules.contains("fd00:1:"),
+        "{rules}"
+    );
+}
+
+fn all_of_it_goes(lab: &Lab) {
+    let container = Container::new("a");
+    lab.add(&container, &conf());
+    assert_eq!(lab.taken(), ["10.1.1.2", "fd00:1::2"]);
+    assert!(lab.ruleset().contains("10.1.1.2"), "{}", lab.ruleset());
+    assert!(lab.ruleset().contains("fd00:1::2"), "{}", lab.ruleset());
+    lab.del(&container, &conf());
+    assert_eq!(container.link_names(), ["lo"]);
+    assert_gone(lab);
+}
+
+fn more_than_once(lab: &Lab) {
+    let container = Container::new("a");
+    for _ in 0..2 {
+        lab.add(&container, &conf());
+        lab.del(&container, &conf());
+        lab.del(&container, &conf());
+        assert_gone(lab);
+        assert_eq!(container.link_names(), ["lo"]);
+    }
+}
+
+fn of_what_was_never_there(lab: &Lab) {
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.del(&a, &conf());
+    assert_eq!(lab.links().len(), 1, "DEL makes no bridge");
+    lab.add(&a, &conf());
+    let before = Snapshot::take(lab, &[&a]);
+    lab.del(&b, &conf());
+    lab.del(&b, &layer2(json!({ "bridge": "other" })));
+    assert_same(&before, &Snapshot::take(lab, &[&a]), "DEL of another");
+}
+
+fn a_namespace_that_is_gone(lab: &Lab) {
+    let conf = dual_stack(json!({ "isGateway": true }));
+    let container = Container::new("a");
+    // Under a name of its own: the number of an open file may soon be another file's.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    symlink(container.sandbox.path(), &path).unwrap();
+    let call = lab.call("ADD", &container, &conf).netns(&path);
+    lab.node.run(&call).success();
+    fs::remove_file(&path).unwrap();
+    drop(container);
+    let del = call.command("DEL");
+    lab.node.run(&del).silent();
+    assert_eq!(lab.taken(), [""; 0]);
+    lab.node.run(&del).silent();
+}
+
+fn no_namespace_is_told(lab: &Lab) {
+    let conf = dual_stack(json!({ "isGateway": true }));
+    let container = Container::new("a");
+    lab.add(&container, &conf);
+    let del = lab.call("DEL", &container, &conf);
+    lab.node.run(&del.clone().netns("")).silent();
+    assert_eq!(lab.taken(), [""; 0]);
+    lab.node.run(&del.clone().without("CNI_NETNS")).silent();
+    // Once it is told, the rest goes too.
+    lab.node.run(&del).silent();
+    assert_eq!(container.link_names(), ["lo"]);
+    assert_gone(lab);
+}
+
+fn the_link_is_gone_already(lab: &Lab) {
+    let conf = dual_stack(json!({ "isGateway": true }));
+    let container = Container::new("a");
+    lab.add(&container, &conf);
+    container.ip("link del eth0");
+    lab.del(&container, &conf);
+    assert_gone(lab);
+}
+
+fn with_the_result_of_add(lab: &Lab) {
+    let container = Container::new("a");
+    let result = lab.add(&container, &conf());
+    lab.del(&container, &with(conf(), json!({ "prevResult": result })));
+    assert_eq!(container.link_names(), ["lo"]);
+    assert_gone(lab);
+}
+
+fn others_are_left_alone(lab: &Lab) {
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.add(&a, &conf());
+    lab.add(&b, &conf());
+    lab.del(&a, &conf());
+    assert_eq!(b.link("eth0").addresses(), ["10.1.1.3/24", "fd00:1::3/64"]);
+    assert_eq!(lab.taken(), ["10.1.1.3", "fd00:1::3"]);
+    assert_reaches(&b, "10.1.1.1");
+    assert_reaches(&b, "fd00:1::1");
+    let rules = lab.ruleset();
+    assert!(
+        rules.contains("10.1.1.3") && rules.contains("fd00:1::3"),
+        "{rules}"
+    );
+    assert!(
+        !rules.contains("10.1.1.2") && !rules.contains("fd00:1::2"),
+        "{rules}"
+    );
+}

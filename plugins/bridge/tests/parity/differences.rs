@@ -1,0 +1,299 @@
+//! Every known difference from the Go plugin 1.1.1, with what ours does and why. That it leaves things behind when an ADD
+//! fails is asserted of ours in `failed_add`, and what it takes that ours refuses in `bad_input`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::check::port;
+use crate::support::conf::{BRIDGE, GATEWAY, dual_stack, ipv4, ipv6, layer2, of_subnets, with};
+use crate::support::lab::{Container, Lab};
+use crate::support::side::{Side, both};
+
+both!(
+    dns_of_ipam,
+    the_mac_of_a_bridge_without_an_address,
+    a_stale_address_of_a_bridge_that_nobody_uses,
+    a_default_route_without_a_next_hop,
+    the_gateways_address_is_ready,
+    check_without_ipam,
+    check_of_a_route_without_a_next_hop,
+    check_of_a_port_that_is_down,
+    check_of_the_gateways_address,
+    masquerading_ends_without_a_namespace,
+    masquerading_ends_when_the_link_is_gone,
+    a_namespace_path_that_is_no_namespace_any_more,
+    del_needs_no_valid_configuration,
+    spoof_checking_is_removed_once,
+    what_a_failed_add_leaves,
+    codes_of_errors,
+);
+
+/// Resolver settings that IPAM found are passed on unless the configuration has its own; newer Go plugins do it too.
+fn dns_of_ipam(lab: &Lab) {
+    lab.node.write("/run/resolv.conf", "nameserver 10.1.1.53\n");
+    let resolv_conf = json!({ "ipam": { "resolvConf": "/run/resolv.conf" } });
+    let conf = ipv4(resolv_conf.clone());
+    let a = Container::new("a");
+    let result = lab.add(&a, &conf);
+    let ipams = json!({ "nameservers": ["10.1.1.53"] });
+    assert_eq!(result["dns"], lab.side.pick(ipams, json!({})));
+    let own = json!({ "search": ["example.org"] });
+    let conf = with(conf, json!({ "dns": own }));
+    let b = Container::new("b");
+    let result = lab.add(&b, &conf);
+    assert_eq!(result["dns"], own);
+}
+
+/// The Go plugin pins it only once there is an address.
+fn the_mac_of_a_bridge_without_an_address(lab: &Lab) {
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.add(&a, &layer2(json!({})));
+    let mac = lab.link(BRIDGE).mac().to_owned();
+    let result = lab.add(&b, &layer2(json!({})));
+    lab.ip(&format!(
+        "link set {} address 00:00:00:00:00:01",
+        port(&result)
+    ));
+    let after = lab.link(BRIDGE).mac().to_owned();
+    assert_eq!(after, lab.side.pick(&*mac, "00:00:00:00:00:01"));
+}
+
+/// The node has got another lease since the bridge was made.
+fn a_stale_address_of_a_bridge_that_nobody_uses(lab: &Lab) {
+    let conf = |subnets: &[&str]| of_subnets(subnets, json!({ "isGateway": true }));
+    let first = ["10.1.1.0/24", "fd00:1::/64"];
+    let second = ["10.2.2.0/24", "fd00:1::/80"];
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.add(&a, &conf(&first));
+    lab.del(&a, &conf(&first));
+    let mac = lab.link(BRIDGE).mac().to_owned();
+    let outcome = lab.node.run(&lab.call("ADD", &b, &conf(&second)));
+    match lab.side {
+        Side::Ours => {
+            let result = outcome.success();
+            assert_eq!(result["interfaces"][0]["mac"], &*mac);
+            let bridge = lab.link(BRIDGE);
+            assert_eq!(bridge.addresses(), ["10.2.2.1/24", "fd00:1::1/80"]);
+            assert_eq!(bridge.mac(), mac);
+        }
+        Side::Reference => {
+            let expected = "already has an IP address different from 10.2.2.1/24";
+            assert!(outcome.failure().msg.contains(expected), "{outcome}");
+        }
+    }
+}
+
+/// The Go plugin adds the default route beside it, and trips over the two.
+fn a_default_route_without_a_next_hop(lab: &Lab) {
+    let conf = ipv4(json!({
+        "isDefaultGateway": true,
+        "ipam": { "routes": [{ "dst": "0.0.0.0/0" }] },
+    }));
+    let container = Container::new("a");
+    let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
+    match lab.side {
+        Side::Ours => {
+            outcome.success();
+            assert_eq!(container.routes(), ["default via 10.1.1.1"]);
+        }
+        Side::Reference => assert!(outcome.failure().msg.contains("file exists"), "{outcome}"),
+    }
+}
+
+/// Nobody else has the gateway's address, so there is nothing to look for, during which it would not answer.
+fn the_gateways_address_is_ready(lab: &Lab) {
+    lab.node
+        .write("/proc/sys/net/ipv6/conf/default/accept_dad", "1");
+    let a = Container::new("a");
+    lab.add(&a, &ipv6(json!({ "isGateway": true })));
+    let bridge = lab.link(BRIDGE);
+    let all = bridge.0["addr_info"].as_array().unwrap();
+    let gateway = all.iter().find(|address| address["local"] == "fd00:1::1");
+    let tentative = gateway.unwrap().get("tentative").is_some();
+    assert_eq!(tentative, lab.side == Side::Reference, "{bridge:?}");
+}
+
+/// The Go plugin asks an IPAM plugin that there is none of.
+fn check_without_ipam(lab: &Lab) {
+    let container = Container::new("a");
+    let conf = layer2(json!({}));
+    let result = lab.add(&container, &conf);
+    let outcome = lab.check(&container, &conf, &result);
+    match lab.side {
+        Side::Ours => {
+            outcome.silent();
+            container.ip("link set eth0 down");
+            lab.check(&container, &conf, &result).failure();
+        }
+        Side::Reference => {
+            outcome.failure();
+        }
+    }
+}
+
+/// It goes by the gateway, as ADD made it.
+fn check_of_a_route_without_a_next_hop(lab: &Lab) {
+    let conf = dual_stack(json!({
+        "isGateway": true,
+        "ipam": { "routes": [{ "dst": "10.9.0.0/16" }, { "dst": "fd00:9::/48" }] },
+    }));
+    let container = Container::new("a");
+    let result = lab.add(&container, &conf);
+    let outcome = lab.check(&container, &conf, &result);
+    match lab.side {
+        Side::Ours => {
+            outcome.silent();
+            container.ip("route del 10.9.0.0/16");
+            container.ip("route add 10.9.0.0/16 via 10.1.1.77");
+            lab.check(&container, &conf, &result).failure();
+        }
+        Side::Reference => {
+            outcome.failure();
+        }
+    }
+}
+
+/// CHECK of something damaged that the Go plugin does not look at.
+#[track_caller]
+fn unseen_damage(lab: &Lab, conf: &Value, break_it: impl FnOnce(&Value)) {
+    let container = Container::new("a");
+    let result = lab.add(&container, conf);
+    lab.check(&container, conf, &result).silent();
+    break_it(&result);
+    let outcome = lab.check(&container, conf, &result);
+    match lab.side {
+        Side::Ours => assert_eq!(outcome.failure().code, 120, "{outcome}"),
+        Side::Reference => outcome.silent(),
+    }
+}
+
+fn check_of_a_port_that_is_down(lab: &Lab) {
+    unseen_damage(lab, &ipv4(json!({})), |result| {
+        lab.ip(&format!("link set {} down", port(result)));
+    });
+}
+
+fn check_of_the_gateways_address(lab: &Lab) {
+    unseen_damage(lab, &ipv4(json!({ "isGateway": true })), |_| {
+        lab.ip(&format!("address del {GATEWAY}/24 dev {BRIDGE}"));
+    });
+}
+
+fn masqueraded() -> Value {
+    dual_stack(json!({ "isDefaultGateway": true, "ipMasq": true }))
+}
+
+#[track_caller]
+fn assert_rules_stay_with_the_reference(lab: &Lab) {
+    let rules = lab.ruleset();
+    for address in ["10.1.1.2", "fd00:1::2"] {
+        let stays = rules.contains(address);
+        assert_eq!(stays, lab.side == Side::Reference, "{address}: {rules}");
+    }
+}
+
+/// Rules are known by the attachment; the Go plugin looks for addresses at the link.
+fn masquerading_ends_without_a_namespace(lab: &Lab) {
+    let container = Container::new("a");
+    lab.add(&container, &masqueraded());
+    let del = lab.call("DEL", &container, &masqueraded());
+    lab.node.run(&del.without("CNI_NETNS")).silent();
+    assert_rules_stay_with_the_reference(lab);
+}
+
+fn masquerading_ends_when_the_link_is_gone(lab: &Lab) {
+    let container = Container::new("a");
+    lab.add(&container, &masqueraded());
+    container.ip("link del eth0");
+    lab.del(&container, &masqueraded());
+    assert_rules_stay_with_the_reference(lab);
+}
+
+/// What is left of `ip netns add` when only the mount is gone, as after a reboot.
+fn a_namespace_path_that_is_no_namespace_any_more(lab: &Lab) {
+    let container = Container::new("a");
+    lab.add(&container, &ipv4(json!({})));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    fs::write(&path, "").unwrap();
+    let del = lab.call("DEL", &container, &ipv4(json!({}))).netns(&path);
+    let outcome = lab.node.run(&del);
+    match lab.side {
+        Side::Ours => {
+            outcome.silent();
+            assert_eq!(lab.taken(), [""; 0]);
+        }
+        Side::Reference => {
+            assert!(
+                outcome.failure().msg.contains("unknown FS magic"),
+                "{outcome}"
+            );
+        }
+    }
+}
+
+/// DEL releases whatever has become of the rest of the configuration.
+fn del_needs_no_valid_configuration(lab: &Lab) {
+    let (conf, container) = (ipv4(json!({})), Container::new("a"));
+    let mut attempts: Vec<(Value, &str)> = Vec::new();
+    for keys in [
+        json!({ "vlan": 5000 }),
+        json!({ "vlan": "x" }),
+        json!({ "mtu": "x" }),
+    ] {
+        attempts.push((with(conf.clone(), keys), ""));
+    }
+    attempts.push((conf.clone(), "K8S_POD_NAME=p"));
+    attempts.push((conf.clone(), "nonsense"));
+    for (damaged, args) in attempts {
+        lab.add(&container, &conf);
+        let del = lab.call("DEL", &container, &damaged).args(args);
+        let outcome = lab.node.run(&del);
+        match lab.side {
+            Side::Ours => outcome.silent(),
+            Side::Reference => {
+                outcome.failure();
+                lab.del(&container, &conf);
+            }
+        }
+        assert_eq!(container.link_names(), ["lo"]);
+        assert_eq!(lab.taken(), [""; 0]);
+    }
+}
+
+/// A second DEL finds nothing to remove, and says nothing about it.
+fn spoof_checking_is_removed_once(lab: &Lab) {
+    let (conf, container) = (ipv4(json!({ "macspoofchk": true })), Container::new("a"));
+    lab.add(&container, &conf);
+    lab.del(&container, &conf);
+    let again = lab.node.run(&lab.call("DEL", &container, &conf));
+    assert_eq!(again.code, Some(0), "{again}");
+    let said = !again.stderr.is_empty();
+    assert_eq!(said, lab.side == Side::Reference, "{again}");
+}
+
+/// IPAM has no address left, when bridge and link have been made.
+fn what_a_failed_add_leaves(lab: &Lab) {
+    let conf = ipv4(json!({
+        "isGateway": true,
+        "ipam": { "ranges": [[{ "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.2" }]] },
+    }));
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.add(&a, &conf);
+    let other = with(conf, json!({ "bridge": "cni1" }));
+    let told = lab.add_fails(&b, &other);
+    let expected = "no IP addresses available in range set: 10.1.1.1-10.1.1.2";
+    assert!(told.contains(expected), "{told}");
+    let left = lab.side.pick(&["lo"][..], &["lo", "eth0"]);
+    assert_eq!(b.link_names(), left);
+    let bridge_stays = lab.find_link("cni1").is_some();
+    assert_eq!(bridge_stays, lab.side == Side::Reference);
+}
+
+fn codes_of_errors(lab: &Lab) {
+    let container = Container::new("a");
+    let conf = layer2(json!({ "hairpinMode": true, "promiscMode": true }));
+    let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
+    assert_eq!(outcome.failure().code, lab.side.pick(7, 999));
+}

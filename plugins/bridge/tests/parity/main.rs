@@ -1,0 +1,31 @@
+//! One suite for two implementations: each assertion runs with this workspace's bridge and host-local, and with Debian's,
+//! on nodes of their own. `TWILL_BRIDGE=ours` or `=reference` chooses one side.
+//!
+//! Where ours does otherwise than the Go plugin, both are asserted (`differences`), so that a difference that vanishes
+//! fails the run. What came after the Go plugin 1.1.1 is asserted of ours alone (`newer`).
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are for tests too"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bridge;
+mod check;
+mod collection;
+mod deletion;
+mod differences;
+mod gateway;
+mod layer2;
+mod mac;
+mod masquerade;
+mod newer;
+mod ports;
+mod results;
+mod spoofing;
+mod traffic;

@@ -1,0 +1,178 @@
+//! `ipMasq`, seen where the packets arrive.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::conf::{GATEWAY, GATEWAY6, dual_stack, ipv4, ipv6, of_subnets};
+use crate::support::lab::{Container, Lab};
+use crate::support::outside::{self, NODE, NODE6, OUTSIDE, OUTSIDE6};
+use crate::support::side::both;
+use crate::support::traffic::{assert_reaches, listen_in, pings, seen_from};
+
+both!(
+    what_leaves_the_network_comes_from_the_node,
+    only_ipv6,
+    without_it_nothing_is_changed,
+    what_stays_in_the_network_is_not_changed,
+    multicast_is_not_changed,
+    several_networks,
+    it_ends_with_the_attachment,
+    the_next_one_with_the_address_keeps_it,
+);
+
+fn conf() -> Value {
+    dual_stack(json!({ "isDefaultGateway": true, "ipMasq": true }))
+}
+
+fn what_leaves_the_network_comes_from_the_node(lab: &Lab) {
+    let outside = outside::connect(lab);
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    for container in [&a, &b] {
+        lab.add(container, &conf());
+        // The other machine has no route to the container, so an answer says as much.
+        assert_reaches(container, OUTSIDE);
+        assert_reaches(container, OUTSIDE6);
+        let seen = |at| seen_from(listen_in(&outside), at, &container.sandbox);
+        assert_eq!(seen(OUTSIDE), NODE);
+        assert_eq!(seen(OUTSIDE6), NODE6);
+    }
+}
+
+fn only_ipv6(lab: &Lab) {
+    let outside = outside::connect(lab);
+    let container = Container::new("a");
+    lab.add(
+        &container,
+        &ipv6(json!({ "isDefaultGateway": true, "ipMasq": true })),
+    );
+    let seen = seen_from(listen_in(&outside), OUTSIDE6, &container.sandbox);
+    assert_eq!(seen, NODE6);
+}
+
+fn without_it_nothing_is_changed(lab: &Lab) {
+    let outside = outside::connect(lab);
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.add(&a, &conf());
+    lab.add(
+        &b,
+        &dual_stack(json!({ "isDefaultGateway": true, "ipMasq": false })),
+    );
+    let mut ip = std::process::Command::new("ip");
+    ip.args(["route", "add", "10.1.1.0/24", "via", NODE]);
+    assert!(outside.command(&mut ip).status.success());
+    let seen = |client: &Container| seen_from(listen_in(&outside), OUTSIDE, &client.sandbox);
+    assert_eq!(seen(&b), "10.1.1.3");
+    assert_eq!(seen(&a), NODE);
+}
+
+fn what_stays_in_the_network_is_not_changed(lab: &Lab) {
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.add(&a, &conf());
+    lab.add(&b, &conf());
+    // Has the rules see what only crosses the bridge, as on nodes of Kubernetes.
+    for family in ["iptables", "ip6tables"] {
+        lab.node
+            .write(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"), "1");
+    }
+    let at = |address| seen_from(listen_in(&b.sandbox), address, &a.sandbox);
+    assert_eq!(at("10.1.1.3"), "10.1.1.2");
+    assert_eq!(at("fd00:1::3"), "fd00:1::2");
+    let node = |at| {
+        let bound = lab.node.enter(|| std::net::TcpListener::bind(at));
+        bound.unwrap()
+    };
+    assert_eq!(seen_from(node, GATEWAY, &a.sandbox), "10.1.1.2");
+    assert_eq!(seen_from(node, GATEWAY6, &a.sandbox), "fd00:1::2");
+}
+
+fn multicast_is_not_changed(lab: &Lab) {
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.add(&a, &conf());
+    lab.add(&b, &conf());
+    lab.node
+        .write("/proc/sys/net/bridge/bridge-nf-call-iptables", "1");
+    let group = "239.1.2.3";
+    let receiver = b.sandbox.enter(|| {
+        let socket = UdpSocket::bind("0.0.0.0:7777").unwrap();
+        let own = "10.1.1.3".parse().unwrap();
+        socket
+            .join_multicast_v4(&group.parse().unwrap(), &own)
+            .unwrap();
+        socket
+    });
+    receiver
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let sender = a.sandbox.enter(|| UdpSocket::bind("10.1.1.2:0").unwrap());
+    let mut buffer = [0; 8];
+    let came = (0..20).find_map(|_| {
+        sender.send_to(b"hello", (group, 7777)).unwrap();
+        receiver.recv_from(&mut buffer).ok()
+    });
+    let (_, from) = came.expect("the other container hears the group");
+    assert_eq!(from.ip().to_string(), "10.1.1.2");
+}
+
+/// Each address leaves as the node's, also from one network of the container's to another machine's.
+fn several_networks(lab: &Lab) {
+    let outside = outside::connect(lab);
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    lab.add(
+        &a,
+        &ipv4(json!({ "isDefaultGateway": true, "ipMasq": true })),
+    );
+    let other = of_subnets(
+        &["10.2.2.0/24"],
+        json!({ "isDefaultGateway": true, "ipMasq": true, "name": "other", "bridge": "cni1" }),
+    );
+    lab.add(&b, &other);
+    let seen = |client: &Container| seen_from(listen_in(&outside), OUTSIDE, &client.sandbox);
+    assert_eq!(seen(&a), NODE);
+    assert_eq!(seen(&b), NODE);
+    // Another network is outside too.
+    let at_b = seen_from(listen_in(&b.sandbox), "10.2.2.2", &a.sandbox);
+    assert_eq!(at_b, "10.2.2.1");
+    lab.del(&b, &other);
+    assert_eq!(seen(&a), NODE);
+}
+
+fn it_ends_with_the_attachment(lab: &Lab) {
+    let outside = outside::connect(lab);
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    let masqueraded = ipv4(json!({ "isDefaultGateway": true, "ipMasq": true }));
+    lab.add(&a, &masqueraded);
+    assert_reaches(&a, OUTSIDE);
+    lab.del(&a, &masqueraded);
+    // The address is given to another one, which is not masqueraded.
+    let plain = ipv4(json!({
+        "isDefaultGateway": true,
+        "ipam": { "ranges": [[{ "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.2" }]] },
+    }));
+    let result = lab.add(&b, &plain);
+    assert_eq!(result["ips"][0]["address"], "10.1.1.2/24");
+    assert!(!pings(&b, &[OUTSIDE]));
+    drop(outside);
+}
+
+/// IPAM may have given an address again before the runtime gets round to the DEL of who had it.
+fn the_next_one_with_the_address_keeps_it(lab: &Lab) {
+    let outside = outside::connect(lab);
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    let conf = ipv4(json!({
+        "isDefaultGateway": true,
+        "ipMasq": true,
+        "ipam": { "ranges": [[{ "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.2" }]] },
+    }));
+    lab.add(&a, &conf);
+    a.ip("link set eth0 down");
+    let file = "/var/lib/cni/networks/net/10.1.1.2";
+    lab.node.enter(|| std::fs::remove_file(file)).unwrap();
+    lab.add(&b, &conf);
+    lab.del(&a, &conf);
+    assert_eq!(lab.taken(), ["10.1.1.2"]);
+    assert_reaches(&b, OUTSIDE);
+    let seen = seen_from(listen_in(&outside), OUTSIDE, &b.sandbox);
+    assert_eq!(seen, NODE);
+}

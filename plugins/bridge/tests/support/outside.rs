@@ -1,0 +1,36 @@
+//! What lies beyond the node.
+
+use testkit::NetNs;
+
+use crate::support::lab::Lab;
+
+/// The node's addresses on the wire to the outside.
+pub(crate) const NODE: &str = "198.51.100.1";
+pub(crate) const NODE6: &str = "2001:db8:51::1";
+/// The other machine's there. It knows no way back to the containers' networks.
+pub(crate) const OUTSIDE: &str = "198.51.100.2";
+pub(crate) const OUTSIDE6: &str = "2001:db8:51::2";
+
+/// Another machine on a wire of the node.
+#[track_caller]
+pub(crate) fn connect(lab: &Lab) -> NetNs {
+    let outside = NetNs::new().unwrap();
+    let netns = outside.path();
+    let netns = netns.to_str().unwrap();
+    lab.ip(&format!(
+        "link add wire0 type veth peer name wire1 netns {netns}"
+    ));
+    lab.ip(&format!("address add {NODE}/24 dev wire0"));
+    lab.ip(&format!("address add {NODE6}/64 dev wire0 nodad"));
+    lab.ip("link set wire0 up");
+    for command in [
+        format!("address add {OUTSIDE}/24 dev wire1"),
+        format!("address add {OUTSIDE6}/64 dev wire1 nodad"),
+        "link set wire1 up".to_owned(),
+    ] {
+        let mut ip = std::process::Command::new("ip");
+        let output = outside.command(ip.args(command.split(' ')));
+        assert!(output.status.success(), "ip {command}: {output:?}");
+    }
+    outside
+}
