@@ -3,6 +3,7 @@
 //! A subject has a module of its own; the modules beside it are for all subjects.
 
 mod call;
+mod chain;
 mod chart;
 mod container;
 mod contest;
@@ -38,6 +39,8 @@ use crate::{dist, packages};
 /// What is measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Subject {
+    /// flannel, bridge and host-local: ADD and DEL, one after another and 8 at a time, beside the Go plugins (needs root)
+    Chain,
     /// flannel: what it costs itself, with a delegate that does nothing (needs root)
     Flannel,
     /// host-local: ADD and DEL by the number of addresses in use, beside the Go plugin
@@ -65,6 +68,7 @@ pub(crate) fn run(
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut setting = Setting::new(workspace, &folder, state.unwrap_or(&folder), extent)?;
     let Outputs { text, plot } = match subject {
+        Subject::Chain => chain::run(workspace, &mut setting)?,
         Subject::Flannel => flannel::run(&mut setting)?,
         Subject::Ipam => ipam::run(&mut setting)?,
     };

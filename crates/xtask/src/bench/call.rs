@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// A program, its whole environment and its stdin, which must fit into a pipe (64 KiB).
+/// A program, its arguments, its whole environment and its stdin, which must fit into a pipe (64 KiB).
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(&'static str, String)>,
     pub(super) stdin: String,
 }
@@ -38,6 +39,7 @@ impl Call {
     pub(super) fn bare(program: &Path) -> Self {
         Self {
             program: program.to_owned(),
+            arguments: Vec::new(),
             environment: Vec::new(),
             stdin: String::new(),
         }
@@ -54,9 +56,9 @@ impl Call {
             ("CNI_PATH", folder.display().to_string()),
         ];
         Self {
-            program: program.to_owned(),
             environment: environment.into(),
             stdin: conf.to_string(),
+            ..Self::bare(program)
         }
     }
 
@@ -82,7 +84,10 @@ impl Call {
     /// Runs it to its end; a failure is an error that tells what the plugin said.
     pub(super) fn run(&self) -> Result<Timed> {
         let mut command = Command::new(&self.program);
-        command.env_clear().envs(self.environment.iter().cloned());
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(self.environment.iter().cloned());
         let (input, mut fill) = pipe()?;
         fill.write_all(self.stdin.as_bytes())?;
         drop(fill);
@@ -146,9 +151,9 @@ mod tests {
 
     fn script(text: &str) -> Call {
         Call {
-            program: "/bin/sh".into(),
             environment: vec![("CNI_COMMAND", "ADD".to_owned())],
             stdin: text.to_owned(),
+            ..Call::bare(Path::new("/bin/sh"))
         }
     }
 

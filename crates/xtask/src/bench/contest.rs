@@ -42,6 +42,15 @@ pub(super) trait Entrant {
         timed.with_context(|| self.contender().to_string())
     }
 
+    /// Makes the call and tells what was measured.
+    fn measure(
+        &self,
+        operation: Self::Operation,
+        round: usize,
+    ) -> Result<Vec<(Self::Operation, Duration)>> {
+        Ok(vec![(operation, self.run(operation, round)?.elapsed)])
+    }
+
     /// Makes the call and notes its peak memory.
     fn run_for_peak(
         &self,
@@ -125,10 +134,12 @@ impl<O: Copy + Ord> Contest<O> {
                         else {
                             continue;
                         };
-                        let elapsed = entrant.run(*operation, round)?.elapsed;
-                        pace.spend(elapsed);
-                        let key = (*operation, entrant.contender(), entrant.size());
-                        samples.entry(key).or_default().push(elapsed);
+                        let start = Instant::now();
+                        for (operation, time) in entrant.measure(*operation, round)? {
+                            let key = (operation, entrant.contender(), entrant.size());
+                            samples.entry(key).or_default().push(time);
+                        }
+                        pace.spend(start.elapsed());
                     }
                 }
             }

@@ -4,6 +4,8 @@
 //! child until the exec. So the process is stopped at its exit (ptrace(2), `PTRACE_O_TRACEEXIT`), where its own memory is still
 //! there to be asked about.
 
+mod family;
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -15,23 +17,15 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+pub(super) use self::family::peak_of_all;
 use super::call::Call;
 
 /// Waits for a line, by when it is traced, and leaves the rest of stdin to the program.
-const LAUNCHER: &str = "read -r go && exec \"$0\"";
+const LAUNCHER: &str = "read -r go && exec \"$0\" \"$@\"";
 
 /// Runs a call to its end; the most memory that it had resident, in KiB.
 pub(super) fn peak(call: &Call) -> Result<u64> {
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", LAUNCHER])
-        .arg(&call.program)
-        .env_clear()
-        .envs(call.environment.iter().cloned())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("cannot start /bin/sh")?;
+    let mut child = launch(call)?;
     let traced = trace(&mut child, call);
     if traced.is_err() {
         // It may be stopped for good. That it has ended already is no error.
@@ -43,6 +37,32 @@ pub(super) fn peak(call: &Call) -> Result<u64> {
     Ok(peak)
 }
 
+/// Starts a shell that waits for being traced.
+fn launch(call: &Call) -> Result<Child> {
+    let child = Command::new("/bin/sh")
+        .args(["-c", LAUNCHER])
+        .arg(&call.program)
+        .args(&call.arguments)
+        .env_clear()
+        .envs(call.environment.iter().cloned())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    child.context("cannot start /bin/sh")
+}
+
+/// Begins to trace the shell and lets it become the program.
+fn let_go(child: &mut Child, call: &Call, options: Options) -> Result<Pid> {
+    let pid = Pid::from_raw(child.id().cast_signed());
+    let options = options | Options::PTRACE_O_TRACEEXIT;
+    ptrace::seize(pid, options).context("cannot trace a process")?;
+    let mut stdin = child.stdin.take().context("stdin is a pipe")?;
+    // A program may end without reading any.
+    drop(writeln!(stdin).and_then(|()| stdin.write_all(call.stdin.as_bytes())));
+    Ok(pid)
+}
+
 /// Why it cannot be measured here, as a note for the reader, if it cannot. A program is tried that is known to work.
 pub(super) fn obstacle(program: &Path) -> Option<String> {
     let error = peak(&Call::bare(program)).err()?;
@@ -50,12 +70,7 @@ pub(super) fn obstacle(program: &Path) -> Option<String> {
 }
 
 fn trace(child: &mut Child, call: &Call) -> Result<u64> {
-    let pid = Pid::from_raw(child.id().cast_signed());
-    ptrace::seize(pid, Options::PTRACE_O_TRACEEXIT).context("cannot trace a process")?;
-    let mut stdin = child.stdin.take().context("stdin is a pipe")?;
-    // A program may end without reading any.
-    drop(writeln!(stdin).and_then(|()| stdin.write_all(call.stdin.as_bytes())));
-    drop(stdin);
+    let pid = let_go(child, call, Options::empty())?;
     loop {
         match waitpid(pid, None)? {
             WaitStatus::PtraceEvent(_, _, event) if event == Event::PTRACE_EVENT_EXIT as i32 => {
@@ -94,9 +109,9 @@ mod tests {
 
     fn peak_of(script: &str) -> u64 {
         let call = Call {
-            program: "/bin/sh".into(),
             environment: vec![("PATH", "/usr/bin:/bin".to_owned())],
             stdin: script.to_owned(),
+            ..Call::bare(Path::new("/bin/sh"))
         };
         peak(&call).unwrap()
     }
@@ -114,11 +129,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_told() {
-        let call = Call {
-            program: "/bin/false".into(),
-            environment: Vec::new(),
-            stdin: String::new(),
-        };
+        let call = Call::bare(Path::new("/bin/false"));
         let error = peak(&call).unwrap_err().to_string();
         assert!(error.contains("exit status: 1"), "{error}");
     }

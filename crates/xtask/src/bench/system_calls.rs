@@ -17,6 +17,7 @@ pub(super) fn count(call: &Call) -> Result<u32> {
     strace
         .args(["-c", "-U", "calls,name"])
         .arg(&call.program)
+        .args(&call.arguments)
         .env_clear()
         .envs(call.environment.iter().cloned())
         .stdin(input);

@@ -27,10 +27,15 @@ impl Target {
 
     /// A peak of memory, in KiB, that is not to be larger than any plugin's.
     pub(super) fn memory(what: String, measured: Option<u64>) -> Self {
+        Self::amount(what, MOST_MEMORY, measured)
+    }
+
+    /// An amount of memory or of a disk, in KiB, that is not to be larger.
+    pub(super) fn amount(what: String, limit: u64, measured: Option<u64>) -> Self {
         Self {
             what,
-            limit: units::memory(MOST_MEMORY),
-            reached: measured.map(|peak| (units::memory(peak), peak <= MOST_MEMORY)),
+            limit: units::memory(limit),
+            reached: measured.map(|amount| (units::memory(amount), amount <= limit)),
         }
     }
 }
