@@ -2,6 +2,7 @@
 
 mod attachment;
 mod checks;
+mod delegate;
 mod kept;
 mod report;
 
@@ -14,6 +15,7 @@ use testkit::{NetNs, Node};
 
 use crate::terminal::{Ink, Terminal, time};
 use attachment::{Container, Plugins};
+pub(crate) use delegate::Delegate;
 use report::{Done, Report};
 
 const NETWORK: &str = "cbr0";
@@ -37,10 +39,10 @@ pub(crate) fn require_root() -> Result<()> {
 }
 
 /// Runs the demo with the plugins in a folder; true if all went well.
-pub(crate) fn run(terminal: &mut Terminal, folder: &Path, keep: bool) -> bool {
+pub(crate) fn run(terminal: &mut Terminal, folder: &Path, delegate: Delegate, keep: bool) -> bool {
     let start = Instant::now();
     let mut report = Report::new(terminal);
-    let result = tour(&mut report, folder, keep);
+    let result = tour(&mut report, folder, delegate, keep);
     let failed = report.last_step();
     match result {
         Ok(()) => {
@@ -57,9 +59,9 @@ pub(crate) fn run(terminal: &mut Terminal, folder: &Path, keep: bool) -> bool {
     }
 }
 
-fn tour(report: &mut Report<'_>, folder: &Path, keep: bool) -> Result<()> {
-    let plugins = report.step("plugins", || Plugins::find(folder))?;
-    let node = report.step("node", make_node)?;
+fn tour(report: &mut Report<'_>, folder: &Path, delegate: Delegate, keep: bool) -> Result<()> {
+    let plugins = report.step("plugins", || Plugins::find(folder, delegate))?;
+    let node = report.step("node", || make_node(delegate))?;
     let web = report.step("attach web", || {
         Container::attach(&plugins, &node, "web", None)
     })?;
@@ -67,22 +69,32 @@ fn tour(report: &mut Report<'_>, folder: &Path, keep: bool) -> Result<()> {
         Container::attach(&plugins, &node, "db", Some(&web))
     })?;
     ensure!(web.ip() != db.ip(), "both containers got {}", web.ip());
-    report.step("on the node", || checks::node_state(&node, &[&web, &db]))?;
+    report.step("on the node", || {
+        checks::node_state(&node, delegate, &[&web, &db])
+    })?;
     report.step("ping web → db", || checks::ping(&node, &web, db.ip()))?;
-    report.step("ping db → node", || checks::ping(&node, &db, GATEWAY))?;
+    // The others let a container reach everything but the node it is on.
+    if delegate == Delegate::Bridge {
+        report.step("ping db → node", || checks::ping(&node, &db, GATEWAY))?;
+    } else {
+        report.step("ping db → web", || checks::ping(&node, &db, web.ip()))?;
+    }
     if keep {
         return kept::keep(report, &node, &[&web, &db]);
     }
     report.step("detach web", || web.detach(&plugins, &node))?;
     report.step("detach db", || db.detach(&plugins, &node))?;
-    report.step("what is left", || checks::nothing_left(&node, &[&web, &db]))
+    report.step("what is left", || {
+        checks::nothing_left(&node, delegate, &[&web, &db])
+    })
 }
 
-fn make_node() -> Result<Done<Node>> {
+fn make_node(delegate: Delegate) -> Result<Done<Node>> {
     let start = Instant::now();
     let node = Node::new()?;
     let file = "/run/flannel/subnet.env";
     node.write(file, SUBNET_ENV);
+    delegate.prepare(&node)?;
     let details = SUBNET_ENV.lines().map(str::to_owned).collect();
     Ok(Done::new(node, "a network and mounts of its own")
         .detail(file, details)

@@ -47,6 +47,9 @@ enum Task {
     Dist,
     /// Attach and detach two containers on a node of its own (needs root)
     Demo {
+        /// The plugin that flannel delegates to
+        #[arg(long, value_enum, default_value_t = demo::Delegate::Bridge)]
+        delegate: demo::Delegate,
         /// Leave the node and the containers up, and tell how to look at and remove them
         #[arg(long)]
         keep: bool,
@@ -93,7 +96,11 @@ fn run(task: Task) -> Result<bool> {
             print!("{}", dist::table(bytes, &workspace.dist_dir()));
             Ok(true)
         }
-        Task::Demo { keep, plugins } => {
+        Task::Demo {
+            delegate,
+            keep,
+            plugins,
+        } => {
             demo::require_root()?;
             packages::install_missing()?;
             let plugins = match plugins {
@@ -103,7 +110,7 @@ fn run(task: Task) -> Result<bool> {
                     workspace.dist_dir()
                 }
             };
-            Ok(demo::run(&mut Terminal::stdout(), &plugins, keep))
+            Ok(demo::run(&mut Terminal::stdout(), &plugins, delegate, keep))
         }
         Task::Test { parts } => test::run(&workspace, &parts),
         Task::Bench {

@@ -5,33 +5,37 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use testkit::requirements::REFERENCE_DIR;
 use testkit::{Invocation, NetNs, Node, Outcome};
 
 use super::report::Done;
-use super::{MTU, NETWORK, make_sandbox};
+use super::{Delegate, MTU, NETWORK, make_sandbox};
 
 const IFNAME: &str = "eth0";
 
-/// Where the plugins are: ours first, the other ones from Debian's package.
+/// Where the plugins are, and which one attaches.
 pub(crate) struct Plugins {
     folder: PathBuf,
+    delegate: Delegate,
 }
 
 impl Plugins {
-    pub(crate) fn find(folder: &Path) -> Result<Done<Self>> {
+    pub(crate) fn find(folder: &Path, delegate: Delegate) -> Result<Done<Self>> {
         let mut sizes = Vec::new();
-        for name in ["flannel", "host-local"] {
+        for name in ["flannel", delegate.name(), "host-local"] {
             let path = folder.join(name);
             let metadata = fs::metadata(&path).with_context(|| {
                 format!("cannot find {}: run `cargo xtask dist`", path.display())
             })?;
-            sizes.push(format!("{name} {:.0} KiB", metadata.len() as f64 / 1024.0));
+            sizes.push(match fs::read_link(&path) {
+                Ok(target) => format!("{name} → {}", target.display()),
+                Err(_) => format!("{name} {:.0} KiB", metadata.len() as f64 / 1024.0),
+            });
         }
-        let path = format!("{}:{REFERENCE_DIR}", folder.display());
         let plugins = Self {
             folder: folder.to_owned(),
+            delegate,
         };
+        let path = folder.display().to_string();
         Ok(Done::new(plugins, sizes.join(", ")).detail("CNI_PATH", vec![path]))
     }
 }
@@ -140,7 +144,7 @@ fn invocation(plugins: &Plugins, command: &str, name: &str, sandbox: &NetNs) -> 
         "cniVersion": "1.0.0",
         "name": NETWORK,
         "type": "flannel",
-        "delegate": {"hairpinMode": true, "isDefaultGateway": true},
+        "delegate": plugins.delegate.conf(),
     });
     Invocation::attach(plugins.folder.join("flannel"), command, name)
         .ifname(IFNAME)
@@ -148,7 +152,7 @@ fn invocation(plugins: &Plugins, command: &str, name: &str, sandbox: &NetNs) -> 
         .args(format!(
             "IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME={name}"
         ))
-        .paths([&*plugins.folder, Path::new(REFERENCE_DIR)])
+        .path(&plugins.folder)
         .config(&netconf)
 }
 

@@ -8,16 +8,18 @@ use testkit::Node;
 
 use super::attachment::{Container, scratch_folder};
 use super::report::Done;
-use super::{NETWORK, milliseconds};
-
-const BRIDGE: &str = "cni0";
+use super::{Delegate, NETWORK, milliseconds};
 
 fn addresses_folder() -> String {
     format!("/var/lib/cni/networks/{NETWORK}")
 }
 
-/// The bridge, and an address file for each container.
-pub(crate) fn node_state(node: &Node, containers: &[&Container]) -> Result<Done<()>> {
+/// The link that the containers are attached by, and an address file for each of them.
+pub(crate) fn node_state(
+    node: &Node,
+    delegate: Delegate,
+    containers: &[&Container],
+) -> Result<Done<()>> {
     let folder = addresses_folder();
     let files = node.list(&folder);
     for container in containers {
@@ -41,23 +43,28 @@ pub(crate) fn node_state(node: &Node, containers: &[&Container]) -> Result<Done<
     });
     let told = told.collect();
 
-    let bridge = node.ip_json(&["address", "show", BRIDGE]);
+    let name = delegate.link();
+    let link = node.ip_json(&["address", "show", name]);
     let text = |pointer: &str| {
-        bridge
-            .pointer(pointer)
-            .with_context(|| format!("{BRIDGE} has no {pointer}: {bridge}"))
+        link.pointer(pointer)
+            .with_context(|| format!("{name} has no {pointer}: {link}"))
     };
-    let (mtu, length) = (text("/0/mtu")?, text("/0/addr_info/0/prefixlen")?);
+    let mtu = text("/0/mtu")?;
+    if delegate != Delegate::Bridge {
+        let summary = format!(
+            "{name} mtu {mtu}, shared by {} containers",
+            containers.len()
+        );
+        return Ok(Done::new((), summary).detail(folder, told));
+    }
+    let length = text("/0/addr_info/0/prefixlen")?;
     let address = text("/0/addr_info/0/local")?.as_str().unwrap_or_default();
-    let ports = names(&node.ip_json(&["link", "show", "master", BRIDGE]));
+    let ports = names(&node.ip_json(&["link", "show", "master", name]));
     ensure!(
         ports.len() == containers.len(),
-        "{BRIDGE} has other ports: {ports:?}"
+        "{name} has other ports: {ports:?}"
     );
-    let summary = format!(
-        "{BRIDGE} {address}/{length} mtu {mtu}, {} ports",
-        ports.len()
-    );
+    let summary = format!("{name} {address}/{length} mtu {mtu}, {} ports", ports.len());
     Ok(Done::new((), summary).detail(folder, told))
 }
 
@@ -87,12 +94,16 @@ pub(crate) fn ping(node: &Node, from: &Container, to: &str) -> Result<Done<()>> 
     })
 }
 
-/// No link, no address and no scratch file is left. The bridge stays for the next container, and
+/// No link, no address and no scratch file is left. A bridge stays for the next container, and
 /// so do the lock and the address given last.
-pub(crate) fn nothing_left(node: &Node, containers: &[&Container]) -> Result<Done<()>> {
+pub(crate) fn nothing_left(
+    node: &Node,
+    delegate: Delegate,
+    containers: &[&Container],
+) -> Result<Done<()>> {
     let links = names(&node.ip_json(&["link"]));
     ensure!(
-        links == ["lo", BRIDGE],
+        links == delegate.lasting_links(),
         "links are left on the node: {links:?}"
     );
     for container in containers {
@@ -116,7 +127,10 @@ pub(crate) fn nothing_left(node: &Node, containers: &[&Container]) -> Result<Don
         "scratch files are left in {}: {scratch:?}",
         scratch_folder()
     );
-    let summary = "no address, no scratch file, no link but lo and cni0";
+    let summary = format!(
+        "no address, no scratch file, no link but {}",
+        delegate.lasting_links().join(", ")
+    );
     Ok(Done::new((), summary).detail("by design", vec![files.join(", ")]))
 }
 

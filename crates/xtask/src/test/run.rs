@@ -96,17 +96,21 @@ impl Setting<'_> {
 }
 
 fn quiet_demo(setting: &Setting<'_>) -> Result<()> {
-    let text = Shared::default();
-    let ok = demo::run(
-        &mut Terminal::to(text.clone()),
-        &setting.workspace.dist_dir(),
-        false,
-    );
-    if !ok {
-        bail!(
-            "{}",
-            String::from_utf8_lossy(&text.0.lock().unwrap_or_else(PoisonError::into_inner))
-        );
+    // The machine's kernel need not have ipvlan.
+    for delegate in [demo::Delegate::Bridge, demo::Delegate::Macvlan] {
+        let text = Shared::default();
+        let mut terminal = Terminal::to(text.clone());
+        if !demo::run(
+            &mut terminal,
+            &setting.workspace.dist_dir(),
+            delegate,
+            false,
+        ) {
+            bail!(
+                "{}",
+                String::from_utf8_lossy(&text.0.lock().unwrap_or_else(PoisonError::into_inner))
+            );
+        }
     }
     Ok(())
 }
