@@ -17,7 +17,7 @@ mod lease;
 
 use std::thread::sleep;
 
-use crate::lab::{BRIDGE, Container, Lab, NETWORK, netconf};
+use crate::lab::{BRIDGE, Container, Delegates, Lab, NETWORK, netconf};
 use crate::lease::DUAL_STACK;
 
 const KILLS: u32 = 100;
@@ -29,10 +29,10 @@ fn a_del_after_a_killed_add_leaves_nothing() {
     }
 }
 
-/// Debian's does not end with the delegate that has started it.
+/// Debian's host-local does not end with the delegate that has started it.
 #[test]
-fn a_del_after_a_killed_add_leaves_nothing_with_debians_ipam() {
-    if let Some(lab) = Lab::with_debians_ipam(&DUAL_STACK) {
+fn a_del_after_a_killed_add_leaves_nothing_with_debians_delegates() {
+    if let Some(lab) = Lab::with(Delegates::Debians, &DUAL_STACK) {
         assert_nothing_is_left(&lab);
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::lab::{Container, Lab, NETWORK, netconf};
+use crate::lab::{Container, Delegates, Lab, NETWORK, netconf};
 use crate::lease::DUAL_STACK;
 
 #[test]
@@ -31,7 +31,7 @@ fn a_namespace_that_is_gone() {
 
 #[test]
 fn a_namespace_path_that_is_no_namespace_any_more() {
-    let Some(lab) = Lab::new(&DUAL_STACK) else {
+    let Some(lab) = Lab::with(Delegates::Debians, &DUAL_STACK) else {
         return;
     };
     let netconf = netconf("1.0.0");
@@ -43,7 +43,7 @@ fn a_namespace_path_that_is_no_namespace_any_more() {
     fs::write(&path, "").unwrap();
     let del = lab.call("DEL", &container, &netconf).netns(&path);
     drop(container);
-    // bridge takes it for a mistake, so that flannel must be ready for another try.
+    // Debian's bridge takes it for a mistake, so that flannel must be ready for another try.
     let failure = lab.node.run(&del).failure();
     let expected = format!("bridge: unknown FS magic on {path:?}: ");
     assert!(failure.msg.starts_with(&expected), "{failure:?}");

@@ -1,5 +1,4 @@
-//! A node that flanneld has written its lease to, and containers that real plugins attach there: flannel and host-local
-//! under test, Debian's bridge.
+//! A node that flanneld has written its lease to, and containers that real plugins attach there.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -17,10 +16,22 @@ pub(crate) const SCRATCH: &str = "/var/lib/cni/flannel";
 pub(crate) const SUBNET_FILE: &str = "/run/flannel/subnet.env";
 const ADDRESSES: &str = "/var/lib/cni/networks";
 
+/// Whose bridge and host-local attach the containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delegates {
+    Ours,
+    Debians,
+}
+
+impl Delegates {
+    pub(crate) const BOTH: [Self; 2] = [Self::Ours, Self::Debians];
+}
+
 /// A node with a lease.
 pub(crate) struct Lab {
+    pub(crate) delegates: Delegates,
     pub(crate) node: Node,
-    /// Has host-local, and nothing else that is under test, to be found before Debian's plugins.
+    /// Has what is under test, to be found before Debian's plugins.
     plugins: TempDir,
 }
 
@@ -34,25 +45,30 @@ impl Lab {
     /// `None`, told as a skip, where the machine cannot have it.
     #[track_caller]
     pub(crate) fn new(lease: &Lease) -> Option<Self> {
-        let lab = Self::with_debians_ipam(lease)?;
-        let host_local = lab.plugins.path().join("host-local");
-        symlink(binaries::plugin("host-local"), host_local).unwrap();
-        Some(lab)
+        Self::with(Delegates::Ours, lease)
     }
 
-    /// One whose IPAM plugin is Debian's host-local too.
     #[track_caller]
-    pub(crate) fn with_debians_ipam(lease: &Lease) -> Option<Self> {
+    pub(crate) fn with(delegates: Delegates, lease: &Lease) -> Option<Self> {
         if !require_root() {
             return None;
         }
         require_reference("bridge")?;
         let plugins = TempDir::with_prefix("twill-plugins-").unwrap();
+        if delegates == Delegates::Ours {
+            for name in ["bridge", "host-local"] {
+                symlink(binaries::plugin(name), plugins.path().join(name)).unwrap();
+            }
+        }
         let node = Node::new().unwrap();
         // Looking for duplicates of an IPv6 address takes the kernel a second or two, in which it does not answer.
         node.write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
         node.write(SUBNET_FILE, lease.subnet_env());
-        Some(Self { node, plugins })
+        Some(Self {
+            delegates,
+            node,
+            plugins,
+        })
     }
 
     /// A call with the container's `eth0`.
