@@ -1,70 +1,77 @@
-//! What CHECK compares: the interface of `prevResult` with the one that the container has.
+//! What CHECK compares: the interfaces of `prevResult` with the links that there are.
 
 use std::path::Path;
 
-use cni_types::{AddResult, Attachment, Error, Interface};
+use cni_types::{AddResult, Error, Interface};
 use ipnetwork::IpNetwork;
-use netlink::{Family, Link, LinkAddress, Route, Rtnetlink};
+use netlink::{Family, Link, LinkAddress, Mac, Route, Rtnetlink};
 
 use crate::{CheckError, SandboxError, plan};
 
-/// The attachment's interface in the result of ADD, and its position there.
+/// An interface in the result of ADD, in a container or on the node, and its position there.
 ///
 /// # Errors
 /// [`CheckError::NotInResult`].
 pub fn interface_of<'r>(
     previous: &'r AddResult,
-    attachment: &Attachment,
-    netns: &Path,
+    name: &str,
+    netns: Option<&Path>,
 ) -> Result<(u32, &'r Interface), CheckError> {
-    let netns_text = netns.to_string_lossy();
-    let is_it = |interface: &Interface| {
-        interface.name == attachment.ifname.as_str()
-            && interface.sandbox.as_deref() == Some(&*netns_text)
-    };
+    let netns = netns.map(Path::to_string_lossy);
+    let is_it =
+        |interface: &Interface| interface.name == name && sandbox_of(interface) == netns.as_deref();
     (0..)
         .zip(&previous.interfaces)
         .find(|(_, interface)| is_it(interface))
         .ok_or_else(|| CheckError::NotInResult {
-            ifname: attachment.ifname.clone(),
-            netns: netns.to_owned(),
+            ifname: name.to_owned(),
+            netns: netns.as_deref().map(str::to_owned),
         })
 }
 
-/// The container's link, which must be there, be up, and have the Ethernet address that the result says.
+/// An empty text says that it is on the node.
+fn sandbox_of(interface: &Interface) -> Option<&str> {
+    interface.sandbox.as_deref().filter(|path| !path.is_empty())
+}
+
+/// The link of an interface, which must be there with the Ethernet address that the result says.
 ///
 /// # Errors
 /// [`CheckError`], which is code 120; if the kernel cannot be asked.
-pub fn link(
-    inside: &mut Rtnetlink,
-    interface: &Interface,
-    attachment: &Attachment,
-    netns: &Path,
-) -> Result<Link, Error> {
-    let link = inside
-        .link_by_name(attachment.ifname.as_str())
-        .map_err(SandboxError::from)?;
-    let link = link.ok_or_else(|| CheckError::Gone {
-        ifname: attachment.ifname.clone(),
-        netns: netns.to_owned(),
-    })?;
-    let mac = link.mac.map(|mac| mac.to_string()).unwrap_or_default();
-    // An empty text says nothing.
-    if let Some(expected) = interface.mac.as_deref().filter(|mac| !mac.is_empty())
-        && !expected.eq_ignore_ascii_case(&mac)
-    {
-        return Err(CheckError::Differs {
-            what: "mac",
-            ifname: link.name,
-            found: mac,
-            expected: expected.to_owned(),
-        }
-        .into());
-    }
-    if !link.is_up {
-        return Err(CheckError::Down(link.name).into());
-    }
+pub fn link(kernel: &mut Rtnetlink, interface: &Interface) -> Result<Link, Error> {
+    let link = kernel.link_by_name(&interface.name);
+    let link = link
+        .map_err(SandboxError::from)?
+        .ok_or_else(|| CheckError::Gone {
+            ifname: interface.name.clone(),
+            netns: sandbox_of(interface).map(str::to_owned),
+        })?;
+    mac(&link, interface)?;
     Ok(link)
+}
+
+/// Whether a link has the Ethernet address that the result says. An empty text says nothing.
+///
+/// # Errors
+/// [`CheckError::Differs`].
+pub fn mac(link: &Link, interface: &Interface) -> Result<(), CheckError> {
+    let expected = interface.mac.as_deref().filter(|mac| !mac.is_empty());
+    let Some(expected) = expected.filter(|text| text.parse::<Mac>().ok() != link.mac) else {
+        return Ok(());
+    };
+    let found = link.mac.map_or("none".to_owned(), |mac| mac.to_string());
+    Err(CheckError::differs("mac", link, found, expected))
+}
+
+/// Whether a link is set up.
+///
+/// # Errors
+/// [`CheckError::Down`].
+pub fn up(link: &Link) -> Result<(), CheckError> {
+    if link.is_up {
+        return Ok(());
+    }
+    Err(CheckError::Down(link.name.clone()))
 }
 
 /// The result's addresses of one of its interfaces, and all of its routes.
@@ -72,7 +79,7 @@ pub fn link(
 /// An address without an interface counts as this one's: versions before 0.3.0 name none.
 ///
 /// # Errors
-/// As [`link`].
+/// [`CheckError`], which is code 120; if the kernel cannot be asked.
 pub fn addresses_and_routes(
     inside: &mut Rtnetlink,
     link: &Link,

@@ -3,59 +3,86 @@ use std::time::Duration;
 use cni_types::{AddResult, Error, IpConfig};
 use ipnetwork::IpNetwork;
 use netlink::sysctl::{self, SysctlError};
-use netlink::{Change, Existing, Link, LinkChange, NetlinkError, OperState, Route, Rtnetlink};
+use netlink::{Change, Existing, Link, LinkChange, Mac, NetlinkError, OperState, Route, Rtnetlink};
 
 use crate::{ConfigureError, KernelError, Sandbox, SandboxError, Undo, plan};
 
 /// The least that IPv6 works with, in bytes (RFC 8200).
 const MIN_IPV6_MTU: u32 = 1280;
 
+/// How long others have to say that they have an address: the kernel asks once and waits for a second, after up to a
+/// second's delay.
+const DETECTION_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Whether it is found out that nobody else has the IPv6 addresses (RFC 4862), which takes a second or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DuplicateDetection {
     /// It is not: the addresses can be used at once.
     Off,
-    /// It is, and the result is waited for, for this long at most.
-    Wait(Duration),
+    /// It is, and the result is waited for.
+    On,
 }
 
-/// Gives a link of the container the addresses and routes of an IPAM result, and sets it up. `link` is as it was made.
+/// A link of the container, as it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContainerLink<'a> {
+    /// Its number in the container.
+    pub index: u32,
+    /// Its name there.
+    pub name: &'a str,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// Its Ethernet address.
+    pub mac: Option<Mac>,
+}
+
+impl<'a> From<&'a Link> for ContainerLink<'a> {
+    fn from(link: &'a Link) -> Self {
+        Self {
+            index: link.index,
+            name: &link.name,
+            mtu: link.mtu,
+            mac: link.mac,
+        }
+    }
+}
+
+/// Gives a link of the container the addresses and routes of an IPAM result, and sets it up.
 ///
 /// Addresses come before the link is set up, so that it tells its neighbours of them when it is.
 ///
 /// # Errors
 /// What the kernel refuses, with the address or route that it was about. What was made before stays: all of it goes with
-/// the link, except for what `undo` is told.
+/// the link, except for what `undo` is told. If there is no way back from the container's namespace, nothing is undone.
 pub fn configure<'a>(
     sandbox: &'a Sandbox,
     inside: &mut Rtnetlink,
-    link: &Link,
+    link: ContainerLink<'_>,
     result: &AddResult,
     detection: DuplicateDetection,
     undo: &mut Undo<'a>,
 ) -> Result<(), ConfigureError> {
-    let ifname = || link.name.clone();
     let routes = plan::routes(link.index, &result.ips, &result.routes)?;
     let first_v6 = first_v6(&result.ips);
     if let Some(address) = first_v6.filter(|_| link.mtu < MIN_IPV6_MTU) {
         return Err(ConfigureError::Mtu {
-            ifname: ifname(),
+            ifname: link.name.to_owned(),
             mtu: link.mtu,
             address,
         });
     }
-    let lo_was = sandbox.enter(|| {
-        announce(&link.name);
+    let prepared = sandbox.enter(|| {
+        announce(link.name);
         let Some(address) = first_v6 else {
             return Ok(None);
         };
-        if detection == DuplicateDetection::Off {
-            // Of the link-local address that the kernel makes: others are given without it.
-            let _ = sysctl::write(&["ipv6", "conf", &link.name, "accept_dad"], "0");
-        }
-        enable_ipv6(&link.name, address)
-    })?;
-    if let Some(value) = lo_was {
+        detect_duplicates(link.name, detection);
+        enable_ipv6(link.name, address)
+    });
+    if prepared.as_ref().is_err_and(ConfigureError::is_stranded) {
+        undo.abandon();
+    }
+    if let Some(value) = prepared? {
         undo.push("switch IPv6 of lo off", move || {
             sandbox.enter(|| sysctl::write(&disable_ipv6("lo"), &value).map_err(Error::from))
         });
@@ -68,22 +95,20 @@ pub fn configure<'a>(
         .chain([Step::Up])
         .chain(routes.into_iter().map(Step::Route))
         .collect();
-    let detect = detection != DuplicateDetection::Off;
+    let detects = detection == DuplicateDetection::On;
     let changes: Vec<Change<'_>> = steps
         .iter()
-        .map(|step| step.change(link.index, detect))
+        .map(|step| step.change(link.index, detects))
         .collect();
     let refusals = inside.perform_each(&changes).map_err(SandboxError::from)?;
     // The others are mostly what comes of the first.
     if let Some((position, error)) = refusals.into_iter().next() {
         return Err(refused(steps.get(position), link, error));
     }
-    match detection {
-        DuplicateDetection::Wait(patience) if first_v6.is_some() => {
-            wait_for_addresses(inside, link, patience)
-        }
-        _ => Ok(()),
+    if detects && first_v6.is_some() {
+        wait_for_addresses(inside, link.index)?;
     }
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -97,20 +122,14 @@ impl Step {
     fn change(&self, link: u32, detect_duplicates: bool) -> Change<'static> {
         match self {
             Self::Address(address) => Change::add_address(link, *address, detect_duplicates),
-            Self::Up => {
-                let up = LinkChange {
-                    is_up: Some(true),
-                    ..LinkChange::default()
-                };
-                Change::change_link(link, &up)
-            }
+            Self::Up => Change::change_link(link, &LinkChange::up(true)),
             Self::Route(route) => Change::add_route(route, Existing::Join),
         }
     }
 }
 
-fn refused(step: Option<&Step>, link: &Link, error: NetlinkError) -> ConfigureError {
-    let (ifname, source) = (link.name.clone(), KernelError::from(error));
+fn refused(step: Option<&Step>, link: ContainerLink<'_>, error: NetlinkError) -> ConfigureError {
+    let (ifname, source) = (link.name.to_owned(), KernelError::from(error));
     match step {
         Some(Step::Address(address)) => ConfigureError::Address {
             ifname,
@@ -142,6 +161,19 @@ fn announce(ifname: &str) {
     let _ = sysctl::write(&["ipv6", "conf", ifname, "ndisc_notify"], "1");
 }
 
+/// The setting is about the link-local address that the kernel makes too: others are given with or without. Enhanced
+/// detection does not take the link's own packets that come back for another machine's (RFC 7527).
+fn detect_duplicates(ifname: &str, detection: DuplicateDetection) {
+    let accept = match detection {
+        DuplicateDetection::Off => "0",
+        DuplicateDetection::On => {
+            let _ = sysctl::write(&["ipv6", "conf", ifname, "enhanced_dad"], "1");
+            "1"
+        }
+    };
+    let _ = sysctl::write(&["ipv6", "conf", ifname, "accept_dad"], accept);
+}
+
 /// Runtimes that know of no IPv6 may have switched it off. With `keep_addr_on_down` the addresses survive that somebody
 /// sets the link down and up. Returns what the setting of `lo` was, if it was changed.
 fn enable_ipv6(ifname: &str, address: IpNetwork) -> Result<Option<String>, ConfigureError> {
@@ -165,13 +197,9 @@ fn disable_ipv6(ifname: &str) -> [&str; 4] {
     ["ipv6", "conf", ifname, "disable_ipv6"]
 }
 
-fn wait_for_addresses(
-    inside: &mut Rtnetlink,
-    link: &Link,
-    patience: Duration,
-) -> Result<(), ConfigureError> {
+fn wait_for_addresses(inside: &mut Rtnetlink, link: u32) -> Result<(), ConfigureError> {
     let sandbox = |error| ConfigureError::from(SandboxError::from(error));
-    let now = |inside: &mut Rtnetlink| inside.link_by_index(link.index).map_err(sandbox);
+    let now = |inside: &mut Rtnetlink| inside.link_by_index(link).map_err(sandbox);
     // Nobody can be asked as long as the wire is not plugged in, and it may never be.
     let has_no_wire = |link: &Option<Link>| {
         link.as_ref()
@@ -180,7 +208,7 @@ fn wait_for_addresses(
     if has_no_wire(&now(inside)?) {
         return Ok(());
     }
-    match inside.wait_for_addresses(link.index, patience) {
+    match inside.wait_for_addresses(link, DETECTION_PATIENCE) {
         Err(NetlinkError::DuplicateAddress { address, .. }) => {
             Err(ConfigureError::Duplicate(address))
         }

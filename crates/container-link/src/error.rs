@@ -1,5 +1,6 @@
 //! What can go wrong, and the code that each error has for the runtime.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use cni_types::json::DecodeError;
 use cni_types::{Code, Error, IfName, NameError, PluginType};
 use ipnetwork::IpNetwork;
 use netlink::sysctl::SysctlError;
-use netlink::{InvalidMac, Mac, NetlinkError, NetnsError, Route};
+use netlink::{InvalidMac, Link, Mac, NetlinkError, NetnsError, Route};
 use nix::errno::Errno;
 
 /// The kernel did not do as it was asked. Says which right is missing, if that is why.
@@ -60,6 +61,22 @@ impl From<SandboxError> for Error {
             SandboxError::Netns(_) => Error::new(Code::INVALID_NETNS, error),
             SandboxError::Kernel(error) => error.into(),
         }
+    }
+}
+
+/// The container has such an interface already, so the ADD is one too many, or another plugin was there before.
+#[derive(Debug, thiserror::Error)]
+#[error("CNI_IFNAME {ifname}: container {} has an interface of this name already", netns.display())]
+pub struct IfnameTaken {
+    /// `CNI_IFNAME`.
+    pub ifname: IfName,
+    /// `CNI_NETNS`.
+    pub netns: PathBuf,
+}
+
+impl From<IfnameTaken> for Error {
+    fn from(error: IfnameTaken) -> Self {
+        Error::new(Code::INVALID_ENVIRONMENT, error)
     }
 }
 
@@ -123,7 +140,7 @@ pub enum IpamError {
 impl IpamError {
     /// Whether the plugin may hold addresses nevertheless. One that fails in an orderly way has given none; a DEL then
     /// could take away what an earlier ADD of the same attachment was given.
-    pub fn may_hold_addresses(&self) -> bool {
+    pub(crate) fn may_hold_addresses(&self) -> bool {
         match self {
             Self::NoAddress(_) | Self::Garbage { .. } => true,
             Self::Delegate(error) => matches!(
@@ -223,7 +240,7 @@ pub enum ConfigureError {
 
 impl ConfigureError {
     /// Whether the thread is left in the container's namespace, where nothing must be undone.
-    pub fn is_stranded(&self) -> bool {
+    pub(crate) fn is_stranded(&self) -> bool {
         matches!(
             self,
             Self::Sandbox(SandboxError::Netns(NetnsError::Stranded { .. }))
@@ -269,20 +286,20 @@ pub(crate) fn code_of_refusal(error: &KernelError) -> Code {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The result is another attachment's.
-    #[error("prevResult has no interface {ifname} with sandbox {}", netns.display())]
+    #[error("prevResult has no interface {ifname} {}", netns.as_ref().map_or("on the node".to_owned(), |netns| format!("with sandbox {netns}")))]
     NotInResult {
-        /// `CNI_IFNAME`.
-        ifname: IfName,
-        /// `CNI_NETNS`.
-        netns: PathBuf,
+        /// The interface.
+        ifname: String,
+        /// `CNI_NETNS`, or `None` for the node.
+        netns: Option<String>,
     },
-    /// The container has no such interface.
-    #[error("interface {ifname} is gone from {}", netns.display())]
+    /// There is no such interface.
+    #[error("interface {ifname} is gone from {}", netns.as_deref().unwrap_or("the node"))]
     Gone {
-        /// `CNI_IFNAME`.
-        ifname: IfName,
-        /// `CNI_NETNS`.
-        netns: PathBuf,
+        /// The interface.
+        ifname: String,
+        /// `CNI_NETNS`, or `None` for the node.
+        netns: Option<String>,
     },
     /// Something about it is not as it was.
     #[error("{what} of interface {ifname} is {found}, not {expected}")]
@@ -299,6 +316,14 @@ pub enum CheckError {
     /// It was set down.
     #[error("interface {0} is down")]
     Down(String),
+    /// It is not in a VLAN, or not in the same way.
+    #[error("interface {ifname} is not in VLAN {id} as it was")]
+    Vlan {
+        /// The interface.
+        ifname: String,
+        /// The VLAN.
+        id: u16,
+    },
     /// It lacks an address.
     #[error("interface {ifname} does not have address {address} of prevResult")]
     Address {
@@ -337,8 +362,33 @@ pub enum CheckError {
     },
 }
 
+impl CheckError {
+    /// Something about a link is not as it was.
+    pub fn differs(
+        what: &'static str,
+        link: &Link,
+        found: impl fmt::Display,
+        expected: impl fmt::Display,
+    ) -> Self {
+        Self::Differs {
+            what,
+            ifname: link.name.clone(),
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+}
+
 impl From<CheckError> for Error {
     fn from(error: CheckError) -> Self {
         Error::new(Code::CHECK_FAILED, error)
+    }
+}
+
+/// STATUS: why an ADD cannot succeed now.
+pub fn not_ready(cause: impl Into<Error>) -> Error {
+    Error {
+        code: Code::NOT_AVAILABLE,
+        ..cause.into()
     }
 }

@@ -3,7 +3,7 @@ use cni_types::{AddResult, Error, NetConf, PluginType, Version};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::IpamError;
+use crate::{IpamError, Undo, not_ready};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -41,6 +41,16 @@ pub struct Ipam<'a> {
 }
 
 impl<'a> Ipam<'a> {
+    /// Finds the plugin of the configuration, if it has one.
+    ///
+    /// # Errors
+    /// As [`ipam_type`] and [`Ipam::find`].
+    pub fn of(call: &Call<'a>) -> Result<Option<Self>, Error> {
+        let plugin_type = ipam_type(call.conf)?;
+        let ipam = plugin_type.map(|plugin_type| Self::find(call, plugin_type));
+        Ok(ipam.transpose()?)
+    }
+
     /// Finds the plugin in `CNI_PATH`.
     ///
     /// # Errors
@@ -55,23 +65,53 @@ impl<'a> Ipam<'a> {
     }
 
     /// Starts the plugin, which does nothing before it is told to go on: the kernel needs a while for that, in which the
-    /// caller can make the link. Dropped instead, it is killed.
+    /// caller can make or remove the link. Dropped instead, it is killed.
     ///
     /// # Errors
     /// [`IpamError::Delegate`].
-    pub fn start(&self, command: Command) -> Result<DelegateCall<'_>, IpamError> {
-        Ok(self.delegate.start(command)?)
+    pub fn start(&self, command: Command) -> Result<IpamCall<'_>, IpamError> {
+        Ok(IpamCall {
+            ipam: self,
+            started: self.delegate.start(command)?,
+        })
     }
 
-    /// Goes on with an ADD that was started, and returns at least one address.
+    /// Takes back what ADD gave.
+    fn release(&self) -> Result<(), IpamError> {
+        self.start(Command::Del)?.run()
+    }
+
+    /// Passes GC on to the plugin of the configuration, if it has one.
     ///
     /// # Errors
-    /// All of [`IpamError`]. [`IpamError::may_hold_addresses`] says whether a DEL is needed.
-    pub fn add(&self, started: DelegateCall<'_>) -> Result<AddResult, IpamError> {
+    /// As [`Ipam::of`]; the plugin's own.
+    pub fn gc(call: &Call<'_>) -> Result<(), Error> {
+        if let Some(ipam) = Ipam::of(call)?
+            && !ipam.run_if_known(Command::Gc)?
+        {
+            call.log.info(format_args!("the IPAM plugin knows no GC"));
+        }
+        Ok(())
+    }
+
+    /// Finds out whether a plugin is there and could give an address now. One that does not know STATUS could.
+    ///
+    /// # Errors
+    /// Code 50 if it is not there; the plugin's own.
+    pub fn status(call: &Call<'_>, plugin_type: &PluginType) -> Result<(), Error> {
+        let ipam = Ipam::find(call, plugin_type.clone()).map_err(not_ready)?;
+        ipam.run_if_known(Command::Status)?;
+        Ok(())
+    }
+
+    fn run_if_known(&self, command: Command) -> Result<bool, IpamError> {
+        Ok(self.delegate.run_if_known(command, self.netconf)?)
+    }
+
+    fn decode(&self, answer: &str) -> Result<AddResult, IpamError> {
         let plugin_type = || self.delegate.plugin_type().clone();
-        let answer = started.add(self.netconf, self.version)?;
         let result =
-            AddResult::decode(&answer, self.version).map_err(|source| IpamError::Garbage {
+            AddResult::decode(answer, self.version).map_err(|source| IpamError::Garbage {
                 plugin_type: plugin_type(),
                 source,
             })?;
@@ -80,37 +120,40 @@ impl<'a> Ipam<'a> {
         }
         Ok(result)
     }
+}
 
-    /// Goes on with a DEL that was started.
+/// An IPAM plugin that has been started and waits to be told to go on.
+#[derive(Debug)]
+pub struct IpamCall<'a> {
+    ipam: &'a Ipam<'a>,
+    started: DelegateCall<'a>,
+}
+
+impl<'a> IpamCall<'a> {
+    /// Goes on with ADD, and returns at least one address. They are taken back at the end of `undo`: nobody else may get
+    /// them while the container still has them.
     ///
     /// # Errors
-    /// [`IpamError::Delegate`].
-    pub fn del(&self, started: DelegateCall<'_>) -> Result<(), IpamError> {
-        Ok(started.run(self.netconf)?)
+    /// All of [`IpamError`]. Where the plugin may hold addresses nevertheless, `undo` knows.
+    pub fn ask_for_addresses(self, undo: &mut Undo<'a>) -> Result<AddResult, IpamError> {
+        let ipam = self.ipam;
+        let answer = self.started.add(ipam.netconf, ipam.version);
+        let given = answer
+            .map_err(IpamError::from)
+            .and_then(|answer| ipam.decode(&answer));
+        let may_hold = |error: &IpamError| error.may_hold_addresses();
+        if given.as_ref().err().is_none_or(may_hold) {
+            undo.push_last("release the addresses", || Ok(ipam.release()?));
+        }
+        given
     }
 
-    /// Takes back what ADD gave.
+    /// Goes on with a command that has no result.
     ///
     /// # Errors
     /// [`IpamError::Delegate`].
-    pub fn release(&self) -> Result<(), IpamError> {
-        Ok(self.delegate.run(Command::Del, self.netconf)?)
-    }
-
-    /// CHECK.
-    ///
-    /// # Errors
-    /// [`IpamError::Delegate`].
-    pub fn check(&self) -> Result<(), IpamError> {
-        Ok(self.delegate.run(Command::Check, self.netconf)?)
-    }
-
-    /// GC or STATUS; tells whether the plugin knows the command.
-    ///
-    /// # Errors
-    /// [`IpamError::Delegate`].
-    pub fn run_if_known(&self, command: Command) -> Result<bool, IpamError> {
-        Ok(self.delegate.run_if_known(command, self.netconf)?)
+    pub fn run(self) -> Result<(), IpamError> {
+        Ok(self.started.run(self.ipam.netconf)?)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! An ADD opens the container's namespace ([`Sandbox`]), makes the link, asks the IPAM plugin ([`Ipam`]), and gives the
 //! link what that answered ([`configure`]). Each step is noted with an [`Undo`], which takes all of them back unless the
-//! ADD succeeds. CHECK compares `prevResult` with what is there ([`check`]).
+//! ADD succeeds. DEL goes the other way ([`del`]). CHECK compares `prevResult` with what is there ([`check`]).
 //!
 //! [`child`] is the whole of a plugin whose link shares the wire of another one, its master: ipvlan and macvlan differ in
 //! little but the mode.
@@ -10,6 +10,7 @@
 pub mod check;
 pub mod child;
 mod configure;
+mod del;
 mod error;
 mod ipam;
 mod mac;
@@ -18,9 +19,13 @@ mod previous;
 mod sandbox;
 mod undo;
 
-pub use configure::{DuplicateDetection, configure};
-pub use error::{CheckError, ConfigureError, IpamError, KernelError, MacError, SandboxError};
-pub use ipam::{Ipam, ipam_type};
+pub use configure::{ContainerLink, DuplicateDetection, configure};
+pub use del::del;
+pub use error::{
+    CheckError, ConfigureError, IfnameTaken, IpamError, KernelError, MacError, SandboxError,
+    not_ready,
+};
+pub use ipam::{Ipam, IpamCall, ipam_type};
 pub use mac::{parse_mac, requested_mac};
 pub use previous::{passed_on_result, previous_result, required_previous_result};
 pub use sandbox::Sandbox;

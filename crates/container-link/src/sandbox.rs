@@ -2,7 +2,7 @@ use std::path::Path;
 
 use netlink::{Change, Netns, NetnsError, Rtnetlink};
 
-use crate::{KernelError, SandboxError};
+use crate::SandboxError;
 
 /// A container's network namespace, together with the way back from it.
 #[derive(Debug)]
@@ -45,6 +45,11 @@ impl Sandbox {
         &self.netns
     }
 
+    /// The namespace of the node, which the thread is in.
+    pub fn home(&self) -> &Netns {
+        &self.home
+    }
+
     /// One more socket inside.
     ///
     /// # Errors
@@ -69,9 +74,14 @@ impl Sandbox {
     /// # Errors
     /// If the kernel refuses.
     pub fn delete_link(&self, index: u32) -> Result<(), SandboxError> {
-        match self.rtnetlink()?.perform(&[Change::delete_link(index)]) {
-            Err(error) if error.is_not_found() => Ok(()),
-            done => Ok(done.map_err(KernelError::from)?),
-        }
+        delete_link(&mut self.rtnetlink()?, index)
+    }
+}
+
+/// As [`Sandbox::delete_link`], by a socket inside.
+pub(crate) fn delete_link(inside: &mut Rtnetlink, index: u32) -> Result<(), SandboxError> {
+    match inside.perform(&[Change::delete_link(index)]) {
+        Err(error) if error.is_not_found() => Ok(()),
+        done => Ok(done?),
     }
 }

@@ -214,6 +214,18 @@ impl Link {
 }
 
 impl Kind {
+    /// The kernel's name for it; `device` for what was not made.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Bridge { .. } => "bridge",
+            Self::Veth => "veth",
+            Self::Ipvlan(_) => "ipvlan",
+            Self::Macvlan(_) => "macvlan",
+            Self::Other(name) => name,
+            Self::Device => "device",
+        }
+    }
+
     fn parse(name: String, data: &[u8]) -> Result<Self, DecodeError> {
         let (mut vlan_filtering, mut default_pvid, mut mode) = (false, 0, None);
         let is_bridge = name == "bridge";

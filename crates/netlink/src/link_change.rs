@@ -1,6 +1,7 @@
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoBridgePort, InfoPortData, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage,
 };
 
 use crate::{Change, Mac};
@@ -20,6 +21,8 @@ pub struct LinkChange<'a> {
     pub is_promiscuous: Option<bool>,
     /// Whether it is set up.
     pub is_up: Option<bool>,
+    /// Whether it heeds VLANs, as a bridge, which it must be.
+    pub vlan_filtering: Option<bool>,
     /// What it is set to as a bridge's port, which it must be already.
     pub port: PortChange,
 }
@@ -35,20 +38,42 @@ pub struct PortChange {
     pub learning: Option<bool>,
 }
 
+impl LinkChange<'_> {
+    /// Sets it up, or down.
+    pub fn up(is_up: bool) -> Self {
+        Self {
+            is_up: Some(is_up),
+            ..Self::default()
+        }
+    }
+
+    fn info(&self) -> Vec<LinkInfo> {
+        let mut info = Vec::new();
+        if let Some(filters) = self.vlan_filtering {
+            let data = InfoData::Bridge(vec![InfoBridge::VlanFiltering(filters)]);
+            info.extend([LinkInfo::Kind(InfoKind::Bridge), LinkInfo::Data(data)]);
+        }
+        if !self.port.is_empty() {
+            info.extend(self.port.info());
+        }
+        info
+    }
+}
+
 impl PortChange {
     /// Whether everything stays as it is.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    fn info(&self) -> Vec<LinkInfo> {
+    fn info(&self) -> [LinkInfo; 2] {
         let options = [
             self.hairpin.map(InfoBridgePort::HairpinMode),
             self.isolated.map(InfoBridgePort::Isolated),
             self.learning.map(InfoBridgePort::Learning),
         ];
         let options = options.into_iter().flatten().collect();
-        vec![
+        [
             LinkInfo::PortKind(InfoPortKind::Bridge),
             LinkInfo::PortData(InfoPortData::BridgePort(options)),
         ]
@@ -79,10 +104,11 @@ impl Change<'_> {
         attributes.extend(change.mtu.map(LinkAttribute::Mtu));
         attributes.extend(change.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
         attributes.extend(change.master.map(LinkAttribute::Controller));
-        if !change.port.is_empty() {
-            attributes.push(LinkAttribute::LinkInfo(change.port.info()));
+        let info = change.info();
+        if !info.is_empty() {
+            attributes.push(LinkAttribute::LinkInfo(info));
         }
-        // SETLINK does not know a port's settings. NEWLINK without leave to create changes what is there.
+        // SETLINK does not know a bridge's and a port's settings. NEWLINK without leave to create changes what is there.
         let what = format!("change link {index}");
         Self::new(what, RouteNetlinkMessage::NewLink(message), 0)
     }

@@ -3,13 +3,16 @@
 //! They are those of the namespace that the calling thread is in: [`Netns::enter`](crate::Netns::enter) chooses it. A
 //! setting is named by its path's components, so an interface's name may have dots: `["ipv4", "conf", "eth0.5", "forwarding"]`.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cni_types::Code;
 
 const ROOT: &str = "/proc/sys/net";
+
+/// Nearly all settings are shorter, in bytes.
+const USUAL_LENGTH: usize = 128;
 
 /// Why a setting could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +50,22 @@ impl From<SysctlError> for cni_types::Error {
 /// [`SysctlError`].
 pub fn read(name: &[&str]) -> Result<String, SysctlError> {
     let path = path_of(name)?;
-    match fs::read_to_string(&path) {
-        Ok(mut value) => {
-            value.truncate(value.trim_end().len());
-            Ok(value)
-        }
+    match read_once(&path) {
+        Ok(value) => Ok(value.trim_end().to_owned()),
         Err(error) => Err(failed("read", name, path, error)),
     }
+}
+
+/// A setting comes whole with the first read, so neither its length nor its end is asked for, unless it is a long one.
+fn read_once(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut start = [0; USUAL_LENGTH];
+    let length = file.read(&mut start)?;
+    let mut value = start.get(..length).unwrap_or_default().to_vec();
+    if length == USUAL_LENGTH {
+        file.read_to_end(&mut value)?;
+    }
+    String::from_utf8(value).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
 /// Changes a setting.

@@ -4,19 +4,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cni_plugin::{Call, Command, DelegateCall};
+use cni_plugin::{Call, Command};
 use cni_types::{AddResult, Attachment, Error, Interface};
+use container_link::{ContainerLink, Ipam, IpamCall, Sandbox, configure};
 use ipnetwork::IpNetwork;
-use netlink::{Link, Mac, Rtnetlink};
+use netlink::{Change, Link, LinkChange, Mac, Rtnetlink};
 
 use crate::config::Config;
-use crate::container_link::ContainerLink;
 use crate::error::BridgeError;
-use crate::ipam::Ipam;
-use crate::pair::{self, FarEnd};
-use crate::sandbox::Sandbox;
-use crate::undo::{Changes, Done};
-use crate::{bridge_link, gateway, layer3, port, rules, vlan_gateway};
+use crate::pair::FarEnd;
+use crate::undo::{Changes, Ports, put_back};
+use crate::{bridge_link, gateway, layer3, pair, port, rules, vlan_gateway};
 
 /// How long a port may take to come up. It does so at once, unless the node is overloaded.
 const PORT_PATIENCE: Duration = Duration::from_secs(5);
@@ -26,25 +24,28 @@ const ATTEMPTS: usize = 4;
 
 pub(crate) fn add(call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<String, Error> {
     let config = Config::of(call)?;
-    let ipam = Ipam::of(call)?;
-    if ipam.is_none() {
-        // Versions whose results need an address are refused before anything is made.
-        AddResult::default().encode(call.conf.version)?;
-    }
-    let sandbox = Sandbox::open(netns).map_err(BridgeError::from)?;
-    let ipam = match &ipam {
-        Some(ipam) => Some((ipam, ipam.start(Command::Add).map_err(BridgeError::from)?)),
-        None => None,
+    let ipam = match &config.ipam {
+        Some(plugin_type) => Some(Ipam::find(call, plugin_type.clone())?),
+        None => {
+            // Versions whose results need an address are refused before anything is made.
+            AddResult::default().encode(call.conf.version)?;
+            None
+        }
     };
+    let (sandbox, inside) = Sandbox::open(netns)?;
+    let started = ipam.as_ref().map(|ipam| ipam.start(Command::Add));
+    let started = started.transpose()?;
     let kernel = Rtnetlink::open().map_err(BridgeError::from)?;
+    let ports = Ports::default();
     let attempt = Attempt {
         call,
         attachment,
         config,
-        sandbox,
-        changes: Changes::new(kernel, call.log),
+        sandbox: &sandbox,
+        inside,
+        changes: Changes::new(kernel, &ports, call.log),
     };
-    attempt.run(ipam)
+    attempt.run(started)
 }
 
 /// An ADD. Dropped, it is undone.
@@ -52,26 +53,32 @@ struct Attempt<'a> {
     call: &'a Call<'a>,
     attachment: &'a Attachment,
     config: Config,
-    sandbox: Sandbox,
+    sandbox: &'a Sandbox,
+    /// The container's network.
+    inside: Rtnetlink,
     changes: Changes<'a>,
 }
 
 impl<'a> Attempt<'a> {
-    fn run(mut self, ipam: Option<(&'a Ipam<'a>, DelegateCall<'_>)>) -> Result<String, Error> {
-        let mut inside = self.sandbox.network().map_err(BridgeError::from)?;
+    fn run(mut self, ipam: Option<IpamCall<'a>>) -> Result<String, Error> {
         let mac = self.config.mac.unwrap_or_else(Mac::random);
-        let (bridge, port) = self.plug_in(mac, &mut inside)?;
+        let (bridge, port) = self.plug_in(mac)?;
         port::set_up(&mut self.changes, &self.config, &bridge, &port)?;
         if self.config.holds_to_mac {
             self.hold_to_mac(&port, mac)?;
         }
+        let link = ContainerLink {
+            index: port.parent.map_or(0, |end| end.index),
+            name: self.attachment.ifname.as_str(),
+            mtu: port.mtu,
+            mac: Some(mac),
+        };
         let (mut result, vlan_gateway) = match ipam {
-            Some((ipam, started)) => {
-                self.give_addresses(ipam, started, &bridge, &port, &mut inside)?
-            }
+            Some(ipam) => self.give_addresses(ipam, &bridge, link)?,
             None => {
                 if self.config.sets_container_up {
-                    self.container_link(&port, &mut inside).set_up()?;
+                    let up = Change::change_link(link.index, &LinkChange::up(true));
+                    self.inside.perform(&[up]).map_err(BridgeError::from)?;
                 }
                 (AddResult::default(), None)
             }
@@ -87,7 +94,7 @@ impl<'a> Attempt<'a> {
             Interface {
                 name: self.attachment.ifname.to_string(),
                 mac: Some(mac.to_string()),
-                sandbox: Some(self.sandbox.netns.path().display().to_string()),
+                sandbox: Some(self.sandbox.netns().path().display().to_string()),
                 ..Interface::default()
             },
         ];
@@ -95,24 +102,27 @@ impl<'a> Attempt<'a> {
             .interfaces
             .extend(vlan_gateway.as_ref().map(interface));
         let json = result.encode(self.call.conf.version)?;
-        self.changes.commit();
+        self.changes.undo.commit();
         Ok(json)
     }
 
     /// Finds or makes the bridge, and makes a pair of links between it and the container. Returns the bridge and the port.
-    fn plug_in(&mut self, mac: Mac, inside: &mut Rtnetlink) -> Result<(Link, Link), BridgeError> {
+    fn plug_in(&mut self, mac: Mac) -> Result<(Link, Link), BridgeError> {
         let end = FarEnd {
             name: &self.attachment.ifname,
-            netns: &self.sandbox.netns,
+            netns: self.sandbox.netns(),
             mac,
             mtu: self.config.mtu,
         };
         for _ in 0..ATTEMPTS {
             let bridge = bridge_link::find_or_make(&mut self.changes, &self.config)?;
-            match pair::make(&mut self.changes, &bridge, end, inside) {
+            match pair::make(&mut self.changes, &bridge, end, &mut self.inside) {
                 Ok(port) => {
-                    self.changes.add_own_port(port.index);
-                    self.changes.note(Done::MadePair(port.index));
+                    let index = port.index;
+                    self.changes.ports.add_own(index);
+                    self.changes.undo.push("remove the pair of links", move || {
+                        Ok(put_back(&[Change::delete_link(index)])?)
+                    });
                     self.call
                         .log
                         .debug(format_args!("{} plugged into {}", port.name, bridge.name));
@@ -129,34 +139,29 @@ impl<'a> Attempt<'a> {
         Err(BridgeError::Unsteady(self.config.bridge.clone()))
     }
 
-    fn container_link<'b>(&'b self, port: &Link, kernel: &'b mut Rtnetlink) -> ContainerLink<'b> {
-        ContainerLink {
-            kernel,
-            sandbox: &self.sandbox,
-            name: &self.attachment.ifname,
-            index: port.parent.map_or(0, |end| end.index),
-            log: self.call.log,
-        }
-    }
-
     /// Gives the container the addresses that IPAM gives, and the node those of their gateways. Returns the result, without
     /// interfaces, and the link in the containers' VLAN, if it is that which has the gateways' addresses.
     fn give_addresses(
         &mut self,
-        ipam: &'a Ipam<'a>,
-        started: DelegateCall<'_>,
+        ipam: IpamCall<'a>,
         bridge: &Link,
-        port: &Link,
-        inside: &mut Rtnetlink,
+        link: ContainerLink<'_>,
     ) -> Result<(AddResult, Option<Link>), Error> {
-        self.container_link(port, inside).prepare(&self.config)?;
         // Until now the container had no such interface. Asked any earlier, IPAM would hear of an ADD too many, and nobody
         // could tell what to undo there.
-        let mut result = ipam.add(started, &mut self.changes)?;
+        let undo = &mut self.changes.undo;
+        let mut result = ipam.ask_for_addresses(undo)?;
         self.call.log.debug(format_args!("ipam has answered"));
         layer3::complete(&mut result, &self.config);
-        self.container_link(port, inside)
-            .configure(&self.config, &result)?;
+        let detection = self.config.duplicate_detection;
+        configure(
+            self.sandbox,
+            &mut self.inside,
+            link,
+            &result,
+            detection,
+            undo,
+        )?;
         self.call.log.debug(format_args!("container's link set up"));
         let vlan_gateway = if self.config.is_gateway {
             self.provide_gateways(bridge, &result)?
@@ -181,7 +186,7 @@ impl<'a> Attempt<'a> {
             gateway::provide(changes, config, bridge, &wanted)?;
             return Ok(None);
         };
-        let home = &self.sandbox.home;
+        let home = self.sandbox.home();
         let link = vlan_gateway::find_or_make(changes, config, bridge, name, home)?;
         gateway::provide(changes, config, &link, &wanted)?;
         Ok(Some(link))
@@ -189,7 +194,7 @@ impl<'a> Attempt<'a> {
 
     fn hold_to_mac(&mut self, port: &Link, mac: Mac) -> Result<(), Error> {
         let (call, attachment) = (self.call, self.attachment);
-        self.changes.note(Done::AddedRules(call, attachment));
+        self.note_rules();
         Ok(rules::allow_only_mac(
             &call.conf.name,
             attachment,
@@ -198,11 +203,18 @@ impl<'a> Attempt<'a> {
         )?)
     }
 
+    /// Notes how to undo rules that are about to be made.
+    fn note_rules(&mut self) {
+        let (call, attachment) = (self.call, self.attachment);
+        let undo = &mut self.changes.undo;
+        undo.push("remove the rules", || rules::remove(call, attachment));
+    }
+
     fn masquerade(&mut self, result: &AddResult) -> Result<(), Error> {
         let (call, attachment) = (self.call, self.attachment);
         let addresses: Vec<IpNetwork> = result.ips.iter().map(|ip| ip.address).collect();
         let backend = self.config.masquerading.backend.unwrap_or_default();
-        self.changes.note(Done::AddedRules(call, attachment));
+        self.note_rules();
         Ok(rules::masquerade(
             backend,
             &call.conf.name,

@@ -1,17 +1,11 @@
 //! The bridge: found or made, and as the configuration wants it.
 
-use netlink::{
-    Answer, Change, Kind, Link, LinkChange, Mac, NetlinkError, NewLink, Protocol, Request, Socket,
-};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{
-    InfoBridge, InfoData, InfoKind, LinkAttribute, LinkInfo, LinkMessage,
-};
+use netlink::{Change, Kind, Link, LinkChange, Mac, NetlinkError, NewLink};
 
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
 use crate::port;
-use crate::undo::{Changes, Done};
+use crate::undo::{Changes, put_back};
 
 /// How often it is looked for and made anew while others make and remove it.
 const ATTEMPTS: usize = 8;
@@ -22,21 +16,19 @@ pub(crate) fn find_or_make(
     config: &Config,
 ) -> Result<Link, BridgeError> {
     for _ in 0..ATTEMPTS {
-        let link = match changes.kernel.link_by_name(config.bridge.as_str())? {
-            Some(link) => adopt(changes, config, link)?,
-            None => match make(changes, config) {
-                // Another plugin has just made it.
-                Err(BridgeError::Kernel(error)) if error.is_exists() => continue,
-                made => made?,
-            },
-        };
-        return Ok(link);
+        if let Some(link) = changes.kernel.link_by_name(config.bridge.as_str())? {
+            return adopt(changes, config, link);
+        }
+        if let Some(link) = make(changes, config)? {
+            return Ok(link);
+        }
     }
     Err(BridgeError::Unsteady(config.bridge.clone()))
 }
 
-/// Makes it with a MAC of its own, so that it does not take one of its ports', and set up.
-fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Link, BridgeError> {
+/// Makes it with a MAC of its own, so that it does not take one of its ports', and set up. `None` if another plugin has just
+/// made it.
+fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, BridgeError> {
     let name = config.bridge.as_str();
     let new = NewLink {
         mtu: config.mtu,
@@ -48,9 +40,15 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Link, BridgeError>
     let made = changes
         .kernel
         .create(Change::create_bridge(&new, vlan_filtering), name);
-    let link = made.map_err(|error| of_vlans(error, config))?;
-    changes.set_bridge(link.index);
-    changes.note(Done::MadeBridge(link.index));
+    let link = match made {
+        Err(error) if error.is_exists() => return Ok(None),
+        made => made.map_err(|error| of_vlans(error, config))?,
+    };
+    let index = link.index;
+    changes.ports.set_bridge(index);
+    changes.note_shared("remove the bridge", move || {
+        put_back(&[Change::delete_link(index)])
+    });
     if let (Some(vlans), false) = (&config.vlans, filters_vlans(&link.kind)) {
         return Err(no_vlans(vlans, config));
     }
@@ -64,7 +62,7 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Link, BridgeError>
             .perform(&[Change::change_link(link.index, &change)])?;
     }
     port::ignore_router_advertisements(name);
-    Ok(link)
+    Ok(Some(link))
 }
 
 /// Has a bridge that is there do what the configuration wants.
@@ -75,54 +73,35 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, link: Link) -> Result<Link,
             kind: link.kind,
         });
     }
-    changes.set_bridge(link.index);
-    if config.vlans.is_some() && !filters_vlans(&link.kind) {
-        set_vlan_filtering(link.index, true).map_err(|error| of_vlans(error, config))?;
-        changes.note(Done::FilteredVlans(link.index));
-    }
+    let index = link.index;
+    changes.ports.set_bridge(index);
     let becomes_up = !link.is_up;
     let becomes_promiscuous = config.is_promiscuous && !link.is_promiscuous;
+    let becomes_filtering = config.vlans.is_some() && !filters_vlans(&link.kind);
+    let turn = |on: bool| LinkChange {
+        is_up: becomes_up.then_some(on),
+        is_promiscuous: becomes_promiscuous.then_some(on),
+        vlan_filtering: becomes_filtering.then_some(on),
+        ..LinkChange::default()
+    };
+    let former = turn(false);
+    if former != LinkChange::default() {
+        // Of what is refused, the kernel may have done a part.
+        changes.note_shared("set the bridge as it was", move || {
+            put_back(&[Change::change_link(index, &former)])
+        });
+    }
     let change = LinkChange {
         // One that nobody has given a MAC would take that of its first port, and lose it with the last.
         mac: link.mac.filter(|_| !link.is_operational()),
-        is_up: becomes_up.then_some(true),
-        is_promiscuous: becomes_promiscuous.then_some(true),
-        ..LinkChange::default()
+        ..turn(true)
     };
     if change != LinkChange::default() {
-        changes
-            .kernel
-            .perform(&[Change::change_link(link.index, &change)])?;
-    }
-    if becomes_up || becomes_promiscuous {
-        let former = LinkChange {
-            is_up: becomes_up.then_some(false),
-            is_promiscuous: becomes_promiscuous.then_some(false),
-            ..LinkChange::default()
-        };
-        changes.note(Done::ChangedLink(link.index, former));
+        let change = Change::change_link(index, &change);
+        let changed = changes.kernel.perform(&[change]);
+        changed.map_err(|error| of_vlans(error, config))?;
     }
     Ok(link)
-}
-
-/// Has a bridge heed VLANs, or not.
-pub(crate) fn set_vlan_filtering(bridge: u32, filters: bool) -> Result<(), NetlinkError> {
-    let data = InfoData::Bridge(vec![InfoBridge::VlanFiltering(filters)]);
-    let info = vec![LinkInfo::Kind(InfoKind::Bridge), LinkInfo::Data(data)];
-    let mut message = LinkMessage::default();
-    message.header.index = bridge;
-    message.attributes.push(LinkAttribute::LinkInfo(info));
-    let request = Request {
-        what: format!("set VLAN filtering of bridge {bridge}"),
-        payload: RouteNetlinkMessage::NewLink(message),
-        flags: 0,
-        answer: Answer::Acknowledgement,
-    };
-    let refusals = Socket::open(Protocol::Route)?.exchange(&[&request], |_, _| Ok(()))?;
-    match refusals.into_iter().next() {
-        None => Ok(()),
-        Some((_, error)) => Err(error),
-    }
 }
 
 /// What a refusal means where VLANs were asked for.

@@ -4,11 +4,12 @@ mod raw;
 mod vlans;
 
 use cni_plugin::Call;
-use cni_types::{AddResult, Dns, Error, IfName, PluginType};
+use cni_types::{Dns, Error, IfName, PluginType};
+use container_link::{DuplicateDetection, ipam_type, requested_mac};
 use firewall::Backend;
 use netlink::Mac;
 
-use self::raw::{RawConf, RawIpamConf, RawMasquerading, RawPrevious};
+use self::raw::{RawConf, RawMasquerading};
 pub(crate) use self::vlans::Vlans;
 use crate::error::ConfigError;
 
@@ -17,7 +18,7 @@ const DEFAULT_BRIDGE: &str = "cni0";
 /// The MTUs that a veth can have, in bytes.
 const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
 
-/// What ADD and CHECK need, but for IPAM.
+/// What ADD, CHECK and STATUS need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
     /// `bridge`: the bridge's name.
@@ -43,13 +44,15 @@ pub(crate) struct Config {
     /// `macspoofchk`: whether the container is held to its MAC.
     pub(crate) holds_to_mac: bool,
     /// `enabledad`: whether others are asked for the container's IPv6 addresses (RFC 4862).
-    pub(crate) detects_duplicates: bool,
+    pub(crate) duplicate_detection: DuplicateDetection,
     /// The opposite of `disableContainerInterface`: whether the container's end is set up.
     pub(crate) sets_container_up: bool,
     /// `portIsolation`: whether the port is kept apart from other isolated ones.
     pub(crate) is_isolated: bool,
     /// The MAC that is asked for, from `runtimeConfig.mac`, `args.cni.mac` or `CNI_ARGS`.
     pub(crate) mac: Option<Mac>,
+    /// `ipam.type`; `None` means that the container gets no address.
+    pub(crate) ipam: Option<PluginType>,
     /// `dns`, for the result.
     pub(crate) dns: Dns,
 }
@@ -59,16 +62,19 @@ impl Config {
     ///
     /// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense, 4 for `CNI_ARGS`.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
-        let args = call.args(&["MAC"])?;
         let raw: RawConf = call.conf.decode()?;
-        let config = Self::valid(&raw, args.get("MAC"))?;
-        if ipam_type(call)?.is_some() && !config.sets_container_up {
+        let config = Self {
+            ipam: ipam_type(call.conf)?,
+            mac: requested_mac(call)?,
+            ..Self::valid(&raw)?
+        };
+        if config.ipam.is_some() && !config.sets_container_up {
             return Err(ConfigError::DisabledWithIpam.into());
         }
         Ok(config)
     }
 
-    fn valid(raw: &RawConf, mac_in_args: Option<&str>) -> Result<Self, ConfigError> {
+    fn valid(raw: &RawConf) -> Result<Self, ConfigError> {
         if raw.hairpin_mode && raw.promisc_mode {
             return Err(ConfigError::HairpinAndPromisc);
         }
@@ -91,10 +97,15 @@ impl Config {
             vlans,
             vlan_gateway: vlan_gateway.transpose().map_err(ConfigError::VlanGateway)?,
             holds_to_mac: raw.mac_spoof_check,
-            detects_duplicates: raw.enable_dad,
+            duplicate_detection: if raw.enable_dad {
+                DuplicateDetection::On
+            } else {
+                DuplicateDetection::Off
+            },
             sets_container_up: !raw.disable_container_interface,
             is_isolated: raw.port_isolation,
-            mac: requested_mac(raw, mac_in_args)?,
+            mac: None,
+            ipam: None,
             dns: raw.dns.clone(),
         })
     }
@@ -125,58 +136,12 @@ impl Masquerading {
     }
 }
 
-/// The type of the IPAM plugin; `None` means that the container gets no address.
-///
-/// Errors: code 6 for a key of the wrong type, 7 for what cannot be a plugin's name.
-pub(crate) fn ipam_type(call: &Call<'_>) -> Result<Option<PluginType>, Error> {
-    let raw: RawIpamConf = call.conf.decode()?;
-    let plugin_type = present(raw.ipam.plugin_type.as_deref());
-    let plugin_type = plugin_type.map(|text| text.parse().map_err(ConfigError::IpamType));
-    Ok(plugin_type.transpose()?)
-}
-
-/// `prevResult`, the result of the ADD that CHECK looks into.
-///
-/// Errors: code 7 if it is missing, 6 if it cannot be read.
-pub(crate) fn previous_result(call: &Call<'_>) -> Result<AddResult, Error> {
-    let raw: RawPrevious = call.conf.decode()?;
-    let previous = raw.prev_result.ok_or(ConfigError::NoPreviousResult)?;
-    let result = AddResult::decode(previous.get(), call.conf.version)
-        .map_err(|error| ConfigError::PreviousResult(error.inside("prevResult")))?;
-    Ok(result)
-}
-
 fn mtu(number: i64) -> Result<Option<u32>, ConfigError> {
     if number == 0 {
         return Ok(None);
     }
     let mtu = u32::try_from(number).ok().filter(|mtu| MTUS.contains(mtu));
     mtu.map(Some).ok_or(ConfigError::Mtu(number))
-}
-
-/// Those that do not count are looked at too: somebody meant them.
-fn requested_mac(raw: &RawConf, in_args: Option<&str>) -> Result<Option<Mac>, ConfigError> {
-    let in_args = mac(in_args).map_err(ConfigError::ArgsMac)?;
-    let invalid = |key| move |text| ConfigError::Mac { key, text };
-    let in_cni = mac(raw.args.cni.mac.as_deref()).map_err(invalid("args.cni.mac"))?;
-    let by_runtime =
-        mac(raw.runtime_config.mac.as_deref()).map_err(invalid("runtimeConfig.mac"))?;
-    Ok(by_runtime.or(in_cni).or(in_args))
-}
-
-/// A MAC that an interface can have: of no group, and not all zeros. Else the text.
-fn mac(text: Option<&str>) -> Result<Option<Mac>, String> {
-    let Some(text) = present(text) else {
-        return Ok(None);
-    };
-    match text.parse() {
-        Ok(Mac(octets))
-            if octets != [0; 6] && octets.first().is_some_and(|first| first & 1 == 0) =>
-        {
-            Ok(Some(Mac(octets)))
-        }
-        _ => Err(text.to_owned()),
-    }
 }
 
 /// Runtimes write an empty text for what is not set.

@@ -1,10 +1,10 @@
 //! The node as a router.
 
 use netlink::Family;
-use netlink::sysctl::{self, SysctlError};
+use netlink::sysctl;
 
 use crate::error::BridgeError;
-use crate::undo::{Changes, Done};
+use crate::undo::Changes;
 
 const ON: &str = "1";
 
@@ -12,14 +12,12 @@ const ON: &str = "1";
 pub(crate) fn enable(changes: &mut Changes<'_>, family: Family) -> Result<(), BridgeError> {
     let former = sysctl::read(setting(family))?;
     if former != ON {
-        set(family, ON)?;
-        changes.note(Done::SwitchedForwarding(family, former));
+        sysctl::write(setting(family), ON)?;
+        changes.note_shared("switch forwarding off", move || {
+            Ok(sysctl::write(setting(family), &former)?)
+        });
     }
     Ok(())
-}
-
-pub(crate) fn set(family: Family, value: &str) -> Result<(), SysctlError> {
-    sysctl::write(setting(family), value)
 }
 
 fn setting(family: Family) -> &'static [&'static str] {

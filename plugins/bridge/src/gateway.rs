@@ -8,7 +8,7 @@ use netlink::{Change, Family, Kind, Link, LinkChange};
 use crate::config::Config;
 use crate::error::BridgeError;
 use crate::forwarding;
-use crate::undo::{Changes, Done};
+use crate::undo::{Changes, put_back};
 
 /// What has to become of a link's addresses.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -85,10 +85,16 @@ fn carry_out(changes: &mut Changes<'_>, link: &Link, plan: Plan) -> Result<(), B
         let done = positions.filter(|(position, _)| is_done(start + position));
         done.map(|(_, address)| *address).collect()
     };
-    changes.note(Done::ChangedAddresses {
-        link: link.index,
-        added: done(&plan.missing, removed.len()),
-        removed: done(&removed, 0),
+    let (added, removed) = (done(&plan.missing, removed.len()), done(&removed, 0));
+    let link = link.index;
+    changes.note_shared("restore the gateway's addresses", move || {
+        let added = added.iter();
+        let removed = removed.iter();
+        let former: Vec<Change<'_>> = added
+            .map(|address| Change::delete_address(link, *address))
+            .chain(removed.map(|address| Change::add_address(link, *address, false)))
+            .collect();
+        put_back(&former)
     });
     // Another plugin may have done the same just now.
     let mut errors = refusals.into_iter().map(|(_, error)| error);

@@ -1,4 +1,4 @@
-//! What IPAM's result means for the container: gateways and routes. Nothing here changes anything.
+//! What IPAM's result means for the container: gateways and default routes. Nothing here changes anything.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -34,46 +34,6 @@ pub(crate) fn complete(result: &mut AddResult, config: &Config) {
 pub(crate) fn gateways(ips: &[IpConfig]) -> Vec<IpNetwork> {
     let gateway = |ip: &IpConfig| IpNetwork::new(ip.gateway?, ip.address.prefix()).ok();
     ips.iter().filter_map(gateway).collect()
-}
-
-/// The routes of a result as they are in the kernel, by a link of the container; each once.
-pub(crate) fn routes(result: &AddResult, link: u32) -> Vec<netlink::Route> {
-    let mut routes = Vec::new();
-    for route in &result.routes {
-        let route = netlink::Route {
-            gateway: route
-                .gw
-                .or_else(|| gateway_of_family(&result.ips, route.dst)),
-            link: Some(link),
-            priority: route.priority.filter(|priority| *priority != 0),
-            // As the Go plugins have it, whether there is a gateway or not.
-            scope: Some(
-                route
-                    .scope
-                    .and_then(|scope| scope.try_into().ok())
-                    .unwrap_or(0),
-            ),
-            mtu: route.mtu.filter(|mtu| *mtu != 0),
-            advmss: route.advmss.filter(|advmss| *advmss != 0),
-            table: route
-                .table
-                .filter(|table| *table != 0)
-                .unwrap_or(netlink::MAIN_TABLE),
-            ..netlink::Route::to(route.dst)
-        };
-        if !routes.contains(&route) {
-            routes.push(route);
-        }
-    }
-    routes
-}
-
-/// A route without a next hop goes by the first gateway of its protocol.
-fn gateway_of_family(ips: &[IpConfig], destination: IpNetwork) -> Option<IpAddr> {
-    let gateways = ips.iter().filter_map(|ip| ip.gateway);
-    gateways
-        .into_iter()
-        .find(|gateway| gateway.is_ipv4() == destination.is_ipv4())
 }
 
 /// The default route of an address's protocol.
@@ -115,36 +75,5 @@ mod tests {
                 "{network}"
             );
         }
-    }
-
-    #[test]
-    fn routes_go_by_the_gateway_of_their_protocol_and_each_once() {
-        let ip = |address: &str, gateway: &str| IpConfig {
-            interface: None,
-            address: address.parse().unwrap(),
-            gateway: Some(gateway.parse().unwrap()),
-        };
-        let to = |dst: &str| Route::to(dst.parse().unwrap());
-        let result = AddResult {
-            ips: vec![
-                ip("fd00:1::2/64", "fd00:1::1"),
-                ip("10.1.1.2/24", "10.1.1.1"),
-                ip("10.2.2.2/24", "10.2.2.1"),
-            ],
-            routes: vec![to("10.9.0.0/16"), to("fd00:9::/48"), to("10.9.0.0/16")],
-            ..AddResult::default()
-        };
-        let told: Vec<_> = routes(&result, 7)
-            .iter()
-            .map(|route| {
-                (
-                    route.destination.to_string(),
-                    route.gateway.unwrap().to_string(),
-                )
-            })
-            .collect();
-        let expected = [("10.9.0.0/16", "10.1.1.1"), ("fd00:9::/48", "fd00:1::1")];
-        let expected = expected.map(|(dst, gw)| (dst.to_owned(), gw.to_owned()));
-        assert_eq!(told, expected);
     }
 }

@@ -1,6 +1,7 @@
 //! A pair of links: one end a port of the bridge, the other one in a container.
 
 use cni_types::IfName;
+use container_link::IfnameTaken;
 use netlink::{Change, Link, Mac, Netns, NewLink, Rtnetlink, random_name};
 
 use crate::error::BridgeError;
@@ -52,7 +53,8 @@ pub(crate) fn make(
         match changes.kernel.create(pair, &name) {
             Err(error) if error.is_exists() => {
                 if inside.link_by_name(end.name.as_str())?.is_some() {
-                    return Err(BridgeError::IfnameTaken(end.name.clone()));
+                    let (ifname, netns) = (end.name.clone(), end.netns.path().to_owned());
+                    return Err(IfnameTaken { ifname, netns }.into());
                 }
             }
             made => return Ok(made?),

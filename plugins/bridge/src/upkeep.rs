@@ -1,12 +1,12 @@
 //! GC and STATUS: what a runtime asks for beside the containers that come and go.
 
-use cni_plugin::{Call, Command};
-use cni_types::{Code, Error, ValidAttachments};
+use cni_plugin::Call;
+use cni_types::{Error, ValidAttachments};
+use container_link::{Ipam, not_ready};
 use netlink::{Change, Kind, LinkChange, Rtnetlink};
 
 use crate::config::Config;
 use crate::error::BridgeError;
-use crate::ipam::Ipam;
 use crate::rules;
 
 /// The index of no link: the kernel counts up from 1.
@@ -15,15 +15,7 @@ const NO_LINK: u32 = i32::MAX as u32;
 pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
     let valid = ValidAttachments::of(call.conf)?;
     let collected = rules::collect(call, &valid);
-    let by_ipam = Ipam::of(call).and_then(|ipam| match ipam {
-        None => Ok(()),
-        Some(ipam) => {
-            if !ipam.run_if_known(Command::Gc).map_err(BridgeError::from)? {
-                call.log.info(format_args!("ipam does not know GC"));
-            }
-            Ok(())
-        }
-    });
+    let by_ipam = Ipam::gc(call);
     let errors = [collected.err(), by_ipam.err()];
     Error::join(errors.into_iter().flatten()).map_or(Ok(()), Err)
 }
@@ -31,18 +23,9 @@ pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
 pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
     let config = Config::of(call)?;
     probe(&config).map_err(not_ready)?;
-    if let Some(ipam) = Ipam::of(call).map_err(not_ready)? {
-        let asked = ipam.run_if_known(Command::Status);
-        asked.map_err(|error| not_ready(BridgeError::from(error)))?;
-    }
-    Ok(())
-}
-
-/// Why an ADD cannot succeed now.
-fn not_ready(cause: impl Into<Error>) -> Error {
-    Error {
-        code: Code::NOT_AVAILABLE,
-        ..cause.into()
+    match &config.ipam {
+        Some(plugin_type) => Ipam::status(call, plugin_type),
+        None => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
 use crate::pair::{self, FarEnd};
 use crate::port;
-use crate::undo::{Changes, Done};
+use crate::undo::{Changes, put_back};
 
 /// How often it is looked for and made anew while others make and remove it.
 const ATTEMPTS: usize = 8;
@@ -42,17 +42,16 @@ fn adopt(changes: &mut Changes<'_>, name: &IfName, link: Link) -> Result<Link, B
         });
     }
     if let Some(port) = link.parent {
-        changes.add_own_port(port.index);
+        changes.ports.add_own(port.index);
     }
     if link.is_up {
         return Ok(link);
     }
     let link = set_up(changes, link.index)?;
-    let former = LinkChange {
-        is_up: Some(false),
-        ..LinkChange::default()
-    };
-    changes.note(Done::ChangedLink(link.index, former));
+    let index = link.index;
+    changes.note_shared("set the gateway's link down", move || {
+        put_back(&[Change::change_link(index, &LinkChange::up(false))])
+    });
     Ok(link)
 }
 
@@ -71,8 +70,11 @@ fn make(
     };
     let mut inside = netlink::Rtnetlink::open()?;
     let port = pair::make(changes, bridge, end, &mut inside)?;
-    changes.add_own_port(port.index);
-    changes.note(Done::MadeVlanGateway(port.index));
+    changes.ports.add_own(port.index);
+    let index = port.index;
+    changes.note_shared("remove the gateway's link", move || {
+        put_back(&[Change::delete_link(index)])
+    });
     port::ignore_router_advertisements(&port.name);
     if let Some(vlans) = &config.vlans {
         let vlans = Vlans {
@@ -87,11 +89,7 @@ fn make(
 }
 
 fn set_up(changes: &mut Changes<'_>, index: u32) -> Result<Link, BridgeError> {
-    let up = LinkChange {
-        is_up: Some(true),
-        ..LinkChange::default()
-    };
-    let up = Change::change_link(index, &up);
+    let up = Change::change_link(index, &LinkChange::up(true));
     Ok(changes
         .kernel
         .perform_and_read(&[up], LinkRef::Index(index))?)

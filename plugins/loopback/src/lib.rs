@@ -78,10 +78,7 @@ fn find(inside: &mut Rtnetlink) -> Result<Link, SandboxError> {
 }
 
 fn set_up(inside: &mut Rtnetlink, is_up: bool) -> Result<(), SandboxError> {
-    let change = LinkChange {
-        is_up: Some(is_up),
-        ..LinkChange::default()
-    };
+    let change = LinkChange::up(is_up);
     Ok(inside.perform(&[Change::change_link(INDEX, &change)])?)
 }
 

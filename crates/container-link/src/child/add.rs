@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-use cni_plugin::{Call, Command, DelegateCall};
+use cni_plugin::{Call, Command};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
 use netlink::{Change, Link, NewLink, Rtnetlink};
 
 use super::conf::{Addresses, ChildConf};
 use super::error::CreateError;
 use super::{kind_name, master};
-use crate::{DuplicateDetection, Ipam, IpamError, KernelError, Sandbox, Undo, configure};
+use crate::{
+    ContainerLink, DuplicateDetection, Ipam, IpamCall, IpamError, KernelError, Sandbox, Undo,
+    configure,
+};
 
 /// Makes the link inside the container, with addresses and routes, and returns the result in the configuration's version.
 ///
@@ -34,10 +37,8 @@ pub fn add(
     };
     master::fits(conf, &master)?;
     // It takes the kernel as long to start a program as to make the link.
-    let started = match &ipam {
-        Some(ipam) => Some((ipam, ipam.start(Command::Add)?)),
-        None => None,
-    };
+    let started = ipam.as_ref().map(|ipam| ipam.start(Command::Add));
+    let started = started.transpose()?;
 
     let mut undo = Undo::new(call.log);
     let blueprint = Blueprint {
@@ -61,11 +62,8 @@ pub fn add(
     if let Some(given) = &given {
         // An address can be used at once: nothing in the configuration asks for the kernel to look for duplicates.
         let detection = DuplicateDetection::Off;
-        let configured = configure(&sandbox, &mut inside, &link, given, detection, &mut undo);
-        if configured.as_ref().is_err_and(|error| error.is_stranded()) {
-            undo.abandon();
-        }
-        configured?;
+        let link = ContainerLink::from(&link);
+        configure(&sandbox, &mut inside, link, given, detection, &mut undo)?;
         call.log.debug(format_args!(
             "{} addresses and {} routes given",
             given.ips.len(),
@@ -81,22 +79,15 @@ pub fn add(
 
 /// The addresses and routes, from wherever they come.
 fn ask<'a>(
-    started: Option<(&'a Ipam<'a>, DelegateCall<'a>)>,
+    started: Option<IpamCall<'a>>,
     addresses: &Addresses,
     undo: &mut Undo<'a>,
 ) -> Result<Option<AddResult>, IpamError> {
-    let Some((ipam, started)) = started else {
-        return Ok(match addresses {
-            Addresses::Given(given) => Some(AddResult::clone(given)),
-            Addresses::None | Addresses::Ipam(_) => None,
-        });
-    };
-    let given = ipam.add(started);
-    let may_hold = |error: &IpamError| error.may_hold_addresses();
-    if given.as_ref().err().is_none_or(may_hold) {
-        undo.push("release the addresses", || Ok(ipam.release()?));
+    match (started, addresses) {
+        (Some(started), _) => Ok(Some(started.ask_for_addresses(undo)?)),
+        (None, Addresses::Given(given)) => Ok(Some(AddResult::clone(given))),
+        (None, Addresses::None | Addresses::Ipam(_)) => Ok(None),
     }
-    given.map(Some)
 }
 
 /// What IPAM or the chain gave, as this link's own.

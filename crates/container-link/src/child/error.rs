@@ -1,14 +1,12 @@
 //! What can go wrong with a child, and the code that each error has for the runtime.
 
-use std::path::PathBuf;
-
 use cni_types::{Code, Error, IfName, NameError};
 use netlink::{Child, Mac, UnknownMode};
 use nix::errno::Errno;
 
 use super::{kind_name, mode_name};
 use crate::error::code_of_refusal;
-use crate::{IpamError, KernelError};
+use crate::{IfnameTaken, KernelError};
 
 /// A configuration that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +81,8 @@ impl From<MasterError> for Error {
 /// The kernel does not make the link.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CreateError {
-    #[error("CNI_IFNAME {ifname}: container {} has an interface of this name already", netns.display())]
-    Taken { ifname: IfName, netns: PathBuf },
+    #[error(transparent)]
+    Taken(IfnameTaken),
     #[error("the kernel has no {kind}: load the module {kind}: {source}", kind = kind_name(*child))]
     Unknown { child: Child, source: KernelError },
     #[error(
@@ -109,10 +107,10 @@ impl CreateError {
         netns: &std::path::Path,
     ) -> Self {
         if error.is_exists() {
-            return Self::Taken {
+            return Self::Taken(IfnameTaken {
                 ifname: ifname.clone(),
                 netns: netns.to_owned(),
-            };
+            });
         }
         let source = KernelError::from(error);
         if source.errno() == Some(Errno::EOPNOTSUPP) {
@@ -144,27 +142,10 @@ fn hint(child: Child, error: &KernelError) -> &'static str {
 impl From<CreateError> for Error {
     fn from(error: CreateError) -> Self {
         let code = match &error {
-            CreateError::Taken { .. } => Code::INVALID_ENVIRONMENT,
+            CreateError::Taken(_) => Code::INVALID_ENVIRONMENT,
             CreateError::Unknown { .. } => Code::IO_FAILURE,
             CreateError::Refused { source, .. } => code_of_refusal(source),
         };
         Error::new(code, error)
-    }
-}
-
-/// STATUS: why an ADD cannot succeed now.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unavailable {
-    #[error("{0}")]
-    Master(MasterError),
-    #[error("{0}")]
-    Unfit(ConfError),
-    #[error("{0}")]
-    Ipam(IpamError),
-}
-
-impl From<Unavailable> for Error {
-    fn from(error: Unavailable) -> Self {
-        Error::new(Code::NOT_AVAILABLE, error)
     }
 }

@@ -7,62 +7,20 @@ use cni_types::{Attachment, Code, Error};
 use netlink::{Child, Kind, Link, Rtnetlink};
 
 use super::conf::{Addresses, ChildConf, MasterChoice};
-use super::error::Unavailable;
 use super::{kind, kind_name, master, mode_name};
-use crate::{
-    CheckError, Ipam, KernelError, Sandbox, SandboxError, check, ipam_type,
-    required_previous_result,
-};
+use crate::{CheckError, Ipam, KernelError, Sandbox, check, not_ready, required_previous_result};
 
-/// Removes the attachment's link, if it is one of this plugin's, and has IPAM take its addresses back. Of the configuration
-/// nothing counts but `ipam.type`.
+/// Removes the attachment's link, and has IPAM take its addresses back.
 ///
 /// # Errors
-/// If the link stays, or IPAM fails. Both can be tried again.
+/// As [`crate::del`].
 pub fn del(
     call: &Call<'_>,
     attachment: &Attachment,
     netns: Option<&Path>,
     is_own: impl FnOnce(&Kind) -> bool,
 ) -> Result<(), Error> {
-    let ipam = match ipam_type(call.conf)? {
-        Some(plugin_type) => Some(Ipam::find(call, plugin_type)?),
-        None => None,
-    };
-    let started = match &ipam {
-        Some(ipam) => Some((ipam, ipam.start(Command::Del)?)),
-        None => None,
-    };
-    // An address must not go to another container while this one's link still has it.
-    if let Some((_, mut inside)) = Sandbox::open_if_any(netns)? {
-        remove(call, attachment, &mut inside, is_own)?;
-    }
-    match started {
-        Some((ipam, started)) => Ok(ipam.del(started)?),
-        None => Ok(()),
-    }
-}
-
-fn remove(
-    call: &Call<'_>,
-    attachment: &Attachment,
-    inside: &mut Rtnetlink,
-    is_own: impl FnOnce(&Kind) -> bool,
-) -> Result<(), SandboxError> {
-    let Some(link) = inside.link_by_name(attachment.ifname.as_str())? else {
-        return Ok(());
-    };
-    if !is_own(&link.kind) {
-        call.log.info(format_args!(
-            "{} is left alone: it is another plugin's",
-            link.name
-        ));
-        return Ok(());
-    }
-    match inside.perform(&[netlink::Change::delete_link(link.index)]) {
-        Err(error) if error.is_not_found() => Ok(()),
-        removed => Ok(removed?),
-    }
+    crate::del(call, attachment, netns, is_own, || Ok(()))
 }
 
 /// Compares the link, its addresses and its routes with the result of ADD.
@@ -78,10 +36,13 @@ pub fn check(
     let previous = required_previous_result(call.conf)?;
     let (_, mut inside) = Sandbox::open(netns)?;
     if let Addresses::Ipam(plugin_type) = &conf.addresses {
-        Ipam::find(call, plugin_type.clone())?.check()?;
+        let ipam = Ipam::find(call, plugin_type.clone())?;
+        ipam.start(Command::Check)?.run()?;
     }
-    let (position, interface) = check::interface_of(&previous, attachment, netns)?;
-    let link = check::link(&mut inside, interface, attachment, netns)?;
+    let ifname = attachment.ifname.as_str();
+    let (position, interface) = check::interface_of(&previous, ifname, Some(netns))?;
+    let link = check::link(&mut inside, interface)?;
+    check::up(&link)?;
     is_child(&link, conf.child)?;
     if let MasterChoice::Named(name) = &conf.master {
         let master = if conf.link_in_container {
@@ -97,13 +58,9 @@ pub fn check(
         let parent = link.parent.map(|parent| parent.index);
         if parent != Some(master.index) {
             let index = |index: u32| format!("link {index}");
-            return Err(CheckError::Differs {
-                what: "master",
-                ifname: link.name,
-                found: parent.map_or("nothing".to_owned(), index),
-                expected: format!("{name}, {}", index(master.index)),
-            }
-            .into());
+            let found = parent.map_or("nothing".to_owned(), index);
+            let expected = format_args!("{name}, {}", index(master.index));
+            return Err(CheckError::differs("master", &link, found, expected).into());
         }
     }
     check::addresses_and_routes(&mut inside, &link, &previous, position)
@@ -115,31 +72,14 @@ fn is_child(link: &Link, child: Child) -> Result<(), CheckError> {
     }
     let (what, found, expected) = match &link.kind {
         Kind::Ipvlan(Some(mode)) if matches!(child, Child::Ipvlan(_)) => {
-            ("mode", mode.to_string(), mode_name(child))
+            ("mode", mode.as_str(), mode_name(child))
         }
         Kind::Macvlan(Some(mode)) if matches!(child, Child::Macvlan(_)) => {
-            ("mode", mode.to_string(), mode_name(child))
+            ("mode", mode.as_str(), mode_name(child))
         }
-        other => ("kind", describe(other), kind_name(child)),
+        other => ("kind", other.name(), kind_name(child)),
     };
-    Err(CheckError::Differs {
-        what,
-        ifname: link.name.clone(),
-        found,
-        expected: expected.to_owned(),
-    })
-}
-
-fn describe(kind: &Kind) -> String {
-    match kind {
-        Kind::Bridge { .. } => "bridge",
-        Kind::Veth => "veth",
-        Kind::Ipvlan(_) => "ipvlan",
-        Kind::Macvlan(_) => "macvlan",
-        Kind::Other(name) => name,
-        Kind::Device => "device",
-    }
-    .to_owned()
+    Err(CheckError::differs(what, link, found, expected))
 }
 
 /// Passes GC on to IPAM: links are gone with their containers.
@@ -147,12 +87,7 @@ fn describe(kind: &Kind) -> String {
 /// # Errors
 /// IPAM's.
 pub fn gc(call: &Call<'_>) -> Result<(), Error> {
-    if let Some(plugin_type) = ipam_type(call.conf)?
-        && !Ipam::find(call, plugin_type)?.run_if_known(Command::Gc)?
-    {
-        call.log.info(format_args!("the IPAM plugin knows no GC"));
-    }
-    Ok(())
+    Ipam::gc(call)
 }
 
 /// Finds out whether an ADD could succeed now: the master is there, and IPAM is ready. A master in a container cannot be
@@ -163,12 +98,11 @@ pub fn gc(call: &Call<'_>) -> Result<(), Error> {
 pub fn status(call: &Call<'_>, conf: &ChildConf) -> Result<(), Error> {
     if !conf.link_in_container {
         let mut outside = Rtnetlink::open().map_err(KernelError::from)?;
-        let master = master::find(conf, &mut outside).map_err(Unavailable::Master)?;
-        master::fits(conf, &master).map_err(Unavailable::Unfit)?;
+        let master = master::find(conf, &mut outside).map_err(not_ready)?;
+        master::fits(conf, &master).map_err(not_ready)?;
     }
-    if let Addresses::Ipam(plugin_type) = &conf.addresses {
-        let ipam = Ipam::find(call, plugin_type.clone()).map_err(Unavailable::Ipam)?;
-        ipam.run_if_known(Command::Status)?;
+    match &conf.addresses {
+        Addresses::Ipam(plugin_type) => Ipam::status(call, plugin_type),
+        Addresses::None | Addresses::Given(_) => Ok(()),
     }
-    Ok(())
 }

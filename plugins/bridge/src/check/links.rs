@@ -1,11 +1,11 @@
 //! The links of an attachment, compared with the result of the ADD.
 
-use cni_types::{Attachment, Error, Interface};
-use netlink::{Kind, Link, Mac, Netns, Rtnetlink};
+use cni_types::{AddResult, Error};
+use container_link::{CheckError, check};
+use netlink::{Kind, Link, Rtnetlink};
 
-use super::of_link;
 use crate::config::Config;
-use crate::error::{BridgeError, Difference};
+use crate::error::BridgeError;
 
 /// The three links of an attachment.
 pub(super) struct Links {
@@ -15,42 +15,26 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Finds the links, and that they are as they were.
+    /// Finds the container's links on the node, and that all of them are as they were.
     pub(super) fn find(
         config: &Config,
-        interfaces: &[Interface],
-        attachment: &Attachment,
-        netns: &Netns,
+        previous: &AddResult,
+        container: Link,
         outside: &mut Rtnetlink,
-        inside: &mut Rtnetlink,
     ) -> Result<Self, Error> {
-        let sandbox = netns.path().to_string_lossy();
-        let told = |name: &str, sandbox: Option<&str>| {
-            let is_it = |interface: &&Interface| {
-                interface.name == name
-                    && interface.sandbox.as_deref().filter(|path| !path.is_empty()) == sandbox
-            };
-            interfaces.iter().find(is_it).ok_or_else(|| {
-                let difference = match sandbox {
-                    None => format!("has no {name} on the node"),
-                    Some(path) => format!("has no {name} in {path}"),
-                };
-                Difference::new("prevResult.interfaces", difference)
-            })
-        };
-
-        let (name, ifname) = (config.bridge.as_str(), attachment.ifname.as_str());
-        let bridge = existing(outside, told(name, None)?)?;
+        let (_, told) = check::interface_of(previous, config.bridge.as_str(), None)?;
+        let bridge = check::link(outside, told)?;
         check_bridge(config, &bridge)?;
-        let container = existing(inside, told(ifname, Some(&sandbox))?)?;
         if container.kind != Kind::Veth {
-            return Err(of_link(ifname, "is no veth any more"));
+            let kind = container.kind.name();
+            return Err(CheckError::differs("kind", &container, kind, "veth").into());
         }
-        if config.sets_container_up && !container.is_up {
-            return Err(of_link(ifname, "is down"));
+        if config.sets_container_up {
+            check::up(&container)?;
         }
         let port = port_of(&container, outside)?;
-        check_mac(&port, told(&port.name, None)?)?;
+        let (_, told) = check::interface_of(previous, &port.name, None)?;
+        check::mac(&port, told)?;
         check_port(config, &port, &bridge)?;
         Ok(Self {
             bridge,
@@ -60,42 +44,18 @@ impl Links {
     }
 }
 
-/// The link that an interface of the result is about, with the same MAC.
-fn existing(kernel: &mut Rtnetlink, told: &Interface) -> Result<Link, Error> {
-    let link = kernel.link_by_name(&told.name).map_err(BridgeError::from)?;
-    let link = link.ok_or_else(|| of_link(&told.name, "does not exist any more"))?;
-    check_mac(&link, told)?;
-    Ok(link)
-}
-
-fn check_mac(link: &Link, told: &Interface) -> Result<(), Error> {
-    let Some(told) = told.mac.as_deref().filter(|mac| !mac.is_empty()) else {
-        return Ok(());
-    };
-    let mac = link.mac;
-    if told.parse::<Mac>().ok() == mac {
-        return Ok(());
-    }
-    let mac = mac.map_or("none".to_owned(), |mac| mac.to_string());
-    Err(of_link(
-        &link.name,
-        format_args!("has another MAC than in prevResult: {mac}, not {told}"),
-    ))
-}
-
-fn check_bridge(config: &Config, bridge: &Link) -> Result<(), Error> {
-    let differs = |difference: &str| Err(of_link(&bridge.name, difference));
+fn check_bridge(config: &Config, bridge: &Link) -> Result<(), CheckError> {
     if !matches!(bridge.kind, Kind::Bridge { .. }) {
-        return differs("is no bridge any more");
+        let kind = bridge.kind.name();
+        return Err(CheckError::differs("kind", bridge, kind, "bridge"));
     }
-    if !bridge.is_up {
-        return differs("is down");
-    }
-    match (bridge.is_promiscuous, config.is_promiscuous) {
-        (true, false) => differs("is in promiscuous mode, but promiscMode is false"),
-        (false, true) => differs("is not in promiscuous mode, but promiscMode is true"),
-        _ => Ok(()),
-    }
+    check::up(bridge)?;
+    setting(
+        "promiscMode",
+        bridge,
+        bridge.is_promiscuous,
+        config.is_promiscuous,
+    )
 }
 
 /// The container's other end.
@@ -109,28 +69,29 @@ fn port_of(container: &Link, outside: &mut Rtnetlink) -> Result<Link, Error> {
         port.kind == Kind::Veth && parent == Some(container.index)
     };
     let port = port.map_err(BridgeError::from)?.filter(is_its);
-    port.ok_or_else(|| of_link(&container.name, "has no other end on the node any more"))
+    Ok(port
+        .ok_or_else(|| CheckError::differs("other end", container, "elsewhere", "on the node"))?)
 }
 
-fn check_port(config: &Config, port: &Link, bridge: &Link) -> Result<(), Error> {
-    let differs = |difference: &str| Err(of_link(&port.name, difference));
+fn check_port(config: &Config, port: &Link, bridge: &Link) -> Result<(), CheckError> {
     if port.master != Some(bridge.index) {
-        return Err(of_link(
-            &port.name,
-            format_args!("is no port of bridge {} any more", bridge.name),
-        ));
+        let index = |index: u32| format!("link {index}");
+        let found = port.master.map_or("nothing".to_owned(), index);
+        let expected = format_args!("{}, {}", bridge.name, index(bridge.index));
+        return Err(CheckError::differs("master", port, found, expected));
     }
-    if !port.is_up {
-        return differs("is down");
-    }
+    check::up(port)?;
     let Some(settings) = port.port else {
         return Ok(());
     };
-    if settings.hairpin != config.hairpin {
-        return differs("has another hairpin mode than hairpinMode says");
+    setting("hairpinMode", port, settings.hairpin, config.hairpin)?;
+    setting("portIsolation", port, settings.isolated, config.is_isolated)
+}
+
+/// Compares what a key of the configuration sets.
+fn setting(key: &'static str, link: &Link, found: bool, expected: bool) -> Result<(), CheckError> {
+    if found == expected {
+        return Ok(());
     }
-    if settings.isolated != config.is_isolated {
-        return differs("is isolated otherwise than portIsolation says");
-    }
-    Ok(())
+    Err(CheckError::differs(key, link, found, expected))
 }

@@ -2,9 +2,8 @@
 
 use cni_types::Dns;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-/// All that ADD, CHECK and STATUS read, but for `ipam`.
+/// All that ADD, CHECK and STATUS read and no other plugin has.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawConf {
@@ -27,8 +26,6 @@ pub(super) struct RawConf {
     pub(super) disable_container_interface: bool,
     pub(super) port_isolation: bool,
     pub(super) dns: Dns,
-    pub(super) args: RawArgs,
-    pub(super) runtime_config: RawMac,
 }
 
 /// An element of `vlanTrunk`: a single VLAN, a range, or both.
@@ -42,43 +39,10 @@ pub(super) struct RawTrunk {
     pub(super) id: Option<i64>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawArgs {
-    pub(super) cni: RawMac,
-}
-
-/// What the runtime adds for the capability `mac`, and users by `args` (CNI conventions).
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawMac {
-    pub(super) mac: Option<String>,
-}
-
 /// What DEL and GC read to find rules.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawMasquerading {
     pub(super) ip_masq: bool,
     pub(super) ip_masq_backend: Option<String>,
-}
-
-/// What DEL reads besides.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawIpamConf {
-    pub(super) ipam: RawIpam,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawIpam {
-    #[serde(rename = "type")]
-    pub(super) plugin_type: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawPrevious {
-    pub(super) prev_result: Option<Box<RawValue>>,
 }

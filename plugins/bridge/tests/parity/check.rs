@@ -172,6 +172,7 @@ kinds! { damage:
         container.ip("address add fd00:1::2/64 dev eth0");
     };
     mac_changed: |_, container, _| container.ip("link set eth0 address 02:00:00:00:00:99");
+    network_route_deleted: |_, container, _| container.ip("route del 10.1.1.0/24 dev eth0");
     default_route_deleted: |_, container, _| container.ip("route del default");
     route_deleted: |_, container, _| container.ip("route del 10.9.0.0/16");
     port_deleted: |lab, _, result| lab.ip(&format!("link del {}", port(result)));
