@@ -1,8 +1,8 @@
 //! What a test needs of the machine, and how it says that it was skipped.
 //!
 //! A test without what it needs returns early, visibly: one line on stderr, and one in the file
-//! that `TWILL_SKIP_LOG` names. With `CI=true` it fails instead, unless what is missing is a feature of the kernel:
-//! no package brings that, only another machine.
+//! that `TWILL_SKIP_LOG` names. With `CI=true` it fails instead, unless what is missing is another kernel: no package
+//! brings that, only the virtual machine of `cargo xtask test vm`. Inside of that (`TWILL_IN_VM=1`) every skip is a failure.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -12,6 +12,9 @@ use std::sync::OnceLock;
 
 use crate::netns::NetNs;
 use crate::node::Node;
+
+/// What the line about a test that [`leave_to_vm`] skipped ends with.
+pub const LEFT_TO_VM: &str = " (left to `cargo xtask test vm`)";
 
 /// Where Debian's package `containernetworking-plugins` has the Go plugins.
 pub const REFERENCE_DIR: &str = "/usr/lib/cni";
@@ -73,9 +76,21 @@ pub fn skip(reason: &str) {
 }
 
 /// Tells that the running test is skipped, since the kernel lacks a feature; the test then returns.
+///
+/// # Panics
+/// In the virtual machine, whose kernel has what the tests need.
 #[track_caller]
 pub fn skip_for_kernel(feature: &str) {
-    tell(&format!("needs a kernel with {feature}"));
+    leave_to_vm(&format!("needs a kernel with {feature}"));
+}
+
+/// Tells that the running test is skipped, since `cargo xtask test vm` is where it can run; the test then returns.
+///
+/// # Panics
+/// In the virtual machine.
+#[track_caller]
+pub fn leave_to_vm(reason: &str) {
+    tell(&format!("{reason}{LEFT_TO_VM}"));
 }
 
 #[track_caller]
@@ -87,7 +102,9 @@ fn tell(reason: &str) -> String {
         Some(name) if name != "main" => format!("{name} ({}:{})", place.file(), place.line()),
         _ => format!("{}:{}", place.file(), place.line()),
     };
-    let line = format!("SKIPPED {test}: {reason}\n");
+    // Cargo tells the package; names of tests alone are not unique.
+    let package = std::env::var("CARGO_PKG_NAME").map_or_else(|_| String::new(), |name| name + " ");
+    let line = format!("SKIPPED {package}{test}: {reason}\n");
     // Written past `eprintln!`, whose text libtest shows of failed tests only.
     drop(std::io::stderr().lock().write_all(line.as_bytes()));
     if let Some(path) = std::env::var_os("TWILL_SKIP_LOG") {
@@ -100,6 +117,8 @@ fn tell(reason: &str) -> String {
                 );
             });
     }
+    let in_vm = std::env::var_os("TWILL_IN_VM").is_some_and(|set| set == "1");
+    assert!(!in_vm, "in the virtual machine nothing may be {line}");
     line
 }
 
@@ -114,16 +133,21 @@ mod tests {
     // Does nothing unless one of the tests below runs it, in a process of its own.
     #[test]
     fn skipped_on_purpose() {
-        if std::env::var_os(ON_PURPOSE).is_some() {
-            skip("needs a reason");
+        match std::env::var(ON_PURPOSE).as_deref() {
+            Ok("reason") => skip("needs a reason"),
+            Ok("kernel") => skip_for_kernel("a feature"),
+            _ => {}
         }
     }
 
-    fn run_skipped(ci: &str, log: &Path) -> Output {
+    fn run_skipped(why: &str, setting: (&str, &str), log: &Path) -> Output {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "requirements::tests::skipped_on_purpose"])
-            .env(ON_PURPOSE, "1")
-            .env("CI", ci)
+            .env(ON_PURPOSE, why)
+            .env("CARGO_PKG_NAME", "testkit")
+            .env_remove("CI")
+            .env_remove("TWILL_IN_VM")
+            .env(setting.0, setting.1)
             .env("TWILL_SKIP_LOG", log)
             .output()
             .unwrap()
@@ -133,16 +157,16 @@ mod tests {
     fn a_skip_is_seen() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("skipped");
-        let output = run_skipped("", &log);
+        let output = run_skipped("reason", ("CI", ""), &log);
         assert!(output.status.success(), "{output:?}");
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(
-            stderr.starts_with("SKIPPED requirements::tests::skipped_on_purpose ("),
+            stderr.starts_with("SKIPPED testkit requirements::tests::skipped_on_purpose ("),
             "{stderr}"
         );
         assert!(stderr.ends_with("): needs a reason\n"), "{stderr}");
         assert_eq!(std::fs::read_to_string(&log).unwrap(), stderr);
-        run_skipped("", &log);
+        run_skipped("reason", ("CI", ""), &log);
         assert_eq!(std::fs::read_to_string(&log).unwrap(), stderr.repeat(2));
     }
 
@@ -150,12 +174,27 @@ mod tests {
     fn in_ci_a_skip_is_a_failure() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("skipped");
-        let output = run_skipped("true", &log);
+        let output = run_skipped("reason", ("CI", "true"), &log);
         assert_eq!(output.status.code(), Some(101), "{output:?}");
         assert!(
             std::fs::read_to_string(&log)
                 .unwrap()
                 .ends_with("): needs a reason\n")
         );
+    }
+
+    #[test]
+    fn a_skip_for_the_kernel_is_a_failure_in_the_virtual_machine_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("skipped");
+        let output = run_skipped("kernel", ("CI", "true"), &log);
+        assert!(output.status.success(), "{output:?}");
+        let line = std::fs::read_to_string(&log).unwrap();
+        let end = "): needs a kernel with a feature (left to `cargo xtask test vm`)\n";
+        assert!(line.ends_with(end), "{line}");
+        for why in ["kernel", "reason"] {
+            let output = run_skipped(why, ("TWILL_IN_VM", "1"), &log);
+            assert_eq!(output.status.code(), Some(101), "{output:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 const FOLDER: u32 = 0o040_755;
 const CHARACTER_DEVICE: u32 = 0o020_600;
 const FILE: u32 = 0o100_000;
+const LINK: u32 = 0o120_777;
 
 /// An archive that is being written. Folders above an entry are made as needed.
 #[derive(Debug, Default)]
@@ -20,6 +21,12 @@ impl Archive {
     /// A file with these permissions, such as `0o755`.
     pub(crate) fn file(&mut self, path: &Path, contents: &[u8], permissions: u32) {
         self.entry(path, FILE | permissions, (0, 0), contents);
+    }
+
+    /// A symbolic link.
+    pub(crate) fn link(&mut self, path: &Path, target: &Path) {
+        let target = target.as_os_str().as_encoded_bytes();
+        self.entry(path, LINK, (0, 0), target);
     }
 
     pub(crate) fn character_device(&mut self, path: &Path, major: u32, minor: u32) {
@@ -99,6 +106,7 @@ mod tests {
         archive.folder(Path::new("/proc"));
         archive.file(Path::new("/usr/bin/hello"), b"hello\n", 0o755);
         archive.file(Path::new("/usr/bin/odd"), b"abc", 0o644);
+        archive.link(Path::new("/usr/bin/link"), Path::new("hello"));
         let bytes = archive.finish();
         assert_eq!(&bytes[..6], b"070701");
         assert_eq!(bytes.len() % 4, 0);
@@ -115,9 +123,7 @@ mod tests {
         };
         let names = String::from_utf8(listed.stdout).unwrap();
         let names: Vec<&str> = names.lines().collect();
-        assert_eq!(
-            names,
-            ["proc", "usr", "usr/bin", "usr/bin/hello", "usr/bin/odd"]
-        );
+        let files = ["usr/bin/hello", "usr/bin/odd", "usr/bin/link"];
+        assert_eq!(names, [&["proc", "usr", "usr/bin"][..], &files].concat());
     }
 }

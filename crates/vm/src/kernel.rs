@@ -19,34 +19,38 @@ pub struct Kernel {
 
 impl Kernel {
     /// Gets Debian's cloud kernel and its static busybox with apt, and unpacks them into a folder, unless they are there.
-    /// Nothing is installed.
+    /// Nothing is installed. What apt knows is brought up to date if need be, which takes root.
     ///
     /// # Errors
-    /// Without apt, or if the packages cannot be downloaded: `apt-get update` may help.
+    /// Without apt, or if the packages cannot be downloaded.
     pub fn of_debian(folder: &Path) -> Result<Self> {
         if let Ok(kernel) = Self::unpacked(folder) {
             return Ok(kernel);
         }
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-        let packages = [
-            newest("linux-image-cloud-amd64")?,
-            "busybox-static".to_owned(),
-        ];
-        run(Command::new("apt-get")
-            .arg("download")
-            .args(packages)
-            .current_dir(folder))?;
-        for entry in fs::read_dir(folder)? {
-            let package = entry?.path();
-            if package
-                .extension()
-                .is_some_and(|extension| extension == "deb")
-            {
-                run(Command::new("dpkg").arg("-x").arg(&package).arg(folder))?;
-                fs::remove_file(&package)?;
-            }
+        let above = folder.parent().context("the kernel's folder is `/`")?;
+        fs::create_dir_all(above).with_context(|| format!("cannot create {}", above.display()))?;
+        // In its place it is whole.
+        let aside = tempfile::tempdir_in(above).context("cannot make a temporary folder")?;
+        if let Err(first) = download(aside.path()) {
+            let update = run(Command::new("apt-get").args(["-qq", "update"]));
+            update
+                .and_then(|_| download(aside.path()))
+                .map_err(|error| error.context(first))?;
         }
+        for package in debs(aside.path())? {
+            run(Command::new("dpkg")
+                .arg("-x")
+                .arg(&package)
+                .arg(aside.path()))?;
+            fs::remove_file(&package)?;
+        }
+        Self::unpacked(aside.path())?;
+        if folder.exists() {
+            fs::remove_dir_all(folder)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        fs::rename(aside.path(), folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         Self::unpacked(folder)
     }
 
@@ -84,13 +88,29 @@ impl Kernel {
     }
 }
 
+fn download(folder: &Path) -> Result<()> {
+    let kernel = newest("linux-image-cloud-amd64")?;
+    run(Command::new("apt-get")
+        .args(["-qq", "download", &kernel, "busybox-static"])
+        .current_dir(folder))
+    .map(drop)
+}
+
+fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
+    let paths = entries.into_iter().map(|entry| entry.path());
+    Ok(paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .collect())
+}
+
 /// The package that a metapackage stands for.
 fn newest(metapackage: &str) -> Result<String> {
     let output = run(Command::new("apt-cache").args(["depends", metapackage]))?;
     let mut lines = output.lines();
     let package = lines.find_map(|line| line.trim().strip_prefix("Depends: "));
     Ok(package
-        .with_context(|| format!("apt knows no {metapackage}: run `apt-get update`"))?
+        .with_context(|| format!("apt knows no {metapackage}"))?
         .to_owned())
 }
 

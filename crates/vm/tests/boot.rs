@@ -1,4 +1,5 @@
-//! A machine that boots. It takes some seconds, and a kernel that was fetched before: `TWILL_VM_KERNEL` names its folder.
+//! A machine that boots. It takes some seconds, and a kernel in the folder that `TWILL_VM_KERNEL` names;
+//! apt fetches it if it is not there.
 
 #![allow(
     clippy::disallowed_methods,
@@ -9,15 +10,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use testkit::requirements::skip;
+use testkit::requirements::leave_to_vm;
 use vm::{Kernel, Machine};
 
 #[track_caller]
 fn machine() -> Option<Machine> {
     let Some(folder) = std::env::var_os("TWILL_VM_KERNEL") else {
-        skip(
-            "needs a kernel in the folder that TWILL_VM_KERNEL names; it is fetched by apt if it is not there",
-        );
+        leave_to_vm("needs TWILL_VM_KERNEL, the folder of a kernel");
         return None;
     };
     let kernel = Kernel::of_debian(Path::new(&folder)).unwrap();
@@ -27,11 +26,18 @@ fn machine() -> Option<Machine> {
 #[test]
 fn a_script_has_modules_files_and_a_status() {
     let Some(machine) = machine() else { return };
-    let script = "uname -s; ls /usr/bin/env; env -i A=1 /usr/bin/env; ip link add probe0 type dummy && ip link; exit 3";
+    let script = "uname -s; ls /usr/bin/env; env -i A=1 /usr/bin/env; ip link add probe0 type dummy && ip link; cat /link; exit 3";
     let machine = machine.copy("/usr/bin/env").unwrap().modules(&["dummy"]);
+    let machine = machine.link("/link", "script");
     let finished = machine.run(script).unwrap();
     assert_eq!(finished.status, Some(3), "{}", finished.console);
-    for text in ["Linux\n", "/usr/bin/env\n", "A=1\n", "probe0"] {
+    for text in [
+        "Linux\n",
+        "/usr/bin/env\n",
+        "A=1\n",
+        "probe0",
+        "; cat /link",
+    ] {
         assert!(finished.console.contains(text), "{}", finished.console);
     }
 }
@@ -39,7 +45,7 @@ fn a_script_has_modules_files_and_a_status() {
 #[test]
 fn a_machine_that_takes_too_long_is_killed() {
     let Some(machine) = machine() else { return };
-    let machine = machine.limit(Duration::from_secs(12));
+    let machine = machine.limit(Duration::from_secs(15));
     let finished = machine.run("echo before; sleep 600").unwrap();
     assert_eq!(finished.status, None, "{}", finished.console);
     assert!(

@@ -7,9 +7,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command::{self, Show};
 
-const NEEDED: [(&str, &str); 7] = [
+/// A program, and the package that has it.
+type Needed = (&'static str, &'static str);
+
+const NEEDED: [Needed; 8] = [
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("chattr", "e2fsprogs"),
+    ("cpio", "cpio"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("nft", "nftables"),
@@ -17,15 +21,36 @@ const NEEDED: [(&str, &str); 7] = [
     ("strace", "strace"),
 ];
 
+/// What only the tests in a virtual machine need.
+const OF_VM: [Needed; 1] = [("qemu-system-x86_64", "qemu-system-x86")];
+
 /// The packages that are not installed.
 pub(crate) fn missing() -> Vec<&'static str> {
-    let absent = NEEDED.iter().filter(|(program, _)| !is_there(program));
-    absent.map(|(_, package)| *package).collect()
+    absent(&NEEDED)
+}
+
+/// Those for tests in a virtual machine that are not installed.
+pub(crate) fn missing_for_vm() -> Vec<&'static str> {
+    absent(&OF_VM)
 }
 
 /// Installs what is missing, and says so. Needs root if anything is.
 pub(crate) fn install_missing() -> Result<()> {
-    let missing = missing();
+    install(&NEEDED)
+}
+
+/// As [`install_missing`], for tests in a virtual machine.
+pub(crate) fn install_missing_for_vm() -> Result<()> {
+    install(&OF_VM)
+}
+
+fn absent(needed: &[Needed]) -> Vec<&'static str> {
+    let absent = needed.iter().filter(|(program, _)| !is_there(program));
+    absent.map(|(_, package)| *package).collect()
+}
+
+fn install(needed: &[Needed]) -> Result<()> {
+    let missing = absent(needed);
     if missing.is_empty() {
         return Ok(());
     }
@@ -45,7 +70,7 @@ pub(crate) fn install_missing() -> Result<()> {
     };
     apt_get(&["update"]).with_context(|| format!("cannot install {packages}"))?;
     apt_get(&[&["install", "--no-install-recommends"], &*missing].concat())?;
-    let missing = self::missing().join(" ");
+    let missing = absent(needed).join(" ");
     ensure!(
         missing.is_empty(),
         "{missing}: installed, but the programs are not in their places"

@@ -15,6 +15,8 @@ pub(crate) enum Part {
     Test,
     /// Do the integration tests pass with the release binaries too?
     DistBinaries,
+    /// Do the tests pass that need another kernel, in a virtual machine?
+    Vm,
     /// Does the demo work?
     Demo,
     /// Does the documentation build without a warning?
@@ -32,6 +34,7 @@ impl Part {
             Self::Dist => "dist",
             Self::Test => "test",
             Self::DistBinaries => "dist-binaries",
+            Self::Vm => "vm",
             Self::Demo => "demo",
             Self::Doc => "doc",
             Self::Tidy => "tidy",
@@ -44,7 +47,7 @@ impl Part {
     }
 
     fn needs_dist(self) -> bool {
-        matches!(self, Self::DistBinaries | Self::Demo)
+        matches!(self, Self::DistBinaries | Self::Vm | Self::Demo)
     }
 }
 

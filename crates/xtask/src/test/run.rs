@@ -1,5 +1,7 @@
 //! How each part is run.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,11 +13,13 @@ use anyhow::{Result, bail};
 use nix::sys::signal::{Signal, kill};
 
 use super::parts::Part;
+use super::skips::Test;
+use super::vm;
 use crate::command::{self, Show};
 use crate::snapshot::{self, Snapshot};
 use crate::terminal::Terminal;
 use crate::workspace::Workspace;
-use crate::{demo, dist};
+use crate::{demo, dist, packages};
 
 /// What the parts share.
 pub(super) struct Setting<'a> {
@@ -25,6 +29,8 @@ pub(super) struct Setting<'a> {
     pub(super) temporary: PathBuf,
     /// Where tests tell that they were skipped.
     pub(super) skip_log: PathBuf,
+    /// What passed in the part `vm`, if that succeeded.
+    pub(super) passed_in_vm: RefCell<BTreeSet<Test>>,
     /// The machine before the first part.
     pub(super) before: Snapshot,
 }
@@ -42,6 +48,14 @@ pub(super) enum Verdict {
 pub(super) fn part(part: Part, setting: &Setting<'_>) -> Verdict {
     if part == Part::Demo && !setting.root {
         return Verdict::Skipped("needs root");
+    }
+    if part == Part::Vm {
+        if !cfg!(target_arch = "x86_64") {
+            return Verdict::Skipped("needs an x86-64 machine");
+        }
+        if !packages::missing_for_vm().is_empty() {
+            return Verdict::Skipped("needs the Debian package qemu-system-x86");
+        }
     }
     let done = match part {
         Part::Fmt => setting.quiet(&["fmt", "--all", "--check"]),
@@ -67,6 +81,9 @@ pub(super) fn part(part: Part, setting: &Setting<'_>) -> Verdict {
             cargo.env("TWILL_PLUGIN_DIR", setting.workspace.dist_dir());
             command::run(cargo, Show::Always)
         }
+        Part::Vm => vm::run(setting).map(|passed| {
+            setting.passed_in_vm.replace(passed);
+        }),
         Part::Demo => quiet_demo(setting),
         Part::Doc => {
             let mut cargo = setting.cargo(&["doc", "--no-deps", "--workspace"]);
@@ -82,7 +99,7 @@ pub(super) fn part(part: Part, setting: &Setting<'_>) -> Verdict {
 }
 
 impl Setting<'_> {
-    fn cargo(&self, args: &[&str]) -> Command {
+    pub(super) fn cargo(&self, args: &[&str]) -> Command {
         let mut cargo = self.workspace.cargo(args);
         cargo
             .env("TMPDIR", &self.temporary)

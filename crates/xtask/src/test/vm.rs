@@ -1,0 +1,201 @@
+//! Tests that need another kernel than the running one: in a virtual machine, with a kernel of Debian's.
+//!
+//! The machine has the binaries of `cargo xtask dist`, Debian's plugins to compare them with, and the test binaries of
+//! [`SUITES`]. A test that is skipped for its kernel anywhere belongs into one of these: what has not passed here stays on
+//! the list of what was skipped.
+
+mod binaries;
+mod report;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use testkit::requirements::REFERENCE_DIR;
+use vm::{Kernel, Machine};
+
+use super::run::Setting;
+use super::skips::Test;
+use binaries::Binaries;
+use report::Report;
+
+/// Tests for the machine.
+struct Suite {
+    package: &'static str,
+    /// The test binary.
+    target: &'static str,
+    /// Which of its tests: those that this machine's kernel may not be able to run.
+    args: &'static [&'static str],
+}
+
+const SUITES: [Suite; 4] = [
+    Suite {
+        package: "netlink",
+        target: "kernel",
+        args: &["vlan::", "children::an_ipvlan_"],
+    },
+    Suite {
+        package: "twill-ipvlan",
+        target: "parity",
+        // What is refused before the link is made is refused by any kernel.
+        args: &[
+            "--skip=common::refused::",
+            "--skip=refused_chain::",
+            "--skip=no_module::",
+        ],
+    },
+    Suite {
+        package: "twill-bridge",
+        target: "vlan",
+        args: &[],
+    },
+    Suite {
+        package: "twill-flannel",
+        target: "master",
+        args: &[],
+    },
+];
+
+/// The tests of the machine itself, which boot some of their own from here.
+const BOOT: Suite = Suite {
+    package: "vm",
+    target: "boot",
+    args: &[],
+};
+
+/// In the order in which they are loaded.
+const MODULES: [&str; 6] = ["veth", "macvlan", "ipvlan", "llc", "stp", "bridge"];
+
+/// What tests run besides the plugins and busybox.
+const PROGRAMS: [&str; 4] = ["bridge", "ip", "ping", "setpriv"];
+
+/// Files that tests look for where they are here.
+const SUPPORT: [&str; 2] = [
+    "crates/testkit/scripted-delegate.sh",
+    "plugins/macvlan/tests/support/unprivileged.sh",
+];
+
+/// It takes a minute, and several if other machines are emulated at the same time.
+const LIMIT: Duration = Duration::from_secs(480);
+
+/// Runs everything, and tells which tests have passed: all, or it is an error.
+pub(super) fn run(setting: &Setting<'_>) -> Result<BTreeSet<Test>> {
+    let workspace = setting.workspace;
+    let folder = workspace.target.join("vm");
+    let kernel = Kernel::of_debian(&folder).context("cannot get a kernel")?;
+    let targets = SUITES.iter().chain([&BOOT]).map(|suite| suite.target);
+    let binaries = Binaries::build(setting, targets)?;
+
+    let mut passed = boot_tests(binaries.get(&BOOT)?, &folder)?;
+    let machine = machine(kernel, &workspace.root, &workspace.dist_dir(), &binaries)?;
+    let finished = machine.run(&script())?;
+    let report = Report::of(&finished.console);
+    if finished.status.is_none() {
+        bail!(
+            "the machine did not come to the end of its script in {} s:\n{}",
+            LIMIT.as_secs(),
+            report.unexpected()
+        );
+    }
+    for suite in &SUITES {
+        let name = (suite.package, suite.target);
+        if finished.status != Some(0) || report.passed_in(name).is_empty() {
+            bail!(
+                "not every test of {} has run and passed:\n{}",
+                SUITES.map(|suite| suite.package).join(", "),
+                report.unexpected()
+            );
+        }
+        passed.extend(report.passed_in(name));
+    }
+    Ok(passed)
+}
+
+fn boot_tests(binary: &Path, kernel: &Path) -> Result<BTreeSet<Test>> {
+    let mut command = Command::new(binary);
+    command
+        .args(BOOT.args)
+        .env("TWILL_VM_KERNEL", kernel)
+        .env("CARGO_PKG_NAME", BOOT.package);
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {}", binary.display()))?;
+    let name = (BOOT.package, BOOT.target);
+    let text = report::begin(name) + &String::from_utf8_lossy(&output.stdout);
+    let report = Report::of(&text);
+    let passed = report.passed_in(name);
+    if !output.status.success() || passed.is_empty() {
+        bail!("a machine does not boot:\n{}", report.unexpected());
+    }
+    Ok(passed)
+}
+
+fn machine(kernel: Kernel, root: &Path, plugins: &Path, binaries: &Binaries) -> Result<Machine> {
+    let mut machine = Machine::new(kernel)?
+        .modules(&MODULES)
+        .limit(LIMIT)
+        .folder("/var/lib/cni")
+        .folder("/etc/cni");
+    for suite in &SUITES {
+        let binary = binaries.get(suite)?;
+        machine = machine
+            .copy_as(binary, place(suite))?
+            // Some tests go from here to files of others.
+            .folder(binaries.folder(suite)?);
+    }
+    for file in SUPPORT {
+        machine = machine.copy(root.join(file))?;
+    }
+    for entry in fs::read_dir(plugins).context("cannot read the folder of the plugins")? {
+        let entry = entry?;
+        let to = Path::new("/plugins").join(entry.file_name());
+        machine = if entry.file_type()?.is_symlink() {
+            machine.link(to, fs::read_link(entry.path())?)
+        } else {
+            machine.copy_as(entry.path(), to)?
+        };
+    }
+    for plugin in ["bridge", "host-local", "ipvlan"] {
+        machine = machine.copy(Path::new(REFERENCE_DIR).join(plugin))?;
+    }
+    for program in PROGRAMS {
+        machine = machine.copy(find(program)?)?;
+    }
+    Ok(machine)
+}
+
+fn place(suite: &Suite) -> PathBuf {
+    format!("/tests/{}-{}", suite.package, suite.target).into()
+}
+
+/// Runs the suites one after another; its status tells whether all went well.
+fn script() -> String {
+    let mut script = String::from(
+        "export TWILL_IN_VM=1 TWILL_PLUGIN_DIR=/plugins RUST_BACKTRACE=0\nuname -r\nstatus=0\n",
+    );
+    for suite in &SUITES {
+        let begin = report::begin((suite.package, suite.target));
+        let test = place(suite);
+        script.push_str(&format!(
+            "echo '{}'\nCARGO_PKG_NAME={} {} --test-threads 4 {} || status=1\n",
+            begin.trim_end(),
+            suite.package,
+            test.display(),
+            suite.args.join(" "),
+        ));
+    }
+    script + "exit $status\n"
+}
+
+/// A program in `PATH`.
+fn find(program: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+        .with_context(|| format!("{program} is not installed"))
+}

@@ -1,0 +1,336 @@
+//! flannel with the delegates that have no bridge: ipvlan and macvlan share a link of the node, which is the containers'
+//! way to each other. All plugins are those under test.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a test fails by panicking; what tests share is more than this one needs"
+)]
+
+#[path = "support/lease.rs"]
+mod lease;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::requirements::{require_root, skip_for_kernel};
+use testkit::{Invocation, NetNs, Node, binaries};
+
+use crate::lease::{DUAL_STACK, Lease, MTU, ONLY_IPV4};
+
+const NETWORK: &str = "cbr0";
+const MASTER: &str = "wire0";
+const SCRATCH: &str = "/var/lib/cni/flannel";
+const ADDRESSES: &str = "/var/lib/cni/networks/cbr0";
+
+/// How long packets may take until they pass: a kernel that is emulated is slow.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Makes a test of each kind of link, mode and lease.
+macro_rules! share {
+    ($($test:ident: $delegate:literal, $mode:literal, $lease:expr;)*) => {$(
+        #[test]
+        fn $test() {
+            come_and_go($delegate, $mode, $lease);
+        }
+    )*};
+}
+
+share! {
+    ipvlan_l2: "ipvlan", "l2", DUAL_STACK;
+    ipvlan_l3: "ipvlan", "l3", DUAL_STACK;
+    ipvlan_l3s: "ipvlan", "l3s", ONLY_IPV4;
+    macvlan_bridge: "macvlan", "bridge", DUAL_STACK;
+    macvlan_bridge_ipv4: "macvlan", "bridge", ONLY_IPV4;
+}
+
+fn come_and_go(delegate: &str, mode: &str, lease: Lease) {
+    let Some(lab) = Lab::new(delegate, mode, lease) else {
+        return;
+    };
+    let before = lab.network();
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    let result_a = lab.add(&a);
+    let result_b = lab.add(&b);
+    for (container, result, number) in [(&a, &result_a, 2), (&b, &result_b, 3)] {
+        lab.assert_attached(container, result, number);
+    }
+    assert_eq!(lab.kept(), ["a", "b"]);
+    assert_eq!(lab.taken(), [lease.host(2), lease.host(3)].concat());
+    // Whatever there is of the containers is in these.
+    assert_eq!(lab.network(), before);
+
+    for family in lease.0 {
+        assert!(a.reaches(&family.host(3)), "{}", family.host(3));
+        assert!(b.reaches(&family.host(2)), "{}", family.host(2));
+    }
+    lab.check(&a, &result_a);
+    lab.check(&b, &result_b);
+
+    lab.del(&a);
+    assert_eq!(a.links(), ["lo"]);
+    assert_eq!(lab.kept(), ["b"]);
+    assert_eq!(lab.taken(), lease.host(3));
+    assert!(!b.pings(&lease.0[0].host(2)));
+    lab.check(&b, &result_b);
+    lab.del(&b);
+    lab.assert_nothing_left(&before, &[&a, &b]);
+    lab.del(&b);
+    lab.assert_nothing_left(&before, &[&a, &b]);
+}
+
+/// A node with a lease, and with a wire by which its default route goes.
+struct Lab {
+    node: Node,
+    delegate: String,
+    mode: String,
+    lease: Lease,
+}
+
+impl Lab {
+    /// `None`, told as a skip, where the machine cannot have it or its kernel does not have the delegate's kind of link.
+    #[track_caller]
+    fn new(delegate: &str, mode: &str, lease: Lease) -> Option<Self> {
+        if !require_root() {
+            return None;
+        }
+        let lab = Self {
+            node: Node::new().unwrap(),
+            delegate: delegate.to_owned(),
+            mode: mode.to_owned(),
+            lease,
+        };
+        // Until no other machine is known to have an address of the wire, the node has work to do of its own accord.
+        lab.node
+            .write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
+        lab.node
+            .write("/run/flannel/subnet.env", lease.subnet_env());
+        for args in [
+            "link add wire0 type veth peer name wire1",
+            "link set wire1 up",
+            "link set wire0 up",
+            "address add 198.51.100.1/24 dev wire0",
+            "route add default via 198.51.100.2",
+        ] {
+            lab.ip(args).unwrap();
+        }
+        let probe = format!("link add probe0 link {MASTER} type {delegate}");
+        match lab.ip(&probe) {
+            Ok(()) => lab.ip("link del probe0").unwrap(),
+            Err(said) if said.contains("Unknown device type") => {
+                skip_for_kernel(delegate);
+                return None;
+            }
+            Err(said) => panic!("ip {probe}: {said}"),
+        }
+        Some(lab)
+    }
+
+    /// Runs `ip` on the node; fails with what it said.
+    fn ip(&self, args: &str) -> Result<(), String> {
+        let mut ip = Command::new("ip");
+        let output = self.node.enter(|| ip.args(args.split(' ')).output());
+        let output = output.expect("`ip` can be run (Debian package iproute2)");
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn netconf(&self) -> Value {
+        json!({
+            "cniVersion": "1.0.0",
+            "name": NETWORK,
+            "type": "flannel",
+            "delegate": { "type": self.delegate, "master": MASTER, "mode": self.mode },
+        })
+    }
+
+    #[track_caller]
+    fn call(&self, command: &str, container: &Container, netconf: &Value) -> Invocation {
+        Invocation::attach(binaries::plugin("flannel"), command, container.id)
+            .netns(container.sandbox.path())
+            .config(netconf)
+    }
+
+    #[track_caller]
+    fn add(&self, container: &Container) -> Value {
+        let call = self.call("ADD", container, &self.netconf());
+        self.node.run(&call).success()
+    }
+
+    /// CHECK succeeds, and fails for want of an address file.
+    #[track_caller]
+    fn check(&self, container: &Container, result: &Value) {
+        let mut netconf = self.netconf();
+        netconf["prevResult"] = result.clone();
+        let call = self.call("CHECK", container, &netconf);
+        self.node.run(&call).silent();
+
+        let (address, _) = result["ips"][0]["address"]
+            .as_str()
+            .and_then(|address| address.split_once('/'))
+            .unwrap();
+        let file = format!("{ADDRESSES}/{address}");
+        let contents = self.node.read(&file);
+        self.node.enter(|| std::fs::remove_file(&file)).unwrap();
+        let failure = self.node.run(&call).failure();
+        assert_eq!(failure.code, 120, "{failure:?}");
+        self.node.write(&file, contents);
+        self.node.run(&call).silent();
+    }
+
+    #[track_caller]
+    fn del(&self, container: &Container) {
+        let call = self.call("DEL", container, &self.netconf());
+        self.node.run(&call).silent();
+    }
+
+    /// The container is host `number` of the lease, in its result and inside, on a link of the right kind.
+    #[track_caller]
+    fn assert_attached(&self, container: &Container, result: &Value, number: u8) {
+        let lease = self.lease.0.iter();
+        let expected: Vec<Value> = lease
+            .map(|family| {
+                json!({
+                    "interface": 0,
+                    "address": format!("{}/{}", family.host(number), family.prefix_length),
+                    "gateway": family.gateway,
+                })
+            })
+            .collect();
+        assert_eq!(result["ips"], json!(expected));
+        let networks = self.lease.0.iter();
+        let routes: Vec<Value> = networks
+            .map(|family| json!({ "dst": family.network }))
+            .collect();
+        assert_eq!(result["routes"], json!(routes));
+
+        let eth0 = container
+            .sandbox
+            .ip_json(&["-d", "address", "show", "eth0"]);
+        let expected = json!([{
+            "name": "eth0",
+            "mac": eth0[0]["address"],
+            "sandbox": container.sandbox.path(),
+        }]);
+        assert_eq!(result["interfaces"], expected);
+        let info = &eth0[0]["linkinfo"];
+        assert_eq!(info["info_kind"], self.delegate, "{eth0}");
+        assert_eq!(info["info_data"]["mode"], self.mode, "{eth0}");
+        assert_eq!(eth0[0]["mtu"], MTU, "{eth0}");
+        let all = eth0[0]["addr_info"].as_array().unwrap().iter();
+        let addresses: Vec<&str> = all
+            .filter(|address| address["scope"] == "global")
+            .map(|address| address["local"].as_str().unwrap())
+            .collect();
+        assert_eq!(addresses, self.lease.host(number));
+        for family in self.lease.0 {
+            let option = format!("-{}", family.version);
+            let args = [&option, "route", "show", family.network];
+            let route = container.sandbox.ip_json(&args);
+            assert_eq!(route[0]["gateway"], family.gateway, "{route}");
+        }
+    }
+
+    #[track_caller]
+    fn assert_nothing_left(&self, before: &[String], containers: &[&Container]) {
+        assert_eq!(self.network(), before);
+        for container in containers {
+            assert_eq!(container.links(), ["lo"]);
+        }
+        assert_eq!(self.taken(), [""; 0]);
+        assert_eq!(self.kept(), [""; 0]);
+    }
+
+    /// The links of the node with their addresses, and its routes, but for what the kernel adds when a link has a carrier.
+    #[track_caller]
+    fn network(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for link in self.node.ip_json(&["address"]).as_array().unwrap() {
+            told.push(link["ifname"].to_string());
+            let addresses = link["addr_info"].as_array().unwrap().iter();
+            let own = addresses.filter(|address| address["scope"] != "link");
+            told.extend(own.map(|address| address["local"].to_string()));
+        }
+        for family in ["-4", "-6"] {
+            let routes = self
+                .node
+                .ip_json(&[family, "route", "show", "table", "all"]);
+            let routes = routes.as_array().unwrap().iter();
+            let routes = routes
+                .map(|route| format!("{} {} {}", route["dst"], route["gateway"], route["dev"]));
+            told.extend(
+                routes.filter(|route| !route.contains("fe80:") && !route.contains("ff00:")),
+            );
+        }
+        told
+    }
+
+    /// The addresses that host-local has given, IPv4 first.
+    #[track_caller]
+    fn taken(&self) -> Vec<String> {
+        let names = self.node.list(ADDRESSES).into_iter();
+        let mut names: Vec<String> = names
+            .filter(|name| name.parse::<std::net::IpAddr>().is_ok())
+            .collect();
+        // As `Lease::host` of one after another: by host, then by family.
+        names.sort_by_key(|name| (name.chars().last(), name.contains(':')));
+        names
+    }
+
+    /// The configurations that flannel keeps.
+    #[track_caller]
+    fn kept(&self) -> Vec<String> {
+        let names = self.node.list(SCRATCH).into_iter();
+        let mut kept: Vec<String> = names.filter(|name| name != ".attachments").collect();
+        kept.extend(self.node.list(format!("{SCRATCH}/.attachments")));
+        kept
+    }
+}
+
+/// A container that may be attached.
+struct Container {
+    id: &'static str,
+    sandbox: NetNs,
+}
+
+impl Container {
+    fn new(id: &'static str) -> Self {
+        let sandbox = NetNs::new().unwrap();
+        Self { id, sandbox }
+    }
+
+    #[track_caller]
+    fn links(&self) -> Vec<String> {
+        let links = self.sandbox.ip_json(&["link"]);
+        let links = links.as_array().unwrap().iter();
+        links
+            .map(|link| link["ifname"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Whether an address answers to pings from inside, after some time at least.
+    #[track_caller]
+    fn reaches(&self, to: &str) -> bool {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if self.pings(to) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether one ping is answered, soon.
+    #[track_caller]
+    fn pings(&self, to: &str) -> bool {
+        let mut ping = Command::new("ping");
+        ping.args(["-n", "-q", "-c1", "-W1", to]);
+        self.sandbox.command(&mut ping).status.success()
+    }
+}
