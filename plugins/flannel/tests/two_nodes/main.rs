@@ -1,0 +1,20 @@
+//! Two nodes of one network, each with its own lease, joined as flanneld joins them: what their containers send to each
+//! other arrives, at the size that the lease allows and with the containers' own addresses.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[allow(dead_code, reason = "one node alone has more to look at")]
+#[path = "../support/lab.rs"]
+mod lab;
+
+mod backend;
+mod cluster;
+mod crossing;
+mod lease;
+mod reach;

@@ -1,0 +1,116 @@
+//! What gets from one container to another.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::NetNs;
+
+use crate::cluster::Member;
+use crate::lease::Family;
+
+/// How long anything may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a ping has around its data: the headers of IP and of ICMP.
+fn around(family: Family) -> u32 {
+    family.ip_header() + 8
+}
+
+/// One ping with so many bytes of data, not to be fragmented on the way.
+#[track_caller]
+fn ping(from: &Member, to: &Member, family: Family, data: u32) -> Output {
+    let mut ping = Command::new("ping");
+    ping.args([family.option(), "-n", "-c1", "-W0.3", "-M", "do", "-s"]);
+    ping.args([&data.to_string(), &to.address(family)]);
+    // Of the node for its files, and of the container for its network.
+    let output = from
+        .lab
+        .node
+        .enter(|| from.container.sandbox.enter(|| ping.output()));
+    output.expect("`ping` can be run (Debian package iputils-ping)")
+}
+
+/// A packet of exactly this size, headers and all, is answered by one of the same size.
+#[track_caller]
+pub(crate) fn assert_passes(from: &Member, to: &Member, family: Family, size: u32) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let output = ping(from, to, family, size - around(family));
+        if output.status.success() {
+            return;
+        }
+        assert!(
+            Instant::now() < until,
+            "{size} bytes did not pass: {output:?}"
+        );
+    }
+}
+
+/// A packet that is larger than this by one byte is turned back by the node, and the container then knows.
+#[track_caller]
+pub(crate) fn assert_turned_back(from: &Member, to: &Member, family: Family, largest: u32) {
+    let output = ping(from, to, family, largest + 1 - around(family));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let told = said.contains(&format!("Packet too big: mtu={largest}"));
+    assert!(!output.status.success() && told, "{output:?}");
+    assert_too_large(from, to, family, largest);
+}
+
+/// The container itself knows that a packet is too large that is larger than this by one byte.
+#[track_caller]
+pub(crate) fn assert_too_large(from: &Member, to: &Member, family: Family, largest: u32) {
+    let data = largest + 1 - around(family);
+    let output = ping(from, to, family, data);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let told = said.contains("message too long") && said.trim_end().ends_with(&largest.to_string());
+    assert!(!output.status.success() && told, "{output:?}");
+}
+
+/// A stream of many large segments arrives whole, and comes from the address that the container was given.
+#[track_caller]
+pub(crate) fn assert_streams(from: &Member, to: &Member, family: Family) {
+    let sent: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_le_bytes).collect();
+    let listener = listen(&to.container.sandbox, &to.address(family));
+    let there = listener.local_addr().unwrap();
+    let client = connect(&from.container.sandbox, there);
+    // A socket stays in the namespace in which it was made.
+    let (mut server, peer) = listener.accept().unwrap();
+    let address: IpAddr = from.address(family).parse().unwrap();
+    assert_eq!(peer.ip(), address);
+    assert_eq!(client.peer_addr().unwrap(), there);
+
+    for socket in [&client, &server] {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+    }
+    let mut received = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            (&client).write_all(&sent).unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+        });
+        server.read_to_end(&mut received).unwrap();
+    });
+    assert!(
+        received == sent,
+        "{} of {} bytes arrived, or others than were sent",
+        received.len(),
+        sent.len()
+    );
+}
+
+#[track_caller]
+fn listen(sandbox: &NetNs, address: &str) -> TcpListener {
+    let address: IpAddr = address.parse().unwrap();
+    sandbox.enter(|| TcpListener::bind((address, 0))).unwrap()
+}
+
+#[track_caller]
+fn connect(sandbox: &NetNs, to: SocketAddr) -> TcpStream {
+    sandbox
+        .enter(|| TcpStream::connect_timeout(&to, PATIENCE))
+        .unwrap()
+}
