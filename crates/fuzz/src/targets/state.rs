@@ -1,0 +1,103 @@
+//! ```text
+//! @@ networks/cbr0/10.244.1.2      a file below the data folder; its contents come up to the next
+//! c1\r\neth0
+//! @@ …
+//! ```
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use twill_host_local::HostLocal;
+
+use super::room::{DATA_DIR, NETWORK, host_local_conf, write};
+use crate::answer::{COMMANDS, Call, ensure};
+
+const DATABASE: &str = ".addresses.db";
+
+pub(super) fn feed(input: &[u8]) -> Result<String, String> {
+    for section in sections(input) {
+        let mut parts = section.splitn(2, |byte| *byte == b'\n');
+        let name = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+        let contents = parts.next().unwrap_or_default();
+        if let Some(path) = below(Path::new(DATA_DIR), &name) {
+            // One may stand where another one's folder would have to be.
+            let _ = write(&path, contents);
+        }
+    }
+    let held = held();
+    let mut kinds = Vec::new();
+    // The database takes its time, and only its own files matter to it.
+    let has_database = Path::new(DATA_DIR).join(DATABASE).exists();
+    let backends = if has_database {
+        ["disk", "db"].as_slice()
+    } else {
+        &["disk"]
+    };
+    for &backend in backends {
+        let ipam = format!(r#""backend":"{backend}","lockTimeout":0,"#);
+        let conf = host_local_conf(&ipam, r#""cni.dev/valid-attachments":[],"#);
+        for command in COMMANDS {
+            let call = Call {
+                plugin: &HostLocal,
+                command,
+                container: "c",
+                args: b"",
+                stdin: conf.as_bytes(),
+            };
+            let answer = call.answer()?;
+            if let (Some(result), "disk") = (&answer.result, backend) {
+                for ip in &result.ips {
+                    kinds.push(ip.address.to_string());
+                    let given = ip.address.ip().to_string();
+                    ensure(
+                        !held.contains(&given),
+                        "it gives an address that has an owner",
+                    )?;
+                }
+            }
+            kinds.push(answer.kind);
+        }
+    }
+    Ok(kinds.join("; "))
+}
+
+fn sections(input: &[u8]) -> Vec<&[u8]> {
+    let mut sections = Vec::new();
+    let mut rest = input;
+    while let Some(start) = find(rest, b"@@ ") {
+        let (_, section) = rest.split_at(start + 3);
+        let end = find(section, b"\n@@ ").unwrap_or(section.len());
+        let (section, after) = section.split_at(end);
+        sections.push(section);
+        rest = after;
+    }
+    sections
+}
+
+fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
+    bytes
+        .windows(pattern.len())
+        .position(|window| window == pattern)
+}
+
+fn below(folder: &Path, name: &str) -> Option<PathBuf> {
+    let is_name = |component| matches!(component, Component::Normal(_));
+    let path = Path::new(name);
+    let is_path = !name.is_empty() && !name.contains('\0') && path.components().all(is_name);
+    is_path.then(|| folder.join(path))
+}
+
+/// The addresses whose files are text, as an owner's name is. Other files are what a power cut leaves, and mean nothing.
+fn held() -> Vec<String> {
+    let folder = Path::new(DATA_DIR).join(NETWORK);
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| fs::read_to_string(entry.path()).is_ok_and(|owner| is_text(&owner)))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+fn is_text(contents: &str) -> bool {
+    let garbled = |letter: char| letter.is_control() && !letter.is_ascii_whitespace();
+    !contents.trim().is_empty() && !contents.contains(garbled)
+}
