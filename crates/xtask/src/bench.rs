@@ -101,7 +101,7 @@ impl Setting {
     /// Builds all programs, and keeps state inside a folder.
     fn new(workspace: &Workspace, folder: &Path, state: &Path, extent: Extent) -> Result<Self> {
         let mut terminal = Terminal::stdout();
-        packages::install_missing()?;
+        packages::install_missing(packages::NEEDED)?;
         terminal.line("building the plugins");
         dist::build(workspace, Show::IfItFails)?;
         let state = StateDir::new(state)?;

@@ -41,7 +41,8 @@ pub(crate) fn run(mut command: Command, show: Show) -> Result<()> {
     Ok(())
 }
 
-fn command_line(command: &Command) -> String {
+/// A command as it is told to people: its program without the folder, and its arguments.
+pub(crate) fn command_line(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let program = program.file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());

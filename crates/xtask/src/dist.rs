@@ -69,7 +69,7 @@ pub(crate) fn table(bytes: u64, folder: &Path) -> String {
 ///
 /// The file's own headers say so for sure: `ldd` runs what it looks at, and its words and exit
 /// codes differ from libc to libc.
-fn check_static(path: &Path) -> Result<u64> {
+pub(crate) fn check_static(path: &Path) -> Result<u64> {
     let shown = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
     let types = match FileKind::parse(&*bytes) {

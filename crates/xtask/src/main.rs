@@ -102,7 +102,7 @@ fn run(task: Task) -> Result<bool> {
             plugins,
         } => {
             demo::require_root()?;
-            packages::install_missing()?;
+            packages::install_missing(packages::OF_DEMO)?;
             let plugins = match plugins {
                 Some(folder) => folder.canonicalize()?,
                 None => {

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command::{self, Show};
 
-/// A program, and the package that has it.
-type Needed = (&'static str, &'static str);
+/// A program, by its name or its path, and the package that has it.
+pub(crate) type Needed = (&'static str, &'static str);
 
-const NEEDED: [Needed; 8] = [
+/// What most tests and the demo need.
+pub(crate) const NEEDED: &[Needed] = &[
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("chattr", "e2fsprogs"),
     ("cpio", "cpio"),
@@ -21,36 +22,21 @@ const NEEDED: [Needed; 8] = [
     ("strace", "strace"),
 ];
 
-/// What only the tests in a virtual machine need.
-const OF_VM: [Needed; 1] = [("qemu-system-x86_64", "qemu-system-x86")];
+/// What the tests in a virtual machine need besides.
+pub(crate) const OF_VM: &[Needed] = &[("qemu-system-x86_64", "qemu-system-x86")];
 
-/// The packages that are not installed.
-pub(crate) fn missing() -> Vec<&'static str> {
-    absent(&NEEDED)
-}
+/// What the demo needs.
+pub(crate) const OF_DEMO: &[Needed] = &[("ip", "iproute2"), ("ping", "iputils-ping")];
 
-/// Those for tests in a virtual machine that are not installed.
-pub(crate) fn missing_for_vm() -> Vec<&'static str> {
-    absent(&OF_VM)
-}
-
-/// Installs what is missing, and says so. Needs root if anything is.
-pub(crate) fn install_missing() -> Result<()> {
-    install(&NEEDED)
-}
-
-/// As [`install_missing`], for tests in a virtual machine.
-pub(crate) fn install_missing_for_vm() -> Result<()> {
-    install(&OF_VM)
-}
-
-fn absent(needed: &[Needed]) -> Vec<&'static str> {
+/// Those of the packages that are not installed.
+pub(crate) fn missing(needed: &[Needed]) -> Vec<&'static str> {
     let absent = needed.iter().filter(|(program, _)| !is_there(program));
     absent.map(|(_, package)| *package).collect()
 }
 
-fn install(needed: &[Needed]) -> Result<()> {
-    let missing = absent(needed);
+/// Installs what is missing, and says so. Needs root if anything is.
+pub(crate) fn install_missing(needed: &[Needed]) -> Result<()> {
+    let missing = missing(needed);
     if missing.is_empty() {
         return Ok(());
     }
@@ -70,7 +56,7 @@ fn install(needed: &[Needed]) -> Result<()> {
     };
     apt_get(&["update"]).with_context(|| format!("cannot install {packages}"))?;
     apt_get(&[&["install", "--no-install-recommends"], &*missing].concat())?;
-    let missing = absent(needed).join(" ");
+    let missing = self::missing(needed).join(" ");
     ensure!(
         missing.is_empty(),
         "{missing}: installed, but the programs are not in their places"
@@ -82,5 +68,5 @@ fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // An absolute program replaces the folder it is joined to.
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-        || (program.starts_with('/') && Path::new(program).is_file())
+        || (program.starts_with('/') && Path::new(program).exists())
 }

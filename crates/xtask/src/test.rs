@@ -1,6 +1,7 @@
 //! All checks, in order; what CI runs.
 
 mod parts;
+mod podman;
 mod run;
 mod skips;
 mod vm;
@@ -30,21 +31,28 @@ pub(crate) fn run(workspace: &Workspace, chosen: &[Part]) -> Result<bool> {
     let parts = parts::in_order(chosen);
     let with_vm = parts.contains(&Part::Vm);
     if root {
-        packages::install_missing()?;
+        packages::install_missing(packages::NEEDED)?;
         if with_vm {
-            packages::install_missing_for_vm()?;
+            packages::install_missing(packages::OF_VM)?;
         }
     } else {
         println!("not run as root: tests that need namespaces are skipped");
-        let mut missing = packages::missing();
+        let mut missing = packages::missing(packages::NEEDED);
         if with_vm {
-            missing.extend(packages::missing_for_vm());
+            missing.extend(packages::missing(packages::OF_VM));
         }
         let missing = missing.join(" ");
         if !missing.is_empty() {
             println!("missing Debian packages, to be installed as root: {missing}");
         }
     }
+
+    // Packages come before the first look at the machine: they bring files of their own.
+    let no_podman = if root && parts.contains(&Part::Podman) {
+        packages::install_missing(podman::NEEDED).err()
+    } else {
+        None
+    };
 
     // Temporary files have a place of their own, so that what is left of them is seen.
     let own = tempfile::Builder::new().prefix("twill-test-").tempdir()?;
@@ -60,6 +68,7 @@ pub(crate) fn run(workspace: &Workspace, chosen: &[Part]) -> Result<bool> {
         skip_log: own.path().join("skipped"),
         passed_in_vm: RefCell::default(),
         before,
+        no_podman: no_podman.map(|error| format!("{error:#}")),
     };
 
     let mut terminal = Terminal::stdout();

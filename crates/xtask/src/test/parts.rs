@@ -17,8 +17,12 @@ pub(crate) enum Part {
     DistBinaries,
     /// Do the tests pass that need another kernel, in a virtual machine?
     Vm,
+    /// Is there an answer to input that nobody thought of, for a minute?
+    Fuzz,
     /// Does the demo work?
     Demo,
+    /// Do podman's containers come and go, also over a reboot?
+    Podman,
     /// Does the documentation build without a warning?
     Doc,
     /// Is the machine as it was before?
@@ -35,7 +39,9 @@ impl Part {
             Self::Test => "test",
             Self::DistBinaries => "dist-binaries",
             Self::Vm => "vm",
+            Self::Fuzz => "fuzz",
             Self::Demo => "demo",
+            Self::Podman => "podman",
             Self::Doc => "doc",
             Self::Tidy => "tidy",
         }
@@ -47,7 +53,10 @@ impl Part {
     }
 
     fn needs_dist(self) -> bool {
-        matches!(self, Self::DistBinaries | Self::Vm | Self::Demo)
+        matches!(
+            self,
+            Self::DistBinaries | Self::Vm | Self::Demo | Self::Podman
+        )
     }
 }
 

@@ -13,6 +13,7 @@ use anyhow::{Result, bail};
 use nix::sys::signal::{Signal, kill};
 
 use super::parts::Part;
+use super::podman;
 use super::skips::Test;
 use super::vm;
 use crate::command::{self, Show};
@@ -33,28 +34,33 @@ pub(super) struct Setting<'a> {
     pub(super) passed_in_vm: RefCell<BTreeSet<Test>>,
     /// The machine before the first part.
     pub(super) before: Snapshot,
+    /// Why podman cannot be had, if so.
+    pub(super) no_podman: Option<String>,
 }
 
 /// What came of a part.
 pub(super) enum Verdict {
     Ok,
     /// It was not run, for this reason.
-    Skipped(&'static str),
+    Skipped(String),
     /// It failed; this is all that it printed and that was not shown before.
     Failed(String),
 }
 
 /// Runs a part.
 pub(super) fn part(part: Part, setting: &Setting<'_>) -> Verdict {
-    if part == Part::Demo && !setting.root {
-        return Verdict::Skipped("needs root");
+    if matches!(part, Part::Demo | Part::Fuzz | Part::Podman) && !setting.root {
+        return Verdict::Skipped("needs root".to_owned());
+    }
+    if let (Part::Podman, Some(reason)) = (part, &setting.no_podman) {
+        return Verdict::Skipped(format!("needs podman: {reason}"));
     }
     if part == Part::Vm {
         if !cfg!(target_arch = "x86_64") {
-            return Verdict::Skipped("needs an x86-64 machine");
+            return Verdict::Skipped("needs an x86-64 machine".to_owned());
         }
-        if !packages::missing_for_vm().is_empty() {
-            return Verdict::Skipped("needs the Debian package qemu-system-x86");
+        if !packages::missing(packages::OF_VM).is_empty() {
+            return Verdict::Skipped("needs the Debian package qemu-system-x86".to_owned());
         }
     }
     let done = match part {
@@ -84,7 +90,9 @@ pub(super) fn part(part: Part, setting: &Setting<'_>) -> Verdict {
         Part::Vm => vm::run(setting).map(|passed| {
             setting.passed_in_vm.replace(passed);
         }),
+        Part::Fuzz => setting.quiet(&["run", "--quiet", "--package", "fuzz", "--", "--for", "60s"]),
         Part::Demo => quiet_demo(setting),
+        Part::Podman => podman::run(&setting.workspace.dist_dir(), &setting.temporary),
         Part::Doc => {
             let mut cargo = setting.cargo(&["doc", "--no-deps", "--workspace"]);
             cargo.env("RUSTDOCFLAGS", "-D warnings");
