@@ -76,16 +76,20 @@ fn an_add_too_many_with(delegates: Delegates, lease: Lease) {
     let again = lab.call("ADD", &container, &netconf);
     let failure = lab.node.run(&again).failure();
     let expected = match delegates {
-        Delegates::Ours => (
-            4,
-            "bridge: CNI_IFNAME eth0: the container has a link of this name already",
-        ),
-        Delegates::Debians => (
-            999,
-            "bridge: container veth name provided (eth0) already exists",
-        ),
+        Delegates::Ours => {
+            let netns = container.sandbox.path();
+            let taken = format!(
+                "container {} has an interface of this name already",
+                netns.display()
+            );
+            (4, format!("bridge: CNI_IFNAME eth0: {taken}"))
+        }
+        Delegates::Debians => {
+            let taken = "container veth name provided (eth0) already exists";
+            (999, format!("bridge: {taken}"))
+        }
     };
-    assert_eq!((failure.code, &*failure.msg), expected);
+    assert_eq!((failure.code, failure.msg), expected);
     assert_attached(&lab, &container, lease, 2, &result);
     assert_addresses(&lab, lease, &[&container]);
     check(&lab, &container, &netconf, &result);
