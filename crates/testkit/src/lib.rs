@@ -21,9 +21,11 @@ mod node;
 mod outcome;
 pub mod requirements;
 mod scripted;
+mod side;
 
 pub use invocation::{Invocation, Running};
 pub use netns::NetNs;
 pub use node::Node;
 pub use outcome::{CniFailure, Outcome};
 pub use scripted::{Call, Script, ScriptedDelegate};
+pub use side::Side;

@@ -15,7 +15,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::requirements::{require_reference, require_root};
-use testkit::{Invocation, NetNs, Outcome, binaries};
+use testkit::{Invocation, NetNs, Outcome, Side, binaries};
 
 /// A plugin, and a container whose `lo` is down, as a runtime finds it.
 struct Lab {
@@ -52,20 +52,12 @@ impl Lab {
     }
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a test's environment is an input"
-)]
 #[track_caller]
-fn run(is_ours: bool, assertions: fn(&Lab)) {
-    let chosen = std::env::var("TWILL_UNDER_TEST").unwrap_or_default();
-    if !matches!(
-        (chosen.as_str(), is_ours),
-        ("" | "both", _) | ("ours", true) | ("reference", false)
-    ) || !require_root()
-    {
+fn run(side: Side, assertions: fn(&Lab)) {
+    if !side.is_chosen() || !require_root() {
         return;
     }
+    let is_ours = side == Side::Ours;
     let program = if is_ours {
         binaries::plugin("loopback")
     } else {
@@ -88,12 +80,12 @@ macro_rules! both {
         mod $name {
             #[test]
             fn ours() {
-                super::run(true, super::$name);
+                super::run(testkit::Side::Ours, super::$name);
             }
 
             #[test]
             fn reference() {
-                super::run(false, super::$name);
+                super::run(testkit::Side::Reference, super::$name);
             }
         }
     )*};
