@@ -26,7 +26,10 @@ use serde::Deserialize;
 
 pub(crate) use wait::read_or_wait;
 
-/// The most that is read of the file, in bytes. flanneld's has less than 300.
+/// More than flanneld's file has, in bytes.
+const USUAL_FILE: usize = 512;
+
+/// The most that is read of the file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// A node's lease. It has at least one network and one subnet.
@@ -164,7 +167,8 @@ pub(crate) fn read(file: &Path) -> Result<Lease, LeaseError> {
 }
 
 fn read_file(file: &Path) -> io::Result<Vec<u8>> {
-    let mut contents = Vec::new();
+    // With room for all of it one read suffices, and another one to see the end.
+    let mut contents = Vec::with_capacity(USUAL_FILE);
     // Opening a pipe that somebody put there must not wait for its other end.
     let file = OpenOptions::new()
         .read(true)
