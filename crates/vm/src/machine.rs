@@ -1,21 +1,16 @@
 //! The virtual machine.
 
 use std::fs;
-use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::cpio::Archive;
+use crate::running::{Finished, Running};
 use crate::{Kernel, libraries};
-
-/// Prefixes the script's exit status on the console.
-const STATUS: &str = "vm: exit status ";
 
 /// What runs as the first process. The script's status is the last thing that it says.
 const INIT: &str = r#"#!/bin/busybox sh
@@ -43,6 +38,16 @@ poweroff -f
 const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/init norandmaps nokaslr mitigations=off no5lvl \
     init_on_alloc=0 audit=0 apparmor=0 preempt=none rcupdate.rcu_expedited=1";
 
+/// The modules for disks, in the order in which they are loaded; ext4 is in the kernel.
+pub const DISK_MODULES: [&str; 6] = [
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_blk",
+];
+
 /// A virtual machine that is yet to run.
 #[derive(Debug)]
 pub struct Machine {
@@ -50,18 +55,10 @@ pub struct Machine {
     archive: Archive,
     modules: Vec<String>,
     placed: Vec<PathBuf>,
+    disks: Vec<String>,
     memory: u32,
     processors: u32,
     limit: Duration,
-}
-
-/// A virtual machine that has run.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// What was said on its console.
-    pub console: String,
-    /// The script's exit status; `None` if it did not come to an end, in time or at all.
-    pub status: Option<i32>,
 }
 
 impl Machine {
@@ -76,6 +73,7 @@ impl Machine {
             archive: Archive::default(),
             modules: Vec::new(),
             placed: Vec::new(),
+            disks: Vec::new(),
             memory: 1024,
             processors: 2,
             limit: Duration::from_secs(120),
@@ -121,6 +119,19 @@ impl Machine {
         self
     }
 
+    /// Makes a file.
+    pub fn file(mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Self {
+        self.archive.file(path.as_ref(), contents.as_ref(), 0o644);
+        self
+    }
+
+    /// Attaches a disk, the first as `/dev/vda`, given as `-drive` has it but for the interface, such as
+    /// `format=raw,file=/tmp/image`. What is on it is only there once the modules [`DISK_MODULES`] are loaded.
+    pub fn disk(mut self, drive: impl Into<String>) -> Self {
+        self.disks.push(drive.into());
+        self
+    }
+
     /// Copies a file to where it is here, with the libraries that it needs.
     ///
     /// # Errors
@@ -143,6 +154,25 @@ impl Machine {
         Ok(self)
     }
 
+    /// Copies what is in a folder, but not in further ones; symbolic links stay links.
+    ///
+    /// # Errors
+    /// As [`Machine::copy`].
+    pub fn copy_folder(mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Self> {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        let entries = fs::read_dir(from);
+        for entry in entries.with_context(|| format!("cannot read {}", from.display()))? {
+            let entry = entry?;
+            let to = to.join(entry.file_name());
+            self = if entry.file_type()?.is_symlink() {
+                self.link(to, fs::read_link(entry.path())?)
+            } else {
+                self.copy_as(entry.path(), to)?
+            };
+        }
+        Ok(self)
+    }
+
     fn copy_to(&mut self, from: &Path, to: &Path) -> Result<()> {
         if self.placed.iter().any(|placed| placed == to) {
             return Ok(());
@@ -157,9 +187,17 @@ impl Machine {
     /// Boots, runs a script of `sh`, and switches off.
     ///
     /// # Errors
+    /// As [`Machine::start`].
+    pub fn run(self, script: &str) -> Result<Finished> {
+        Ok(self.start(script)?.finish())
+    }
+
+    /// Switches it on. It boots, runs a script of `sh`, and switches itself off.
+    ///
+    /// # Errors
     /// If a module is missing, or no program can be started. That the script fails is no error, nor that there is no qemu:
     /// the console says so.
-    pub fn run(mut self, script: &str) -> Result<Finished> {
+    pub fn start(mut self, script: &str) -> Result<Running> {
         self.archive
             .file(Path::new("/script"), script.as_bytes(), 0o755);
         for name in &self.modules {
@@ -189,51 +227,9 @@ impl Machine {
             .arg(&self.kernel.image)
             .arg("-initrd")
             .arg(&initramfs);
-        let console = run_until(qemu, self.limit)?;
-        let status = console
-            .lines()
-            .rev()
-            .find_map(|line| line.strip_prefix(STATUS))
-            .and_then(|status| status.trim().parse().ok());
-        Ok(Finished { console, status })
-    }
-}
-
-/// Runs a program to its end, or kills it when the time is over, and gives what it said.
-fn run_until(mut command: Command, limit: Duration) -> Result<String> {
-    let (mut output, input) = io::pipe().context("cannot make a pipe")?;
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(input.try_clone().context("cannot make a pipe")?)
-        .stderr(input)
-        .spawn()
-        .context("cannot run `setpriv` (Debian package util-linux)")?;
-    let mut child = Killed(child);
-    // It holds ends of the pipe that must not stay open.
-    drop(command);
-    let (said, hears) = channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What came before an error is worth having.
-        drop(output.read_to_end(&mut bytes));
-        drop(said.send(bytes));
-    });
-    let bytes = match hears.recv_timeout(limit) {
-        Err(RecvTimeoutError::Timeout) => {
-            drop(child.0.kill());
-            hears.recv().context("the reader is there")?
+        for disk in &self.disks {
+            qemu.arg("-drive").arg(format!("if=virtio,{disk}"));
         }
-        bytes => bytes.context("the reader is there")?,
-    };
-    Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
-}
-
-/// A child that does not outlive this value.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        Running::start(qemu, folder, self.limit)
     }
 }

@@ -62,6 +62,9 @@ enum Task {
         /// Run only these parts (all, unless some are named)
         #[arg(value_enum)]
         parts: Vec<Part>,
+        /// How often the part `powercut` cuts the power
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        cuts: u32,
     },
     /// Measure what calls cost; tables and a plot go to target/bench
     Bench {
@@ -112,7 +115,7 @@ fn run(task: Task) -> Result<bool> {
             };
             Ok(demo::run(&mut Terminal::stdout(), &plugins, delegate, keep))
         }
-        Task::Test { parts } => test::run(&workspace, &parts),
+        Task::Test { parts, cuts } => test::run(&workspace, &parts, cuts),
         Task::Bench {
             subject,
             quick,

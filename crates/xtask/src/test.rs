@@ -24,21 +24,22 @@ use run::{Setting, Verdict};
 use skips::left_over;
 
 /// Runs the parts, all if none is named; true if all is well.
-pub(crate) fn run(workspace: &Workspace, chosen: &[Part]) -> Result<bool> {
+pub(crate) fn run(workspace: &Workspace, chosen: &[Part], cuts: u32) -> Result<bool> {
     let start = Instant::now();
     let root = geteuid().is_root();
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     let parts = parts::in_order(chosen);
     let with_vm = parts.contains(&Part::Vm);
+    let needs_qemu = with_vm || parts.contains(&Part::Powercut);
     if root {
         packages::install_missing(packages::NEEDED)?;
-        if with_vm {
+        if needs_qemu {
             packages::install_missing(packages::OF_VM)?;
         }
     } else {
         println!("not run as root: tests that need namespaces are skipped");
         let mut missing = packages::missing(packages::NEEDED);
-        if with_vm {
+        if needs_qemu {
             missing.extend(packages::missing(packages::OF_VM));
         }
         let missing = missing.join(" ");
@@ -66,6 +67,7 @@ pub(crate) fn run(workspace: &Workspace, chosen: &[Part]) -> Result<bool> {
         root,
         temporary,
         skip_log: own.path().join("skipped"),
+        cuts,
         passed_in_vm: RefCell::default(),
         before,
         no_podman: no_podman.map(|error| format!("{error:#}")),

@@ -17,6 +17,8 @@ pub(crate) enum Part {
     DistBinaries,
     /// Do the tests pass that need another kernel, in a virtual machine?
     Vm,
+    /// Is all as it must be after power cuts, of which there are five (`--cuts`)?
+    Powercut,
     /// Is there an answer to input that nobody thought of, for a minute?
     Fuzz,
     /// Does the demo work?
@@ -39,6 +41,7 @@ impl Part {
             Self::Test => "test",
             Self::DistBinaries => "dist-binaries",
             Self::Vm => "vm",
+            Self::Powercut => "powercut",
             Self::Fuzz => "fuzz",
             Self::Demo => "demo",
             Self::Podman => "podman",
@@ -55,7 +58,7 @@ impl Part {
     fn needs_dist(self) -> bool {
         matches!(
             self,
-            Self::DistBinaries | Self::Vm | Self::Demo | Self::Podman
+            Self::DistBinaries | Self::Vm | Self::Powercut | Self::Demo | Self::Podman
         )
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Setting<'a> {
     pub(super) skip_log: PathBuf,
     /// What passed in the part `vm`, if that succeeded.
     pub(super) passed_in_vm: RefCell<BTreeSet<Test>>,
+    /// How often the part `powercut` cuts the power.
+    pub(super) cuts: u32,
     /// The machine before the first part.
     pub(super) before: Snapshot,
     /// Why podman cannot be had, if so.
@@ -55,7 +57,7 @@ pub(super) fn part(part: Part, setting: &Setting<'_>) -> Verdict {
     if let (Part::Podman, Some(reason)) = (part, &setting.no_podman) {
         return Verdict::Skipped(format!("needs podman: {reason}"));
     }
-    if part == Part::Vm {
+    if matches!(part, Part::Vm | Part::Powercut) {
         if !cfg!(target_arch = "x86_64") {
             return Verdict::Skipped("needs an x86-64 machine".to_owned());
         }
@@ -90,6 +92,7 @@ pub(super) fn part(part: Part, setting: &Setting<'_>) -> Verdict {
         Part::Vm => vm::run(setting).map(|passed| {
             setting.passed_in_vm.replace(passed);
         }),
+        Part::Powercut => powercut(setting),
         Part::Fuzz => setting.quiet(&["run", "--quiet", "--package", "fuzz", "--", "--for", "60s"]),
         Part::Demo => quiet_demo(setting),
         Part::Podman => podman::run(&setting.workspace.dist_dir(), &setting.temporary),
@@ -118,6 +121,17 @@ impl Setting<'_> {
     fn quiet(&self, args: &[&str]) -> Result<()> {
         command::run(self.cargo(args), Show::IfItFails)
     }
+}
+
+fn powercut(setting: &Setting<'_>) -> Result<()> {
+    let mut cargo = setting.cargo(&["run", "--quiet", "--package", "powercut", "--", "host"]);
+    cargo
+        .arg("--plugins")
+        .arg(setting.workspace.dist_dir())
+        .arg("--kernel")
+        .arg(vm::kernel_folder(setting.workspace))
+        .args(["--cuts", &setting.cuts.to_string()]);
+    command::run(cargo, Show::IfItFails)
 }
 
 fn quiet_demo(setting: &Setting<'_>) -> Result<()> {

@@ -8,7 +8,6 @@ mod binaries;
 mod report;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use vm::{Kernel, Machine};
 
 use super::run::Setting;
 use super::skips::Test;
+use crate::workspace::Workspace;
 use binaries::Binaries;
 use report::Report;
 
@@ -84,7 +84,7 @@ const LIMIT: Duration = Duration::from_secs(480);
 /// Runs everything, and tells which tests have passed: all, or it is an error.
 pub(super) fn run(setting: &Setting<'_>) -> Result<BTreeSet<Test>> {
     let workspace = setting.workspace;
-    let folder = workspace.target.join("vm");
+    let folder = kernel_folder(workspace);
     let kernel = Kernel::of_debian(&folder).context("cannot get a kernel")?;
     let targets = SUITES.iter().chain([&BOOT]).map(|suite| suite.target);
     let binaries = Binaries::build(setting, targets)?;
@@ -112,6 +112,11 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<BTreeSet<Test>> {
         passed.extend(report.passed_in(name));
     }
     Ok(passed)
+}
+
+/// Where the kernel is, once it was needed.
+pub(super) fn kernel_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("vm")
 }
 
 fn boot_tests(binary: &Path, kernel: &Path) -> Result<BTreeSet<Test>> {
@@ -149,15 +154,7 @@ fn machine(kernel: Kernel, root: &Path, plugins: &Path, binaries: &Binaries) -> 
     for file in SUPPORT {
         machine = machine.copy(root.join(file))?;
     }
-    for entry in fs::read_dir(plugins).context("cannot read the folder of the plugins")? {
-        let entry = entry?;
-        let to = Path::new("/plugins").join(entry.file_name());
-        machine = if entry.file_type()?.is_symlink() {
-            machine.link(to, fs::read_link(entry.path())?)
-        } else {
-            machine.copy_as(entry.path(), to)?
-        };
-    }
+    machine = machine.copy_folder(plugins, "/plugins")?;
     for plugin in ["bridge", "host-local", "ipvlan"] {
         machine = machine.copy(Path::new(REFERENCE_DIR).join(plugin))?;
     }

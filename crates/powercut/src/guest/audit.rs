@@ -1,0 +1,206 @@
+//! What must be so after a power cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use testkit::{Invocation, NetNs};
+
+use super::Task;
+use super::call::Caller;
+use super::network::{Network, STATE};
+use super::telling::Telling;
+use crate::attachment::Attachment;
+use crate::event::{Event, Step};
+
+/// Old containers' namespaces went with the power.
+const GONE: &str = "/run/netns/gone";
+
+/// README.md, "Error codes".
+const ALL_TAKEN: u64 = 110;
+const NOT_AS_EXPECTED: u64 = 120;
+
+/// What of `lost+found` is the file system's, not the plugins'.
+const OF_THE_FILE_SYSTEM: &str = "lost+found";
+
+pub(super) struct Audit<'a> {
+    pub(super) task: &'a Task,
+    pub(super) networks: &'a [Network],
+    pub(super) old: &'a [Event],
+    pub(super) telling: &'a Telling,
+}
+
+impl Audit<'_> {
+    /// # Errors
+    /// If something else is left than should be.
+    ///
+    /// # Panics
+    /// If a call fails.
+    pub(super) fn run(&self) -> Result<()> {
+        self.every_plugin_starts()?;
+        for network in self.networks {
+            if self.task.exact && network.backend.is_durable() {
+                self.what_was_said_is_so(network);
+            }
+            if self.task.new_first {
+                let new = self.fill(network)?;
+                self.delete_old(network);
+                self.all_hold(network, &new);
+                self.delete(network, &new);
+            } else {
+                self.delete_old(network);
+                let new = self.fill(network)?;
+                self.delete(network, &new);
+            }
+            self.come_and_go(network)?;
+        }
+        self.nothing_is_left()
+    }
+
+    fn every_plugin_starts(&self) -> Result<()> {
+        let plugins = &self.task.plugins;
+        let entries =
+            fs::read_dir(plugins).with_context(|| format!("cannot read {}", plugins.display()))?;
+        for entry in entries {
+            let entry = entry?;
+            // What is no link is the binary under its own name, which is no plugin's.
+            if entry.file_type()?.is_symlink() {
+                Invocation::new(entry.path(), "VERSION").run().success();
+            }
+        }
+        for network in self.networks {
+            Caller::of_flannel(network, self.telling)
+                .status()
+                .run()
+                .silent();
+            Caller::of_host_local(network, self.telling)
+                .status()
+                .run()
+                .silent();
+        }
+        Ok(())
+    }
+
+    fn old_of<'b>(&'b self, network: &'b Network) -> impl Iterator<Item = &'b Event> {
+        let of_network = |event: &&Event| event.attachment.network == network.backend;
+        self.old.iter().filter(of_network)
+    }
+
+    /// An ADD that succeeded holds its address, and a DEL that succeeded has given it back.
+    fn what_was_said_is_so(&self, network: &Network) {
+        let host_local = Caller::of_host_local(network, self.telling);
+        let check = |attachment: &Attachment, address: Ipv4Addr| {
+            let result = network.result(address);
+            host_local
+                .call("CHECK", attachment, Path::new(GONE), Some(&result))
+                .run()
+        };
+        for Event { attachment, step } in self.old_of(network) {
+            match step {
+                Step::Added(address) => check(attachment, *address).silent(),
+                Step::Deleted => {
+                    // It holds none, so any will do.
+                    for address in network.range().take(1) {
+                        let outcome = check(attachment, address);
+                        assert_eq!(outcome.failure().code, NOT_AS_EXPECTED, "{outcome}");
+                    }
+                }
+                Step::Adds | Step::Deletes => {}
+            }
+        }
+    }
+
+    /// Takes every address of the range, each once, and not one more.
+    fn fill(&self, network: &Network) -> Result<BTreeMap<Ipv4Addr, Attachment>> {
+        let host_local = Caller::of_host_local(network, self.telling);
+        let name = |number: usize| format!("new{}-{number}", self.task.boot);
+        let range: BTreeSet<Ipv4Addr> = network.range().collect();
+        let mut given = BTreeMap::new();
+        for number in 0..range.len() {
+            let attachment = host_local.attachment(&name(number), "eth0");
+            let (address, _) = host_local.add(&attachment, Path::new(GONE));
+            let before = given.insert(address, attachment);
+            ensure!(before.is_none(), "{address} was given twice");
+        }
+        ensure!(
+            given.keys().eq(&range),
+            "these addresses were given instead of the whole range: {given:?}"
+        );
+        let too_many = host_local.attachment(&name(range.len()), "eth0");
+        let outcome = host_local
+            .call("ADD", &too_many, Path::new(GONE), None)
+            .run();
+        assert_eq!(outcome.failure().code, ALL_TAKEN, "{outcome}");
+        Ok(given)
+    }
+
+    fn delete_old(&self, network: &Network) {
+        let flannel = Caller::of_flannel(network, self.telling);
+        for Event { attachment, .. } in self.old_of(network) {
+            flannel.del(attachment, Path::new(GONE), None);
+        }
+    }
+
+    fn all_hold(&self, network: &Network, given: &BTreeMap<Ipv4Addr, Attachment>) {
+        let host_local = Caller::of_host_local(network, self.telling);
+        for (address, attachment) in given {
+            let result = network.result(*address);
+            let check = host_local.call("CHECK", attachment, Path::new(GONE), Some(&result));
+            check.run().silent();
+        }
+    }
+
+    fn delete(&self, network: &Network, given: &BTreeMap<Ipv4Addr, Attachment>) {
+        let host_local = Caller::of_host_local(network, self.telling);
+        for attachment in given.values() {
+            host_local.del(attachment, Path::new(GONE), None);
+        }
+    }
+
+    /// A container is attached with all plugins.
+    fn come_and_go(&self, network: &Network) -> Result<()> {
+        let flannel = Caller::of_flannel(network, self.telling);
+        let netns = NetNs::new()?;
+        let attachment = flannel.attachment(&format!("guest{}", self.task.boot), "eth0");
+        let (_, result) = flannel.add(&attachment, &netns.path());
+        let check = flannel.call("CHECK", &attachment, &netns.path(), Some(&result));
+        check.run().silent();
+        flannel.del(&attachment, &netns.path(), Some(&result));
+        Ok(())
+    }
+
+    fn nothing_is_left(&self) -> Result<()> {
+        let state = Path::new(STATE);
+        let left = files(state)?;
+        let left: BTreeSet<&str> = left
+            .iter()
+            .filter_map(|path| path.strip_prefix(state).ok()?.to_str())
+            .filter(|path| !path.starts_with(OF_THE_FILE_SYSTEM))
+            .collect();
+        let expected = self.networks.iter().flat_map(Network::files).copied();
+        let expected: BTreeSet<&str> = expected.collect();
+        ensure!(
+            left == expected,
+            "these files are in {STATE}: {left:?}, instead of {expected:?}"
+        );
+        Ok(())
+    }
+}
+
+/// All that are no folders.
+fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let mut files = Vec::new();
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            files.extend(self::files(&entry.path())?);
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,116 @@
+//! Calls of plugins, told before and after.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::Invocation;
+
+use super::network::Network;
+use super::telling::Telling;
+use crate::attachment::Attachment;
+use crate::event::Step;
+
+/// An emulated machine takes its time.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A plugin of a network with its configuration.
+pub(super) struct Caller<'a> {
+    network: &'a Network,
+    plugin: &'static str,
+    config: Value,
+    telling: &'a Telling,
+}
+
+impl<'a> Caller<'a> {
+    /// Attaches containers with all plugins.
+    pub(super) fn of_flannel(network: &'a Network, telling: &'a Telling) -> Self {
+        Self {
+            network,
+            plugin: "flannel",
+            config: network.flannel(),
+            telling,
+        }
+    }
+
+    /// Gives addresses only.
+    pub(super) fn of_host_local(network: &'a Network, telling: &'a Telling) -> Self {
+        Self {
+            network,
+            plugin: "host-local",
+            config: network.host_local(),
+            telling,
+        }
+    }
+
+    pub(super) fn attachment(&self, container: &str, ifname: &str) -> Attachment {
+        Attachment {
+            network: self.network.backend,
+            container: container.to_owned(),
+            ifname: ifname.to_owned(),
+        }
+    }
+
+    /// A call that nobody is told of.
+    pub(super) fn call(
+        &self,
+        command: &str,
+        attachment: &Attachment,
+        netns: &Path,
+        result: Option<&Value>,
+    ) -> Invocation {
+        let mut config = self.config.clone();
+        if let (Some(config), Some(result)) = (config.as_object_mut(), result) {
+            config.insert("prevResult".to_owned(), result.clone());
+        }
+        Invocation::attach(
+            self.network.plugin(self.plugin),
+            command,
+            &attachment.container,
+        )
+        .ifname(&attachment.ifname)
+        .netns(netns)
+        .config(&config)
+        .limit(LIMIT)
+    }
+
+    /// A call about no attachment in particular.
+    pub(super) fn status(&self) -> Invocation {
+        let plugin = self.network.plugin(self.plugin);
+        let folder = plugin.parent().unwrap_or(Path::new("/")).to_owned();
+        Invocation::new(plugin, "STATUS")
+            .path(folder)
+            .config(&self.config)
+            .limit(LIMIT)
+    }
+
+    /// ADD; the address and the whole result.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[track_caller]
+    pub(super) fn add(&self, attachment: &Attachment, netns: &Path) -> (Ipv4Addr, Value) {
+        self.telling.event(attachment, Step::Adds);
+        let outcome = self.call("ADD", attachment, netns, None).run();
+        let result = outcome.success();
+        let address = result.pointer("/ips/0/address").and_then(Value::as_str);
+        let address = address.and_then(|text| text.strip_suffix("/27")?.parse().ok());
+        let Some(address) = address else {
+            panic!("expected an address of the network\n{outcome}");
+        };
+        self.telling.event(attachment, Step::Added(address));
+        (address, result)
+    }
+
+    /// DEL.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[track_caller]
+    pub(super) fn del(&self, attachment: &Attachment, netns: &Path, result: Option<&Value>) {
+        self.telling.event(attachment, Step::Deletes);
+        self.call("DEL", attachment, netns, result).run().silent();
+        self.telling.event(attachment, Step::Deleted);
+    }
+}

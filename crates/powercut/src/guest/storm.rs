@@ -1,0 +1,118 @@
+//! Containers that come and go, without an end.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use fastrand::Rng;
+use nix::unistd::sync;
+use serde_json::Value;
+use testkit::NetNs;
+
+use super::Task;
+use super::call::Caller;
+use super::network::Network;
+use super::telling::Telling;
+use crate::attachment::Attachment;
+
+/// For each network.
+const WORKERS: u32 = 2;
+const CONTAINERS_OF_A_WORKER: usize = 4;
+const INTERFACES: [&str; 2] = ["eth0", "eth1"];
+
+/// Works until something fails, which is a panic.
+pub(super) fn rage(task: &Task, networks: &[Network], telling: &Telling) -> Result<()> {
+    let mut random = Rng::with_seed(task.seed);
+    thread::scope(|scope| {
+        for network in networks {
+            for worker in 0..WORKERS {
+                let name = format!("c{}-{worker}", task.boot);
+                let random = random.fork();
+                let work = Worker::new(network, telling, name, random)?;
+                scope.spawn(|| work.work());
+            }
+        }
+        // Others have their files written out, and with them what else the journal holds, more often than it would.
+        if random.bool() {
+            loop {
+                thread::sleep(Duration::from_millis(random.u64(5..200)));
+                sync();
+            }
+        }
+        Ok(())
+    })
+}
+
+struct Worker<'a> {
+    flannel: Caller<'a>,
+    name: String,
+    random: Rng,
+    containers: Vec<Container>,
+    /// How many there were.
+    count: u32,
+}
+
+struct Container {
+    netns: NetNs,
+    id: String,
+    /// Its interfaces and the results of their ADD.
+    attached: Vec<(Attachment, Value)>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(network: &'a Network, telling: &'a Telling, name: String, random: Rng) -> Result<Self> {
+        let container = || {
+            Ok(Container {
+                netns: NetNs::new()?,
+                id: String::new(),
+                attached: Vec::new(),
+            })
+        };
+        let containers = std::iter::repeat_with(container).take(CONTAINERS_OF_A_WORKER);
+        Ok(Self {
+            flannel: Caller::of_flannel(network, telling),
+            name,
+            random,
+            containers: containers.collect::<Result<_>>()?,
+            count: 0,
+        })
+    }
+
+    fn work(mut self) {
+        loop {
+            let chosen = self.random.choice(self.containers.iter_mut());
+            let Some(container) = chosen else { return };
+            if container.attached.is_empty() {
+                self.count += 1;
+                container.id = format!("{}-{}", self.name, self.count);
+            }
+            let one_more = container.attached.len() < INTERFACES.len() && self.random.u8(..3) == 0;
+            if container.attached.is_empty() || one_more {
+                container.attach(&self.flannel);
+            } else {
+                let chosen = self.random.usize(..container.attached.len());
+                container.detach(&self.flannel, chosen);
+            }
+        }
+    }
+}
+
+impl Container {
+    fn attach(&mut self, flannel: &Caller<'_>) {
+        let is_free = |ifname: &&&str| {
+            let mut attached = self.attached.iter();
+            !attached.any(|(attachment, _)| attachment.ifname == **ifname)
+        };
+        let Some(ifname) = INTERFACES.iter().find(is_free) else {
+            return;
+        };
+        let attachment = flannel.attachment(&self.id, ifname);
+        let (_, result) = flannel.add(&attachment, &self.netns.path());
+        self.attached.push((attachment, result));
+    }
+
+    fn detach(&mut self, flannel: &Caller<'_>, chosen: usize) {
+        let (attachment, result) = self.attached.swap_remove(chosen);
+        flannel.del(&attachment, &self.netns.path(), Some(&result));
+    }
+}

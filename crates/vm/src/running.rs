@@ -1,0 +1,143 @@
+//! A virtual machine while it runs, and what it said when it is done.
+
+use std::io::{PipeReader, Read, pipe};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+/// Prefixes the script's exit status on the console.
+const STATUS: &str = "vm: exit status ";
+
+/// A virtual machine that runs. Dropped, it is switched off.
+#[derive(Debug)]
+pub struct Running {
+    qemu: Killed,
+    console: Console,
+    until: Instant,
+    /// Holds what it boots from.
+    _folder: TempDir,
+}
+
+/// A virtual machine that has run.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// What was said on its console.
+    pub console: String,
+    /// The script's exit status; `None` if it did not come to an end, in time or at all.
+    pub status: Option<i32>,
+}
+
+impl Running {
+    pub(crate) fn start(mut qemu: Command, folder: TempDir, limit: Duration) -> Result<Self> {
+        let (output, input) = pipe().context("cannot make a pipe")?;
+        let child = qemu
+            .stdin(Stdio::null())
+            .stdout(input.try_clone().context("cannot make a pipe")?)
+            .stderr(input)
+            .spawn()
+            .context("cannot run `setpriv` (Debian package util-linux)")?;
+        // The command's ends of the pipe close with it here: only the machine's stay open.
+        Ok(Self {
+            qemu: Killed(child),
+            console: Console::of(output),
+            until: Instant::now() + limit,
+            _folder: folder,
+        })
+    }
+
+    /// Waits until a line is on the console; false if it is not when the machine has ended or its time is over.
+    pub fn waits_for(&mut self, line: &str) -> bool {
+        loop {
+            if self.console.text().lines().any(|said| said == line) {
+                return true;
+            }
+            if !self.console.hears_more(self.until) {
+                return false;
+            }
+        }
+    }
+
+    /// Lets it run for a while, or to its end if that comes earlier, and switches it off as a power cut does.
+    pub fn cut_after(self, time: Duration) -> Finished {
+        let until = self.until.min(Instant::now() + time);
+        self.end_at(until)
+    }
+
+    /// Waits for its end; when its time is over, it is switched off.
+    pub fn finish(self) -> Finished {
+        let until = self.until;
+        self.end_at(until)
+    }
+
+    fn end_at(mut self, until: Instant) -> Finished {
+        while self.console.hears_more(until) {}
+        self.qemu.kill();
+        // What it said last may be in the pipe yet.
+        let soon = Instant::now() + Duration::from_secs(10);
+        while self.console.hears_more(soon) {}
+        let console = self.console.text();
+        let mut lines = console.lines().rev();
+        let status = lines.find_map(|line| line.strip_prefix(STATUS));
+        let status = status.and_then(|status| status.parse().ok());
+        Finished { console, status }
+    }
+}
+
+/// What a machine has said so far.
+#[derive(Debug)]
+struct Console {
+    bytes: Vec<u8>,
+    pieces: Receiver<Vec<u8>>,
+}
+
+impl Console {
+    fn of(mut output: PipeReader) -> Self {
+        let (says, pieces) = channel();
+        thread::spawn(move || {
+            let mut room = [0; 4096];
+            while let Ok(length @ 1..) = output.read(&mut room) {
+                let piece = room.get(..length).unwrap_or_default();
+                if says.send(piece.to_owned()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            bytes: Vec::new(),
+            pieces,
+        }
+    }
+
+    /// Waits for more; false at its end, or when the time is over.
+    fn hears_more(&mut self, until: Instant) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        let piece = self.pieces.recv_timeout(left);
+        piece.map(|piece| self.bytes.extend(piece)).is_ok()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).replace('\r', "")
+    }
+}
+
+/// A child that does not outlive this value.
+#[derive(Debug)]
+struct Killed(Child);
+
+impl Killed {
+    fn kill(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
