@@ -31,7 +31,6 @@ mod keys;
 mod network;
 mod pages;
 
-use std::fs;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -153,7 +152,7 @@ impl Database {
         let made = open_redb(PageFile::new(aside, &end));
         drop(end);
         made.map_err(|error| DbError::of(&self.path, error))?;
-        fs::rename(self.dir.path().join(ASIDE), &self.path).map_err(io)?;
+        guard.rename_durably(ASIDE, FILE)?;
         let file = self.dir.open_in_place(FILE)?;
         file.ok_or_else(|| io(removed()))
     }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, futimens, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, fsync, linkat, unlinkat};
 
 use crate::{Action, InUse, Lock, Stamp, StateError};
 
@@ -326,6 +326,14 @@ impl WriteGuard<'_> {
             let _ = self.remove(ASIDE);
             StateError::io(Action::Write, dir.path.join(name), error)
         })
+    }
+
+    /// Gives a file another name, in the place of what has that. When it is done, a power cut does not undo it.
+    pub fn rename_durably(&self, from: &str, to: &str) -> Result<(), StateError> {
+        let dir = self.dir;
+        renameat(&dir.fd, from, &dir.fd, to)
+            .and_then(|()| fsync(&dir.fd))
+            .map_err(|error| StateError::io(Action::Write, dir.path.join(to), error))
     }
 
     /// Sets a file's modification time.

@@ -39,6 +39,11 @@ fn a_file_is_created_once_and_replaced_at_will() {
     assert!(guard.remove("a").unwrap());
     assert!(!guard.remove("a").unwrap());
     assert_eq!(sorted_names(&dir), ["b", "lock"]);
+    guard.create("c", b"5", None).unwrap();
+    guard.rename_durably("c", "b").unwrap();
+    assert_eq!(dir.read("b").unwrap().as_deref(), Some(&b"5"[..]));
+    assert_eq!(sorted_names(&dir), ["b", "lock"]);
+    assert!(guard.rename_durably("c", "b").is_err());
 
     let metadata = fs::metadata(dir.path().join("b")).unwrap();
     assert_eq!((metadata.mode() & 0o7777, metadata.nlink()), (0o600, 1));
