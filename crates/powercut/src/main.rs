@@ -1,13 +1,13 @@
 //! Power cuts: a virtual machine attaches and detaches containers as fast as it can, loses its power at a random instant,
-//! and boots again from the same disk. Then all must be as [`guest::audit`] has it.
+//! and boots again from the same disk. Then all must be as `guest/audit.rs` has it.
 //!
 //! ```console
 //! # cargo xtask test powercut --cuts 500
 //! ```
 //!
 //! The program runs on both sides: here, where it switches the machine on and off ([`host`]), and in the machine
-//! ([`guest`]), which tells by lines on its console what it does ([`Event`]). From these it is known here what the disk must
-//! have ([`Ledger`]).
+//! ([`guest`]), which tells by lines on its console what it does ([`event`]). From these it is known here what the disk must
+//! have ([`ledger`]).
 
 #![allow(
     clippy::disallowed_methods,

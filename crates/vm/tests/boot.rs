@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use testkit::requirements::leave_to_vm;
-use vm::{Kernel, Machine};
+use vm::{DISK_MODULES, Kernel, Machine};
 
 #[track_caller]
 fn machine() -> Option<Machine> {
@@ -45,14 +45,36 @@ fn a_script_has_modules_files_and_a_status() {
 #[test]
 fn a_machine_that_takes_too_long_is_killed() {
     let Some(machine) = machine() else { return };
-    let machine = machine.limit(Duration::from_secs(15));
-    let finished = machine.run("echo before; sleep 600").unwrap();
+    let machine = machine.limit(Duration::from_secs(1));
+    let finished = machine.run("echo in time").unwrap();
+    assert_eq!(finished.status, None, "{}", finished.console);
+}
+
+#[test]
+fn a_machine_is_switched_off_where_it_is() {
+    let Some(machine) = machine() else { return };
+    let mut running = machine.start("echo before; sleep 600").unwrap();
+    assert!(running.waits_for("before"));
+    let finished = running.cut_after(Duration::ZERO);
     assert_eq!(finished.status, None, "{}", finished.console);
     assert!(
-        finished.console.contains("before\n"),
+        finished.console.ends_with("before\n"),
         "{}",
         finished.console
     );
+}
+
+#[test]
+fn a_disk_has_what_was_written_to_it() {
+    let Some(machine) = machine() else { return };
+    let disk = tempfile::NamedTempFile::new().unwrap();
+    disk.as_file().set_len(1 << 20).unwrap();
+    let drive = format!("format=raw,file={}", disk.path().display());
+    let machine = machine.modules(&DISK_MODULES).disk(drive);
+    let finished = machine.run("echo kept > /dev/vda").unwrap();
+    assert_eq!(finished.status, Some(0), "{}", finished.console);
+    let start = &std::fs::read(disk.path()).unwrap()[..5];
+    assert_eq!(start, b"kept\n");
 }
 
 #[test]

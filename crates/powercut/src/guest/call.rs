@@ -44,10 +44,12 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// An attachment of a container that is in no other network.
     pub(super) fn attachment(&self, container: &str, ifname: &str) -> Attachment {
+        let network = self.network.backend;
         Attachment {
-            network: self.network.backend,
-            container: container.to_owned(),
+            network,
+            container: format!("{}-{container}", network.name()),
             ifname: ifname.to_owned(),
         }
     }
