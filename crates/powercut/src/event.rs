@@ -36,7 +36,7 @@ impl Event {
     pub(crate) fn all_in(text: &str) -> impl Iterator<Item = Result<Self, Error>> {
         let whole = text.rfind('\n').and_then(|end| text.get(..end));
         let lines = whole.unwrap_or_default().lines();
-        lines.filter_map(|line| Some(line.strip_prefix(MARK)?.parse()))
+        lines.filter_map(|line| Some(line.split_once(MARK)?.1.parse()))
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
             attachment: attachment.clone(),
             step,
         });
-        let lines = events.clone().map(|event| format!("noise\n{event}\n"));
+        let lines = events.clone().map(|event| format!("noise\nnoise{event}\n"));
         let console = lines.concat() + "powercut> db/c1-2/eth0 add";
         let read: Vec<Event> = Event::all_in(&console).map(Result::unwrap).collect();
         assert_eq!(read, events);

@@ -6,11 +6,12 @@ mod network;
 mod storm;
 mod telling;
 
-use std::fs;
 use std::path::PathBuf;
+use std::{fs, panic, process, thread};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use nix::unistd::sync;
 
 use crate::attachment::Backend;
 use crate::event::Event;
@@ -43,9 +44,18 @@ pub(crate) struct Task {
     /// Whether new containers come before the old ones are deleted
     #[arg(long)]
     pub(crate) new_first: bool,
-    /// Whether to go on until the power is cut
+    /// Whether the disk is new, so that there is nothing to audit
     #[arg(long)]
-    pub(crate) storm: bool,
+    pub(crate) fresh: bool,
+    /// How many calls each worker makes after the audit
+    #[arg(long)]
+    pub(crate) calls: u32,
+    /// Whether all is written out from time to time meanwhile
+    #[arg(long)]
+    pub(crate) sync: bool,
+    /// Whether to wait for the power to be cut
+    #[arg(long)]
+    pub(crate) until_cut: bool,
 }
 
 /// Does it.
@@ -53,25 +63,38 @@ pub(crate) struct Task {
 /// # Panics
 /// If the audit fails, or a call does in the storm.
 pub(crate) fn run(task: &Task) -> Result<()> {
+    // A thread that panics must not leave the others at work.
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |failure| {
+        tell(failure);
+        process::abort();
+    }));
     let telling = Telling::default();
     telling.line(BEGINS);
     let networks = Backend::ALL.map(|backend| Network::new(backend, &task.plugins));
     for network in &networks {
         network.write_lease()?;
     }
-    let text = fs::read_to_string(&task.old)
-        .with_context(|| format!("cannot read {}", task.old.display()))?;
-    let old: Vec<Event> = Event::all_in(&text).collect::<Result<_>>()?;
-    Audit {
-        task,
-        networks: &networks,
-        old: &old,
-        telling: &telling,
+    if !task.fresh {
+        let text = fs::read_to_string(&task.old)
+            .with_context(|| format!("cannot read {}", task.old.display()))?;
+        let old: Vec<Event> = Event::all_in(&text).collect::<Result<_>>()?;
+        let audit = Audit {
+            task,
+            networks: &networks,
+            old: &old,
+            telling: &telling,
+        };
+        audit.run()?;
+        // What is gone now must not come back.
+        sync();
     }
-    .run()?;
     telling.line(AUDITED);
-    if task.storm {
-        storm::rage(task, &networks, &telling)?;
+    storm::rage(task, &networks, &telling)?;
+    if task.until_cut {
+        loop {
+            thread::park();
+        }
     }
     Ok(())
 }

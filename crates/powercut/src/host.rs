@@ -1,18 +1,25 @@
 //! What happens here: the machine is switched on, and off at a random instant, again and again.
 
+mod boot;
+mod disk;
+mod ledger;
+
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use fastrand::Rng;
+use tempfile::TempDir;
 use vm::{DISK_MODULES, Finished, Kernel, Machine};
 
 use crate::attachment::Backend;
 use crate::event::{Event, Step};
-use crate::guest::{AUDITED, BEGINS};
-use crate::ledger::Ledger;
+use crate::guest::AUDITED;
+use boot::{Boot, Cut};
+use disk::Disk;
+use ledger::Ledger;
 
 /// What is needed, and how much is done.
 #[derive(Args)]
@@ -26,7 +33,7 @@ pub(crate) struct Plan {
     /// How often the power is cut
     #[arg(long, default_value_t = 5)]
     cuts: u32,
-    /// The start of the random numbers
+    /// The start of the random numbers, to have the same choices again; what the machine makes of them is never the same
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -37,13 +44,6 @@ const MODULES: [&str; 4] = ["veth", "llc", "stp", "bridge"];
 /// After the boot it is a few seconds' work.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// How long a storm may last, in milliseconds.
-const STORM: std::ops::Range<u64> = 200..4000;
-
-/// One in this many cuts hits the audit instead, at most this long after its begin.
-const AUDITS_CUT: u8 = 4;
-const AUDIT: std::ops::Range<u64> = 0..4000;
-
 /// Of a console, this many lines are told; what went wrong is usually among the last.
 const TOLD: usize = 60;
 
@@ -51,68 +51,51 @@ const TOLD: usize = 60;
 pub(crate) fn run(plan: &Plan) -> Result<()> {
     let seed = plan.seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
-    let mut random = Rng::with_seed(seed);
-    let kernel = Kernel::of_debian(&plan.kernel).context("cannot get a kernel")?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let disk = folder.path().join("disk");
-    make_disk(&disk)?;
+    let done = cut_again_and_again(plan, &mut Rng::with_seed(seed), folder.path());
+    done.with_context(|| {
+        let kept = TempDir::keep(folder);
+        format!("the disk and what was said are in {}", kept.display())
+    })
+}
 
+fn cut_again_and_again(plan: &Plan, random: &mut Rng, folder: &Path) -> Result<()> {
+    let kernel = Kernel::of_debian(&plan.kernel).context("cannot get a kernel")?;
+    let disk = Disk::new(folder)?;
     let mut ledger = Ledger::default();
+    let mut is_fresh = true;
+    // Whether the ledger has all that the machine has done since its disk was as it should be.
     let mut exact = true;
-    for boot in 0..=plan.cuts {
-        let machine = machine(kernel.clone(), &plan.plugins, &disk, &ledger)?;
-        let script = script(boot, boot < plan.cuts, exact, &mut random);
-        let mut running = machine.start(&script)?;
-        if boot == plan.cuts {
-            let finished = running.finish();
-            ensure!(
-                finished.status == Some(0),
-                "after the last cut: {}",
-                failed(&finished)
-            );
-            break;
-        }
-        let audit_is_cut = boot > 0 && random.u8(..AUDITS_CUT) == 0;
-        let (from, times) = if audit_is_cut {
-            (BEGINS, AUDIT)
-        } else {
-            (AUDITED, STORM)
+    for number in 0..=plan.cuts {
+        let is_last = number == plan.cuts;
+        let boot = match is_last {
+            true => Boot::last(number),
+            false => Boot::random(number, is_fresh, random),
         };
-        let is_there = running.waits_for(from);
-        let time = Duration::from_millis(random.u64(times));
-        let finished = running.cut_after(if is_there { time } else { Duration::ZERO });
-        if !is_there || finished.status.is_some() {
-            bail!("after {boot} cuts: {}", failed(&finished));
+        let machine = machine(kernel.clone(), &plan.plugins, &disk, &ledger)?;
+        let finished = switch_on(machine, &boot, exact)?;
+        let console = folder.join(format!("console-{number}"));
+        fs::write(console, &finished.console).context("cannot keep what was said")?;
+        let expected = if is_last { Some(0) } else { None };
+        if finished.status != expected || !boot.has_begun(&finished.console) {
+            bail!("after {number} cuts: {}", failed(&finished));
         }
         exact = take_in(&finished.console, &mut ledger)
-            .with_context(|| format!("after {boot} cuts"))?;
-        println!(
-            "cut {}, {time:?} after `{from}`: {}",
-            boot + 1,
-            summary(&ledger)
-        );
+            .with_context(|| format!("after {number} cuts"))?;
+        let Some(cut) = &boot.cut else { break };
+        let has_lost = cut.loses_cache && disk.lose_cache(random)?;
+        tell(number + 1, cut, has_lost, &ledger);
         ledger.reboot();
+        is_fresh = cut.is_followed_by_fresh_disk;
+        if is_fresh {
+            disk.make_file_system()?;
+            ledger.clear();
+        }
     }
     Ok(())
 }
 
-/// A disk with a file system that has nothing in it.
-fn make_disk(disk: &Path) -> Result<()> {
-    let output = Command::new("mkfs.ext4")
-        .args(["-q", "-F"])
-        .arg(disk)
-        .arg("64M")
-        .output()
-        .context("cannot run `mkfs.ext4` (Debian package e2fsprogs)")?;
-    ensure!(
-        output.status.success(),
-        "`mkfs.ext4` failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
-}
-
-fn machine(kernel: Kernel, plugins: &Path, disk: &Path, ledger: &Ledger) -> Result<Machine> {
+fn machine(kernel: Kernel, plugins: &Path, disk: &Disk, ledger: &Ledger) -> Result<Machine> {
     let old: String = ledger.old().map(|event| format!("{event}\n")).collect();
     let program = std::env::current_exe().context("cannot find the program itself")?;
     let ip = ["/bin/ip", "/usr/bin/ip", "/sbin/ip", "/usr/sbin/ip"];
@@ -122,7 +105,7 @@ fn machine(kernel: Kernel, plugins: &Path, disk: &Path, ledger: &Ledger) -> Resu
         .modules(&DISK_MODULES)
         .modules(&MODULES)
         .limit(LIMIT)
-        .disk(format!("format=raw,file={}", disk.display()))
+        .disk(disk.plug()?)
         .folder("/var/lib/cni")
         .file("/old", old)
         .copy(ip)?
@@ -130,28 +113,18 @@ fn machine(kernel: Kernel, plugins: &Path, disk: &Path, ledger: &Ledger) -> Resu
         .copy_folder(plugins, "/plugins")
 }
 
-/// What the machine does after a boot.
-fn script(boot: u32, storm: bool, exact: bool, random: &mut Rng) -> String {
-    let seed = random.u64(..);
-    let mut task = format!("guest --boot {boot} --seed {seed} --plugins /plugins --old /old");
-    for (flag, is_set) in [
-        ("--storm", storm),
-        ("--exact", exact),
-        ("--new-first", random.bool()),
-    ] {
-        if is_set {
-            task.push(' ');
-            task.push_str(flag);
-        }
-    }
-    // The journal is written out every second instead of every five: there is more of it that is worth a look.
-    format!(
-        "mount -t ext4 -o commit=1 /dev/vda /var/lib/cni || exit 1\n\
-         RUST_BACKTRACE=0 /powercut {task}\n"
-    )
+/// Lets the machine run until its power is cut, or to its end.
+fn switch_on(machine: Machine, boot: &Boot, exact: bool) -> Result<Finished> {
+    let mut running = machine.start(&boot.script(exact))?;
+    let Some(cut) = &boot.cut else {
+        return Ok(running.finish());
+    };
+    running.waits_until(LIMIT, |console| boot.has_begun(console));
+    running.waits_until(cut.patience, |console| boot.events(console) >= cut.events);
+    Ok(running.cut_after(cut.then))
 }
 
-/// Notes what a machine has said; true if it came through its audit, so that the storm's words are all there is.
+/// Notes what a machine has said; true if it came through its audit, so that what it said since is all there is.
 fn take_in(console: &str, ledger: &mut Ledger) -> Result<bool> {
     let (before, after) = match console.split_once(AUDITED) {
         Some((before, after)) => (before, Some(after)),
@@ -168,26 +141,25 @@ fn take_in(console: &str, ledger: &mut Ledger) -> Result<bool> {
     Ok(true)
 }
 
-fn summary(ledger: &Ledger) -> String {
+fn tell(number: u32, cut: &Cut, has_lost: bool, ledger: &Ledger) {
     let of = |backend: Backend| {
         let steps = ledger.new_of(backend);
         let held = steps.clone().filter(|step| matches!(step, Step::Added(_)));
         let gone = steps.clone().filter(|step| **step == Step::Deleted);
         let (held, gone) = (held.count(), gone.count());
         let under_way = steps.count() - held - gone;
-        format!(
-            "{} {held} attached, {gone} detached, {under_way} under way",
-            backend.name()
-        )
+        let name = backend.name();
+        format!("{name}: {held} attached, {gone} detached, {under_way} under way")
     };
-    Backend::ALL.map(of).join("; ")
+    let cache = if has_lost { "lost" } else { "kept" };
+    let networks = Backend::ALL.map(of).join("; ");
+    println!("cut {number} {cut}, the disk's cache {cache}; {networks}");
 }
 
 fn failed(finished: &Finished) -> String {
     let lines: Vec<&str> = finished.console.lines().collect();
-    let last = lines
-        .get(lines.len().saturating_sub(TOLD)..)
-        .unwrap_or_default();
+    let first = lines.len().saturating_sub(TOLD);
+    let last = lines.get(first..).unwrap_or_default();
     let status = match finished.status {
         Some(status) => format!("ended with status {status}"),
         None => "did not come to its end".to_owned(),

@@ -7,7 +7,7 @@
 //!
 //! The program runs on both sides: here, where it switches the machine on and off ([`host`]), and in the machine
 //! ([`guest`]), which tells by lines on its console what it does ([`event`]). From these it is known here what the disk must
-//! have ([`ledger`]).
+//! have.
 
 #![allow(
     clippy::disallowed_methods,
@@ -21,7 +21,6 @@ mod attachment;
 mod event;
 mod guest;
 mod host;
-mod ledger;
 
 use std::process::ExitCode;
 

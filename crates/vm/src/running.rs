@@ -49,13 +49,14 @@ impl Running {
         })
     }
 
-    /// Waits until a line is on the console; false if it is not when the machine has ended or its time is over.
-    pub fn waits_for(&mut self, line: &str) -> bool {
+    /// Waits until something is so of what it has said; false if it is not when the machine has ended, or after a while.
+    pub fn waits_until(&mut self, patience: Duration, is_so: impl Fn(&str) -> bool) -> bool {
+        let until = self.until.min(Instant::now() + patience);
         loop {
-            if self.console.text().lines().any(|said| said == line) {
+            if is_so(&self.console.text()) {
                 return true;
             }
-            if !self.console.hears_more(self.until) {
+            if !self.console.hears_more(until) {
                 return false;
             }
         }

@@ -54,7 +54,8 @@ fn a_machine_that_takes_too_long_is_killed() {
 fn a_machine_is_switched_off_where_it_is() {
     let Some(machine) = machine() else { return };
     let mut running = machine.start("echo before; sleep 600").unwrap();
-    assert!(running.waits_for("before"));
+    let patience = Duration::from_secs(60);
+    assert!(running.waits_until(patience, |console| console.contains("before\n")));
     let finished = running.cut_after(Duration::ZERO);
     assert_eq!(finished.status, None, "{}", finished.console);
     assert!(

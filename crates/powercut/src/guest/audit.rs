@@ -6,11 +6,12 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use testkit::{Invocation, NetNs};
+use serde_json::Value;
+use testkit::{Invocation, NetNs, Outcome};
 
 use super::Task;
 use super::call::Caller;
-use super::network::{Network, STATE};
+use super::network::{INTERFACES, Network, STATE};
 use super::telling::Telling;
 use crate::attachment::Attachment;
 use crate::event::{Event, Step};
@@ -47,10 +48,16 @@ impl Audit<'_> {
             if self.task.new_first {
                 let new = self.fill(network)?;
                 self.delete_old(network);
-                self.all_hold(network, &new);
+                for (address, attachment) in &new {
+                    self.holds(network, attachment, *address);
+                }
                 self.delete(network, &new);
             } else {
                 self.delete_old(network);
+                for old in self.old_of(network) {
+                    self.holds_nothing(network, &old.attachment);
+                }
+                self.no_file_names_old(network)?;
                 let new = self.fill(network)?;
                 self.delete(network, &new);
             }
@@ -90,26 +97,29 @@ impl Audit<'_> {
 
     /// An ADD that succeeded holds its address, and a DEL that succeeded has given it back.
     fn what_was_said_is_so(&self, network: &Network) {
-        let host_local = Caller::of_host_local(network, self.telling);
-        let check = |attachment: &Attachment, address: Ipv4Addr| {
-            let result = network.result(address);
-            host_local
-                .call("CHECK", attachment, Path::new(GONE), Some(&result))
-                .run()
-        };
         for Event { attachment, step } in self.old_of(network) {
             match step {
-                Step::Added(address) => check(attachment, *address).silent(),
-                Step::Deleted => {
-                    // It holds none, so any will do.
-                    for address in network.range().take(1) {
-                        let outcome = check(attachment, address);
-                        assert_eq!(outcome.failure().code, NOT_AS_EXPECTED, "{outcome}");
-                    }
-                }
+                Step::Added(address) => self.holds(network, attachment, *address),
+                Step::Deleted => self.holds_nothing(network, attachment),
                 Step::Adds | Step::Deletes => {}
             }
         }
+    }
+
+    fn check(&self, network: &Network, attachment: &Attachment, result: &Value) -> Outcome {
+        let host_local = Caller::of_host_local(network, self.telling);
+        let check = host_local.call("CHECK", attachment, Path::new(GONE), Some(result));
+        check.run()
+    }
+
+    fn holds(&self, network: &Network, attachment: &Attachment, address: Ipv4Addr) {
+        let result = network.result(Some(address));
+        self.check(network, attachment, &result).silent();
+    }
+
+    fn holds_nothing(&self, network: &Network, attachment: &Attachment) {
+        let outcome = self.check(network, attachment, &network.result(None));
+        assert_eq!(outcome.failure().code, NOT_AS_EXPECTED, "{outcome}");
     }
 
     /// Takes every address of the range, each once, and not one more.
@@ -143,15 +153,6 @@ impl Audit<'_> {
         }
     }
 
-    fn all_hold(&self, network: &Network, given: &BTreeMap<Ipv4Addr, Attachment>) {
-        let host_local = Caller::of_host_local(network, self.telling);
-        for (address, attachment) in given {
-            let result = network.result(*address);
-            let check = host_local.call("CHECK", attachment, Path::new(GONE), Some(&result));
-            check.run().silent();
-        }
-    }
-
     fn delete(&self, network: &Network, given: &BTreeMap<Ipv4Addr, Attachment>) {
         let host_local = Caller::of_host_local(network, self.telling);
         for attachment in given.values() {
@@ -159,15 +160,41 @@ impl Audit<'_> {
         }
     }
 
-    /// A container is attached with all plugins.
+    /// What a DEL does not find must not be there either.
+    fn no_file_names_old(&self, network: &Network) -> Result<()> {
+        let old: BTreeSet<&str> = self
+            .old_of(network)
+            .map(|event| event.attachment.container.as_str())
+            .collect();
+        for file in files(Path::new(STATE))? {
+            // The database is no text, and has room for what is not there any more.
+            let text = fs::read(&file).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let owner = text.lines().next().unwrap_or_default();
+            ensure!(
+                !old.contains(owner),
+                "after DEL of all old containers, {} is {owner}'s",
+                file.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// A container is attached with all plugins, by two interfaces; what a cut has left of writing their files is replaced.
     fn come_and_go(&self, network: &Network) -> Result<()> {
         let flannel = Caller::of_flannel(network, self.telling);
         let netns = NetNs::new()?;
-        let attachment = flannel.attachment(&format!("guest{}", self.task.boot), "eth0");
-        let (_, result) = flannel.add(&attachment, &netns.path());
-        let check = flannel.call("CHECK", &attachment, &netns.path(), Some(&result));
-        check.run().silent();
-        flannel.del(&attachment, &netns.path(), Some(&result));
+        let container = format!("guest{}", self.task.boot);
+        let attached = INTERFACES.map(|ifname| {
+            let attachment = flannel.attachment(&container, ifname);
+            let (_, result) = flannel.add(&attachment, &netns.path());
+            (attachment, result)
+        });
+        for (attachment, result) in &attached {
+            let check = flannel.call("CHECK", attachment, &netns.path(), Some(result));
+            check.run().silent();
+            flannel.del(attachment, &netns.path(), Some(result));
+        }
         Ok(())
     }
 

@@ -14,6 +14,9 @@ const CNI_VERSION: &str = "1.1.0";
 /// The numbers that a lease's addresses end in, less the bridge's.
 const RANGE: std::ops::RangeInclusive<u8> = 2..=30;
 
+/// The interfaces that a container can have.
+pub(super) const INTERFACES: [&str; 2] = ["eth0", "eth1"];
+
 /// Where flannel and host-local keep what they know, by default.
 pub(super) const STATE: &str = "/var/lib/cni";
 
@@ -88,9 +91,10 @@ impl Network {
         })
     }
 
-    /// A result of an ADD, as far as `host-local` looks at it.
-    pub(super) fn result(&self, address: Ipv4Addr) -> Value {
-        json!({ "cniVersion": CNI_VERSION, "ips": [{ "address": format!("{address}/27") }] })
+    /// A result of an ADD, as far as `host-local` looks at it. CHECK with one that has no address succeeds for who holds any.
+    pub(super) fn result(&self, address: Option<Ipv4Addr>) -> Value {
+        let ips = address.map(|address| json!({ "address": format!("{address}/27") }));
+        json!({ "cniVersion": CNI_VERSION, "ips": ips.as_slice() })
     }
 
     /// The files that are there when nothing is attached, once something was; the database is shared.

@@ -1,5 +1,6 @@
-//! Containers that come and go, without an end.
+//! Containers that come and go.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -11,33 +12,36 @@ use testkit::NetNs;
 
 use super::Task;
 use super::call::Caller;
-use super::network::Network;
+use super::network::{INTERFACES, Network};
 use super::telling::Telling;
 use crate::attachment::Attachment;
 
 /// For each network.
 const WORKERS: u32 = 2;
 const CONTAINERS_OF_A_WORKER: usize = 4;
-const INTERFACES: [&str; 2] = ["eth0", "eth1"];
 
-/// Works until something fails, which is a panic.
+/// Makes as many calls as it is told to.
+///
+/// # Panics
+/// If one fails.
 pub(super) fn rage(task: &Task, networks: &[Network], telling: &Telling) -> Result<()> {
     let mut random = Rng::with_seed(task.seed);
+    let at_work = AtomicU32::new(0);
     thread::scope(|scope| {
         for network in networks {
             for worker in 0..WORKERS {
                 let name = format!("c{}-{worker}", task.boot);
-                let random = random.fork();
-                let work = Worker::new(network, telling, name, random)?;
-                scope.spawn(|| work.work());
+                let worker = Worker::new(network, telling, name, random.fork())?;
+                at_work.fetch_add(1, Ordering::Relaxed);
+                scope.spawn(|| {
+                    worker.work(task.calls);
+                    at_work.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         }
-        // Others have their files written out, and with them what else the journal holds, more often than it would.
-        if random.bool() {
-            loop {
-                thread::sleep(Duration::from_millis(random.u64(5..200)));
-                sync();
-            }
+        while task.sync && at_work.load(Ordering::Relaxed) > 0 {
+            thread::sleep(Duration::from_millis(random.u64(5..200)));
+            sync();
         }
         Ok(())
     })
@@ -78,8 +82,8 @@ impl<'a> Worker<'a> {
         })
     }
 
-    fn work(mut self) {
-        loop {
+    fn work(mut self, calls: u32) {
+        for _ in 0..calls {
             let chosen = self.random.choice(self.containers.iter_mut());
             let Some(container) = chosen else { return };
             if container.attached.is_empty() {

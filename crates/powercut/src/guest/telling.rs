@@ -14,12 +14,15 @@ use crate::event::{Event, Step};
 pub(super) struct Telling(Mutex<()>);
 
 impl Telling {
+    /// # Panics
+    /// If there is no console to say it on.
     pub(super) fn line(&self, line: impl Display) {
         let _one_at_a_time = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut console = stdout().lock();
-        // Without a console there is nobody to hear that it fails.
-        let _ = writeln!(console, "{line}").and_then(|()| console.flush());
-        let _ = tcdrain(console);
+        let said = writeln!(console, "{line}").and_then(|()| console.flush());
+        if let Err(error) = said.and_then(|()| Ok(tcdrain(console)?)) {
+            panic!("cannot say `{line}`: {error}");
+        }
     }
 
     pub(super) fn event(&self, attachment: &Attachment, step: Step) {

@@ -9,7 +9,7 @@ use crate::event::{Event, Step};
 
 /// How far each attachment has come: those of this boot, and those of boots whose traces are not removed yet.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub(super) struct Ledger {
     old: BTreeMap<Attachment, Step>,
     new: BTreeMap<Attachment, Step>,
 }
@@ -19,7 +19,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If an address was given that another attachment of this boot holds.
-    pub(crate) fn note(&mut self, event: Event) -> Result<()> {
+    pub(super) fn note(&mut self, event: Event) -> Result<()> {
         let Event { attachment, step } = event;
         if let Step::Added(address) = step {
             let network = attachment.network;
@@ -38,25 +38,25 @@ impl Ledger {
     }
 
     /// Forgets everything: nothing of it is left.
-    pub(crate) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.old.clear();
         self.new.clear();
     }
 
     /// All containers are gone, and what the disk has of them may be anything.
-    pub(crate) fn reboot(&mut self) {
+    pub(super) fn reboot(&mut self) {
         self.old.append(&mut self.new);
     }
 
     /// How far the attachments of this boot have come in a network.
-    pub(crate) fn new_of<'a>(&'a self, network: Backend) -> impl Iterator<Item = &'a Step> + Clone {
+    pub(super) fn new_of<'a>(&'a self, network: Backend) -> impl Iterator<Item = &'a Step> + Clone {
         let of_network =
             move |(of, step): (&'a Attachment, &'a Step)| (of.network == network).then_some(step);
         self.new.iter().filter_map(of_network)
     }
 
     /// The last event of each attachment of earlier boots.
-    pub(crate) fn old(&self) -> impl Iterator<Item = Event> {
+    pub(super) fn old(&self) -> impl Iterator<Item = Event> {
         self.old.iter().map(|(attachment, step)| Event {
             attachment: attachment.clone(),
             step: *step,

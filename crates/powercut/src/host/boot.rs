@@ -1,0 +1,134 @@
+//! What happens between a boot and the next power cut, as chance has it.
+
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::event::Event;
+use crate::guest::{AUDITED, BEGINS};
+
+/// The life of a machine.
+pub(super) struct Boot {
+    number: u32,
+    seed: u64,
+    /// Whether the disk has nothing on it that could be audited.
+    is_fresh: bool,
+    /// Whether the audit has new containers before it deletes the old ones.
+    new_first: bool,
+    /// Whether others have their files written out, and with them what else the journal holds.
+    sync: bool,
+    /// How many calls there are of each worker in the storm.
+    calls: u32,
+    /// When its power is cut, if it is.
+    pub(super) cut: Option<Cut>,
+}
+
+/// When the power is cut.
+pub(super) struct Cut {
+    in_audit: bool,
+    /// After that many events of the audit or of the storm, or when patience is over,
+    pub(super) events: usize,
+    pub(super) patience: Duration,
+    /// and this time.
+    pub(super) then: Duration,
+    /// Whether the disk loses what is in its cache.
+    pub(super) loses_cache: bool,
+    pub(super) is_followed_by_fresh_disk: bool,
+}
+
+/// More than there is ever time for.
+const ENDLESS: u32 = 1_000_000;
+
+impl Boot {
+    /// One to look at all that the cuts have left.
+    pub(super) fn last(number: u32) -> Self {
+        Self {
+            number,
+            seed: 0,
+            is_fresh: false,
+            new_first: true,
+            sync: false,
+            calls: 0,
+            cut: None,
+        }
+    }
+
+    pub(super) fn random(number: u32, is_fresh: bool, random: &mut Rng) -> Self {
+        let in_audit = !is_fresh && random.u8(..4) == 0;
+        // A storm that comes to rest has a last call, after which nothing else is written.
+        let comes_to_rest = random.u8(..3) == 0;
+        Self {
+            number,
+            seed: random.u64(..),
+            is_fresh,
+            new_first: random.bool(),
+            sync: !comes_to_rest && random.u8(..4) != 0,
+            calls: if comes_to_rest {
+                random.u32(1..12)
+            } else {
+                ENDLESS
+            },
+            cut: Some(Cut {
+                in_audit,
+                events: random.usize(..if in_audit { 250 } else { 120 }),
+                patience: Duration::from_secs(4),
+                then: Duration::from_millis(random.u64(..300)),
+                loses_cache: random.bool(),
+                is_followed_by_fresh_disk: random.u8(..5) == 0,
+            }),
+        }
+    }
+
+    /// Whether what is to be cut has begun.
+    pub(super) fn has_begun(&self, console: &str) -> bool {
+        self.since_begin(console).is_some()
+    }
+
+    /// How many events there were since then.
+    pub(super) fn events(&self, console: &str) -> usize {
+        Event::all_in(self.since_begin(console).unwrap_or_default()).count()
+    }
+
+    fn since_begin<'a>(&self, console: &'a str) -> Option<&'a str> {
+        let in_audit = self.cut.as_ref().is_some_and(|cut| cut.in_audit);
+        let begin = if in_audit { BEGINS } else { AUDITED };
+        console.split_once(begin).map(|(_, after)| after)
+    }
+
+    /// What the machine does. `exact` tells whether all is known that it has done before.
+    pub(super) fn script(&self, exact: bool) -> String {
+        let Self {
+            number,
+            seed,
+            calls,
+            ..
+        } = self;
+        let flags = [
+            (self.is_fresh, " --fresh"),
+            (exact, " --exact"),
+            (self.new_first, " --new-first"),
+            (self.sync, " --sync"),
+            (self.cut.is_some(), " --until-cut"),
+        ];
+        let flags: String = flags
+            .iter()
+            .filter_map(|(is_set, flag)| is_set.then_some(*flag))
+            .collect();
+        // A word of the kernel's could come between an event's; and the journal is written out every second instead of
+        // every five, so that there is more of it that is worth a look.
+        format!(
+            "dmesg -n 1\n\
+             mount -t ext4 -o commit=1 /dev/vda /var/lib/cni || exit 1\n\
+             RUST_BACKTRACE=0 /powercut guest --boot {number} --seed {seed} --plugins /plugins --old /old --calls {calls}{flags}\n"
+        )
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.in_audit { "audit" } else { "storm" };
+        let Self { events, then, .. } = self;
+        write!(f, "{then:?} after {events} events of the {what}")
+    }
+}
