@@ -16,6 +16,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::coverage;
 use crate::outcome::Outcome;
 
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
@@ -24,7 +25,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// One call of a plugin: its program, its environment and its stdin.
 ///
 /// The environment holds `PATH`, `CNI_COMMAND` and what the setters add; nothing else of the test's
-/// own environment reaches the plugin.
+/// own environment reaches the plugin, but for what measures [`coverage`].
 #[derive(Clone, Debug)]
 pub struct Invocation {
     program: PathBuf,
@@ -148,6 +149,7 @@ impl Invocation {
         // A process group of its own, so that the time limit ends delegates too.
         let spawned = Command::new(&self.program)
             .env_clear()
+            .envs(coverage::environment())
             .envs(&self.env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -353,10 +355,11 @@ mod tests {
             .args("IP=10.0.0.1")
             .run();
         let stdout = String::from_utf8(outcome.stdout).unwrap();
-        let mut lines: Vec<_> = stdout
-            .lines()
-            .filter(|line| !line.starts_with("PATH="))
-            .collect();
+        let is_set = |line: &&str| {
+            let (name, _) = line.split_once('=').unwrap();
+            name != "PATH" && !coverage::has(name)
+        };
+        let mut lines: Vec<_> = stdout.lines().filter(is_set).collect();
         lines.sort_unstable();
         assert_eq!(
             lines,

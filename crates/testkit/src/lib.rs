@@ -15,6 +15,7 @@
 )]
 
 pub mod binaries;
+pub mod coverage;
 mod invocation;
 mod netns;
 mod node;

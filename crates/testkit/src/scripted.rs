@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::coverage;
+
 // Checked in and linked to, never written by a test: a file that some thread of this process has
 // open for writing, or has passed on to a child that is just being started, cannot be run.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripted-delegate.sh");
@@ -107,6 +109,7 @@ fn read_call(calls: &Path, number: usize) -> Option<Call> {
                 .split_once('=')
                 .map(|(name, value)| (name.into(), value.into()))
         })
+        .filter(|(name, _): &(String, String)| !coverage::has(name))
         .collect();
     let process = |name| String::from_utf8_lossy(&part(name)).trim().parse().ok();
     Some(Call {

@@ -62,9 +62,9 @@ enum Task {
         /// Run only these parts (all, unless some are named)
         #[arg(value_enum)]
         parts: Vec<Part>,
-        /// How often the part `powercut` cuts the power
-        #[arg(long, value_name = "N", default_value_t = 5)]
-        cuts: u32,
+        /// How often the part `powercut` cuts the power [default: 5]; it then tells of each cut
+        #[arg(long, value_name = "N")]
+        cuts: Option<u32>,
     },
     /// Measure what calls cost; tables and a plot go to target/bench
     Bench {

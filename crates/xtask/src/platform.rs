@@ -1,9 +1,9 @@
 //! What programs are compiled for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::command::{self, Show};
 
@@ -55,6 +55,20 @@ impl Platform {
         rustup.args(["target", "add", &self.0]);
         command::run(rustup, Show::IfItFails)
     }
+}
+
+/// The folder of the tools of the compiler's own llvm; rustup installs them if they are missing.
+pub(crate) fn llvm_tools() -> Result<PathBuf> {
+    let libraries = rustc(&["--print", "target-libdir"])?;
+    let folder = Path::new(libraries.trim_end()).with_file_name("bin");
+    let is_there = || folder.join("llvm-cov").is_file() && folder.join("llvm-profdata").is_file();
+    if !is_there() {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["component", "add", "llvm-tools"]);
+        command::run(rustup, Show::IfItFails)?;
+    }
+    ensure!(is_there(), "no llvm-cov in {}", folder.display());
+    Ok(folder)
 }
 
 fn rustc(arguments: &[&str]) -> Result<String> {

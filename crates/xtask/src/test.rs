@@ -1,15 +1,20 @@
-//! All checks, in order; what CI runs.
+//! All checks; what CI runs.
 
+mod binaries;
+mod coverage;
+mod lanes;
 mod parts;
 mod podman;
+mod report;
 mod run;
 mod skips;
+mod suite;
+mod tidy;
 mod vm;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
 
 use anyhow::Result;
 use nix::sys::prctl::set_child_subreaper;
@@ -19,42 +24,19 @@ use crate::packages;
 use crate::snapshot::Snapshot;
 use crate::terminal::{Ink, Terminal, time};
 use crate::workspace::Workspace;
+use coverage::Coverage;
+use lanes::Done;
 pub(crate) use parts::Part;
 use run::{Setting, Verdict};
-use skips::left_over;
 
-/// Runs the parts, all if none is named; true if all is well.
-pub(crate) fn run(workspace: &Workspace, chosen: &[Part], cuts: u32) -> Result<bool> {
+/// Runs the parts, all if none is named; true if all is well. If `cuts` is given, the part `powercut` cuts the power as
+/// often, and tells of each cut.
+pub(crate) fn run(workspace: &Workspace, chosen: &[Part], cuts: Option<u32>) -> Result<bool> {
     let start = Instant::now();
-    let root = geteuid().is_root();
-    let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     let parts = parts::in_order(chosen);
-    let with_vm = parts.contains(&Part::Vm);
-    let needs_qemu = with_vm || parts.contains(&Part::Powercut);
-    if root {
-        packages::install_missing(packages::NEEDED)?;
-        if needs_qemu {
-            packages::install_missing(packages::OF_VM)?;
-        }
-    } else {
-        println!("not run as root: tests that need namespaces are skipped");
-        let mut missing = packages::missing(packages::NEEDED);
-        if needs_qemu {
-            missing.extend(packages::missing(packages::OF_VM));
-        }
-        let missing = missing.join(" ");
-        if !missing.is_empty() {
-            println!("missing Debian packages, to be installed as root: {missing}");
-        }
-    }
-
+    let root = geteuid().is_root();
     // Packages come before the first look at the machine: they bring files of their own.
-    let no_podman = if root && parts.contains(&Part::Podman) {
-        packages::install_missing(podman::NEEDED).err()
-    } else {
-        None
-    };
-
+    let no_podman = get_packages(&parts, root)?;
     // Temporary files have a place of their own, so that what is left of them is seen.
     let own = tempfile::Builder::new().prefix("twill-test-").tempdir()?;
     let temporary = own.path().join("tmp");
@@ -67,77 +49,92 @@ pub(crate) fn run(workspace: &Workspace, chosen: &[Part], cuts: u32) -> Result<b
         root,
         temporary,
         skip_log: own.path().join("skipped"),
+        coverage: Coverage::new(workspace),
+        binaries: OnceLock::new(),
+        kernel: Mutex::default(),
+        passed_in_vm: Mutex::default(),
         cuts,
-        passed_in_vm: RefCell::default(),
         before,
-        no_podman: no_podman.map(|error| format!("{error:#}")),
+        no_podman,
     };
-
     let mut terminal = Terminal::stdout();
-    let mut rows = Vec::new();
-    let mut skipped = BTreeSet::new();
-    for part in parts {
-        terminal.text(format_args!("{:<14} ", part.name()));
-        if part.streams() {
-            terminal.line("");
+    let tell = |done: &Done| {
+        terminal.line(about(&terminal, done));
+        if let Verdict::Failed(output) = &done.verdict {
+            terminal.line(output);
         }
-        let begin = Instant::now();
-        let verdict = run::part(part, &setting);
-        let took = begin.elapsed();
-        if part.streams() {
-            terminal.text(format_args!("{:<14} ", part.name()));
-        }
-        terminal.line(told(&terminal, &verdict, took));
-        match &verdict {
-            Verdict::Ok => {}
-            Verdict::Skipped(reason) => {
-                skipped.insert(format!("SKIPPED {}: {reason}", part.name()));
-            }
-            Verdict::Failed(output) => terminal.line(output),
-        }
-        rows.push((part, verdict, took));
-    }
+    };
+    let done = lanes::run(&parts, |part| run::part(part, &setting), tell);
 
-    terminal.line("");
-    for (part, verdict, took) in &rows {
-        terminal.line(format_args!(
-            "{:<14} {}",
-            part.name(),
-            told(&terminal, verdict, *took)
-        ));
+    let mut skips = setting.skips();
+    for Done { part, verdict, .. } in &done {
+        if let Verdict::Skipped(reason) = verdict {
+            skips.add(part.name(), reason);
+        }
     }
-    let log = fs::read_to_string(&setting.skip_log).unwrap_or_default();
-    skipped.extend(left_over(&log, &setting.passed_in_vm.borrow()));
-    if skipped.is_empty() {
-        terminal.line("skipped: none");
+    if parts.contains(&Part::Test) {
+        match setting.lines_run() {
+            Ok(lines) => terminal.line(format_args!("coverage: {lines}")),
+            Err(error) => skips.add("coverage", &format!("{error:#}")),
+        }
     }
-    for line in &skipped {
-        terminal.line(line);
-    }
-    let failed = rows
-        .iter()
-        .any(|(_, verdict, _)| matches!(verdict, Verdict::Failed(_)));
     // A run without the machine may leave to it what only that can run.
-    let is_allowed = |line: &String| !with_vm && skips::is_left_to_vm(line);
-    let too_few = ci && !skipped.iter().all(is_allowed);
+    let may_leave = !parts.contains(&Part::Vm);
+    terminal.text(skips.told(may_leave));
+    let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+    let too_few = ci && !skips.is_none(may_leave);
     if too_few {
         terminal.line("with CI=true nothing may be skipped");
     }
-    let well = !failed && !too_few;
-    let word = if well {
-        terminal.ink(Ink::Green, "ok")
-    } else {
-        terminal.ink(Ink::Red, "FAILED")
+    let failed = done
+        .iter()
+        .filter(|done| matches!(done.verdict, Verdict::Failed(_)));
+    let failed: Vec<&str> = failed.map(|done| done.part.name()).collect();
+    let took = time(start.elapsed());
+    let well = failed.is_empty() && !too_few;
+    let (word, which) = match (well, failed.as_slice()) {
+        (true, _) => (terminal.ink(Ink::Green, "ok"), String::new()),
+        (_, []) => (terminal.ink(Ink::Red, "FAILED"), String::new()),
+        (_, failed) => (
+            terminal.ink(Ink::Red, "FAILED"),
+            format!(": {}", failed.join(", ")),
+        ),
     };
-    terminal.line(format_args!("test: {word} in {}", time(start.elapsed())));
+    terminal.line(format_args!("test: {word} in {took}{which}"));
     Ok(well)
 }
 
-fn told(terminal: &Terminal, verdict: &Verdict, took: Duration) -> String {
-    let word = match verdict {
-        Verdict::Ok => terminal.ink(Ink::Green, "ok     "),
-        Verdict::Skipped(_) => terminal.ink(Ink::Bold, "skipped"),
-        Verdict::Failed(_) => terminal.ink(Ink::Red, "FAILED "),
+/// Installs what the parts need and is missing, or says what that would be; tells why podman cannot be had, if so.
+fn get_packages(parts: &[Part], root: bool) -> Result<Option<String>> {
+    let needs_qemu = [Part::Vm, Part::Powercut]
+        .iter()
+        .any(|part| parts.contains(part));
+    let of_qemu = if needs_qemu { packages::OF_VM } else { &[] };
+    let needed = [packages::NEEDED, of_qemu].concat();
+    if !root {
+        println!("not run as root: tests that need namespaces are skipped");
+        let missing = packages::missing(&needed).join(" ");
+        if !missing.is_empty() {
+            println!("missing Debian packages, to be installed as root: {missing}");
+        }
+        return Ok(None);
+    }
+    packages::install_missing(&needed)?;
+    if !parts.contains(&Part::Podman) {
+        return Ok(None);
+    }
+    let problem = packages::install_missing(podman::NEEDED).err();
+    Ok(problem.map(|error| format!("{error:#}")))
+}
+
+/// The line about a part.
+fn about(terminal: &Terminal, done: &Done) -> String {
+    let (word, note) = match &done.verdict {
+        Verdict::Ok(note) => (terminal.ink(Ink::Green, "ok     "), note.as_deref()),
+        Verdict::Skipped(reason) => (terminal.ink(Ink::Bold, "skipped"), Some(reason.as_str())),
+        Verdict::Failed(_) => (terminal.ink(Ink::Red, "FAILED "), None),
     };
-    format!("{word} {:>12}", time(took))
+    let (name, took) = (done.part.name(), time(done.took));
+    let note = note.map_or_else(String::new, |note| format!("  {note}"));
+    format!("{name:<14} {word} {took:>12}{note}")
 }

@@ -47,6 +47,7 @@ impl Network {
         let mut process = Command::new(program);
         process
             .env_clear()
+            .envs(testkit::coverage::environment())
             .envs([
                 ("CNI_COMMAND", command),
                 ("CNI_CONTAINERID", container_id),

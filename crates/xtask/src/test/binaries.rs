@@ -1,82 +1,105 @@
-//! Test binaries, as cargo builds them.
+//! What the tests are, and what they run, as cargo builds it.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::Suite;
-use crate::test::run::Setting;
-
-/// The test binaries of all packages that have a target of one of some names.
+/// All test binaries of the workspace, and all programs for them.
 pub(super) struct Binaries(Vec<Binary>);
 
-struct Binary {
-    package: String,
-    target: String,
+pub(super) struct Binary {
+    pub(super) package: String,
+    pub(super) target: String,
+    kind: Kind,
     /// The package's folder.
-    folder: PathBuf,
-    file: PathBuf,
+    pub(super) folder: PathBuf,
+    pub(super) file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    UnitTests,
+    IntegrationTests,
+    Program,
 }
 
 impl Binaries {
-    /// Builds them as the part `test` does, so that nothing is built twice.
-    pub(super) fn build<'a>(
-        setting: &Setting<'_>,
-        targets: impl Iterator<Item = &'a str>,
-    ) -> Result<Self> {
-        let mut cargo = setting.cargo(&["test", "--workspace", "--no-run"]);
-        cargo.arg("--message-format=json-render-diagnostics");
-        for target in targets {
-            cargo.args(["--test", target]);
-        }
+    /// Takes what a cargo that has been told to build says of it.
+    pub(super) fn build(mut cargo: Command) -> Result<Self> {
         let output = cargo
+            .arg("--message-format=json-render-diagnostics")
             .stdin(Stdio::null())
             .output()
-            .context("cannot run `cargo test --no-run`")?;
+            .context("cannot run cargo")?;
         if !output.status.success() {
             let told = String::from_utf8_lossy(&output.stderr);
-            bail!("`cargo test --no-run` failed:\n{}", told.trim_end());
+            bail!("the tests do not build:\n{}", told.trim_end());
         }
         let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
         let mut all = Vec::new();
         for message in messages {
-            all.extend(test_binary(&message?));
+            all.extend(binary(&message?));
         }
         Ok(Self(all))
     }
 
-    pub(super) fn get(&self, suite: &Suite) -> Result<&Path> {
-        self.find(suite).map(|binary| &*binary.file)
+    pub(super) fn all(&self) -> impl Iterator<Item = &Binary> {
+        self.0.iter()
     }
 
-    /// The folder of the package that it is a test of.
-    pub(super) fn folder(&self, suite: &Suite) -> Result<&Path> {
-        self.find(suite).map(|binary| &*binary.folder)
+    /// All tests.
+    pub(super) fn tests(&self) -> impl Iterator<Item = &Binary> {
+        self.all().filter(|binary| binary.kind != Kind::Program)
     }
 
-    fn find(&self, suite: &Suite) -> Result<&Binary> {
-        let (package, target) = (suite.package, suite.target);
-        let mut all = self.0.iter();
+    /// The integration tests of packages below a folder.
+    pub(super) fn integration_tests(&self, folder: &Path) -> impl Iterator<Item = &Binary> {
+        self.all().filter(move |binary| {
+            binary.kind == Kind::IntegrationTests && binary.folder.starts_with(folder)
+        })
+    }
+
+    /// An integration test of a package.
+    pub(super) fn integration_test(&self, package: &str, target: &str) -> Result<&Binary> {
+        self.find(Kind::IntegrationTests, package, target)
+    }
+
+    /// The program of a package that has its name.
+    pub(super) fn program(&self, package: &str) -> Result<&Path> {
+        let binary = self.find(Kind::Program, package, package)?;
+        Ok(&binary.file)
+    }
+
+    fn find(&self, kind: Kind, package: &str, target: &str) -> Result<&Binary> {
+        let mut all = self.all().filter(|binary| binary.kind == kind);
         all.find(|binary| binary.package == package && binary.target == target)
-            .with_context(|| format!("{package} has no test {target}"))
+            .with_context(|| format!("{package} has no {target}"))
     }
 }
 
-/// What one of cargo's messages tells, if it is about a test that was built.
-fn test_binary(message: &Value) -> Option<Binary> {
-    let kind = message.pointer("/target/kind/0")?;
-    if message.get("reason")? != "compiler-artifact" || kind != "test" {
+/// What one of cargo's messages tells, if it is about something that can be run.
+fn binary(message: &Value) -> Option<Binary> {
+    if message.get("reason")? != "compiler-artifact" {
         return None;
     }
     let text = |pointer: &str| message.pointer(pointer)?.as_str();
+    let file = text("/executable")?.into();
+    let kind = match (text("/target/kind/0")?, message.pointer("/profile/test")?) {
+        ("test", _) => Kind::IntegrationTests,
+        (_, Value::Bool(true)) => Kind::UnitTests,
+        ("bin", _) => Kind::Program,
+        // A build script.
+        _ => return None,
+    };
     let manifest = Path::new(text("/manifest_path")?);
     Some(Binary {
         package: package_name(text("/package_id")?)?.to_owned(),
         target: text("/target/name")?.to_owned(),
+        kind,
         folder: manifest.parent()?.to_owned(),
-        file: text("/executable")?.into(),
+        file,
     })
 }
 
@@ -96,13 +119,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_built_test_is_found_by_package_and_name() {
-        let message = |kind: &str, id: &str| {
+    fn what_was_built_is_told_by_kind_package_and_name() {
+        let message = |kind: &str, is_test: bool, id: &str| {
             json!({
                 "reason": "compiler-artifact",
                 "package_id": id,
                 "manifest_path": "/w/plugins/ipvlan/Cargo.toml",
                 "target": { "kind": [kind], "name": "parity" },
+                "profile": { "test": is_test },
                 "executable": "/t/parity-1",
             })
         };
@@ -113,12 +137,20 @@ mod tests {
             ),
             ("path+file:///w/crates/netlink#0.1.0", "netlink"),
         ] {
-            let binary = test_binary(&message("test", id)).unwrap();
-            assert_eq!((&*binary.package, &*binary.target), (package, "parity"));
-            assert_eq!(binary.folder, Path::new("/w/plugins/ipvlan"));
-            assert_eq!(binary.file, Path::new("/t/parity-1"));
-            assert!(test_binary(&message("bin", id)).is_none());
+            for (kind, is_test, expected) in [
+                ("test", true, Kind::IntegrationTests),
+                ("lib", true, Kind::UnitTests),
+                ("bin", true, Kind::UnitTests),
+                ("bin", false, Kind::Program),
+            ] {
+                let binary = binary(&message(kind, is_test, id)).unwrap();
+                assert_eq!((&*binary.package, &*binary.target), (package, "parity"));
+                assert_eq!(binary.kind, expected);
+                assert_eq!(binary.folder, Path::new("/w/plugins/ipvlan"));
+                assert_eq!(binary.file, Path::new("/t/parity-1"));
+            }
+            assert!(binary(&message("custom-build", false, id)).is_none());
         }
-        assert!(test_binary(&json!({ "reason": "build-finished" })).is_none());
+        assert!(binary(&json!({ "reason": "build-finished" })).is_none());
     }
 }

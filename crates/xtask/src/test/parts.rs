@@ -2,29 +2,31 @@
 
 use clap::ValueEnum;
 
-/// A part of a test run. They run in the order in which they stand here.
+/// A part of a test run. The earlier of two stands before the other, if neither needs the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Part {
     /// Is all code formatted?
     Fmt,
-    /// Does clippy find nothing?
-    Clippy,
+    /// Do the tests build, and all that they run?
+    Build,
     /// Do the release binaries build, and are they static?
     Dist,
+    /// Does clippy find nothing?
+    Clippy,
     /// Do all tests pass, with debug binaries?
     Test,
-    /// Do the integration tests pass with the release binaries too?
-    DistBinaries,
     /// Do the tests pass that need another kernel, in a virtual machine?
     Vm,
-    /// Is all as it must be after power cuts, of which there are five (`--cuts`)?
-    Powercut,
+    /// Do the plugins' integration tests pass with the release binary too?
+    DistBinaries,
     /// Is there an answer to input that nobody thought of, for a minute?
     Fuzz,
-    /// Does the demo work?
-    Demo,
+    /// Is all as it must be after power cuts?
+    Powercut,
     /// Do podman's containers come and go, also over a reboot?
     Podman,
+    /// Does the demo work?
+    Demo,
     /// Does the documentation build without a warning?
     Doc,
     /// Is the machine as it was before?
@@ -36,45 +38,43 @@ impl Part {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Fmt => "fmt",
-            Self::Clippy => "clippy",
+            Self::Build => "build",
             Self::Dist => "dist",
+            Self::Clippy => "clippy",
             Self::Test => "test",
-            Self::DistBinaries => "dist-binaries",
             Self::Vm => "vm",
-            Self::Powercut => "powercut",
+            Self::DistBinaries => "dist-binaries",
             Self::Fuzz => "fuzz",
-            Self::Demo => "demo",
+            Self::Powercut => "powercut",
             Self::Podman => "podman",
+            Self::Demo => "demo",
             Self::Doc => "doc",
             Self::Tidy => "tidy",
         }
     }
 
-    /// Whether its output is shown while it runs.
-    pub(crate) fn streams(self) -> bool {
-        matches!(self, Self::Test | Self::DistBinaries)
+    /// The parts whose work it uses.
+    pub(super) fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Test | Self::Fuzz => &[Self::Build],
+            Self::Vm | Self::DistBinaries | Self::Powercut => &[Self::Build, Self::Dist],
+            Self::Podman | Self::Demo => &[Self::Dist],
+            Self::Fmt | Self::Build | Self::Dist | Self::Clippy | Self::Doc | Self::Tidy => &[],
+        }
     }
 
-    fn needs_dist(self) -> bool {
-        matches!(
-            self,
-            Self::DistBinaries | Self::Vm | Self::Powercut | Self::Demo | Self::Podman
-        )
+    /// Whether it looks at what all others have left.
+    pub(super) fn is_last(self) -> bool {
+        self == Self::Tidy
     }
 }
 
-/// The chosen parts, or all; with `dist` before those that use its binaries.
-pub(crate) fn in_order(chosen: &[Part]) -> Vec<Part> {
-    let wanted = |part: &Part| {
-        chosen.is_empty()
-            || chosen.contains(part)
-            || (*part == Part::Dist && chosen.iter().any(|part| part.needs_dist()))
-    };
-    Part::value_variants()
-        .iter()
-        .copied()
-        .filter(wanted)
-        .collect()
+/// The chosen parts, or all; with those that they need.
+pub(super) fn in_order(chosen: &[Part]) -> Vec<Part> {
+    let is_needed = |part: &Part| chosen.iter().any(|other| other.needs().contains(part));
+    let is_wanted = |part: &Part| chosen.is_empty() || chosen.contains(part) || is_needed(part);
+    let all = Part::value_variants().iter().copied();
+    all.filter(is_wanted).collect()
 }
 
 #[cfg(test)]
@@ -89,9 +89,19 @@ mod tests {
     }
 
     #[test]
-    fn parts_run_in_their_order() {
+    fn parts_come_with_what_they_need() {
         assert_eq!(in_order(&[]), Part::value_variants());
         assert_eq!(in_order(&[Part::Doc, Part::Fmt]), [Part::Fmt, Part::Doc]);
         assert_eq!(in_order(&[Part::Demo]), [Part::Dist, Part::Demo]);
+    }
+
+    #[test]
+    fn what_is_needed_needs_nothing_itself() {
+        for part in Part::value_variants() {
+            for needed in part.needs() {
+                assert_eq!(needed.needs(), [], "{part:?} needs {needed:?}");
+                assert!(needed < part, "{part:?} needs {needed:?}");
+            }
+        }
     }
 }

@@ -1,26 +1,28 @@
 //! How each part is run.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use anyhow::{Result, bail};
-use nix::sys::signal::{Signal, kill};
+use ::vm::Kernel;
+use anyhow::{Context, Result, bail};
 
+use super::binaries::Binaries;
+use super::coverage::{Coverage, Lines};
 use super::parts::Part;
-use super::podman;
-use super::skips::Test;
-use super::vm;
+use super::skips::{Skips, Test};
+use super::{podman, suite, tidy, vm};
 use crate::command::{self, Show};
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::terminal::Terminal;
 use crate::workspace::Workspace;
 use crate::{demo, dist, packages};
+
+/// How often the part `powercut` cuts the power, unless it is told.
+const CUTS: u32 = 5;
 
 /// What the parts share.
 pub(super) struct Setting<'a> {
@@ -30,10 +32,16 @@ pub(super) struct Setting<'a> {
     pub(super) temporary: PathBuf,
     /// Where tests tell that they were skipped.
     pub(super) skip_log: PathBuf,
+    /// What measures coverage, or why it cannot be measured.
+    pub(super) coverage: Result<Coverage>,
+    /// What the part `build` has built.
+    pub(super) binaries: OnceLock<Binaries>,
+    /// The virtual machines' kernel, once it was needed.
+    pub(super) kernel: Mutex<Option<Kernel>>,
     /// What passed in the part `vm`, if that succeeded.
-    pub(super) passed_in_vm: RefCell<BTreeSet<Test>>,
-    /// How often the part `powercut` cuts the power.
-    pub(super) cuts: u32,
+    pub(super) passed_in_vm: Mutex<BTreeSet<Test>>,
+    /// How often the part `powercut` cuts the power, if it was told.
+    pub(super) cuts: Option<u32>,
     /// The machine before the first part.
     pub(super) before: Snapshot,
     /// Why podman cannot be had, if so.
@@ -42,114 +50,226 @@ pub(super) struct Setting<'a> {
 
 /// What came of a part.
 pub(super) enum Verdict {
-    Ok,
+    /// All is well; perhaps there is something to say of it.
+    Ok(Option<String>),
     /// It was not run, for this reason.
     Skipped(String),
-    /// It failed; this is all that it printed and that was not shown before.
+    /// It failed; this is what it printed.
     Failed(String),
+}
+
+impl Verdict {
+    /// Of a part whose work needs that of another one, which failed.
+    pub(super) fn without(needed: Part) -> Self {
+        Self::Failed(format!("not run, as `{}` has failed", needed.name()))
+    }
 }
 
 /// Runs a part.
 pub(super) fn part(part: Part, setting: &Setting<'_>) -> Verdict {
-    if matches!(part, Part::Demo | Part::Fuzz | Part::Podman) && !setting.root {
-        return Verdict::Skipped("needs root".to_owned());
-    }
-    if let (Part::Podman, Some(reason)) = (part, &setting.no_podman) {
-        return Verdict::Skipped(format!("needs podman: {reason}"));
-    }
-    if matches!(part, Part::Vm | Part::Powercut) {
-        if !cfg!(target_arch = "x86_64") {
-            return Verdict::Skipped("needs an x86-64 machine".to_owned());
-        }
-        if !packages::missing(packages::OF_VM).is_empty() {
-            return Verdict::Skipped("needs the Debian package qemu-system-x86".to_owned());
-        }
-    }
-    let done = match part {
-        Part::Fmt => setting.quiet(&["fmt", "--all", "--check"]),
-        Part::Clippy => setting.quiet(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]),
-        Part::Dist => dist::build(setting.workspace, Show::IfItFails).map(drop),
-        // Tests of one package use the binaries of others, which `cargo test` need not build.
-        Part::Test => setting.quiet(&["build", "--workspace"]).and_then(|()| {
-            command::run(
-                setting.cargo(&["test", "--workspace", "--no-fail-fast"]),
-                Show::Always,
-            )
-        }),
-        Part::DistBinaries => {
-            let mut cargo =
-                setting.cargo(&["test", "--workspace", "--no-fail-fast", "--test", "*"]);
-            cargo.env("TWILL_PLUGIN_DIR", setting.workspace.dist_dir());
-            command::run(cargo, Show::Always)
-        }
-        Part::Vm => vm::run(setting).map(|passed| {
-            setting.passed_in_vm.replace(passed);
-        }),
-        Part::Powercut => powercut(setting),
-        Part::Fuzz => setting.quiet(&["run", "--quiet", "--package", "fuzz", "--", "--for", "60s"]),
-        Part::Demo => quiet_demo(setting),
-        Part::Podman => podman::run(&setting.workspace.dist_dir(), &setting.temporary),
-        Part::Doc => {
-            let mut cargo = setting.cargo(&["doc", "--no-deps", "--workspace"]);
-            cargo.env("RUSTDOCFLAGS", "-D warnings");
-            command::run(cargo, Show::IfItFails)
-        }
-        Part::Tidy => tidy(setting),
-    };
-    match done {
-        Ok(()) => Verdict::Ok,
-        Err(error) => Verdict::Failed(format!("{error:#}")),
+    match setting.why_not(part) {
+        Some(reason) => Verdict::Skipped(reason),
+        None => match setting.run(part) {
+            Ok(note) => Verdict::Ok(note),
+            Err(error) => Verdict::Failed(format!("{error:#}")),
+        },
     }
 }
 
 impl Setting<'_> {
-    pub(super) fn cargo(&self, args: &[&str]) -> Command {
-        let mut cargo = self.workspace.cargo(args);
-        cargo
-            .env("TMPDIR", &self.temporary)
-            .env("TWILL_SKIP_LOG", &self.skip_log);
-        cargo
-    }
-
-    fn quiet(&self, args: &[&str]) -> Result<()> {
-        command::run(self.cargo(args), Show::IfItFails)
-    }
-}
-
-fn powercut(setting: &Setting<'_>) -> Result<()> {
-    let mut cargo = setting.cargo(&["run", "--quiet", "--package", "powercut", "--", "host"]);
-    cargo
-        .arg("--plugins")
-        .arg(setting.workspace.dist_dir())
-        .arg("--kernel")
-        .arg(vm::kernel_folder(setting.workspace))
-        .args(["--cuts", &setting.cuts.to_string()]);
-    command::run(cargo, Show::IfItFails)
-}
-
-fn quiet_demo(setting: &Setting<'_>) -> Result<()> {
-    // The machine's kernel need not have ipvlan.
-    for delegate in [demo::Delegate::Bridge, demo::Delegate::Macvlan] {
-        let text = Shared::default();
-        let mut terminal = Terminal::to(text.clone());
-        if !demo::run(
-            &mut terminal,
-            &setting.workspace.dist_dir(),
-            delegate,
-            false,
-        ) {
-            bail!(
-                "{}",
-                String::from_utf8_lossy(&text.0.lock().unwrap_or_else(PoisonError::into_inner))
-            );
+    /// Why a part cannot be run here.
+    fn why_not(&self, part: Part) -> Option<String> {
+        match part {
+            Part::Demo | Part::Fuzz | Part::Podman if !self.root => Some("needs root".to_owned()),
+            Part::Podman => {
+                let problem = self.no_podman.as_ref()?;
+                Some(format!("needs podman: {problem}"))
+            }
+            Part::Vm | Part::Powercut if !cfg!(target_arch = "x86_64") => {
+                Some("needs an x86-64 machine".to_owned())
+            }
+            Part::Vm | Part::Powercut if !packages::missing(packages::OF_VM).is_empty() => {
+                Some("needs the Debian package qemu-system-x86".to_owned())
+            }
+            _ => None,
         }
+    }
+
+    fn run(&self, part: Part) -> Result<Option<String>> {
+        match part {
+            Part::Fmt => self.cargo(&["fmt", "--all", "--check"]),
+            Part::Build => self.build(),
+            Part::Dist => dist::build(self.workspace, Show::IfItFails).map(drop),
+            Part::Clippy => self.cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]),
+            Part::Test => return self.test().map(Some),
+            Part::Vm => self.vm(),
+            Part::DistBinaries => return self.test_dist().map(Some),
+            Part::Fuzz => self.fuzz(),
+            Part::Powercut => self.powercut(),
+            Part::Podman => podman::run(&self.workspace.dist_dir(), &self.temporary),
+            Part::Demo => self.demo(),
+            Part::Doc => self.doc(),
+            Part::Tidy => tidy::check(&self.before, &self.temporary),
+        }?;
+        Ok(None)
+    }
+
+    fn cargo(&self, args: &[&str]) -> Result<()> {
+        command::run(self.workspace.cargo(args), Show::IfItFails)
+    }
+
+    fn build(&self) -> Result<()> {
+        let mut cargo = self
+            .workspace
+            .cargo(&["build", "--workspace", "--bins", "--tests"]);
+        if let Ok(coverage) = &self.coverage {
+            coverage.instrument(&mut cargo);
+        }
+        let built = Binaries::build(cargo)?;
+        self.binaries.get_or_init(|| built);
+        Ok(())
+    }
+
+    fn binaries(&self) -> Result<&Binaries> {
+        self.binaries.get().context("the part `build` was not run")
+    }
+
+    /// Tells a test what all tests are to know.
+    pub(super) fn prepare(&self, test: &mut Command) {
+        test.env("TMPDIR", &self.temporary)
+            .env("TWILL_SKIP_LOG", &self.skip_log);
+        if let Ok(coverage) = &self.coverage {
+            coverage.count(test);
+        }
+    }
+
+    /// A program of the workspace that is no plugin.
+    fn program(&self, package: &str) -> Result<Command> {
+        let mut command = Command::new(self.binaries()?.program(package)?);
+        self.prepare(&mut command);
+        Ok(command)
+    }
+
+    fn test(&self) -> Result<String> {
+        let passed = suite::run(self.binaries()?.tests(), |test| self.prepare(test))?;
+        // Examples in the documentation have no binary of their own.
+        let mut cargo = self
+            .workspace
+            .cargo(&["test", "--quiet", "--workspace", "--doc"]);
+        if let Ok(coverage) = &self.coverage {
+            coverage.instrument(&mut cargo);
+        }
+        self.prepare(&mut cargo);
+        command::run(cargo, Show::IfItFails)?;
+        Ok(tests(passed))
+    }
+
+    /// The other side of comparisons is the same as in the part `test`, so it is left out.
+    fn test_dist(&self) -> Result<String> {
+        let plugins = self.workspace.root.join("plugins");
+        let passed = suite::run(self.binaries()?.integration_tests(&plugins), |test| {
+            self.prepare(test);
+            test.env("TWILL_PLUGIN_DIR", self.workspace.dist_dir())
+                .env("TWILL_UNDER_TEST", "ours");
+        })?;
+        Ok(tests(passed))
+    }
+
+    /// What tests have skipped so far.
+    pub(super) fn skips(&self) -> Skips {
+        // Where there is none, nothing was.
+        let log = fs::read_to_string(&self.skip_log).unwrap_or_default();
+        let passed_in_vm = self.passed_in_vm.lock();
+        Skips::of(&log, &passed_in_vm.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What has run of the code so far.
+    pub(super) fn lines_run(&self) -> Result<Lines> {
+        match &self.coverage {
+            Ok(coverage) => coverage.lines(self.binaries()?),
+            Err(error) => bail!("{error:#}"),
+        }
+    }
+
+    pub(super) fn kernel_folder(&self) -> PathBuf {
+        self.workspace.target.join("vm")
+    }
+
+    /// The virtual machines' kernel. It is fetched once, by whoever needs it first.
+    fn kernel(&self) -> Result<Kernel> {
+        let mut kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = &*kernel {
+            return Ok(kernel.clone());
+        }
+        let fetched = Kernel::of_debian(&self.kernel_folder()).context("cannot get a kernel")?;
+        Ok(kernel.insert(fetched).clone())
+    }
+
+    fn vm(&self) -> Result<()> {
+        let passed = vm::run(self, self.kernel()?, self.binaries()?)?;
+        *self
+            .passed_in_vm
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = passed;
+        Ok(())
+    }
+
+    fn fuzz(&self) -> Result<()> {
+        let mut fuzz = self.program("fuzz")?;
+        fuzz.args(["--for", "60s"]);
+        command::run(fuzz, Show::IfItFails)
+    }
+
+    /// Who asks for a number of cuts wants to see them.
+    fn powercut(&self) -> Result<()> {
+        let (cuts, show) = match self.cuts {
+            Some(cuts) => (cuts, Show::Always),
+            None => (CUTS, Show::IfItFails),
+        };
+        self.kernel()?;
+        let mut powercut = self.program("powercut")?;
+        powercut
+            .arg("host")
+            .arg("--plugins")
+            .arg(self.workspace.dist_dir())
+            .arg("--kernel")
+            .arg(self.kernel_folder())
+            .args(["--cuts", &cuts.to_string()]);
+        command::run(powercut, show)
+    }
+
+    fn doc(&self) -> Result<()> {
+        let mut cargo = self.workspace.cargo(&["doc", "--no-deps", "--workspace"]);
+        cargo.env("RUSTDOCFLAGS", "-D warnings");
+        command::run(cargo, Show::IfItFails)
+    }
+
+    fn demo(&self) -> Result<()> {
+        // The machine's kernel need not have ipvlan.
+        for delegate in [demo::Delegate::Bridge, demo::Delegate::Macvlan] {
+            quiet_demo(&self.workspace.dist_dir(), delegate)?;
+        }
+        Ok(())
+    }
+}
+
+fn tests(passed: usize) -> String {
+    format!("{passed} tests")
+}
+
+fn quiet_demo(plugins: &Path, delegate: demo::Delegate) -> Result<()> {
+    let text = Shared::default();
+    let mut terminal = Terminal::to(text.clone());
+    if !demo::run(&mut terminal, plugins, delegate, false) {
+        let text = text.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bail!("{}", String::from_utf8_lossy(&text));
     }
     Ok(())
 }
@@ -167,34 +287,5 @@ impl Write for Shared {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-/// Compares the machine with what it was; ends what still runs.
-fn tidy(setting: &Setting<'_>) -> Result<()> {
-    // A namespace goes a while after its last process, and with it the ends of its veths.
-    let until = Instant::now() + Duration::from_secs(5);
-    loop {
-        let mut left = Snapshot::take(&setting.temporary).since(&setting.before);
-        let running = snapshot::children();
-        left.extend(
-            running
-                .iter()
-                .map(|(pid, name)| format!("process {pid} ({name})")),
-        );
-        if left.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() >= until {
-            for (pid, _) in running {
-                // It may have ended by itself just now.
-                let _ = kill(pid, Signal::SIGKILL);
-            }
-            bail!(
-                "this is left on the machine, or changed:\n  {}",
-                left.join("\n  ")
-            );
-        }
-        sleep(Duration::from_millis(100));
     }
 }

@@ -1,4 +1,4 @@
-//! What tests said of being skipped.
+//! What was skipped, by tests and by parts.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,52 @@ pub(super) struct Test {
     pub(super) name: String,
 }
 
-/// The lines of the log of skips, less those of tests that were left to the virtual machine and have passed there.
-pub(super) fn left_over(log: &str, passed_in_vm: &BTreeSet<Test>) -> BTreeSet<String> {
-    let has_run =
-        |line: &&str| is_left_to_vm(line) && named(line).is_some_and(|t| passed_in_vm.contains(&t));
-    let lines = log.lines().filter(|line| !has_run(line));
-    lines.map(str::to_owned).collect()
+/// A line for each thing that was skipped.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Skips {
+    /// What only the virtual machine can run, and did not.
+    left_to_vm: BTreeSet<String>,
+    others: BTreeSet<String>,
 }
 
-pub(super) fn is_left_to_vm(line: &str) -> bool {
-    line.ends_with(LEFT_TO_VM)
+impl Skips {
+    /// What tests have logged, less those that were left to the virtual machine and have passed there.
+    pub(super) fn of(log: &str, passed_in_vm: &BTreeSet<Test>) -> Self {
+        let is_left = |line: &&str| line.ends_with(LEFT_TO_VM);
+        let (left, others): (BTreeSet<_>, BTreeSet<_>) = log.lines().partition(is_left);
+        let has_run = |line: &&str| named(line).is_some_and(|test| passed_in_vm.contains(&test));
+        Self {
+            left_to_vm: left
+                .into_iter()
+                .filter(|line| !has_run(line))
+                .map(str::to_owned)
+                .collect(),
+            others: others.into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    pub(super) fn add(&mut self, what: &str, reason: &str) {
+        self.others.insert(format!("SKIPPED {what}: {reason}"));
+    }
+
+    /// Whether it is nothing, or nothing but what may be left to the virtual machine.
+    pub(super) fn is_none(&self, may_leave: bool) -> bool {
+        self.others.is_empty() && (may_leave || self.left_to_vm.is_empty())
+    }
+
+    /// The lines, or one that says that there are none; just the number of what may be left to the virtual machine.
+    pub(super) fn told(&self, may_leave: bool) -> String {
+        let mut lines: Vec<String> = self.others.iter().cloned().collect();
+        match self.left_to_vm.len() {
+            0 => {}
+            left if may_leave => lines.push(format!("SKIPPED {left} tests{LEFT_TO_VM}")),
+            _ => lines.extend(self.left_to_vm.iter().cloned()),
+        }
+        match lines.as_slice() {
+            [] => "skipped: none\n".to_owned(),
+            lines => lines.join("\n") + "\n",
+        }
+    }
 }
 
 /// `SKIPPED <package> <test> (<place>): <reason>`.
@@ -37,26 +73,43 @@ fn named(line: &str) -> Option<Test> {
 mod tests {
     use super::*;
 
+    fn line(package: &str, name: &str, reason: &str) -> String {
+        format!("SKIPPED {package} {name} (src/x.rs:7): {reason}")
+    }
+
     #[test]
     fn only_what_passed_in_the_machine_is_forgotten() {
-        let of = |package: &str, name: &str, reason: &str| {
-            format!("SKIPPED {package} {name} (src/x.rs:7): {reason}")
-        };
         let kernel = format!("needs a kernel with ipvlan{LEFT_TO_VM}");
         let lines = [
-            of("twill-ipvlan", "modes::each", &kernel),
-            of("twill-ipvlan", "modes::other", &kernel),
-            of("twill-macvlan", "modes::each", &kernel),
-            of("twill-ipvlan", "modes::each", "needs root"),
+            line("twill-ipvlan", "modes::each", &kernel),
+            line("twill-ipvlan", "modes::other", &kernel),
+            line("twill-macvlan", "modes::each", &kernel),
+            line("twill-ipvlan", "modes::each", "needs root"),
         ];
         let passed = Test {
             package: "twill-ipvlan".to_owned(),
             name: "modes::each".to_owned(),
         };
-        let log = lines.join("\n") + "\n";
-        let left = left_over(&log, &[passed].into());
-        assert_eq!(left, lines[1..].iter().cloned().collect());
-        let left_to_vm = left.iter().filter(|line| is_left_to_vm(line)).count();
-        assert_eq!(left_to_vm, 2);
+        let skips = Skips::of(&(lines.join("\n") + "\n"), &[passed].into());
+        assert_eq!(skips.left_to_vm, lines[1..3].iter().cloned().collect());
+        assert_eq!(skips.others, lines[3..].iter().cloned().collect());
+        assert_eq!(skips.told(false).lines().count(), 3);
+        assert!(!skips.is_none(true));
+    }
+
+    #[test]
+    fn what_is_left_to_the_machine_is_counted_where_it_may_be() {
+        let kernel = format!("needs a kernel with ipvlan{LEFT_TO_VM}");
+        let mut skips = Skips::of(&line("twill-ipvlan", "modes::each", &kernel), &[].into());
+        assert!(skips.is_none(true) && !skips.is_none(false));
+        assert_eq!(skips.told(true), format!("SKIPPED 1 tests{LEFT_TO_VM}\n"));
+        skips.add("podman", "needs root");
+        assert!(!skips.is_none(true));
+        assert!(skips.told(true).starts_with("SKIPPED podman: needs root\n"));
+    }
+
+    #[test]
+    fn nothing_is_told_too() {
+        assert_eq!(Skips::of("", &[].into()).told(false), "skipped: none\n");
     }
 }

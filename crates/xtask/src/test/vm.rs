@@ -4,9 +4,6 @@
 //! [`SUITES`]. A test that is skipped for its kernel anywhere belongs into one of these: what has not passed here stays on
 //! the list of what was skipped.
 
-mod binaries;
-mod report;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,11 +13,10 @@ use anyhow::{Context, Result, bail};
 use testkit::requirements::REFERENCE_DIR;
 use vm::{Kernel, Machine};
 
+use super::binaries::{Binaries, Binary};
+use super::report::{self, Report};
 use super::run::Setting;
 use super::skips::Test;
-use crate::workspace::Workspace;
-use binaries::Binaries;
-use report::Report;
 
 /// Tests for the machine.
 struct Suite {
@@ -29,6 +25,12 @@ struct Suite {
     target: &'static str,
     /// Which of its tests: those that this machine's kernel may not be able to run.
     args: &'static [&'static str],
+}
+
+impl Suite {
+    fn binary<'a>(&self, binaries: &'a Binaries) -> Result<&'a Binary> {
+        binaries.integration_test(self.package, self.target)
+    }
 }
 
 const SUITES: [Suite; 4] = [
@@ -82,15 +84,14 @@ const SUPPORT: [&str; 2] = [
 const LIMIT: Duration = Duration::from_secs(480);
 
 /// Runs everything, and tells which tests have passed: all, or it is an error.
-pub(super) fn run(setting: &Setting<'_>) -> Result<BTreeSet<Test>> {
+pub(super) fn run(
+    setting: &Setting<'_>,
+    kernel: Kernel,
+    binaries: &Binaries,
+) -> Result<BTreeSet<Test>> {
     let workspace = setting.workspace;
-    let folder = kernel_folder(workspace);
-    let kernel = Kernel::of_debian(&folder).context("cannot get a kernel")?;
-    let targets = SUITES.iter().chain([&BOOT]).map(|suite| suite.target);
-    let binaries = Binaries::build(setting, targets)?;
-
-    let mut passed = boot_tests(binaries.get(&BOOT)?, &folder)?;
-    let machine = machine(kernel, &workspace.root, &workspace.dist_dir(), &binaries)?;
+    let mut passed = boot_tests(setting, BOOT.binary(binaries)?)?;
+    let machine = machine(kernel, &workspace.root, &workspace.dist_dir(), binaries)?;
     let finished = machine.run(&script())?;
     let report = Report::of(&finished.console);
     if finished.status.is_none() {
@@ -114,20 +115,16 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<BTreeSet<Test>> {
     Ok(passed)
 }
 
-/// Where the kernel is, once it was needed.
-pub(super) fn kernel_folder(workspace: &Workspace) -> PathBuf {
-    workspace.target.join("vm")
-}
-
-fn boot_tests(binary: &Path, kernel: &Path) -> Result<BTreeSet<Test>> {
-    let mut command = Command::new(binary);
+fn boot_tests(setting: &Setting<'_>, binary: &Binary) -> Result<BTreeSet<Test>> {
+    let mut command = Command::new(&binary.file);
+    setting.prepare(&mut command);
     command
         .args(BOOT.args)
-        .env("TWILL_VM_KERNEL", kernel)
+        .env("TWILL_VM_KERNEL", setting.kernel_folder())
         .env("CARGO_PKG_NAME", BOOT.package);
     let output = command
         .output()
-        .with_context(|| format!("cannot run {}", binary.display()))?;
+        .with_context(|| format!("cannot run {}", binary.file.display()))?;
     let name = (BOOT.package, BOOT.target);
     let text = report::begin(name) + &String::from_utf8_lossy(&output.stdout);
     let report = Report::of(&text);
@@ -145,11 +142,11 @@ fn machine(kernel: Kernel, root: &Path, plugins: &Path, binaries: &Binaries) -> 
         .folder("/var/lib/cni")
         .folder("/etc/cni");
     for suite in &SUITES {
-        let binary = binaries.get(suite)?;
+        let binary = suite.binary(binaries)?;
         machine = machine
-            .copy_as(binary, place(suite))?
+            .copy_as(&binary.file, place(suite))?
             // Some tests go from here to files of others.
-            .folder(binaries.folder(suite)?);
+            .folder(&binary.folder);
     }
     for file in SUPPORT {
         machine = machine.copy(root.join(file))?;
