@@ -11,6 +11,7 @@
 mod boot_id;
 mod dir;
 mod error;
+mod hash;
 mod in_use;
 mod lock;
 mod stamp;
@@ -18,6 +19,7 @@ mod stamp;
 pub use boot_id::BootId;
 pub use dir::{Dir, StampedFile, WriteGuard};
 pub use error::{Action, StateError};
+pub use hash::stable_hash;
 pub use in_use::InUse;
 pub use lock::Lock;
 pub use stamp::Stamp;

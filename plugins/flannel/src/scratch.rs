@@ -12,13 +12,12 @@
 //! as in use, by a descriptor that the delegate and all that it starts inherit: after a kill, DEL waits for the last of
 //! them.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::Duration;
 
 use cni_types::json::{self, Object};
 use cni_types::{Attachment, ContainerId, IfName, NetworkName, PluginType};
-use state::{Dir, InUse, StateError, WriteGuard};
+use state::{Dir, InUse, StateError, WriteGuard, stable_hash};
 
 use crate::error::ScratchError;
 
@@ -279,9 +278,7 @@ impl File {
 
 /// What an attachment is marked under. Two that share a key would only wait for each other.
 fn key(attachment: &Attachment) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    attachment.hash(&mut hasher);
-    hasher.finish()
+    stable_hash(further_name(attachment).as_bytes())
 }
 
 /// Neither a container id nor an interface name has a colon, so no two attachments have one name.

@@ -4,9 +4,7 @@
 //! gets its name and is part of its inode, so it is there whenever the file is, after a power cut as well, and no clock
 //! is involved. A file with any other time was written by somebody else, and nothing is known of its boot.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use state::{BootId, Stamp};
+use state::{BootId, Stamp, stable_hash};
 
 use crate::Age;
 
@@ -24,9 +22,8 @@ impl BootTag {
     /// The tag of a boot. That two boots have the same is possible, and means that one's addresses are not known to be
     /// from before the other.
     pub(super) fn of(boot: BootId) -> Self {
-        let mut hasher = DefaultHasher::new();
-        boot.to_bits().hash(&mut hasher);
-        let seconds = i64::try_from(hasher.finish() % SECONDS).unwrap_or_default();
+        let hash = stable_hash(&boot.to_bits().to_le_bytes());
+        let seconds = i64::try_from(hash % SECONDS).unwrap_or_default();
         Self(Stamp {
             seconds,
             nanoseconds: NANOSECONDS,
@@ -66,6 +63,13 @@ mod tests {
 
     fn tag(text: &str) -> BootTag {
         BootTag::of(BootId::parse(text).unwrap())
+    }
+
+    // A tag is on the disk of nodes, where plugins of another build may read it in the same boot.
+    #[test]
+    fn a_boots_tag_never_changes() {
+        let tag = tag("5a2e9ee8-5b0c-4a34-b5c4-000000000001");
+        assert_eq!(tag.stamp().seconds, 499_375_849);
     }
 
     #[test]

@@ -9,12 +9,12 @@ mod page;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use state::{Dir, Stamp, StateError};
+use state::{Dir, Stamp, StateError, stable_hash};
 
 use self::page::{Header, PAGE, Page, SLOTS};
 pub(super) use self::page::{Journal, OwnerHash, Slot};
@@ -51,9 +51,7 @@ impl From<io::Error> for Unusable {
 
 impl OwnerHash {
     pub(super) fn of(owner: &Owner) -> Self {
-        let mut hasher = DefaultHasher::new();
-        owner.hash(&mut hasher);
-        Self(hasher.finish())
+        Self(stable_hash(owner.to_string().as_bytes()))
     }
 
     fn bucket(self, buckets: u32) -> u32 {

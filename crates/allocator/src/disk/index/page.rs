@@ -25,7 +25,7 @@ pub(super) type Page = [u8; PAGE];
 /// How many slots a bucket has.
 pub(super) const SLOTS: usize = 127;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"twillix1");
+const MAGIC: u64 = u64::from_le_bytes(*b"twillix2");
 const SLOT: usize = 32;
 const ADDRESS: usize = 17;
 
