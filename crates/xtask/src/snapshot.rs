@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -11,12 +12,13 @@ use nix::unistd::Pid;
 pub(crate) struct Snapshot(BTreeSet<String>);
 
 impl Snapshot {
-    /// Looks at network namespaces, links, mounts, forwarding, the plugins' files and the contents
-    /// of the temporary folder that the tests were given.
+    /// Looks at network namespaces, links, packet filter rules, mounts, forwarding, the plugins' files
+    /// and the contents of the temporary folder that the tests were given.
     pub(crate) fn take(temporary: &Path) -> Self {
         let mut seen = BTreeSet::new();
         add_names(&mut seen, "network namespace", "/run/netns");
         add_names(&mut seen, "link", "/sys/class/net");
+        add_rules(&mut seen);
         for line in fs::read_to_string("/proc/self/mountinfo")
             .unwrap_or_default()
             .lines()
@@ -48,6 +50,25 @@ impl Snapshot {
 fn add_names(seen: &mut BTreeSet<String>, what: &str, folder: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         seen.insert(format!("{what} {}", entry.file_name().display()));
+    }
+}
+
+/// Each rule, set and chain with its table; also those of iptables, where that is nftables underneath.
+fn add_rules(seen: &mut BTreeSet<String>) {
+    let list = Command::new("nft").args(["-s", "list", "ruleset"]).output();
+    // Without the right to ask there is none to leave any either.
+    let told = list.map(|output| output.stdout).unwrap_or_default();
+    let mut table = String::new();
+    for line in String::from_utf8_lossy(&told).lines() {
+        match line
+            .strip_suffix(" {")
+            .filter(|line| line.starts_with("table "))
+        {
+            Some(name) => table = name.to_owned(),
+            None => {
+                seen.insert(format!("rule in {table}: {}", line.trim()));
+            }
+        }
     }
 }
 
