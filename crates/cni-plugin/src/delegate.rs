@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -25,10 +26,12 @@ pub struct Delegate<'a> {
     bundle: Bundle<'a>,
     /// The plugin that `program` is, if that is this process's own.
     bundled: Option<&'a dyn Plugin>,
+    /// What it has answered to VERSION.
+    versions: OnceCell<Versions>,
 }
 
 /// The answer to VERSION.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Versions {
     supported_versions: Vec<String>,
@@ -149,6 +152,7 @@ impl<'a> Delegate<'a> {
                 environment,
                 lifeline: None,
                 bundle,
+                versions: OnceCell::new(),
             }),
             Err(Some(program)) => Err(DelegateError::NotExecutable { program }),
             Err(None) => Err(DelegateError::Missing {
@@ -221,17 +225,26 @@ impl<'a> Delegate<'a> {
         }
     }
 
-    /// Asks whether the plugin supports a version of the specification (CNI specification, "VERSION").
+    /// Whether the plugin supports a version of the specification (CNI specification, "VERSION"). It is asked once.
     ///
     /// Errors: as [`DelegateCall::add`].
     pub fn supports(&self, version: Version) -> Result<bool, DelegateError> {
-        let stdout = self.start(Command::Version)?.finish("")?;
-        let versions: Versions = json::from_slice(&stdout)
-            .map_err(|source| self.garbage(Command::Version, source, &stdout))?;
+        let versions = match self.versions.get() {
+            Some(versions) => versions,
+            None => {
+                let answer = self.ask_versions()?;
+                self.versions.get_or_init(|| answer)
+            }
+        };
         Ok(versions
             .supported_versions
             .iter()
             .any(|supported| supported == version.as_str()))
+    }
+
+    fn ask_versions(&self) -> Result<Versions, DelegateError> {
+        let stdout = self.start(Command::Version)?.finish("")?;
+        json::from_slice(&stdout).map_err(|source| self.garbage(Command::Version, source, &stdout))
     }
 
     fn garbage(&self, command: Command, source: DecodeError, stdout: &[u8]) -> DelegateError {

@@ -207,6 +207,8 @@ fn a_delegate_must_know_the_configurations_version() {
         desk.delegate.on("STATUS").stdout(error).exit(1);
         assert_not_ready(&desk, &status(&desk), &message, "");
     }
+    // A runtime asks every few seconds.
+    assert_eq!(commands(&desk), ["STATUS", "VERSION"].repeat(2));
 }
 
 #[test]
