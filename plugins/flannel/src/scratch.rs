@@ -114,13 +114,16 @@ impl Scratch {
         self.0.wait_until_unused(key(attachment), patience)
     }
 
-    /// Every usable configuration that is kept, in the order of the files' names, the first attachments before the others.
-    pub(crate) fn list(&self) -> Result<Vec<Entry>, StateError> {
-        let mut entries = list(&self.0, Entry::first)?;
+    /// Every usable configuration that is kept, in the order of the files' names, the first attachments before the others;
+    /// and an error for each file that cannot be read.
+    pub(crate) fn list(&self) -> Result<(Vec<Entry>, Vec<StateError>), StateError> {
+        let (mut entries, mut unread) = list(&self.0, Entry::first)?;
         if let Some(further) = self.0.open_child(FURTHER)? {
-            entries.extend(list(&further, Entry::further)?);
+            let (of_further, unread_further) = list(&further, Entry::further)?;
+            entries.extend(of_further);
+            unread.extend(unread_further);
         }
-        Ok(entries)
+        Ok((entries, unread))
     }
 
     /// Finds what is kept for an attachment.
@@ -187,14 +190,17 @@ impl Scratch {
 }
 
 /// Reads the files of a folder into entries, by means of their names.
-fn list(dir: &Dir, entry: fn(&str, File) -> Option<Entry>) -> Result<Vec<Entry>, StateError> {
+fn list(
+    dir: &Dir,
+    entry: fn(&str, File) -> Option<Entry>,
+) -> Result<(Vec<Entry>, Vec<StateError>), StateError> {
     let mut names = Vec::new();
     dir.visit(|name| {
         names.extend(name.to_str().map(str::to_owned));
         Ok::<_, StateError>(())
     })?;
     names.sort();
-    let mut entries = Vec::new();
+    let (mut entries, mut unread) = (Vec::new(), Vec::new());
     for name in names {
         match dir.read(&name) {
             Ok(contents) => {
@@ -202,10 +208,10 @@ fn list(dir: &Dir, entry: fn(&str, File) -> Option<Entry>) -> Result<Vec<Entry>,
             }
             // Not ours: a folder, a link.
             Err(StateError::NotAFile(_)) => {}
-            Err(error) => return Err(error),
+            Err(error) => unread.push(error),
         }
     }
-    Ok(entries)
+    Ok((entries, unread))
 }
 
 impl Entry {

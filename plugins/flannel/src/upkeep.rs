@@ -19,9 +19,9 @@ pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
     let valid = ValidAttachments::of(call.conf)?;
     let config = Config::of(call)?;
     let scratch = Scratch::open(&config.data_dir)?;
-    let entries = match &scratch {
+    let (entries, unread) = match &scratch {
         Some(scratch) => scratch.list()?,
-        None => Vec::new(),
+        None => Default::default(),
     };
     let (kept, stale): (Vec<Entry>, Vec<Entry>) = entries
         .into_iter()
@@ -31,7 +31,7 @@ pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
             None => valid.contains_container(entry.container_id.as_str()),
         });
 
-    let mut errors = Vec::new();
+    let mut errors: Vec<Error> = unread.into_iter().map(Error::from).collect();
     for entry in &stale {
         if let Some(scratch) = &scratch {
             errors.extend(delete(call, scratch, entry).err());

@@ -1,5 +1,6 @@
 //! GC: what is left of attachments that are gone is deleted, then the delegate is asked to do the same.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use testkit::ScriptedDelegate;
 
 use crate::asked::{commands, is_alive, wait_for_call, wait_until};
 use crate::desk::Desk;
+use crate::traced::Traced;
 use crate::upkeep::{add, add_with, gc, kept, leave, netconf, with_valid};
 
 const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
@@ -197,6 +199,33 @@ fn failures_are_gathered_and_hold_nothing_else_up() {
     assert_eq!(kept(&desk), ["c3"]);
     desk.delegate.on("GC").reset();
     gc.run().silent();
+}
+
+#[test]
+fn a_file_that_cannot_be_read_holds_nothing_else_up() {
+    let desk = Desk::new();
+    for id in ["c1", "c2", "c3"] {
+        add(&desk, id, "eth0");
+    }
+    let netconf = with_valid(netconf(&desk), &[("c3", "eth0")]);
+    let options = ["-P", "c2", "-e", "inject=openat:error=EIO"];
+    let variables = [("CNI_COMMAND", OsStr::new("GC"))];
+    let Some(traced) = Traced::start(&desk, &options, &netconf, &variables) else {
+        return;
+    };
+    let (output, _) = traced.wait();
+    let failure: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let file = desk.data_dir().join("c2");
+    let msg = format!(
+        "cannot read {}: Input/output error (os error 5)",
+        file.display()
+    );
+    assert_eq!(
+        (&failure["code"], &failure["msg"]),
+        (&json!(5), &json!(msg))
+    );
+    assert_eq!(kept(&desk), ["c2", "c3"]);
+    assert_eq!(commands(&desk)[3..], ["DEL", "GC"]);
 }
 
 #[test]
