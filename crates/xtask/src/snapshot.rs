@@ -53,23 +53,26 @@ fn add_names(seen: &mut BTreeSet<String>, what: &str, folder: &str) {
     }
 }
 
-/// Each rule, set and chain with its table; also those of iptables, where that is nftables underneath.
+/// Each table, with what is in it; also those of iptables, where that is nftables underneath.
 fn add_rules(seen: &mut BTreeSet<String>) {
     let list = Command::new("nft").args(["-s", "list", "ruleset"]).output();
     // Without the right to ask there is none to leave any either.
     let told = list.map(|output| output.stdout).unwrap_or_default();
-    let mut table = String::new();
-    for line in String::from_utf8_lossy(&told).lines() {
-        match line
-            .strip_suffix(" {")
-            .filter(|line| line.starts_with("table "))
-        {
-            Some(name) => table = name.to_owned(),
-            None => {
-                seen.insert(format!("rule in {table}: {}", line.trim()));
-            }
+    seen.extend(parse_rules(&String::from_utf8_lossy(&told)));
+}
+
+fn parse_rules(told: &str) -> Vec<String> {
+    let mut table = "";
+    let lines = told.lines().map(|line| line.trim().trim_end_matches(" {"));
+    let things = lines.filter(|line| !line.is_empty() && *line != "}");
+    let named = things.map(|line| {
+        if line.starts_with("table ") {
+            table = line;
+            return line.to_owned();
         }
-    }
+        format!("{table}: {line}")
+    });
+    named.collect()
 }
 
 fn add_files(seen: &mut BTreeSet<String>, path: &Path) {
@@ -133,6 +136,20 @@ mod tests {
             [
                 format!("file {shown}/left"),
                 format!("file {shown}/left/over")
+            ]
+        );
+    }
+
+    #[test]
+    fn rules_are_told_with_their_table() {
+        let told = "table ip a {\n\tchain c {\n\t\tcounter accept\n\t}\n}\ntable ip6 b {\n}\n";
+        assert_eq!(
+            parse_rules(told),
+            [
+                "table ip a",
+                "table ip a: chain c",
+                "table ip a: counter accept",
+                "table ip6 b"
             ]
         );
     }
