@@ -56,6 +56,7 @@ pub struct Machine {
     modules: Vec<String>,
     placed: Vec<PathBuf>,
     disks: Vec<String>,
+    options: String,
     memory: u32,
     processors: u32,
     limit: Duration,
@@ -74,6 +75,7 @@ impl Machine {
             modules: Vec::new(),
             placed: Vec::new(),
             disks: Vec::new(),
+            options: COMMAND_LINE.to_owned(),
             memory: 1024,
             processors: 2,
             limit: Duration::from_secs(120),
@@ -97,6 +99,13 @@ impl Machine {
     /// How long it may run before it is killed.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Adds a word to the kernel's command line, such as `ipv6.disable=1`.
+    pub fn option(mut self, option: &str) -> Self {
+        self.options.push(' ');
+        self.options.push_str(option);
         self
     }
 
@@ -222,7 +231,7 @@ impl Machine {
             .args(["-serial", "stdio", "-monitor", "none", "-no-reboot"])
             .args(["-m", &self.memory.to_string()])
             .args(["-smp", &self.processors.to_string()])
-            .args(["-append", COMMAND_LINE])
+            .args(["-append", &self.options])
             .arg("-kernel")
             .arg(&self.kernel.image)
             .arg("-initrd")

@@ -1,7 +1,7 @@
 //! Tests that need another kernel than the running one: in a virtual machine, with a kernel of Debian's.
 //!
 //! The machine has the binaries of `cargo xtask dist`, Debian's plugins to compare them with, and the test binaries of
-//! [`SUITES`]. A test that is skipped for its kernel anywhere belongs into one of these: what has not passed here stays on
+//! [`ROUNDS`]. A test that is skipped for its kernel anywhere belongs into one of these: what has not passed here stays on
 //! the list of what was skipped.
 
 use std::collections::BTreeSet;
@@ -32,6 +32,28 @@ impl Suite {
         binaries.integration_test(self.package, self.target)
     }
 }
+
+/// A kernel and what is to be tried with it.
+struct Round {
+    /// A word for the kernel's command line.
+    option: Option<&'static str>,
+    suites: &'static [Suite],
+}
+
+const ROUNDS: [Round; 2] = [
+    Round {
+        option: None,
+        suites: &SUITES,
+    },
+    Round {
+        option: Some("ipv6.disable=1"),
+        suites: &[Suite {
+            package: "twill-flannel",
+            target: "no_ipv6",
+            args: &[],
+        }],
+    },
+];
 
 const SUITES: [Suite; 4] = [
     Suite {
@@ -69,7 +91,23 @@ const BOOT: Suite = Suite {
 };
 
 /// In the order in which they are loaded.
-const MODULES: [&str; 6] = ["veth", "macvlan", "ipvlan", "llc", "stp", "bridge"];
+const MODULES: [&str; 15] = [
+    "veth",
+    "macvlan",
+    "ipvlan",
+    "llc",
+    "stp",
+    "bridge",
+    "libcrc32c",
+    "nf_defrag_ipv4",
+    "nf_defrag_ipv6",
+    "nf_conntrack",
+    "nf_nat",
+    "nfnetlink",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_masq",
+];
 
 /// What tests run besides the plugins and busybox.
 const PROGRAMS: [&str; 4] = ["bridge", "ip", "ping", "setpriv"];
@@ -89,10 +127,19 @@ pub(super) fn run(
     kernel: Kernel,
     binaries: &Binaries,
 ) -> Result<BTreeSet<Test>> {
-    let workspace = setting.workspace;
     let mut passed = boot_tests(setting, BOOT.binary(binaries)?)?;
-    let machine = machine(kernel, &workspace.root, &workspace.dist_dir(), binaries)?;
-    let finished = machine.run(&script())?;
+    for round in &ROUNDS {
+        let workspace = setting.workspace;
+        let plugins = workspace.dist_dir();
+        let machine = machine(kernel.clone(), &workspace.root, &plugins, round, binaries)?;
+        passed.extend(run_in(machine, round.suites)?);
+    }
+    Ok(passed)
+}
+
+/// The tests of some suites that have passed: all, or it is an error.
+fn run_in(machine: Machine, suites: &[Suite]) -> Result<BTreeSet<Test>> {
+    let finished = machine.run(&script(suites))?;
     let report = Report::of(&finished.console);
     if finished.status.is_none() {
         bail!(
@@ -101,16 +148,19 @@ pub(super) fn run(
             report.unexpected()
         );
     }
-    for suite in &SUITES {
+    let mut passed = BTreeSet::new();
+    for suite in suites {
         let name = (suite.package, suite.target);
-        if finished.status != Some(0) || report.passed_in(name).is_empty() {
+        let of_suite = report.passed_in(name);
+        if finished.status != Some(0) || of_suite.is_empty() {
+            let packages: Vec<_> = suites.iter().map(|suite| suite.package).collect();
             bail!(
                 "not every test of {} has run and passed:\n{}",
-                SUITES.map(|suite| suite.package).join(", "),
+                packages.join(", "),
                 report.unexpected()
             );
         }
-        passed.extend(report.passed_in(name));
+        passed.extend(of_suite);
     }
     Ok(passed)
 }
@@ -135,13 +185,22 @@ fn boot_tests(setting: &Setting<'_>, binary: &Binary) -> Result<BTreeSet<Test>> 
     Ok(passed)
 }
 
-fn machine(kernel: Kernel, root: &Path, plugins: &Path, binaries: &Binaries) -> Result<Machine> {
+fn machine(
+    kernel: Kernel,
+    root: &Path,
+    plugins: &Path,
+    round: &Round,
+    binaries: &Binaries,
+) -> Result<Machine> {
     let mut machine = Machine::new(kernel)?
         .modules(&MODULES)
         .limit(LIMIT)
         .folder("/var/lib/cni")
         .folder("/etc/cni");
-    for suite in &SUITES {
+    if let Some(option) = round.option {
+        machine = machine.option(option);
+    }
+    for suite in round.suites {
         let binary = suite.binary(binaries)?;
         machine = machine
             .copy_as(&binary.file, place(suite))?
@@ -166,11 +225,11 @@ fn place(suite: &Suite) -> PathBuf {
 }
 
 /// Runs the suites one after another; its status tells whether all went well.
-fn script() -> String {
+fn script(suites: &[Suite]) -> String {
     let mut script = String::from(
         "export TWILL_IN_VM=1 TWILL_PLUGIN_DIR=/plugins RUST_BACKTRACE=0\nuname -r\nstatus=0\n",
     );
-    for suite in &SUITES {
+    for suite in suites {
         let begin = report::begin((suite.package, suite.target));
         let test = place(suite);
         script.push_str(&format!(
