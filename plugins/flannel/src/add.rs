@@ -7,7 +7,7 @@ use cni_types::{Attachment, Error};
 
 use crate::config::Config;
 use crate::delegate_conf;
-use crate::error::{ConfigError, explain_old_bridge};
+use crate::error::explain_old_bridge;
 use crate::scratch::{Kept, Scratch};
 use crate::subnet_env;
 
@@ -18,9 +18,8 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
         "{} has the lease: {lease}",
         config.subnet_file.display()
     ));
-    let conf =
-        delegate_conf::render(&config, &call.conf.name, &lease).map_err(ConfigError::Render)?;
-    let json = conf.to_json().map_err(ConfigError::Render)?;
+    let conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
+    let json = delegate_conf::to_json(&conf)?;
     let delegate = call.delegate(config.delegate_type)?;
 
     let scratch = Scratch::create(&config.data_dir)?;

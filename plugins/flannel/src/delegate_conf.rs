@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::config::Config;
+use crate::error::ConfigError;
 use crate::subnet_env::Lease;
 
 const DEFAULT_IPAM: &str = "host-local";
@@ -26,7 +27,7 @@ pub(crate) fn render(
     config: &Config,
     network: &NetworkName,
     lease: &Lease,
-) -> Result<Object, DecodeError> {
+) -> Result<Object, ConfigError> {
     let mut conf = config.delegate.clone();
     conf.set("name", network.as_str())?;
     if let Some(version) = &config.cni_version {
@@ -48,6 +49,11 @@ pub(crate) fn render(
     }
     conf.set("ipam", &ipam(&config.ipam, lease)?)?;
     Ok(conf)
+}
+
+/// A configuration as the delegate reads it.
+pub(crate) fn to_json(conf: &Object) -> Result<String, ConfigError> {
+    Ok(conf.to_json()?)
 }
 
 fn ipam(own: &Object, lease: &Lease) -> Result<Object, DecodeError> {

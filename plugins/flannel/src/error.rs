@@ -22,7 +22,7 @@ pub(crate) enum ConfigError {
     #[error("subnetFileWait: {0} is no number of seconds to wait")]
     SubnetFileWait(f64),
     #[error("{0}")]
-    Render(DecodeError),
+    Render(#[from] DecodeError),
 }
 
 impl From<ConfigError> for Error {
@@ -72,7 +72,7 @@ pub(crate) enum ScratchError {
 impl From<ScratchError> for Error {
     fn from(error: ScratchError) -> Self {
         match error {
-            ScratchError::Encode(error) => ConfigError::Render(error).into(),
+            ScratchError::Encode(error) => ConfigError::from(error).into(),
             ScratchError::State(error) => error.into(),
         }
     }

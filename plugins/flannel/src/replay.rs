@@ -112,12 +112,11 @@ fn render_anew(call: &Call<'_>, replay: &Replay) -> Result<(PluginType, Object),
             .and_then(|result| Lease::of_result(&result))
             .ok_or(error)?,
     };
-    let conf =
-        delegate_conf::render(&config, &call.conf.name, &lease).map_err(ConfigError::Render)?;
+    let conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
     Ok((config.delegate_type, conf))
 }
 
 fn json(replay: &Replay, conf: Object) -> Result<String, Error> {
-    let conf = replay.complete(conf).map_err(ConfigError::Render)?;
-    Ok(conf.to_json().map_err(ConfigError::Render)?)
+    let conf = replay.complete(conf).map_err(ConfigError::from)?;
+    Ok(delegate_conf::to_json(&conf)?)
 }

@@ -46,9 +46,8 @@ pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
     let config = Config::of(call)?;
     let lease = subnet_env::read(&config.subnet_file).map_err(NotReady::Lease)?;
     Dir::probe(&config.data_dir).map_err(NotReady::DataDir)?;
-    let conf =
-        delegate_conf::render(&config, &call.conf.name, &lease).map_err(ConfigError::Render)?;
-    let json = conf.to_json().map_err(ConfigError::Render)?;
+    let conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
+    let json = delegate_conf::to_json(&conf)?;
     let delegate = call
         .delegate(config.delegate_type)
         .map_err(NotReady::Delegate)?;
@@ -92,7 +91,7 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
         .with("CNI_CONTAINERID", attachment.container_id.as_str())
         .with("CNI_IFNAME", attachment.ifname.as_str())
         .with("CNI_NETNS", "");
-    let json = entry.conf.to_json().map_err(ConfigError::Render)?;
+    let json = delegate_conf::to_json(&entry.conf)?;
     let call_for_it = Call {
         environment: &environment,
         ..*call
@@ -124,10 +123,9 @@ fn delegate_gc(
             .and_then(|entry| Lease::of_delegate_conf(&entry.conf))
             .ok_or(error)?,
     };
-    let mut conf =
-        delegate_conf::render(config, &call.conf.name, &lease).map_err(ConfigError::Render)?;
-    valid.put_into(&mut conf).map_err(ConfigError::Render)?;
-    let json = conf.to_json().map_err(ConfigError::Render)?;
+    let mut conf = delegate_conf::render(config, &call.conf.name, &lease)?;
+    valid.put_into(&mut conf).map_err(ConfigError::from)?;
+    let json = delegate_conf::to_json(&conf)?;
     let delegate = call.delegate(config.delegate_type.clone())?;
     if !delegate.run_if_known(Command::Gc, &json)? {
         call.log.info(format_args!(

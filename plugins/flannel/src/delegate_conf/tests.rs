@@ -6,7 +6,6 @@ use cni_types::{Error, NetConf};
 use serde_json::Value;
 
 use super::*;
-use crate::error::ConfigError;
 use crate::subnet_env;
 
 /// What flannel makes of a configuration and a subnet.env.
@@ -19,7 +18,7 @@ fn rendered(netconf: &str, lease: &Lease) -> Result<Value, Error> {
         bundle: cni_plugin::Bundle::default(),
     };
     let config = Config::of(&call)?;
-    let conf = render(&config, &netconf.name, lease).map_err(ConfigError::Render)?;
+    let conf = render(&config, &netconf.name, lease)?;
     Ok(serde_json::to_value(&conf).unwrap())
 }
 
