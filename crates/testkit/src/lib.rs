@@ -3,30 +3,46 @@
 //! that does what it is told ([`ScriptedDelegate`]), where the binaries under test are
 //! ([`binaries`]), and what a test needs of the machine ([`requirements`]).
 //!
+//! What attaches containers is tested in a [`Lab`]: a node and the plugins of one [`Side`]. [`both`]
+//! runs the same assertions with either, on [`Container`]s and [`Link`]s, and a [`Snapshot`] tells
+//! whether anything is different afterwards.
+//!
 //! Nothing here outlives the process that uses it: a namespace is held by an open file, never by a
 //! mount, and files lie in temporary folders or on a node's own tmpfs.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "for tests only, where a panic is how a failure is told and the environment is an input"
 )]
 
 pub mod binaries;
+pub mod conf;
+mod container;
 pub mod coverage;
+pub mod expectations;
 mod invocation;
+mod lab;
+mod link;
 mod netns;
 mod node;
 mod outcome;
 pub mod requirements;
 mod scripted;
 mod side;
+mod snapshot;
+pub mod traffic;
 
+pub use container::Container;
 pub use invocation::{Invocation, Running};
+pub use lab::Lab;
+pub use link::Link;
 pub use netns::NetNs;
 pub use node::Node;
 pub use outcome::{CniFailure, Outcome};
 pub use scripted::{Call, Script, ScriptedDelegate};
-pub use side::Side;
+pub use side::{Side, assert_on};
+pub use snapshot::{Observed, Snapshot, assert_same};

@@ -70,6 +70,16 @@ impl NetNs {
         }
     }
 
+    /// Runs `ip` inside the namespace, with arguments that have a blank between them.
+    ///
+    /// # Panics
+    /// If the command fails.
+    #[track_caller]
+    pub fn ip(&self, args: &str) {
+        let output = self.command(Command::new("ip").args(args.split(' ')));
+        assert!(output.status.success(), "ip {args}: {output:?}");
+    }
+
     /// What `ip -j <args>` prints inside the namespace.
     ///
     /// # Panics

@@ -135,6 +135,17 @@ impl Node {
         }
     }
 
+    /// Runs `ip` inside the node, with arguments that have a blank between them.
+    ///
+    /// # Panics
+    /// If the command fails.
+    #[track_caller]
+    pub fn ip(&self, args: &str) {
+        let output = self.enter(|| Command::new("ip").args(args.split(' ')).output());
+        let output = output.unwrap_or_else(|error| panic!("cannot run `ip`: {error}"));
+        assert!(output.status.success(), "ip {args}: {output:?}");
+    }
+
     /// What `ip -j <args>` prints inside the node.
     ///
     /// # Panics

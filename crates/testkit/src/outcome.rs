@@ -80,6 +80,28 @@ impl Outcome {
         }
     }
 
+    /// The error of a call that was refused, which says all of this.
+    ///
+    /// # Panics
+    /// Unless it is a failure with this code, one line long and with an empty stderr.
+    #[track_caller]
+    pub fn refusal(&self, code: u64, says: &[&str]) -> CniFailure {
+        let failure = self.failure();
+        assert_eq!(failure.code, code, "{self}");
+        for text in says {
+            assert!(
+                failure.msg.contains(text),
+                "it does not say {text:?}\n{self}"
+            );
+        }
+        // go-cni takes it for a success then.
+        assert!(!failure.msg.contains("not found"), "{self}");
+        let lines = self.stdout.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!(lines, 1, "{self}");
+        assert_eq!(self.stderr_text(), "", "{self}");
+        failure
+    }
+
     /// stdout as one JSON value, whatever the exit code.
     ///
     /// # Panics
@@ -189,6 +211,21 @@ mod tests {
             let message = fails(move || drop(outcome(code, stdout, "").failure()));
             assert!(message.contains(stdout), "{message}");
         }
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_with_all_that_it_has_to_say() {
+        let refused = |stdout: &'static str, stderr, code, says: &'static [&str]| {
+            let outcome = outcome(1, stdout, stderr);
+            move || drop(outcome.refusal(code, says))
+        };
+        let stdout = "{\"code\":7,\"msg\":\"mtu is -1\"}\n";
+        refused(stdout, "", 7, &["mtu", "-1"])();
+        fails(refused(stdout, "", 6, &["mtu"]));
+        fails(refused(stdout, "", 7, &["mtu", "-2"]));
+        fails(refused(stdout, "noise", 7, &[]));
+        fails(refused("{\n\"code\":7,\"msg\":\"\"}\n", "", 7, &[]));
+        fails(refused("{\"code\":7,\"msg\":\"not found\"}\n", "", 7, &[]));
     }
 
     #[test]

@@ -31,3 +31,51 @@ impl Side {
         }
     }
 }
+
+/// Makes two tests of each function, `<name>::ours` and `<name>::reference`, on a lab of its own.
+///
+/// The first argument makes the lab for a side; with `None` there is nothing to run. A test can also be a closure:
+/// `name: |lab| assert_all(lab, &conf());`.
+#[macro_export]
+macro_rules! both {
+    ($lab:path; $($name:ident: $assertions:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn ours() {
+                $crate::assert_on($lab($crate::Side::Ours), $assertions);
+            }
+
+            #[test]
+            fn reference() {
+                $crate::assert_on($lab($crate::Side::Reference), $assertions);
+            }
+        }
+    )*};
+    ($lab:path; $($name:ident),* $(,)?) => {
+        $crate::both! { $lab; $($name: $name;)* }
+    };
+}
+
+/// As [`both`], of what only ours does: `<name>::ours`.
+#[macro_export]
+macro_rules! ours {
+    ($lab:path; $($name:ident),* $(,)?) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn ours() {
+                $crate::assert_on($lab($crate::Side::Ours), $name);
+            }
+        }
+    )*};
+}
+
+/// Runs assertions on a lab, if there is one: the body of the tests that [`both`] and [`ours`] make.
+pub fn assert_on<L>(lab: Option<L>, assertions: impl FnOnce(&L)) {
+    if let Some(lab) = lab {
+        assertions(&lab);
+    }
+}

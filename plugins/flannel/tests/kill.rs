@@ -58,7 +58,7 @@ fn assert_nothing_is_left(lab: &Lab) {
 
         lab.del(&container, &netconf);
         let told = format!("kill {number}");
-        assert_eq!(container.links(), ["lo"], "{told}");
+        assert_eq!(container.link_names(), ["lo"], "{told}");
         assert_eq!(
             lab.links()
                 .iter()

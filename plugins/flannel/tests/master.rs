@@ -14,11 +14,11 @@
 mod lease;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::requirements::{require_root, skip_for_kernel};
-use testkit::{Invocation, NetNs, Node, binaries};
+use testkit::traffic::{assert_reaches, pings};
+use testkit::{Container, Invocation, Node, binaries};
 
 use crate::lease::{DUAL_STACK, Lease, MTU, ONLY_IPV4};
 
@@ -26,9 +26,6 @@ const NETWORK: &str = "cbr0";
 const MASTER: &str = "wire0";
 const SCRATCH: &str = "/var/lib/cni/flannel";
 const ADDRESSES: &str = "/var/lib/cni/networks/cbr0";
-
-/// How long packets may take until they pass: a kernel that is emulated is slow.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes a test of each kind of link, mode and lease.
 macro_rules! share {
@@ -65,17 +62,17 @@ fn come_and_go(delegate: &str, mode: &str, lease: Lease) {
     assert_eq!(lab.network(), before);
 
     for family in lease.0 {
-        assert!(a.reaches(&family.host(3)), "{}", family.host(3));
-        assert!(b.reaches(&family.host(2)), "{}", family.host(2));
+        assert_reaches(&a, &family.host(3));
+        assert_reaches(&b, &family.host(2));
     }
     lab.check(&a, &result_a);
     lab.check(&b, &result_b);
 
     lab.del(&a);
-    assert_eq!(a.links(), ["lo"]);
+    assert_eq!(a.link_names(), ["lo"]);
     assert_eq!(lab.kept(), ["b"]);
     assert_eq!(lab.taken(), lease.host(3));
-    assert!(!b.pings(&lease.0[0].host(2)));
+    assert!(!pings(&b, &["-W1", &lease.0[0].host(2)]));
     lab.check(&b, &result_b);
     lab.del(&b);
     lab.assert_nothing_left(&before, &[&a, &b]);
@@ -152,7 +149,7 @@ impl Lab {
 
     #[track_caller]
     fn call(&self, command: &str, container: &Container, netconf: &Value) -> Invocation {
-        Invocation::attach(binaries::plugin("flannel"), command, container.id)
+        Invocation::attach(binaries::plugin("flannel"), command, &container.id)
             .netns(container.sandbox.path())
             .config(netconf)
     }
@@ -241,7 +238,7 @@ impl Lab {
     fn assert_nothing_left(&self, before: &[String], containers: &[&Container]) {
         assert_eq!(self.network(), before);
         for container in containers {
-            assert_eq!(container.links(), ["lo"]);
+            assert_eq!(container.link_names(), ["lo"]);
         }
         assert_eq!(self.taken(), [""; 0]);
         assert_eq!(self.kept(), [""; 0]);
@@ -290,47 +287,5 @@ impl Lab {
         let mut kept: Vec<String> = names.filter(|name| name != ".attachments").collect();
         kept.extend(self.node.list(format!("{SCRATCH}/.attachments")));
         kept
-    }
-}
-
-/// A container that may be attached.
-struct Container {
-    id: &'static str,
-    sandbox: NetNs,
-}
-
-impl Container {
-    fn new(id: &'static str) -> Self {
-        let sandbox = NetNs::new().unwrap();
-        Self { id, sandbox }
-    }
-
-    #[track_caller]
-    fn links(&self) -> Vec<String> {
-        let links = self.sandbox.ip_json(&["link"]);
-        let links = links.as_array().unwrap().iter();
-        links
-            .map(|link| link["ifname"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    /// Whether an address answers to pings from inside, after some time at least.
-    #[track_caller]
-    fn reaches(&self, to: &str) -> bool {
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            if self.pings(to) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Whether one ping is answered, soon.
-    #[track_caller]
-    fn pings(&self, to: &str) -> bool {
-        let mut ping = Command::new("ping");
-        ping.args(["-n", "-q", "-c1", "-W1", to]);
-        self.sandbox.command(&mut ping).status.success()
     }
 }

@@ -11,7 +11,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::requirements::{require_reference, require_root};
@@ -25,10 +24,26 @@ struct Lab {
 }
 
 impl Lab {
+    #[track_caller]
+    fn new(side: Side) -> Option<Self> {
+        if !side.is_chosen() || !require_root() {
+            return None;
+        }
+        let program = match side {
+            Side::Ours => binaries::plugin("loopback"),
+            Side::Reference => require_reference("loopback")?,
+        };
+        let lab = Self {
+            is_ours: side == Side::Ours,
+            program,
+            sandbox: NetNs::new().unwrap(),
+        };
+        lab.ip("link set lo down");
+        Some(lab)
+    }
+
     fn ip(&self, args: &str) {
-        let mut ip = Command::new("ip");
-        let output = self.sandbox.command(ip.args(args.split(' ')));
-        assert!(output.status.success(), "ip {args}: {output:?}");
+        self.sandbox.ip(args);
     }
 
     fn call(&self, command: &str, conf: &Value) -> Invocation {
@@ -52,46 +67,8 @@ impl Lab {
     }
 }
 
-#[track_caller]
-fn run(side: Side, assertions: fn(&Lab)) {
-    if !side.is_chosen() || !require_root() {
-        return;
-    }
-    let is_ours = side == Side::Ours;
-    let program = if is_ours {
-        binaries::plugin("loopback")
-    } else {
-        let Some(program) = require_reference("loopback") else {
-            return;
-        };
-        program
-    };
-    let lab = Lab {
-        is_ours,
-        program,
-        sandbox: NetNs::new().unwrap(),
-    };
-    lab.ip("link set lo down");
-    assertions(&lab);
-}
-
-macro_rules! both {
-    ($($name:ident),* $(,)?) => {$(
-        mod $name {
-            #[test]
-            fn ours() {
-                super::run(testkit::Side::Ours, super::$name);
-            }
-
-            #[test]
-            fn reference() {
-                super::run(testkit::Side::Reference, super::$name);
-            }
-        }
-    )*};
-}
-
-both!(
+testkit::both!(
+    Lab::new;
     up_and_down,
     every_version,
     without_ipv6,

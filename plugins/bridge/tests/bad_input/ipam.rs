@@ -1,6 +1,7 @@
 //! IPAM plugins that are missing or answer nonsense.
 
 use serde_json::{Value, json};
+use testkit::expectations::{NO_ADDRESSES, NO_RESULTS};
 
 use crate::refusal::{Fails, Scene};
 use crate::support::conf::{ipv4, layer2};
@@ -28,12 +29,8 @@ fn scripted() -> Value {
 fn no_address(lab: &Lab) {
     let scene = Scene::new(lab);
     let ipam = lab.install("scripted");
-    for answer in [
-        json!({ "cniVersion": "1.0.0", "ips": [] }),
-        json!({ "cniVersion": "1.0.0" }),
-        json!({ "cniVersion": "1.0.0", "routes": [{ "dst": "0.0.0.0/0" }], "dns": {} }),
-    ] {
-        ipam.on("ADD").stdout(answer.to_string());
+    for answer in NO_ADDRESSES {
+        ipam.on("ADD").stdout(answer);
         let before = ipam.calls().len();
         scene.refuses_add(&scripted(), 101, &["ipam", "scripted", "no address"], Fails);
         if lab.side == Side::Ours {
@@ -48,17 +45,7 @@ fn no_address(lab: &Lab) {
 fn garbage(lab: &Lab) {
     let scene = Scene::new(lab);
     let ipam = lab.install("scripted");
-    for answer in [
-        "",
-        "ok",
-        "{",
-        "[]",
-        r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.300/24"}]}"#,
-        r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.3"}]}"#,
-        r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.3/24","gateway":"x"}]}"#,
-        r#"{"cniVersion":"1.0.0","ips":"10.1.1.3/24"}"#,
-        r#"{"cniVersion":"7.7.7","ips":[{"address":"10.1.1.3/24"}]}"#,
-    ] {
+    for answer in NO_RESULTS {
         ipam.on("ADD").stdout(answer);
         scene.refuses_add(&scripted(), 6, &["scripted"], Fails);
     }

@@ -80,19 +80,7 @@ impl<'a> Scene<'a> {
     fn ours_refuses(&self, call: &Invocation, code: u64, says: &[&str]) {
         let before = self.snapshot();
         let outcome = self.lab.node.run(call);
-        let failure = outcome.failure();
-        assert_eq!(failure.code, code, "{outcome}");
-        for text in says {
-            assert!(
-                failure.msg.contains(text),
-                "it does not say {text:?}\n{outcome}"
-            );
-        }
-        // go-cni takes it for a success then.
-        assert!(!failure.msg.contains("not found"), "{outcome}");
-        let lines = outcome.stdout.iter().filter(|byte| **byte == b'\n').count();
-        assert_eq!(lines, 1, "{outcome}");
-        assert_eq!(outcome.stderr_text(), "", "{outcome}");
+        outcome.refusal(code, says);
         assert_same(
             &before,
             &self.snapshot(),

@@ -1,7 +1,6 @@
 //! Without the right to change the network.
 
-use serde_json::{Value, json};
-use testkit::Invocation;
+use serde_json::json;
 
 use crate::refusal::{Fails, Scene};
 use crate::support::conf::{dual_stack, layer2, with};
@@ -10,16 +9,6 @@ use crate::support::side::both;
 
 both!(no_cap_net_admin);
 
-const UNPRIVILEGED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/unprivileged.sh");
-
-fn without_rights(lab: &Lab, scene: &Scene<'_>, command: &str, conf: &Value) -> Invocation {
-    Invocation::attach(UNPRIVILEGED, command, &scene.container.id)
-        .env("TWILL_PROGRAM", lab.program())
-        .netns(scene.container.sandbox.path())
-        .paths(lab.plugin_folders())
-        .config(conf)
-}
-
 fn no_cap_net_admin(lab: &Lab) {
     let scene = Scene::new(lab);
     for conf in [
@@ -27,14 +16,14 @@ fn no_cap_net_admin(lab: &Lab) {
         layer2(json!({})),
         layer2(json!({ "bridge": "new0" })),
     ] {
-        let call = without_rights(lab, &scene, "ADD", &conf);
+        let call = lab.call_without_rights("ADD", &scene.container, &conf);
         scene.refuses(&call, 5, &["CAP_NET_ADMIN"], Fails);
     }
     // An attachment that is there stays there, for another try.
     let conf = dual_stack(json!({ "isGateway": true }));
     let result = lab.add(&scene.container, &conf);
     let conf = with(conf, json!({ "prevResult": result }));
-    let call = without_rights(lab, &scene, "DEL", &conf);
+    let call = lab.call_without_rights("DEL", &scene.container, &conf);
     lab.node.run(&call).failure();
     assert_eq!(scene.container.link_names(), ["lo", "eth0"]);
     lab.del(&scene.container, &conf);

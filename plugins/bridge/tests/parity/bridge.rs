@@ -36,12 +36,7 @@ fn it_is_made_and_stays(lab: &Lab) {
     assert_eq!(later.index(), bridge.index());
     assert_eq!(later.addresses(), bridge.addresses());
     assert!(later.has_flag("UP"));
-    let names: Vec<String> = lab
-        .links()
-        .iter()
-        .map(|link| link.name().to_owned())
-        .collect();
-    assert_eq!(names, ["lo", BRIDGE]);
+    assert_eq!(lab.link_names(), ["lo", BRIDGE]);
 }
 
 fn its_name(lab: &Lab) {

@@ -30,9 +30,7 @@ fn conf() -> Value {
 
 fn gc(lab: &Lab, conf: &Value, valid: &Value) -> Invocation {
     let conf = with(conf.clone(), json!({ "cni.dev/valid-attachments": valid }));
-    Invocation::new(lab.program(), "GC")
-        .paths(lab.plugin_folders())
-        .config(&conf)
+    lab.call_alone("GC", &conf)
 }
 
 fn attachment(id: &str) -> Value {
@@ -101,8 +99,7 @@ fn the_list_is_missing(lab: &Lab) {
     let container = Container::new("a");
     lab.add(&container, &conf());
     let before = Snapshot::take(lab, &[&container]);
-    let call = Invocation::new(lab.program(), "GC").paths(lab.plugin_folders());
-    let failure = lab.node.run(&call.config(&conf())).failure();
+    let failure = lab.node.run(&lab.call_alone("GC", &conf())).failure();
     assert_eq!(failure.code, 7);
     assert!(
         failure.msg.contains("cni.dev/valid-attachments"),

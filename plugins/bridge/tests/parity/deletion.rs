@@ -1,9 +1,7 @@
 //! DEL.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-
 use serde_json::{Value, json};
+use testkit::expectations::del_of_a_namespace_that_is_gone;
 
 use crate::support::conf::{BRIDGE, dual_stack, layer2, with};
 use crate::support::lab::{Container, Lab};
@@ -29,12 +27,7 @@ fn conf() -> Value {
 /// Nothing is left of the containers' network but the bridge.
 #[track_caller]
 fn assert_gone(lab: &Lab) {
-    let names: Vec<String> = lab
-        .links()
-        .iter()
-        .map(|link| link.name().to_owned())
-        .collect();
-    assert_eq!(names, ["lo", BRIDGE]);
+    assert_eq!(lab.link_names(), ["lo", BRIDGE]);
     assert_eq!(lab.taken(), [""; 0]);
     let rules = lab.ruleset();
     assert!(
@@ -78,19 +71,7 @@ fn of_what_was_never_there(lab: &Lab) {
 
 fn a_namespace_that_is_gone(lab: &Lab) {
     let conf = dual_stack(json!({ "isGateway": true }));
-    let container = Container::new("a");
-    // Under a name of its own: the number of an open file may soon be another file's.
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
-    symlink(container.sandbox.path(), &path).unwrap();
-    let call = lab.call("ADD", &container, &conf).netns(&path);
-    lab.node.run(&call).success();
-    fs::remove_file(&path).unwrap();
-    drop(container);
-    let del = call.command("DEL");
-    lab.node.run(&del).silent();
-    assert_eq!(lab.taken(), [""; 0]);
-    lab.node.run(&del).silent();
+    del_of_a_namespace_that_is_gone(lab, Container::new("a"), &conf);
 }
 
 fn no_namespace_is_told(lab: &Lab) {

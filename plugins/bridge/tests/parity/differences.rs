@@ -1,9 +1,8 @@
 //! Every known difference from the Go plugin 1.1.1, with what ours does and why. That it leaves things behind when an ADD
 //! fails is asserted of ours in `failed_add`, and what it takes that ours refuses in `bad_input`.
 
-use std::fs;
-
 use serde_json::{Value, json};
+use testkit::expectations::{damaged_del_releases, del_of_a_path_that_is_no_namespace};
 
 use crate::check::port;
 use crate::support::conf::{BRIDGE, GATEWAY, dual_stack, ipv4, ipv6, layer2, of_subnets, with};
@@ -210,27 +209,8 @@ fn masquerading_ends_when_the_link_is_gone(lab: &Lab) {
     assert_rules_stay_with_the_reference(lab);
 }
 
-/// What is left of `ip netns add` when only the mount is gone, as after a reboot.
 fn a_namespace_path_that_is_no_namespace_any_more(lab: &Lab) {
-    let container = Container::new("a");
-    lab.add(&container, &ipv4(json!({})));
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
-    fs::write(&path, "").unwrap();
-    let del = lab.call("DEL", &container, &ipv4(json!({}))).netns(&path);
-    let outcome = lab.node.run(&del);
-    match lab.side {
-        Side::Ours => {
-            outcome.silent();
-            assert_eq!(lab.taken(), [""; 0]);
-        }
-        Side::Reference => {
-            assert!(
-                outcome.failure().msg.contains("unknown FS magic"),
-                "{outcome}"
-            );
-        }
-    }
+    del_of_a_path_that_is_no_namespace(lab, &Container::new("a"), &ipv4(json!({})));
 }
 
 /// DEL releases whatever has become of the rest of the configuration.
@@ -247,18 +227,8 @@ fn del_needs_no_valid_configuration(lab: &Lab) {
     attempts.push((conf.clone(), "K8S_POD_NAME=p"));
     attempts.push((conf.clone(), "nonsense"));
     for (damaged, args) in attempts {
-        lab.add(&container, &conf);
         let del = lab.call("DEL", &container, &damaged).args(args);
-        let outcome = lab.node.run(&del);
-        match lab.side {
-            Side::Ours => outcome.silent(),
-            Side::Reference => {
-                outcome.failure();
-                lab.del(&container, &conf);
-            }
-        }
-        assert_eq!(container.link_names(), ["lo"]);
-        assert_eq!(lab.taken(), [""; 0]);
+        damaged_del_releases(lab, &container, &conf, &del);
     }
 }
 

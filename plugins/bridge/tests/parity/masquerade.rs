@@ -59,9 +59,7 @@ fn without_it_nothing_is_changed(lab: &Lab) {
         &b,
         &dual_stack(json!({ "isDefaultGateway": true, "ipMasq": false })),
     );
-    let mut ip = std::process::Command::new("ip");
-    ip.args(["route", "add", "10.1.1.0/24", "via", NODE]);
-    assert!(outside.command(&mut ip).status.success());
+    outside.ip(&format!("route add 10.1.1.0/24 via {NODE}"));
     let seen = |client: &Container| seen_from(listen_in(&outside), OUTSIDE, &client.sandbox);
     assert_eq!(seen(&b), "10.1.1.3");
     assert_eq!(seen(&a), NODE);

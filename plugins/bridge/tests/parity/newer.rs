@@ -125,21 +125,14 @@ fn masquerading_by_iptables(lab: &Lab) {
     assert_masqueraded(lab, &masqueraded("iptables"), None);
 }
 
-/// A call without an attachment.
-fn of_the_network(lab: &Lab, command: &str, conf: &Value) -> testkit::Invocation {
-    testkit::Invocation::new(lab.program(), command)
-        .paths(lab.plugin_folders())
-        .config(conf)
-}
-
 fn status(lab: &Lab) {
     let conf = dual_stack(json!({ "cniVersion": "1.1.0", "isGateway": true }));
     let before = lab.links().len();
-    lab.node.run(&of_the_network(lab, "STATUS", &conf)).silent();
+    lab.node.run(&lab.call_alone("STATUS", &conf)).silent();
     assert_eq!(lab.links().len(), before);
     assert_eq!(lab.node.list("/var/lib/cni"), [""; 0]);
     let old = with(conf, json!({ "cniVersion": "1.0.0" }));
-    let outcome = lab.node.run(&of_the_network(lab, "STATUS", &old));
+    let outcome = lab.node.run(&lab.call_alone("STATUS", &old));
     assert_eq!(outcome.failure().code, 1);
 }
 
@@ -150,7 +143,7 @@ fn status_of_ipam(lab: &Lab) {
     }));
     let container = Container::new("a");
     lab.add(&container, &conf);
-    let call = of_the_network(lab, "STATUS", &conf);
+    let call = lab.call_alone("STATUS", &conf);
     let failure = lab.node.run(&call).failure();
     assert_eq!(failure.code, 50);
     assert!(failure.msg.contains("host-local"), "{failure:?}");
@@ -164,7 +157,7 @@ fn status_of_ipam(lab: &Lab) {
 
 fn status_without_ipam(lab: &Lab) {
     let conf = layer2(json!({ "cniVersion": "1.1.0" }));
-    lab.node.run(&of_the_network(lab, "STATUS", &conf)).silent();
+    lab.node.run(&lab.call_alone("STATUS", &conf)).silent();
 }
 
 fn versions(lab: &Lab) {

@@ -73,12 +73,9 @@ fn duplicate_address_detection_on(lab: &Lab) {
 /// Runtimes turn IPv6 off in a container that has no IPv6 network yet.
 fn where_ipv6_is_off_in_the_container(lab: &Lab) {
     let container = Container::new("a");
-    container.sandbox.enter(|| {
-        for link in ["all", "default"] {
-            let path = format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6");
-            std::fs::write(path, "1").unwrap();
-        }
-    });
+    for link in ["all", "default"] {
+        container.set(&format!("ipv6/conf/{link}/disable_ipv6"), "1");
+    }
     lab.add(&container, &dual_stack(json!({ "isDefaultGateway": true })));
     let eth0 = container.link("eth0");
     assert_eq!(eth0.addresses(), ["10.1.1.2/24", "fd00:1::2/64"]);

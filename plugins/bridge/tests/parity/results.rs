@@ -6,7 +6,7 @@ use crate::support::conf::{
     BRIDGE, GATEWAY, GATEWAY6, dual_stack, ipv4, ipv6, layer2, of_subnets, with,
 };
 use crate::support::lab::{Container, Lab};
-use crate::support::side::{Side, both, ours, run};
+use crate::support::side::{Side, both, ours};
 
 both!(
     no_address,
@@ -27,8 +27,8 @@ pub(crate) fn interfaces(lab: &Lab, container: &Container, result: &Value) -> Va
     let veth = lab.link(list[1]["name"].as_str().unwrap());
     let eth0 = container.link("eth0");
     // Which end belongs to which is known by the indexes of their peers.
-    assert_eq!(veth.0["link_index"].as_i64(), Some(eth0.index()));
-    assert_eq!(eth0.0["link_index"].as_i64(), Some(veth.index()));
+    assert_eq!(veth.parent(), Some(eth0.index()));
+    assert_eq!(eth0.parent(), Some(veth.index()));
     assert_eq!(veth.master(), Some(BRIDGE));
     json!([
         { "name": BRIDGE, "mac": lab.link(BRIDGE).mac() },
@@ -98,21 +98,9 @@ fn shape(lab: &Lab, version: &str) {
 }
 
 macro_rules! versions {
-    ($($test:ident: $version:literal;)*) => {$(
-        mod $test {
-            use super::*;
-
-            #[test]
-            fn ours() {
-                run(Side::Ours, |lab| shape(lab, $version));
-            }
-
-            #[test]
-            fn reference() {
-                run(Side::Reference, |lab| shape(lab, $version));
-            }
-        }
-    )*};
+    ($($test:ident: $version:literal;)*) => {
+        both! { $($test: |lab| shape(lab, $version);)* }
+    };
 }
 
 versions! {

@@ -1,15 +1,12 @@
 //! Real packets between containers, to the node, and of a container to itself.
 
-use std::fs;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::support::conf::{GATEWAY, GATEWAY6, dual_stack, ipv4, ipv6};
 use crate::support::lab::{Container, Lab};
 use crate::support::outside::{self, OUTSIDE, OUTSIDE6};
 use crate::support::side::both;
-use crate::support::traffic::{assert_reaches, pings};
+use crate::support::traffic::{assert_reaches, pings, send_to_self_by_wire};
 
 both!(
     only_ipv4,
@@ -91,9 +88,7 @@ fn through_the_node(lab: &Lab) {
         "10.1.1.0/24 via 198.51.100.1",
         "fd00:1::/64 via 2001:db8:51::1",
     ] {
-        let mut ip = Command::new("ip");
-        let output = outside.command(ip.args(["route", "add"]).args(route.split(' ')));
-        assert!(output.status.success(), "{output:?}");
+        outside.ip(&format!("route add {route}"));
     }
     assert_reaches(&container, OUTSIDE);
     assert_reaches(&container, OUTSIDE6);
@@ -115,28 +110,4 @@ fn hairpin(lab: &Lab) {
     lab.add(&b, &ipv4(json!({ "hairpinMode": false })));
     send_to_self_by_wire(&b, "10.1.1.3", "10.1.1.99");
     assert!(!pings(&b, &["-I", "10.1.1.3", "10.1.1.99"]));
-}
-
-/// Has the kernel send what is between two addresses of the container by `eth0` instead of `lo`.
-#[track_caller]
-fn send_to_self_by_wire(container: &Container, first: &str, second: &str) {
-    container.sandbox.enter(|| {
-        for (setting, value) in [("accept_local", "1"), ("rp_filter", "0")] {
-            for link in ["all", "eth0"] {
-                fs::write(format!("/proc/sys/net/ipv4/conf/{link}/{setting}"), value).unwrap();
-            }
-        }
-    });
-    container.ip(&format!("address add {second}/24 dev eth0"));
-    // What comes in is the container's own; what goes out looks into table 100 before.
-    container.ip("rule add pref 10 iif eth0 lookup local");
-    container.ip("rule add pref 20 lookup 100");
-    container.ip("rule add pref 30 lookup local");
-    container.ip("rule del pref 0");
-    container.ip(&format!(
-        "route add {first} dev eth0 src {second} table 100"
-    ));
-    container.ip(&format!(
-        "route add {second} dev eth0 src {first} table 100"
-    ));
 }

@@ -1,20 +1,15 @@
 //! Network configurations.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use testkit::conf::{host_local, of};
+
+pub(crate) use testkit::conf::{GATEWAY, GATEWAY6, SUBNET, SUBNET6, with};
 
 pub(crate) const BRIDGE: &str = "cni0";
-pub(crate) const NETWORK: &str = "net";
-
-pub(crate) const SUBNET: &str = "10.1.1.0/24";
-pub(crate) const GATEWAY: &str = "10.1.1.1";
-pub(crate) const SUBNET6: &str = "fd00:1::/64";
-pub(crate) const GATEWAY6: &str = "fd00:1::1";
 
 /// A configuration of 1.0.0 without IPAM, with these keys.
 pub(crate) fn layer2(keys: Value) -> Value {
-    let mut conf = json!({ "cniVersion": "1.0.0", "name": NETWORK, "type": "bridge" });
-    merge(&mut conf, keys);
-    conf
+    of("bridge", keys)
 }
 
 /// A configuration with one subnet of IPv4.
@@ -34,29 +29,5 @@ pub(crate) fn dual_stack(keys: Value) -> Value {
 
 /// A configuration with one range set for each of these subnets.
 pub(crate) fn of_subnets(subnets: &[&str], keys: Value) -> Value {
-    let ranges: Vec<Value> = subnets
-        .iter()
-        .map(|subnet| json!([{ "subnet": subnet }]))
-        .collect();
-    let mut conf = layer2(json!({ "ipam": { "type": "host-local", "ranges": ranges } }));
-    merge(&mut conf, keys);
-    conf
-}
-
-/// The same configuration with this beside or instead of what it has.
-pub(crate) fn with(mut conf: Value, keys: Value) -> Value {
-    merge(&mut conf, keys);
-    conf
-}
-
-/// Puts keys into an object, and into the objects in it.
-fn merge(into: &mut Value, keys: Value) {
-    match (into, keys) {
-        (Value::Object(into), Value::Object(keys)) => {
-            for (key, value) in keys {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, keys) => *into = keys,
-    }
+    with(layer2(host_local(subnets)), keys)
 }

@@ -23,14 +23,8 @@ pub(crate) fn connect(lab: &Lab) -> NetNs {
     lab.ip(&format!("address add {NODE}/24 dev wire0"));
     lab.ip(&format!("address add {NODE6}/64 dev wire0 nodad"));
     lab.ip("link set wire0 up");
-    for command in [
-        format!("address add {OUTSIDE}/24 dev wire1"),
-        format!("address add {OUTSIDE6}/64 dev wire1 nodad"),
-        "link set wire1 up".to_owned(),
-    ] {
-        let mut ip = std::process::Command::new("ip");
-        let output = outside.command(ip.args(command.split(' ')));
-        assert!(output.status.success(), "ip {command}: {output:?}");
-    }
+    outside.ip(&format!("address add {OUTSIDE}/24 dev wire1"));
+    outside.ip(&format!("address add {OUTSIDE6}/64 dev wire1 nodad"));
+    outside.ip("link set wire1 up");
     outside
 }

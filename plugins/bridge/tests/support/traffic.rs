@@ -1,39 +1,12 @@
 //! Real packets.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use testkit::NetNs;
+use testkit::traffic::PATIENCE;
 
-use crate::support::lab::Container;
-
-/// How long what must pass may take: a kernel that has much to do is slow.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait for what must not pass.
-const IMPATIENCE: &str = "-W0.4";
-
-/// An address answers to pings from inside a container.
-#[track_caller]
-pub(crate) fn assert_reaches(from: &Container, to: &str) {
-    let until = Instant::now() + PATIENCE;
-    while !pings(from, &[to]) {
-        let id = &from.id;
-        assert!(
-            Instant::now() < until,
-            "no answer from {to} to container {id}"
-        );
-    }
-}
-
-/// Whether one ping from inside a container is answered, soon.
-#[track_caller]
-pub(crate) fn pings(from: &Container, args: &[&str]) -> bool {
-    let mut ping = Command::new("ping");
-    ping.args(["-n", "-q", "-c1", IMPATIENCE]).args(args);
-    from.sandbox.command(&mut ping).status.success()
-}
+pub(crate) use testkit::traffic::{assert_reaches, pings, send_to_self_by_wire};
 
 /// The address that a server in one namespace sees a TCP client of another one come from.
 #[track_caller]

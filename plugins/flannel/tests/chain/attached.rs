@@ -78,7 +78,7 @@ fn mac(links: &Value) -> Value {
 
 #[track_caller]
 fn assert_inside(container: &Container, lease: Lease, number: u8) {
-    assert_eq!(container.links(), ["lo", "eth0"]);
+    assert_eq!(container.link_names(), ["lo", "eth0"]);
     let eth0 = container.sandbox.ip_json(&["addr", "show", "dev", "eth0"]);
     assert_eq!(eth0[0]["mtu"], MTU);
     assert_eq!(eth0[0]["operstate"], "UP");
@@ -201,7 +201,7 @@ pub(crate) fn assert_addresses(lab: &Lab, lease: Lease, containers: &[&Container
 pub(crate) fn assert_nothing_left(lab: &Lab, containers: &[&Container]) {
     assert_eq!(lab.links(), ["lo", BRIDGE]);
     for container in containers {
-        assert_eq!(container.links(), ["lo"]);
+        assert_eq!(container.link_names(), ["lo"]);
     }
     assert_eq!(lab.taken(NETWORK), [""; 0]);
     assert_eq!(lab.kept(), [""; 0]);

@@ -65,7 +65,7 @@ fn an_empty_namespace_path() {
     let del = lab.call("DEL", &container, &netconf).netns("");
     lab.node.run(&del).silent();
     // bridge cannot reach the link; the namespace takes it along when it goes.
-    assert_eq!(container.links(), ["lo", "eth0"]);
+    assert_eq!(container.link_names(), ["lo", "eth0"]);
     assert_eq!(lab.taken(NETWORK), [""; 0]);
     assert_eq!(lab.kept(), [""; 0]);
     lab.node.run(&del).silent();
@@ -74,6 +74,6 @@ fn an_empty_namespace_path() {
     let again = Container::new("a");
     lab.add(&again, &netconf);
     lab.del(&again, &netconf);
-    assert_eq!(again.links(), ["lo"]);
+    assert_eq!(again.link_names(), ["lo"]);
     assert_eq!(lab.kept(), [""; 0]);
 }

@@ -1,11 +1,11 @@
 //! Two containers come, reach each other, are checked and go, for each kind of lease and each version that bridge knows.
 
 use serde_json::Value;
+use testkit::traffic::assert_reaches;
 
 use crate::attached::{assert_addresses, assert_attached, assert_nothing_left};
 use crate::lab::{Container, Delegates, Lab, NETWORK, netconf, with_prev_result};
 use crate::lease::{DUAL_STACK, Lease, ONLY_IPV4, ONLY_IPV6};
-use crate::traffic::assert_reaches;
 
 fn come_and_go(lease: Lease, version: &str) {
     for delegates in Delegates::BOTH {
@@ -34,9 +34,9 @@ fn come_and_go_with(delegates: Delegates, lease: Lease, version: &str) {
     assert_eq!(lab.kept(), ["a", "b"]);
 
     for family in lease.0 {
-        assert_reaches(&lab, &a, &family.host(3));
-        assert_reaches(&lab, &b, &family.host(2));
-        assert_reaches(&lab, &a, family.gateway);
+        assert_reaches(&a, &family.host(3));
+        assert_reaches(&b, &family.host(2));
+        assert_reaches(&a, family.gateway);
     }
 
     if version != "0.3.1" {
@@ -45,11 +45,11 @@ fn come_and_go_with(delegates: Delegates, lease: Lease, version: &str) {
     }
 
     lab.del(&a, &netconf);
-    assert_eq!(a.links(), ["lo"]);
+    assert_eq!(a.link_names(), ["lo"]);
     assert_eq!(lab.kept(), ["b"]);
     assert_eq!(lab.taken(NETWORK), lease.host(3));
     for family in lease.0 {
-        assert_reaches(&lab, &b, family.gateway);
+        assert_reaches(&b, family.gateway);
     }
     lab.del(&b, &with_prev_result(&netconf, &result_b));
     assert_nothing_left(&lab, &[&a, &b]);

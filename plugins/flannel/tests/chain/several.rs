@@ -1,11 +1,11 @@
 //! Several attachments of one container.
 
 use serde_json::{Value, json};
+use testkit::traffic::assert_reaches;
 
 use crate::attached::{assert_attached, assert_nothing_left};
 use crate::lab::{BRIDGE, Container, Lab, NETWORK, SCRATCH, netconf, with_prev_result};
 use crate::lease::{ONLY_IPV4, OTHER};
-use crate::traffic::assert_reaches;
 
 const OTHER_NETWORK: &str = "other";
 const OTHER_BRIDGE: &str = "cni1";
@@ -40,7 +40,7 @@ fn in_one_network(goes: &str, stays: &str) {
     let eth1 = add(&lab, &container, "eth1", &netconf);
     assert_eq!(eth0["ips"][0]["address"], "10.244.1.2/24");
     assert_eq!(eth1["ips"][0]["address"], "10.244.1.3/24");
-    assert_eq!(container.links(), ["lo", "eth0", "eth1"]);
+    assert_eq!(container.link_names(), ["lo", "eth0", "eth1"]);
     assert_eq!(lab.kept(), ["a", ".attachments/a:eth1"]);
 
     let (result, address) = if stays == "eth0" {
@@ -50,11 +50,11 @@ fn in_one_network(goes: &str, stays: &str) {
     };
     for _ in 0..2 {
         del(&lab, &container, goes, &netconf);
-        assert_eq!(container.links(), ["lo", stays]);
+        assert_eq!(container.link_names(), ["lo", stays]);
         assert_eq!(lab.taken(NETWORK), [address]);
         assert_eq!(lab.kept().len(), 1);
         check(&lab, &container, stays, &netconf, &result);
-        assert_reaches(&lab, &container, "10.244.1.1");
+        assert_reaches(&container, "10.244.1.1");
     }
     del(&lab, &container, stays, &netconf);
     assert_nothing_left(&lab, &[&container]);
@@ -96,8 +96,8 @@ fn two_containers_with_two_each() {
         lab.kept(),
         ["a", "b", ".attachments/a:eth1", ".attachments/b:eth1"]
     );
-    assert_reaches(&lab, &a, "10.244.1.3");
-    assert_reaches(&lab, &a, "10.99.7.3");
+    assert_reaches(&a, "10.244.1.3");
+    assert_reaches(&a, "10.99.7.3");
 
     del(&lab, &a, "eth0", &netconf);
     del(&lab, &b, "eth1", &other);
@@ -105,19 +105,19 @@ fn two_containers_with_two_each() {
     assert_eq!(lab.taken(NETWORK), ["10.244.1.3"]);
     assert_eq!(lab.taken(OTHER_NETWORK), ["10.99.7.2"]);
     assert_eq!(
-        (a.links(), b.links()),
+        (a.link_names(), b.link_names()),
         (
             vec!["lo".into(), "eth1".into()],
             vec!["lo".into(), "eth0".into()]
         )
     );
-    assert_reaches(&lab, &a, "10.99.7.1");
-    assert_reaches(&lab, &b, "10.244.1.1");
+    assert_reaches(&a, "10.99.7.1");
+    assert_reaches(&b, "10.244.1.1");
 
     del(&lab, &b, "eth0", &netconf);
     del(&lab, &a, "eth1", &other);
     assert_eq!(
-        (a.links(), b.links()),
+        (a.link_names(), b.link_names()),
         (vec!["lo".into()], vec!["lo".into()])
     );
     assert_eq!(lab.kept(), [""; 0]);
@@ -138,7 +138,7 @@ fn in_two_networks_each_keeps_its_own() {
     assert_attached(&lab, &container, ONLY_IPV4, 2, &eth0);
     let eth1 = add(&lab, &container, "eth1", &other);
     assert_eq!(eth1["ips"][0]["address"], "10.99.7.2/24");
-    assert_reaches(&lab, &container, "10.99.7.1");
+    assert_reaches(&container, "10.99.7.1");
     check(&lab, &container, "eth1", &other, &eth1);
     let first = lab.node.read(format!("{SCRATCH}/a"));
 
@@ -146,7 +146,7 @@ fn in_two_networks_each_keeps_its_own() {
     assert_attached(&lab, &container, ONLY_IPV4, 2, &eth0);
     assert_eq!(lab.taken(OTHER_NETWORK), [""; 0]);
     check(&lab, &container, "eth0", &netconf, &eth0);
-    assert_reaches(&lab, &container, "10.244.1.1");
+    assert_reaches(&container, "10.244.1.1");
 
     let eth1 = add(&lab, &container, "eth1", &other);
     assert_eq!(eth1["ips"][0]["address"], "10.99.7.3/24");
@@ -155,9 +155,9 @@ fn in_two_networks_each_keeps_its_own() {
     assert_eq!(lab.taken(NETWORK), [""; 0]);
     assert_eq!(lab.taken(OTHER_NETWORK), ["10.99.7.3"]);
     check(&lab, &container, "eth1", &other, &eth1);
-    assert_reaches(&lab, &container, "10.99.7.1");
+    assert_reaches(&container, "10.99.7.1");
     del(&lab, &container, "eth1", &other);
-    assert_eq!(container.links(), ["lo"]);
+    assert_eq!(container.link_names(), ["lo"]);
     assert_eq!(lab.taken(OTHER_NETWORK), [""; 0]);
     assert_eq!(lab.kept(), [""; 0]);
     assert_eq!(lab.links(), ["lo", BRIDGE, OTHER_BRIDGE]);

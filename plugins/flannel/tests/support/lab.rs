@@ -6,7 +6,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::requirements::{REFERENCE_DIR, require_reference, require_root};
-use testkit::{Invocation, NetNs, Node, binaries};
+use testkit::{Invocation, Node, binaries};
+
+pub(crate) use testkit::Container;
 
 use crate::lease::Lease;
 
@@ -33,12 +35,6 @@ pub(crate) struct Lab {
     pub(crate) node: Node,
     /// Has what is under test, to be found before Debian's plugins.
     plugins: TempDir,
-}
-
-/// A container that may be attached.
-pub(crate) struct Container {
-    pub(crate) id: &'static str,
-    pub(crate) sandbox: NetNs,
 }
 
 impl Lab {
@@ -75,7 +71,7 @@ impl Lab {
     #[track_caller]
     pub(crate) fn call(&self, command: &str, container: &Container, netconf: &Value) -> Invocation {
         let flannel = binaries::plugin("flannel");
-        Invocation::attach(flannel, command, container.id)
+        Invocation::attach(flannel, command, &container.id)
             .netns(container.sandbox.path())
             .paths([self.plugins.path(), Path::new(REFERENCE_DIR)])
             .config(netconf)
@@ -136,20 +132,11 @@ impl Lab {
     /// The links on the node itself.
     #[track_caller]
     pub(crate) fn links(&self) -> Vec<String> {
-        names(&self.node.ip_json(&["link"]))
-    }
-}
-
-impl Container {
-    pub(crate) fn new(id: &'static str) -> Self {
-        let sandbox = NetNs::new().unwrap();
-        Self { id, sandbox }
-    }
-
-    /// The links inside.
-    #[track_caller]
-    pub(crate) fn links(&self) -> Vec<String> {
-        names(&self.sandbox.ip_json(&["link"]))
+        let links = self.node.ip_json(&["link"]);
+        let links = links.as_array().unwrap().iter();
+        links
+            .map(|link| link["ifname"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -184,12 +171,4 @@ pub(crate) fn with_prev_result(netconf: &Value, result: &Value) -> Value {
 
 fn ips_of(result: &Value) -> impl Iterator<Item = &Value> {
     result["ips"].as_array().unwrap().iter()
-}
-
-fn names(links: &Value) -> Vec<String> {
-    let links = links.as_array().unwrap();
-    links
-        .iter()
-        .map(|link| link["ifname"].as_str().unwrap().to_owned())
-        .collect()
 }

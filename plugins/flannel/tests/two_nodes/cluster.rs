@@ -93,7 +93,7 @@ impl Cluster {
         let made_by_flanneld = self.backend.links(self.families);
         for Member { lab, container, .. } in &self.members {
             lab.del(container, &netconf("1.0.0"));
-            assert_eq!(container.links(), ["lo"]);
+            assert_eq!(container.link_names(), ["lo"]);
             assert_eq!(lab.taken(NETWORK), [""; 0]);
             assert_eq!(lab.kept(), [""; 0]);
             let mut expected = vec!["lo", WIRE];

@@ -33,7 +33,10 @@ fn master_and_addresses(lab: &Lab) {
     assert_eq!(result["interfaces"][0]["name"], "eth0");
     assert_eq!(eth0.parent(), Some(lab.link("wire0").index()));
     assert_eq!(eth0.addresses(), ["10.1.1.9/24"]);
-    assert_eq!(container.routes(), ["default via 10.1.1.1 dev eth0"]);
+    assert_eq!(
+        container.routes_in_full(),
+        ["default via 10.1.1.1 dev eth0"]
+    );
     lab.del(&container, &chained(json!({})));
     assert_eq!(container.link_names(), ["lo"]);
 }

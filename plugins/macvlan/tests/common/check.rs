@@ -1,11 +1,14 @@
 //! CHECK: what is as ADD left it, and what is not any more.
 
 use serde_json::{Value, json};
+use testkit::expectations::{
+    check_asks_ipam, check_finds, check_finds_lie, check_follows_attachments,
+};
 
 use crate::support::conf::{dual_stack, with};
 use crate::support::container::Container;
 use crate::support::lab::Lab;
-use crate::support::side::{Side, both, run};
+use crate::support::side::{Side, both};
 
 both!(
     all_is_well,
@@ -35,20 +38,7 @@ fn attached(lab: &Lab) -> (Container, Value) {
 }
 
 fn all_is_well(lab: &Lab) {
-    for version in ["0.4.0", "1.0.0"] {
-        let conf = with(conf(), json!({ "cniVersion": version }));
-        let (a, b) = (Container::new("a"), Container::new("b"));
-        let first = lab.add(&a, &conf);
-        lab.check(&a, &conf, &first).silent();
-        let second = lab.add(&b, &conf);
-        lab.check(&a, &conf, &first).silent();
-        lab.check(&b, &conf, &second).silent();
-        lab.del(&a, &conf);
-        lab.check(&b, &conf, &second).silent();
-        lab.check(&a, &conf, &first).failure();
-        lab.del(&b, &conf);
-        lab.check(&b, &conf, &second).failure();
-    }
+    check_follows_attachments(lab, &conf(), Container::new);
 }
 
 fn nothing_was_added(lab: &Lab) {
@@ -77,16 +67,8 @@ fn older_versions_have_no_check(lab: &Lab) {
 
 fn ipam_is_asked(lab: &Lab) {
     let (container, result) = attached(lab);
-    let files = ["10.1.1.2", "fd00:1::2"].map(|name| format!("/var/lib/cni/networks/net/{name}"));
-    let contents = files.clone().map(|file| lab.node.read(file));
-    for file in &files {
-        lab.node.enter(|| std::fs::remove_file(file)).unwrap();
-    }
-    lab.check(&container, &conf(), &result).failure();
-    for (file, contents) in files.iter().zip(contents) {
-        lab.node.write(file, contents);
-    }
-    lab.check(&container, &conf(), &result).silent();
+    let addresses = ["10.1.1.2", "fd00:1::2"];
+    check_asks_ipam(lab, &container, &conf(), &result, &addresses);
 }
 
 fn what_others_add_is_no_damage(lab: &Lab) {
@@ -97,45 +79,25 @@ fn what_others_add_is_no_damage(lab: &Lab) {
     lab.check(&container, &conf(), &result).silent();
 }
 
-/// Damage that both find: CHECK succeeds before it and fails after it.
+/// Damage that both find.
 #[track_caller]
 fn damage(lab: &Lab, break_it: fn(&Lab, &Container)) {
     let (container, result) = attached(lab);
-    lab.check(&container, &conf(), &result).silent();
-    break_it(lab, &container);
-    let outcome = lab.check(&container, &conf(), &result);
-    let failure = outcome.failure();
-    if lab.side == Side::Ours {
-        assert_eq!(failure.code, 120, "{outcome}");
-        assert_eq!(outcome.stderr_text(), "");
-    }
+    check_finds(lab, &container, &conf(), &result, || {
+        break_it(lab, &container);
+    });
 }
 
-/// A result that does not say what is: CHECK of the true one succeeds.
 #[track_caller]
 fn lie(lab: &Lab, change: fn(&mut Value)) {
-    let (container, mut result) = attached(lab);
-    lab.check(&container, &conf(), &result).silent();
-    change(&mut result);
-    lab.check(&container, &conf(), &result).failure();
+    let (container, result) = attached(lab);
+    check_finds_lie(lab, &container, &conf(), result, change);
 }
 
 macro_rules! kinds {
-    ($of:ident: $($test:ident: $change:expr;)*) => {$(
-        mod $test {
-            use super::*;
-
-            #[test]
-            fn ours() {
-                run(Side::Ours, |lab| $of(lab, $change));
-            }
-
-            #[test]
-            fn reference() {
-                run(Side::Reference, |lab| $of(lab, $change));
-            }
-        }
-    )*};
+    ($of:ident: $($test:ident: $change:expr;)*) => {
+        both! { $($test: |lab| $of(lab, $change);)* }
+    };
 }
 
 kinds! { damage:

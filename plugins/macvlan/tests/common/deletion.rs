@@ -1,9 +1,7 @@
 //! DEL.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-
 use serde_json::json;
+use testkit::expectations::del_of_a_namespace_that_is_gone;
 
 use crate::support::conf::{dual_stack, ipv4, with};
 use crate::support::container::Container;
@@ -53,19 +51,7 @@ fn of_what_was_never_there(lab: &Lab) {
 }
 
 fn a_namespace_that_is_gone(lab: &Lab) {
-    let (conf, container) = (ipv4(json!({})), Container::new("a"));
-    // Under a name of its own: the number of an open file may soon be another file's.
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
-    symlink(container.sandbox.path(), &path).unwrap();
-    let call = lab.call("ADD", &container, &conf).netns(&path);
-    lab.node.run(&call).success();
-    fs::remove_file(&path).unwrap();
-    drop(container);
-    let del = call.command("DEL");
-    lab.node.run(&del).silent();
-    assert_eq!(lab.taken(), [""; 0]);
-    lab.node.run(&del).silent();
+    del_of_a_namespace_that_is_gone(lab, Container::new("a"), &ipv4(json!({})));
 }
 
 fn no_namespace_is_told(lab: &Lab) {

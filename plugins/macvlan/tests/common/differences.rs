@@ -1,9 +1,8 @@
 //! Every known difference from the Go plugins 1.1.1, with what ours does and why. That they leave things behind when an
 //! ADD fails is asserted of ours in `failed_add`, and what they take that ours refuses in `refused`.
 
-use std::fs;
-
 use serde_json::{Value, json};
+use testkit::expectations::{damaged_del_releases, del_of_a_path_that_is_no_namespace};
 
 use crate::support::conf::{dual_stack, ipv4, scripted, with, without};
 use crate::support::container::Container;
@@ -42,7 +41,7 @@ fn a_route_twice(lab: &Lab) {
     match lab.side {
         Side::Ours => {
             assert_eq!(outcome.success()["routes"], routes);
-            let routes = container.routes();
+            let routes = container.routes_in_full();
             assert_eq!(routes, ["10.9.0.0/16 via 10.1.1.1 dev eth0"]);
         }
         Side::Reference => assert!(outcome.failure().msg.contains("file exists"), "{outcome}"),
@@ -133,40 +132,13 @@ fn del_needs_no_valid_configuration(lab: &Lab) {
         json!({ "mode": 7 }),
         json!({ "linkInContainer": "x", "master": 7 }),
     ] {
-        lab.add(&container, &conf);
-        let damaged = with(conf.clone(), keys.clone());
-        let outcome = lab.node.run(&lab.call("DEL", &container, &damaged));
-        match lab.side {
-            Side::Ours => outcome.silent(),
-            Side::Reference => {
-                outcome.failure();
-                lab.del(&container, &conf);
-            }
-        }
-        assert_eq!(container.link_names(), ["lo"], "{keys}");
-        assert_eq!(lab.taken(), [""; 0], "{keys}");
+        let del = lab.call("DEL", &container, &with(conf.clone(), keys));
+        damaged_del_releases(lab, &container, &conf, &del);
     }
 }
 
-/// What is left of `ip netns add` when only the mount is gone, as after a reboot.
 fn a_namespace_path_that_is_no_namespace_any_more(lab: &Lab) {
-    let (conf, container) = (ipv4(json!({})), Container::new("a"));
-    lab.add(&container, &conf);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
-    fs::write(&path, "").unwrap();
-    let del = lab.call("DEL", &container, &conf).netns(&path);
-    let outcome = lab.node.run(&del);
-    match lab.side {
-        Side::Ours => {
-            outcome.silent();
-            assert_eq!(lab.taken(), [""; 0]);
-        }
-        Side::Reference => {
-            let failure = outcome.failure();
-            assert!(failure.msg.contains("unknown FS magic"), "{outcome}");
-        }
-    }
+    del_of_a_path_that_is_no_namespace(lab, &Container::new("a"), &ipv4(json!({})));
 }
 
 /// The runtime's DEL after an ADD that was refused must not remove what another plugin made.

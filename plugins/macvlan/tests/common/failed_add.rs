@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::ScriptedDelegate;
+use testkit::expectations::{NO_ADDRESSES, NO_RESULTS};
 
 use crate::support::conf::{dual_stack, ipv4, scripted, with};
 use crate::support::container::Container;
@@ -29,16 +30,7 @@ ours!(
 fn fails(lab: &Lab, container: &Container, conf: &Value, code: u64, says: &[&str]) {
     let before = Snapshot::take(lab, &[container]);
     let outcome = lab.node.run(&lab.call("ADD", container, conf));
-    let failure = outcome.failure();
-    assert_eq!(failure.code, code, "{outcome}");
-    for text in says {
-        assert!(
-            failure.msg.contains(text),
-            "it does not say {text:?}\n{outcome}"
-        );
-    }
-    assert!(!failure.msg.contains("not found"), "{outcome}");
-    assert_eq!(outcome.stderr_text(), "", "{outcome}");
+    outcome.refusal(code, says);
     let what = format!("the failed ADD\n{outcome}\n");
     assert_same(&before, &Snapshot::take(lab, &[container]), &what);
 
@@ -57,12 +49,8 @@ fn commands(ipam: &ScriptedDelegate) -> Vec<String> {
 
 fn ipam_gives_no_address(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
-    for answer in [
-        json!({ "cniVersion": "1.0.0", "ips": [] }),
-        json!({ "cniVersion": "1.0.0" }),
-        json!({ "cniVersion": "1.0.0", "routes": [{ "dst": "0.0.0.0/0" }], "dns": {} }),
-    ] {
-        ipam.on("ADD").stdout(answer.to_string());
+    for answer in NO_ADDRESSES {
+        ipam.on("ADD").stdout(answer);
         let before = ipam.calls().len();
         let says = ["ipam", "scripted", "no address"];
         fails(lab, &container, &scripted(json!({})), 101, &says);
@@ -75,17 +63,7 @@ fn ipam_gives_no_address(lab: &Lab) {
 
 fn ipam_gives_garbage(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
-    for answer in [
-        "",
-        "ok",
-        "{",
-        "[]",
-        r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.300/24"}]}"#,
-        r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.3"}]}"#,
-        r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.3/24","gateway":"x"}]}"#,
-        r#"{"cniVersion":"1.0.0","ips":"10.1.1.3/24"}"#,
-        r#"{"cniVersion":"7.7.7","ips":[{"address":"10.1.1.3/24"}]}"#,
-    ] {
+    for answer in NO_RESULTS {
         ipam.on("ADD").stdout(answer);
         fails(lab, &container, &scripted(json!({})), 6, &["scripted"]);
     }
@@ -158,7 +136,7 @@ fn ipv6_was_switched_off(lab: &Lab) {
     let routes = json!([{ "dst": "fd00:9::/48", "gw": "fd00:77::1" }]);
     let conf = dual_stack(json!({ "ipam": { "routes": routes } }));
     fails(lab, &container, &conf, 7, &["fd00:9::/48"]);
-    assert_eq!(container.setting("ipv6/conf/lo/disable_ipv6"), "1");
+    assert_eq!(container.setting("ipv6/conf/lo/disable_ipv6"), 1);
 }
 
 fn the_interface_is_there(lab: &Lab) {

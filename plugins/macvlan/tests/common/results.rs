@@ -51,11 +51,14 @@ fn one_address(lab: &Lab) {
     assert_eq!(address["prefixlen"], 24);
     assert_eq!(address["broadcast"], "10.1.1.255");
     assert_eq!(address["valid_life_time"], u32::MAX);
-    assert_eq!(container.routes(), ["default via 10.1.1.1 dev eth0"]);
-    assert_eq!(container.setting("ipv4/conf/eth0/arp_notify"), "1");
+    assert_eq!(
+        container.routes_in_full(),
+        ["default via 10.1.1.1 dev eth0"]
+    );
+    assert_eq!(container.setting("ipv4/conf/eth0/arp_notify"), 1);
     // Newer Go plugins set it too.
     let ndisc_notify = container.setting("ipv6/conf/eth0/ndisc_notify");
-    assert_eq!(ndisc_notify, lab.side.pick("1", "0"));
+    assert_eq!(ndisc_notify, lab.side.pick(1, 0));
     assert_eq!(container.link_names(), ["lo", "eth0"]);
     let node = lab.node.ip_json(&["link"]);
     assert_eq!(node.as_array().unwrap().len(), 2, "{node}");
@@ -86,10 +89,10 @@ fn both_families(lab: &Lab) {
         "default via 10.1.1.1 dev eth0",
         "default via fd00:1::1 dev eth0",
     ];
-    assert_eq!(container.routes(), expected);
+    assert_eq!(container.routes_in_full(), expected);
     // Newer Go plugins set it too.
     let keep_addr = container.setting("ipv6/conf/eth0/keep_addr_on_down");
-    assert_eq!(keep_addr, lab.side.pick("1", "0"));
+    assert_eq!(keep_addr, lab.side.pick(1, 0));
 }
 
 fn every_version(lab: &Lab) {
@@ -144,7 +147,7 @@ fn routes_with_next_hops(lab: &Lab) {
         "10.9.0.0/16 via 10.1.1.77 dev eth0",
         "fd00:9::/48 via fd00:1::77 dev eth0",
     ];
-    assert_eq!(container.routes(), expected);
+    assert_eq!(container.routes_in_full(), expected);
 }
 
 fn routes_without_next_hops(lab: &Lab) {
@@ -158,7 +161,7 @@ fn routes_without_next_hops(lab: &Lab) {
     ipam.on("ADD").stdout(answer.to_string());
     lab.add(&container, &scripted(json!({})));
     let expected = ["10.9.0.0/16 dev eth0", "fd00:9::/48 dev eth0"];
-    assert_eq!(container.routes(), expected);
+    assert_eq!(container.routes_in_full(), expected);
 }
 
 /// Of several addresses the first one with a gateway gives the next hop.
@@ -176,7 +179,10 @@ fn without_a_gateway(lab: &Lab) {
     });
     ipam.on("ADD").stdout(answer.to_string());
     lab.add(&container, &scripted(json!({})));
-    assert_eq!(container.routes(), ["default via 10.1.2.1 dev eth0"]);
+    assert_eq!(
+        container.routes_in_full(),
+        ["default via 10.1.2.1 dev eth0"]
+    );
     let addresses = container.link("eth0").addresses();
     assert_eq!(addresses, ["10.1.1.7/24", "10.1.2.7/24", "10.1.3.7/32"]);
 }
@@ -223,13 +229,13 @@ fn ipv6_was_switched_off(lab: &Lab) {
     assert_eq!(eth0.addresses(), ["10.1.1.2/24", "fd00:1::2/64"]);
     for name in ["lo", "eth0"] {
         let setting = format!("ipv6/conf/{name}/disable_ipv6");
-        assert_eq!(container.setting(&setting), "0", "{name}");
+        assert_eq!(container.setting(&setting), 0, "{name}");
     }
     // Whoever asks for no IPv6 gets none.
     let other = Container::new("b");
     other.set("ipv6/conf/default/disable_ipv6", "1");
     lab.add(&other, &ipv4(json!({})));
-    assert_eq!(other.setting("ipv6/conf/eth0/disable_ipv6"), "1");
+    assert_eq!(other.setting("ipv6/conf/eth0/disable_ipv6"), 1);
 }
 
 fn several_interfaces(lab: &Lab) {

@@ -28,7 +28,7 @@ fn up_and_without_addresses(lab: &Lab) {
         assert!(eth0.has_flag("UP") && eth0.has_flag("LOWER_UP"), "{eth0:?}");
         assert_eq!(eth0.addresses(), [""; 0]);
         assert_eq!((eth0.mtu(), eth0.kind()), (1400, Some("macvlan")));
-        assert_eq!(container.routes(), [""; 0]);
+        assert_eq!(container.routes_in_full(), [""; 0]);
         lab.check(&container, &conf, &result).silent();
         lab.del(&container, &conf);
         assert_eq!(container.link_names(), ["lo"]);

@@ -1,72 +1,26 @@
 //! Network configurations.
 
 use serde_json::{Value, json};
+use testkit::conf::{host_local, of};
 
-pub(crate) const NETWORK: &str = "net";
-
-pub(crate) const SUBNET: &str = "10.1.1.0/24";
-pub(crate) const GATEWAY: &str = "10.1.1.1";
-pub(crate) const SUBNET6: &str = "fd00:1::/64";
-pub(crate) const GATEWAY6: &str = "fd00:1::1";
+pub(crate) use testkit::conf::{GATEWAY, GATEWAY6, SUBNET, SUBNET6, with, without};
 
 /// A configuration of 1.0.0 without IPAM, on the node's wire, with these keys.
 pub(crate) fn layer2(keys: Value) -> Value {
-    let mut conf = json!({
-        "cniVersion": "1.0.0",
-        "name": NETWORK,
-        "type": crate::PLUGIN,
-        "master": "wire0",
-    });
-    merge(&mut conf, keys);
-    conf
+    with(of(crate::PLUGIN, json!({ "master": "wire0" })), keys)
 }
 
 /// A configuration with one subnet of IPv4.
 pub(crate) fn ipv4(keys: Value) -> Value {
-    of_subnets(&[SUBNET], keys)
+    with(layer2(host_local(&[SUBNET])), keys)
 }
 
 /// A configuration with a subnet of each family.
 pub(crate) fn dual_stack(keys: Value) -> Value {
-    of_subnets(&[SUBNET, SUBNET6], keys)
-}
-
-/// A configuration with one range set for each of these subnets.
-pub(crate) fn of_subnets(subnets: &[&str], keys: Value) -> Value {
-    let ranges: Vec<Value> = subnets
-        .iter()
-        .map(|subnet| json!([{ "subnet": subnet }]))
-        .collect();
-    let mut conf = layer2(json!({ "ipam": { "type": "host-local", "ranges": ranges } }));
-    merge(&mut conf, keys);
-    conf
+    with(layer2(host_local(&[SUBNET, SUBNET6])), keys)
 }
 
 /// A configuration with an IPAM plugin that does what it is told.
 pub(crate) fn scripted(keys: Value) -> Value {
     with(layer2(json!({ "ipam": { "type": "scripted" } })), keys)
-}
-
-/// The same configuration with this beside or instead of what it has.
-pub(crate) fn with(mut conf: Value, keys: Value) -> Value {
-    merge(&mut conf, keys);
-    conf
-}
-
-/// The same configuration without a key.
-pub(crate) fn without(mut conf: Value, key: &str) -> Value {
-    conf.as_object_mut().unwrap().remove(key);
-    conf
-}
-
-/// Puts keys into an object, and into the objects in it.
-fn merge(into: &mut Value, keys: Value) {
-    match (into, keys) {
-        (Value::Object(into), Value::Object(keys)) => {
-            for (key, value) in keys {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, keys) => *into = keys,
-    }
 }

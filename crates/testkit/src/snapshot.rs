@@ -1,0 +1,141 @@
+//! All that plugins may change, as a value.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::Deref;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::container::Container;
+use crate::lab::Lab;
+use crate::link::Link;
+
+/// What there is, by where it is. Left out is what the kernel does by itself, and where IPAM will look for the next
+/// address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Snapshot(BTreeMap<String, String>);
+
+/// A lab of which snapshots are taken, and what counts there.
+pub trait Observed: Deref<Target = Lab> {
+    /// What counts of a link beside its addresses, flags, index, MAC and MTU.
+    fn details(link: &Link) -> Value;
+
+    /// What counts of a route, if it does.
+    fn route(route: &Value) -> Option<Value>;
+
+    /// What else the plugin may change on the node, each with a name.
+    fn others(&self) -> Vec<(String, String)>;
+}
+
+impl Snapshot {
+    /// What there is on the node and in these containers.
+    #[must_use]
+    #[track_caller]
+    pub fn take<L: Observed>(observed: &L, containers: &[&Container]) -> Self {
+        let lab: &Lab = observed;
+        let mut all: BTreeMap<_, _> = observed.others().into_iter().collect();
+        network::<L>("node", &|args| lab.node.ip_json(args), &mut all);
+        for container in containers {
+            let place = format!("container {}", container.id);
+            network::<L>(&place, &|args| container.sandbox.ip_json(args), &mut all);
+        }
+        lab.node.enter(|| {
+            for folder in ["/var/lib/cni", "/run", "/etc/cni"] {
+                files(Path::new(folder), &mut all);
+            }
+        });
+        Self(all)
+    }
+
+    /// What is not the same in both, each with what was and what is.
+    fn differences(&self, later: &Self) -> Vec<String> {
+        let places: BTreeSet<&String> = self.0.keys().chain(later.0.keys()).collect();
+        let differ = places
+            .into_iter()
+            .filter(|place| self.0.get(*place) != later.0.get(*place));
+        differ
+            .map(|place| {
+                let tell = |all: &Self| all.0.get(place).cloned().unwrap_or("nothing".to_owned());
+                format!(
+                    "{place}\n  before: {}\n  after: {}",
+                    tell(self),
+                    tell(later)
+                )
+            })
+            .collect()
+    }
+}
+
+/// Nothing is different from what it was.
+///
+/// # Panics
+/// If something is.
+#[track_caller]
+pub fn assert_same(before: &Snapshot, after: &Snapshot, what: &str) {
+    let differences = before.differences(after);
+    assert!(
+        differences.is_empty(),
+        "{what} changed what is there\n{}",
+        differences.join("\n")
+    );
+}
+
+/// Links with their addresses, and routes of one network namespace.
+fn network<L: Observed>(
+    place: &str,
+    ip: &dyn Fn(&[&str]) -> Value,
+    all: &mut BTreeMap<String, String>,
+) {
+    for link in Link::all(ip(&["-d", "address"])) {
+        let addresses = link.0["addr_info"].as_array().unwrap().iter();
+        let addresses: Vec<Value> = addresses
+            .filter(|address| address["scope"] != "link")
+            .map(|address| json!([address["local"], address["prefixlen"]]))
+            .collect();
+        // The kernel sets these by itself, and some do it late.
+        let is_carrier =
+            |flag: &&Value| ["LOWER_UP", "NO-CARRIER"].contains(&flag.as_str().unwrap());
+        let flags = link.0["flags"].as_array().unwrap().iter();
+        let flags: Vec<&Value> = flags.filter(|flag| !is_carrier(flag)).collect();
+        let told = json!({
+            "addresses": addresses,
+            "details": L::details(&link),
+            "flags": flags,
+            "index": link.index(),
+            "mac": link.0["address"],
+            "mtu": link.mtu(),
+        });
+        let name = link.name();
+        all.insert(format!("{place}: link {name}"), told.to_string());
+    }
+    for family in ["-4", "-6"] {
+        let routes = ip(&[family, "route", "show", "table", "all"]);
+        let routes = routes.as_array().unwrap().iter();
+        let mut told: Vec<String> = routes
+            .filter_map(L::route)
+            .map(|route| route.to_string())
+            .collect();
+        told.sort_unstable();
+        all.insert(format!("{place}: routes {family}"), told.join("\n"));
+    }
+}
+
+fn files(folder: &Path, all: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            if name != ".index" {
+                files(&path, all);
+            }
+        } else if name != "lock" && name != "xtables.lock" && !name.starts_with("last_reserved_ip.")
+        {
+            let contents = fs::read(&path).unwrap_or_default();
+            all.insert(
+                path.display().to_string(),
+                contents.escape_ascii().to_string(),
+            );
+        }
+    }
+}

@@ -1,3 +1,0 @@
-#!/bin/sh
-# Runs the plugin that TWILL_PROGRAM names as root without CAP_NET_ADMIN.
-exec setpriv --bounding-set=-net_admin --inh-caps=-net_admin "$TWILL_PROGRAM"
