@@ -22,6 +22,9 @@ use crate::lease::DUAL_STACK;
 
 const KILLS: u32 = 100;
 
+/// Kills are spread over the life of an ADD again and again, in so many steps.
+const INSTANTS: u32 = 20;
+
 #[test]
 fn a_del_after_a_killed_add_leaves_nothing() {
     if let Some(lab) = Lab::new(&DUAL_STACK) {
@@ -47,13 +50,19 @@ fn assert_nothing_is_left(lab: &Lab) {
 
     let mut interrupted = 0;
     let mut kept = 0;
+    let mut life = undisturbed.elapsed;
     for number in 0..KILLS {
         let running = lab.node.start(&add);
-        // From before the first instruction to after the last, whatever the machine's speed.
-        sleep(undisturbed.elapsed * number * 11 / (KILLS * 10));
+        // From before the first instruction to after the last, also when the machine gets slower or faster.
+        sleep(life * (number % INSTANTS) * 11 / (INSTANTS * 10));
         running.kill();
         let killed = running.wait();
-        interrupted += u32::from(killed.signal == Some(9));
+        if killed.signal == Some(9) {
+            interrupted += 1;
+            life += life / 16;
+        } else {
+            life -= life / 4;
+        }
         kept += u32::from(!configurations(lab).is_empty());
 
         lab.del(&container, &netconf);

@@ -12,17 +12,6 @@ impl Observed for Lab {
         json!({ "hairpin": link.port("hairpin"), "kind": link.kind(), "master": link.master() })
     }
 
-    fn route(route: &Value) -> Option<Value> {
-        // These come once something is plugged into a link that is up.
-        let dst = route["dst"].as_str().unwrap_or_default();
-        if dst.starts_with("fe80:") || dst.starts_with("ff00:") || route["type"] == "anycast" {
-            return None;
-        }
-        let mut route = route.clone();
-        route["flags"] = Value::Null;
-        Some(route)
-    }
-
     fn others(&self) -> Vec<(String, String)> {
         let settings = [IP_FORWARD, IPV6_FORWARD].into_iter();
         let settings = settings.map(|path| (path.to_owned(), self.node.read(path)));

@@ -12,11 +12,6 @@ impl Observed for Lab {
         json!({ "info": link.0["linkinfo"], "promiscuity": link.0["promiscuity"] })
     }
 
-    fn route(route: &Value) -> Option<Value> {
-        let told = route.to_string();
-        (!told.contains("fe80:") && !told.contains("ff00:")).then(|| route.clone())
-    }
-
     fn others(&self) -> Vec<(String, String)> {
         Vec::new()
     }
