@@ -11,6 +11,7 @@ use std::{fs, panic, process, thread};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use fastrand::Rng;
 use nix::unistd::sync;
 
 use crate::attachment::Backend;
@@ -22,6 +23,9 @@ use telling::Telling;
 /// Said before the audit, and when all was well.
 pub(crate) const BEGINS: &str = "powercut: begins";
 pub(crate) const AUDITED: &str = "powercut: audited";
+
+/// Said when all calls after that are done.
+pub(crate) const RESTS: &str = "powercut: rests";
 
 /// What to do after a boot.
 #[derive(Args)]
@@ -71,7 +75,8 @@ pub(crate) fn run(task: &Task) -> Result<()> {
     }));
     let telling = Telling::default();
     telling.line(BEGINS);
-    let networks = Backend::ALL.map(|backend| Network::new(backend, &task.plugins));
+    let mut networks = Backend::ALL.map(|backend| Network::new(backend, &task.plugins));
+    Rng::with_seed(task.seed).shuffle(&mut networks);
     for network in &networks {
         network.write_lease()?;
     }
@@ -91,6 +96,7 @@ pub(crate) fn run(task: &Task) -> Result<()> {
     }
     telling.line(AUDITED);
     storm::rage(task, &networks, &telling)?;
+    telling.line(RESTS);
     if task.until_cut {
         loop {
             thread::park();

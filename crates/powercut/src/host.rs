@@ -18,7 +18,7 @@ use crate::attachment::Backend;
 use crate::event::{Event, Step};
 use crate::guest::AUDITED;
 use boot::{Boot, Cut};
-use disk::Disk;
+use disk::{Disk, Loss};
 use ledger::Ledger;
 
 /// What is needed, and how much is done.
@@ -44,6 +44,9 @@ const MODULES: [&str; 4] = ["veth", "llc", "stp", "bridge"];
 /// After the boot it is a few seconds' work.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// What is said when something has failed, even if the machine has no time left to end by it.
+const FAILURES: [&str; 2] = ["panicked at", "\nerror: "];
+
 /// Of a console, this many lines are told; what went wrong is usually among the last.
 const TOLD: usize = 60;
 
@@ -61,7 +64,7 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
 
 fn cut_again_and_again(plan: &Plan, random: &mut Rng, folder: &Path) -> Result<()> {
     let kernel = Kernel::of_debian(&plan.kernel).context("cannot get a kernel")?;
-    let disk = Disk::new(folder)?;
+    let disk = Disk::new(folder, random)?;
     let mut ledger = Ledger::default();
     let mut is_fresh = true;
     // Whether the ledger has all that the machine has done since its disk was as it should be.
@@ -73,22 +76,29 @@ fn cut_again_and_again(plan: &Plan, random: &mut Rng, folder: &Path) -> Result<(
             false => Boot::random(number, is_fresh, random),
         };
         let machine = machine(kernel.clone(), &plan.plugins, &disk, &ledger)?;
-        let finished = switch_on(machine, &boot, exact)?;
+        let (finished, certain) = switch_on(machine, &boot, &disk, exact)?;
         let console = folder.join(format!("console-{number}"));
         fs::write(console, &finished.console).context("cannot keep what was said")?;
         let expected = if is_last { Some(0) } else { None };
-        if finished.status != expected || !boot.has_begun(&finished.console) {
+        let has_failed = FAILURES.iter().any(|word| finished.console.contains(word));
+        if finished.status != expected || has_failed || !boot.has_begun(&finished.console) {
             bail!("after {number} cuts: {}", failed(&finished));
         }
         exact = take_in(&finished.console, &mut ledger)
             .with_context(|| format!("after {number} cuts"))?;
         let Some(cut) = &boot.cut else { break };
-        let has_lost = cut.loses_cache && disk.lose_cache(random)?;
-        tell(number + 1, cut, has_lost, &ledger);
+        // What was before the end of the audit is forgotten.
+        let loss = match cut.loss {
+            Loss::CacheBeforeFlush if cut.in_audit && exact => Loss::Cache,
+            loss => loss,
+        };
+        let lost = disk.lose(loss, certain, random)?;
+        exact &= lost != Loss::CacheBeforeFlush;
+        tell(number + 1, cut, lost, &ledger);
         ledger.reboot();
         is_fresh = cut.is_followed_by_fresh_disk;
         if is_fresh {
-            disk.make_file_system()?;
+            disk.make_file_system(random)?;
             ledger.clear();
         }
     }
@@ -113,15 +123,16 @@ fn machine(kernel: Kernel, plugins: &Path, disk: &Disk, ledger: &Ledger) -> Resu
         .copy_folder(plugins, "/plugins")
 }
 
-/// Lets the machine run until its power is cut, or to its end.
-fn switch_on(machine: Machine, boot: &Boot, exact: bool) -> Result<Finished> {
+/// Lets the machine run until its power is cut, or to its end. Told is also how much was logged before what is to be cut.
+fn switch_on(machine: Machine, boot: &Boot, disk: &Disk, exact: bool) -> Result<(Finished, usize)> {
     let mut running = machine.start(&boot.script(exact))?;
     let Some(cut) = &boot.cut else {
-        return Ok(running.finish());
+        return Ok((running.finish(), disk.logged()?));
     };
     running.waits_until(LIMIT, |console| boot.has_begun(console));
-    running.waits_until(cut.patience, |console| boot.events(console) >= cut.events);
-    Ok(running.cut_after(cut.then))
+    let logged = disk.logged()?;
+    running.waits_until(cut.patience, |console| boot.is_due(console));
+    Ok((running.cut_after(cut.then), logged))
 }
 
 /// Notes what a machine has said; true if it came through its audit, so that what it said since is all there is.
@@ -141,7 +152,7 @@ fn take_in(console: &str, ledger: &mut Ledger) -> Result<bool> {
     Ok(true)
 }
 
-fn tell(number: u32, cut: &Cut, has_lost: bool, ledger: &Ledger) {
+fn tell(number: u32, cut: &Cut, lost: Loss, ledger: &Ledger) {
     let of = |backend: Backend| {
         let steps = ledger.new_of(backend);
         let held = steps.clone().filter(|step| matches!(step, Step::Added(_)));
@@ -151,9 +162,8 @@ fn tell(number: u32, cut: &Cut, has_lost: bool, ledger: &Ledger) {
         let name = backend.name();
         format!("{name}: {held} attached, {gone} detached, {under_way} under way")
     };
-    let cache = if has_lost { "lost" } else { "kept" };
     let networks = Backend::ALL.map(of).join("; ");
-    println!("cut {number} {cut}, the disk's cache {cache}; {networks}");
+    println!("cut {number} {cut}, {lost}; {networks}");
 }
 
 fn failed(finished: &Finished) -> String {

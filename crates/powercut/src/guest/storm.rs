@@ -1,6 +1,5 @@
 //! Containers that come and go.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -26,25 +25,25 @@ const CONTAINERS_OF_A_WORKER: usize = 4;
 /// If one fails.
 pub(super) fn rage(task: &Task, networks: &[Network], telling: &Telling) -> Result<()> {
     let mut random = Rng::with_seed(task.seed);
-    let at_work = AtomicU32::new(0);
-    thread::scope(|scope| {
-        for network in networks {
-            for worker in 0..WORKERS {
-                let name = format!("c{}-{worker}", task.boot);
-                let worker = Worker::new(network, telling, name, random.fork())?;
-                at_work.fetch_add(1, Ordering::Relaxed);
-                scope.spawn(|| {
-                    worker.work(task.calls);
-                    at_work.fetch_sub(1, Ordering::Relaxed);
-                });
-            }
+    let mut workers = Vec::new();
+    for network in networks {
+        for worker in 0..WORKERS {
+            let name = format!("c{}-{worker}", task.boot);
+            workers.push(Worker::new(network, telling, name, random.fork())?);
         }
-        while task.sync && at_work.load(Ordering::Relaxed) > 0 {
+    }
+    thread::scope(|scope| {
+        let work = |worker: Worker<'_>| worker.work(task.calls);
+        let at_work: Vec<_> = workers
+            .into_iter()
+            .map(|worker| scope.spawn(move || work(worker)))
+            .collect();
+        while task.sync && at_work.iter().any(|thread| !thread.is_finished()) {
             thread::sleep(Duration::from_millis(random.u64(5..200)));
             sync();
         }
-        Ok(())
-    })
+    });
+    Ok(())
 }
 
 struct Worker<'a> {
@@ -82,6 +81,7 @@ impl<'a> Worker<'a> {
         })
     }
 
+    /// The last call is a DEL: nothing that comes after it could have it written out as well.
     fn work(mut self, calls: u32) {
         for _ in 0..calls {
             let chosen = self.random.choice(self.containers.iter_mut());
@@ -97,6 +97,10 @@ impl<'a> Worker<'a> {
                 let chosen = self.random.usize(..container.attached.len());
                 container.detach(&self.flannel, chosen);
             }
+        }
+        let mut containers = self.containers.iter_mut();
+        if let Some(container) = containers.find(|container| !container.attached.is_empty()) {
+            container.detach(&self.flannel, 0);
         }
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::disk::Loss;
 use crate::event::Event;
-use crate::guest::{AUDITED, BEGINS};
+use crate::guest::{AUDITED, BEGINS, RESTS};
 
 /// The life of a machine.
 pub(super) struct Boot {
@@ -26,14 +27,14 @@ pub(super) struct Boot {
 
 /// When the power is cut.
 pub(super) struct Cut {
-    in_audit: bool,
-    /// After that many events of the audit or of the storm, or when patience is over,
-    pub(super) events: usize,
+    pub(super) in_audit: bool,
+    /// After so many events of the audit or of the storm; if it is none, when the storm has come to rest; or when patience
+    /// is over,
+    events: Option<usize>,
     pub(super) patience: Duration,
     /// and this time.
     pub(super) then: Duration,
-    /// Whether the disk loses what is in its cache.
-    pub(super) loses_cache: bool,
+    pub(super) loss: Loss,
     pub(super) is_followed_by_fresh_disk: bool,
 }
 
@@ -56,8 +57,10 @@ impl Boot {
 
     pub(super) fn random(number: u32, is_fresh: bool, random: &mut Rng) -> Self {
         let in_audit = !is_fresh && random.u8(..4) == 0;
-        // A storm that comes to rest has a last call, after which nothing else is written.
-        let comes_to_rest = random.u8(..3) == 0;
+        // After the last call of a storm that comes to rest nothing is written any more.
+        let comes_to_rest = !in_audit && random.u8(..3) == 0;
+        let events = random.usize(..if in_audit { 400 } else { 120 });
+        let losses = [Loss::Nothing, Loss::Cache, Loss::CacheBeforeFlush];
         Self {
             number,
             seed: random.u64(..),
@@ -65,16 +68,16 @@ impl Boot {
             new_first: random.bool(),
             sync: !comes_to_rest && random.u8(..4) != 0,
             calls: if comes_to_rest {
-                random.u32(1..12)
+                random.u32(1..6)
             } else {
                 ENDLESS
             },
             cut: Some(Cut {
                 in_audit,
-                events: random.usize(..if in_audit { 250 } else { 120 }),
-                patience: Duration::from_secs(4),
+                events: (!comes_to_rest).then_some(events),
+                patience: Duration::from_secs(6),
                 then: Duration::from_millis(random.u64(..300)),
-                loses_cache: random.bool(),
+                loss: random.choice(losses).unwrap_or(Loss::Nothing),
                 is_followed_by_fresh_disk: random.u8(..5) == 0,
             }),
         }
@@ -85,9 +88,13 @@ impl Boot {
         self.since_begin(console).is_some()
     }
 
-    /// How many events there were since then.
-    pub(super) fn events(&self, console: &str) -> usize {
-        Event::all_in(self.since_begin(console).unwrap_or_default()).count()
+    /// Whether it is time for the cut.
+    pub(super) fn is_due(&self, console: &str) -> bool {
+        let since = self.since_begin(console).unwrap_or_default();
+        match self.cut.as_ref().and_then(|cut| cut.events) {
+            Some(events) => Event::all_in(since).count() >= events,
+            None => since.contains(RESTS),
+        }
     }
 
     fn since_begin<'a>(&self, console: &'a str) -> Option<&'a str> {
@@ -119,7 +126,7 @@ impl Boot {
         // every five, so that there is more of it that is worth a look.
         format!(
             "dmesg -n 1\n\
-             mount -t ext4 -o commit=1 /dev/vda /var/lib/cni || exit 1\n\
+             mount -t ext4 -o commit=1,noinit_itable /dev/vda /var/lib/cni || exit 1\n\
              RUST_BACKTRACE=0 /powercut guest --boot {number} --seed {seed} --plugins /plugins --old /old --calls {calls}{flags}\n"
         )
     }
@@ -128,7 +135,9 @@ impl Boot {
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.in_audit { "audit" } else { "storm" };
-        let Self { events, then, .. } = self;
-        write!(f, "{then:?} after {events} events of the {what}")
+        match self.events {
+            Some(events) => write!(f, "{:?} after {events} events of the {what}", self.then),
+            None => write!(f, "{:?} after the last event of the {what}", self.then),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod write_log;
 
+use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,19 @@ use fastrand::Rng;
 
 use write_log::Entry;
 
+const SECTOR: usize = 512;
+
+/// What a disk loses when the power is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Nothing: what it was told to write is on it.
+    Nothing,
+    /// What it was not told to flush.
+    Cache,
+    /// The same, as if the power had been cut somewhat earlier, when some flush was just about to be done.
+    CacheBeforeFlush,
+}
+
 /// A disk with a cache: what it was told to write is for certain on it only after a flush.
 pub(super) struct Disk {
     folder: PathBuf,
@@ -19,18 +33,21 @@ pub(super) struct Disk {
 
 impl Disk {
     /// A disk whose files are in a folder, with an empty file system.
-    pub(super) fn new(folder: &Path) -> Result<Self> {
+    pub(super) fn new(folder: &Path, random: &mut Rng) -> Result<Self> {
         let disk = Self {
             folder: folder.to_owned(),
         };
-        disk.make_file_system()?;
+        disk.make_file_system(random)?;
         Ok(disk)
     }
 
     /// Puts an empty file system in the place of what is on it.
-    pub(super) fn make_file_system(&self) -> Result<()> {
+    pub(super) fn make_file_system(&self, random: &mut Rng) -> Result<()> {
+        let block = if random.bool() { "1024" } else { "4096" };
+        // The kernel would do the rest of it later by commands that qemu's log gets wrong.
+        let options = "lazy_itable_init=0,lazy_journal_init=0";
         let output = Command::new("mkfs.ext4")
-            .args(["-q", "-F"])
+            .args(["-q", "-F", "-b", block, "-E", options])
             .arg(self.image())
             .arg("64M")
             .output()
@@ -56,25 +73,43 @@ impl Disk {
         ))
     }
 
-    /// Loses what was in the cache when the power was cut, each write or not as chance has it; false if that cannot be told,
-    /// and nothing is lost.
-    pub(super) fn lose_cache(&self, random: &mut Rng) -> Result<bool> {
+    /// How much has been logged since it was plugged in, in bytes.
+    pub(super) fn logged(&self) -> Result<usize> {
+        let log = fs::metadata(self.log()).context("cannot look at the disk's log")?;
+        Ok(usize::try_from(log.len())?)
+    }
+
+    /// Loses something, but nothing of the first so many bytes of the log; and tells what, as that may not be possible.
+    pub(super) fn lose(&self, loss: Loss, kept: usize, random: &mut Rng) -> Result<Loss> {
         let log = fs::read(self.log()).context("cannot read the disk's log")?;
-        let Some(entries) = write_log::parse(&log)? else {
-            return Ok(false);
+        let Some(entries) = write_log::parse(&log)?.filter(|_| loss != Loss::Nothing) else {
+            return Ok(Loss::Nothing);
         };
-        let is_flush = |entry: &Entry<'_>| matches!(entry, Entry::Flush);
-        let certain = entries.iter().rposition(is_flush).unwrap_or(0);
+        let is_flush = |number: &usize| entries.get(*number) == Some(&Entry::Flush);
+        let kept = write_log::parse(log.get(..kept).unwrap_or(&log))?;
+        let kept = kept.map_or(entries.len(), |kept| kept.len());
+        let later: Vec<usize> = (kept..entries.len()).filter(is_flush).collect();
+        let later_flush = random.choice(later);
+        let (end, lost) = match later_flush.filter(|_| loss == Loss::CacheBeforeFlush) {
+            Some(flush) => (flush, Loss::CacheBeforeFlush),
+            None => (entries.len(), Loss::Cache),
+        };
+        let certain = (0..end).rfind(is_flush).unwrap_or_default();
+        let by_sector = random.bool();
         fs::copy(self.before(), self.image()).context("cannot copy the disk")?;
         let image = File::options().write(true).open(self.image())?;
-        for (number, entry) in entries.iter().enumerate() {
-            if let Entry::Write { offset, data } = entry
-                && (number < certain || random.bool())
-            {
-                image.write_all_at(data, *offset)?;
+        for (number, entry) in entries.iter().enumerate().take(end) {
+            let Entry::Write { offset, data } = entry else {
+                continue;
+            };
+            let piece = if by_sector { SECTOR } else { data.len() };
+            for (offset, data) in (*offset..).step_by(piece).zip(data.chunks(piece)) {
+                if number < certain || random.bool() {
+                    image.write_all_at(data, offset)?;
+                }
             }
         }
-        Ok(true)
+        Ok(lost)
     }
 
     fn image(&self) -> PathBuf {
@@ -93,5 +128,15 @@ impl Disk {
 
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "nothing is lost",
+            Self::Cache => "the disk's cache is lost",
+            Self::CacheBeforeFlush => "the disk's cache is lost before a flush",
+        })
     }
 }

@@ -6,8 +6,9 @@
 
 use anyhow::{Context, Result, ensure};
 
+use super::SECTOR;
+
 const MAGIC: u64 = 0x006a_7366_7773_6872;
-const SECTOR: usize = 512;
 
 const FLUSH: u64 = 1;
 const FUA: u64 = 2;
