@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -174,7 +174,9 @@ impl Audit<'_> {
             .old_of(network)
             .map(|event| event.attachment.container.as_str())
             .collect();
-        for file in files(Path::new(STATE))? {
+        // One that was about to get its name is nobody's, and the next writer replaces it.
+        let has_name = |file: &PathBuf| file.file_name().is_some_and(|name| name != ".new");
+        for file in files(Path::new(STATE))?.into_iter().filter(has_name) {
             // The database is no text, and has room for what is not there any more.
             let text = fs::read(&file).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
@@ -225,7 +227,7 @@ impl Audit<'_> {
 }
 
 /// All that are no folders.
-fn files(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;

@@ -15,6 +15,9 @@ use write_log::Entry;
 
 const SECTOR: usize = 512;
 
+/// What a disk writes whole or not at all.
+const PHYSICAL_SECTOR: usize = 4096;
+
 /// What a disk loses when the power is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
@@ -95,18 +98,24 @@ impl Disk {
             None => (entries.len(), Loss::Cache),
         };
         let certain = (0..end).rfind(is_flush).unwrap_or_default();
-        let by_sector = random.bool();
         fs::copy(self.before(), self.image()).context("cannot copy the disk")?;
         let image = File::options().write(true).open(self.image())?;
+        let torn = random.bool();
         for (number, entry) in entries.iter().enumerate().take(end) {
-            let Entry::Write { offset, data } = entry else {
+            let Entry::Write { mut offset, data } = *entry else {
                 continue;
             };
-            let piece = if by_sector { SECTOR } else { data.len() };
-            for (offset, data) in (*offset..).step_by(piece).zip(data.chunks(piece)) {
+            let first = if torn {
+                up_to_boundary(offset)
+            } else {
+                data.len()
+            };
+            let (first, rest) = data.split_at(first.min(data.len()));
+            for piece in [first].into_iter().chain(rest.chunks(PHYSICAL_SECTOR)) {
                 if number < certain || random.bool() {
-                    image.write_all_at(data, offset)?;
+                    image.write_all_at(piece, offset)?;
                 }
+                offset += piece.len() as u64;
             }
         }
         Ok(lost)
@@ -129,6 +138,12 @@ impl Disk {
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+}
+
+/// How many bytes there are from an offset to the next physical sector.
+fn up_to_boundary(offset: u64) -> usize {
+    let in_sector = usize::try_from(offset % PHYSICAL_SECTOR as u64).unwrap_or_default();
+    PHYSICAL_SECTOR - in_sector
 }
 
 impl fmt::Display for Loss {
