@@ -216,13 +216,13 @@ fn a_file_that_cannot_be_read_holds_nothing_else_up() {
     let (output, _) = traced.wait();
     let failure: Value = serde_json::from_slice(&output.stdout).unwrap();
     let file = desk.data_dir().join("c2");
-    let msg = format!(
-        "cannot read {}: Input/output error (os error 5)",
-        file.display()
-    );
-    assert_eq!(
-        (&failure["code"], &failure["msg"]),
-        (&json!(5), &json!(msg))
+    assert_eq!(failure["code"], 5);
+    // What is between is the C library's.
+    let msg = failure["msg"].as_str().unwrap();
+    let start = format!("cannot read {}: ", file.display());
+    assert!(
+        msg.starts_with(&start) && msg.ends_with(" (os error 5)"),
+        "{msg}"
     );
     assert_eq!(kept(&desk), ["c2", "c3"]);
     assert_eq!(commands(&desk)[3..], ["DEL", "GC"]);
