@@ -108,9 +108,6 @@ fn cut_again_and_again(plan: &Plan, random: &mut Rng, folder: &Path) -> Result<(
 fn machine(kernel: Kernel, plugins: &Path, disk: &Disk, ledger: &Ledger) -> Result<Machine> {
     let old: String = ledger.old().map(|event| format!("{event}\n")).collect();
     let program = std::env::current_exe().context("cannot find the program itself")?;
-    let ip = ["/bin/ip", "/usr/bin/ip", "/sbin/ip", "/usr/sbin/ip"];
-    let ip = ip.into_iter().find(|path| Path::new(path).is_file());
-    let ip = ip.context("`ip` is not installed (Debian package iproute2)")?;
     Machine::new(kernel)?
         .modules(&DISK_MODULES)
         .modules(&MODULES)
@@ -118,7 +115,7 @@ fn machine(kernel: Kernel, plugins: &Path, disk: &Disk, ledger: &Ledger) -> Resu
         .disk(disk.plug()?)
         .folder("/var/lib/cni")
         .file("/old", old)
-        .copy(ip)?
+        .program("ip")?
         .copy_as(program, "/powercut")?
         .copy_folder(plugins, "/plugins")
 }

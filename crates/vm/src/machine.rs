@@ -150,6 +150,20 @@ impl Machine {
         self.copy_as(&path, &path)
     }
 
+    /// Copies a program that is in `PATH` here, or in one of root's folders, to where it is here.
+    ///
+    /// # Errors
+    /// If it is not installed; as [`Machine::copy`].
+    #[allow(clippy::disallowed_methods, reason = "for tests only")]
+    pub fn program(self, name: &str) -> Result<Self> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut files = std::env::split_paths(&path)
+            .chain(["/usr/sbin".into(), "/sbin".into()])
+            .map(|folder| folder.join(name));
+        let file = files.find(|file| file.is_file());
+        self.copy(file.with_context(|| format!("{name} is not installed"))?)
+    }
+
     /// Copies a file to another place, with the libraries that it needs to theirs.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The Debian packages that tests and demo need.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -64,9 +64,14 @@ pub(crate) fn install_missing(needed: &[Needed]) -> Result<()> {
     Ok(())
 }
 
-fn is_there(program: &str) -> bool {
+/// Where a program is in `PATH`.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // An absolute program replaces the folder it is joined to.
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-        || (program.starts_with('/') && Path::new(program).exists())
+    let mut files = std::env::split_paths(&path).map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
+}
+
+fn is_there(program: &str) -> bool {
+    find(program).is_some() || (program.starts_with('/') && Path::new(program).exists())
 }

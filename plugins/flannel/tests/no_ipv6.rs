@@ -47,21 +47,15 @@ impl Lab {
         let outside = NetNs::new().unwrap();
         node.write("/run/flannel/subnet.env", lease.subnet_env());
         let netns = outside.path();
-        let wire = format!(
+        node.ip(&format!(
             "link add wire0 type veth peer name wire1 netns {}",
             netns.display()
-        );
-        for args in [
-            &*wire,
-            "link set wire0 up",
-            "address add 198.51.100.1/24 dev wire0",
-        ] {
-            succeeds(node.enter(|| ip(args).output().unwrap()));
-        }
-        for args in ["link set wire1 up", "address add 198.51.100.2/24 dev wire1"] {
-            succeeds(outside.command(&mut ip(args)));
-        }
-        succeeds(node.enter(|| ip("route add default via 198.51.100.2").output().unwrap()));
+        ));
+        node.ip("link set wire0 up");
+        node.ip("address add 198.51.100.1/24 dev wire0");
+        outside.ip("link set wire1 up");
+        outside.ip("address add 198.51.100.2/24 dev wire1");
+        node.ip("route add default via 198.51.100.2");
         Some(Self {
             node,
             outside,
@@ -106,17 +100,6 @@ impl Lab {
         noted.retain(|name| name.parse::<IpAddr>().is_ok());
         assert_eq!(noted, [""; 0]);
     }
-}
-
-fn ip(args: &str) -> Command {
-    let mut ip = Command::new("ip");
-    ip.args(args.split(' '));
-    ip
-}
-
-#[track_caller]
-fn succeeds(output: std::process::Output) {
-    assert!(output.status.success(), "{output:?}");
 }
 
 fn names(links: &Value) -> Vec<&str> {

@@ -215,7 +215,7 @@ fn machine(
         machine = machine.copy(Path::new(REFERENCE_DIR).join(plugin))?;
     }
     for program in PROGRAMS {
-        machine = machine.copy(find(program)?)?;
+        machine = machine.program(program)?;
     }
     Ok(machine)
 }
@@ -241,14 +241,4 @@ fn script(suites: &[Suite]) -> String {
         ));
     }
     script + "exit $status\n"
-}
-
-/// A program in `PATH`.
-fn find(program: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
-        .with_context(|| format!("{program} is not installed"))
 }

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use testkit::requirements::REFERENCE_DIR;
 
 use super::Container;
-use super::machine::find;
 use crate::dist::check_static;
+use crate::packages;
 
 /// The network that the containers join.
 pub(super) const NETWORK: &str = "cbr0";
@@ -71,7 +71,8 @@ impl Disk {
     }
 
     fn make_root_file_system(&self) -> Result<()> {
-        let busybox = find("busybox").and_then(|path| check_static(&path).map(|_| path));
+        let busybox = packages::find("busybox").context("no `busybox` in PATH");
+        let busybox = busybox.and_then(|path| check_static(&path).map(|_| path));
         let busybox = busybox.context("install busybox-static, in the place of busybox")?;
         fs::copy(&busybox, self.path("rootfs/bin/busybox"))?;
         symlink("busybox", self.path("rootfs/bin/sh"))?;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -152,16 +151,6 @@ impl Drop for Machine<'_> {
         // After a failure, which is already told; what is left is seen by the part `tidy`.
         let _ = self.end();
     }
-}
-
-/// Where a program is in `PATH`.
-pub(super) fn find(program: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(program));
-    let mut found = found.filter(|path: &PathBuf| Path::is_file(path));
-    found
-        .next()
-        .with_context(|| format!("no `{program}` in PATH"))
 }
 
 /// What a command prints on stdout; an error with all that it says if it fails.
