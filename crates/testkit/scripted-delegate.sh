@@ -1,6 +1,6 @@
 #!/bin/sh
 # A CNI plugin for tests. It is run through a link <folder>/bin/<type>, does what the files
-# <folder>/script/<command>.{leave,hang,sleep,stdout,stderr,kill,exit} say, and records each call as
+# <folder>/script/<command>.{leave,daemon,hang,sleep,stdout,stderr,kill,exit} say, and records each call as
 # <folder>/calls/<number>.{command,pid,env,stdin,left}.
 PATH=/usr/local/bin:/usr/bin:/bin
 folder=${0%/*}/..
@@ -21,8 +21,14 @@ cat >"$call.part"
 mv "$call.part" "$call.stdin"
 
 if [ -e "$script.leave" ]; then
-    # It keeps every descriptor, as what a careless plugin starts.
-    sleep "$(cat "$script.leave")" &
+    # It keeps every descriptor, as what a careless plugin starts. The time is read first: once the process is noted the
+    # script may change.
+    time=$(cat "$script.leave")
+    if [ -e "$script.daemon" ]; then
+        sleep "$time" </dev/null >/dev/null 2>&1 &
+    else
+        sleep "$time" &
+    fi
     echo $! >"$call.part"
     mv "$call.part" "$call.left"
 fi

@@ -103,6 +103,20 @@ pub enum DelegateError {
 }
 
 impl DelegateError {
+    /// Whether the delegate is known to have come to its own end, or never to have begun: then nothing that it has started
+    /// goes on with its work.
+    pub fn has_ended(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::NotExecutable { .. }
+            | Self::Start { .. }
+            | Self::Garbage { .. }
+            | Self::Failed { .. } => true,
+            Self::Died { status, .. } => status.code().is_some(),
+            Self::Talk { .. } => false,
+        }
+    }
+
     /// Whether the delegate says that it has never heard of the command, as plugins do that were made for an earlier
     /// version of the specification.
     fn is_unknown_command(&self) -> bool {

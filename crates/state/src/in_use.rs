@@ -1,5 +1,5 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,20 @@ use crate::{Action, StateError};
 /// Marks something in a folder as in use, by a lock on one byte of the folder itself: that of its key (fcntl(2), open file
 /// description locks). The kernel takes the mark away with the last process that has the descriptor, which children
 /// may inherit; so it outlives a killed process for as long as anything does that it has started.
+///
+/// Dropped, the mark stays with these children. Whoever knows that they are done, whatever of them still runs, removes it
+/// for all of them with [`InUse::release`].
 #[derive(Debug)]
 #[must_use = "the mark is gone when this is dropped"]
-pub struct InUse(OwnedFd);
+pub struct InUse {
+    folder: OwnedFd,
+    path: PathBuf,
+    key: u64,
+}
 
 impl AsFd for InUse {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.folder.as_fd()
     }
 }
 
@@ -28,7 +35,23 @@ impl InUse {
         // Marks are shared locks and nobody ever takes another, so this does not fail for others.
         fcntl(&folder, FcntlArg::F_OFD_SETLK(&at(key, libc::F_RDLCK)))
             .map_err(|error| StateError::io(Action::Lock, path, error))?;
-        Ok(Self(folder))
+        Ok(Self {
+            folder,
+            path: path.to_owned(),
+            key,
+        })
+    }
+
+    /// Removes the mark, also from the processes that have inherited the descriptor: they share one open file description,
+    /// and the lock is that one's.
+    ///
+    /// # Errors
+    /// If the kernel refuses it; the mark then stays for as long as any of these processes.
+    pub fn release(self) -> Result<(), StateError> {
+        let unlock = at(self.key, libc::F_UNLCK);
+        fcntl(&self.folder, FcntlArg::F_OFD_SETLK(&unlock))
+            .map(drop)
+            .map_err(|error| StateError::io(Action::Lock, &self.path, error))
     }
 
     /// Waits until nobody marks a key.
@@ -73,7 +96,7 @@ fn at(key: u64, kind: libc::c_int) -> libc::flock {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command, Stdio};
 
     use super::*;
     use crate::Dir;
@@ -101,21 +124,41 @@ mod tests {
         dir.wait_until_unused(u64::MAX, MOMENT).unwrap();
     }
 
+    /// A process that has inherited a mark.
+    fn heir(mark: &InUse) -> Child {
+        let file = mark.as_fd().try_clone_to_owned().unwrap();
+        let mut sleep = Command::new("sleep");
+        sleep.arg("60").stdin(Stdio::from(file)).spawn().unwrap()
+    }
+
     #[test]
     fn a_mark_is_kept_by_whoever_has_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::create(folder.path(), 0o700).unwrap();
         let mark = dir.mark_in_use(1).unwrap();
-        let file = mark.as_fd().try_clone_to_owned().unwrap();
-        let mut heir = Command::new("sleep")
-            .arg("60")
-            .stdin(Stdio::from(file))
-            .spawn()
-            .unwrap();
+        let mut heir = heir(&mark);
         drop(mark);
         dir.wait_until_unused(1, MOMENT).unwrap_err();
         heir.kill().unwrap();
         heir.wait().unwrap();
         dir.wait_until_unused(1, MOMENT).unwrap();
+    }
+
+    #[test]
+    fn a_released_mark_is_gone_whoever_has_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::create(folder.path(), 0o700).unwrap();
+        let (mark, other) = (dir.mark_in_use(1).unwrap(), dir.mark_in_use(2).unwrap());
+        let mut heir = heir(&mark);
+        mark.release().unwrap();
+        dir.wait_until_unused(1, MOMENT).unwrap();
+        // It is one's own mark only, of one key and of one open file.
+        dir.wait_until_unused(2, MOMENT).unwrap_err();
+        dir.mark_in_use(2).unwrap().release().unwrap();
+        dir.wait_until_unused(2, MOMENT).unwrap_err();
+        other.release().unwrap();
+        dir.wait_until_unused(2, MOMENT).unwrap();
+        heir.kill().unwrap();
+        heir.wait().unwrap();
     }
 }

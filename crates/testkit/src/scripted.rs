@@ -164,9 +164,17 @@ impl Script {
         self.set("leave", time.as_secs_f64().to_string().as_bytes())
     }
 
+    /// As [`Script::leave`], but the process has closed the standard streams, as a daemon does.
+    #[track_caller]
+    pub fn leave_daemon(self, time: Duration) -> Self {
+        self.set("daemon", b"").leave(time)
+    }
+
     /// Goes back to the usual reply.
     pub fn reset(self) -> Self {
-        for name in ["stdout", "stderr", "exit", "kill", "sleep", "hang", "leave"] {
+        for name in [
+            "stdout", "stderr", "exit", "kill", "sleep", "hang", "leave", "daemon",
+        ] {
             drop(fs::remove_file(self.file(name)));
         }
         self

@@ -35,7 +35,8 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
         "configuration kept in {}",
         config.data_dir.display()
     ));
-    started.add(&json, call.conf.version).map_err(|error| {
+    let outcome = started.add(&json, call.conf.version);
+    if let Err(error) = &outcome {
         let attempt = Attempt {
             attachment,
             scratch: &scratch,
@@ -44,9 +45,16 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
             json: &json,
             log: call.log,
         };
-        attempt.undo(&error);
-        explain_old_bridge(error.into(), &lease)
-    })
+        attempt.undo(error);
+    }
+    // What the delegate has started for good, a daemon, is nothing that DEL waits for. What a killed one has started may
+    // still be at work.
+    if outcome.as_ref().err().is_none_or(DelegateError::has_ended)
+        && let Err(error) = in_use.release()
+    {
+        call.log.error(format_args!("{error}"));
+    }
+    outcome.map_err(|error| explain_old_bridge(error.into(), &lease))
 }
 
 /// An ADD that the delegate has failed.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::thread::sleep;
 use std::time::Duration;
 
 use testkit::{Invocation, Script};
@@ -171,6 +172,12 @@ fn a_delegate_that_hangs_goes_with_flannel() {
 /// A process that goes on, until this is dropped at the latest.
 struct Left(u32);
 
+impl Left {
+    fn end(self) {
+        drop(self);
+    }
+}
+
 impl Drop for Left {
     fn drop(&mut self) {
         if is_alive(self.0) {
@@ -200,9 +207,15 @@ fn kill_add_that_leaves(desk: &Desk, time: Duration) -> Left {
 #[test]
 fn del_waits_for_what_a_killed_add_has_left_behind() {
     let desk = Desk::new();
-    let left = kill_add_that_leaves(&desk, Duration::from_secs(2));
-    call(&desk, "DEL").run().silent();
-    assert!(!is_alive(left.0));
+    let left = kill_add_that_leaves(&desk, Duration::from_secs(600));
+    let del = call(&desk, "DEL").env("CNI_LOG", "error").start();
+    sleep(PATIENCE / 6);
+    assert_eq!(commands(&desk), ["ADD"]);
+    assert!(is_alive(left.0));
+    left.end();
+    let outcome = del.wait();
+    outcome.silent();
+    assert!(outcome.elapsed >= PATIENCE / 6, "{outcome}");
     assert_eq!(commands(&desk), ["ADD", "DEL"]);
     assert_eq!(kept(&desk), [""; 0]);
 }
@@ -229,4 +242,45 @@ fn del_does_not_wait_for_ever() {
     assert!(outcome.stderr_text().contains(&told), "{outcome}");
     assert_eq!(kept(&desk), [""; 0]);
     assert_eq!(commands(&desk), ["ADD", "ADD", "DEL", "DEL"]);
+}
+
+/// Whether it succeeds or fails, an ADD that has come to its end is over, whatever its delegate has started for good.
+#[test]
+fn nothing_waits_for_what_an_ended_add_has_left_behind() {
+    for (make_trouble, of_add, _) in TROUBLES {
+        for command in ["DEL", "GC"] {
+            let desk = Desk::new();
+            make_trouble(
+                desk.delegate
+                    .on("ADD")
+                    .leave_daemon(Duration::from_secs(600)),
+            );
+            // Something is to be left for GC also where ADD fails.
+            desk.delegate.on("DEL").exit(1);
+            let outcome = call(&desk, "ADD").run();
+            let left = Left(desk.delegate.calls()[0].left.unwrap());
+            match of_add {
+                Some(_) => drop(outcome.failure()),
+                None => drop(outcome.success()),
+            }
+            assert!(is_alive(left.0));
+            assert_eq!(kept(&desk), ["c1"]);
+            desk.delegate.on("DEL").reset();
+
+            let outcome = match command {
+                "GC" => gc(&desk, &[]).run(),
+                _ => call(&desk, command).run(),
+            };
+            // A delegate that was killed may have been in the middle of something that goes on.
+            let is_killed = matches!(of_add, Some((101, message)) if message.contains("SIGKILL"));
+            if is_killed {
+                assert!(command == "GC" || outcome.elapsed >= PATIENCE, "{outcome}");
+                continue;
+            }
+            outcome.silent();
+            assert!(outcome.elapsed < PATIENCE, "{outcome}");
+            assert_eq!(kept(&desk), [""; 0]);
+            assert!(is_alive(left.0));
+        }
+    }
 }
