@@ -5,6 +5,7 @@ mod add;
 mod config;
 mod delegate_conf;
 mod error;
+mod next_hops;
 mod replay;
 mod scratch;
 mod subnet_env;

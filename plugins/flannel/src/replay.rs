@@ -9,6 +9,7 @@ use cni_types::{Attachment, Error, PluginType};
 use crate::config::{Config, Replay};
 use crate::delegate_conf;
 use crate::error::{ConfigError, NotKept};
+use crate::next_hops;
 use crate::scratch::{Kept, Scratch};
 use crate::subnet_env::{self, Lease};
 
@@ -28,7 +29,9 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
         }
         .into());
     };
-    let json = json(&replay, conf)?;
+    let mut conf = replay.complete(conf).map_err(ConfigError::from)?;
+    next_hops::complete(&mut conf);
+    let json = delegate_conf::to_json(&conf)?;
     let delegate = call.delegate(plugin_type)?;
     Ok(delegate.run(Command::Check, &json)?)
 }

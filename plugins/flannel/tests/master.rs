@@ -1,5 +1,5 @@
 //! flannel with the delegates that have no bridge: ipvlan and macvlan share a link of the node, which is the containers'
-//! way to each other. All plugins are those under test.
+//! way to each other. All plugins are those under test, but for one test with Debian's.
 
 #![allow(
     clippy::expect_used,
@@ -16,7 +16,7 @@ mod lease;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::requirements::{require_root, skip_for_kernel};
+use testkit::requirements::{REFERENCE_DIR, require_reference, require_root, skip_for_kernel};
 use testkit::traffic::{assert_reaches, pings};
 use testkit::{Container, Invocation, Node, binaries};
 
@@ -78,6 +78,49 @@ fn come_and_go(delegate: &str, mode: &str, lease: Lease) {
     lab.assert_nothing_left(&before, &[&a, &b]);
     lab.del(&b);
     lab.assert_nothing_left(&before, &[&a, &b]);
+}
+
+#[test]
+fn macvlan_of_debian_finds_a_healthy_container_healthy() {
+    for lease in [DUAL_STACK, ONLY_IPV4] {
+        check_debians("macvlan", "bridge", lease);
+    }
+}
+
+#[test]
+fn ipvlan_of_debian_finds_a_healthy_container_healthy() {
+    check_debians("ipvlan", "l2", DUAL_STACK);
+}
+
+/// CHECK is right with the result of ADD, though these plugins take a route literally that has no next hop.
+fn check_debians(delegate: &str, mode: &str, lease: Lease) {
+    for name in [delegate, "host-local"] {
+        if require_reference(name).is_none() {
+            return;
+        }
+    }
+    let Some(lab) = Lab::new(delegate, mode, lease) else {
+        return;
+    };
+    let before = lab.network();
+    let container = Container::new("a");
+    let netconf = lab.netconf();
+    let call = |command: &str, netconf: &Value| {
+        let call = lab.call(command, &container, netconf);
+        lab.node.run(&call.path(REFERENCE_DIR))
+    };
+    let result = call("ADD", &netconf).success();
+    lab.assert_attached(&container, &result, 2);
+    let mut with_result = netconf.clone();
+    with_result["prevResult"] = result;
+    call("CHECK", &with_result).silent();
+
+    container.sandbox.ip("route flush 10.244.0.0/16");
+    let failure = call("CHECK", &with_result).failure();
+    assert_eq!(failure.code, 999, "{failure:?}");
+    assert!(failure.msg.contains("Expected Route"), "{failure:?}");
+    call("DEL", &with_result).silent();
+    lab.assert_nothing_left(&before, &[&container]);
 }
 
 /// A node with a lease, and with a wire by which its default route goes.

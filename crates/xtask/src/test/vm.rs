@@ -211,7 +211,7 @@ fn machine(
         machine = machine.copy(root.join(file))?;
     }
     machine = machine.copy_folder(plugins, "/plugins")?;
-    for plugin in ["bridge", "host-local", "ipvlan"] {
+    for plugin in ["bridge", "host-local", "ipvlan", "macvlan"] {
         machine = machine.copy(Path::new(REFERENCE_DIR).join(plugin))?;
     }
     for program in PROGRAMS {

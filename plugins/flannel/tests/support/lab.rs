@@ -153,22 +153,6 @@ pub(crate) fn netconf(version: &str) -> Value {
 /// A configuration for CHECK or DEL, with the result of the ADD.
 pub(crate) fn with_prev_result(netconf: &Value, result: &Value) -> Value {
     let mut netconf = netconf.clone();
-    let mut result = result.clone();
-    let gateways: Vec<Value> = ips_of(&result).map(|ip| ip["gateway"].clone()).collect();
-    // Bridge before 1.3.0 takes a route without a gateway literally in CHECK, though ADD made it with one.
-    for route in result["routes"].as_array_mut().unwrap() {
-        let is_ipv6 = |text: &Value| text.as_str().unwrap().contains(':');
-        let own = gateways
-            .iter()
-            .find(|gateway| is_ipv6(gateway) == is_ipv6(&route["dst"]));
-        if route.get("gw").is_none() {
-            route["gw"] = own.unwrap().clone();
-        }
-    }
-    netconf["prevResult"] = result;
+    netconf["prevResult"] = result.clone();
     netconf
-}
-
-fn ips_of(result: &Value) -> impl Iterator<Item = &Value> {
-    result["ips"].as_array().unwrap().iter()
 }
