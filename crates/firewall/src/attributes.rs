@@ -35,6 +35,10 @@ impl Attributes {
         self.bytes(number | NESTED, &inner.0)
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -61,9 +65,50 @@ pub(crate) fn find(bytes: &[u8], number: u16) -> Result<&[u8], DecodeError> {
     Ok(&[])
 }
 
+/// The text of the first attribute with a number; empty if there is none, or if it is not UTF-8.
+pub(crate) fn text(bytes: &[u8], number: u16) -> Result<&str, DecodeError> {
+    let value = find(bytes, number)?;
+    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(std::str::from_utf8(text).unwrap_or_default())
+}
+
+/// Whether all that is wanted is among what was found, which the kernel may have added to.
+pub(crate) fn includes(found: &[u8], wanted: &[u8]) -> Result<bool, DecodeError> {
+    for attribute in NlasIterator::new(wanted) {
+        let attribute = attribute?;
+        let length = usize::from(attribute.length());
+        let (number, is_nested) = (attribute.kind(), attribute.nested_flag());
+        let value = attribute.into_inner().get(4..length).unwrap_or_default();
+        let here = find(found, number)?;
+        if here != value && !(is_nested && includes(here, value)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wanted_may_be_part_of_more() {
+        let inner = || Attributes::new().number(1, 7);
+        let wanted = Attributes::new()
+            .text(1, "ab")
+            .nest(2, inner())
+            .into_bytes();
+        // The kernel does not mark all that is nested.
+        let more = inner().number(2, 8).into_bytes();
+        let found = Attributes::new().number(9, 9).bytes(2, &more).text(1, "ab");
+        assert!(includes(&found.into_bytes(), &wanted).unwrap());
+        let other = Attributes::new().bytes(2, &more).text(1, "ac");
+        assert!(!includes(&other.into_bytes(), &wanted).unwrap());
+        let less = Attributes::new().text(1, "ab").bytes(2, &[]);
+        assert!(!includes(&less.into_bytes(), &wanted).unwrap());
+        assert_eq!(text(&wanted, 1).unwrap(), "ab");
+        assert_eq!(text(&wanted, 5).unwrap(), "");
+    }
 
     #[test]
     fn what_is_written_can_be_read() {

@@ -60,7 +60,11 @@ impl Element {
     /// Asks for it.
     pub(crate) fn find(&self) -> Request<Bytes> {
         let what = format!("find an element of set {}", self.set);
-        Message::GetElement.request(self.set.table, what, self.attributes(self.as_key()))
+        Message::GetElement.request(
+            self.set.table.family(),
+            what,
+            self.attributes(self.as_key()),
+        )
     }
 
     fn as_key(&self) -> Attributes {
@@ -77,12 +81,7 @@ impl Set {
     /// Asks for all elements.
     pub(crate) fn list(self) -> Request<Bytes> {
         let what = format!("list set {self}");
-        Message::GetElement.request(self.table, what, self.attributes())
-    }
-
-    /// Asks for the set itself.
-    pub(crate) fn find(self) -> Request<Bytes> {
-        Message::GetSet.request(self.table, format!("find set {self}"), self.attributes())
+        Message::GetElement.request(self.table.family(), what, self.attributes())
     }
 }
 
@@ -110,8 +109,8 @@ impl Found {
     }
 }
 
-/// The comment among an element's notes: each is a number, a length and as many bytes.
-fn comment_in(mut notes: &[u8]) -> Option<String> {
+/// The comment among an element's or a rule's notes: each is a number, a length and as many bytes.
+pub(crate) fn comment_in(mut notes: &[u8]) -> Option<String> {
     while let [number, length, rest @ ..] = notes {
         let (value, others) = rest.split_at_checked(usize::from(*length))?;
         if *number == COMMENT {

@@ -68,8 +68,8 @@ pub enum FirewallError {
 }
 
 impl FirewallError {
-    /// What it means that the kernel refuses a change of a table.
-    pub(crate) fn refused(table: Table, cause: NetlinkError) -> Self {
+    /// What it means that the kernel refuses a change of a table; `None` is a table of others.
+    pub(crate) fn refused(table: Option<Table>, cause: NetlinkError) -> Self {
         if cause.is_not_permitted() {
             return Self::NotPermitted(cause);
         }
@@ -78,9 +78,9 @@ impl FirewallError {
         let is_missing = cause.is_unsupported()
             || cause.errno() == Some(Errno::ENOENT)
             || matches!(cause, NetlinkError::Socket { errno, .. } if errno == Errno::EPROTONOSUPPORT);
-        if !is_missing {
+        let Some(table) = table.filter(|_| is_missing) else {
             return Self::Netlink(cause);
-        }
+        };
         let (needs, instead) = match table {
             Table::Masquerade4 => (
                 "the modules nf_tables, nft_chain_nat and nft_masq (CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT, CONFIG_NFT_MASQ)",
@@ -147,7 +147,7 @@ mod tests {
             errno,
             text: None,
         };
-        FirewallError::refused(table, cause)
+        FirewallError::refused(Some(table), cause)
     }
 
     #[test]

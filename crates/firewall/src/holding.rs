@@ -60,6 +60,19 @@ impl Holding {
         }
     }
 
+    /// What an element of a set says that is held; `None` if it does not say all of it.
+    pub(crate) fn of_element(element: &Element) -> Option<Self> {
+        match element.set.kind {
+            SetKind::From(network) => {
+                let address = IpNetwork::new(address_of(&element.key)?, network.prefix()).ok();
+                address.map(Self::Address)
+            }
+            SetKind::FromHosts => Some(Self::Address(address_of(&element.key)?.into())),
+            SetKind::Senders => Self::of_data(element.set.table, &element.key),
+            SetKind::Owners | SetKind::Ports => None,
+        }
+    }
+
     /// The elements that rules find.
     pub(crate) fn elements(&self) -> Vec<Element> {
         let element = |kind, key| Element {
@@ -123,6 +136,12 @@ mod tests {
         }
         for holding in held {
             let (table, data) = (holding.table(), holding.data());
+            let told: Vec<_> = holding
+                .elements()
+                .iter()
+                .filter_map(Holding::of_element)
+                .collect();
+            assert_eq!(told, [holding]);
             assert_eq!(Holding::of_data(table, &data), Some(holding));
             for length in 0..data.len() {
                 let cut = Holding::of_data(table, &data[..length]);

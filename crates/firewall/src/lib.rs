@@ -17,6 +17,8 @@ mod holding;
 mod iptables;
 mod nftables;
 mod owner;
+mod repair;
+mod rule;
 mod step;
 mod survey;
 mod table;

@@ -9,7 +9,7 @@ use crate::element::Found;
 use crate::holding::Holding;
 use crate::owner::{MOST_HOLDINGS, Owner, RecordKey};
 use crate::step;
-use crate::survey::{Plan, Record, is_absent, place};
+use crate::survey::{Plan, Record, place, sets_of};
 use crate::table::Table;
 
 /// How often a transaction is tried whose subject others change at the same time. Each time one of them has succeeded.
@@ -122,10 +122,8 @@ impl Nftables {
         Ok(had_any)
     }
 
-    /// Removes all that was done for attachments of a network that are not valid any more.
-    ///
-    /// The tables, their sets and rules stay, here and everywhere: an empty table costs nothing, and who removes it may
-    /// remove with it what another process adds at that moment.
+    /// Removes all that was done for attachments of a network that are not valid any more, after a [`repair`](Self::repair),
+    /// and the tables in which nothing is left.
     ///
     /// # Errors
     /// If the kernel refuses; then some may have been removed.
@@ -139,6 +137,7 @@ impl Nftables {
             .map(|it| RecordKey::new(network.as_str(), &it.container_id, &it.ifname))
             .collect();
         for table in Table::ALL {
+            self.repair_table(table)?;
             let mut is_checked = false;
             self.until_done(|this| {
                 let mut stale = this.list(table)?;
@@ -154,6 +153,7 @@ impl Nftables {
                 }
                 Ok(None)
             })?;
+            self.remove_if_unused(table)?;
         }
         Ok(())
     }
@@ -183,12 +183,19 @@ impl Nftables {
                 additions.extend(elements.iter().map(|it| it.add(None, &comment)));
             }
         }
-        // At first as if all tables were there and nobody held any of it, which is mostly so.
-        let mut before = Some(Plan::default());
+        let needed = sets_of(holdings);
+        let mut is_first = true;
         self.until_done(|this| {
-            let mut plan = match before.take() {
-                Some(plan) => plan,
-                None => this.make_way(owner, tables, holdings)?,
+            // At first as if all sets were there and nobody held any of it, which is mostly so. The transaction fails where it is
+            // not; but no element fails for a rule that is not there.
+            let mut is_plain = std::mem::take(&mut is_first);
+            for (table, sets) in &needed {
+                is_plain = is_plain && this.has_rules(*table, sets)?;
+            }
+            let mut plan = if is_plain {
+                Plan::default()
+            } else {
+                this.make_way(owner, tables, holdings)?
             };
             plan.steps.extend(additions.iter().cloned());
             this.commit(plan)
@@ -197,26 +204,18 @@ impl Nftables {
 
     /// What a table says that attachments hold.
     fn list(&mut self, table: Table) -> Result<Vec<Record>, FirewallError> {
-        let Some(socket) = &mut self.socket else {
-            return Ok(Vec::new());
-        };
-        let found = socket.dump(&table.owners().list(), |reply| {
+        let found = self.dump(&table.owners().list(), |reply| {
             Found::read_all(reply).map(Some)
-        });
-        let found = match found {
-            Ok(found) => found.into_iter().flatten(),
-            Err(error) if is_absent(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(FirewallError::asking(error)),
-        };
+        })?;
         let record = |found: Found| {
             let key = RecordKey::of_bytes(&found.key)?;
             Some(Record::new(table, key, &found))
         };
-        Ok(found.filter_map(record).collect())
+        Ok(found.into_iter().flatten().filter_map(record).collect())
     }
 
     /// Repeats an attempt until others do not come in between.
-    fn until_done(
+    pub(crate) fn until_done(
         &mut self,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<NetlinkError>, FirewallError>,
     ) -> Result<(), FirewallError> {
@@ -234,7 +233,7 @@ impl Nftables {
 
     /// Carries out a transaction. If the state is not what it was taken for, nothing is changed, and the kernel's reason
     /// is returned.
-    fn commit(&mut self, plan: Plan) -> Result<Option<NetlinkError>, FirewallError> {
+    pub(crate) fn commit(&mut self, plan: Plan) -> Result<Option<NetlinkError>, FirewallError> {
         let mut steps = plan.steps;
         let (Some(first), Some(last)) = (steps.first().map(|step| step.table), steps.last_mut())
         else {

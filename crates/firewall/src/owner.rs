@@ -64,7 +64,12 @@ impl Owner<'_> {
     }
 }
 
-fn fit(mut comment: String) -> String {
+/// What an element's comment says after the key.
+pub(crate) fn words_of(comment: &str) -> &str {
+    comment.splitn(3, ' ').nth(2).unwrap_or_default()
+}
+
+pub(crate) fn fit(mut comment: String) -> String {
     comment.truncate(comment.floor_char_boundary(LONGEST_COMMENT));
     comment
 }
@@ -167,6 +172,7 @@ mod tests {
             "bKQLKqdISjINwxE DvNE14MkL6Q5oL0 eth0 of c1 in cbr0"
         );
         assert_eq!(RecordKey::of_comment(&comment), Some(key));
+        assert_eq!(words_of(&comment), owner.in_words());
         assert_eq!(RecordKey::of_bytes(key.as_bytes()), Some(key));
         assert!(key.is_of_network(&network));
         assert!(!key.is_of_network(&"cbr1".parse().unwrap()));

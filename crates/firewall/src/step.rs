@@ -15,8 +15,13 @@ const BATCH_END: u16 = 0x11;
 pub(crate) enum Message {
     NewTable = 0,
     GetTable = 1,
+    DeleteTable = 2,
     NewChain = 3,
+    GetChain = 4,
+    DeleteChain = 5,
     NewRule = 6,
+    GetRule = 7,
+    DeleteRule = 8,
     NewSet = 9,
     GetSet = 10,
     NewElement = 12,
@@ -34,7 +39,8 @@ const APPEND: u16 = 0x800;
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) request: Request<Bytes>,
-    pub(crate) table: Table,
+    /// `None` for a table of others.
+    pub(crate) table: Option<Table>,
     message: Message,
 }
 
@@ -44,21 +50,26 @@ impl Message {
         NFTABLES << 8 | self as u16
     }
 
-    /// The request for it; `what` says what is asked for.
+    /// The request for it in a family (`NFPROTO_*`); `what` says what is asked for.
     pub(crate) fn request(
         self,
-        table: Table,
+        family: u8,
         what: String,
         attributes: Attributes,
     ) -> Request<Bytes> {
         // struct nfgenmsg: the family, the version, and a number that only batches use.
-        let mut payload = vec![table.family(), 0, 0, 0];
+        let mut payload = vec![family, 0, 0, 0];
         payload.extend(attributes.into_bytes());
         let flags = match self {
             // Two that make the same at once must not both succeed: the rules would be there twice.
             Self::NewTable | Self::NewChain | Self::NewSet | Self::NewElement => CREATE | EXCLUSIVE,
             Self::NewRule => CREATE | APPEND,
             Self::GetTable
+            | Self::DeleteTable
+            | Self::GetChain
+            | Self::DeleteChain
+            | Self::GetRule
+            | Self::DeleteRule
             | Self::GetSet
             | Self::GetElement
             | Self::DeleteElement
@@ -75,13 +86,21 @@ impl Message {
         }
     }
 
-    /// The step of a transaction that it is.
+    /// The step of a transaction that it is, in one of our tables.
     pub(crate) fn step(self, table: Table, what: String, attributes: Attributes) -> Step {
-        let mut request = self.request(table, what, attributes);
+        Step {
+            table: Some(table),
+            ..self.foreign_step(table.family(), what, attributes)
+        }
+    }
+
+    /// The step of a transaction that it is, in a table of others.
+    pub(crate) fn foreign_step(self, family: u8, what: String, attributes: Attributes) -> Step {
+        let mut request = self.request(family, what, attributes);
         request.answer = Answer::Nothing;
         Step {
             request,
-            table,
+            table: None,
             message: self,
         }
     }
@@ -92,10 +111,14 @@ impl Step {
     /// fresh look and another attempt help.
     pub(crate) fn is_overtaken(&self, errno: Errno) -> bool {
         match self.message {
-            Message::NewTable | Message::NewSet => errno == Errno::EEXIST,
+            Message::NewTable | Message::NewChain | Message::NewSet => errno == Errno::EEXIST,
             // `EBUSY` is what a kernel says whose element is the same but for its data. `ENOENT` is about its set.
             Message::NewElement => matches!(errno, Errno::EEXIST | Errno::EBUSY | Errno::ENOENT),
-            Message::DeleteElement => errno == Errno::ENOENT,
+            Message::DeleteElement | Message::DeleteRule => errno == Errno::ENOENT,
+            // `EBUSY`: something leads to the chain by now.
+            Message::DeleteTable | Message::DeleteChain => {
+                matches!(errno, Errno::ENOENT | Errno::EBUSY)
+            }
             _ => false,
         }
     }
@@ -109,8 +132,8 @@ impl Generation {
     /// Asks for it.
     pub(crate) fn find() -> Request<Bytes> {
         let what = "find the nftables ruleset's generation".to_owned();
-        // The kernel does not look at the table's family.
-        Message::GetGeneration.request(Table::Masquerade4, what, Attributes::new())
+        const NO_FAMILY: u8 = 0;
+        Message::GetGeneration.request(NO_FAMILY, what, Attributes::new())
     }
 
     /// `None` if the reply is none to [`Generation::find`].

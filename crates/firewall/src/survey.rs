@@ -1,15 +1,17 @@
 //! Looking at what is there, before it is changed or after others were quicker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use netlink::{Bytes, NetlinkError, Request};
+use netlink::{Bytes, NetlinkError, Reply, Request};
+use netlink_packet_core::DecodeError;
 use nix::errno::Errno;
 
 use crate::element::{Element, Found};
 use crate::holding::Holding;
 use crate::owner::{MOST_HOLDINGS, Owner, RecordKey};
-use crate::step::{Generation, Message, Step};
-use crate::table::{SetKind, Table};
+use crate::repair::Intent;
+use crate::step::{Generation, Step};
+use crate::table::{Set, Table};
 use crate::{FirewallError, Nftables};
 
 /// How many questions are asked at a time. The kernel has room for that many answers in a socket.
@@ -137,10 +139,10 @@ impl Nftables {
         Ok(records.iter().map(Record::element).chain(held).collect())
     }
 
-    /// What must be done before an attachment can get what it is to hold: making the tables and sets that are not there,
-    /// and removing what it held before, and what others still hold of it.
+    /// What must be done before an attachment can get what it is to hold: putting the tables right, and removing what it held
+    /// before, and what others still hold of it.
     ///
-    /// The second part happens where one attachment's address was released and given to the next one before the rules of
+    /// The latter happens where one attachment's address was released and given to the next one before the rules of
     /// the first were removed. It is the new one's from then on, and removing the old one later must not take it away.
     pub(crate) fn make_way(
         &mut self,
@@ -150,15 +152,14 @@ impl Nftables {
     ) -> Result<Plan, FirewallError> {
         // Whose something is takes several looks, and what they show must be true at the same time.
         let generation = self.generation()?;
-        let mut steps = self.missing(holdings)?;
         let wanted: Vec<_> = holdings.iter().flat_map(Holding::elements).collect();
         let questions: Vec<_> = wanted.iter().map(Element::find).collect();
         let (mut taken, mut holders) = (Vec::new(), BTreeSet::new());
-        for (element, found) in wanted.into_iter().zip(self.ask(&questions)?) {
+        for (element, found) in wanted.iter().zip(self.ask(&questions)?) {
             let Some(found) = found else { continue };
             holders
                 .extend(RecordKey::of_comment(&found.comment).map(|key| (element.set.table, key)));
-            taken.push(element);
+            taken.push(element.clone());
         }
         let mut records = self.records_of(owner, tables)?;
         records.iter().for_each(|record| {
@@ -168,11 +169,20 @@ impl Nftables {
         records.extend(self.records_at(&others)?);
         let mut doomed = self.elements_of(&records, true)?;
         doomed.extend(taken);
-        steps.extend(doomed.iter().map(Element::delete));
+        let mut intent = Intent {
+            owner: Some(owner.key()),
+            wanted: wanted.into_iter().collect(),
+            doomed,
+        };
+        let mut steps = Vec::new();
+        for (table, sets) in sets_of(holdings) {
+            steps.extend(self.repair_steps(table, &sets, &mut intent, false)?);
+        }
+        steps.extend(intent.doomed.iter().map(Element::delete));
         Ok(Plan { steps, generation })
     }
 
-    fn generation(&mut self) -> Result<Option<Generation>, FirewallError> {
+    pub(crate) fn generation(&mut self) -> Result<Option<Generation>, FirewallError> {
         let Some(socket) = &mut self.socket else {
             return Ok(None);
         };
@@ -185,35 +195,6 @@ impl Nftables {
             Some((_, error)) => Err(FirewallError::asking(error)),
             None => Ok(generation),
         }
-    }
-
-    /// Makes the tables and sets that are not there.
-    fn missing(&mut self, holdings: &[Holding]) -> Result<Vec<Step>, FirewallError> {
-        let tables: BTreeSet<_> = holdings.iter().map(Holding::table).collect();
-        let elements = holdings.iter().flat_map(Holding::elements);
-        // All others are made with their tables.
-        let sets: BTreeSet<_> = elements
-            .map(|element| element.set)
-            .filter(|set| matches!(set.kind, SetKind::From(_)))
-            .collect();
-        let of_tables = tables.iter().map(|table| {
-            Message::GetTable.request(*table, format!("find table {table}"), table.attribute())
-        });
-        let questions: Vec<_> = of_tables.chain(sets.iter().map(|set| set.find())).collect();
-        let answers = self.ask(&questions)?;
-        let (of_tables, of_sets) = answers.split_at_checked(tables.len()).unwrap_or_default();
-        let mut steps = Vec::new();
-        for (table, found) in tables.into_iter().zip(of_tables) {
-            if found.is_none() {
-                steps.extend(table.create());
-            }
-        }
-        for (set, found) in sets.into_iter().zip(of_sets) {
-            if found.is_none() {
-                steps.extend(set.create_with_rule());
-            }
-        }
-        Ok(steps)
     }
 
     /// Asks about elements, sets and tables; `None` stands for those that are not there.
@@ -236,22 +217,33 @@ impl Nftables {
         questions: &[Request<Bytes>],
         answers: &mut [Option<Found>],
     ) -> Result<(), FirewallError> {
-        let Some(socket) = &mut self.socket else {
-            return Ok(());
-        };
-        let mut all: Vec<_> = questions.iter().collect();
-        let mut read = |position: usize, reply: &netlink::Reply<'_>| {
-            let found = Found::read_all(reply).map_err(|error| NetlinkError::Garbled {
-                what: questions
-                    .get(position)
-                    .map_or_else(String::new, |it| it.what.clone()),
-                reason: error.to_string(),
-            })?;
+        self.ask_each(questions, |position, reply| {
+            let found = Found::read_all(reply)?;
             if let Some(answer) = answers.get_mut(position) {
                 // An answer about a set or a table has no elements; that there is one is enough.
                 *answer = Some(found.into_iter().next().unwrap_or_default());
             }
             Ok(())
+        })
+    }
+
+    /// Asks at most [`QUESTIONS`] questions; what is not there has no answer. `read` gets each answer with the question's position.
+    pub(crate) fn ask_each(
+        &mut self,
+        questions: &[Request<Bytes>],
+        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), DecodeError>,
+    ) -> Result<(), FirewallError> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(());
+        };
+        let mut all: Vec<_> = questions.iter().collect();
+        let mut read = |position: usize, reply: &Reply<'_>| {
+            read(position, reply).map_err(|error| NetlinkError::Garbled {
+                what: questions
+                    .get(position)
+                    .map_or_else(String::new, |it| it.what.clone()),
+                reason: error.to_string(),
+            })
         };
         let mut refusals = socket.exchange(&all, &mut read);
         if matches!(refusals, Err(NetlinkError::Garbled { .. })) && all.len() > 1 {
@@ -267,6 +259,17 @@ impl Nftables {
             None => Ok(()),
         }
     }
+}
+
+/// The tables that holdings are in, with those of their sets that not everybody has.
+pub(crate) fn sets_of(holdings: &[Holding]) -> BTreeMap<Table, BTreeSet<Set>> {
+    let mut tables: BTreeMap<Table, BTreeSet<Set>> = BTreeMap::new();
+    for holding in holdings {
+        let sets = tables.entry(holding.table()).or_default();
+        let own = holding.elements().into_iter().map(|element| element.set);
+        sets.extend(own.filter(Set::is_of_a_network));
+    }
+    tables
 }
 
 /// Whether what was asked for is not there; nor is it if the kernel has no such family, or no nftables, for which

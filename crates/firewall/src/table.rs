@@ -1,13 +1,17 @@
 use std::fmt;
 
 use ipnetwork::IpNetwork;
+use netlink::{Bytes, Reply, Request};
+use netlink_packet_core::DecodeError;
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attributes, find, includes, text};
+use crate::element::HEADER;
 use crate::expression::{
-    Expression, Field, Verdict, is, is_in, is_not, list, load, load_input_name, load_second, mask,
-    masquerade, verdict,
+    Field, Verdict, is, is_in, is_not, load, load_input_name, load_second, mask, masquerade,
+    verdict,
 };
 use crate::holding::octets;
+use crate::rule::Rule;
 use crate::step::{Message, Step};
 
 // include/datatype.h of the program `nft`: what it shows a key as.
@@ -17,6 +21,11 @@ const ETHERNET: u32 = 9;
 const NAME: u32 = 41;
 /// The length of a name's field in a key.
 pub(crate) const NAME_LENGTH: usize = 16;
+
+// linux/netfilter/nf_tables.h: NFTA_CHAIN_*
+const CHAIN_NAME: u16 = 3;
+const CHAIN_HOOK: u16 = 4;
+const CHAIN_KIND: u16 = 7;
 
 /// A table of ours. IPv4 and IPv6 have one each, since a kernel without IPv6 has no tables that are for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +87,7 @@ impl Table {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Masquerade4 | Self::Masquerade6 => "twill_masquerade",
             Self::MacSpoof => "twill_macspoofchk",
@@ -96,32 +105,87 @@ impl Table {
         Attributes::new().text(1, self.name())
     }
 
-    /// Makes the table with all that does not depend on who uses it.
-    pub(crate) fn create(self) -> Vec<Step> {
+    /// Makes the table, without anything in it.
+    pub(crate) fn create(self) -> Step {
+        let what = format!("create table {self}");
+        Message::NewTable.step(self, what, self.attribute())
+    }
+
+    /// Removes the table with all that is in it.
+    pub(crate) fn delete(self) -> Step {
+        let what = format!("remove table {self}");
+        Message::DeleteTable.step(self, what, self.attribute())
+    }
+
+    /// Asks for the table.
+    pub(crate) fn find(self) -> Request<Bytes> {
+        let what = format!("find table {self}");
+        Message::GetTable.request(self.family(), what, self.attribute())
+    }
+
+    /// How many chains, sets and other things an answer to [`Table::find`] says are in the table.
+    pub(crate) fn content(self, reply: &Reply<'_>) -> Result<u32, DecodeError> {
+        const USE: u16 = 3;
+        let count = find(reply.payload.get(HEADER..).unwrap_or_default(), USE)?;
+        Ok(count.try_into().map_or(0, u32::from_be_bytes))
+    }
+
+    /// Asks for the table's sets.
+    pub(crate) fn list_sets(self) -> Request<Bytes> {
+        let what = format!("list the sets of table {self}");
+        Message::GetSet.request(self.family(), what, self.attribute())
+    }
+
+    /// Makes the chain that the rules are in.
+    pub(crate) fn create_chain(self) -> Step {
         let chain = self.chain();
-        let hook = Attributes::new()
-            .number(1, chain.hook)
-            .number(2, chain.priority as u32);
         let new_chain = self
             .attribute()
-            .text(3, chain.name)
-            .nest(4, hook)
-            .text(7, chain.kind);
-        let what = format!("create table {self}");
-        let mut steps = vec![Message::NewTable.step(self, what, self.attribute())];
+            .text(CHAIN_NAME, chain.name)
+            .nest(CHAIN_HOOK, chain.hook())
+            .text(CHAIN_KIND, chain.kind);
         let what = format!("create chain {} in table {self}", chain.name);
-        steps.push(Message::NewChain.step(self, what, new_chain));
+        Message::NewChain.step(self, what, new_chain)
+    }
+
+    /// Removes the chain and its rules.
+    pub(crate) fn delete_chain(self) -> Step {
+        let what = format!("remove chain {} of table {self}", self.chain_name());
+        Message::DeleteChain.step(self, what, self.chain_attributes())
+    }
+
+    /// Asks for the chain.
+    pub(crate) fn find_chain(self) -> Request<Bytes> {
+        let what = format!("find chain {} of table {self}", self.chain_name());
+        Message::GetChain.request(self.family(), what, self.chain_attributes())
+    }
+
+    fn chain_attributes(self) -> Attributes {
+        self.attribute().text(CHAIN_NAME, self.chain_name())
+    }
+
+    /// Whether an answer to [`Table::find_chain`] is about a chain that sees the packets that it should see.
+    pub(crate) fn is_hooked(self, reply: &Reply<'_>) -> Result<bool, DecodeError> {
+        let attributes = reply.payload.get(HEADER..).unwrap_or_default();
+        let chain = self.chain();
+        let hook = find(attributes, CHAIN_HOOK)?;
+        Ok(text(attributes, CHAIN_KIND)? == chain.kind && includes(hook, chain.hook().as_bytes())?)
+    }
+
+    pub(crate) fn chain_name(self) -> &'static str {
+        self.chain().name
+    }
+
+    /// The sets that it has whoever uses it.
+    pub(crate) fn sets(self) -> impl Iterator<Item = Set> {
         let kinds: &[SetKind] = match self {
             Self::Masquerade4 | Self::Masquerade6 => &[SetKind::Owners, SetKind::FromHosts],
             Self::MacSpoof => &[SetKind::Owners, SetKind::Ports, SetKind::Senders],
         };
-        let set = |kind: &SetKind| Set {
+        kinds.iter().map(move |kind| Set {
             table: self,
             kind: *kind,
-        };
-        steps.extend(kinds.iter().map(|kind| set(kind).create()));
-        steps.extend(self.rules().into_iter().map(|rule| self.append(rule)));
-        steps
+        })
     }
 
     fn chain(self) -> Chain {
@@ -143,56 +207,63 @@ impl Table {
         }
     }
 
-    fn rules(self) -> Vec<Vec<Expression>> {
+    /// The rules that it has whoever uses it, in their order.
+    pub(crate) fn rules(self) -> Vec<Rule> {
+        let fixed = |expressions| Rule {
+            set: None,
+            expressions,
+        };
+        let asking = |set: SetKind, expressions| Rule {
+            set: Some(set),
+            expressions,
+        };
         let hosts = vec![
             load(self.source()),
             is_in(&SetKind::FromHosts.name()),
             masquerade(),
         ];
+        let hosts = asking(SetKind::FromHosts, hosts);
         let ethernet_source = Field {
             header: 0,
             offset: 6,
             length: 6,
         };
         match self {
-            Self::Masquerade4 => vec![
-                vec![
+            Self::Masquerade4 => {
+                let multicast = vec![
                     load(self.destination()),
                     mask(&[0xf0, 0, 0, 0]),
                     is(&[0xe0, 0, 0, 0]),
                     verdict(Verdict::Return),
-                ],
-                hosts,
-            ],
+                ];
+                vec![fixed(multicast), hosts]
+            }
             Self::Masquerade6 => {
                 let first_byte = Field {
                     length: 1,
                     ..self.destination()
                 };
                 let multicast = vec![load(first_byte), is(&[0xff]), verdict(Verdict::Return)];
-                vec![multicast, hosts]
+                vec![fixed(multicast), hosts]
             }
-            Self::MacSpoof => vec![
-                vec![
+            Self::MacSpoof => {
+                let allowed = vec![
                     load_input_name(),
                     load_second(ethernet_source),
                     is_in(&SetKind::Senders.name()),
                     verdict(Verdict::Accept),
-                ],
-                vec![
+                ];
+                let watched = vec![
                     load_input_name(),
                     is_in(&SetKind::Ports.name()),
                     verdict(Verdict::Drop),
-                ],
-            ],
+                ];
+                vec![
+                    asking(SetKind::Senders, allowed),
+                    asking(SetKind::Ports, watched),
+                ]
+            }
         }
-    }
-
-    fn append(self, rule: Vec<Expression>) -> Step {
-        let chain = self.chain().name;
-        let attributes = self.attribute().text(2, chain).nest(4, list(rule));
-        let what = format!("add a rule to chain {chain} of table {self}");
-        Message::NewRule.step(self, what, attributes)
     }
 
     fn source(self) -> Field {
@@ -229,7 +300,7 @@ impl fmt::Display for Table {
 }
 
 impl SetKind {
-    fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Owners => "owners".to_owned(),
             // A colon ends a name in `nft`'s language.
@@ -239,6 +310,24 @@ impl SetKind {
             Self::Senders => "senders".to_owned(),
         }
     }
+
+    /// The kind that has a name; `None` if it is none of ours.
+    fn of_name(name: &str) -> Option<Self> {
+        let fixed = [Self::Owners, Self::FromHosts, Self::Ports, Self::Senders];
+        if let Some(kind) = fixed.into_iter().find(|kind| kind.name() == name) {
+            return Some(kind);
+        }
+        let network = name.strip_prefix("from-")?.replace('_', ":");
+        network.parse().ok().map(Self::From)
+    }
+}
+
+impl Chain {
+    fn hook(&self) -> Attributes {
+        Attributes::new()
+            .number(1, self.hook)
+            .number(2, self.priority as u32)
+    }
 }
 
 impl Set {
@@ -247,23 +336,39 @@ impl Set {
         self.table.attribute().text(2, &self.kind.name())
     }
 
-    /// Makes it with the rule that asks it, if that is its own.
-    pub(crate) fn create_with_rule(self) -> Vec<Step> {
-        let mut steps = vec![self.create()];
-        if let SetKind::From(network) = self.kind {
-            steps.push(self.table.append(vec![
+    /// The set that an answer to [`Table::list_sets`] is about; `None` if it is none of ours.
+    pub(crate) fn read(table: Table, reply: &Reply<'_>) -> Result<Option<Self>, DecodeError> {
+        const NAME: u16 = 2;
+        let attributes = reply.payload.get(HEADER..).unwrap_or_default();
+        let kind = SetKind::of_name(text(attributes, NAME)?);
+        Ok(kind.map(|kind| Self { table, kind }))
+    }
+
+    /// Whether it is one that a table does not have from the start.
+    pub(crate) fn is_of_a_network(&self) -> bool {
+        matches!(self.kind, SetKind::From(_))
+    }
+
+    /// The rule that asks it, if that is its own.
+    pub(crate) fn rule(self) -> Option<Rule> {
+        let SetKind::From(network) = self.kind else {
+            return None;
+        };
+        Some(Rule {
+            set: Some(self.kind),
+            expressions: vec![
                 load(self.table.source()),
                 is_in(&self.kind.name()),
                 load(self.table.destination()),
                 mask(&octets(network.mask())),
                 is_not(&octets(network.network())),
                 masquerade(),
-            ]));
-        }
-        steps
+            ],
+        })
     }
 
-    fn create(self) -> Step {
+    /// Makes it.
+    pub(crate) fn create(self) -> Step {
         const MAP: u32 = 8;
         let (key, data) = (self.key(), self.data());
         let mut attributes = self
@@ -355,6 +460,29 @@ impl Kind {
             number: first.number << 6 | second.number,
             length: first.length.next_multiple_of(4) + second.length.next_multiple_of(4),
             byte_order: Self::MIXED,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sets_name_says_what_it_is() {
+        let from = |network: &str| SetKind::From(network.parse().unwrap());
+        for kind in [
+            SetKind::Owners,
+            SetKind::FromHosts,
+            SetKind::Ports,
+            SetKind::Senders,
+            from("10.244.1.0/24"),
+            from("fd00:10::/64"),
+        ] {
+            assert_eq!(SetKind::of_name(&kind.name()), Some(kind));
+        }
+        for other in ["", "mine", "from-", "from-here", "owners2"] {
+            assert_eq!(SetKind::of_name(other), None, "{other}");
         }
     }
 }

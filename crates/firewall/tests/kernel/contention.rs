@@ -112,3 +112,36 @@ fn an_address_that_many_want_has_one_holder() {
     }
     assert!(!ruleset(&netns).contains("elements"));
 }
+
+// Neither a table that is removed nor rules that are flushed at any moment cost an ADD its success, and the last one has what
+// it needs.
+#[test]
+fn additions_beside_collections_and_flushes() {
+    let Some(netns) = namespace() else { return };
+    let (cbr0, other) = (network("cbr0"), network("other"));
+    at_once(&netns, |nftables, thread| {
+        let attachment = attachment(&format!("c{thread}"), "eth0");
+        let held = addresses(&[&format!("10.244.1.{thread}/24")]);
+        for round in 0..EACH {
+            match thread {
+                0 => nftables.collect(&other, &valid(&[])).unwrap(),
+                1 if round % 4 == 0 => nft(&netns, "flush ruleset"),
+                _ => {
+                    nftables.masquerade(&cbr0, &attachment, &held).unwrap();
+                    nftables.remove(&cbr0, &attachment).unwrap();
+                }
+            }
+        }
+    });
+    let mut nftables = nftables(&netns);
+    let c1 = attachment("c1", "eth0");
+    let held = addresses(&["10.244.1.1/24"]);
+    nftables.masquerade(&cbr0, &c1, &held).unwrap();
+    let rules = ruleset(&netns);
+    assert_eq!(rules.matches(" masquerade\n").count(), 2, "{rules}");
+    assert_eq!(recorded(&netns, "ip twill_masquerade"), ["10.244.1.1"]);
+    assert_eq!(
+        elements(&netns, "ip twill_masquerade from-10.244.1.0/24"),
+        ["10.244.1.1"]
+    );
+}

@@ -9,6 +9,7 @@
 )]
 
 mod contention;
+mod damage;
 mod errors;
 mod iptables;
 mod lan;

@@ -99,8 +99,9 @@ fn other_tables_stay_as_they_are() {
         .remove(&network("cbr0"), &attachment("c1", "eth0"))
         .unwrap();
     add(&mut nftables, "c2", "veth1", 5);
+    assert!(ruleset(&netns).starts_with(&before));
     nftables.collect(&network("cbr0"), &valid(&[])).unwrap();
-    assert_eq!(ruleset(&netns), format!("{before}{}", without_elements()));
+    assert_eq!(ruleset(&netns), before);
 }
 
 #[test]

@@ -1,0 +1,315 @@
+//! What administrators and other programs take away from the tables, and what the next call puts back.
+
+use netlink::Mac;
+
+use crate::*;
+
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+/// Gives a container an address of each family and holds its port to a MAC.
+#[track_caller]
+fn add(nftables: &mut Nftables, number: u8) {
+    let (cbr0, attachment) = (network("cbr0"), attachment(&format!("c{number}"), "eth0"));
+    let held = [
+        format!("10.244.1.{number}/24"),
+        format!("fd00:10::{number}/64"),
+    ];
+    let held: Vec<_> = held.iter().map(|text| text.parse().unwrap()).collect();
+    nftables.masquerade(&cbr0, &attachment, &held).unwrap();
+    let port = format!("veth{number}");
+    nftables
+        .allow_only_mac(&cbr0, &attachment, &port, MAC)
+        .unwrap();
+}
+
+/// The ruleset, without what depends on the order in which things were made: tables, and sets within them.
+#[track_caller]
+fn state(netns: &NetNs) -> Vec<String> {
+    let text = ruleset(netns);
+    let mut blocks = Vec::new();
+    for table in text.split_inclusive("\n}\n") {
+        let (name, body) = table.split_once('\n').unwrap();
+        for block in body.trim_end_matches("}\n").split("\n\n") {
+            let words: Vec<_> = block.split_whitespace().collect();
+            blocks.push(format!("{name} {}", words.join(" ")));
+        }
+    }
+    // Elements come in no order of their own.
+    let sorted = |block: String| {
+        let Some((head, rest)) = block.split_once("elements = {") else {
+            return block;
+        };
+        let (inside, tail) = rest.split_once('}').unwrap();
+        let mut inside: Vec<_> = inside.split(',').map(str::trim).collect();
+        inside.sort_unstable();
+        format!("{head}{inside:?}{tail}")
+    };
+    let mut blocks: Vec<_> = blocks.into_iter().map(sorted).collect();
+    blocks.sort();
+    blocks
+}
+
+/// Deletes the first rule of a table's chain that has these words in it.
+#[track_caller]
+fn delete_rule(netns: &NetNs, table: &str, words: &str) {
+    let listed = printed(netns, &format!("nft -a list table {table}"));
+    let rule = listed.lines().find(|line| line.contains(words)).unwrap();
+    let handle = rule.rsplit(' ').next().unwrap();
+    let chain = listed
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("chain "))
+        .unwrap();
+    let chain = chain.split(' ').next().unwrap();
+    nft(
+        netns,
+        &format!("delete rule {table} {chain} handle {handle}"),
+    );
+}
+
+/// What each kind of damage does, and that the ADD of another container mends it.
+#[track_caller]
+fn the_next_add_mends(damage: impl Fn(&NetNs)) {
+    let Some(netns) = namespace() else { return };
+    let mut nftables = nftables(&netns);
+    for number in [1, 2, 3] {
+        add(&mut nftables, number);
+    }
+    let expected = state(&netns);
+    let removal = |nftables: &mut Nftables| {
+        let c3 = attachment("c3", "eth0");
+        nftables.remove(&network("cbr0"), &c3).unwrap();
+    };
+    removal(&mut nftables);
+    damage(&netns);
+    add(&mut nftables, 3);
+    assert_eq!(state(&netns), expected);
+    // Nothing is there twice, and nothing changes any more.
+    removal(&mut nftables);
+    add(&mut nftables, 3);
+    assert_eq!(state(&netns), expected);
+}
+
+#[test]
+fn flushed_tables() {
+    the_next_add_mends(|netns| {
+        nft(netns, "flush table ip twill_masquerade");
+        nft(netns, "flush table ip6 twill_masquerade");
+        nft(netns, "flush table bridge twill_macspoofchk");
+    });
+}
+
+#[test]
+fn flushed_chains() {
+    the_next_add_mends(|netns| {
+        nft(netns, "flush chain ip twill_masquerade postrouting");
+        nft(netns, "flush chain ip6 twill_masquerade postrouting");
+        nft(netns, "flush chain bridge twill_macspoofchk prerouting");
+    });
+}
+
+#[test]
+fn single_rules() {
+    for (table, words) in [
+        ("ip twill_masquerade", "224.0.0.0"),
+        ("ip twill_masquerade", "@from-hosts"),
+        ("ip twill_masquerade", "@from-10.244.1.0/24"),
+        ("ip6 twill_masquerade", "ff00::/8"),
+        ("ip6 twill_masquerade", "@from-hosts"),
+        ("ip6 twill_masquerade", "@from-fd00_10__/64"),
+        ("bridge twill_macspoofchk", "accept"),
+        ("bridge twill_macspoofchk", "@ports"),
+    ] {
+        the_next_add_mends(|netns| {
+            // The chain's first line has a policy.
+            let words = if words == "accept" { "@senders" } else { words };
+            delete_rule(netns, table, words);
+        });
+    }
+}
+
+#[test]
+fn a_chain_that_was_deleted_or_lost_its_hook() {
+    for again in ["", "; add chain ip twill_masquerade postrouting"] {
+        the_next_add_mends(|netns| {
+            nft(netns, "flush chain ip twill_masquerade postrouting");
+            nft(
+                netns,
+                &format!("delete chain ip twill_masquerade postrouting{again}"),
+            );
+            nft(netns, "flush chain bridge twill_macspoofchk prerouting");
+            nft(netns, "delete chain bridge twill_macspoofchk prerouting");
+        });
+    }
+}
+
+#[test]
+fn sets_that_were_deleted_with_their_rules() {
+    the_next_add_mends(|netns| {
+        nft(netns, "flush chain ip twill_masquerade postrouting");
+        nft(
+            netns,
+            "delete set ip twill_masquerade from-10.244.1.0/24; delete set ip twill_masquerade from-hosts",
+        );
+        nft(netns, "flush chain bridge twill_macspoofchk prerouting");
+        nft(
+            netns,
+            "delete set bridge twill_macspoofchk ports; delete set bridge twill_macspoofchk senders",
+        );
+    });
+}
+
+// Records say whose elements there were, and elements say what was recorded.
+#[test]
+fn elements_that_went_with_the_rules() {
+    the_next_add_mends(|netns| {
+        nft(
+            netns,
+            "flush table ip twill_masquerade; flush set ip twill_masquerade from-10.244.1.0/24",
+        );
+        nft(
+            netns,
+            "flush table ip6 twill_masquerade; flush map ip6 twill_masquerade owners",
+        );
+        nft(
+            netns,
+            "flush table bridge twill_macspoofchk; flush set bridge twill_macspoofchk ports",
+        );
+    });
+    the_next_add_mends(|netns| {
+        nft(
+            netns,
+            "flush table bridge twill_macspoofchk; flush map bridge twill_macspoofchk owners",
+        );
+    });
+}
+
+// What somebody has added to our chain is theirs.
+#[test]
+fn rules_of_others_stay() {
+    let Some(netns) = namespace() else { return };
+    let mut nftables = nftables(&netns);
+    add(&mut nftables, 1);
+    let own = "ip daddr 192.0.2.0/24 return";
+    nft(
+        &netns,
+        &format!("insert rule ip twill_masquerade postrouting {own}"),
+    );
+    delete_rule(&netns, "ip twill_masquerade", "@from-10.244.1.0/24");
+    add(&mut nftables, 2);
+    let chain = printed(&netns, "nft list chain ip twill_masquerade postrouting");
+    let rules: Vec<_> = chain.lines().map(str::trim).collect();
+    assert_eq!(
+        &rules[3..7],
+        [
+            own,
+            "ip daddr 224.0.0.0/4 return",
+            "ip saddr @from-hosts masquerade",
+            "ip saddr @from-10.244.1.0/24 ip daddr != 10.244.1.0/24 masquerade",
+        ]
+    );
+    assert_eq!(rules.len(), 9, "{chain}");
+}
+
+#[test]
+fn a_table_without_anything_in_it_is_filled() {
+    the_next_add_mends(|netns| {
+        nft(netns, "delete table ip twill_masquerade");
+        nft(netns, "add table ip twill_masquerade");
+        // The others of this family are lost with their table: nothing says any more who they were.
+        let mut nftables = nftables(netns);
+        for number in [1, 2] {
+            add(&mut nftables, number);
+        }
+    });
+}
+
+// Without an ADD, and for whoever it was done.
+#[test]
+fn collection_mends_too() {
+    let Some(netns) = namespace() else { return };
+    let mut nftables = nftables(&netns);
+    for number in [1, 2, 3] {
+        add(&mut nftables, number);
+    }
+    let expected = state(&netns);
+    assert_eq!(nftables.repair().unwrap(), [""; 0]);
+    nft(
+        &netns,
+        "flush set ip twill_masquerade from-10.244.1.0/24; flush map ip6 twill_masquerade owners",
+    );
+    delete_rule(&netns, "bridge twill_macspoofchk", "@ports");
+    let all = [("c1", "eth0"), ("c2", "eth0"), ("c3", "eth0")];
+    nftables.collect(&network("other"), &valid(&all)).unwrap();
+    assert_eq!(state(&netns), expected);
+
+    nft(&netns, "flush set ip twill_masquerade from-10.244.1.0/24");
+    delete_rule(&netns, "ip6 twill_masquerade", "@from-fd00");
+    assert_eq!(
+        nftables.repair().unwrap(),
+        [
+            "add an element to set from-10.244.1.0/24 of table ip twill_masquerade",
+            "add an element to set from-10.244.1.0/24 of table ip twill_masquerade",
+            "add an element to set from-10.244.1.0/24 of table ip twill_masquerade",
+            "add a rule to chain postrouting of table ip6 twill_masquerade",
+        ]
+    );
+    assert_eq!(state(&netns), expected);
+    nft(&netns, "flush ruleset");
+    assert_eq!(nftables.repair().unwrap(), [""; 0]);
+    assert_eq!(ruleset(&netns), "");
+}
+
+// An element that is lost is not given back to a former owner once another attachment has the address.
+#[test]
+fn a_lost_address_is_its_new_owners() {
+    let Some(netns) = namespace() else { return };
+    let mut nftables = nftables(&netns);
+    let cbr0 = network("cbr0");
+    add(&mut nftables, 1);
+    nft(
+        &netns,
+        "flush table ip twill_masquerade; flush set ip twill_masquerade from-10.244.1.0/24",
+    );
+    let held = addresses(&["10.244.1.1/24"]);
+    nftables
+        .masquerade(&cbr0, &attachment("c2", "eth0"), &held)
+        .unwrap();
+    nftables.remove(&cbr0, &attachment("c1", "eth0")).unwrap();
+    let from = "ip twill_masquerade from-10.244.1.0/24";
+    assert_eq!(elements(&netns, from), ["10.244.1.1"]);
+    nftables.remove(&cbr0, &attachment("c2", "eth0")).unwrap();
+    assert_eq!(elements(&netns, from), [""; 0]);
+}
+
+// The last one out removes the tables; what others put into one stays, with the table.
+#[test]
+fn collection_removes_tables_in_which_nothing_is_left() {
+    let Some(netns) = namespace() else { return };
+    let mut nftables = nftables(&netns);
+    let cbr0 = network("cbr0");
+    add(&mut nftables, 1);
+    add(&mut nftables, 2);
+    nftables.remove(&cbr0, &attachment("c1", "eth0")).unwrap();
+    let one = state(&netns);
+    nftables.collect(&cbr0, &valid(&[("c2", "eth0")])).unwrap();
+    assert_eq!(state(&netns), one);
+    nftables.collect(&cbr0, &valid(&[])).unwrap();
+    assert_eq!(ruleset(&netns), "");
+
+    for others in [
+        "add set ip twill_masquerade mine { type ipv4_addr; }",
+        "add rule ip twill_masquerade postrouting counter",
+        "add chain ip twill_masquerade mine",
+    ] {
+        add(&mut nftables, 1);
+        nft(&netns, others);
+        nftables.collect(&cbr0, &valid(&[])).unwrap();
+        let left = ruleset(&netns);
+        assert!(
+            left.starts_with("table ip twill_masquerade {"),
+            "{others}: {left}"
+        );
+        assert_eq!(left.matches("table ").count(), 1, "{others}: {left}");
+        nft(&netns, "flush ruleset");
+    }
+}
