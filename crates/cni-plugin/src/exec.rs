@@ -7,10 +7,10 @@ use std::process::ExitStatus;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use child::{Child, Ended, Image, Streams};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::child::{Child, Ended, Image, Streams};
 use crate::{Command, Environment};
 
 /// The most that a plugin may answer, in bytes: 64 MiB.
@@ -58,7 +58,7 @@ impl<'a> Program<'a> {
     /// [`Started::finish`]ed.
     pub(crate) fn start(self, command: Command) -> Result<Started<'a>, RunError> {
         let environment = self.environment.with("CNI_COMMAND", command.as_str());
-        let image = Image::new(self.path, &environment).map_err(RunError::Start)?;
+        let image = Image::at(self.path, environment.iter()).map_err(RunError::Start)?;
         let process = Child::start(&image, self.lifeline).map_err(RunError::Start)?;
         Ok(Started {
             image,

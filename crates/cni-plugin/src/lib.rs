@@ -6,7 +6,6 @@
 //! is itself the caller of another one.
 
 mod bundle;
-mod child;
 mod command;
 mod delegate;
 mod dispatch;

@@ -47,6 +47,9 @@ pub enum FirewallError {
         /// The missing one.
         program: &'static str,
     },
+    /// The work of others on a container's chain could not be waited for.
+    #[error("cannot mark the chain that iptables is to change as in use: {0}")]
+    Mark(io::Error),
     /// A program could not be run.
     #[error("cannot run {program}: {source}")]
     Run {
@@ -130,6 +133,7 @@ impl From<FirewallError> for cni_types::Error {
             FirewallError::Netlink(error) => return error.into(),
             FirewallError::NotPermitted(_)
             | FirewallError::PortName(_)
+            | FirewallError::Mark(_)
             | FirewallError::Run { .. }
             | FirewallError::Program { .. } => Code::IO_FAILURE,
         };

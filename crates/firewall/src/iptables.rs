@@ -1,14 +1,17 @@
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write as _};
-use std::process::{Command, Output, Stdio};
+use std::io::ErrorKind;
 
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 use hmac_sha512::Hash;
 use ipnetwork::IpNetwork;
 
 use crate::FirewallError;
+use crate::iptables::mark::Mark;
+use crate::iptables::program::Output;
 use crate::iptables::rules::{Jump, jumps};
 
+mod mark;
+mod program;
 mod rules;
 
 /// How long the programs wait for each other, in seconds.
@@ -22,24 +25,31 @@ const PATIENCE: &str = "30";
 pub struct Iptables;
 
 /// The programs for one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Programs {
+#[derive(Clone, Copy, Debug)]
+struct Programs<'a> {
+    is_ipv4: bool,
     /// Shows rules.
     show: &'static str,
     /// Changes them, all or none.
     restore: &'static str,
     multicast: &'static str,
+    /// Stays open in the programs.
+    mark: Option<&'a Mark>,
 }
 
-const IPV4: Programs = Programs {
+const IPV4: Programs<'_> = Programs {
+    is_ipv4: true,
     show: "iptables",
     restore: "iptables-restore",
     multicast: "224.0.0.0/4",
+    mark: None,
 };
-const IPV6: Programs = Programs {
+const IPV6: Programs<'_> = Programs {
+    is_ipv4: false,
     show: "ip6tables",
     restore: "ip6tables-restore",
     multicast: "ff00::/8",
+    mark: None,
 };
 
 impl Iptables {
@@ -54,9 +64,10 @@ impl Iptables {
         attachment: &Attachment,
         addresses: &[IpNetwork],
     ) -> Result<(), FirewallError> {
-        for programs in [IPV4, IPV6] {
+        let mark = Mark::set(&chain_of(network, attachment)).map_err(FirewallError::Mark)?;
+        for programs in [IPV4, IPV6].map(|programs| programs.with(&mark)) {
             let mut addresses = addresses.to_vec();
-            addresses.retain(|address| address.is_ipv4() == (programs == IPV4));
+            addresses.retain(|address| address.is_ipv4() == programs.is_ipv4);
             if !addresses.is_empty() {
                 programs.masquerade(network, attachment, &addresses)?;
             }
@@ -74,8 +85,10 @@ impl Iptables {
         network: &NetworkName,
         attachment: &Attachment,
     ) -> Result<(), FirewallError> {
-        let chain = chain_name(network.as_str(), attachment.container_id.as_str());
+        let chain = chain_of(network, attachment);
+        let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
         on_both(|programs| {
+            let programs = programs.with(&mark);
             let Ok(rules) = programs.rules("POSTROUTING")? else {
                 return Ok(());
             };
@@ -122,7 +135,7 @@ impl Iptables {
 
 /// Does something for IPv4 and, where there is a program for it, for IPv6.
 fn on_both(
-    mut work: impl FnMut(Programs) -> Result<(), FirewallError>,
+    mut work: impl FnMut(Programs<'static>) -> Result<(), FirewallError>,
 ) -> Result<(), FirewallError> {
     work(IPV4)?;
     match work(IPV6) {
@@ -147,7 +160,14 @@ fn removal(jumps: &[Jump<'_>], chains: &[&str]) -> String {
     lines
 }
 
-impl Programs {
+impl Programs<'_> {
+    fn with(self, mark: &Mark) -> Programs<'_> {
+        Programs {
+            mark: Some(mark),
+            ..self
+        }
+    }
+
     fn masquerade(
         self,
         network: &NetworkName,
@@ -238,22 +258,12 @@ impl Programs {
         args: &[&str],
         input: &str,
     ) -> Result<Output, FirewallError> {
-        let started = Command::new(program)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut child = started.map_err(|source| match source.kind() {
-            ErrorKind::NotFound => FirewallError::NoProgram { program },
-            _ => FirewallError::Run { program, source },
-        })?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // If it does not want to hear more it has failed, and says so by how it ends.
-            drop(stdin.write_all(input.as_bytes()));
-        }
-        let output = child.wait_with_output();
-        output.map_err(|source| FirewallError::Run { program, source })
+        program::run(program, args, input, self.mark.and_then(Mark::as_fd)).map_err(|source| {
+            match source.kind() {
+                ErrorKind::NotFound => FirewallError::NoProgram { program },
+                _ => FirewallError::Run { program, source },
+            }
+        })
     }
 }
 
@@ -269,6 +279,11 @@ fn failed(what: &str, program: &'static str, output: &Output) -> FirewallError {
             said.replace('\n', "; ")
         },
     }
+}
+
+/// The name of the chain of an attachment's container.
+pub(crate) fn chain_of(network: &NetworkName, attachment: &Attachment) -> String {
+    chain_name(network.as_str(), attachment.container_id.as_str())
 }
 
 /// The name of a container's chain, as the Go plugins have it: `CNI-` and as many digits of a SHA-512 as make 28

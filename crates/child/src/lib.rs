@@ -1,5 +1,7 @@
+//! Programs that end with the process that has started them, however that ends.
+
 use std::convert::Infallible;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStringExt;
@@ -12,29 +14,62 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill, raise};
-use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, execvp};
 
-use crate::Environment;
-
-/// What to run: a program that gets nothing but its own path as argument.
+/// What to run.
 #[derive(Debug)]
-pub(crate) struct Image {
-    path: CString,
-    environment: Vec<CString>,
+pub struct Image {
+    /// A path, or a name without a slash that is looked up in `PATH`.
+    program: CString,
+    /// `argv`, with the program first.
+    arguments: Vec<CString>,
+    /// `None`: that of this process.
+    environment: Option<Vec<CString>>,
 }
 
 impl Image {
-    /// Errors: a path or a variable with a NUL byte.
-    pub(crate) fn new(path: &Path, environment: &Environment) -> io::Result<Self> {
-        let variables = environment.iter().map(|(name, value)| {
+    /// The program at a path, with nothing but this path as argument, and these variables alone.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`]: a path or a variable with a NUL byte.
+    pub fn at<'a>(
+        path: &Path,
+        environment: impl Iterator<Item = (&'a OsStr, &'a OsStr)>,
+    ) -> io::Result<Self> {
+        let variables = environment.map(|(name, value)| {
             let mut variable = OsString::with_capacity(name.len() + 1 + value.len());
             variable.extend([name, "=".as_ref(), value]);
             CString::new(variable.into_vec())
         });
+        let program = CString::new(path.as_os_str().to_owned().into_vec())?;
         Ok(Self {
-            path: CString::new(path.as_os_str().to_owned().into_vec())?,
-            environment: variables.collect::<Result<_, _>>()?,
+            arguments: vec![program.clone()],
+            program,
+            environment: Some(variables.collect::<Result<_, _>>()?),
         })
+    }
+
+    /// The first program of a name in `PATH`, with these arguments after its name, and with this process's environment.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`]: a name or an argument with a NUL byte.
+    pub fn named(name: &str, arguments: &[&str]) -> io::Result<Self> {
+        let program = CString::new(name)?;
+        let arguments = [&name].into_iter().chain(arguments);
+        let arguments = arguments.map(|argument| CString::new(*argument));
+        Ok(Self {
+            arguments: arguments.collect::<Result<_, _>>()?,
+            program,
+            environment: None,
+        })
+    }
+
+    /// Replaces this process.
+    fn exec(&self) -> nix::Result<Infallible> {
+        match &self.environment {
+            Some(environment) => execve(&self.program, &self.arguments, environment),
+            None => execvp(&self.program, &self.arguments),
+        }
     }
 }
 
@@ -46,7 +81,7 @@ impl Image {
 ///
 /// Dropped without having been waited for, it is killed.
 #[derive(Debug)]
-pub(crate) struct Child {
+pub struct Child {
     pid: Pid,
     /// Closed unused by a successful exec; else what has failed.
     refusal: PipeReader,
@@ -55,10 +90,13 @@ pub(crate) struct Child {
 
 /// This end of a child's standard streams.
 #[derive(Debug)]
-pub(crate) struct Streams {
-    pub(crate) stdin: PipeWriter,
-    pub(crate) stdout: PipeReader,
-    pub(crate) stderr: PipeReader,
+pub struct Streams {
+    /// What the child reads.
+    pub stdin: PipeWriter,
+    /// What the child writes.
+    pub stdout: PipeReader,
+    /// What the child writes to its standard error.
+    pub stderr: PipeReader,
 }
 
 impl Child {
@@ -67,11 +105,9 @@ impl Child {
     ///
     /// Whether execve(2) succeeds is only told by [`Child::wait`]: until then there is time for something else.
     ///
-    /// Errors: those of pipe(2) and fork(2).
-    pub(crate) fn start(
-        image: &Image,
-        lifeline: Option<BorrowedFd<'_>>,
-    ) -> io::Result<(Self, Streams)> {
+    /// # Errors
+    /// Those of pipe(2) and fork(2).
+    pub fn start(image: &Image, lifeline: Option<BorrowedFd<'_>>) -> io::Result<(Self, Streams)> {
         let (its_stdin, stdin) = pipe()?;
         let (stdout, its_stdout) = pipe()?;
         let (stderr, its_stderr) = pipe()?;
@@ -103,12 +139,15 @@ impl Child {
     }
 
     /// Kills the process, which may have ended already.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         let _ = kill(self.pid, Signal::SIGKILL);
     }
 
     /// Waits for the end of the process, after that of its output.
-    pub(crate) fn wait(mut self) -> io::Result<Ended> {
+    ///
+    /// # Errors
+    /// Those of waitpid(2).
+    pub fn wait(mut self) -> io::Result<Ended> {
         let mut errno = Vec::new();
         self.refusal.read_to_end(&mut errno)?;
         self.is_reaped = true;
@@ -131,7 +170,7 @@ impl Drop for Child {
 
 /// How a process has ended.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// The program ran, and left this.
     Run(ExitStatus),
     /// The program could not be run.
@@ -155,7 +194,7 @@ fn become_program(
     }
     // Rust ignores it, and what is ignored stays so.
     sigpipe::reset();
-    execve(&image.path, &[&image.path], &image.environment)
+    image.exec()
 }
 
 /// In the new process, when there is no program to run: tells why, and ends without running anything of the parent's.

@@ -6,8 +6,9 @@ use super::*;
 const SHELL: &str = "/bin/sh";
 
 fn image(path: &str, variables: &[(&str, &str)]) -> Image {
-    let environment = variables.iter().copied().collect();
-    Image::new(Path::new(path), &environment).unwrap()
+    let variables = variables.iter();
+    let variables = variables.map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+    Image::at(Path::new(path), variables).unwrap()
 }
 
 /// Has a shell do this, and returns how it ended and what it said on stdout and stderr.
@@ -128,10 +129,31 @@ fn what_cannot_be_run_is_told() {
 
 #[test]
 fn a_path_or_a_variable_cannot_have_a_nul() {
-    let nothing = Environment::default();
-    let nul: Environment = [("A", "b\0c")].into_iter().collect();
-    for (path, environment) in [("/bin/\0sh", &nothing), (SHELL, &nul)] {
-        let error = Image::new(Path::new(path), environment).unwrap_err();
+    let nul = [("A", "b\0c")];
+    for (path, variables) in [("/bin/\0sh", &[][..]), (SHELL, &nul)] {
+        let variables = variables.iter();
+        let variables = variables.map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+        let error = Image::at(Path::new(path), variables).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
+    let error = Image::named("sh", &["a\0b"]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_name_is_looked_up_and_has_its_arguments() {
+    let script = r#"echo "$0,$1,${PATH:+path}""#;
+    let image = Image::named("sh", &["-c", script, "zero", "one two"]).unwrap();
+    let (child, mut streams) = Child::start(&image, None).unwrap();
+    let mut stdout = String::new();
+    streams.stdout.read_to_string(&mut stdout).unwrap();
+    assert_eq!(stdout, "zero,one two,path\n");
+    child.wait().unwrap();
+    let image = Image::named("no-such-program", &[]).unwrap();
+    let (child, streams) = Child::start(&image, None).unwrap();
+    let Ended::NotRun(error) = child.wait().unwrap() else {
+        panic!("it is there");
+    };
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    drop(streams);
 }
