@@ -14,6 +14,7 @@ use crate::subnet_env;
 pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Error> {
     let config = Config::of(call)?;
     let lease = subnet_env::read_or_wait(&config.subnet_file, config.subnet_file_wait, call.log)?;
+    config.require_room(&lease)?;
     call.log.debug(format_args!(
         "{} has the lease: {lease}",
         config.subnet_file.display()

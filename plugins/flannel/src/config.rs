@@ -9,7 +9,9 @@ use cni_types::{AddResult, Error, PluginType, Version};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::delegate_conf::DEFAULT_IPAM;
 use crate::error::ConfigError;
+use crate::subnet_env::{Lease, LeaseError};
 
 const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/flannel";
@@ -27,7 +29,7 @@ struct RawConfig {
     data_dir: String,
     delegate: Object,
     ipam: Object,
-    runtime_config: Option<Box<RawValue>>,
+    runtime_config: Option<Object>,
     args: Option<Box<RawValue>>,
     dns: Option<Box<RawValue>>,
 }
@@ -50,7 +52,7 @@ pub(crate) struct Config {
     /// `cniVersion`, where there is one.
     pub(crate) cni_version: Option<String>,
     /// `runtimeConfig`, for the delegate as it is.
-    pub(crate) runtime_config: Option<Box<RawValue>>,
+    pub(crate) runtime_config: Option<Object>,
     /// `args`, for the delegate unless it has its own.
     pub(crate) args: Option<Box<RawValue>>,
     /// `dns`, for the delegate unless it has its own.
@@ -63,8 +65,13 @@ impl Config {
     /// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         let raw: RawConfig = call.conf.decode()?;
+        let has_key = |key: &str| {
+            raw.delegate
+                .keys()
+                .any(|name| name.eq_ignore_ascii_case(key))
+        };
         for key in ["name", "ipam"] {
-            if raw.delegate.contains(key) {
+            if has_key(key) {
                 return Err(ConfigError::ReservedKey(key).into());
             }
         }
@@ -77,9 +84,21 @@ impl Config {
             .delegate
             .decode("type")
             .map_err(ConfigError::DelegateType)?;
-        let delegate_type = delegate_type.as_deref().unwrap_or(DEFAULT_DELEGATE);
-        if delegate_type == OWN_TYPE {
-            return Err(ConfigError::OwnType.into());
+        let delegate_type = match delegate_type {
+            None if has_key("type") => return Err(ConfigError::NullType.into()),
+            None => DEFAULT_DELEGATE.to_owned(),
+            Some(delegate_type) => delegate_type,
+        };
+        if delegate_type.eq_ignore_ascii_case(OWN_TYPE) {
+            return Err(ConfigError::OwnType("delegate.type").into());
+        }
+        // Where the delegate calls this plugin again, as its IPAM plugin or because that is what the delegate's file has
+        // become, it does so with its own configuration.
+        if own_type(call).as_ref() == Some(&delegate_type) {
+            return Err(ConfigError::Recursion(delegate_type).into());
+        }
+        if is_own_type(&raw.ipam) {
+            return Err(ConfigError::OwnType("ipam.type").into());
         }
         Ok(Self {
             subnet_file: or_default(raw.subnet_file, DEFAULT_SUBNET_FILE),
@@ -94,6 +113,35 @@ impl Config {
             dns: raw.dns,
         })
     }
+
+    /// Whether the lease has room for a container: only `host-local` gives addresses of it.
+    ///
+    /// # Errors
+    /// [`Lease::require_room`]'s.
+    pub(crate) fn require_room(&self, lease: &Lease) -> Result<(), LeaseError> {
+        match ipam_type(&self.ipam).as_deref() {
+            None | Some(DEFAULT_IPAM) => lease.require_room(&self.subnet_file),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// The `type` of the configuration of a call: the name that the plugin is called by. `None` if it has none.
+pub(crate) fn own_type(call: &Call<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Header {
+        r#type: Option<String>,
+    }
+    call.conf.decode::<Header>().ok()?.r#type
+}
+
+/// The `type` in `ipam`; `None` if there is none that can be read.
+fn ipam_type(ipam: &Object) -> Option<String> {
+    ipam.decode("type").ok().flatten()
+}
+
+fn is_own_type(ipam: &Object) -> bool {
+    ipam_type(ipam).is_some_and(|name| name.eq_ignore_ascii_case(OWN_TYPE))
 }
 
 /// What CHECK and DEL read. They work whatever has become of the rest.
@@ -133,14 +181,15 @@ impl Replay {
         AddResult::decode(text, fallback).ok()
     }
 
-    /// Puts what the runtime gives to this call into the configuration that was kept.
+    /// Puts what the runtime gives to this call into the configuration that was kept, but for what is no object: no plugin
+    /// can read it, and DEL has to get there.
     pub(crate) fn complete(&self, mut conf: Object) -> Result<Object, DecodeError> {
         let given = [
             ("runtimeConfig", &self.runtime_config),
             ("prevResult", &self.prev_result),
         ];
         for (key, value) in given {
-            if let Some(value) = value {
+            if let Some(value) = value.as_ref().filter(|value| value.get().starts_with('{')) {
                 conf.set(key, value)?;
             }
         }

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::ConfigError;
 use crate::subnet_env::Lease;
 
-const DEFAULT_IPAM: &str = "host-local";
+pub(crate) const DEFAULT_IPAM: &str = "host-local";
 
 /// The one delegate that needs to be told that its bridge is the gateway.
 const BRIDGE: &str = "bridge";

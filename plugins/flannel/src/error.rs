@@ -2,7 +2,7 @@
 
 use cni_plugin::DelegateError;
 use cni_types::json::DecodeError;
-use cni_types::{Attachment, Code, Error, NameError, Version};
+use cni_types::{Attachment, Code, Error, NameError, Quoted, Version};
 use state::StateError;
 use std::path::PathBuf;
 
@@ -17,8 +17,16 @@ pub(crate) enum ConfigError {
     DelegateType(DecodeError),
     #[error("delegate.type {0}")]
     InvalidType(NameError),
-    #[error("delegate.type must not be \"flannel\": it would call itself for ever")]
-    OwnType,
+    #[error("delegate.type: null is no string: leave the key out, or name a plugin")]
+    NullType,
+    #[error("{0} must not be \"flannel\": it would call itself for ever")]
+    OwnType(&'static str),
+    #[error(
+        "flannel is called as {}, and delegate.type is that as well: it would call itself for ever; correct delegate.type or \
+         ipam.type, or install the plugin of that name again",
+        Quoted(.0)
+    )]
+    Recursion(String),
     #[error("subnetFileWait: {0} is no number of seconds to wait")]
     SubnetFileWait(f64),
     #[error("{0}")]
@@ -28,10 +36,13 @@ pub(crate) enum ConfigError {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         let code = match error {
-            ConfigError::DelegateType(_) | ConfigError::Render(_) => Code::DECODING_FAILURE,
+            ConfigError::DelegateType(_) | ConfigError::NullType | ConfigError::Render(_) => {
+                Code::DECODING_FAILURE
+            }
             ConfigError::ReservedKey(_)
             | ConfigError::InvalidType(_)
-            | ConfigError::OwnType
+            | ConfigError::OwnType(_)
+            | ConfigError::Recursion(_)
             | ConfigError::SubnetFileWait(_) => Code::INVALID_NETWORK_CONFIG,
         };
         Error::new(code, format!("network configuration: {error}"))
@@ -41,19 +52,22 @@ impl From<ConfigError> for Error {
 impl From<LeaseError> for Error {
     fn from(error: LeaseError) -> Self {
         let code = match error.problem {
-            Problem::Absent | Problem::Partial(_) => Code::TRY_AGAIN_LATER,
+            Problem::Absent | Problem::Partial { .. } => Code::TRY_AGAIN_LATER,
             Problem::Unreadable(_) => Code::IO_FAILURE,
+            Problem::NoRoom { .. } => Code::INVALID_NETWORK_CONFIG,
             Problem::NotText(_)
             | Problem::NoAssignment { .. }
             | Problem::OpenQuote(_)
             | Problem::Network { .. }
-            | Problem::Family { .. }
-            | Problem::Mtu(_)
-            | Problem::IpMasq(_) => Code::DECODING_FAILURE,
+            | Problem::NotIpv6 { .. }
+            | Problem::Mtu(_) => Code::DECODING_FAILURE,
         };
         let remedy = match error.problem {
-            Problem::Absent | Problem::Partial(_) => "check the log of flanneld on this node",
+            Problem::Absent | Problem::Partial { .. } => "check the log of flanneld on this node",
             Problem::Unreadable(_) => "make it a file that root can read",
+            Problem::NoRoom { .. } => {
+                "see SubnetLen and IPv6SubnetLen in flannel's net-conf.json, or podCIDR of this node"
+            }
             _ => "correct it, or have flanneld write it anew by restarting it",
         };
         Error::new(code, format!("failed to load the lease: {error}")).with_details(remedy)

@@ -8,23 +8,29 @@
 //! FLANNEL_MTU=1450                       bytes
 //! FLANNEL_IPMASQ=true                    whether flanneld itself masquerades
 //! ```
+//!
+//! The values of these keys are checked. Whatever else is in the file is somebody else's, and is passed over.
 
+mod assignments;
+mod parse;
 mod wait;
 
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use cni_plugin::Log;
 use cni_types::json::Object;
 use cni_types::{AddResult, AddressError, Quoted, parse_cidr};
 use ipnetwork::IpNetwork;
 use nix::fcntl::OFlag;
 use serde::Deserialize;
 
-pub(crate) use wait::read_or_wait;
+use self::assignments::PassedOver;
+use self::parse::parse;
+pub(crate) use self::wait::read_or_wait;
 
 /// More than flanneld's file has, in bytes.
 const USUAL_FILE: usize = 512;
@@ -43,6 +49,8 @@ pub(crate) struct Lease {
     pub(crate) mtu: u32,
     /// Whether flanneld masquerades what leaves the network, so that the delegate must not.
     pub(crate) ip_masq: bool,
+    /// A subnet that has no room for a gateway and a container, and the key that gives it.
+    pub(crate) no_room: Option<(&'static str, IpNetwork)>,
 }
 
 /// The part of a delegate's configuration that its lease can be told from.
@@ -82,7 +90,23 @@ impl Lease {
             mtu: 0,
             // If the delegate has masqueraded for it, that has to go too.
             ip_masq: false,
+            no_room: None,
         })
+    }
+
+    /// Whether each subnet has an address for the gateway and one for a container, as `host-local` needs them.
+    ///
+    /// # Errors
+    /// [`Problem::NoRoom`] of `file`, which the lease was read from.
+    pub(crate) fn require_room(&self, file: &Path) -> Result<(), LeaseError> {
+        match self.no_room {
+            None => Ok(()),
+            Some((key, network)) => Err(LeaseError {
+                file: file.to_owned(),
+                problem: Problem::NoRoom { key, network },
+                is_cut_off: false,
+            }),
+        }
     }
 }
 
@@ -112,7 +136,7 @@ pub(crate) struct LeaseError {
 impl LeaseError {
     /// Whether all may be well as soon as flanneld has written the file.
     fn may_pass(&self) -> bool {
-        self.is_cut_off || matches!(self.problem, Problem::Absent | Problem::Partial(_))
+        self.is_cut_off || matches!(self.problem, Problem::Absent | Problem::Partial { .. })
     }
 }
 
@@ -121,8 +145,12 @@ impl LeaseError {
 pub(crate) enum Problem {
     #[error("there is no such file: flanneld has no lease for this node yet")]
     Absent,
-    #[error("{} missing: flanneld has not written all of the lease", .0.join(", "))]
-    Partial(Vec<&'static str>),
+    #[error("{} missing: flanneld has not written all of the lease{}", keys.join(", "), in_addition(passed_over))]
+    Partial {
+        keys: Vec<&'static str>,
+        /// What might have been meant for a key.
+        passed_over: Vec<PassedOver>,
+    },
     #[error("cannot be read: {0}")]
     Unreadable(io::Error),
     #[error("is no text: byte {0} is not UTF-8")]
@@ -136,20 +164,57 @@ pub(crate) enum Problem {
         key: &'static str,
         source: AddressError,
     },
-    #[error("{key}: {network} is not {expected}")]
-    Family {
+    #[error("{key}: {network} is not IPv6")]
+    NotIpv6 {
         key: &'static str,
         network: IpNetwork,
-        expected: &'static str,
+    },
+    #[error(
+        "{key}: {network} has no room for a gateway and a container: have flanneld get subnets of a prefix length of at most {}",
+        longest_prefix(network)
+    )]
+    NoRoom {
+        key: &'static str,
+        network: IpNetwork,
     },
     #[error("FLANNEL_MTU: {} is no number of bytes", Quoted(.0))]
     Mtu(String),
-    #[error("FLANNEL_IPMASQ: {} is neither true nor false", Quoted(.0))]
-    IpMasq(String),
+}
+
+fn in_addition(passed_over: &[PassedOver]) -> String {
+    let told = passed_over.iter();
+    told.map(|passed_over| format!("; {passed_over}")).collect()
+}
+
+/// What a file says.
+#[derive(Debug)]
+struct Reading {
+    lease: Lease,
+    /// What is in the file besides.
+    passed_over: Vec<PassedOver>,
+    /// Whether somebody may just be writing the last value.
+    is_cut_off: bool,
+}
+
+impl Reading {
+    /// The lease; the log has what was passed over.
+    fn settle(self, file: &Path, log: &Log) -> Lease {
+        for passed_over in &self.passed_over {
+            log.info(format_args!("{}: {passed_over}", file.display()));
+        }
+        self.lease
+    }
 }
 
 /// Reads the lease from a file.
-pub(crate) fn read(file: &Path) -> Result<Lease, LeaseError> {
+///
+/// # Errors
+/// [`LeaseError`], with what is wrong.
+pub(crate) fn read(file: &Path, log: &Log) -> Result<Lease, LeaseError> {
+    Ok(look(file)?.settle(file, log))
+}
+
+fn look(file: &Path) -> Result<Reading, LeaseError> {
     let failed = |problem, is_cut_off| LeaseError {
         file: file.to_owned(),
         problem,
@@ -157,7 +222,7 @@ pub(crate) fn read(file: &Path) -> Result<Lease, LeaseError> {
     };
     match read_file(file) {
         Ok(contents) => {
-            parse(&contents).map_err(|problem| failed(problem, contents.last() != Some(&b'\n')))
+            parse(&contents).map_err(|problem| failed(problem, assignments::is_cut_off(&contents)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(failed(Problem::Absent, false))
@@ -181,137 +246,14 @@ fn read_file(file: &Path) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// Reads the lease from a file's contents, which are taken as a shell takes them: with comments, `export`, quotes and the
-/// last assignment to a key.
-fn parse(contents: &[u8]) -> Result<Lease, Problem> {
-    let text =
-        std::str::from_utf8(contents).map_err(|error| Problem::NotText(error.valid_up_to()))?;
-    let assignments = assignments(text)?;
-    // To a shell, what is empty is as good as unset.
-    let value = |key: &str| {
-        let assigned = assignments.iter().rev().find(|(name, _)| name == key);
-        assigned
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
-    };
-    let networks = |key: &'static str, is_ipv4: bool| {
-        let list = value(key).map(|list| list.split(',').collect());
-        let list: Vec<&str> = list.unwrap_or_default();
-        list.into_iter()
-            .map(|text| network(key, text.trim(), is_ipv4))
-            .collect::<Result<Vec<_>, _>>()
-    };
-    let subnet = |key: &'static str, is_ipv4: bool| {
-        value(key)
-            .map(|text| network(key, text, is_ipv4))
-            .transpose()
-    };
-
-    let mut all_networks = Vec::new();
-    for network in [
-        networks("FLANNEL_NETWORK", true)?,
-        networks("FLANNEL_IPV6_NETWORK", false)?,
-    ]
-    .concat()
-    {
-        if !all_networks.contains(&network) {
-            all_networks.push(network);
-        }
-    }
-    let subnets: Vec<IpNetwork> = [
-        subnet("FLANNEL_SUBNET", true)?,
-        subnet("FLANNEL_IPV6_SUBNET", false)?,
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let mtu = value("FLANNEL_MTU").map(mtu).transpose()?;
-    let ip_masq = value("FLANNEL_IPMASQ").map(ip_masq).transpose()?;
-
-    let mut missing = Vec::new();
-    if all_networks.is_empty() {
-        missing.extend(["FLANNEL_NETWORK", "FLANNEL_IPV6_NETWORK"]);
-    }
-    if subnets.is_empty() {
-        missing.extend(["FLANNEL_SUBNET", "FLANNEL_IPV6_SUBNET"]);
-    }
-    if mtu.is_none() {
-        missing.push("FLANNEL_MTU");
-    }
-    if ip_masq.is_none() {
-        missing.push("FLANNEL_IPMASQ");
-    }
-    match (mtu, ip_masq) {
-        (Some(mtu), Some(ip_masq)) if missing.is_empty() => Ok(Lease {
-            networks: all_networks,
-            subnets,
-            mtu,
-            ip_masq,
-        }),
-        _ => Err(Problem::Partial(missing)),
-    }
-}
-
-fn assignments(text: &str) -> Result<Vec<(String, String)>, Problem> {
-    let mut assignments = Vec::new();
-    for (index, text) in text.lines().enumerate() {
-        let line = index + 1;
-        let mut words = shlex::Shlex::new(text);
-        for word in &mut words {
-            match word.split_once('=') {
-                Some((key, value)) if is_name(key) => {
-                    assignments.push((key.to_owned(), value.to_owned()));
-                }
-                _ if word == "export" => {}
-                _ => return Err(Problem::NoAssignment { line, word }),
-            }
-        }
-        if words.had_error {
-            return Err(Problem::OpenQuote(line));
-        }
-    }
-    Ok(assignments)
-}
-
-/// Whether a shell takes this for the name of a variable.
-fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with(|c: char| c.is_ascii_digit())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// The network that an address with its mask belongs to.
-fn network(key: &'static str, text: &str, is_ipv4: bool) -> Result<IpNetwork, Problem> {
-    let address = parse_cidr(text).map_err(|source| Problem::Network { key, source })?;
-    let network = network_of(address);
-    if matches!(network.ip(), IpAddr::V4(_)) == is_ipv4 {
-        Ok(network)
-    } else {
-        let expected = if is_ipv4 { "IPv4" } else { "IPv6" };
-        Err(Problem::Family {
-            key,
-            network,
-            expected,
-        })
-    }
+/// The longest prefix length with an address for a gateway and one for a container.
+fn longest_prefix(network: &IpNetwork) -> u8 {
+    if network.is_ipv4() { 30 } else { 126 }
 }
 
 fn network_of(address: IpNetwork) -> IpNetwork {
     // Cannot fail: the prefix comes from an address of the same family.
     IpNetwork::new(address.network(), address.prefix()).unwrap_or(address)
-}
-
-fn mtu(text: &str) -> Result<u32, Problem> {
-    let error = || Problem::Mtu(text.to_owned());
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().map_err(|_| error())
-    } else {
-        Err(error())
-    }
-}
-
-fn ip_masq(text: &str) -> Result<bool, Problem> {
-    text.parse().map_err(|_| Problem::IpMasq(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -44,7 +44,8 @@ pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
 
 pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
     let config = Config::of(call)?;
-    let lease = subnet_env::read(&config.subnet_file).map_err(NotReady::Lease)?;
+    let lease = subnet_env::read(&config.subnet_file, call.log).map_err(NotReady::Lease)?;
+    config.require_room(&lease).map_err(NotReady::Lease)?;
     Dir::probe(&config.data_dir).map_err(NotReady::DataDir)?;
     let conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
     let json = delegate_conf::to_json(&conf)?;
@@ -117,7 +118,7 @@ fn delegate_gc(
     any: Option<&Entry>,
     valid: &ValidAttachments,
 ) -> Result<(), Error> {
-    let lease = match subnet_env::read(&config.subnet_file) {
+    let lease = match subnet_env::read(&config.subnet_file, call.log) {
         Ok(lease) => lease,
         Err(error) => any
             .and_then(|entry| Lease::of_delegate_conf(&entry.conf))

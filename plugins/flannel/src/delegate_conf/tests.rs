@@ -30,7 +30,8 @@ fn fixtures() {
     for folder in fs::read_dir(&root).unwrap() {
         let folder = folder.unwrap().path();
         let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-        let lease = subnet_env::read(&folder.join("subnet.env")).unwrap();
+        let lease =
+            subnet_env::read(&folder.join("subnet.env"), &cni_plugin::Log::default()).unwrap();
         let expected: Value = serde_json::from_str(&read("expected.json")).unwrap();
         assert_eq!(
             rendered(&read("netconf.json"), &lease).unwrap(),
@@ -49,6 +50,7 @@ fn lease() -> Lease {
         subnets: vec!["10.244.1.0/24".parse().unwrap()],
         mtu: 1450,
         ip_masq: true,
+        no_room: None,
     }
 }
 

@@ -3,7 +3,21 @@ use proptest::prelude::*;
 use super::*;
 
 fn lease(text: &str) -> Result<Lease, String> {
-    parse(text.as_bytes()).map_err(|problem| problem.to_string())
+    parse(text.as_bytes())
+        .map(|reading| reading.lease)
+        .map_err(|problem| problem.to_string())
+}
+
+/// What is passed over in a file that has a lease.
+#[track_caller]
+fn passed_over(contents: &[u8]) -> Vec<String> {
+    let reading = parse(contents).unwrap();
+    assert_eq!(reading.lease, ipv4());
+    reading
+        .passed_over
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn cidrs(texts: &[&str]) -> Vec<IpNetwork> {
@@ -18,6 +32,7 @@ fn ipv4() -> Lease {
         subnets: cidrs(&["10.244.1.0/24"]),
         mtu: 1450,
         ip_masq: true,
+        no_room: None,
     }
 }
 
@@ -43,6 +58,7 @@ fn what_flanneld_writes() {
             subnets: cidrs(&["fd00:244:0:1::/64"]),
             mtu: 1430,
             ip_masq: false,
+            no_room: None,
         })
     );
 }
@@ -106,7 +122,22 @@ fn what_is_wrong_is_named() {
         (
             "FLANNEL_MTU=1450",
             "2MTU=1",
-            "line 3: \"2MTU=1\" is no assignment of the form KEY=value",
+            "FLANNEL_MTU missing: flanneld has not written all of the lease; line 3: \"2MTU=1\" is passed over: it is no assignment of the form KEY=value",
+        ),
+        (
+            "FLANNEL_MTU=1450",
+            "export FLANNEL_MTU",
+            "line 3: \"FLANNEL_MTU\" is no assignment of the form KEY=value",
+        ),
+        (
+            "FLANNEL_MTU=1450",
+            "FLANNEL_MTU=1450 1500",
+            "line 3: \"1500\" is no assignment of the form KEY=value",
+        ),
+        (
+            "FLANNEL_MTU=1450",
+            "A=1 FLANNEL_MTU=1450\\",
+            "line 3: a quote is not closed, or a backslash ends the line",
         ),
         (
             "FLANNEL_MTU=1450",
@@ -126,11 +157,6 @@ fn what_is_wrong_is_named() {
             "FLANNEL_MTU: \"99999999999\" is no number of bytes",
         ),
         (
-            "=true",
-            "=maybe",
-            "FLANNEL_IPMASQ: \"maybe\" is neither true nor false",
-        ),
-        (
             "10.244.0.0/16",
             "10.244.0.0/16,",
             "FLANNEL_NETWORK: \"\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
@@ -141,29 +167,192 @@ fn what_is_wrong_is_named() {
             "FLANNEL_SUBNET: \"10.244.1.1\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
         ),
         (
-            "10.244.1.1/24",
-            "fd00::1/64",
-            "FLANNEL_SUBNET: fd00::/64 is not IPv4",
+            "FLANNEL_SUBNET=10.244.1.1/24",
+            "FLANNEL_IPV6_SUBNET=10.244.1.1/24",
+            "FLANNEL_IPV6_SUBNET: 10.244.1.0/24 is not IPv6",
+        ),
+        (
+            "FLANNEL_NETWORK=10.244.0.0/16",
+            "FLANNEL_IPV6_NETWORK=fd00::/64,10.244.0.0/16",
+            "FLANNEL_IPV6_NETWORK: 10.244.0.0/16 is not IPv6",
         ),
     ] {
         assert_eq!(lease(&IPV4.replace(from, to)), Err(message.into()), "{to}");
     }
     assert_eq!(
-        parse(b"A=\xff").unwrap_err().to_string(),
-        "is no text: byte 2 is not UTF-8"
+        parse(b"A=\xff\nFLANNEL_MTU=14\xff\n")
+            .unwrap_err()
+            .to_string(),
+        "is no text: byte 18 is not UTF-8"
     );
+}
+
+#[test]
+fn what_is_not_flannelds_is_passed_over() {
+    let nowhere: [&str; 0] = [];
+    for (line, expected) in [
+        (
+            "nonsense",
+            &["line 5: \"nonsense\" is passed over: it is no assignment of the form KEY=value"][..],
+        ),
+        (
+            "=1",
+            &["line 5: \"=1\" is passed over: it is no assignment of the form KEY=value"],
+        ),
+        (
+            "A=1 B",
+            &["line 5: \"B\" is passed over: it is no assignment of the form KEY=value"],
+        ),
+        (
+            "A='1",
+            &["line 5 is passed over: a quote is not closed, or a backslash ends the line"],
+        ),
+        (
+            "A=\"1",
+            &["line 5 is passed over: a quote is not closed, or a backslash ends the line"],
+        ),
+        (
+            "A=C:\\",
+            &["line 5 is passed over: a quote is not closed, or a backslash ends the line"],
+        ),
+        (
+            "export FLANNEL_MTU",
+            &["line 5: \"FLANNEL_MTU\" is passed over: it is no assignment of the form KEY=value"],
+        ),
+        ("FLANNEL_OTHER=x", &nowhere),
+    ] {
+        for end in ["", "\n", "\r\n"] {
+            assert_eq!(
+                passed_over(format!("{IPV4}{line}{end}").as_bytes()),
+                expected,
+                "{line}"
+            );
+        }
+        // It hides nothing that follows.
+        let first = parse(format!("{line}\n{IPV4}").as_bytes()).unwrap();
+        assert_eq!(
+            (first.lease, first.passed_over.len()),
+            (ipv4(), expected.len())
+        );
+    }
+    let nuls = "3 NUL bytes at the end are passed over";
+    assert_eq!(passed_over(format!("{IPV4}\0\0\0").as_bytes()), [nuls]);
+    assert_eq!(
+        passed_over(format!("{}\0\0\0", IPV4.trim_end()).as_bytes()),
+        [nuls]
+    );
+    let latin1 = [b"# gr\xfcn\nA=\xff\n\xfe\n", IPV4.as_bytes()].concat();
+    let word = "line 3: \"\u{fffd}\" is passed over: it is no assignment of the form KEY=value";
+    assert_eq!(passed_over(&latin1), [word]);
+}
+
+#[test]
+fn masquerading_is_what_a_yes_says() {
+    for (value, expected, is_odd) in [
+        ("true", true, false),
+        ("TRUE", true, false),
+        ("True", true, false),
+        ("1", true, false),
+        ("yes", true, false),
+        ("Yes", true, false),
+        ("'true'", true, false),
+        ("false", false, false),
+        ("FALSE", false, false),
+        ("0", false, false),
+        ("no", false, false),
+        ("NO", false, false),
+        ("maybe", false, true),
+        ("on", false, true),
+        ("t", false, true),
+        ("11", false, true),
+        ("", false, true),
+    ] {
+        let text = IPV4.replace("IPMASQ=true", &format!("IPMASQ={value}"));
+        let reading = parse(text.as_bytes()).unwrap();
+        assert_eq!(reading.lease.ip_masq, expected, "{value}");
+        assert!(!reading.is_cut_off);
+        let passed_over: Vec<_> = reading
+            .passed_over
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let odd =
+            format!("FLANNEL_IPMASQ: {value:?} is taken for false: it is neither true, yes nor 1");
+        assert_eq!(passed_over, if is_odd { vec![odd] } else { vec![] });
+
+        // Somebody may be about to write the rest of a yes.
+        let cut_off = parse(text.trim_end().as_bytes()).unwrap();
+        assert_eq!(cut_off.lease, reading.lease);
+        assert_eq!(cut_off.is_cut_off, ["t", ""].contains(&value), "{value}");
+    }
+}
+
+#[test]
+fn a_network_is_of_the_family_that_it_is_of() {
+    let text = "FLANNEL_NETWORK=fd00:244::/56,10.244.0.0/16\nFLANNEL_SUBNET=fd00:244:0:1::1/64\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
+    let expected = Lease {
+        networks: cidrs(&["fd00:244::/56", "10.244.0.0/16"]),
+        subnets: cidrs(&["fd00:244:0:1::/64"]),
+        ..ipv4()
+    };
+    assert_eq!(lease(text), Ok(expected.clone()));
+    // Said twice it is one.
+    let twice = format!(
+        "{text}FLANNEL_IPV6_NETWORK=fd00:244::/56\nFLANNEL_IPV6_SUBNET=fd00:244:0:1::1/64\n"
+    );
+    assert_eq!(lease(&twice), Ok(expected));
+}
+
+#[test]
+fn a_subnet_without_room_is_named() {
+    for (from, to, expected) in [
+        ("1.1/24", "1.1/30", None),
+        (
+            "1.1/24",
+            "1.1/31",
+            Some(
+                "FLANNEL_SUBNET: 10.244.1.0/31 has no room for a gateway and a container: have flanneld get subnets of a prefix length of at most 30",
+            ),
+        ),
+        (
+            "1.1/24",
+            "1.1/32",
+            Some(
+                "FLANNEL_SUBNET: 10.244.1.1/32 has no room for a gateway and a container: have flanneld get subnets of a prefix length of at most 30",
+            ),
+        ),
+        ("SUBNET=10.244.1.1/24", "SUBNET=fd00::1/126", None),
+        (
+            "SUBNET=10.244.1.1/24",
+            "IPV6_SUBNET=fd00::1/127",
+            Some(
+                "FLANNEL_IPV6_SUBNET: fd00::/127 has no room for a gateway and a container: have flanneld get subnets of a prefix length of at most 126",
+            ),
+        ),
+    ] {
+        let lease = lease(&IPV4.replace(from, to)).unwrap();
+        let told = lease
+            .require_room(Path::new("/f"))
+            .map_err(|error| error.to_string());
+        assert_eq!(
+            told,
+            expected.map_or(Ok(()), |text| Err(format!("/f: {text}")))
+        );
+    }
 }
 
 #[test]
 fn the_file_is_named() {
     assert_eq!(
-        read(Path::new("/nowhere/subnet.env"))
+        read(Path::new("/nowhere/subnet.env"), &Log::default())
             .unwrap_err()
             .to_string(),
         "/nowhere/subnet.env: there is no such file: flanneld has no lease for this node yet"
     );
     assert_eq!(
-        read(Path::new("/")).unwrap_err().to_string(),
+        read(Path::new("/"), &Log::default())
+            .unwrap_err()
+            .to_string(),
         "/: cannot be read: Is a directory (os error 21)"
     );
 }
@@ -178,7 +367,7 @@ proptest! {
     fn anything_like_a_lease_is_read_or_refused(
         text in "(FLANNEL_(NETWORK|SUBNET|MTU|IPMASQ)|=|10\\.1\\.0\\.0/1[0-9]|true|1450|'|\"|\\\\|#|\n|\r| |,|export ){0,30}"
     ) {
-        if let Ok(lease) = parse(text.as_bytes()) {
+        if let Ok(Reading { lease, .. }) = parse(text.as_bytes()) {
             prop_assert!(!lease.networks.is_empty() && !lease.subnets.is_empty());
         }
     }

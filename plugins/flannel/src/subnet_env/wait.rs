@@ -9,53 +9,64 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::{Lease, LeaseError, read};
+use super::{Lease, LeaseError, Reading, look};
 
 /// How many symbolic links are followed on the way to the file.
 const MAX_LINKS: usize = 8;
 
 /// Reads the lease from a file; if flanneld has not written it yet, or not all of it, waits until it has.
 ///
-/// Errors: as [`read`], of the last look after `patience`.
-pub(crate) fn read_or_wait(
-    file: &Path,
-    patience: Duration,
-    log: &Log,
-) -> Result<Lease, LeaseError> {
-    match read(file) {
-        Err(error) if error.may_pass() && !patience.is_zero() => {
-            log.info(format_args!("{error}; waiting for {patience:?}"));
-            wait(file, patience).unwrap_or_else(|failure| {
+/// # Errors
+/// As [`super::read`], of the last look after `timeout`.
+pub(crate) fn read_or_wait(file: &Path, timeout: Duration, log: &Log) -> Result<Lease, LeaseError> {
+    let outcome = match look(file) {
+        outcome if timeout.is_zero() || !may_pass(&outcome) => outcome,
+        outcome => {
+            match &outcome {
+                Ok(_) => log.info(format_args!(
+                    "{}: the last line has no end; waiting for {timeout:?}",
+                    file.display()
+                )),
+                Err(error) => log.info(format_args!("{error}; waiting for {timeout:?}")),
+            }
+            wait(file, timeout).unwrap_or_else(|failure| {
                 log.error(format_args!(
                     "cannot wait for {}: {failure}",
                     file.display()
                 ));
-                Err(error)
+                outcome
             })
         }
-        outcome => outcome,
+    };
+    Ok(outcome?.settle(file, log))
+}
+
+/// Whether another look may find something else as soon as flanneld has written the file.
+fn may_pass(outcome: &Result<Reading, LeaseError>) -> bool {
+    match outcome {
+        Ok(reading) => reading.is_cut_off,
+        Err(error) => error.may_pass(),
     }
 }
 
 /// Looks at the file again whenever something changes about it.
-fn wait(file: &Path, patience: Duration) -> io::Result<Result<Lease, LeaseError>> {
-    let give_up = Instant::now().checked_add(patience);
+fn wait(file: &Path, timeout: Duration) -> io::Result<Result<Reading, LeaseError>> {
+    let give_up = Instant::now().checked_add(timeout);
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     loop {
         // Before the look, so that no change is missed; and anew each time, as a folder may have come or gone.
         watch(&inotify, file)?;
-        match read(file) {
-            Err(error) if error.may_pass() => {
-                let left = give_up.map_or(Duration::MAX, |give_up| {
-                    give_up.saturating_duration_since(Instant::now())
-                });
-                if left.is_zero() {
-                    return Ok(Err(error));
-                }
-                wait_for_event(&inotify, left)?;
-            }
-            outcome => return Ok(outcome),
+        let outcome = look(file);
+        if !may_pass(&outcome) {
+            return Ok(outcome);
         }
+        let left = give_up.map_or(Duration::MAX, |give_up| {
+            give_up.saturating_duration_since(Instant::now())
+        });
+        if left.is_zero() {
+            return Ok(outcome);
+        }
+        wait_for_event(&inotify, left)?;
     }
 }
 

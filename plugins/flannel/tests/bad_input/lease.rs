@@ -1,6 +1,7 @@
 //! The subnet.env that flanneld has written, or somebody else.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -70,19 +71,19 @@ fn what_makes_no_sense() {
     let no_network = "is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64";
     for (line, message) in [
         (
-            "nonsense",
-            "line 5: \"nonsense\" is no assignment of the form KEY=value".to_owned(),
+            "FLANNEL_MTU=1450 1500",
+            "line 5: \"1500\" is no assignment of the form KEY=value".to_owned(),
         ),
         (
-            "=1",
-            "line 5: \"=1\" is no assignment of the form KEY=value".to_owned(),
+            "FLANNEL_NETWORK=10.244.0.0/16 10.245.0.0/16",
+            "line 5: \"10.245.0.0/16\" is no assignment of the form KEY=value".to_owned(),
         ),
         (
-            "A=1 B",
-            "line 5: \"B\" is no assignment of the form KEY=value".to_owned(),
+            "FLANNEL_SUBNET='10.244.1.1/24",
+            "line 5: a quote is not closed, or a backslash ends the line".to_owned(),
         ),
         (
-            "A='1",
+            "FLANNEL_MTU=1450\\",
             "line 5: a quote is not closed, or a backslash ends the line".to_owned(),
         ),
         (
@@ -96,10 +97,6 @@ fn what_makes_no_sense() {
         (
             "FLANNEL_NETWORK=10.0.0.0/8,x",
             format!("FLANNEL_NETWORK: \"x\" {no_network}"),
-        ),
-        (
-            "FLANNEL_SUBNET=fd00::1/64",
-            "FLANNEL_SUBNET: fd00::/64 is not IPv4".to_owned(),
         ),
         (
             "FLANNEL_IPV6_NETWORK=10.0.0.0/8",
@@ -117,16 +114,146 @@ fn what_makes_no_sense() {
             "FLANNEL_MTU=99999999999",
             "FLANNEL_MTU: \"99999999999\" is no number of bytes".to_owned(),
         ),
-        (
-            "FLANNEL_IPMASQ=maybe",
-            "FLANNEL_IPMASQ: \"maybe\" is neither true nor false".to_owned(),
-        ),
     ] {
         fs::write(desk.subnet_file(), format!("{SUBNET_ENV}{line}\n")).unwrap();
         assert_no_lease(&desk, 6, &message, ANYBODYS);
     }
     fs::write(desk.subnet_file(), b"FLANNEL_MTU=\xff\n").unwrap();
     assert_no_lease(&desk, 6, "is no text: byte 12 is not UTF-8", ANYBODYS);
+    // A key that is only mentioned is no key that flanneld is about to write.
+    fs::write(
+        desk.subnet_file(),
+        SUBNET_ENV.replace("FLANNEL_MTU=", "FLANNEL_MTU = "),
+    )
+    .unwrap();
+    let message = "line 3: \"FLANNEL_MTU\" is no assignment of the form KEY=value";
+    assert_no_lease(&desk, 6, message, ANYBODYS);
+}
+
+#[test]
+fn a_subnet_without_room() {
+    let desk = Desk::new();
+    for (key, subnet, network, longest) in [
+        ("FLANNEL_SUBNET", "10.244.1.1/31", "10.244.1.0/31", 30),
+        ("FLANNEL_SUBNET", "10.244.1.1/32", "10.244.1.1/32", 30),
+        ("FLANNEL_IPV6_SUBNET", "fd00::1/127", "fd00::/127", 126),
+    ] {
+        fs::write(desk.subnet_file(), format!("{SUBNET_ENV}{key}={subnet}\n")).unwrap();
+        let told = format!(
+            "{key}: {network} has no room for a gateway and a container: \
+             have flanneld get subnets of a prefix length of at most {longest}"
+        );
+        let remedy =
+            "see SubnetLen and IPv6SubnetLen in flannel's net-conf.json, or podCIDR of this node";
+        assert_no_lease(&desk, 7, &told, remedy);
+        let mut netconf = desk.netconf();
+        netconf["cniVersion"] = json!("1.1.0");
+        let status = desk.call("STATUS").config(&netconf).run();
+        let failure = status.failure();
+        let file = desk.subnet_file();
+        let message = format!("failed to load the lease: {}: {told}", file.display());
+        assert_eq!((failure.code, failure.msg), (50, message));
+        // What was added with an earlier lease can go.
+        desk.call("DEL").run().silent();
+    }
+    // Other plugins than host-local may have addresses of their own to give.
+    let mut netconf = desk.netconf();
+    netconf["ipam"] = json!({"type": "static"});
+    desk.call("ADD").config(&netconf).run().success();
+}
+
+/// The lease is there, and the log has this of the file.
+#[track_caller]
+fn assert_lease(desk: &Desk, contents: impl AsRef<[u8]>, told: &[&str]) -> Value {
+    fs::write(desk.subnet_file(), contents).unwrap();
+    let mut netconf = desk.netconf();
+    netconf["subnetFileWait"] = json!(25);
+    let add = desk.call("ADD").config(&netconf).run();
+    add.success();
+    assert_eq!(add.stderr_text(), "");
+    assert!(add.elapsed < SOON, "{add}");
+    let stdin = desk.delegate.calls().pop().unwrap().stdin;
+    desk.call("DEL").run().silent();
+    let logged = desk.call("ADD").env("CNI_LOG", "info").run();
+    for told in told {
+        let told = format!("{}: {told}", desk.subnet_file().display());
+        let told = format!("{told:?}");
+        assert!(
+            logged.stderr_text().contains(told.trim_matches('"')),
+            "{told}: {logged}"
+        );
+    }
+    desk.call("DEL").run().silent();
+    serde_json::from_slice(&stdin).unwrap()
+}
+
+/// An ADD that waits for nothing is over before that.
+const SOON: Duration = Duration::from_secs(15);
+
+#[test]
+fn what_is_somebody_elses_in_it_is_passed_over() {
+    let desk = Desk::new();
+    let usual = assert_lease(&desk, SUBNET_ENV, &[]);
+    let no_assignment = |word: &str| {
+        format!("line 5: {word:?} is passed over: it is no assignment of the form KEY=value")
+    };
+    let open = "line 5 is passed over: a quote is not closed, or a backslash ends the line";
+    for (line, told) in [
+        ("nonsense", &*no_assignment("nonsense")),
+        ("=1", &no_assignment("=1")),
+        ("A=1 B", &no_assignment("B")),
+        ("A='1", open),
+        ("NOTE=it's \"open", open),
+        ("PATH=C:\\flannel\\", open),
+        ("\0\0\0\0", "4 NUL bytes at the end are passed over"),
+    ] {
+        let contents = format!("{SUBNET_ENV}{line}");
+        assert_eq!(assert_lease(&desk, contents, &[told]), usual, "{line}");
+    }
+    let contents = [b"# \xfcber\nA=\xff\n\xfe\n", SUBNET_ENV.as_bytes()].concat();
+    assert_eq!(assert_lease(&desk, contents, &["line 3: "]), usual);
+}
+
+#[test]
+fn whether_flanneld_masquerades() {
+    let desk = Desk::new();
+    for (value, is_true) in [
+        ("true", true),
+        ("TRUE", true),
+        ("1", true),
+        ("Yes", true),
+        ("0", false),
+        ("False", false),
+        ("no", false),
+        ("maybe", false),
+        ("", false),
+    ] {
+        let contents = SUBNET_ENV.replace("=true", &format!("={value}"));
+        let odd =
+            format!("FLANNEL_IPMASQ: {value:?} is taken for false: it is neither true, yes nor 1");
+        let told = [&*odd];
+        let told = if ["maybe", ""].contains(&value) {
+            &told[..]
+        } else {
+            &[]
+        };
+        let stdin = assert_lease(&desk, contents, told);
+        assert_eq!(stdin["ipMasq"], !is_true, "{value:?}");
+    }
+}
+
+#[test]
+fn ipv6_where_ipv4_is_usual() {
+    let desk = Desk::new();
+    let contents = SUBNET_ENV
+        .replace("10.244.0.0/16", "fd00:244::/56")
+        .replace("10.244.1.1/24", "fd00:244:0:1::1/64");
+    let stdin = assert_lease(&desk, contents, &[]);
+    assert_eq!(
+        stdin["ipam"]["ranges"],
+        json!([[{"subnet": "fd00:244:0:1::/64"}]])
+    );
+    assert_eq!(stdin["ipam"]["routes"], json!([{"dst": "fd00:244::/56"}]));
 }
 
 #[test]
