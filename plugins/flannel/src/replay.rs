@@ -6,7 +6,7 @@ use cni_plugin::{Call, Command, DelegateError};
 use cni_types::json::Object;
 use cni_types::{Attachment, Error, PluginType};
 
-use crate::config::{Config, Replay};
+use crate::config::{Config, Replay, own_type};
 use crate::delegate_conf;
 use crate::error::{ConfigError, NotKept};
 use crate::next_hops;
@@ -19,7 +19,7 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
     let replay = Replay::of(call)?;
     let kept = match Scratch::open(&replay.data_dir)? {
-        Some(scratch) => scratch.find(attachment)?,
+        Some(scratch) => find_own(call, &scratch, attachment)?,
         None => None,
     };
     let Some(Kept::Conf(plugin_type, conf)) = kept else {
@@ -73,7 +73,21 @@ fn find(
             "something that ADD has started does not end, going on: {error}"
         ));
     }
-    Ok(scratch.find(attachment)?)
+    find_own(call, scratch, attachment)
+}
+
+/// Finds what is kept for an attachment, unless that is the very configuration that this plugin is called with: another
+/// flannel has kept it, whose delegate this one is, and to replay it would be to call itself for ever.
+fn find_own(
+    call: &Call<'_>,
+    scratch: &Scratch,
+    attachment: &Attachment,
+) -> Result<Option<Kept>, Error> {
+    let kept = scratch.find(attachment)?;
+    Ok(kept.filter(|kept| match kept {
+        Kept::Conf(plugin_type, _) => own_type(call).as_deref() != Some(plugin_type.as_str()),
+        Kept::Debris => true,
+    }))
 }
 
 /// Calls the delegate with a configuration made anew, in the place of one that was lost or never there. If none can be made,
@@ -108,7 +122,7 @@ fn del_anew(call: &Call<'_>, replay: &Replay) -> Result<(), Error> {
 /// Renders the configuration from the lease or, without one, from what the runtime has remembered of ADD's result.
 fn render_anew(call: &Call<'_>, replay: &Replay) -> Result<(PluginType, Object), Error> {
     let config = Config::of(call)?;
-    let lease = match subnet_env::read(&config.subnet_file) {
+    let lease = match subnet_env::read(&config.subnet_file, call.log) {
         Ok(lease) => lease,
         Err(error) => replay
             .prev_result(call.conf.version)

@@ -1,12 +1,18 @@
 //! A delegate that cannot be: by its configuration, or by what is found for it.
 
-use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, io};
 
 use serde_json::json;
+use testkit::binaries;
 
 use crate::assert_refused;
 use crate::desk::Desk;
+
+/// What a call may take that calls itself no more than a few times.
+const SOON: Duration = Duration::from_secs(20);
 
 #[test]
 fn configurations_of_the_delegate_that_are_refused() {
@@ -20,6 +26,13 @@ fn configurations_of_the_delegate_that_are_refused() {
     for (delegate, code, message) in [
         (json!({"name": "x"}), 7, taken("name")),
         (json!({"Name": ""}), 7, taken("name")),
+        (json!({"name": null}), 7, taken("name")),
+        (json!({"ipam": null}), 7, taken("ipam")),
+        (
+            json!({"type": null}),
+            6,
+            "delegate.type: null is no string: leave the key out, or name a plugin".to_owned(),
+        ),
         (json!({"ipam": {}}), 7, taken("ipam")),
         (json!({"IPAM": {"type": "dhcp"}}), 7, taken("ipam")),
         (
@@ -38,6 +51,12 @@ fn configurations_of_the_delegate_that_are_refused() {
             7,
             "delegate.type must not be \"flannel\": it would call itself for ever".to_owned(),
         ),
+        (
+            json!({"type": "Flannel"}),
+            7,
+            "delegate.type must not be \"flannel\": it would call itself for ever".to_owned(),
+        ),
+        (json!({"type": "./flannel"}), 7, no_type("./flannel")),
         (json!({"type": "../bridge"}), 7, no_type("../bridge")),
         (json!({"type": "/bin/sh"}), 7, no_type("/bin/sh")),
         (json!({"type": ".."}), 7, no_type("..")),
@@ -46,6 +65,80 @@ fn configurations_of_the_delegate_that_are_refused() {
         netconf["delegate"] = delegate;
         let message = format!("network configuration: {message}");
         assert_refused(&desk, &desk.call("ADD").config(&netconf), code, &message);
+    }
+}
+
+#[test]
+fn flannel_is_no_ipam_plugin() {
+    let desk = Desk::new();
+    for name in ["flannel", "FLANNEL"] {
+        let mut netconf = desk.netconf();
+        netconf["ipam"] = json!({"type": name});
+        let message = "network configuration: ipam.type must not be \"flannel\": it would call itself for ever";
+        assert_refused(&desk, &desk.call("ADD").config(&netconf), 7, message);
+    }
+}
+
+/// The delegate's file is flannel, under another name or where another plugin was, and so is perhaps its IPAM plugin. Each
+/// ends, as flannel does not call itself under the name that it was called by.
+#[test]
+fn a_delegate_that_is_flannel_again() {
+    let flannel = binaries::plugin("flannel");
+    for make in [
+        (|from, to| symlink(from, to)) as fn(PathBuf, PathBuf) -> io::Result<()>,
+        |from, to| fs::copy(from, to).map(drop),
+    ] {
+        let desk = Desk::new();
+        let folder = desk.path("plugins");
+        fs::create_dir(&folder).unwrap();
+        for name in ["bridge", "host-local", "my-ipam"] {
+            make(flannel.clone(), folder.join(name)).unwrap();
+        }
+        let told = "network configuration: flannel is called as \"bridge\", and delegate.type is that as well: \
+            it would call itself for ever; correct delegate.type or ipam.type, or install the plugin of that name again";
+        let lease = fs::read(desk.subnet_file()).unwrap();
+        let node = desk.listing();
+        // The inner one reads nothing of the outer one's configuration.
+        let mut netconf = desk.netconf();
+        netconf["delegate"] = json!({
+            "subnetFile": desk.subnet_file(),
+            "dataDir": desk.data_dir(),
+        });
+        netconf["ipam"] = json!({"type": "my-ipam"});
+        let failure = desk
+            .call("ADD")
+            .path(&folder)
+            .config(&netconf)
+            .limit(SOON)
+            .run()
+            .failure();
+        assert_eq!((failure.code, failure.msg), (7, format!("bridge: {told}")));
+        desk.call("DEL")
+            .path(&folder)
+            .config(&netconf)
+            .limit(SOON)
+            .run()
+            .silent();
+        assert_eq!(desk.kept(), [].into());
+        assert_eq!(fs::read(desk.subnet_file()).unwrap(), lease);
+        let after = desk.listing();
+        assert_eq!(
+            node.keys()
+                .filter(|path| !after.contains_key(*path))
+                .count(),
+            0
+        );
+
+        // It is called under that name by the list itself.
+        netconf["type"] = json!("bridge");
+        let failure = desk
+            .call("ADD")
+            .path(&folder)
+            .config(&netconf)
+            .limit(SOON)
+            .run()
+            .failure();
+        assert_eq!((failure.code, failure.msg), (7, told.to_owned()));
     }
 }
 

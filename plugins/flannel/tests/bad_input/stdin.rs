@@ -108,6 +108,13 @@ fn keys_of_the_wrong_shape() {
             "string \"host-local\", expected an object",
         ),
         ("ipam", json!(true), "boolean `true`, expected an object"),
+        ("runtimeConfig", json!([]), "sequence, expected an object"),
+        ("runtimeConfig", json!(5), "integer `5`, expected an object"),
+        (
+            "runtimeConfig",
+            json!(""),
+            "string \"\", expected an object",
+        ),
     ] {
         let mut netconf = desk.netconf();
         netconf[key] = value;
@@ -121,6 +128,24 @@ fn keys_of_the_wrong_shape() {
         dataDir: invalid type: boolean `false`, expected a string";
     for command in ["CHECK", "DEL"] {
         assert_refused(&desk, &desk.call(command).config(&netconf), 6, message);
+    }
+}
+
+/// What a mistake in the list would do to the delegate's own DEL is kept from it.
+#[test]
+fn del_passes_on_nothing_of_the_wrong_shape() {
+    let desk = Desk::new();
+    for value in [json!([]), json!(5), json!("x"), Value::Null] {
+        desk.call("ADD").run().success();
+        let mut netconf = desk.netconf();
+        netconf["runtimeConfig"] = value.clone();
+        netconf["prevResult"] = value;
+        desk.call("DEL").config(&netconf).run().silent();
+        let calls = desk.delegate.calls();
+        let [.., add, del] = &*calls else {
+            panic!("{} calls", calls.len());
+        };
+        assert_eq!(del.stdin, add.stdin);
     }
 }
 
@@ -162,7 +187,7 @@ fn what_is_large_or_deep_but_right_is_passed_on() {
         format!(r#"{start},"unknown":{deep}}}"#),
         format!(r#"{start},"delegate":{{"large":"{large}"}}}}"#),
         format!(r#"{start},"delegate":{{"deep":{deep}}}}}"#),
-        format!(r#"{start},"runtimeConfig":{deep}}}"#),
+        format!(r#"{start},"runtimeConfig":{{"deep":{deep}}}}}"#),
     ] {
         desk.call("ADD").stdin(&*netconf).run().success();
         desk.call("DEL").stdin(&*netconf).run().silent();

@@ -14,6 +14,7 @@ mod lab;
 mod lease;
 
 mod attached;
+mod circle;
 mod deletion;
 mod life;
 mod several;

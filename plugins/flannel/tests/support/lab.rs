@@ -34,7 +34,7 @@ pub(crate) struct Lab {
     pub(crate) delegates: Delegates,
     pub(crate) node: Node,
     /// Has what is under test, to be found before Debian's plugins.
-    plugins: TempDir,
+    pub(crate) plugins: TempDir,
 }
 
 impl Lab {
