@@ -1,5 +1,7 @@
 //! Where a network's addresses are noted.
 
+use std::io;
+
 use allocator::{Database, NetworkDir};
 use cni_types::Error;
 use state::BootId;
@@ -31,6 +33,26 @@ impl Location {
             Backend::Db => Database::open(&self.data_dir)?
                 .map(|database| self.in_database(&database, operation))
                 .transpose(),
+        }
+    }
+
+    /// As [`Location::perform_if_any`], for DEL and GC: there is nothing to release where no directory can be.
+    pub(crate) fn release<O: Operation>(&self, operation: O) -> Result<Option<O::Output>, Error> {
+        match self.perform_if_any(operation) {
+            Err(_) if self.is_below_a_file() => Ok(None),
+            outcome => outcome,
+        }
+    }
+
+    /// Whether the path of the directory leads to, or through, something that is none.
+    fn is_below_a_file(&self) -> bool {
+        let found = match self.backend {
+            Backend::Disk => std::fs::metadata(self.data_dir.join(self.network.as_str())),
+            Backend::Db => std::fs::metadata(&self.data_dir),
+        };
+        match found {
+            Ok(metadata) => !metadata.is_dir(),
+            Err(error) => error.kind() == io::ErrorKind::NotADirectory,
         }
     }
 

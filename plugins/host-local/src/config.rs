@@ -13,7 +13,10 @@ use cni_types::{
     parse_ip_or_cidr,
 };
 
-use self::raw::{RawConf, RawLocation, RawPrevious, RawRange};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use self::raw::{RawConf, RawLenientLocation, RawLocation, RawLocationIpam, RawPrevious, RawRange};
 use crate::error::ConfigError;
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
@@ -44,18 +47,57 @@ impl Location {
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         let raw: RawLocation = call.conf.decode()?;
         let ipam = raw.ipam.unwrap_or_default();
-        let data_dir = ipam.data_dir.filter(|data_dir| !data_dir.is_empty());
-        let lock_patience = match ipam.lock_timeout {
-            None => DEFAULT_LOCK_PATIENCE,
-            Some(seconds) => Duration::try_from_secs_f64(seconds)
-                .map_err(|_| ConfigError::LockTimeout(seconds))?,
-        };
         Ok(Self {
-            data_dir: data_dir.map_or(DEFAULT_DATA_DIR.into(), PathBuf::from),
+            data_dir: data_dir(ipam.data_dir),
             network: call.conf.name.clone(),
+            lock_patience: lock_patience(ipam.lock_timeout)?,
             backend: backend(present(&ipam.backend))?,
-            lock_patience,
         })
+    }
+}
+
+impl Location {
+    /// As [`Location::of`], for DEL and GC: the containers are gone whatever the configuration says, so a `backend` or a
+    /// `lockTimeout` that makes no sense counts as the default.
+    pub(crate) fn for_release(call: &Call<'_>) -> Result<Self, Error> {
+        let error = match Self::of(call) {
+            Ok(location) => return Ok(location),
+            Err(error) => error,
+        };
+        let raw: RawLenientLocation = call.conf.decode()?;
+        let ipam = raw.ipam.unwrap_or_default();
+        let valid = RawLocationIpam {
+            data_dir: ipam.data_dir,
+            backend: json_or_none(ipam.backend.as_deref()),
+            lock_timeout: json_or_none(ipam.lock_timeout.as_deref()),
+        };
+        call.log
+            .error(format_args!("{}: going on with the default", error.msg));
+        Ok(Self {
+            data_dir: data_dir(valid.data_dir),
+            network: call.conf.name.clone(),
+            backend: backend(present(&valid.backend)).unwrap_or(Backend::Disk),
+            lock_patience: lock_patience(valid.lock_timeout).unwrap_or(DEFAULT_LOCK_PATIENCE),
+        })
+    }
+}
+
+/// A value of the right type; `None` for any other.
+fn json_or_none<T: DeserializeOwned>(raw: Option<&RawValue>) -> Option<T> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+fn data_dir(text: Option<String>) -> PathBuf {
+    text.filter(|text| !text.is_empty())
+        .map_or(DEFAULT_DATA_DIR.into(), PathBuf::from)
+}
+
+fn lock_patience(seconds: Option<f64>) -> Result<Duration, ConfigError> {
+    match seconds {
+        None => Ok(DEFAULT_LOCK_PATIENCE),
+        Some(seconds) => {
+            Duration::try_from_secs_f64(seconds).map_err(|_| ConfigError::LockTimeout(seconds))
+        }
     }
 }
 

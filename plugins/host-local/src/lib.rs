@@ -68,8 +68,8 @@ impl Plugin for HostLocal {
         attachment: &Attachment,
         _netns: Option<&Path>,
     ) -> Result<(), Error> {
-        let location = Location::of(call)?;
-        let released = location.perform_if_any(Release(attachment))?;
+        let location = Location::for_release(call)?;
+        let released = location.release(Release(attachment))?;
         for address in released.unwrap_or_default() {
             call.log.info(format_args!("{address} taken back"));
         }
@@ -106,8 +106,8 @@ impl Plugin for HostLocal {
 
     fn gc(&self, call: &Call<'_>) -> Result<(), Error> {
         let valid = ValidAttachments::of(call.conf)?;
-        let location = Location::of(call)?;
-        location.perform_if_any(Collect(&valid)).map(|_| ())
+        let location = Location::for_release(call)?;
+        location.release(Collect(&valid)).map(|_| ())
     }
 
     fn status(&self, call: &Call<'_>) -> Result<(), Error> {

@@ -83,6 +83,21 @@ pub(super) struct RawLocationIpam {
     pub(super) lock_timeout: Option<f64>,
 }
 
+/// The same, where a key may be of any type that DEL can do without.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawLenientLocation {
+    pub(super) ipam: Option<RawLenientLocationIpam>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RawLenientLocationIpam {
+    pub(super) data_dir: Option<String>,
+    pub(super) backend: Option<Box<RawValue>>,
+    pub(super) lock_timeout: Option<Box<RawValue>>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawPrevious {

@@ -315,3 +315,43 @@ fn del_reads_only_what_it_needs() {
     let message = format!("{UNDECODABLE}ipam: an object is expected, not a number");
     network.refuses(&network.call("DEL", &conf), 6, &message);
 }
+
+/// The container is gone, whatever these say.
+#[test]
+fn del_and_gc_release_whatever_backend_and_lock_timeout_say() {
+    for (key, value) in [
+        ("lockTimeout", json!("ten")),
+        ("lockTimeout", json!(-1)),
+        ("lockTimeout", json!({})),
+        ("backend", json!("etcd")),
+        ("backend", json!(5)),
+    ] {
+        for command in ["DEL", "GC"] {
+            let network = Network::new();
+            let mut conf = network.subnet();
+            conf["cniVersion"] = json!("1.1.0");
+            conf["cni.dev/valid-attachments"] = json!([]);
+            conf["ipam"][key] = value.clone();
+            let call = network.call(command, &conf).container("held");
+            let outcome = call.env("CNI_LOG", "error").run();
+            assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b""[..]));
+            assert!(outcome.stderr_text().contains(key), "{outcome}");
+            assert!(!network.path().join("data/net/10.1.1.2").exists());
+            // It is for these alone.
+            let failure = network.call("ADD", &conf).run().failure();
+            assert!(failure.msg.contains(key), "{failure:?}");
+        }
+    }
+}
+
+#[test]
+fn a_mistake_in_one_key_leaves_the_others_as_they_are() {
+    let network = Network::new();
+    let mut conf = network.conf(json!({"subnet": "10.1.1.0/29", "backend": "db"}));
+    conf["runtimeConfig"] = json!({"ips": ["10.1.1.3"]});
+    network.call("ADD", &conf).run().success();
+    let mut wrong = conf.clone();
+    wrong["ipam"]["lockTimeout"] = json!("ten");
+    network.call("DEL", &wrong).run().silent();
+    network.call("ADD", &conf).container("c2").run().success();
+}

@@ -44,7 +44,15 @@ fn resolv_conf() {
 #[test]
 fn a_data_dir_that_cannot_be_used() {
     let network = Network::new();
-    for command in ["ADD", "DEL", "CHECK"] {
+    // Nothing can have been given there.
+    for data_dir in ["{temp}/outside", "{temp}/outside/below"] {
+        for backend in ["disk", "db"] {
+            let mut conf = conf_at(&network, data_dir);
+            conf["ipam"]["backend"] = backend.into();
+            network.call("DEL", &conf).run().silent();
+        }
+    }
+    for command in ["ADD", "CHECK"] {
         network.refuses(
             &network.call(command, &conf_at(&network, "{temp}/outside")),
             5,
@@ -73,8 +81,14 @@ fn a_network_folder_that_is_none() {
     network.write("files/net", "");
     fs::create_dir(network.path().join("links")).unwrap();
     symlink("../data/net", network.path().join("links/net")).unwrap();
+    // Nothing can have been given there.
+    let conf = conf_at(&network, "{temp}/files");
+    network.call("DEL", &conf).run().silent();
     for data_dir in ["files", "links"] {
         for command in ["ADD", "DEL", "CHECK"] {
+            if (data_dir, command) == ("files", "DEL") {
+                continue;
+            }
             network.refuses(
                 &network
                     .call(command, &conf_at(&network, &format!("{{temp}}/{data_dir}")))

@@ -228,6 +228,7 @@ fn more_addresses_than_a_version_has_room_for() {
 
 #[test]
 fn routes_and_files_that_are_wrong() {
+    let nothing = "nothing can have been given there, and a container that could not be added is still to be deleted";
     let with = |key: &str, value: Value| {
         let mut ipam = json!({ "subnet": "10.1.1.0/24" });
         ipam[key] = value;
@@ -283,7 +284,8 @@ fn routes_and_files_that_are_wrong() {
             .check("c1")
             .fails("/data: Not a directory")
             .del("c1")
-            .fails("/data: Not a directory"),
+            .silent()
+            .answers_differ(nothing),
         case("a network whose folder is a file")
             .file_at("data/net", "")
             .conf(&conf(json!({ "subnet": "10.1.1.0/24" })))
@@ -292,6 +294,7 @@ fn routes_and_files_that_are_wrong() {
             .check("c1")
             .fails("/data/net is no folder")
             .del("c1")
-            .fails("/data/net is no folder"),
+            .silent()
+            .answers_differ(nothing),
     ]);
 }
