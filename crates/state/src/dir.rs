@@ -87,7 +87,8 @@ impl Dir {
             Mode::empty(),
         ) {
             Ok(fd) => Ok(Some(Self { fd, path })),
-            Err(Errno::ENOENT) => Ok(None),
+            // Nothing can have a name that is too long for the file system.
+            Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(None),
             Err(Errno::ENOTDIR) => Err(StateError::NotAFolder(path)),
             Err(error) => Err(StateError::io(Action::Open, path, error)),
         }
@@ -188,7 +189,7 @@ impl Dir {
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
-            Err(Errno::ENOENT) => return Ok(None),
+            Err(Errno::ENOENT | Errno::ENAMETOOLONG) => return Ok(None),
             Err(Errno::ELOOP | Errno::EISDIR) => {
                 return Err(StateError::NotAFile(self.path.join(name)));
             }
@@ -356,7 +357,7 @@ impl WriteGuard<'_> {
     pub fn remove(&self, name: &str) -> Result<bool, StateError> {
         match unlinkat(&self.dir.fd, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) => Ok(true),
-            Err(Errno::ENOENT) => Ok(false),
+            Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(false),
             Err(error) => Err(StateError::io(
                 Action::Remove,
                 self.dir.path.join(name),

@@ -8,7 +8,8 @@ use cni_types::{Attachment, Error};
 use crate::config::Config;
 use crate::delegate_conf;
 use crate::error::explain_old_bridge;
-use crate::scratch::{Kept, Scratch};
+use crate::outlook;
+use crate::scratch::{Kept, KeptConf, Scratch};
 use crate::subnet_env;
 
 pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Error> {
@@ -75,24 +76,46 @@ impl Attempt<'_> {
     fn undo(self, error: &DelegateError) {
         self.log
             .info(format_args!("the delegate failed, undoing: {error}"));
-        let undone = match (self.earlier, error) {
-            // An ADD too many: to undo it would be to undo the one that succeeded.
-            (Some(Kept::Conf(_, earlier)), _) => self
-                .scratch
-                .keep(self.attachment, &earlier)
-                .map_err(Error::from),
-            (_, DelegateError::Start { .. }) => {
-                self.scratch.remove(self.attachment).map_err(Error::from)
-            }
-            _ => self
-                .delegate
-                .run(Command::Del, self.json)
-                .map_err(Error::from)
-                .and_then(|()| Ok(self.scratch.remove(self.attachment)?)),
+        let undone = match &self.earlier {
+            // A repeated ADD: its rollback would be that of the one that succeeded.
+            Some(Kept::Conf(earlier)) if earlier.failure.is_none() => self.put_back(earlier),
+            Some(Kept::Conf(earlier)) => self.delete(error).and_then(|()| self.put_back(earlier)),
+            Some(Kept::Debris) | None => self.delete(error).and_then(|()| self.forget()),
         };
         if let Err(error) = undone {
             self.log
                 .error(format_args!("left for DEL, as undoing failed: {error}"));
+            self.note(&error);
+        }
+    }
+
+    /// Removes what the delegate has made.
+    fn delete(&self, error: &DelegateError) -> Result<(), Error> {
+        if matches!(error, DelegateError::Start { .. }) {
+            return Ok(());
+        }
+        match self.delegate.run(Command::Del, self.json) {
+            Err(of_del) if outlook::left_nothing(error, &of_del) => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    fn put_back(&self, earlier: &KeptConf) -> Result<(), Error> {
+        Ok(self.scratch.put_back(self.attachment, earlier)?)
+    }
+
+    fn forget(&self) -> Result<(), Error> {
+        Ok(self.scratch.remove(self.attachment)?)
+    }
+
+    /// Notes that the configuration is one of an ADD that failed.
+    fn note(&self, error: &Error) {
+        if let Ok(Some(Kept::Conf(kept))) = self.scratch.find(self.attachment)
+            && let Err(error) = self
+                .scratch
+                .note_failure(self.attachment, &kept, &error.msg)
+        {
+            self.log.error(format_args!("cannot note that: {error}"));
         }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::delegate_conf::DEFAULT_IPAM;
 use crate::error::ConfigError;
+use crate::prev_result::{self, version_of};
 use crate::subnet_env::{Lease, LeaseError};
 
 const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
@@ -181,20 +182,29 @@ impl Replay {
         AddResult::decode(text, fallback).ok()
     }
 
-    /// Puts what the runtime gives to this call into the configuration that was kept, but for what is no object: no plugin
-    /// can read it, and DEL has to get there.
-    pub(crate) fn complete(&self, mut conf: Object) -> Result<Object, DecodeError> {
-        let given = [
-            ("runtimeConfig", &self.runtime_config),
-            ("prevResult", &self.prev_result),
-        ];
-        for (key, value) in given {
-            if let Some(value) = value.as_ref().filter(|value| value.get().starts_with('{')) {
-                conf.set(key, value)?;
+    /// Puts what the runtime gives to this call into a configuration of the delegate's, but for what is no object: no plugin
+    /// can read it, and DEL has to get there. `prevResult` gets the configuration's version, as plugins refuse one of
+    /// another; it is left out where that version cannot express it.
+    pub(crate) fn complete(
+        &self,
+        mut conf: Object,
+        call_version: Version,
+    ) -> Result<Object, DecodeError> {
+        if let Some(runtime_config) = object(self.runtime_config.as_deref()) {
+            conf.set("runtimeConfig", runtime_config)?;
+        }
+        if let Some(given) = object(self.prev_result.as_deref()) {
+            match prev_result::of_version(given, call_version, version_of(&conf)) {
+                Some(prev_result) => conf.set("prevResult", &prev_result)?,
+                None => conf.remove("prevResult"),
             }
         }
         Ok(conf)
     }
+}
+
+fn object(value: Option<&RawValue>) -> Option<&RawValue> {
+    value.filter(|value| value.get().starts_with('{'))
 }
 
 fn or_default(path: String, default: &str) -> PathBuf {

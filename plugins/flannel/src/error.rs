@@ -4,7 +4,7 @@ use cni_plugin::DelegateError;
 use cni_types::json::DecodeError;
 use cni_types::{Attachment, Code, Error, NameError, Quoted, Version};
 use state::StateError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::subnet_env::{Lease, LeaseError, Problem};
 
@@ -130,6 +130,16 @@ impl From<NotReady> for Error {
             ..cause
         }
     }
+}
+
+/// Adds to a delegate's error where the configuration is from that it was called with.
+pub(crate) fn naming_file(error: Error, file: &Path) -> Error {
+    let msg = format!(
+        "{} (with the configuration kept in {})",
+        error.msg,
+        file.display()
+    );
+    Error { msg, ..error }
 }
 
 /// What the bridge plugin says when its bridge has another address than the lease's subnet wants.

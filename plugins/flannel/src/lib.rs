@@ -4,8 +4,11 @@
 mod add;
 mod config;
 mod delegate_conf;
+mod deletion;
 mod error;
 mod next_hops;
+mod outlook;
+mod prev_result;
 mod replay;
 mod scratch;
 mod subnet_env;

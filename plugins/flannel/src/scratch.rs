@@ -7,18 +7,25 @@
 //!
 //! The first file is the Go plugin's, which knows one attachment a container. Ours say whose they are under a key that
 //! no plugin knows, [`OWNER`]; a file without it is the Go plugin's and belongs to whichever attachment asks for it.
+//! Where an id is too long for a file name, a digest takes the place of its end, and the file has the id under
+//! [`CONTAINER`].
+//!
+//! A configuration that a DEL has failed with has the error under [`FAILURE`].
 //!
 //! The folder is locked while a file is written or removed, never while a delegate runs. Meanwhile the attachment is marked
 //! as in use, by a descriptor that the delegate and all that it starts inherit: after a kill, DEL waits for the last of
 //! them.
 
-use std::path::Path;
+mod names;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cni_types::json::{self, Object};
 use cni_types::{Attachment, ContainerId, IfName, NetworkName, PluginType};
-use state::{Dir, InUse, StateError, WriteGuard, stable_hash};
+use state::{Dir, InUse, StateError, WriteGuard};
 
+use self::names::{first_name, further_name, key};
 use crate::error::ScratchError;
 
 /// How long others are waited for that write to the folder, which takes them microseconds.
@@ -32,33 +39,50 @@ const FURTHER: &str = ".attachments";
 /// The key under which a configuration that is kept has the attachment's interface name.
 const OWNER: &str = "twill/ifname";
 
+/// The key under which it has the container id, where the file's name does not.
+const CONTAINER: &str = "twill/container";
+
+/// The key under which it has the error of the last DEL.
+const FAILURE: &str = "twill/failure";
+
 /// The folder that the configurations are kept in.
 #[derive(Debug)]
 pub(crate) struct Scratch(Dir);
 
-/// A configuration that was kept.
+/// What is kept for an attachment.
 #[derive(Clone, Debug)]
 pub(crate) enum Kept {
-    /// As the delegate got it on ADD, and the type of the delegate.
-    Conf(PluginType, Object),
+    Conf(KeptConf),
     /// The file is empty or garbled: there was a power cut, or another plugin was killed while it wrote it.
     Debris,
+}
+
+/// A configuration that was kept.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptConf {
+    place: Place,
+    /// The file's path, for messages.
+    pub(crate) file: PathBuf,
+    /// The type of the delegate.
+    pub(crate) plugin_type: PluginType,
+    /// As the delegate got it on ADD.
+    pub(crate) conf: Object,
+    /// The error of the last DEL with it, if one has failed. It may be that of the failed ADD's own rollback.
+    pub(crate) failure: Option<String>,
 }
 
 /// A configuration that was kept, with whose it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    pub(crate) place: Place,
     pub(crate) container_id: ContainerId,
     /// None if the Go plugin wrote the file, which does not say it.
     pub(crate) ifname: Option<IfName>,
-    pub(crate) plugin_type: PluginType,
-    pub(crate) conf: Object,
+    pub(crate) kept: KeptConf,
 }
 
 /// Which file an attachment's configuration is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+enum Place {
     First,
     Further,
 }
@@ -66,6 +90,7 @@ pub(crate) enum Place {
 /// A file's contents, and whose they are if they say it.
 struct File {
     owner: Option<String>,
+    container: Option<String>,
     kept: Kept,
 }
 
@@ -84,18 +109,60 @@ impl Scratch {
     pub(crate) fn keep(&self, attachment: &Attachment, conf: &Object) -> Result<(), ScratchError> {
         let mut conf = conf.clone();
         conf.set(OWNER, attachment.ifname.as_str())?;
-        let contents = conf.to_json()?;
 
         let guard = self.0.lock_whole(LOCK_PATIENCE)?;
         let first = self.read_first(attachment)?;
-        if first.is_none_or(|first| first.is_of(attachment) || first.is_debris()) {
-            guard.replace(attachment.container_id.as_str(), contents.as_bytes())?;
-        } else {
-            let further = self.0.create_child(FURTHER, FOLDER_MODE)?;
-            let guard = further.lock_whole(LOCK_PATIENCE)?;
-            guard.replace(&further_name(attachment), contents.as_bytes())?;
+        let is_free = first.is_none_or(|first| first.is_of(attachment) || first.is_debris());
+        match first_name(attachment).filter(|_| is_free) {
+            Some(name) => guard.replace(name, conf.to_json()?.as_bytes())?,
+            None => {
+                let name = further_name(attachment);
+                if name.is_shortened {
+                    conf.set(CONTAINER, attachment.container_id.as_str())?;
+                }
+                let further = self.0.create_child(FURTHER, FOLDER_MODE)?;
+                let guard = further.lock_whole(LOCK_PATIENCE)?;
+                guard.replace(&name.text, conf.to_json()?.as_bytes())?;
+            }
         }
         Ok(())
+    }
+
+    /// Puts back what was kept before [`Scratch::keep`].
+    pub(crate) fn put_back(
+        &self,
+        attachment: &Attachment,
+        earlier: &KeptConf,
+    ) -> Result<(), ScratchError> {
+        match self.locate(attachment)? {
+            // The Go plugin's file is still there.
+            Some((place, _)) if place != earlier.place => Ok(self.remove_at(place, attachment)?),
+            _ => {
+                self.keep(attachment, &earlier.conf)?;
+                match &earlier.failure {
+                    Some(failure) => self.note_failure(attachment, earlier, failure),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Notes the error of a DEL with what is kept for an attachment.
+    pub(crate) fn note_failure(
+        &self,
+        attachment: &Attachment,
+        kept: &KeptConf,
+        failure: &str,
+    ) -> Result<(), ScratchError> {
+        self.change(kept.place, attachment, |guard, name| {
+            let contents = guard.dir().read(name)?;
+            let conf = contents.and_then(|contents| json::from_slice::<Object>(&contents).ok());
+            let Some(mut conf) = conf else {
+                return Ok(());
+            };
+            conf.set(FAILURE, failure)?;
+            Ok(guard.replace(name, conf.to_json()?.as_bytes())?)
+        })
     }
 
     /// Marks an attachment as one that something is at work on, until the last process is gone that has the descriptor.
@@ -117,9 +184,9 @@ impl Scratch {
     /// Every usable configuration that is kept, in the order of the files' names, the first attachments before the others;
     /// and an error for each file that cannot be read.
     pub(crate) fn list(&self) -> Result<(Vec<Entry>, Vec<StateError>), StateError> {
-        let (mut entries, mut unread) = list(&self.0, Entry::first)?;
+        let (mut entries, mut unread) = list(&self.0, Place::First)?;
         if let Some(further) = self.0.open_child(FURTHER)? {
-            let (of_further, unread_further) = list(&further, Entry::further)?;
+            let (of_further, unread_further) = list(&further, Place::Further)?;
             entries.extend(of_further);
             unread.extend(unread_further);
         }
@@ -136,34 +203,49 @@ impl Scratch {
         let guard = self.0.lock_whole(LOCK_PATIENCE)?;
         match self.locate(attachment)? {
             None => Ok(()),
-            Some((place, _)) => self.remove_locked(&guard, place, attachment),
+            Some((place, _)) => self.change_locked(&guard, place, attachment, remove),
         }
     }
 
     /// As [`Scratch::remove`], of one file of the attachment's.
-    pub(crate) fn remove_at(
+    pub(crate) fn remove_kept(
+        &self,
+        attachment: &Attachment,
+        kept: &KeptConf,
+    ) -> Result<(), StateError> {
+        self.remove_at(kept.place, attachment)
+    }
+
+    fn remove_at(&self, place: Place, attachment: &Attachment) -> Result<(), StateError> {
+        self.change(place, attachment, remove)
+    }
+
+    /// Changes one of an attachment's files, whose name `change` is given, under the lock.
+    fn change<E: From<StateError>>(
         &self,
         place: Place,
         attachment: &Attachment,
-    ) -> Result<(), StateError> {
+        change: impl FnOnce(&WriteGuard<'_>, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
         let guard = self.0.lock_whole(LOCK_PATIENCE)?;
-        self.remove_locked(&guard, place, attachment)
+        self.change_locked(&guard, place, attachment, change)
     }
 
-    fn remove_locked(
+    fn change_locked<E: From<StateError>>(
         &self,
         guard: &WriteGuard<'_>,
         place: Place,
         attachment: &Attachment,
-    ) -> Result<(), StateError> {
+        change: impl FnOnce(&WriteGuard<'_>, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
         match place {
-            Place::First => guard.remove(attachment.container_id.as_str()).map(drop),
+            Place::First => first_name(attachment).map_or(Ok(()), |name| change(guard, name)),
             Place::Further => {
                 let Some(further) = self.0.open_child(FURTHER)? else {
                     return Ok(());
                 };
                 let guard = further.lock_whole(LOCK_PATIENCE)?;
-                guard.remove(&further_name(attachment)).map(drop)
+                change(&guard, &further_name(attachment).text)
             }
         }
     }
@@ -174,9 +256,10 @@ impl Scratch {
             return Ok(Some((Place::First, first.kept.clone())));
         }
         if let Some(further) = self.0.open_child(FURTHER)?
-            && let Some(contents) = further.read(&further_name(attachment))?
+            && let Some(file) =
+                File::read(&further, &further_name(attachment).text, Place::Further)?
         {
-            return Ok(Some((Place::Further, File::parse(&contents).kept)));
+            return Ok(Some((Place::Further, file.kept)));
         }
         // Nobody's in particular: the Go plugin's, or debris.
         let first = first.filter(|first| first.owner.is_none());
@@ -184,16 +267,19 @@ impl Scratch {
     }
 
     fn read_first(&self, attachment: &Attachment) -> Result<Option<File>, StateError> {
-        let contents = self.0.read(attachment.container_id.as_str())?;
-        Ok(contents.map(|contents| File::parse(&contents)))
+        match first_name(attachment) {
+            Some(name) => File::read(&self.0, name, Place::First),
+            None => Ok(None),
+        }
     }
 }
 
+fn remove(guard: &WriteGuard<'_>, name: &str) -> Result<(), StateError> {
+    guard.remove(name).map(drop)
+}
+
 /// Reads the files of a folder into entries, by means of their names.
-fn list(
-    dir: &Dir,
-    entry: fn(&str, File) -> Option<Entry>,
-) -> Result<(Vec<Entry>, Vec<StateError>), StateError> {
+fn list(dir: &Dir, place: Place) -> Result<(Vec<Entry>, Vec<StateError>), StateError> {
     let mut names = Vec::new();
     dir.visit(|name| {
         names.extend(name.to_str().map(str::to_owned));
@@ -202,10 +288,8 @@ fn list(
     names.sort();
     let (mut entries, mut unread) = (Vec::new(), Vec::new());
     for name in names {
-        match dir.read(&name) {
-            Ok(contents) => {
-                entries.extend(contents.and_then(|contents| entry(&name, File::parse(&contents))));
-            }
+        match File::read(dir, &name, place) {
+            Ok(file) => entries.extend(file.and_then(|file| Entry::new(place, &name, file))),
             // Not ours: a folder, a link.
             Err(StateError::NotAFile(_)) => {}
             Err(error) => unread.push(error),
@@ -215,61 +299,62 @@ fn list(
 }
 
 impl Entry {
-    fn first(name: &str, file: File) -> Option<Self> {
-        let ifname = match &file.owner {
-            Some(owner) => Some(owner.parse().ok()?),
-            None => None,
+    fn new(place: Place, name: &str, file: File) -> Option<Self> {
+        let Kept::Conf(kept) = file.kept else {
+            return None;
         };
-        Self::new(Place::First, name, ifname, file)
-    }
-
-    fn further(name: &str, file: File) -> Option<Self> {
-        let (container_id, ifname) = name.split_once(':')?;
-        Self::new(
-            Place::Further,
-            container_id,
-            Some(ifname.parse().ok()?),
-            file,
-        )
-    }
-
-    fn new(place: Place, container_id: &str, ifname: Option<IfName>, file: File) -> Option<Self> {
-        let container_id = container_id.parse().ok()?;
-        match file.kept {
-            Kept::Conf(plugin_type, conf) => Some(Self {
-                place,
-                container_id,
-                ifname,
-                plugin_type,
-                conf,
-            }),
-            Kept::Debris => None,
-        }
+        let (container_id, ifname) = match place {
+            Place::First => (name, file.owner.as_deref()),
+            Place::Further => {
+                let (start, ifname) = name.split_once(':')?;
+                (file.container.as_deref().unwrap_or(start), Some(ifname))
+            }
+        };
+        Some(Self {
+            container_id: container_id.parse().ok()?,
+            ifname: ifname.map(str::parse).transpose().ok()?,
+            kept,
+        })
     }
 
     /// Whether the configuration is one of this network.
     pub(crate) fn is_of(&self, network: &NetworkName) -> bool {
-        let name: Result<Option<String>, _> = self.conf.decode("name");
+        let name: Result<Option<String>, _> = self.kept.conf.decode("name");
         name.is_ok_and(|name| name.as_deref() == Some(network.as_str()))
     }
 }
 
 impl File {
-    fn parse(contents: &[u8]) -> Self {
-        Self::parse_conf(contents).unwrap_or(Self {
-            owner: None,
-            kept: Kept::Debris,
-        })
+    fn read(dir: &Dir, name: &str, place: Place) -> Result<Option<Self>, StateError> {
+        let contents = dir.read(name)?;
+        Ok(contents.map(|contents| {
+            let file = dir.path().join(name);
+            Self::parse(&contents, place, file).unwrap_or(Self {
+                owner: None,
+                container: None,
+                kept: Kept::Debris,
+            })
+        }))
     }
 
-    fn parse_conf(contents: &[u8]) -> Option<Self> {
+    fn parse(contents: &[u8], place: Place, file: PathBuf) -> Option<Self> {
         let mut conf: Object = json::from_slice(contents).ok()?;
         let plugin_type: String = conf.decode("type").ok()??;
-        let owner = conf.decode(OWNER).ok()?;
-        conf.remove(OWNER);
+        let [owner, container, failure] =
+            [OWNER, CONTAINER, FAILURE].map(|key| conf.decode::<String>(key));
+        for key in [OWNER, CONTAINER, FAILURE] {
+            conf.remove(key);
+        }
         Some(Self {
-            owner,
-            kept: Kept::Conf(plugin_type.parse().ok()?, conf),
+            owner: owner.ok()?,
+            container: container.ok()?,
+            kept: Kept::Conf(KeptConf {
+                place,
+                file,
+                plugin_type: plugin_type.parse().ok()?,
+                conf,
+                failure: failure.ok()?,
+            }),
         })
     }
 
@@ -280,16 +365,6 @@ impl File {
     fn is_debris(&self) -> bool {
         matches!(self.kept, Kept::Debris)
     }
-}
-
-/// What an attachment is marked under. Two that share a key would only wait for each other.
-fn key(attachment: &Attachment) -> u64 {
-    stable_hash(further_name(attachment).as_bytes())
-}
-
-/// Neither a container id nor an interface name has a colon, so no two attachments have one name.
-fn further_name(attachment: &Attachment) -> String {
-    format!("{}:{}", attachment.container_id, attachment.ifname)
 }
 
 #[cfg(test)]

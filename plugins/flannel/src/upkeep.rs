@@ -8,6 +8,7 @@ use state::{Dir, StateError};
 
 use crate::config::Config;
 use crate::delegate_conf;
+use crate::deletion::Deletion;
 use crate::error::{ConfigError, NotReady};
 use crate::scratch::{Entry, Scratch};
 use crate::subnet_env::{self, Lease};
@@ -92,22 +93,19 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
         .with("CNI_CONTAINERID", attachment.container_id.as_str())
         .with("CNI_IFNAME", attachment.ifname.as_str())
         .with("CNI_NETNS", "");
-    let json = delegate_conf::to_json(&entry.conf)?;
-    let call_for_it = Call {
+    let call = &Call {
         environment: &environment,
         ..*call
     };
-    call_for_it
-        .delegate(entry.plugin_type.clone())
-        .and_then(|delegate| delegate.run(Command::Del, &json))
-        .map_err(|error| {
-            let error = Error::from(error);
-            Error {
-                msg: format!("{attachment}: {}", error.msg),
-                ..error
-            }
-        })?;
-    Ok(scratch.remove_at(entry.place, &attachment)?)
+    let deletion = Deletion {
+        call,
+        replay: None,
+        attachment: &attachment,
+    };
+    deletion.by_kept(scratch, &entry.kept).map_err(|error| {
+        let msg = format!("{attachment}: {}", error.msg);
+        Error { msg, ..error }
+    })
 }
 
 /// Passes GC on to the delegate, with a configuration rendered from the lease; while flanneld has none, from what any
@@ -121,7 +119,7 @@ fn delegate_gc(
     let lease = match subnet_env::read(&config.subnet_file, call.log) {
         Ok(lease) => lease,
         Err(error) => any
-            .and_then(|entry| Lease::of_delegate_conf(&entry.conf))
+            .and_then(|entry| Lease::of_delegate_conf(&entry.kept.conf))
             .ok_or(error)?,
     };
     let mut conf = delegate_conf::render(config, &call.conf.name, &lease)?;

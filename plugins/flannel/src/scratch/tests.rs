@@ -41,7 +41,7 @@ fn files(temp: &TempDir) -> Vec<(String, String)> {
 /// What is kept for an attachment, as text.
 fn found(scratch: &Scratch, attachment: &Attachment) -> Option<String> {
     scratch.find(attachment).unwrap().map(|kept| match kept {
-        Kept::Conf(plugin_type, conf) => format!("{plugin_type} {}", conf.to_json().unwrap()),
+        Kept::Conf(kept) => format!("{} {}", kept.plugin_type, kept.conf.to_json().unwrap()),
         Kept::Debris => "debris".to_owned(),
     })
 }

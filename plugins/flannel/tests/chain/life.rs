@@ -140,3 +140,72 @@ lives! {
     dual_stack_1_1_0: DUAL_STACK, "1.1.0";
     ipv6_1_0_0: ONLY_IPV6, "1.0.0";
 }
+
+#[test]
+fn ids_of_any_length() {
+    for delegates in Delegates::BOTH {
+        for length in [252, 300] {
+            let Some(lab) = Lab::with(delegates, &ONLY_IPV4) else {
+                return;
+            };
+            let netconf = netconf("1.0.0");
+            let container = Container::new(&"c".repeat(length));
+            let call = |command, ifname| lab.call(command, &container, &netconf).ifname(ifname);
+            lab.node.run(&call("DEL", "eth0")).silent();
+            for ifname in ["eth0", "net1"] {
+                lab.node.run(&call("ADD", ifname)).success();
+            }
+            assert_eq!(lab.taken(NETWORK).len(), 2);
+            for ifname in ["eth0", "net1"] {
+                lab.node.run(&call("DEL", ifname)).silent();
+            }
+            assert_nothing_left(&lab, &[&container]);
+        }
+    }
+}
+
+/// The list was raised or lowered in version while the container was there: Debian's plugins refuse a `prevResult` of
+/// another version than the configuration's, and CHECK for one that has none.
+#[test]
+fn a_list_of_another_version() {
+    for (before, after) in [
+        ("0.3.1", "1.0.0"),
+        ("0.3.1", "0.4.0"),
+        ("0.4.0", "1.0.0"),
+        ("1.0.0", "0.4.0"),
+    ] {
+        for delegates in Delegates::BOTH {
+            let Some(lab) = Lab::with(delegates, &DUAL_STACK) else {
+                return;
+            };
+            let container = Container::new("a");
+            let result = lab.add(&container, &netconf(before));
+            let mut conf = netconf(after);
+            conf["prevResult"] = in_version(&result, after);
+            let check = lab.call("CHECK", &container, &conf);
+            lab.node.run(&check).silent();
+            lab.node.run(&lab.call("DEL", &container, &conf)).silent();
+            assert_nothing_left(&lab, &[&container]);
+        }
+    }
+}
+
+/// A result as libcni converts it before it gives it back.
+fn in_version(result: &Value, version: &str) -> Value {
+    let mut result = result.clone();
+    result["cniVersion"] = version.into();
+    for ip in result["ips"].as_array_mut().unwrap() {
+        let family = if ip["address"].as_str().unwrap().contains(':') {
+            "6"
+        } else {
+            "4"
+        };
+        let ip = ip.as_object_mut().unwrap();
+        if version < "1.0.0" {
+            ip.insert("version".to_owned(), family.into());
+        } else {
+            ip.remove("version");
+        }
+    }
+    result
+}

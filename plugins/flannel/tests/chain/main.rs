@@ -17,5 +17,6 @@ mod attached;
 mod circle;
 mod deletion;
 mod life;
+mod mistaken;
 mod several;
 mod traffic;

@@ -3,6 +3,7 @@
 use testkit::Script;
 
 use crate::desk::Desk;
+use crate::upkeep::with_kept;
 
 /// What the delegate does, and what is told of it after its path: code, message, details.
 type Break = (fn(Script), u64, &'static str, &'static str);
@@ -58,7 +59,10 @@ fn every_command_tells_how_it_ended() {
             let kept = desk.kept();
             break_it(desk.delegate.on(command));
             let failure = desk.call(command).run().failure();
-            let expected = format!("plugin {} {message}", desk.delegate.program().display());
+            let mut expected = format!("plugin {} {message}", desk.delegate.program().display());
+            if command == "DEL" {
+                expected += &with_kept(&desk, "c1");
+            }
             assert_eq!((failure.code, failure.msg), (code, expected));
             assert_eq!(failure.details, details);
             assert_eq!(desk.kept(), kept, "{command}");

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::asked::commands;
 use crate::desk::Desk;
+use crate::upkeep::with_kept;
 
 const ERROR: &str =
     r#"{"cniVersion": "0.4.0", "code": 999, "msg": "no bridge today", "details": "ask again"}"#;
@@ -14,9 +15,13 @@ fn assert_fails(desk: &Desk, command: &str) {
     let outcome = desk.call(command).run();
     let failure = outcome.failure();
     assert_eq!(failure.cni_version.as_deref(), Some("1.0.0"));
+    let mut expected = "bridge: no bridge today".to_owned();
+    if command == "DEL" {
+        expected += &with_kept(desk, "c1");
+    }
     assert_eq!(
-        (failure.code, &*failure.msg, &*failure.details),
-        (999, "bridge: no bridge today", "ask again")
+        (failure.code, failure.msg, &*failure.details),
+        (999, expected, "ask again")
     );
     assert_eq!(outcome.stderr_text(), "");
 }
@@ -45,7 +50,8 @@ fn what_cannot_be_undone_is_kept_for_a_later_del() {
     assert_fails(&desk, "ADD");
     assert_eq!(desk.kept().into_keys().collect::<Vec<_>>(), ["c1"]);
     let failure = desk.call("DEL").run().failure();
-    assert_eq!((failure.code, &*failure.msg), (5, "bridge: cannot undo it"));
+    let expected = format!("bridge: cannot undo it{}", with_kept(&desk, "c1"));
+    assert_eq!((failure.code, failure.msg), (5, expected));
 
     desk.delegate.on("DEL").reset();
     desk.call("DEL").run().silent();
@@ -132,9 +138,13 @@ fn a_delegate_that_is_gone_when_it_is_needed_again() {
             .path("/nowhere:/nowhere/else")
             .run()
             .failure();
-        let expected = "no plugin \"bridge\" in CNI_PATH /nowhere:/nowhere/else: \
-            install it there, or correct the type in the network configuration";
-        assert_eq!((failure.code, &*failure.msg), (100, expected));
+        let mut expected = "no plugin \"bridge\" in CNI_PATH /nowhere:/nowhere/else: \
+            install it there, or correct the type in the network configuration"
+            .to_owned();
+        if command == "DEL" {
+            expected += &with_kept(&desk, "c1");
+        }
+        assert_eq!((failure.code, failure.msg), (100, expected));
         assert_eq!(desk.listing(), before);
     }
     desk.call("DEL").run().silent();

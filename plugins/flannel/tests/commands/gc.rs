@@ -11,7 +11,7 @@ use testkit::ScriptedDelegate;
 use crate::asked::{commands, is_alive, wait_for_call, wait_until};
 use crate::desk::Desk;
 use crate::traced::Traced;
-use crate::upkeep::{add, add_with, gc, kept, leave, netconf, with_valid};
+use crate::upkeep::{add, add_with, gc, kept, leave, netconf, with_kept, with_valid};
 
 const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
 
@@ -184,10 +184,16 @@ fn failures_are_gathered_and_hold_nothing_else_up() {
     let gc = gc(&desk, &[("c3", "eth0")]).paths(&paths);
     let failure = gc.run().failure();
     assert_eq!(failure.code, 999);
+    let (of_eth0, of_eth1) = (
+        with_kept(&desk, "c1"),
+        with_kept(&desk, ".attachments/c1:eth1"),
+    );
     assert_eq!(
         failure.msg,
-        "eth0 of container c1: bridge: no bridge today; eth1 of container c1: bridge: no bridge today; \
-         bridge: disk full"
+        format!(
+            "eth0 of container c1: bridge: no bridge today{of_eth0}; \
+             eth1 of container c1: bridge: no bridge today{of_eth1}; bridge: disk full"
+        )
     );
     assert_eq!(failure.details, "ask again; ask again; of logs");
     assert_eq!(kept(&desk), [".attachments/c1:eth1", "c1", "c3"]);
@@ -229,7 +235,7 @@ fn a_file_that_cannot_be_read_holds_nothing_else_up() {
 }
 
 #[test]
-fn a_plugin_that_is_gone_is_a_failure_of_its_attachments() {
+fn the_attachments_of_a_plugin_that_is_gone_go_by_the_present_one() {
     let desk = Desk::new();
     add(&desk, "c1", "eth0");
     leave(
@@ -237,15 +243,31 @@ fn a_plugin_that_is_gone_is_a_failure_of_its_attachments() {
         "c2",
         r#"{"name":"cbr0","type":"removed","twill/ifname":"eth0"}"#,
     );
-    let failure = gc(&desk, &[]).run().failure();
+    gc(&desk, &[]).run().silent();
+    assert_eq!(kept(&desk), [""; 0]);
+    assert_eq!(commands(&desk), ["ADD", "DEL", "DEL", "GC"]);
+    let calls = desk.delegate.calls();
+    assert_eq!(calls[2].env["CNI_CONTAINERID"], "c2");
+    assert_eq!(calls[2].stdin, calls[0].stdin);
+}
+
+#[test]
+fn a_plugin_that_is_gone_is_a_failure_of_its_attachments() {
+    let desk = Desk::new();
+    add(&desk, "c1", "eth0");
+    let nowhere = "/nowhere";
+    let failure = gc(&desk, &[]).path(nowhere).run().failure();
+    let gone = format!(
+        "no plugin \"bridge\" in CNI_PATH {nowhere}: \
+         install it there, or correct the type in the network configuration"
+    );
     let expected = format!(
-        "eth0 of container c2: no plugin \"removed\" in CNI_PATH {}: \
-         install it there, or correct the type in the network configuration",
-        desk.delegate.dir().display()
+        "eth0 of container c1: {gone}{}; {gone}",
+        with_kept(&desk, "c1")
     );
     assert_eq!((failure.code, failure.msg), (100, expected));
-    assert_eq!(kept(&desk), ["c2"]);
-    assert_eq!(commands(&desk), ["ADD", "DEL", "GC"]);
+    assert_eq!(kept(&desk), ["c1"]);
+    assert_eq!(commands(&desk), ["ADD"]);
 }
 
 #[test]

@@ -153,3 +153,72 @@ fn a_check_of_what_was_not_added_fails() {
     assert_eq!(desk.call("CHECK").run().failure().msg, expected);
     assert_eq!(desk.delegate.calls().len(), 2);
 }
+
+/// A result with one address, as the versions have it.
+fn prev_result(version: &str) -> Value {
+    let (address, gateway) = ("10.244.1.7/24", "10.244.1.1");
+    match version {
+        "0.2.0" => {
+            json!({"cniVersion": version, "ip4": {"ip": address, "gateway": gateway}, "dns": {}})
+        }
+        "0.3.1" | "0.4.0" => json!({
+            "cniVersion": version,
+            "interfaces": [{"name": "eth0", "sandbox": "/run/netns/c1"}],
+            "ips": [{"version": "4", "interface": 0, "address": address, "gateway": gateway}],
+            "dns": {},
+        }),
+        _ => json!({
+            "cniVersion": version,
+            "interfaces": [{"name": "eth0", "sandbox": "/run/netns/c1"}],
+            "ips": [{"interface": 0, "address": address, "gateway": gateway}],
+        }),
+    }
+}
+
+#[test]
+fn prev_result_gets_the_version_that_was_kept() {
+    for (kept, now) in [
+        ("0.3.1", "1.0.0"),
+        ("0.4.0", "1.1.0"),
+        ("1.0.0", "0.4.0"),
+        ("1.0.0", "1.1.0"),
+        ("0.2.0", "0.4.0"),
+    ] {
+        for command in ["CHECK", "DEL"] {
+            let desk = Desk::new();
+            let mut netconf = desk.netconf();
+            netconf["cniVersion"] = kept.into();
+            desk.call("ADD").config(&netconf).run().success();
+            netconf["cniVersion"] = now.into();
+            netconf["prevResult"] = prev_result(now);
+            desk.call(command).config(&netconf).run().silent();
+            let replayed: Value = serde_json::from_slice(&desk.delegate.calls()[1].stdin).unwrap();
+            // The versions before 0.4.0 have no CHECK.
+            let has_check = !matches!(kept, "0.2.0" | "0.3.1");
+            let version = if command == "DEL" || has_check {
+                kept
+            } else {
+                now
+            };
+            let expected = prev_result(version);
+            assert_eq!(replayed["cniVersion"], version, "{kept} {now} {command}");
+            assert_eq!(replayed["prevResult"], expected, "{kept} {now} {command}");
+        }
+    }
+}
+
+#[test]
+fn a_prev_result_that_the_kept_version_has_no_room_for_is_left_out() {
+    let desk = Desk::new();
+    let mut netconf = desk.netconf();
+    netconf["cniVersion"] = "0.2.0".into();
+    desk.call("ADD").config(&netconf).run().success();
+    netconf["cniVersion"] = "1.0.0".into();
+    netconf["prevResult"] = json!({
+        "cniVersion": "1.0.0",
+        "ips": [{"address": "10.244.1.7/24"}, {"address": "10.244.1.8/24"}],
+    });
+    desk.call("DEL").config(&netconf).run().silent();
+    let calls = desk.delegate.calls();
+    assert_eq!(calls[1].stdin, calls[0].stdin);
+}

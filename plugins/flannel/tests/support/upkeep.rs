@@ -62,6 +62,12 @@ pub(crate) fn leave(desk: &Desk, name: &str, contents: impl AsRef<[u8]>) {
     fs::write(file, contents).unwrap();
 }
 
+/// What an error says at its end that comes of a configuration that was kept.
+pub(crate) fn with_kept(desk: &Desk, name: &str) -> String {
+    let file = desk.data_dir().join(name);
+    format!(" (with the configuration kept in {})", file.display())
+}
+
 /// The names of the files that are kept.
 pub(crate) fn kept(desk: &Desk) -> Vec<String> {
     desk.kept().into_keys().collect()

@@ -1,0 +1,135 @@
+//! `prevResult` in another version than the runtime gave it.
+//!
+//! The network list may be raised or lowered in version while containers run: the runtime then gives `prevResult` in the
+//! list's present version, and the configuration that was kept has an earlier one.
+
+use cni_types::json::{self, Object};
+use cni_types::{AddResult, Version};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Versioned {
+    cni_version: Option<String>,
+}
+
+/// The version that a configuration names; `None` if it is none that is known.
+pub(crate) fn version_of(conf: &Object) -> Option<Version> {
+    let version: Option<String> = conf.decode("cniVersion").ok()?;
+    version.unwrap_or_default().parse().ok()
+}
+
+/// A `prevResult` in the version of the configuration that it is for, `wanted`. It stays as it was written where it has
+/// that version already, or nobody knows what was wanted. One that does not name its version has `fallback`.
+///
+/// `None` if that version cannot express it: it has no address, or more than one of a family, and 0.1.0 and 0.2.0 have
+/// room for one; or if it is no result at all.
+pub(crate) fn of_version(
+    given: &RawValue,
+    fallback: Version,
+    wanted: Option<Version>,
+) -> Option<Box<RawValue>> {
+    let text = given.get();
+    let version = match json::from_str::<Versioned>(text).ok()?.cni_version {
+        Some(version) if !version.is_empty() => version.parse().ok()?,
+        _ => fallback,
+    };
+    let Some(wanted) = wanted.filter(|wanted| *wanted != version) else {
+        return Some(given.to_owned());
+    };
+    let mut named: Object = json::from_str(text).ok()?;
+    named.set("cniVersion", version.as_str()).ok()?;
+    let named = named.to_json().ok()?;
+    let converted = AddResult::pass_on(&named, wanted).ok()?;
+    let addresses = |text: &str| Some(AddResult::decode(text, wanted).ok()?.ips.len());
+    if addresses(&converted)? != addresses(&named)? {
+        return None;
+    }
+    RawValue::from_string(converted).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn converted(given: &Value, fallback: Version, wanted: Version) -> Option<Value> {
+        let given = RawValue::from_string(given.to_string()).unwrap();
+        let converted = of_version(&given, fallback, Some(wanted))?;
+        Some(serde_json::from_str(converted.get()).unwrap())
+    }
+
+    fn modern(version: &str) -> Value {
+        json!({
+            "cniVersion": version,
+            "interfaces": [{"name": "eth0", "sandbox": "/a"}],
+            "ips": [{"interface": 0, "address": "10.1.2.3/24", "gateway": "10.1.2.1"}],
+            "routes": [{"dst": "0.0.0.0/0"}],
+            "x": {"unknown": 1},
+        })
+    }
+
+    fn with_family(version: &str) -> Value {
+        let mut result = modern(version);
+        result["ips"][0]["version"] = json!("4");
+        result["dns"] = json!({});
+        result
+    }
+
+    #[test]
+    fn up_and_down() {
+        use Version as V;
+        for (given, wanted, expected) in [
+            (modern("1.0.0"), V::V0_3_1, with_family("0.3.1")),
+            (modern("1.0.0"), V::V0_4_0, with_family("0.4.0")),
+            (modern("1.0.0"), V::V1_1_0, modern("1.1.0")),
+            (with_family("0.4.0"), V::V1_0_0, modern("1.0.0")),
+            (
+                with_family("0.4.0"),
+                V::V0_2_0,
+                json!({
+                    "cniVersion": "0.2.0",
+                    "ip4": {"ip": "10.1.2.3/24", "gateway": "10.1.2.1", "routes": [{"dst": "0.0.0.0/0"}]},
+                    "dns": {},
+                    "x": {"unknown": 1},
+                }),
+            ),
+        ] {
+            assert_eq!(
+                converted(&given, V::V0_1_0, wanted),
+                Some(expected),
+                "{given}"
+            );
+            let mut unnamed = given.clone();
+            unnamed.as_object_mut().unwrap().remove("cniVersion");
+            let fallback = given["cniVersion"].as_str().unwrap().parse().unwrap();
+            assert_eq!(
+                converted(&unnamed, fallback, wanted),
+                converted(&given, V::V0_1_0, wanted)
+            );
+        }
+    }
+
+    #[test]
+    fn the_same_version_is_left_as_it_was_written() {
+        let given =
+            RawValue::from_string(r#"{ "ips": 5,"cniVersion":"1.0.0" }"#.to_owned()).unwrap();
+        for wanted in [Some(Version::V1_0_0), None] {
+            let same = of_version(&given, Version::V0_1_0, wanted).unwrap();
+            assert_eq!(same.get(), given.get());
+        }
+    }
+
+    #[test]
+    fn what_a_version_cannot_express() {
+        let mut two = modern("1.0.0");
+        two["ips"] = json!([{"address": "10.1.2.3/24"}, {"address": "10.1.2.4/24"}]);
+        let mut none = modern("1.0.0");
+        none["ips"] = json!([]);
+        for given in [two, none, json!("garbage"), json!({"cniVersion": "9.9.9"})] {
+            assert_eq!(converted(&given, Version::V1_0_0, Version::V0_2_0), None);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Mistakes in the network configuration that real delegates refuse: the DEL of a container that could not be added does not
+//! fail for them, neither once they are corrected nor before, and no address is lost.
+
+use serde_json::{Value, json};
+use testkit::Invocation;
+
+use crate::attached::assert_nothing_left;
+use crate::lab::{BRIDGE, Container, Delegates, Lab, NETWORK, SCRATCH, netconf};
+use crate::lease::DUAL_STACK;
+
+type Mistake = (&'static str, fn(&mut Value));
+
+const MISTAKES: [Mistake; 6] = [
+    ("ipam.type", |conf| {
+        conf["ipam"] = json!({"type": "hostlocal"});
+    }),
+    ("ipam.dataDir", |conf| {
+        conf["ipam"] = json!({"dataDir": "/run/a-file"});
+    }),
+    ("ipam.lockTimeout", |conf| {
+        conf["ipam"] = json!({"lockTimeout": "ten"});
+    }),
+    ("ipam.backend", |conf| {
+        conf["ipam"] = json!({"backend": "etcd"});
+    }),
+    ("mtu", |conf| conf["delegate"]["mtu"] = json!("1400")),
+    ("master", |conf| {
+        conf["delegate"] = json!({"type": "macvlan", "master": "nic7"});
+    }),
+];
+
+/// A node with a file where a directory should be, and the correct configuration.
+fn lab(delegates: Delegates) -> Option<(Lab, Value)> {
+    let lab = Lab::with(delegates, &DUAL_STACK)?;
+    lab.node.write("/run/a-file", "precious");
+    Some((lab, netconf("1.0.0")))
+}
+
+fn mistaken(correct: &Value, make: fn(&mut Value)) -> Value {
+    let mut conf = correct.clone();
+    make(&mut conf);
+    conf
+}
+
+/// What a DEL of a container without any trace must do.
+#[track_caller]
+fn assert_deletes(lab: &Lab, call: &Invocation) {
+    for _ in 0..2 {
+        lab.node.run(call).silent();
+    }
+    assert_eq!(lab.taken(NETWORK), [""; 0]);
+    assert_eq!(lab.kept(), [""; 0]);
+}
+
+#[test]
+fn a_container_that_could_not_be_added_can_be_deleted() {
+    for delegates in Delegates::BOTH {
+        for (key, make) in MISTAKES {
+            let Some((lab, correct)) = lab(delegates) else {
+                return;
+            };
+            let wrong = mistaken(&correct, make);
+            let container = Container::new("a");
+            let add = lab.node.run(&lab.call("ADD", &container, &wrong));
+            if add.code == Some(0) {
+                // The Go plugin does not know the key.
+                assert_eq!(delegates, Delegates::Debians, "{key}");
+                lab.del(&container, &correct);
+            }
+            // Some runtimes call neither DEL again nor GC.
+            assert_eq!(lab.kept(), [""; 0], "{key}: {add}");
+            let del = |conf| lab.call("DEL", &container, conf);
+            // Code 999 of the Go plugins may be anything.
+            let says_why = delegates == Delegates::Ours && key != "master";
+            if says_why {
+                assert_deletes(&lab, &del(&wrong));
+            }
+            assert_deletes(&lab, &del(&correct));
+            if lab.links().iter().any(|link| link == BRIDGE) {
+                // The Go plugin cannot use a bridge that its own failure has left without a port.
+                lab.node.ip(&format!("link delete {BRIDGE}"));
+            }
+            lab.add(&container, &correct);
+            lab.del(&container, &correct);
+            assert_nothing_left(&lab, &[&container]);
+            assert_eq!(lab.node.read("/run/a-file"), "precious");
+        }
+    }
+}
+
+/// What is kept is the mistake, as an ADD leaves it that was killed, and earlier builds left it whenever it failed.
+#[test]
+fn a_mistake_that_was_kept_holds_a_del_up_once_at_most() {
+    for delegates in Delegates::BOTH {
+        for (key, make) in MISTAKES {
+            let Some((lab, correct)) = lab(delegates) else {
+                return;
+            };
+            let container = Container::new("a");
+            lab.add(&container, &correct);
+            // Nothing is given there.
+            let is_elsewhere = key == "ipam.dataDir";
+            let file = format!("{SCRATCH}/a");
+            let original = lab.node.read(&file);
+            if is_elsewhere {
+                lab.del(&container, &correct);
+            }
+            let mut kept: Value = serde_json::from_str(&original).unwrap();
+            let wrong = mistaken(&correct, make);
+            for (key, value) in wrong["delegate"].as_object().unwrap() {
+                kept[key] = value.clone();
+            }
+            for (key, value) in wrong["ipam"].as_object().into_iter().flatten() {
+                kept["ipam"][key] = value.clone();
+            }
+            lab.node.write(&file, kept.to_string());
+
+            let del = lab.call("DEL", &container, &correct);
+            let first = lab.node.run(&del);
+            if first.code != Some(0) {
+                let failure = first.failure();
+                assert!(
+                    failure.msg.contains(&format!("kept in {file}")),
+                    "{key}: {failure:?}"
+                );
+                // Nobody gets what the container still has.
+                let expected = if is_elsewhere { 0 } else { 2 };
+                assert_eq!(lab.taken(NETWORK).len(), expected, "{key}");
+                lab.node.run(&del).silent();
+            }
+            assert_nothing_left(&lab, &[&container]);
+            lab.node.run(&del).silent();
+        }
+    }
+}
+
+#[test]
+fn without_its_ipam_plugin_nothing_is_kept() {
+    for delegates in Delegates::BOTH {
+        let Some((lab, conf)) = lab(delegates) else {
+            return;
+        };
+        let container = Container::new("a");
+        // Where there is the delegate alone.
+        let bridge = tempfile::tempdir().unwrap();
+        let program = match delegates {
+            Delegates::Ours => testkit::binaries::plugin("bridge"),
+            Delegates::Debians => format!("{}/bridge", testkit::requirements::REFERENCE_DIR).into(),
+        };
+        std::os::unix::fs::symlink(program, bridge.path().join("bridge")).unwrap();
+        let call = |command| lab.call(command, &container, &conf).path(bridge.path());
+        lab.node.run(&call("ADD")).failure();
+        assert_eq!(lab.kept(), [""; 0]);
+        if delegates == Delegates::Ours {
+            lab.node.run(&call("DEL")).silent();
+        }
+        // Once it is there, what has not been deleted is.
+        assert_deletes(&lab, &lab.call("DEL", &container, &conf));
+        assert_eq!(container.link_names(), ["lo"]);
+    }
+}
