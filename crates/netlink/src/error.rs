@@ -84,6 +84,11 @@ impl NetlinkError {
         )
     }
 
+    /// Whether there is no room for one more: a bridge has as many ports as it can have.
+    pub fn is_full(&self) -> bool {
+        self.errno() == Some(Errno::EXFULL)
+    }
+
     /// Whether the process lacks a capability (`CAP_NET_ADMIN`).
     pub fn is_not_permitted(&self) -> bool {
         matches!(self.errno(), Some(Errno::EPERM | Errno::EACCES))

@@ -9,6 +9,7 @@
 //! which knows nothing of what the messages are about, and so does for nftables too.
 
 mod address;
+mod advertised;
 mod child;
 mod error;
 mod link;
@@ -24,7 +25,7 @@ pub mod sysctl;
 mod vlan;
 mod wait;
 
-pub use address::{Family, LinkAddress};
+pub use address::{Family, Given, LinkAddress};
 pub use child::Child;
 pub use error::NetlinkError;
 pub use link::{BridgePort, IpvlanMode, Kind, Link, MacvlanMode, OperState, Parent, UnknownMode};

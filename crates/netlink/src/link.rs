@@ -11,6 +11,9 @@ use crate::reply::{Reply, attributes_of, i32_of, text_of, u8_of, u16_of, u32_of}
 pub(crate) const LINK_HEADER: usize = 16;
 
 // linux/if_link.h, where the libc crate does not have it.
+const IFLA_INET6_CONF: u16 = 2;
+const IFLA_VLAN_ID: u16 = 1;
+const IFLA_VLAN_PROTOCOL: u16 = 5;
 const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
 const IFLA_BRPORT_STATE: u16 = 1;
@@ -19,6 +22,12 @@ const IFLA_BRPORT_LEARNING: u16 = 8;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFLA_IPVLAN_MODE: u16 = 1;
 const IFLA_MACVLAN_MODE: u16 = 1;
+
+/// Where `accept_ra` stands among a link's IPv6 settings (`DEVCONF_ACCEPT_RA`), each of four bytes.
+const ACCEPT_RA: usize = 3;
+
+/// The tags of IEEE 802.1Q (`ETH_P_8021Q`), as they are on the wire.
+const TAGS_OF_8021Q: [u8; 2] = [0x81, 0x00];
 
 /// The state of a bridge's port that passes frames on (`BR_STATE_FORWARDING`).
 const FORWARDING: u8 = 3;
@@ -48,6 +57,9 @@ pub struct Link {
     pub is_promiscuous: bool,
     /// The interface it belongs to: a veth's other end, an ipvlan's or macvlan's master.
     pub parent: Option<Parent>,
+    /// `accept_ra`: 0 if its namespace ignores router advertisements on it, 1 if it heeds them unless it forwards, 2 if it
+    /// heeds them anyhow. `None` where the link has no IPv6.
+    pub accept_ra: Option<i32>,
 }
 
 /// The interface that another one belongs to.
@@ -75,6 +87,8 @@ pub enum Kind {
     Ipvlan(Option<IpvlanMode>),
     /// A macvlan; `None` for a mode that this crate does not know.
     Macvlan(Option<MacvlanMode>),
+    /// A VLAN of its parent, by its number; `None` if the tags are not those of IEEE 802.1Q.
+    Vlan(Option<u16>),
     /// Something else that was made by software, by the kernel's name for it: `vxlan`.
     Other(String),
     /// Nothing that was made: hardware, or `lo`.
@@ -161,6 +175,7 @@ impl Link {
             state: OperState::Unknown,
             is_promiscuous: has_flag(libc::IFF_PROMISC),
             parent: None,
+            accept_ra: None,
         };
         let mut netns = None;
         for attribute in reply.attributes(LINK_HEADER) {
@@ -177,6 +192,7 @@ impl Link {
                 }
                 libc::IFLA_LINK_NETNSID => netns = Some(i32_of(value)?),
                 libc::IFLA_LINKINFO => link.parse_info(value)?,
+                libc::IFLA_AF_SPEC => link.parse_families(value)?,
                 _ => {}
             }
         }
@@ -184,6 +200,22 @@ impl Link {
             parent.netns = netns;
         }
         Ok(link)
+    }
+
+    fn parse_families(&mut self, families: &[u8]) -> Result<(), DecodeError> {
+        for family in attributes_of(families) {
+            let (number, settings) = family?;
+            if i32::from(number) != libc::AF_INET6 {
+                continue;
+            }
+            for attribute in attributes_of(settings) {
+                if let (IFLA_INET6_CONF, values) = attribute? {
+                    let accept_ra = values.get(ACCEPT_RA * 4..ACCEPT_RA * 4 + 4);
+                    self.accept_ra = accept_ra.map(i32_of).transpose()?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn parse_info(&mut self, info: &[u8]) -> Result<(), DecodeError> {
@@ -221,6 +253,7 @@ impl Kind {
             Self::Veth => "veth",
             Self::Ipvlan(_) => "ipvlan",
             Self::Macvlan(_) => "macvlan",
+            Self::Vlan(_) => "vlan",
             Self::Other(name) => name,
             Self::Device => "device",
         }
@@ -228,13 +261,16 @@ impl Kind {
 
     fn parse(name: String, data: &[u8]) -> Result<Self, DecodeError> {
         let (mut vlan_filtering, mut default_pvid, mut mode) = (false, 0, None);
-        let is_bridge = name == "bridge";
+        let (mut vlan, mut is_8021q) = (None, false);
+        let (is_bridge, is_vlan) = (name == "bridge", name == "vlan");
         for attribute in attributes_of(data) {
             match attribute? {
                 (IFLA_BR_VLAN_FILTERING, value) if is_bridge => vlan_filtering = u8_of(value)? != 0,
                 (IFLA_BR_VLAN_DEFAULT_PVID, value) if is_bridge => default_pvid = u16_of(value)?,
                 (IFLA_IPVLAN_MODE, value) if name == "ipvlan" => mode = Some(u16_of(value)?.into()),
                 (IFLA_MACVLAN_MODE, value) if name == "macvlan" => mode = Some(u32_of(value)?),
+                (IFLA_VLAN_ID, value) if is_vlan => vlan = Some(u16_of(value)?),
+                (IFLA_VLAN_PROTOCOL, value) if is_vlan => is_8021q = value == TAGS_OF_8021Q,
                 _ => {}
             }
         }
@@ -257,6 +293,7 @@ impl Kind {
                 Some(8) => Some(MacvlanMode::Passthru),
                 _ => None,
             }),
+            "vlan" => Self::Vlan(vlan.filter(|_| is_8021q)),
             _ => Self::Other(name),
         })
     }

@@ -12,6 +12,9 @@ pub struct Mac(pub [u8; 6]);
 pub struct InvalidMac(pub String);
 
 impl Mac {
+    /// What the kernel says of a link that has none now but can have one, such as a bridge that lost its last port.
+    pub const NONE: Self = Self([0; 6]);
+
     /// A random one that no manufacturer gives away: locally administered, not multicast.
     pub fn random() -> Self {
         let [first, b, c, d, e, f, ..] = random().to_be_bytes();

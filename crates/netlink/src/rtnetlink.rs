@@ -167,16 +167,21 @@ impl Rtnetlink {
     pub fn ports(&mut self, bridge: u32) -> Result<Vec<Link>, NetlinkError> {
         let mut message = link_message();
         message.attributes.push(LinkAttribute::Controller(bridge));
-        let request = Request {
-            what: format!("list ports of bridge {bridge}"),
-            payload: RouteNetlinkMessage::GetLink(message),
-            flags: 0,
-            answer: Answer::Message,
-        };
+        let request = list_request(format!("list ports of bridge {bridge}"), message);
         self.socket.dump(&request, |reply| {
             let link = Link::parse(reply)?;
             Ok(Some(link).filter(|link| link.master == Some(bridge)))
         })
+    }
+
+    /// All links.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
+        let request = list_request("list links".to_owned(), link_message());
+        self.socket
+            .dump(&request, |reply| Ok(Some(Link::parse(reply)?)))
     }
 
     /// The VLANs of a bridge or of one of its ports.
@@ -253,6 +258,15 @@ fn link_message() -> LinkMessage {
         .attributes
         .push(LinkAttribute::ExtMask(without_counters));
     message
+}
+
+fn list_request(what: String, message: LinkMessage) -> Request<RouteNetlinkMessage> {
+    Request {
+        what,
+        payload: RouteNetlinkMessage::GetLink(message),
+        flags: 0,
+        answer: Answer::Message,
+    }
 }
 
 fn link_request(link: LinkRef<'_>) -> Request<RouteNetlinkMessage> {
