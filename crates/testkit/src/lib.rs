@@ -19,6 +19,7 @@
     reason = "for tests only, where a panic is how a failure is told and the environment is an input"
 )]
 
+pub mod advertisement;
 pub mod binaries;
 pub mod conf;
 mod container;
