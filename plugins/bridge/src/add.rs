@@ -8,13 +8,14 @@ use cni_plugin::{Call, Command};
 use cni_types::{AddResult, Attachment, Error, Interface};
 use container_link::{ContainerLink, Ipam, IpamCall, Sandbox, configure};
 use ipnetwork::IpNetwork;
-use netlink::{Change, Link, LinkChange, Mac, Rtnetlink};
+use netlink::{Change, Family, Link, LinkChange, Mac, Rtnetlink};
 
 use crate::config::Config;
 use crate::error::BridgeError;
+use crate::gateway::{Gateway, Replacement};
 use crate::pair::FarEnd;
 use crate::undo::{Changes, Ports, put_back};
-use crate::{bridge_link, gateway, layer3, pair, port, rules, vlan_gateway};
+use crate::{bridge_link, forwarding, layer3, pair, port, rules, vlan_gateway};
 
 /// How long a port may take to come up. It does so at once, unless the node is overloaded.
 const PORT_PATIENCE: Duration = Duration::from_secs(5);
@@ -48,6 +49,16 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Res
     attempt.run(started)
 }
 
+/// What became of the container's addresses.
+#[derive(Debug, Default)]
+struct Addressed {
+    /// The result without interfaces.
+    result: AddResult,
+    /// The link in the containers' VLAN, if it is that which has the gateways' addresses.
+    vlan_gateway: Option<Link>,
+    replacement: Option<Replacement>,
+}
+
 /// An ADD. Dropped, it is undone.
 struct Attempt<'a> {
     call: &'a Call<'a>,
@@ -73,17 +84,19 @@ impl<'a> Attempt<'a> {
             mtu: port.mtu,
             mac: Some(mac),
         };
-        let (mut result, vlan_gateway) = match ipam {
+        let addressed = match ipam {
             Some(ipam) => self.give_addresses(ipam, &bridge, link)?,
             None => {
                 if self.config.sets_container_up {
                     let up = Change::change_link(link.index, &LinkChange::up(true));
                     self.inside.perform(&[up]).map_err(BridgeError::from)?;
                 }
-                (AddResult::default(), None)
+                Addressed::default()
             }
         };
         let port = self.wait_for_port(&bridge, port)?;
+        let bridge = bridge_link::with_final_mac(&mut self.changes, &self.config, bridge)?;
+        let mut result = addressed.result;
 
         if !self.config.dns.is_empty() {
             result.dns = std::mem::take(&mut self.config.dns);
@@ -100,22 +113,27 @@ impl<'a> Attempt<'a> {
         ];
         result
             .interfaces
-            .extend(vlan_gateway.as_ref().map(interface));
+            .extend(addressed.vlan_gateway.as_ref().map(interface));
         let json = result.encode(self.call.conf.version)?;
+        // What comes now cannot be undone, so nothing may fail after it.
+        if self.config.is_gateway {
+            self.become_router(&result, addressed.replacement)?;
+        }
         self.changes.undo.commit();
         Ok(json)
     }
 
     /// Finds or makes the bridge, and makes a pair of links between it and the container. Returns the bridge and the port.
     fn plug_in(&mut self, mac: Mac) -> Result<(Link, Link), BridgeError> {
-        let end = FarEnd {
-            name: &self.attachment.ifname,
-            netns: self.sandbox.netns(),
-            mac,
-            mtu: self.config.mtu,
-        };
         for _ in 0..ATTEMPTS {
             let bridge = bridge_link::find_or_make(&mut self.changes, &self.config)?;
+            let end = FarEnd {
+                name: &self.attachment.ifname,
+                netns: self.sandbox.netns(),
+                mac,
+                // A port with a smaller MTU would make the bridge's smaller, and so everybody's.
+                mtu: self.config.mtu.or(Some(bridge.mtu)),
+            };
             match pair::make(&mut self.changes, &bridge, end, &mut self.inside) {
                 Ok(port) => {
                     let index = port.index;
@@ -139,20 +157,24 @@ impl<'a> Attempt<'a> {
         Err(BridgeError::Unsteady(self.config.bridge.clone()))
     }
 
-    /// Gives the container the addresses that IPAM gives, and the node those of their gateways. Returns the result, without
-    /// interfaces, and the link in the containers' VLAN, if it is that which has the gateways' addresses.
+    /// Gives the container the addresses that IPAM gives, and the node those of their gateways.
     fn give_addresses(
         &mut self,
         ipam: IpamCall<'a>,
         bridge: &Link,
         link: ContainerLink<'_>,
-    ) -> Result<(AddResult, Option<Link>), Error> {
+    ) -> Result<Addressed, Error> {
+        let vlan_gateway = self.vlan_gateway(bridge)?;
+        let gateway = vlan_gateway.as_ref().unwrap_or(bridge).clone();
+        let gateway = Gateway::look_at(&mut self.changes, self.call, gateway)?;
         // Until now the container had no such interface. Asked any earlier, IPAM would hear of an ADD too many, and nobody
         // could tell what to undo there.
         let undo = &mut self.changes.undo;
         let mut result = ipam.ask_for_addresses(undo)?;
         self.call.log.debug(format_args!("ipam has answered"));
-        layer3::complete(&mut result, &self.config);
+        layer3::complete(&mut result, &self.config)?;
+        let given: Vec<IpNetwork> = result.ips.iter().map(|ip| ip.address).collect();
+        gateway.refuse_own(&given)?;
         let detection = self.config.duplicate_detection;
         configure(
             self.sandbox,
@@ -163,33 +185,49 @@ impl<'a> Attempt<'a> {
             undo,
         )?;
         self.call.log.debug(format_args!("container's link set up"));
-        let vlan_gateway = if self.config.is_gateway {
-            self.provide_gateways(bridge, &result)?
+        let replacement = if self.config.is_gateway {
+            let wanted = layer3::gateways(&result.ips);
+            let is_forced = self.config.force_address;
+            gateway.provide(&mut self.changes, self.call, &wanted, is_forced, &given)?
         } else {
             None
         };
         if self.config.masquerading.is_wanted {
             self.masquerade(&result)?;
         }
-        Ok((result, vlan_gateway))
+        Ok(Addressed {
+            result,
+            vlan_gateway,
+            replacement,
+        })
     }
 
-    /// Gives the gateways' addresses to the bridge, or to the link in the containers' VLAN, which is returned.
-    fn provide_gateways(
-        &mut self,
-        bridge: &Link,
-        result: &AddResult,
-    ) -> Result<Option<Link>, BridgeError> {
+    /// The link that gets the gateways' addresses in the containers' VLAN; `None` where that is the bridge.
+    fn vlan_gateway(&mut self, bridge: &Link) -> Result<Option<Link>, BridgeError> {
         let (changes, config) = (&mut self.changes, &self.config);
-        let wanted = layer3::gateways(&result.ips);
-        let Some(name) = &config.vlan_gateway else {
-            gateway::provide(changes, config, bridge, &wanted)?;
+        let vlan = config.vlans.as_ref().and_then(|vlans| vlans.access);
+        let (Some(name), Some(vlan)) = (&config.vlan_gateway, vlan) else {
             return Ok(None);
         };
-        let home = self.sandbox.home();
-        let link = vlan_gateway::find_or_make(changes, config, bridge, name, home)?;
-        gateway::provide(changes, config, &link, &wanted)?;
-        Ok(Some(link))
+        let (wanted, home) = (vlan_gateway::Wanted { name, vlan }, self.sandbox.home());
+        vlan_gateway::find_or_make(changes, config, bridge, wanted, home).map(Some)
+    }
+
+    /// Has the node forward packets of the result's protocols, and replaces the gateways' addresses of an earlier lease.
+    fn become_router(
+        &mut self,
+        result: &AddResult,
+        replacement: Option<Replacement>,
+    ) -> Result<(), BridgeError> {
+        let kernel = &mut self.changes.kernel;
+        let gateways = layer3::gateways(&result.ips);
+        for family in [Family::V4, Family::V6] {
+            let mut gateways = gateways.iter();
+            if gateways.any(|address| Family::of(address.ip()) == family) {
+                forwarding::enable(kernel, family)?;
+            }
+        }
+        replacement.map_or(Ok(()), |replacement| replacement.carry_out(kernel))
     }
 
     fn hold_to_mac(&mut self, port: &Link, mac: Mac) -> Result<(), Error> {

@@ -4,7 +4,8 @@ use netlink::{Change, Kind, Link, LinkChange, Mac, NetlinkError, NewLink};
 
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
-use crate::port;
+use crate::pair::PORT_MAC_START;
+use crate::router_advertisements;
 use crate::undo::{Changes, put_back};
 
 /// How often it is looked for and made anew while others make and remove it.
@@ -24,6 +25,24 @@ pub(crate) fn find_or_make(
         }
     }
     Err(BridgeError::Unsteady(config.bridge.clone()))
+}
+
+/// The bridge with the MAC that it has once a container's port is plugged in.
+///
+/// One without a MAC of its own has that of a port, the lowest. It can only have become that of the new port if nothing
+/// was plugged in before, or if it was that of another container's port: these start with the highest byte.
+pub(crate) fn with_final_mac(
+    changes: &mut Changes<'_>,
+    config: &Config,
+    bridge: Link,
+) -> Result<Link, BridgeError> {
+    let is_of_port = |Mac([first, ..])| first == PORT_MAC_START;
+    let follows_ports = !bridge.is_operational() || bridge.mac.is_some_and(is_of_port);
+    if config.gives_bridge_addresses() || !follows_ports {
+        return Ok(bridge);
+    }
+    let now = changes.kernel.link_by_index(bridge.index)?;
+    now.ok_or_else(|| BridgeError::Unsteady(config.bridge.clone()))
 }
 
 /// Makes it with a MAC of its own, so that it does not take one of its ports', and set up. `None` if another plugin has just
@@ -61,12 +80,12 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, Brid
             .kernel
             .perform(&[Change::change_link(link.index, &change)])?;
     }
-    port::ignore_router_advertisements(name);
+    router_advertisements::ignore_on_own(changes, &link);
     Ok(Some(link))
 }
 
 /// Has a bridge that is there do what the configuration wants.
-fn adopt(changes: &mut Changes<'_>, config: &Config, link: Link) -> Result<Link, BridgeError> {
+fn adopt(changes: &mut Changes<'_>, config: &Config, mut link: Link) -> Result<Link, BridgeError> {
     if !matches!(link.kind, Kind::Bridge { .. }) {
         return Err(BridgeError::NotABridge {
             name: config.bridge.clone(),
@@ -78,6 +97,13 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, link: Link) -> Result<Link,
     let becomes_up = !link.is_up;
     let becomes_promiscuous = config.is_promiscuous && !link.is_promiscuous;
     let becomes_filtering = config.vlans.is_some() && !filters_vlans(&link.kind);
+    if becomes_filtering {
+        refuse_to_filter_for_others(changes, config, index)?;
+    }
+    let gets_addresses = config.gives_bridge_addresses();
+    if gets_addresses {
+        router_advertisements::ignore_on(changes, &link);
+    }
     let turn = |on: bool| LinkChange {
         is_up: becomes_up.then_some(on),
         is_promiscuous: becomes_promiscuous.then_some(on),
@@ -91,9 +117,15 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, link: Link) -> Result<Link,
             put_back(&[Change::change_link(index, &former)])
         });
     }
+    // One that nobody has given a MAC takes that of a port, such as its uplink's, and with the last port it has none any
+    // more. As a gateway it keeps what it has: hosts remember it.
+    let own_mac = (gets_addresses && !link.is_operational()).then(|| match link.mac {
+        Some(mac) if mac != Mac::NONE => mac,
+        _ => Mac::random(),
+    });
+    link.mac = own_mac.or(link.mac);
     let change = LinkChange {
-        // One that nobody has given a MAC would take that of its first port, and lose it with the last.
-        mac: link.mac.filter(|_| !link.is_operational()),
+        mac: own_mac,
         ..turn(true)
     };
     if change != LinkChange::default() {
@@ -102,6 +134,32 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, link: Link) -> Result<Link,
         changed.map_err(|error| of_vlans(error, config))?;
     }
     Ok(link)
+}
+
+/// A bridge that begins to filter drops the tagged frames of every port that is in no VLAN.
+fn refuse_to_filter_for_others(
+    changes: &mut Changes<'_>,
+    config: &Config,
+    bridge: u32,
+) -> Result<(), BridgeError> {
+    let Some(vlans) = &config.vlans else {
+        return Ok(());
+    };
+    // A VLAN device on the bridge is in no VLAN either, but for the one that this ADD is going to use.
+    let is_on_bridge = |link: &Link| {
+        let is_vlan = matches!(link.kind, Kind::Vlan(id) if id.is_none() || id != vlans.access);
+        is_vlan
+            && link
+                .parent
+                .is_some_and(|parent| parent.index == bridge && parent.netns.is_none())
+    };
+    if changes.has_others()? || changes.kernel.links()?.iter().any(is_on_bridge) {
+        return Err(BridgeError::WouldFilter {
+            asked_by: vlans.asked_by.clone(),
+            bridge: config.bridge.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// What a refusal means where VLANs were asked for.

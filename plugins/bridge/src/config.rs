@@ -58,6 +58,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// Whether the bridge itself gets the gateways' addresses.
+    pub(crate) fn gives_bridge_addresses(&self) -> bool {
+        self.is_gateway && self.ipam.is_some() && self.vlan_gateway.is_none()
+    }
+
     /// Reads the whole configuration, and `MAC` in `CNI_ARGS`.
     ///
     /// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense, 4 for `CNI_ARGS`.

@@ -10,6 +10,9 @@ use netlink::{Kind, NetlinkError};
 /// A key of the configuration asks for what cannot be had here (CNI specification, "Section 5: error").
 const UNSUPPORTED_FIELD: Code = Code(2);
 
+/// How many ports a bridge can have (`BR_MAX_PORTS`, without port number 0).
+const MAX_PORTS: u32 = 1023;
+
 /// A configuration that makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -53,12 +56,32 @@ impl From<ConfigError> for Error {
 pub(crate) enum BridgeError {
     #[error("bridge {} is no bridge, its kind is {}: give another name", Quoted(name.as_str()), kind.name())]
     NotABridge { name: IfName, kind: Kind },
-    #[error("the gateway's link {} is no veth, its kind is {}: remove it, or use another vlan", Quoted(name.as_str()), kind.name())]
-    NotAVlanGateway { name: IfName, kind: Kind },
+    #[error(
+        "the gateway's link {} is neither a veth that is plugged into bridge {bridge} nor a device of its VLAN {vlan} \
+         (ip link add link {bridge} name {name} type vlan id {vlan}), its kind is {}: rename it, or use another vlan",
+        Quoted(name.as_str()), kind.name()
+    )]
+    NotAVlanGateway {
+        name: IfName,
+        kind: Kind,
+        bridge: IfName,
+        vlan: u16,
+    },
     #[error(
         "{asked_by} cannot be had on bridge {bridge}: the kernel does not filter VLANs (CONFIG_BRIDGE_VLAN_FILTERING)"
     )]
     NoVlans { asked_by: String, bridge: IfName },
+    #[error(
+        "{asked_by} cannot be had on bridge {bridge}: it does not filter VLANs, and would drop the tagged frames of what \
+         else is plugged into it if it did: put its ports into their VLANs (bridge vlan add), then switch filtering on \
+         (ip link set {bridge} type bridge vlan_filtering 1), or use another bridge"
+    )]
+    WouldFilter { asked_by: String, bridge: IfName },
+    #[error(
+        "bridge {bridge} has {MAX_PORTS} ports already, the most that the kernel allows: no more containers can be \
+         attached to it until others leave; keep to fewer pods on the node, or use a second bridge"
+    )]
+    Full { bridge: String },
     #[error("bridge {0} comes and goes while the container is being attached to it")]
     Unsteady(IfName),
     #[error(transparent)]
@@ -67,14 +90,32 @@ pub(crate) enum BridgeError {
     NoFreeName(String),
     // The words up to the wanted address are the Go plugin's, and looked for.
     #[error(
-        "{link:?} already has an IP address different from {wanted}: it has {existing}, and others are attached to it; \
-         detach them first, or set forceAddress to have it replaced"
+        "{link:?} already has an IP address different from {wanted}: it has {existing} of an earlier lease, which others \
+         that are attached to it still use; the first ADD after the last of them is gone replaces it, so there is nothing \
+         to remove by hand; forceAddress replaces it at once, and cuts them off"
+    )]
+    StaleAddress {
+        link: String,
+        wanted: IpNetwork,
+        existing: IpNetwork,
+    },
+    #[error(
+        "{link:?} already has an IP address different from {wanted}: it has {existing}, which no CNI plugin is known to \
+         have given it; use another bridge, remove it if it is of no use any more (ip address del {existing} dev {link}), \
+         or set forceAddress to have it replaced"
     )]
     OtherAddress {
         link: String,
         wanted: IpNetwork,
         existing: IpNetwork,
     },
+    #[error(
+        "ipam: {0} is the address of the container and of its gateway as well: have IPAM give another address, or name \
+         another gateway"
+    )]
+    GatewaysAddress(IpNetwork),
+    #[error("ipam: the container cannot have address {address}: the node has it on {link}")]
+    OwnAddress { link: String, address: IpNetwork },
     #[error(transparent)]
     Kernel(#[from] SandboxError),
     #[error(transparent)]
@@ -93,9 +134,12 @@ impl From<BridgeError> for Error {
         let code = match error {
             BridgeError::NotABridge { .. }
             | BridgeError::NotAVlanGateway { .. }
-            | BridgeError::OtherAddress { .. } => Code::INVALID_NETWORK_CONFIG,
-            BridgeError::NoVlans { .. } => UNSUPPORTED_FIELD,
-            BridgeError::Unsteady(_) => Code::TRY_AGAIN_LATER,
+            | BridgeError::StaleAddress { .. }
+            | BridgeError::OtherAddress { .. }
+            | BridgeError::GatewaysAddress(_)
+            | BridgeError::OwnAddress { .. } => Code::INVALID_NETWORK_CONFIG,
+            BridgeError::NoVlans { .. } | BridgeError::WouldFilter { .. } => UNSUPPORTED_FIELD,
+            BridgeError::Unsteady(_) | BridgeError::Full { .. } => Code::TRY_AGAIN_LATER,
             BridgeError::NoFreeName(_) => Code::IO_FAILURE,
             BridgeError::IfnameTaken(error) => return error.into(),
             BridgeError::Kernel(error) => return error.into(),

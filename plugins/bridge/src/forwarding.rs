@@ -1,23 +1,26 @@
 //! The node as a router.
+//!
+//! What is switched on here is the whole node's, and others rely on it from then on: nothing of it is ever undone. So it
+//! comes when nothing but the gateway's addresses can fail any more.
 
-use netlink::Family;
 use netlink::sysctl;
+use netlink::{Family, Rtnetlink};
 
 use crate::error::BridgeError;
-use crate::undo::Changes;
+use crate::router_advertisements;
 
+const OFF: &str = "0";
 const ON: &str = "1";
 
 /// Has the node pass packets of a protocol on.
-pub(crate) fn enable(changes: &mut Changes<'_>, family: Family) -> Result<(), BridgeError> {
-    let former = sysctl::read(setting(family))?;
-    if former != ON {
-        sysctl::write(setting(family), ON)?;
-        changes.note_shared("switch forwarding off", move || {
-            Ok(sysctl::write(setting(family), &former)?)
-        });
+pub(crate) fn enable(kernel: &mut Rtnetlink, family: Family) -> Result<(), BridgeError> {
+    if sysctl::read(setting(family))? != OFF {
+        return Ok(());
     }
-    Ok(())
+    if family == Family::V6 {
+        router_advertisements::keep_heeding(kernel)?;
+    }
+    Ok(sysctl::write(setting(family), ON)?)
 }
 
 fn setting(family: Family) -> &'static [&'static str] {

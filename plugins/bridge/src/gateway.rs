@@ -1,74 +1,184 @@
 //! The gateways' addresses on the node.
+//!
+//! An address that is in the way is replaced only where that harms nobody: nothing else is plugged in, and a plugin gave
+//! it, for an earlier lease. What an operator gave is not for plugins to remove, unless `forceAddress` says so.
+//!
+//! A plugin gave it if it bears [`PROTOCOL`]. The Go plugin and kernels before 5.18 leave no such mark: there it counts as
+//! given by a plugin if it has nothing that plugins do not give, such as a label or a metric, and host-local's files show
+//! that containers of this network have had addresses of its network.
+
+mod plan;
 
 use std::net::IpAddr;
 
+use cni_plugin::Call;
 use ipnetwork::IpNetwork;
-use netlink::{Change, Family, Kind, Link, LinkChange};
+use netlink::{Change, Kind, Link, LinkAddress, LinkChange, NetlinkError, Rtnetlink};
 
-use crate::config::Config;
+use self::plan::{Conflict, Plan};
 use crate::error::BridgeError;
-use crate::forwarding;
+use crate::leases;
 use crate::undo::{Changes, put_back};
 
-/// What has to become of a link's addresses.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Plan {
-    /// Those that it lacks.
-    missing: Vec<IpNetwork>,
-    /// Those that are in the way, each with the one that it is in the way of.
-    conflicting: Vec<(IpNetwork, IpNetwork)>,
+/// The mark of addresses that this plugin gives (`IFA_PROTO`). The kernel has names for 1 to 3.
+const PROTOCOL: u8 = 84;
+
+/// A link of the node that containers are attached to, or their gateway, before IPAM is asked.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) link: Link,
+    addresses: Vec<LinkAddress>,
+    /// What IPAM gave last before this ADD, where it may be needed.
+    earlier: Vec<IpAddr>,
 }
 
-/// Gives a link the gateways' addresses, which it may have already, and has the node forward packets of their protocols.
-///
-/// Errors: [`BridgeError::OtherAddress`] if it has others that may not be replaced.
-pub(crate) fn provide(
-    changes: &mut Changes<'_>,
-    config: &Config,
-    link: &Link,
-    wanted: &[IpNetwork],
-) -> Result<(), BridgeError> {
-    let existing = changes.kernel.addresses(link.index, None)?;
-    let existing: Vec<IpNetwork> = existing.iter().map(|address| address.network).collect();
-    let plan = Plan::new(&existing, wanted);
-    // What is left of an earlier lease is in nobody's way when it is nobody's gateway.
-    if let Some((existing, wanted)) = plan.conflicting.first()
-        && !config.force_address
-        && changes.has_others()?
-    {
-        return Err(BridgeError::OtherAddress {
-            link: link.name.clone(),
-            wanted: *wanted,
-            existing: *existing,
-        });
+/// What is to be done, once everything else that an ADD does has succeeded: there is no full way back from it.
+#[derive(Debug)]
+#[must_use = "until it is carried out, the link lacks addresses"]
+pub(crate) struct Replacement {
+    link: Link,
+    removed: Vec<LinkAddress>,
+    added: Vec<IpNetwork>,
+}
+
+impl Gateway {
+    /// Looks at a link before IPAM is asked, whose answer changes what host-local has noted.
+    pub(crate) fn look_at(
+        changes: &mut Changes<'_>,
+        call: &Call<'_>,
+        link: Link,
+    ) -> Result<Self, BridgeError> {
+        let addresses = changes.kernel.addresses(link.index, None)?;
+        // Only where nothing is plugged in can anything be replaced.
+        let may_need = |address: &LinkAddress| address.is_plain(&link.name);
+        let earlier = if !link.is_operational() && addresses.iter().any(may_need) {
+            leases::last_given(call)
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            link,
+            addresses,
+            earlier,
+        })
     }
-    if !plan.missing.is_empty() {
-        carry_out(changes, link, plan)?;
+
+    /// Refuses addresses for a container that the node has on this link.
+    pub(crate) fn refuse_own(&self, given: &[IpNetwork]) -> Result<(), BridgeError> {
+        let is_own = |address: &&IpNetwork| {
+            let mut own = self.addresses.iter();
+            own.any(|own| own.network.ip() == address.ip())
+        };
+        match given.iter().find(is_own) {
+            None => Ok(()),
+            Some(address) => Err(BridgeError::OwnAddress {
+                link: self.link.name.clone(),
+                address: *address,
+            }),
+        }
     }
-    for family in [Family::V4, Family::V6] {
-        if wanted
+
+    /// Gives the link the addresses that it lacks; those that another one is in the way of are left to the [`Replacement`].
+    ///
+    /// Errors: [`BridgeError::StaleAddress`] and [`BridgeError::OtherAddress`] if something in the way must stay.
+    pub(crate) fn provide(
+        &self,
+        changes: &mut Changes<'_>,
+        call: &Call<'_>,
+        wanted: &[IpNetwork],
+        is_forced: bool,
+        given: &[IpNetwork],
+    ) -> Result<Option<Replacement>, BridgeError> {
+        if Plan::new(&self.addresses, wanted).missing.is_empty() {
+            return Ok(None);
+        }
+        // Another plugin may have given it some meanwhile.
+        let link = &self.link;
+        let now = changes.kernel.addresses(link.index, None)?;
+        let plan = Plan::new(&now, wanted);
+        if !plan.conflicts.is_empty() && !is_forced {
+            self.judge(changes, call, &plan.conflicts, given)?;
+        }
+        if plan.conflicts.is_empty() {
+            add(&mut *changes, link, &plan.missing)?;
+            return Ok(None);
+        }
+        Ok(Some(Replacement {
+            link: link.clone(),
+            removed: plan.conflicts.into_iter().map(|one| one.existing).collect(),
+            added: plan.missing,
+        }))
+    }
+
+    /// Whether what is in the way may be replaced.
+    fn judge(
+        &self,
+        changes: &mut Changes<'_>,
+        call: &Call<'_>,
+        conflicts: &[Conflict],
+        given: &[IpNetwork],
+    ) -> Result<(), BridgeError> {
+        let link = &self.link;
+        let mut earlier = self.earlier.clone();
+        if conflicts
             .iter()
-            .any(|address| Family::of(address.ip()) == family)
+            .any(|one| one.existing.is_plain(&link.name))
         {
-            forwarding::enable(changes, family)?;
+            let is_new = |address: &IpAddr| given.iter().any(|new| new.ip() == *address);
+            let known = leases::held(call).into_iter();
+            earlier.extend(known.filter(|address| !is_new(address)));
         }
+        let by_plugin = |found: &LinkAddress| is_by_plugin(found, &link.name, &earlier);
+        if let Some(one) = conflicts.iter().find(|one| !by_plugin(&one.existing)) {
+            return Err(BridgeError::OtherAddress {
+                link: link.name.clone(),
+                wanted: one.wanted,
+                existing: one.existing.network,
+            });
+        }
+        if !changes.has_others()? {
+            return Ok(());
+        }
+        // When the last container of that lease is gone, host-local's files do not show any more where it came from.
+        let unmarked = conflicts.iter().map(|one| &one.existing);
+        let unmarked = unmarked.filter(|found| found.protocol != PROTOCOL);
+        let marks: Vec<Change<'_>> = unmarked
+            .map(|found| Change::note_protocol(PROTOCOL, link.index, found))
+            .collect();
+        if let Err(error) = changes.kernel.perform(&marks) {
+            changes.log.info(format_args!("{error}"));
+        }
+        let error = conflicts.first().map(|one| BridgeError::StaleAddress {
+            link: link.name.clone(),
+            wanted: one.wanted,
+            existing: one.existing.network,
+        });
+        error.map_or(Ok(()), Err)
     }
-    Ok(())
 }
 
-fn carry_out(changes: &mut Changes<'_>, link: &Link, plan: Plan) -> Result<(), BridgeError> {
-    let mut removed: Vec<IpNetwork> = Vec::new();
-    for (address, _) in plan.conflicting {
-        if !removed.contains(&address) {
-            removed.push(address);
-        }
-    }
-    let removals = removed.iter();
-    let removals = removals.map(|address| Change::delete_address(link.index, *address));
-    // Nobody else has a gateway's address.
-    let additions = plan.missing.iter();
-    let additions = additions.map(|address| Change::add_address(link.index, *address, false));
-    let mut wanted: Vec<Change<'_>> = removals.chain(additions).collect();
+fn is_by_plugin(found: &LinkAddress, link: &str, earlier: &[IpAddr]) -> bool {
+    let is_of_network = |address: &IpAddr| found.network.contains(*address);
+    found.protocol == PROTOCOL || (found.is_plain(link) && earlier.iter().any(is_of_network))
+}
+
+/// Gives a link addresses that nothing is in the way of.
+fn add(changes: &mut Changes<'_>, link: &Link, missing: &[IpNetwork]) -> Result<(), BridgeError> {
+    let (added, error) = try_to_add(&mut changes.kernel, link, missing)?;
+    let index = link.index;
+    changes.note_shared("remove the gateways' addresses", move || {
+        put_back(&removals(index, &added))
+    });
+    error.map_or(Ok(()), Err)
+}
+
+/// Returns the addresses that the link did not have, and what the kernel refused.
+fn try_to_add(
+    kernel: &mut Rtnetlink,
+    link: &Link,
+    addresses: &[IpNetwork],
+) -> Result<(Vec<IpNetwork>, Option<BridgeError>), BridgeError> {
+    let mut wanted = additions(link.index, addresses);
     if matches!(link.kind, Kind::Bridge { .. }) {
         // Hosts on the link remember the gateway's MAC. It is now the bridge's own, not one of its ports'.
         let own_mac = LinkChange {
@@ -77,102 +187,63 @@ fn carry_out(changes: &mut Changes<'_>, link: &Link, plan: Plan) -> Result<(), B
         };
         wanted.push(Change::change_link(link.index, &own_mac));
     }
+    let refusals = kernel.perform_each(&wanted)?;
+    let is_refused = |position| refusals.iter().any(|(refused, _)| *refused == position);
+    let added = addresses.iter().enumerate();
+    let added = added.filter(|(position, _)| !is_refused(*position));
+    let added = added.map(|(_, address)| *address).collect();
+    Ok((added, first_error(refusals)))
+}
 
-    let refusals = changes.kernel.perform_each(&wanted)?;
-    let is_done = |position: usize| !refusals.iter().any(|(refused, _)| *refused == position);
-    let done = |addresses: &[IpNetwork], start: usize| -> Vec<IpNetwork> {
-        let positions = addresses.iter().enumerate();
-        let done = positions.filter(|(position, _)| is_done(start + position));
-        done.map(|(_, address)| *address).collect()
-    };
-    let (added, removed) = (done(&plan.missing, removed.len()), done(&removed, 0));
-    let link = link.index;
-    changes.note_shared("restore the gateway's addresses", move || {
-        let added = added.iter();
-        let removed = removed.iter();
-        let former: Vec<Change<'_>> = added
-            .map(|address| Change::delete_address(link, *address))
-            .chain(removed.map(|address| Change::add_address(link, *address, false)))
-            .collect();
-        put_back(&former)
-    });
-    // Another plugin may have done the same just now.
+/// Nobody else has a gateway's address, so nobody is asked for it.
+fn additions(link: u32, addresses: &[IpNetwork]) -> Vec<Change<'static>> {
+    let addresses = addresses.iter();
+    addresses
+        .map(|address| Change::add_address_of(PROTOCOL, link, *address))
+        .collect()
+}
+
+fn removals(link: u32, addresses: &[IpNetwork]) -> Vec<Change<'static>> {
+    let addresses = addresses.iter();
+    addresses
+        .map(|address| Change::delete_address(link, *address))
+        .collect()
+}
+
+impl Replacement {
+    /// Adds before it removes, so that routes through the link always have an address there. But IPv6 knows an address
+    /// once, whatever its prefix length is.
+    pub(crate) fn carry_out(self, kernel: &mut Rtnetlink) -> Result<(), BridgeError> {
+        let link = self.link.index;
+        let removed: Vec<IpNetwork> = self.removed.iter().map(|old| old.network).collect();
+        let is_same = |new: &IpNetwork| {
+            let mut old = removed.iter();
+            new.is_ipv6() && old.any(|old| old.ip() == new.ip())
+        };
+        let (late, early): (Vec<IpNetwork>, Vec<IpNetwork>) =
+            self.added.iter().partition(|new| is_same(new));
+        let (added, error) = try_to_add(kernel, &self.link, &early)?;
+        if let Some(error) = error {
+            put_back(&removals(link, &added))?;
+            return Err(error);
+        }
+        let mut steps = removals(link, &removed);
+        steps.extend(additions(link, &late));
+        let Some(error) = first_error(kernel.perform_each(&steps)?) else {
+            return Ok(());
+        };
+        let mut former = removals(link, &added);
+        former.extend(removals(link, &late));
+        let old = self.removed.iter();
+        former.extend(old.map(|old| Change::restore_address(link, old)));
+        put_back(&former)?;
+        Err(error)
+    }
+}
+
+/// What the kernel refused, unless another plugin has just done the same.
+fn first_error(refusals: Vec<(usize, NetlinkError)>) -> Option<BridgeError> {
     let mut errors = refusals.into_iter().map(|(_, error)| error);
-    match errors.find(|error| !error.is_exists() && !error.is_not_found()) {
-        None => Ok(()),
-        Some(error) => Err(error.into()),
-    }
-}
-
-impl Plan {
-    /// A link has one address of IPv4 and, of IPv6, one of each network, but for those that are wanted together.
-    fn new(existing: &[IpNetwork], wanted: &[IpNetwork]) -> Self {
-        let mut plan = Self::default();
-        for address in wanted {
-            if existing.contains(address) || plan.missing.contains(address) {
-                continue;
-            }
-            plan.missing.push(*address);
-            let others = existing.iter().filter(|other| !wanted.contains(other));
-            let in_the_way = others.filter(|other| is_in_the_way(**other, *address));
-            plan.conflicting
-                .extend(in_the_way.map(|other| (*other, *address)));
-        }
-        plan
-    }
-}
-
-fn is_in_the_way(existing: IpNetwork, wanted: IpNetwork) -> bool {
-    match (existing.ip(), wanted.ip()) {
-        (IpAddr::V4(_), IpAddr::V4(_)) => true,
-        (IpAddr::V6(_), IpAddr::V6(_)) => {
-            existing.contains(wanted.ip()) || wanted.contains(existing.ip())
-        }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn networks(texts: &[&str]) -> Vec<IpNetwork> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
-    }
-
-    #[track_caller]
-    fn assert_plan(existing: &[&str], wanted: &[&str], missing: &[&str], conflicting: &[&str]) {
-        let plan = Plan::new(&networks(existing), &networks(wanted));
-        assert_eq!(plan.missing, networks(missing));
-        let found: Vec<IpNetwork> = plan.conflicting.iter().map(|(other, _)| *other).collect();
-        assert_eq!(found, networks(conflicting));
-    }
-
-    #[test]
-    fn what_is_there_stays() {
-        let both = ["10.1.1.1/24", "fd00:1::1/64"];
-        assert_plan(&[], &both, &both, &[]);
-        assert_plan(&both, &both, &[], &[]);
-        assert_plan(&["10.1.1.1/24"], &both, &["fd00:1::1/64"], &[]);
-        assert_plan(&["192.0.2.1/24", "10.1.1.1/24"], &["10.1.1.1/24"], &[], &[]);
-        assert_plan(&["fe80::1/64", "fd00:7::1/64"], &both, &both, &[]);
-    }
-
-    #[test]
-    fn another_address_is_in_the_way() {
-        let other = ["10.1.1.1/24"];
-        assert_plan(&other, &["10.1.1.1/16"], &["10.1.1.1/16"], &other);
-        assert_plan(&other, &["10.2.2.1/24"], &["10.2.2.1/24"], &other);
-        let other = ["fd00:1::1/64"];
-        assert_plan(&other, &["fd00:1::1/80"], &["fd00:1::1/80"], &other);
-        assert_plan(&other, &["fd00:1:0:1::1/48"], &["fd00:1:0:1::1/48"], &other);
-        assert_plan(&other, &["fd00:2::1/64"], &["fd00:2::1/64"], &[]);
-    }
-
-    #[test]
-    fn what_is_wanted_together_is_not() {
-        let both = ["10.1.1.1/24", "10.2.2.1/24"];
-        assert_plan(&[], &both, &both, &[]);
-        assert_plan(&["10.1.1.1/24"], &both, &["10.2.2.1/24"], &[]);
-    }
+    let real = errors.find(|error| !error.is_exists() && !error.is_not_found());
+    real.map(BridgeError::from)
 }

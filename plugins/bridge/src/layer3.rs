@@ -6,13 +6,16 @@ use cni_types::{AddResult, IpConfig, Route};
 use ipnetwork::IpNetwork;
 
 use crate::config::Config;
+use crate::error::BridgeError;
 
 /// Where the container's end stands in the result's interfaces.
 const CONTAINER: u32 = 2;
 
 /// Makes IPAM's result that of an ADD: with the interface that has the addresses, and with the gateways and default routes
 /// that are up to this plugin.
-pub(crate) fn complete(result: &mut AddResult, config: &Config) {
+///
+/// Errors: [`BridgeError::GatewaysAddress`].
+pub(crate) fn complete(result: &mut AddResult, config: &Config) -> Result<(), BridgeError> {
     for index in 0..result.ips.len() {
         let Some(ip) = result.ips.get_mut(index) else {
             continue;
@@ -22,12 +25,16 @@ pub(crate) fn complete(result: &mut AddResult, config: &Config) {
             ip.gateway = first_address(ip.address);
         }
         let (address, gateway) = (ip.address, ip.gateway);
+        if config.is_gateway && gateway == Some(address.ip()) {
+            return Err(BridgeError::GatewaysAddress(address));
+        }
         let is_default =
             |route: &Route| route.dst.prefix() == 0 && route.dst.is_ipv4() == address.is_ipv4();
         if config.is_default_gateway && !result.routes.iter().any(is_default) {
             result.routes.extend(default_route(address, gateway));
         }
     }
+    Ok(())
 }
 
 /// The gateways' addresses, with the prefix lengths of their networks.

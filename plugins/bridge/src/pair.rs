@@ -12,7 +12,7 @@ const ATTEMPTS: usize = 8;
 
 /// The first byte of a port's MAC. A bridge without a MAC of its own takes the lowest of its ports', and it should not
 /// change as containers come and go.
-const PORT_MAC_START: u8 = 0xfe;
+pub(crate) const PORT_MAC_START: u8 = 0xfe;
 
 /// The end that is to be no port.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,10 @@ pub(crate) fn make(
                     let (ifname, netns) = (end.name.clone(), end.netns.path().to_owned());
                     return Err(IfnameTaken { ifname, netns }.into());
                 }
+            }
+            Err(error) if error.is_full() => {
+                let bridge = bridge.name.clone();
+                return Err(BridgeError::Full { bridge });
             }
             made => return Ok(made?),
         }

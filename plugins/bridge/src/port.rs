@@ -1,9 +1,10 @@
 //! What a port of the bridge is set to.
 
-use netlink::{Change, Kind, Link, LinkChange, PortChange, PortVlans, VlanOwner, sysctl};
+use netlink::{Change, Kind, Link, LinkChange, PortChange, PortVlans, VlanOwner};
 
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
+use crate::router_advertisements;
 use crate::undo::Changes;
 
 /// Sets up a port that has just been plugged in.
@@ -30,7 +31,7 @@ pub(crate) fn set_up(
         wanted.extend(put_into_vlans(vlans, bridge, port));
     }
     changes.kernel.perform(&wanted)?;
-    ignore_router_advertisements(&port.name);
+    router_advertisements::ignore_on_own(changes, port);
     Ok(())
 }
 
@@ -59,9 +60,4 @@ pub(crate) fn members(vlans: &Vlans) -> Vec<PortVlans> {
     let trunk = vlans.trunk.iter().cloned().map(PortVlans::tagged);
     let native = vlans.native.map(PortVlans::access);
     trunk.chain(native).collect()
-}
-
-/// Has the node get no addresses and routes by a link that containers can talk on. A node that cannot does without IPv6.
-pub(crate) fn ignore_router_advertisements(link: &str) {
-    drop(sysctl::write(&["ipv6", "conf", link, "accept_ra"], "0"));
 }

@@ -13,6 +13,7 @@ use crate::error::BridgeError;
 pub(crate) struct Changes<'a> {
     pub(crate) kernel: Rtnetlink,
     pub(crate) ports: &'a Ports,
+    pub(crate) log: &'a Log,
     pub(crate) undo: Undo<'a>,
 }
 
@@ -21,6 +22,7 @@ impl<'a> Changes<'a> {
         Self {
             kernel,
             ports,
+            log,
             undo: Undo::new(log),
         }
     }

@@ -1,49 +1,72 @@
-//! The link that has the gateways' addresses in a VLAN: the far end of a pair whose port is in it. It stays for others, as
-//! the bridge does.
+//! The link that has the gateways' addresses in a VLAN: the far end of a pair whose port is in it, or a VLAN device on the
+//! bridge that an operator has made. It stays for others, as the bridge does.
 
 use cni_types::IfName;
-use netlink::{Change, Kind, Link, LinkChange, LinkRef, Mac, Netns};
+use netlink::{
+    Change, Kind, Link, LinkChange, LinkRef, Mac, Netns, PortVlans, Rtnetlink, VlanOwner,
+};
 
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
 use crate::pair::{self, FarEnd};
-use crate::port;
 use crate::undo::{Changes, put_back};
+use crate::{port, router_advertisements};
 
-/// How often it is looked for and made anew while others make and remove it.
+/// How often it is looked for and recreated while others make and remove it.
 const ATTEMPTS: usize = 8;
+
+/// The name of the link, and the VLAN that it is in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) name: &'a IfName,
+    pub(crate) vlan: u16,
+}
 
 /// Finds the link or makes it.
 pub(crate) fn find_or_make(
     changes: &mut Changes<'_>,
     config: &Config,
     bridge: &Link,
-    name: &IfName,
+    wanted: Wanted<'_>,
     home: &Netns,
 ) -> Result<Link, BridgeError> {
     for _ in 0..ATTEMPTS {
-        match changes.kernel.link_by_name(name.as_str())? {
-            Some(link) => return adopt(changes, name, link),
-            None => match make(changes, config, bridge, name, home) {
+        match changes.kernel.link_by_name(wanted.name.as_str())? {
+            Some(link) => return adopt(changes, config, bridge, wanted, link),
+            None => match make(changes, config, bridge, wanted.name, home) {
                 // Another plugin has just made it.
                 Err(BridgeError::IfnameTaken(_)) => {}
                 made => return made,
             },
         }
     }
-    Err(BridgeError::Unsteady(name.clone()))
+    Err(BridgeError::Unsteady(wanted.name.clone()))
 }
 
-fn adopt(changes: &mut Changes<'_>, name: &IfName, link: Link) -> Result<Link, BridgeError> {
-    if link.kind != Kind::Veth {
+fn adopt(
+    changes: &mut Changes<'_>,
+    config: &Config,
+    bridge: &Link,
+    wanted: Wanted<'_>,
+    link: Link,
+) -> Result<Link, BridgeError> {
+    let is_usable = match link.kind {
+        Kind::Veth => adopt_port(changes, config, bridge, &link)?,
+        Kind::Vlan(vlan) if vlan == Some(wanted.vlan) && is_on(&link, bridge) => {
+            let_in(changes, bridge, wanted.vlan)?;
+            true
+        }
+        _ => false,
+    };
+    if !is_usable {
         return Err(BridgeError::NotAVlanGateway {
-            name: name.clone(),
+            name: wanted.name.clone(),
             kind: link.kind,
+            bridge: config.bridge.clone(),
+            vlan: wanted.vlan,
         });
     }
-    if let Some(port) = link.parent {
-        changes.ports.add_own(port.index);
-    }
+    router_advertisements::ignore_on(changes, &link);
     if link.is_up {
         return Ok(link);
     }
@@ -53,6 +76,59 @@ fn adopt(changes: &mut Changes<'_>, name: &IfName, link: Link) -> Result<Link, B
         put_back(&[Change::change_link(index, &LinkChange::up(false))])
     });
     Ok(link)
+}
+
+fn is_on(link: &Link, bridge: &Link) -> bool {
+    let is_bridge =
+        |parent: netlink::Parent| parent.index == bridge.index && parent.netns.is_none();
+    link.parent.is_some_and(is_bridge)
+}
+
+/// Whether the other end of a pair is a port of the bridge. It is plugged in again where a bridge of the same name was
+/// removed meanwhile, which leaves the pair.
+fn adopt_port(
+    changes: &mut Changes<'_>,
+    config: &Config,
+    bridge: &Link,
+    link: &Link,
+) -> Result<bool, BridgeError> {
+    let Some(parent) = link.parent.filter(|parent| parent.netns.is_none()) else {
+        return Ok(false);
+    };
+    let Some(port) = changes.kernel.link_by_index(parent.index)? else {
+        return Ok(false);
+    };
+    changes.ports.add_own(port.index);
+    match port.master {
+        Some(master) => Ok(master == bridge.index),
+        None => {
+            let plug_in = LinkChange {
+                master: Some(bridge.index),
+                ..LinkChange::up(true)
+            };
+            let mut plugged_in = vec![Change::change_link(port.index, &plug_in)];
+            plugged_in.extend(membership(config, bridge, &port));
+            changes.kernel.perform(&plugged_in)?;
+            Ok(true)
+        }
+    }
+}
+
+/// Has a bridge pass on to its VLAN devices what belongs to their VLAN.
+fn let_in(changes: &mut Changes<'_>, bridge: &Link, vlan: u16) -> Result<(), BridgeError> {
+    let own = changes.kernel.vlans(bridge.index)?;
+    if own.iter().any(|own| own.ids.contains(&vlan)) {
+        return Ok(());
+    }
+    let owner = VlanOwner::Bridge(bridge.index);
+    let vlans = [PortVlans::tagged(vlan..=vlan)];
+    changes
+        .kernel
+        .perform(&[Change::add_vlans(owner, &vlans)])?;
+    changes.note_shared("take the bridge out of the VLAN", move || {
+        put_back(&[Change::delete_vlans(owner, &vlans)])
+    });
+    Ok(())
 }
 
 fn make(
@@ -68,24 +144,35 @@ fn make(
         mac: Mac::random(),
         mtu: Some(bridge.mtu),
     };
-    let mut inside = netlink::Rtnetlink::open()?;
+    let mut inside = Rtnetlink::open()?;
     let port = pair::make(changes, bridge, end, &mut inside)?;
     changes.ports.add_own(port.index);
     let index = port.index;
     changes.note_shared("remove the gateway's link", move || {
         put_back(&[Change::delete_link(index)])
     });
-    port::ignore_router_advertisements(&port.name);
-    if let Some(vlans) = &config.vlans {
-        let vlans = Vlans {
-            trunk: Vec::new(),
-            ..vlans.clone()
-        };
-        let membership = port::put_into_vlans(&vlans, bridge, &port);
-        changes.kernel.perform(&membership)?;
-    }
+    let membership = membership(config, bridge, &port);
+    changes.kernel.perform(&membership)?;
     let index = port.parent.map_or(0, |end| end.index);
+    let link = changes
+        .kernel
+        .perform_and_read(&[], LinkRef::Index(index))?;
+    router_advertisements::ignore_on_own(changes, &port);
+    // Before it is set up: containers in the VLAN may send already.
+    router_advertisements::ignore_on_own(changes, &link);
     set_up(changes, index)
+}
+
+/// What puts the port of a pair into the VLAN.
+fn membership(config: &Config, bridge: &Link, port: &Link) -> Vec<Change<'static>> {
+    let Some(vlans) = &config.vlans else {
+        return Vec::new();
+    };
+    let vlans = Vlans {
+        trunk: Vec::new(),
+        ..vlans.clone()
+    };
+    port::put_into_vlans(&vlans, bridge, port)
 }
 
 fn set_up(changes: &mut Changes<'_>, index: u32) -> Result<Link, BridgeError> {

@@ -91,12 +91,15 @@ const BOOT: Suite = Suite {
 };
 
 /// In the order in which they are loaded.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 18] = [
     "veth",
     "macvlan",
     "ipvlan",
     "llc",
     "stp",
+    "mrp",
+    "garp",
+    "8021q",
     "bridge",
     "libcrc32c",
     "nf_defrag_ipv4",

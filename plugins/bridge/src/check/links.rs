@@ -1,6 +1,6 @@
 //! The links of an attachment, compared with the result of the ADD.
 
-use cni_types::{AddResult, Error};
+use cni_types::{AddResult, Error, Interface};
 use container_link::{CheckError, check};
 use netlink::{Kind, Link, Rtnetlink};
 
@@ -23,7 +23,13 @@ impl Links {
         outside: &mut Rtnetlink,
     ) -> Result<Self, Error> {
         let (_, told) = check::interface_of(previous, config.bridge.as_str(), None)?;
-        let bridge = check::link(outside, told)?;
+        let is_fixed = config.gives_bridge_addresses();
+        let told = Interface {
+            // That of a bridge that is no gateway may follow its ports'.
+            mac: told.mac.clone().filter(|_| is_fixed),
+            ..told.clone()
+        };
+        let bridge = check::link(outside, &told)?;
         check_bridge(config, &bridge)?;
         if container.kind != Kind::Veth {
             let kind = container.kind.name();

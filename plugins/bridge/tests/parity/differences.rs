@@ -2,11 +2,13 @@
 //! fails is asserted of ours in `failed_add`, and what it takes that ours refuses in `bad_input`.
 
 use serde_json::{Value, json};
+use testkit::advertisement::advertise_router;
 use testkit::expectations::{damaged_del_releases, del_of_a_path_that_is_no_namespace};
 
 use crate::check::port;
 use crate::support::conf::{BRIDGE, GATEWAY, dual_stack, ipv4, ipv6, layer2, of_subnets, with};
 use crate::support::lab::{Container, Lab};
+use crate::support::outside::{self, default_routes, wait_for_default_routes};
 use crate::support::side::{Side, both};
 
 both!(
@@ -26,6 +28,9 @@ both!(
     spoof_checking_is_removed_once,
     what_a_failed_add_leaves,
     codes_of_errors,
+    a_container_without_mtu_on_a_jumbo_bridge,
+    an_address_that_is_its_gateways_too,
+    the_nodes_own_default_route,
 );
 
 /// Resolver settings that IPAM found are passed on unless the configuration has its own; newer Go plugins do it too.
@@ -266,4 +271,44 @@ fn codes_of_errors(lab: &Lab) {
     let conf = layer2(json!({ "hairpinMode": true, "promiscMode": true }));
     let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
     assert_eq!(outcome.failure().code, lab.side.pick(7, 999));
+}
+
+/// The kernel gives a bridge the smallest MTU of its ports, unless its operator has set one.
+fn a_container_without_mtu_on_a_jumbo_bridge(lab: &Lab) {
+    lab.ip("link add cni0 type bridge");
+    lab.ip("link add uplink0 mtu 9000 type veth peer name uplink1 mtu 9000");
+    lab.ip("link set uplink0 master cni0 up");
+    let container = Container::new("a");
+    lab.add(&container, &ipv4(json!({})));
+    let expected = lab.side.pick(9000, 1500);
+    assert_eq!(lab.link(BRIDGE).mtu(), expected);
+    assert_eq!(container.link("eth0").mtu(), expected);
+}
+
+/// IPAM names no gateway, so it is the first address of the network.
+fn an_address_that_is_its_gateways_too(lab: &Lab) {
+    let ipam = lab.install("open-ipam");
+    let answer = json!({ "cniVersion": "1.0.0", "ips": [{ "address": "10.1.1.1/24" }] });
+    ipam.on("ADD").stdout(answer.to_string());
+    let conf = layer2(json!({ "isGateway": true, "ipam": { "type": "open-ipam" } }));
+    let container = Container::new("a");
+    let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
+    match lab.side {
+        Side::Ours => assert_eq!(outcome.failure().code, 7, "{outcome}"),
+        Side::Reference => {
+            outcome.success();
+            assert_eq!(container.link("eth0").addresses(), ["10.1.1.1/24"]);
+            assert_eq!(lab.link(BRIDGE).addresses(), ["10.1.1.1/24"]);
+        }
+    }
+}
+
+/// With the Go plugin, a node that got it by router advertisements loses it as soon as it forwards.
+fn the_nodes_own_default_route(lab: &Lab) {
+    let outside = outside::connect(lab);
+    advertise_router(&outside, "wire1", 1800);
+    wait_for_default_routes(lab, &["wire0"]);
+    lab.add(&Container::new("a"), &ipv6(json!({ "isGateway": true })));
+    let expected = lab.side.pick(&["wire0"][..], &[]);
+    assert_eq!(default_routes(lab), expected);
 }

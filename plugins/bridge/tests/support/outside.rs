@@ -1,5 +1,8 @@
 //! What lies beyond the node.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use testkit::NetNs;
 
 use crate::support::lab::Lab;
@@ -27,4 +30,26 @@ pub(crate) fn connect(lab: &Lab) -> NetNs {
     outside.ip(&format!("address add {OUTSIDE6}/64 dev wire1 nodad"));
     outside.ip("link set wire1 up");
     outside
+}
+
+/// The links of the node's IPv6 default routes.
+#[track_caller]
+pub(crate) fn default_routes(lab: &Lab) -> Vec<String> {
+    let routes = lab.node.ip_json(&["-6", "route", "show", "default"]);
+    let routes = routes.as_array().unwrap().iter();
+    let mut links: Vec<String> = routes
+        .map(|route| route["dev"].as_str().unwrap().to_owned())
+        .collect();
+    links.sort_unstable();
+    links
+}
+
+#[track_caller]
+pub(crate) fn wait_for_default_routes(lab: &Lab, expected: &[&str]) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while default_routes(lab) != expected {
+        let found = default_routes(lab);
+        assert!(Instant::now() < until, "{found:?}, not {expected:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }

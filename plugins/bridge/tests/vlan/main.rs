@@ -14,5 +14,6 @@
 mod support;
 
 mod access;
+mod operators;
 mod ports;
 mod trunk;

@@ -1,0 +1,109 @@
+//! What has to become of a link's addresses. Pure.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use netlink::LinkAddress;
+
+/// What has to become of a link's addresses.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Those that it lacks.
+    pub(super) missing: Vec<IpNetwork>,
+    /// Those that are in the way, each once.
+    pub(super) conflicts: Vec<Conflict>,
+}
+
+/// An address that is in the way of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Conflict {
+    pub(super) existing: LinkAddress,
+    pub(super) wanted: IpNetwork,
+}
+
+impl Plan {
+    /// A link has one address of IPv4 and, of IPv6, one of each network, but for those that are wanted together.
+    pub(super) fn new(existing: &[LinkAddress], wanted: &[IpNetwork]) -> Self {
+        let mut plan = Self::default();
+        for address in wanted {
+            let is_there = existing.iter().any(|found| found.network == *address);
+            if is_there || plan.missing.contains(address) {
+                continue;
+            }
+            plan.missing.push(*address);
+            let others = existing
+                .iter()
+                .filter(|other| !wanted.contains(&other.network));
+            let in_the_way = others.filter(|other| is_in_the_way(other.network, *address));
+            for other in in_the_way {
+                let is_known = |known: &Conflict| known.existing.network == other.network;
+                if !plan.conflicts.iter().any(is_known) {
+                    plan.conflicts.push(Conflict {
+                        existing: other.clone(),
+                        wanted: *address,
+                    });
+                }
+            }
+        }
+        plan
+    }
+}
+
+fn is_in_the_way(existing: IpNetwork, wanted: IpNetwork) -> bool {
+    match (existing.ip(), wanted.ip()) {
+        (IpAddr::V4(_), IpAddr::V4(_)) => true,
+        (IpAddr::V6(_), IpAddr::V6(_)) => {
+            existing.contains(wanted.ip()) || wanted.contains(existing.ip())
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(texts: &[&str]) -> Vec<IpNetwork> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[track_caller]
+    fn assert_plan(existing: &[&str], wanted: &[&str], missing: &[&str], conflicting: &[&str]) {
+        let existing = networks(existing).into_iter().map(LinkAddress::plain);
+        let existing: Vec<LinkAddress> = existing.collect();
+        let plan = Plan::new(&existing, &networks(wanted));
+        assert_eq!(plan.missing, networks(missing));
+        let found = plan.conflicts.iter();
+        let found: Vec<IpNetwork> = found.map(|other| other.existing.network).collect();
+        assert_eq!(found, networks(conflicting));
+    }
+
+    #[test]
+    fn what_is_there_stays() {
+        let both = ["10.1.1.1/24", "fd00:1::1/64"];
+        assert_plan(&[], &both, &both, &[]);
+        assert_plan(&both, &both, &[], &[]);
+        assert_plan(&["10.1.1.1/24"], &both, &["fd00:1::1/64"], &[]);
+        assert_plan(&["192.0.2.1/24", "10.1.1.1/24"], &["10.1.1.1/24"], &[], &[]);
+        assert_plan(&["fe80::1/64", "fd00:7::1/64"], &both, &both, &[]);
+    }
+
+    #[test]
+    fn another_address_is_in_the_way() {
+        let other = ["10.1.1.1/24"];
+        assert_plan(&other, &["10.1.1.1/16"], &["10.1.1.1/16"], &other);
+        assert_plan(&other, &["10.2.2.1/24"], &["10.2.2.1/24"], &other);
+        let other = ["fd00:1::1/64"];
+        assert_plan(&other, &["fd00:1::1/80"], &["fd00:1::1/80"], &other);
+        assert_plan(&other, &["fd00:1:0:1::1/48"], &["fd00:1:0:1::1/48"], &other);
+        assert_plan(&other, &["fd00:2::1/64"], &["fd00:2::1/64"], &[]);
+    }
+
+    #[test]
+    fn what_is_wanted_together_is_not() {
+        let both = ["10.1.1.1/24", "10.2.2.1/24"];
+        assert_plan(&[], &both, &both, &[]);
+        assert_plan(&["10.1.1.1/24"], &both, &["10.2.2.1/24"], &[]);
+        assert_plan(&["10.3.3.1/24"], &both, &both, &["10.3.3.1/24"]);
+    }
+}

@@ -1,0 +1,66 @@
+//! What host-local's files say of a network's addresses (`<dataDir>/<network>`, as the Go plugin has them too). They tell
+//! whether a gateway's address on the node is one that a plugin once gave.
+
+use std::fs::{self, DirEntry};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use cni_plugin::Call;
+use serde::Deserialize;
+
+const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
+
+/// The file with the address that was given last from a range set, up to its number.
+const LAST_GIVEN: &str = "last_reserved_ip.";
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawConf {
+    ipam: RawIpam,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawIpam {
+    data_dir: Option<String>,
+}
+
+/// The network's addresses that containers hold. None where host-local keeps none there.
+pub(crate) fn held(call: &Call<'_>) -> Vec<IpAddr> {
+    addresses(call, held_by)
+}
+
+/// The network's addresses that were given last from each range set.
+pub(crate) fn last_given(call: &Call<'_>) -> Vec<IpAddr> {
+    addresses(call, last_given_by)
+}
+
+fn addresses(call: &Call<'_>, by: fn(&DirEntry, &str) -> Option<IpAddr>) -> Vec<IpAddr> {
+    let Ok(entries) = fs::read_dir(directory(call)) else {
+        return Vec::new();
+    };
+    let address = |entry: DirEntry| by(&entry, entry.file_name().to_str()?);
+    entries.flatten().filter_map(address).collect()
+}
+
+fn held_by(_: &DirEntry, name: &str) -> Option<IpAddr> {
+    name.parse().ok()
+}
+
+fn last_given_by(entry: &DirEntry, name: &str) -> Option<IpAddr> {
+    if !name.starts_with(LAST_GIVEN) {
+        return None;
+    }
+    // Reading a named pipe would wait for somebody to write to it.
+    if !entry.file_type().ok()?.is_file() {
+        return None;
+    }
+    let contents = fs::read_to_string(entry.path()).ok()?;
+    contents.trim().parse().ok()
+}
+
+fn directory(call: &Call<'_>) -> PathBuf {
+    let raw: RawConf = call.conf.decode().unwrap_or_default();
+    let data_dir = raw.ipam.data_dir.filter(|path| !path.is_empty());
+    PathBuf::from(data_dir.as_deref().unwrap_or(DEFAULT_DATA_DIR)).join(call.conf.name.as_str())
+}

@@ -1,0 +1,240 @@
+//! An address on the bridge that is in the way of the gateway's is replaced if a plugin gave it, for an earlier lease; what
+//! its operator gave stays.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use testkit::Invocation;
+use testkit::requirements::{REFERENCE_DIR, require_reference};
+
+use crate::support::conf::{BRIDGE, of_subnets, with};
+use crate::support::lab::{Container, Lab};
+use crate::support::side::ours;
+use crate::support::snapshot::{Snapshot, assert_same};
+use crate::support::traffic::assert_reaches;
+
+ours!(
+    an_operators_address_stays,
+    one_with_everything_stays,
+    one_of_the_same_network_stays,
+    one_beside_an_earlier_leases_stays,
+    force_replaces_it_at_the_very_end,
+    routes_survive_a_new_lease,
+    that_of_an_earlier_lease_of_the_go_plugin,
+    that_of_the_go_plugins_last_container,
+    the_error_reports_how_it_ends,
+);
+
+fn gateway(subnet: &str, keys: Value) -> Value {
+    with(of_subnets(&[subnet], json!({ "isGateway": true })), keys)
+}
+
+/// The addresses with all that the kernel notes of them, but for how many seconds a lifetime still has.
+#[track_caller]
+fn addresses(lab: &Lab) -> Vec<Value> {
+    let mut all = lab.link(BRIDGE).addresses_in_full();
+    for address in &mut all {
+        for key in ["valid_life_time", "preferred_life_time"] {
+            let lasts = address[key].as_u64() == Some(u64::from(u32::MAX));
+            address[key] = json!(if lasts { "for ever" } else { "for a while" });
+        }
+    }
+    all
+}
+
+#[track_caller]
+fn assert_refused(lab: &Lab, conf: &Value, words: &[&str]) {
+    let container = Container::new("refused");
+    let before = (Snapshot::take(lab, &[&container]), addresses(lab));
+    let failure = lab.node.run(&lab.call("ADD", &container, conf)).failure();
+    assert_eq!(failure.code, 7, "{failure:?}");
+    for word in words {
+        assert!(failure.msg.contains(word), "{word}: {failure:?}");
+    }
+    let after = (Snapshot::take(lab, &[&container]), addresses(lab));
+    assert_same(&before.0, &after.0, "the refused ADD");
+    assert_eq!(before.1, after.1);
+}
+
+/// As docker, libvirt and netplan give them, on bridges that nothing is plugged into yet. The words are the Go plugin's.
+fn an_operators_address_stays(lab: &Lab) {
+    let given = [
+        "172.17.0.1/16 broadcast 172.17.255.255",
+        "192.168.122.1/24",
+        "192.0.2.1/32",
+    ];
+    lab.ip("link add cni0 type bridge");
+    lab.ip("link set cni0 up");
+    for address in given {
+        lab.ip(&format!("address add {address} dev cni0"));
+        let own = address.split(' ').next().unwrap();
+        let wanted = "already has an IP address different from 10.1.1.1/24";
+        let words = [wanted, own, BRIDGE, "forceAddress", "ip address del"];
+        assert_refused(lab, &gateway("10.1.1.0/24", json!({})), &words);
+        lab.ip(&format!("address del {own} dev cni0"));
+    }
+    lab.ip("address add fd00:1::77/64 dev cni0 nodad");
+    let words = ["fd00:1::77/64", "fd00:1::1/64"];
+    assert_refused(lab, &gateway("fd00:1::/64", json!({})), &words);
+}
+
+fn operators(lab: &Lab) {
+    lab.ip("link add cni0 type bridge");
+    lab.ip("link set cni0 up");
+    lab.ip(
+        "address add 10.7.0.1/24 broadcast 10.7.0.255 dev cni0 label cni0:op metric 50 \
+         valid_lft 3600 preferred_lft 1800",
+    );
+    lab.ip(
+        "address add fd00:7::1/64 dev cni0 nodad noprefixroute valid_lft 3600 preferred_lft 1800",
+    );
+    lab.ip("route add 10.77.0.0/16 via 10.7.0.9 dev cni0");
+    lab.ip("-6 route add fd00:7::/64 dev cni0 metric 77");
+}
+
+fn one_with_everything_stays(lab: &Lab) {
+    operators(lab);
+    let told = ["10.7.0.1/24"];
+    assert_refused(lab, &gateway("10.1.1.0/24", json!({})), &told);
+    let told = ["fd00:7::1/64"];
+    assert_refused(lab, &gateway("fd00:7::/80", json!({})), &told);
+}
+
+/// Containers have addresses of its network. But it has a label, as no plugin gives.
+fn one_of_the_same_network_stays(lab: &Lab) {
+    lab.ip("link add cni0 type bridge");
+    lab.ip("link set cni0 up");
+    lab.ip("address add 10.1.1.1/24 broadcast 10.1.1.255 dev cni0 label cni0:op");
+    let (a, conf) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
+    lab.add(&a, &conf);
+    assert_refused(lab, &gateway("10.2.2.0/24", json!({})), &["10.1.1.1/24"]);
+    lab.del(&a, &conf);
+    assert_refused(lab, &gateway("10.2.2.0/24", json!({})), &["10.1.1.1/24"]);
+}
+
+fn one_beside_an_earlier_leases_stays(lab: &Lab) {
+    let (a, conf) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
+    lab.add(&a, &conf);
+    lab.del(&a, &conf);
+    lab.ip("address add 192.168.122.1/24 dev cni0");
+    let other = gateway("10.2.2.0/24", json!({}));
+    assert_refused(lab, &other, &["192.168.122.1/24"]);
+    lab.ip("address del 192.168.122.1/24 dev cni0");
+    lab.add(&a, &other);
+    assert_eq!(lab.link(BRIDGE).addresses(), ["10.2.2.1/24"]);
+}
+
+/// An ADD that fails has not touched it: what is lost with it could not be put back.
+fn force_replaces_it_at_the_very_end(lab: &Lab) {
+    operators(lab);
+    let conf = with(
+        of_subnets(
+            &["10.1.1.0/24", "fd00:7::/80"],
+            json!({ "isGateway": true }),
+        ),
+        json!({ "forceAddress": true }),
+    );
+    let container = Container::new("a");
+    let before = (Snapshot::take(lab, &[&container]), addresses(lab));
+    let programs = tempfile::tempdir().unwrap();
+    for name in ["iptables", "ip6tables"] {
+        symlink("/bin/false", programs.path().join(name)).unwrap();
+    }
+    // Masquerading is the last step but for it.
+    let keys = json!({ "ipMasq": true, "ipMasqBackend": "iptables" });
+    let add = lab.call("ADD", &container, &with(conf.clone(), keys));
+    let failure = lab.node.run(&add.env("PATH", programs.path())).failure();
+    assert!(failure.msg.contains("iptables"), "{failure:?}");
+    let after = (Snapshot::take(lab, &[&container]), addresses(lab));
+    assert_same(&before.0, &after.0, "the failed ADD");
+    assert_eq!(before.1, after.1);
+
+    lab.add(&container, &conf);
+    let bridge = lab.link(BRIDGE);
+    assert_eq!(bridge.addresses(), ["10.1.1.1/24", "fd00:7::1/80"]);
+    assert_reaches(&container, "10.1.1.1");
+    assert_reaches(&container, "fd00:7::1");
+}
+
+/// Others' routes through the bridge do not go with the last address: the new one comes first.
+fn routes_survive_a_new_lease(lab: &Lab) {
+    let (a, conf) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
+    lab.add(&a, &conf);
+    lab.del(&a, &conf);
+    lab.ip("route add 10.77.0.0/16 dev cni0");
+    lab.add(&a, &gateway("10.2.2.0/24", json!({})));
+    assert_eq!(lab.link(BRIDGE).addresses(), ["10.2.2.1/24"]);
+    let routes = lab.node.ip_json(&["-4", "route", "show", "dev", BRIDGE]);
+    let routes = routes.as_array().unwrap().iter();
+    let destinations: Vec<&Value> = routes.map(|route| &route["dst"]).collect();
+    assert_eq!(destinations, ["10.2.2.0/24", "10.77.0.0/16"]);
+}
+
+/// A call of the Go plugin, on this node; `None` where there is none.
+#[track_caller]
+fn call_go(lab: &Lab, command: &str, container: &Container, conf: &Value) -> Option<Invocation> {
+    let program = require_reference("bridge")?;
+    let call = Invocation::attach(&program, command, &container.id);
+    let folders = vec![Path::new(REFERENCE_DIR).to_owned()];
+    let netns = container.sandbox.path();
+    assert!(
+        lab.node
+            .list(REFERENCE_DIR)
+            .contains(&"host-local".to_owned())
+    );
+    Some(call.netns(netns).paths(folders).config(conf))
+}
+
+fn that_of_an_earlier_lease_of_the_go_plugin(lab: &Lab) {
+    let (a, first) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
+    for command in ["ADD", "DEL"] {
+        let Some(call) = call_go(lab, command, &a, &first) else {
+            return;
+        };
+        assert_eq!(lab.node.run(&call).code, Some(0));
+    }
+    assert_eq!(lab.link(BRIDGE).addresses(), ["10.1.1.1/24"]);
+    let b = Container::new("b");
+    lab.add(&b, &gateway("10.2.2.0/24", json!({})));
+    assert_eq!(lab.link(BRIDGE).addresses(), ["10.2.2.1/24"]);
+    assert_reaches(&b, "10.2.2.1");
+}
+
+/// As long as its container is there, the new lease has to wait, however many ADDs fail meanwhile.
+fn that_of_the_go_plugins_last_container(lab: &Lab) {
+    let (a, first) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
+    let Some(add) = call_go(lab, "ADD", &a, &first) else {
+        return;
+    };
+    lab.node.run(&add).success();
+    let (b, second) = (Container::new("b"), gateway("10.2.2.0/24", json!({})));
+    for _ in 0..2 {
+        let told = lab.add_fails(&b, &second);
+        assert!(told.contains("earlier lease"), "{told}");
+        assert_reaches(&a, "10.1.1.1");
+    }
+    lab.node.run(&add.command("DEL")).silent();
+    lab.add(&b, &second);
+    assert_eq!(lab.link(BRIDGE).addresses(), ["10.2.2.1/24"]);
+    assert_reaches(&b, "10.2.2.1");
+}
+
+/// Nobody has to remove anything: it ends with the last container of the earlier lease.
+fn the_error_reports_how_it_ends(lab: &Lab) {
+    let (a, first) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
+    lab.add(&a, &first);
+    let second = gateway("10.2.2.0/24", json!({}));
+    let wanted = "already has an IP address different from 10.2.2.1/24";
+    let words = [
+        wanted,
+        "10.1.1.1/24",
+        "last of them is gone",
+        "forceAddress",
+    ];
+    assert_refused(lab, &second, &words);
+    lab.del(&a, &first);
+    let b = Container::new("b");
+    lab.add(&b, &second);
+    assert_eq!(lab.link(BRIDGE).addresses(), ["10.2.2.1/24"]);
+}

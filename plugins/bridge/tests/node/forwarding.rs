@@ -1,0 +1,86 @@
+//! Forwarding is the whole node's: it is switched on for good, and only by an ADD that succeeds.
+
+use std::os::unix::fs::symlink;
+
+use serde_json::json;
+
+use crate::support::conf::{dual_stack, ipv6};
+use crate::support::lab::{Container, IP_FORWARD, IPV6_FORWARD, Lab};
+use crate::support::outside::{self, NODE6, default_routes, wait_for_default_routes};
+use crate::support::side::ours;
+use testkit::advertisement::advertise_router;
+
+ours!(
+    a_failed_add_switches_nothing,
+    an_add_does_not_touch_what_is_on,
+    the_nodes_own_default_route_stays,
+);
+
+/// A router that forwards by some of its links stays one: switching the whole off would switch these off too.
+fn a_failed_add_switches_nothing(lab: &Lab) {
+    let _outside = outside::connect(lab);
+    let by_link = [
+        "/proc/sys/net/ipv4/conf/wire0/forwarding",
+        "/proc/sys/net/ipv6/conf/wire0/forwarding",
+    ];
+    for path in by_link {
+        lab.node.write(path, "1");
+    }
+    let programs = tempfile::tempdir().unwrap();
+    for name in ["iptables", "ip6tables"] {
+        symlink("/bin/false", programs.path().join(name)).unwrap();
+    }
+    // Masquerading comes after the gateways' addresses.
+    let keys = json!({ "isGateway": true, "ipMasq": true, "ipMasqBackend": "iptables" });
+    let container = Container::new("a");
+    let call = lab.call("ADD", &container, &dual_stack(keys));
+    let failure = lab.node.run(&call.env("PATH", programs.path())).failure();
+    assert!(failure.msg.contains("iptables"), "{failure:?}");
+    assert_eq!(by_link.map(|path| lab.setting(path)), [1, 1]);
+    assert_eq!([lab.setting(IP_FORWARD), lab.setting(IPV6_FORWARD)], [0, 0]);
+}
+
+fn an_add_does_not_touch_what_is_on(lab: &Lab) {
+    for path in [IP_FORWARD, IPV6_FORWARD] {
+        lab.node.write(path, "1");
+    }
+    let _outside = outside::connect(lab);
+    let off = "/proc/sys/net/ipv4/conf/wire0/forwarding";
+    lab.node.write(off, "0");
+    lab.add(
+        &Container::new("a"),
+        &dual_stack(json!({ "isGateway": true })),
+    );
+    assert_eq!(lab.setting(off), 0);
+    assert_eq!([lab.setting(IP_FORWARD), lab.setting(IPV6_FORWARD)], [1, 1]);
+}
+
+/// A node that got its default route by router advertisements keeps it, and goes on to heed them there, when it becomes a
+/// router for containers. Its other links are left as they are.
+fn the_nodes_own_default_route_stays(lab: &Lab) {
+    let outside = outside::connect(lab);
+    lab.ip("link add other0 type veth peer name other1");
+    lab.ip("link set other0 up");
+    let accept_ra = |link: &str| {
+        let path = format!("/proc/sys/net/ipv6/conf/{link}/accept_ra");
+        lab.setting(&path)
+    };
+    assert_eq!([accept_ra("wire0"), accept_ra("other0")], [1, 1]);
+    advertise_router(&outside, "wire1", 1800);
+    wait_for_default_routes(lab, &["wire0"]);
+
+    lab.add(&Container::new("a"), &ipv6(json!({ "isGateway": true })));
+    assert_eq!(lab.setting(IPV6_FORWARD), 1);
+    assert_eq!(default_routes(lab), ["wire0"]);
+    assert_eq!([accept_ra("wire0"), accept_ra("other0")], [2, 1]);
+    assert!(
+        lab.link("wire0")
+            .addresses()
+            .contains(&format!("{NODE6}/64"))
+    );
+    // The router takes it back, and is heeded.
+    advertise_router(&outside, "wire1", 0);
+    wait_for_default_routes(lab, &[]);
+    advertise_router(&outside, "wire1", 1800);
+    wait_for_default_routes(lab, &["wire0"]);
+}

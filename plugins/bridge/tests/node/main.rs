@@ -1,0 +1,18 @@
+//! The node is not the plugin's alone: its bridges, addresses, routes and switches are its operator's and others' too.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are for tests too"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod addresses;
+mod advertisements;
+mod bridge;
+mod forwarding;
+mod own_address;
