@@ -11,9 +11,10 @@ use cni_types::{AddResult, Code, Error, PluginType, Version};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
+use crate::depth;
 use crate::dispatch::dispatch_in;
 use crate::exec::{Output, Program, RunError, Started};
-use crate::{Bundle, Command, Environment, Plugin, Request};
+use crate::{Bundle, Command, ContainerNetns, Environment, Plugin, Request};
 
 /// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin delegation"). It gets the
 /// caller's environment.
@@ -22,6 +23,7 @@ pub struct Delegate<'a> {
     plugin_type: PluginType,
     program: PathBuf,
     environment: &'a Environment,
+    netns: Option<&'a ContainerNetns>,
     lifeline: Option<BorrowedFd<'a>>,
     bundle: Bundle<'a>,
     /// The plugin that `program` is, if that is this process's own.
@@ -155,6 +157,7 @@ impl<'a> Delegate<'a> {
     pub(crate) fn find(
         plugin_type: PluginType,
         environment: &'a Environment,
+        netns: Option<&'a ContainerNetns>,
         bundle: Bundle<'a>,
     ) -> Result<Self, DelegateError> {
         let path = environment.get("CNI_PATH").unwrap_or_default();
@@ -164,6 +167,7 @@ impl<'a> Delegate<'a> {
                 plugin_type,
                 program,
                 environment,
+                netns,
                 lifeline: None,
                 bundle,
                 versions: OnceCell::new(),
@@ -200,14 +204,13 @@ impl<'a> Delegate<'a> {
     pub fn start(&self, command: Command) -> Result<DelegateCall<'_>, DelegateError> {
         let program = Program {
             path: &self.program,
-            environment: self.environment,
             lifeline: self.lifeline,
         };
         let way = match self.bundled {
             Some(plugin) => Way::Here(plugin),
             None => Way::Process(
                 program
-                    .start(command)
+                    .start(&self.environment_for(command))
                     .map_err(|error| self.not_run(error))?,
             ),
         };
@@ -216,6 +219,15 @@ impl<'a> Delegate<'a> {
             command,
             way,
         })
+    }
+
+    /// The caller's environment, but for the command and for how deep the call is.
+    fn environment_for(&self, command: Command) -> Environment {
+        let depth = depth::of(self.environment).saturating_add(1);
+        self.environment.with_all([
+            ("CNI_COMMAND", command.as_str().into()),
+            (depth::VARIABLE, depth.to_string().into()),
+        ])
     }
 
     /// Calls a command that has no result.
@@ -272,10 +284,10 @@ impl<'a> Delegate<'a> {
 
     fn call_here(&self, plugin: &dyn Plugin, command: Command, netconf: &str) -> Output {
         let request = Request {
-            environment: self.environment.with("CNI_COMMAND", command.as_str()),
+            environment: self.environment_for(command),
             stdin: netconf.into(),
         };
-        let reply = dispatch_in(self.bundle, plugin, &request);
+        let reply = dispatch_in(self.bundle, plugin, &request, self.netns);
         Output {
             status: ExitStatus::from_raw(i32::from(reply.failed) << 8),
             stdout: reply.stdout.into_bytes(),

@@ -1,7 +1,9 @@
-use cni_types::{Code, Error, NetConf, Version};
+use std::path::Path;
+
+use cni_types::{Attachment, Code, Error, NetConf, ValidAttachments, Version};
 
 use crate::operation::{Operation, Purpose};
-use crate::{Bundle, Call, Environment, Log, Plugin, netns};
+use crate::{Bundle, Call, ContainerNetns, Environment, Log, Plugin, depth};
 
 /// A call of a plugin, as a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,16 +27,23 @@ pub struct Reply {
 
 /// Answers a request by means of a plugin (CNI specification, "Section 2").
 pub fn dispatch(plugin: &dyn Plugin, request: &Request) -> Reply {
-    dispatch_in(Bundle::default(), plugin, request)
+    dispatch_in(Bundle::default(), plugin, request, None)
 }
 
-/// As [`dispatch`], in a binary that is other plugins as well.
-pub(crate) fn dispatch_in(bundle: Bundle<'_>, plugin: &dyn Plugin, request: &Request) -> Reply {
+/// As [`dispatch`], in a binary that is other plugins as well. What `CNI_NETNS` leads to may have been `opened` already.
+pub(crate) fn dispatch_in(
+    bundle: Bundle<'_>,
+    plugin: &dyn Plugin,
+    request: &Request,
+    opened: Option<&ContainerNetns>,
+) -> Reply {
     let mut log = Log::from_environment(plugin.name(), &request.environment);
     let outcome = match Purpose::from_environment(&request.environment) {
         Ok(Purpose::About) => return about(plugin),
         Ok(Purpose::Version) => Ok(versions()),
-        Ok(Purpose::Operation(operation)) => perform(bundle, plugin, operation, request, &mut log),
+        Ok(Purpose::Operation(operation)) => {
+            perform(bundle, plugin, operation, request, opened, &mut log)
+        }
         Err(error) => Err(error),
     };
     match outcome {
@@ -57,48 +66,70 @@ fn perform(
     plugin: &dyn Plugin,
     operation: Operation,
     request: &Request,
+    opened: Option<&ContainerNetns>,
     log: &mut Log,
 ) -> Result<String, Error> {
     let conf = NetConf::parse(&request.stdin)?;
     log.set_network(conf.name.as_str());
+    let environment = &request.environment;
+    if let Err(error) = depth::check(environment) {
+        // No ADD gets here, so there is nothing to remove, and the callers' DEL must not be stuck on it.
+        return match operation {
+            Operation::Del { .. } => {
+                log.error(format_args!("nothing is removed: {error}"));
+                Ok(String::new())
+            }
+            _ => Err(error),
+        };
+    }
     let call = Call {
         conf: &conf,
-        environment: &request.environment,
+        environment,
+        netns: None,
         log,
         bundle,
     };
-    let netns_override = call
-        .environment
-        .get("CNI_NETNS_OVERRIDE")
-        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"));
-    let refuse_own = |netns| {
-        if netns_override {
-            Ok(())
-        } else {
-            netns::refuse_own(netns)
-        }
+    let open = |path: &Path| match opened {
+        Some(opened) if opened.path() == path => opened.clone(),
+        _ => ContainerNetns::open(path),
     };
     let nothing = |()| String::new();
     match operation {
         Operation::Add { attachment, netns } => {
-            refuse_own(&netns)?;
+            let netns = open(&netns);
+            refuse_own(&netns, environment)?;
+            let call = Call {
+                netns: Some(&netns),
+                ..call
+            };
             let result = plugin.add(&call, &attachment, &netns)?;
             Ok(result + "\n")
         }
         Operation::Del { attachment, netns } => {
-            netns.as_deref().map_or(Ok(()), refuse_own)?;
-            plugin
-                .del(&call, &attachment, netns.as_deref())
-                .map(nothing)
+            let netns = netns.map(|path| open(&path));
+            del(plugin, &call, &attachment, netns.as_ref()).map(nothing)
         }
         Operation::Check { attachment, netns } => {
             require("CHECK", Version::V0_4_0, conf.version)?;
-            refuse_own(&netns)?;
+            let netns = open(&netns);
+            refuse_own(&netns, environment)?;
+            let call = Call {
+                netns: Some(&netns),
+                ..call
+            };
             plugin.check(&call, &attachment, &netns).map(nothing)
         }
         Operation::Gc => {
             require("GC", Version::V1_1_0, conf.version)?;
-            plugin.gc(&call).map(nothing)
+            match ValidAttachments::of(&conf)? {
+                Some(valid) => plugin.gc(&call, &valid).map(nothing),
+                None => {
+                    log.info(format_args!(
+                        "GC without a list of valid attachments removes nothing"
+                    ));
+                    Ok(String::new())
+                }
+            }
         }
         Operation::Status => {
             require("STATUS", Version::V1_1_0, conf.version)?;
@@ -107,18 +138,64 @@ fn perform(
     }
 }
 
+/// DEL: the container's namespace may be gone, and its path may lead to something else by now.
+fn del(
+    plugin: &dyn Plugin,
+    call: &Call<'_>,
+    attachment: &Attachment,
+    netns: Option<&ContainerNetns>,
+) -> Result<(), Error> {
+    let netns = netns.filter(|netns| !netns.is_missing());
+    let stranger = netns.filter(|netns| {
+        netns.is_something_else() || (netns.is_own() && !may_be_own(call.environment))
+    });
+    let Some(stranger) = stranger else {
+        let call = Call { netns, ..*call };
+        return plugin.del(&call, attachment, netns);
+    };
+    // A delegate would remove a link of the node's, or be stuck on what is no namespace.
+    call.log.info(format_args!(
+        "the container has no namespace any more: CNI_NETNS {} is {}",
+        stranger.path().display(),
+        if stranger.is_own() {
+            "the plugin's own"
+        } else {
+            "none"
+        }
+    ));
+    let environment = call.environment.with("CNI_NETNS", "");
+    let call = Call {
+        environment: &environment,
+        ..*call
+    };
+    plugin.del(&call, attachment, None)
+}
+
+fn refuse_own(netns: &ContainerNetns, environment: &Environment) -> Result<(), Error> {
+    if may_be_own(environment) {
+        Ok(())
+    } else {
+        netns.refuse_own()
+    }
+}
+
+/// Whether `CNI_NETNS` may be the plugin's own namespace.
+fn may_be_own(environment: &Environment) -> bool {
+    environment
+        .get("CNI_NETNS_OVERRIDE")
+        .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+}
+
 /// Refuses a command that the configuration's version does not have.
 fn require(command: &str, since: Version, version: Version) -> Result<(), Error> {
     if version >= since {
         return Ok(());
     }
+    // The whole of the Go plugins' text: there are callers that compare it.
     Err(Error::new(
         Code::INCOMPATIBLE_VERSION,
         format!("config version does not allow {command}"),
-    )
-    .with_details(format!(
-        "{command} needs cniVersion {since} or later, the network configuration has {version}"
-    )))
+    ))
 }
 
 fn supported() -> String {

@@ -17,8 +17,16 @@ impl Environment {
 
     /// The same environment but for one variable.
     pub fn with(&self, name: &str, value: impl Into<OsString>) -> Self {
-        let others = self.0.iter().filter(|(key, _)| key != name).cloned();
-        Self(others.chain([(name.into(), value.into())]).collect())
+        self.with_all([(name, value.into())])
+    }
+
+    /// The same environment but for some variables, each given once.
+    pub fn with_all<const N: usize>(&self, variables: [(&str, OsString); N]) -> Self {
+        let is_given = |key: &OsString| variables.iter().any(|(name, _)| key == name);
+        let others = self.0.iter().filter(|(key, _)| !is_given(key)).cloned();
+        let mut all: Vec<(OsString, OsString)> = others.collect();
+        all.extend(variables.map(|(name, value)| (name.into(), value)));
+        Self(all)
     }
 
     /// All variables and their values.

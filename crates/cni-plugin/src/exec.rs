@@ -11,7 +11,7 @@ use child::{Child, Ended, Image, Streams};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::{Command, Environment};
+use crate::Environment;
 
 /// The most that a plugin may answer, in bytes: 64 MiB.
 const MAX_STDOUT: usize = 64 << 20;
@@ -48,7 +48,6 @@ pub(crate) struct Output {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Program<'a> {
     pub(crate) path: &'a Path,
-    pub(crate) environment: &'a Environment,
     /// Stays open in the process and in all that it starts.
     pub(crate) lifeline: Option<BorrowedFd<'a>>,
 }
@@ -56,8 +55,7 @@ pub(crate) struct Program<'a> {
 impl<'a> Program<'a> {
     /// Starts the program with nothing but its own path as argument. It has its input, and can do anything, only when it is
     /// [`Started::finish`]ed.
-    pub(crate) fn start(self, command: Command) -> Result<Started<'a>, RunError> {
-        let environment = self.environment.with("CNI_COMMAND", command.as_str());
+    pub(crate) fn start(self, environment: &Environment) -> Result<Started<'a>, RunError> {
         let image = Image::at(self.path, environment.iter()).map_err(RunError::Start)?;
         let process = Child::start(&image, self.lifeline).map_err(RunError::Start)?;
         Ok(Started {

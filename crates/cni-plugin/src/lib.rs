@@ -7,18 +7,20 @@
 
 mod bundle;
 mod command;
+mod container_netns;
 mod delegate;
+mod depth;
 mod dispatch;
 mod environment;
 mod exec;
 mod log;
-mod netns;
 mod operation;
 mod plugin;
 mod process;
 
 pub use bundle::Bundle;
 pub use command::Command;
+pub use container_netns::ContainerNetns;
 pub use delegate::{Delegate, DelegateCall, DelegateError};
 pub use dispatch::{Reply, Request, dispatch};
 pub use environment::Environment;

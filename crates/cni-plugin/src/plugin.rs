@@ -1,9 +1,8 @@
 use std::fmt;
-use std::path::Path;
 
-use cni_types::{Attachment, CniArgs, Code, Error, NetConf, PluginType};
+use cni_types::{Attachment, CniArgs, Code, Error, NetConf, PluginType, ValidAttachments};
 
-use crate::{Bundle, Delegate, DelegateError, Environment, Log};
+use crate::{Bundle, ContainerNetns, Delegate, DelegateError, Environment, Log};
 
 /// A CNI plugin: what it does for each command (CNI specification, "Section 2: CNI operations").
 ///
@@ -13,21 +12,32 @@ pub trait Plugin: fmt::Debug {
     fn name(&self) -> &'static str;
 
     /// Adds the attachment and returns the result, as JSON in the configuration's version.
-    fn add(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<String, Error>;
+    fn add(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<String, Error>;
 
-    /// Removes all that ADD made. It is no error if there is nothing (any more), nor if the namespace is gone.
+    /// Removes all that ADD made. It is no error if there is nothing (any more). `netns` is `None` where the container has
+    /// no namespace any more: `CNI_NETNS` is not set, leads to none, or leads to the plugin's own.
     fn del(
         &self,
         call: &Call<'_>,
         attachment: &Attachment,
-        netns: Option<&Path>,
+        netns: Option<&ContainerNetns>,
     ) -> Result<(), Error>;
 
     /// Finds out whether all is still as ADD left it.
-    fn check(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<(), Error>;
+    fn check(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<(), Error>;
 
-    /// Removes what belongs to attachments that are not valid any more.
-    fn gc(&self, _call: &Call<'_>) -> Result<(), Error> {
+    /// Removes what belongs to attachments that are not in the list of valid ones. Without such a list it is not called.
+    fn gc(&self, _call: &Call<'_>, _valid: &ValidAttachments) -> Result<(), Error> {
         Ok(())
     }
 
@@ -44,6 +54,8 @@ pub struct Call<'a> {
     pub conf: &'a NetConf<'a>,
     /// The environment, which delegates get too.
     pub environment: &'a Environment,
+    /// What `CNI_NETNS` leads to, where it has been opened; delegates in the same process get it too.
+    pub netns: Option<&'a ContainerNetns>,
     /// Where to tell what is done.
     pub log: &'a Log,
     /// The plugins that this binary is as well.
@@ -51,12 +63,12 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// `CNI_ARGS`, checked against the names that the plugin knows.
+    /// `CNI_ARGS`.
     ///
     /// Errors: code 4.
-    pub fn args(&self, known: &[&str]) -> Result<CniArgs, Error> {
+    pub fn args(&self) -> Result<CniArgs, Error> {
         let text = self.environment.get("CNI_ARGS").unwrap_or_default();
-        CniArgs::parse(&text.to_string_lossy(), known)
+        CniArgs::parse(&text.to_string_lossy())
             .map_err(|error| Error::new(Code::INVALID_ENVIRONMENT, error))
     }
 
@@ -64,6 +76,6 @@ impl<'a> Call<'a> {
     ///
     /// Errors: [`DelegateError::Missing`], [`DelegateError::NotExecutable`].
     pub fn delegate(&self, plugin_type: PluginType) -> Result<Delegate<'a>, DelegateError> {
-        Delegate::find(plugin_type, self.environment, self.bundle)
+        Delegate::find(plugin_type, self.environment, self.netns, self.bundle)
     }
 }

@@ -31,7 +31,7 @@ pub fn main_of_bundle(bundle: Bundle<'_>) -> Option<ExitCode> {
 
 fn serve(bundle: Bundle<'_>, plugin: &dyn Plugin) -> ExitCode {
     let reply = match read_request() {
-        Ok(request) => dispatch_in(bundle, plugin, &request),
+        Ok(request) => dispatch_in(bundle, plugin, &request, None),
         Err(error) => {
             let stdout = serde_json::to_string(&error.at_version(Version::LATEST));
             Reply {

@@ -14,6 +14,10 @@ pub enum ArgsError {
     Unknown(Vec<String>),
 }
 
+/// The names that the reference plugins define: `IP` (`host-local`, `static`), `GATEWAY` (`static`) and `MAC` (`bridge`,
+/// `macvlan`, `tap`, `tuning`). What runtimes of Kubernetes send comes with `IgnoreUnknown=1`.
+const KNOWN: [&str; 3] = ["IP", "GATEWAY", "MAC"];
+
 /// The pairs of `CNI_ARGS`: `IgnoreUnknown=1;IP=10.0.0.5` (CNI specification, "Section 2: parameters").
 ///
 /// Names are case-sensitive; the last of several values of one name counts.
@@ -21,9 +25,10 @@ pub enum ArgsError {
 pub struct CniArgs(Vec<(String, String)>);
 
 impl CniArgs {
-    /// Splits the variable's value and checks it against the names that a plugin knows. `IgnoreUnknown` is always known,
-    /// and if it is `1` or `true`, so is every other name.
-    pub fn parse(text: &str, known: &[&str]) -> Result<Self, ArgsError> {
+    /// Splits the variable's value and checks it against the names that plugins define. Each plugin passes over those of
+    /// others: one value of the variable is for all the plugins of a network. If `IgnoreUnknown` is `1` or `true`, every
+    /// other name is taken too.
+    pub fn parse(text: &str) -> Result<Self, ArgsError> {
         /// The one name that the specification's conventions define for all plugins.
         const IGNORE_UNKNOWN: &str = "IgnoreUnknown";
 
@@ -53,7 +58,7 @@ impl CniArgs {
             .0
             .iter()
             .map(|(key, _)| key)
-            .filter(|key| *key != IGNORE_UNKNOWN && !known.contains(&key.as_str()))
+            .filter(|key| *key != IGNORE_UNKNOWN && !KNOWN.contains(&key.as_str()))
             .map(|key| Quoted(key).to_string())
             .collect();
         if unknown.is_empty() || ignore_unknown {
@@ -79,27 +84,30 @@ mod tests {
 
     #[test]
     fn values_of_known_names() {
-        let args = CniArgs::parse(
-            "IgnoreUnknown=TRUE;K8S_POD_NAME=a;IP=10.0.0.5;IP=10.0.0.6",
-            &["IP"],
-        )
-        .unwrap();
+        let args =
+            CniArgs::parse("IgnoreUnknown=TRUE;COLOUR=blue;IP=10.0.0.5;IP=10.0.0.6").unwrap();
         assert_eq!(args.get("IP"), Some("10.0.0.6"));
         assert_eq!(args.get("ip"), None);
-        assert_eq!(CniArgs::parse("", &[]), Ok(CniArgs::default()));
-        assert_eq!(CniArgs::parse("IP=", &["IP"]).unwrap().get("IP"), Some(""));
+        assert_eq!(CniArgs::parse(""), Ok(CniArgs::default()));
+        assert_eq!(CniArgs::parse("IP=").unwrap().get("IP"), Some(""));
+    }
+
+    #[test]
+    fn each_plugin_takes_the_names_of_all() {
+        let text = "MAC=02:00:00:00:00:01;IP=10.0.0.5;GATEWAY=10.0.0.1";
+        let args = CniArgs::parse(text).unwrap();
+        assert_eq!(args.get("MAC"), Some("02:00:00:00:00:01"));
+        assert_eq!(args.get("GATEWAY"), Some("10.0.0.1"));
     }
 
     #[test]
     fn unknown_names_are_named() {
         assert_eq!(
-            CniArgs::parse("A=1;IP=10.0.0.5;B=2;IgnoreUnknown=0", &["IP"]),
+            CniArgs::parse("A=1;IP=10.0.0.5;B=2;IgnoreUnknown=0"),
             Err(ArgsError::Unknown(vec!["\"A\"".into(), "\"B\"".into()]))
         );
         assert_eq!(
-            CniArgs::parse("ip=10.0.0.5", &["IP"])
-                .unwrap_err()
-                .to_string(),
+            CniArgs::parse("ip=10.0.0.5").unwrap_err().to_string(),
             r#"CNI_ARGS: unknown names "ip"; IgnoreUnknown=1 allows them"#
         );
     }
@@ -118,10 +126,10 @@ mod tests {
             } else {
                 ArgsError::Pair(pair.into())
             };
-            assert_eq!(CniArgs::parse(text, &["IP"]), Err(expected), "{text:?}");
+            assert_eq!(CniArgs::parse(text), Err(expected), "{text:?}");
         }
         assert_eq!(
-            CniArgs::parse("IgnoreUnknown=yes", &[]),
+            CniArgs::parse("IgnoreUnknown=yes"),
             Err(ArgsError::IgnoreUnknown("yes".into()))
         );
     }

@@ -44,29 +44,23 @@ pub struct ValidAttachments {
 
 impl ValidAttachments {
     /// Reads them from the configuration of a GC call: from `cni.dev/valid-attachments`, or `cni.dev/attachments` as an
-    /// older libcni calls it. An empty list, which libcni may write as `null`, means that none is valid.
+    /// older libcni calls it. An empty list, which libcni may write as `null`, means that none is valid. `None` if there is
+    /// neither key, which must not mean that none is valid: libcni leaves the key out for a caller that gives no list.
     ///
-    /// Errors: code 7 if there is neither key, since that must not mean that none is valid; 6 if it is no list of
-    /// attachments.
-    pub fn of(conf: &NetConf<'_>) -> Result<Self, Error> {
+    /// Errors: code 6 if it is no list of attachments.
+    pub fn of(conf: &NetConf<'_>) -> Result<Option<Self>, Error> {
         let object: Object = conf.decode()?;
         let has = |key: &&str| object.keys().any(|name| name.eq_ignore_ascii_case(key));
-        let key = KEYS.into_iter().find(has).ok_or_else(|| {
-            Error::new(
-                Code::INVALID_NETWORK_CONFIG,
-                format!(
-                    "{} is missing in the network configuration: GC needs the attachments to keep",
-                    KEYS[0]
-                ),
-            )
-        })?;
+        let Some(key) = KEYS.into_iter().find(has) else {
+            return Ok(None);
+        };
         let attachments: Option<Vec<ValidAttachment>> = object.decode(key).map_err(|error| {
             Error::new(
                 Code::DECODING_FAILURE,
                 format!("cannot decode the network configuration: {error}"),
             )
         })?;
-        Ok(attachments.into_iter().flatten().collect())
+        Ok(Some(attachments.into_iter().flatten().collect()))
     }
 
     /// Puts the list into the configuration of another GC call, for old readers and new ones.
@@ -114,7 +108,7 @@ impl FromIterator<ValidAttachment> for ValidAttachments {
 mod tests {
     use super::*;
 
-    fn valid(text: &str) -> Result<ValidAttachments, (u32, String)> {
+    fn valid(text: &str) -> Result<Option<ValidAttachments>, (u32, String)> {
         let conf = NetConf::parse(text.as_bytes()).unwrap();
         ValidAttachments::of(&conf).map_err(|error| (error.code.0, error.msg))
     }
@@ -124,24 +118,19 @@ mod tests {
         for key in KEYS {
             let list = r#"[{"containerID":"c1","ifname":"eth0"},{"ContainerID":"c2"}]"#;
             let valid = valid(&format!(r#"{{"name":"n","{key}":{list}}}"#)).unwrap();
+            let valid = valid.unwrap();
             assert!(valid.contains("c1", "eth0") && valid.contains_container("c2"));
             assert!(!valid.contains("c1", "eth1") && !valid.contains_container("c3"));
         }
         for empty in ["[]", "null"] {
             let text = format!(r#"{{"name":"n","cni.dev/valid-attachments":{empty}}}"#);
-            assert_eq!(valid(&text), Ok(ValidAttachments::default()));
+            assert_eq!(valid(&text), Ok(Some(ValidAttachments::default())));
         }
     }
 
     #[test]
     fn an_absent_list_is_not_an_empty_one() {
-        assert_eq!(
-            valid(r#"{"name":"n"}"#),
-            Err((
-                7,
-                "cni.dev/valid-attachments is missing in the network configuration: GC needs the attachments to keep".into()
-            ))
-        );
+        assert_eq!(valid(r#"{"name":"n"}"#), Ok(None));
         assert_eq!(
             valid(r#"{"name":"n","cni.dev/attachments":{"containerID":"c1"}}"#),
             Err((

@@ -1,6 +1,4 @@
-use std::path::Path;
-
-use cni_plugin::{Call, Command};
+use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{Attachment, Error};
 use netlink::{Kind, Rtnetlink};
 
@@ -15,7 +13,7 @@ use crate::{Ipam, Sandbox, SandboxError};
 pub fn del(
     call: &Call<'_>,
     attachment: &Attachment,
-    netns: Option<&Path>,
+    netns: Option<&ContainerNetns>,
     is_own: impl FnOnce(&Kind) -> bool,
     clean_up: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {

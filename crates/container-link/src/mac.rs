@@ -31,7 +31,7 @@ struct RawMac {
 /// # Errors
 /// Code 4 for `CNI_ARGS`, 6 for what is no text, 7 for a text that is no address of a single interface.
 pub fn requested_mac(call: &Call<'_>) -> Result<Option<Mac>, Error> {
-    let args = call.args(&["MAC"])?;
+    let args = call.args()?;
     let raw: RawConf = call.conf.decode()?;
     let in_args = parse_mac("CNI_ARGS: MAC", args.get("MAC").unwrap_or_default())
         .map_err(|error| Error::new(Code::INVALID_ENVIRONMENT, error))?;

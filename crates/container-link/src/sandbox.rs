@@ -1,5 +1,6 @@
-use std::path::Path;
+use std::rc::Rc;
 
+use cni_plugin::ContainerNetns;
 use netlink::{Change, Netns, NetnsError, Rtnetlink};
 
 use crate::SandboxError;
@@ -7,20 +8,18 @@ use crate::SandboxError;
 /// A container's network namespace, together with the way back from it.
 #[derive(Debug)]
 pub struct Sandbox {
-    netns: Netns,
-    home: Netns,
+    netns: Rc<Netns>,
+    home: Rc<Netns>,
 }
 
 impl Sandbox {
-    /// Opens the namespace of `CNI_NETNS`, and a socket inside.
+    /// The namespace of `CNI_NETNS`, and a socket inside.
     ///
     /// # Errors
     /// Code 8 if there is no namespace there, or it may not be entered.
-    pub fn open(path: &Path) -> Result<(Self, Rtnetlink), SandboxError> {
-        let sandbox = Self {
-            netns: Netns::open(path)?,
-            home: Netns::current()?,
-        };
+    pub fn open(netns: &ContainerNetns) -> Result<(Self, Rtnetlink), SandboxError> {
+        let (netns, home) = netns.open_pair()?;
+        let sandbox = Self { netns, home };
         let inside = sandbox.rtnetlink()?;
         Ok((sandbox, inside))
     }
@@ -29,10 +28,12 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`Sandbox::open`], of a namespace that is there.
-    pub fn open_if_any(path: Option<&Path>) -> Result<Option<(Self, Rtnetlink)>, SandboxError> {
-        match path.map(Self::open) {
+    pub fn open_if_any(
+        netns: Option<&ContainerNetns>,
+    ) -> Result<Option<(Self, Rtnetlink)>, SandboxError> {
+        match netns.map(Self::open) {
             None => Ok(None),
-            // After a reboot there may still be the file that it was mounted on.
+            // A namespace of another kind is only found out here.
             Some(Err(SandboxError::Netns(NetnsError::NotFound(_) | NetnsError::NotANetns(_)))) => {
                 Ok(None)
             }

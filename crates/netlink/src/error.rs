@@ -1,3 +1,4 @@
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -120,4 +121,11 @@ impl From<NetlinkError> for cni_types::Error {
         };
         cni_types::Error::new(code, error)
     }
+}
+
+/// The kernel's reason in an error of the standard library.
+pub(crate) fn errno_of(error: &io::Error) -> Errno {
+    error
+        .raw_os_error()
+        .map_or(Errno::UnknownErrno, Errno::from_raw)
 }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::libc::{MSG_DONTWAIT, MSG_TRUNC};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::namespace::errno_of;
+use crate::error::errno_of;
 use crate::reply::{HEADER, Refusal};
 use crate::{NetlinkError, Reply};
 

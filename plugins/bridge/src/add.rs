@@ -1,10 +1,9 @@
 //! ADD: the bridge and the pair of links are made while the IPAM plugin starts; then the container gets the addresses that
 //! the plugin gives, and the node those of their gateways.
 
-use std::path::Path;
 use std::time::Duration;
 
-use cni_plugin::{Call, Command};
+use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface};
 use container_link::{ContainerLink, Ipam, IpamCall, Sandbox, configure};
 use ipnetwork::IpNetwork;
@@ -23,7 +22,11 @@ const PORT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a bridge is looked for that others remove again.
 const ATTEMPTS: usize = 4;
 
-pub(crate) fn add(call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<String, Error> {
+pub(crate) fn add(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    netns: &ContainerNetns,
+) -> Result<String, Error> {
     let config = Config::of(call)?;
     let ipam = match &config.ipam {
         Some(plugin_type) => Some(Ipam::find(call, plugin_type.clone())?),

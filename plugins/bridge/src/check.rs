@@ -2,9 +2,7 @@
 
 mod links;
 
-use std::path::Path;
-
-use cni_plugin::{Call, Command};
+use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error};
 use container_link::{CheckError, Ipam, Sandbox, check, required_previous_result};
 use netlink::{Link, Rtnetlink};
@@ -14,7 +12,11 @@ use crate::config::Config;
 use crate::error::BridgeError;
 use crate::{layer3, port};
 
-pub(crate) fn check(call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<(), Error> {
+pub(crate) fn check(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    netns: &ContainerNetns,
+) -> Result<(), Error> {
     let config = Config::of(call)?;
     let previous = required_previous_result(call.conf)?;
     let ipam = match &config.ipam {
@@ -28,7 +30,7 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment, netns: &Path) -> R
     let mut outside = Rtnetlink::open().map_err(BridgeError::from)?;
 
     let ifname = attachment.ifname.as_str();
-    let (position, told) = check::interface_of(&previous, ifname, Some(netns))?;
+    let (position, told) = check::interface_of(&previous, ifname, Some(netns.path()))?;
     let container = check::link(&mut inside, told)?;
     let links = Links::find(&config, &previous, container, &mut outside)?;
     call.log.debug(format_args!("the links are as they were"));

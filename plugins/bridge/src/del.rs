@@ -1,8 +1,6 @@
 //! DEL.
 
-use std::path::Path;
-
-use cni_plugin::Call;
+use cni_plugin::{Call, ContainerNetns};
 use cni_types::{Attachment, Error};
 use netlink::Kind;
 
@@ -12,7 +10,7 @@ use crate::rules;
 pub(crate) fn del(
     call: &Call<'_>,
     attachment: &Attachment,
-    netns: Option<&Path>,
+    netns: Option<&ContainerNetns>,
 ) -> Result<(), Error> {
     let is_own = |kind: &Kind| *kind == Kind::Veth;
     let clean_up = || rules::remove(call, attachment);

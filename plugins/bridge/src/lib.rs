@@ -19,10 +19,8 @@ mod undo;
 mod upkeep;
 mod vlan_gateway;
 
-use std::path::Path;
-
-use cni_plugin::{Call, Plugin};
-use cni_types::{Attachment, Error};
+use cni_plugin::{Call, ContainerNetns, Plugin};
+use cni_types::{Attachment, Error, ValidAttachments};
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +31,12 @@ impl Plugin for Bridge {
         "bridge"
     }
 
-    fn add(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<String, Error> {
+    fn add(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<String, Error> {
         add::add(call, attachment, netns)
     }
 
@@ -41,17 +44,22 @@ impl Plugin for Bridge {
         &self,
         call: &Call<'_>,
         attachment: &Attachment,
-        netns: Option<&Path>,
+        netns: Option<&ContainerNetns>,
     ) -> Result<(), Error> {
         del::del(call, attachment, netns)
     }
 
-    fn check(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<(), Error> {
+    fn check(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<(), Error> {
         check::check(call, attachment, netns)
     }
 
-    fn gc(&self, call: &Call<'_>) -> Result<(), Error> {
-        upkeep::gc(call)
+    fn gc(&self, call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
+        upkeep::gc(call, valid)
     }
 
     fn status(&self, call: &Call<'_>) -> Result<(), Error> {

@@ -12,9 +12,8 @@ use crate::rules;
 /// The index of no link: the kernel counts up from 1.
 const NO_LINK: u32 = i32::MAX as u32;
 
-pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
-    let valid = ValidAttachments::of(call.conf)?;
-    let collected = rules::collect(call, &valid);
+pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
+    let collected = rules::collect(call, valid);
     let by_ipam = Ipam::gc(call);
     let errors = [collected.err(), by_ipam.err()];
     Error::join(errors.into_iter().flatten()).map_or(Ok(()), Err)

@@ -14,10 +14,8 @@ mod scratch;
 mod subnet_env;
 mod upkeep;
 
-use std::path::Path;
-
-use cni_plugin::{Call, Plugin};
-use cni_types::{Attachment, Error};
+use cni_plugin::{Call, ContainerNetns, Plugin};
+use cni_types::{Attachment, Error, ValidAttachments};
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +30,7 @@ impl Plugin for Flannel {
         &self,
         call: &Call<'_>,
         attachment: &Attachment,
-        _netns: &Path,
+        _netns: &ContainerNetns,
     ) -> Result<String, Error> {
         add::add(call, attachment)
     }
@@ -41,17 +39,22 @@ impl Plugin for Flannel {
         &self,
         call: &Call<'_>,
         attachment: &Attachment,
-        _netns: Option<&Path>,
+        _netns: Option<&ContainerNetns>,
     ) -> Result<(), Error> {
         replay::del(call, attachment)
     }
 
-    fn check(&self, call: &Call<'_>, attachment: &Attachment, _netns: &Path) -> Result<(), Error> {
+    fn check(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        _netns: &ContainerNetns,
+    ) -> Result<(), Error> {
         replay::check(call, attachment)
     }
 
-    fn gc(&self, call: &Call<'_>) -> Result<(), Error> {
-        upkeep::gc(call)
+    fn gc(&self, call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
+        upkeep::gc(call, valid)
     }
 
     fn status(&self, call: &Call<'_>) -> Result<(), Error> {

@@ -16,8 +16,7 @@ use crate::subnet_env::{self, Lease};
 /// The interface that runtimes ask for: the one to delete for a file of the Go plugin, which does not say it.
 const USUAL_IFNAME: &str = "eth0";
 
-pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
-    let valid = ValidAttachments::of(call.conf)?;
+pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
     let config = Config::of(call)?;
     let scratch = Scratch::open(&config.data_dir)?;
     let (entries, unread) = match &scratch {
@@ -39,7 +38,7 @@ pub(crate) fn gc(call: &Call<'_>) -> Result<(), Error> {
         }
     }
     let any = kept.iter().chain(&stale).next();
-    errors.extend(delegate_gc(call, &config, any, &valid).err());
+    errors.extend(delegate_gc(call, &config, any, valid).err());
     Error::join(errors).map_or(Ok(()), Err)
 }
 

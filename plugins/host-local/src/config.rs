@@ -122,7 +122,7 @@ impl Config {
     ///
     /// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense, 4 for `CNI_ARGS`.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
-        let args = call.args(&["IP"])?;
+        let args = call.args()?;
         let raw: RawConf = call.conf.decode()?;
         let ipam = raw.ipam.as_ref().ok_or(ConfigError::Missing("ipam"))?;
         let range_sets = range_sets(&raw)?;

@@ -8,10 +8,9 @@ mod operations;
 mod resolv_conf;
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
 
-use cni_plugin::{Call, Plugin};
+use cni_plugin::{Call, ContainerNetns, Plugin};
 use cni_types::{AddResult, Attachment, Dns, Error, IpConfig, ValidAttachments};
 
 use crate::config::{Config, Location};
@@ -34,7 +33,7 @@ impl Plugin for HostLocal {
         &self,
         call: &Call<'_>,
         attachment: &Attachment,
-        _netns: &Path,
+        _netns: &ContainerNetns,
     ) -> Result<String, Error> {
         let config = Config::of(call)?;
         let dns = match &config.resolv_conf {
@@ -66,7 +65,7 @@ impl Plugin for HostLocal {
         &self,
         call: &Call<'_>,
         attachment: &Attachment,
-        _netns: Option<&Path>,
+        _netns: Option<&ContainerNetns>,
     ) -> Result<(), Error> {
         let location = Location::for_release(call)?;
         let released = location.release(Release(attachment))?;
@@ -76,7 +75,12 @@ impl Plugin for HostLocal {
         Ok(())
     }
 
-    fn check(&self, call: &Call<'_>, attachment: &Attachment, _netns: &Path) -> Result<(), Error> {
+    fn check(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        _netns: &ContainerNetns,
+    ) -> Result<(), Error> {
         let config = Config::of(call)?;
         let expected = config::previous_addresses(call)?;
         let held = config.location.perform_if_any(HeldBy(attachment))?;
@@ -104,10 +108,9 @@ impl Plugin for HostLocal {
         }
     }
 
-    fn gc(&self, call: &Call<'_>) -> Result<(), Error> {
-        let valid = ValidAttachments::of(call.conf)?;
+    fn gc(&self, call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
         let location = Location::for_release(call)?;
-        location.release(Collect(&valid)).map(|_| ())
+        location.release(Collect(valid)).map(|_| ())
     }
 
     fn status(&self, call: &Call<'_>) -> Result<(), Error> {

@@ -4,10 +4,8 @@
 mod config;
 mod error;
 
-use std::path::Path;
-
-use cni_plugin::{Call, Plugin};
-use cni_types::{Attachment, Error};
+use cni_plugin::{Call, ContainerNetns, Plugin};
+use cni_types::{Attachment, Error, ValidAttachments};
 use container_link::child::{self, Addresses, MasterChoice};
 use netlink::Kind;
 
@@ -20,7 +18,12 @@ impl Plugin for Ipvlan {
         "ipvlan"
     }
 
-    fn add(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<String, Error> {
+    fn add(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<String, Error> {
         child::add(call, attachment, netns, &config::for_add(call)?)
     }
 
@@ -28,17 +31,22 @@ impl Plugin for Ipvlan {
         &self,
         call: &Call<'_>,
         attachment: &Attachment,
-        netns: Option<&Path>,
+        netns: Option<&ContainerNetns>,
     ) -> Result<(), Error> {
         let is_own = |kind: &Kind| matches!(kind, Kind::Ipvlan(_));
         child::del(call, attachment, netns, is_own)
     }
 
-    fn check(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<(), Error> {
+    fn check(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<(), Error> {
         child::check(call, attachment, netns, &config::alone(call)?)
     }
 
-    fn gc(&self, call: &Call<'_>) -> Result<(), Error> {
+    fn gc(&self, call: &Call<'_>, _valid: &ValidAttachments) -> Result<(), Error> {
         child::gc(call)
     }
 

@@ -2,9 +2,7 @@
 
 mod error;
 
-use std::path::Path;
-
-use cni_plugin::{Call, Plugin};
+use cni_plugin::{Call, ContainerNetns, Plugin};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
 use container_link::{KernelError, Sandbox, SandboxError, Undo, passed_on_result};
 use netlink::{Change, Family, Link, LinkAddress, LinkChange, NetlinkError, Rtnetlink};
@@ -28,7 +26,7 @@ impl Plugin for Loopback {
         &self,
         call: &Call<'_>,
         _attachment: &Attachment,
-        netns: &Path,
+        netns: &ContainerNetns,
     ) -> Result<String, Error> {
         let version = call.conf.version;
         // What the plugins before it in a chain answered is none of its business.
@@ -55,7 +53,7 @@ impl Plugin for Loopback {
         &self,
         _call: &Call<'_>,
         _attachment: &Attachment,
-        netns: Option<&Path>,
+        netns: Option<&ContainerNetns>,
     ) -> Result<(), Error> {
         match Sandbox::open_if_any(netns)? {
             Some((_, mut inside)) => Ok(set_up(&mut inside, false)?),
@@ -63,12 +61,17 @@ impl Plugin for Loopback {
         }
     }
 
-    fn check(&self, _call: &Call<'_>, _attachment: &Attachment, netns: &Path) -> Result<(), Error> {
+    fn check(
+        &self,
+        _call: &Call<'_>,
+        _attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<(), Error> {
         let (_, mut inside) = Sandbox::open(netns)?;
         if find(&mut inside)?.is_up {
             Ok(())
         } else {
-            Err(NotUp(netns.to_owned()).into())
+            Err(NotUp(netns.path().to_owned()).into())
         }
     }
 }
@@ -96,7 +99,12 @@ fn addresses(inside: &mut Rtnetlink) -> Result<Vec<LinkAddress>, Error> {
 }
 
 /// The first address of each family. Without IPv6 there is one.
-fn result(lo: &Link, addresses: &[LinkAddress], netns: &Path, version: Version) -> AddResult {
+fn result(
+    lo: &Link,
+    addresses: &[LinkAddress],
+    netns: &ContainerNetns,
+    version: Version,
+) -> AddResult {
     let first = |family| {
         let is_of_family = |address: &&LinkAddress| Family::of(address.network.ip()) == family;
         addresses.iter().find(is_of_family)
@@ -107,7 +115,7 @@ fn result(lo: &Link, addresses: &[LinkAddress], netns: &Path, version: Version) 
             name: NAME.to_owned(),
             mac: lo.mac.map(|mac| mac.to_string()),
             mtu: (version >= Version::V1_1_0).then_some(lo.mtu),
-            sandbox: Some(netns.to_string_lossy().into_owned()),
+            sandbox: Some(netns.path().to_string_lossy().into_owned()),
             ..Interface::default()
         }],
         ips: ips

@@ -17,7 +17,8 @@ fn environment(path: impl Into<OsString>) -> Environment {
 }
 
 fn find(environment: &Environment) -> Result<Delegate<'_>, Error> {
-    Delegate::find("bridge".parse().unwrap(), environment, Bundle::default()).map_err(Error::from)
+    let bundle = Bundle::default();
+    Delegate::find("bridge".parse().unwrap(), environment, None, bundle).map_err(Error::from)
 }
 
 const CONF: &str = r#"{"cniVersion":"1.0.0","name":"n","type":"bridge"}"#;

@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cni_types::Attachment;
 use proptest::prelude::*;
@@ -13,10 +13,19 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn note(&self, command: &str, attachment: &Attachment, netns: Option<&Path>) {
-        self.seen
-            .borrow_mut()
-            .push(format!("{command} {attachment} {netns:?}"));
+    fn note(
+        &self,
+        command: &str,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: Option<&ContainerNetns>,
+    ) {
+        let netns = netns.map(ContainerNetns::path);
+        let for_delegates = call.environment.get("CNI_NETNS").unwrap_or_default();
+        assert_eq!(call.netns.map(ContainerNetns::path), netns);
+        self.seen.borrow_mut().push(format!(
+            "{command} {attachment} {netns:?}, delegates get {for_delegates:?}"
+        ));
     }
 }
 
@@ -25,8 +34,13 @@ impl Plugin for Recorder {
         "recorder"
     }
 
-    fn add(&self, call: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<String, Error> {
-        self.note("ADD", attachment, Some(netns));
+    fn add(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<String, Error> {
+        self.note("ADD", call, attachment, Some(netns));
         Ok(format!(
             "{{\"cniVersion\":\"{}\",\"name\":\"{}\"}}",
             call.conf.version, call.conf.name
@@ -35,17 +49,28 @@ impl Plugin for Recorder {
 
     fn del(
         &self,
-        _: &Call<'_>,
+        call: &Call<'_>,
         attachment: &Attachment,
-        netns: Option<&Path>,
+        netns: Option<&ContainerNetns>,
     ) -> Result<(), Error> {
-        self.note("DEL", attachment, netns);
+        self.note("DEL", call, attachment, netns);
         Ok(())
     }
 
-    fn check(&self, _: &Call<'_>, attachment: &Attachment, netns: &Path) -> Result<(), Error> {
-        self.note("CHECK", attachment, Some(netns));
+    fn check(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<(), Error> {
+        self.note("CHECK", call, attachment, Some(netns));
         Err(Error::new(Code::CHECK_FAILED, "gone").with_details("all of it"))
+    }
+
+    fn gc(&self, _: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
+        let count = valid.iter().count();
+        self.seen.borrow_mut().push(format!("GC but for {count}"));
+        Ok(())
     }
 }
 
@@ -94,14 +119,16 @@ fn each_command_reaches_the_plugin() {
         ask(&request("ADD", netns, CONF)),
         (
             success("{\"cniVersion\":\"1.1.0\",\"name\":\"n\"}\n"),
-            vec![format!("ADD eth0 of container c1 Some({netns:?})")]
+            vec![format!(
+                "ADD eth0 of container c1 Some({netns:?}), delegates get {netns:?}"
+            )]
         )
     );
     assert_eq!(
         ask(&request("DEL", "", CONF)),
         (
             success(""),
-            vec!["DEL eth0 of container c1 None".to_owned()]
+            vec!["DEL eth0 of container c1 None, delegates get \"\"".to_owned()]
         )
     );
     assert_eq!(
@@ -110,7 +137,9 @@ fn each_command_reaches_the_plugin() {
             failure(
                 "{\"cniVersion\":\"1.1.0\",\"code\":120,\"msg\":\"gone\",\"details\":\"all of it\"}\n"
             ),
-            vec![format!("CHECK eth0 of container c1 Some({netns:?})")]
+            vec![format!(
+                "CHECK eth0 of container c1 Some({netns:?}), delegates get {netns:?}"
+            )]
         )
     );
     assert_eq!(ask(&request("GC", "", CONF)), (success(""), vec![]));
@@ -148,11 +177,11 @@ fn started_by_hand_it_says_what_it_is() {
 
 #[test]
 fn commands_that_the_version_does_not_have() {
-    for (command, version, since) in [
-        ("CHECK", "0.3.1", "0.4.0"),
-        ("CHECK", "", "0.4.0"),
-        ("GC", "1.0.0", "1.1.0"),
-        ("STATUS", "0.4.0", "1.1.0"),
+    for (command, version) in [
+        ("CHECK", "0.3.1"),
+        ("CHECK", ""),
+        ("GC", "1.0.0"),
+        ("STATUS", "0.4.0"),
     ] {
         let conf = format!(r#"{{"cniVersion":"{version}","name":"n"}}"#);
         let version = if version.is_empty() { "0.1.0" } else { version };
@@ -160,7 +189,7 @@ fn commands_that_the_version_does_not_have() {
             ask(&request(command, "/run/netns/none", &conf)),
             (
                 failure(&format!(
-                    "{{\"cniVersion\":\"{version}\",\"code\":1,\"msg\":\"config version does not allow {command}\",\"details\":\"{command} needs cniVersion {since} or later, the network configuration has {version}\"}}\n"
+                    "{{\"cniVersion\":\"{version}\",\"code\":1,\"msg\":\"config version does not allow {command}\"}}\n"
                 )),
                 vec![]
             )
@@ -194,7 +223,7 @@ fn a_bad_configuration_never_reaches_the_plugin() {
 #[test]
 fn the_plugins_own_netns_is_refused_before_anything_is_done() {
     let own = "/proc/thread-self/ns/net";
-    for command in ["ADD", "DEL", "CHECK"] {
+    for command in ["ADD", "CHECK"] {
         assert_eq!(
             ask(&request(command, own, CONF)),
             (
@@ -220,6 +249,76 @@ fn the_plugins_own_netns_is_refused_before_anything_is_done() {
         });
         assert_eq!(reply.failed, !allowed, "{value}");
     }
+}
+
+/// A container without a namespace, by four paths.
+#[test]
+fn a_del_does_all_that_needs_no_namespace() {
+    let own = "/proc/thread-self/ns/net";
+    for (netns, for_delegates) in [
+        ("", ""),
+        ("/run/netns/none", "/run/netns/none"),
+        (own, ""),
+        ("/dev/null", ""),
+    ] {
+        let expected = format!("DEL eth0 of container c1 None, delegates get {for_delegates:?}");
+        assert_eq!(
+            ask(&request("DEL", netns, CONF)),
+            (success(""), vec![expected])
+        );
+    }
+    let plain = request("DEL", own, CONF);
+    let environment = plain.environment.with("CNI_NETNS_OVERRIDE", "1");
+    let forced = Request {
+        environment,
+        ..plain
+    };
+    let expected = format!("DEL eth0 of container c1 Some({own:?}), delegates get {own:?}");
+    assert_eq!(ask(&forced), (success(""), vec![expected]));
+}
+
+/// libcni leaves the key out for a caller that gives no list, and that must not remove everything.
+#[test]
+fn gc_without_a_list_removes_nothing() {
+    let with = |list: &str| {
+        let conf = format!(r#"{{"cniVersion":"1.1.0","name":"n"{list}}}"#);
+        ask(&request("GC", "", &conf))
+    };
+    assert_eq!(with(""), (success(""), vec![]));
+    for (list, count) in [("null", 0), ("[]", 0), (r#"[{"containerID":"c1"}]"#, 1)] {
+        let seen = with(&format!(r#","cni.dev/valid-attachments":{list}"#));
+        assert_eq!(seen, (success(""), vec![format!("GC but for {count}")]));
+    }
+    let (reply, seen) = with(r#","cni.dev/valid-attachments":{}"#);
+    assert!(reply.failed && seen.is_empty(), "{reply:?}");
+    assert!(reply.stdout.contains(r#""code":6"#), "{reply:?}");
+}
+
+/// What calls itself ends, whether or not plugins of others are between.
+#[test]
+fn delegation_has_a_depth() {
+    let at_depth = |command: &str, depth: &str| {
+        let plain = request(command, "", CONF);
+        let environment = plain.environment.with_all([
+            ("CNI_NETNS", "/none".into()),
+            (depth::VARIABLE, depth.into()),
+        ]);
+        ask(&Request {
+            environment,
+            ..plain
+        })
+    };
+    for command in ["ADD", "CHECK", "GC", "STATUS"] {
+        let (reply, seen) = at_depth(command, "9");
+        assert!(reply.failed && seen.is_empty(), "{reply:?}");
+        assert!(reply.stdout.contains(r#""code":7"#), "{reply:?}");
+        assert!(reply.stdout.contains("more than 8 plugins"), "{reply:?}");
+        let (reply, _) = at_depth(command, "none");
+        assert!(!reply.stdout.contains("more than"), "{reply:?}");
+    }
+    let (reply, seen) = at_depth("DEL", "9");
+    assert_eq!((reply, seen), (success(""), vec![]));
+    assert_eq!(at_depth("DEL", "8").1.len(), 1);
 }
 
 proptest! {

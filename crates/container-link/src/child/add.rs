@@ -1,8 +1,6 @@
 //! ADD.
 
-use std::path::Path;
-
-use cni_plugin::{Call, Command};
+use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
 use netlink::{Change, Link, NewLink, Rtnetlink};
 
@@ -21,7 +19,7 @@ use crate::{
 pub fn add(
     call: &Call<'_>,
     attachment: &Attachment,
-    netns: &Path,
+    netns: &ContainerNetns,
     conf: &ChildConf,
 ) -> Result<String, Error> {
     let (sandbox, mut inside) = Sandbox::open(netns)?;
@@ -94,7 +92,7 @@ fn ask<'a>(
 fn finish(
     given: AddResult,
     link: &Link,
-    netns: &Path,
+    netns: &ContainerNetns,
     version: Version,
     conf: &ChildConf,
 ) -> AddResult {
@@ -102,7 +100,7 @@ fn finish(
         name: link.name.clone(),
         mac: link.mac.map(|mac| mac.to_string()),
         mtu: (version >= Version::V1_1_0).then_some(link.mtu),
-        sandbox: Some(netns.to_string_lossy().into_owned()),
+        sandbox: Some(netns.path().to_string_lossy().into_owned()),
         ..Interface::default()
     };
     let own = |ip: IpConfig| IpConfig {

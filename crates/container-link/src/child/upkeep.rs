@@ -1,8 +1,6 @@
 //! What comes after ADD: CHECK, DEL, GC, STATUS.
 
-use std::path::Path;
-
-use cni_plugin::{Call, Command};
+use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{Attachment, Code, Error};
 use netlink::{Child, Kind, Link, Rtnetlink};
 
@@ -17,7 +15,7 @@ use crate::{CheckError, Ipam, KernelError, Sandbox, check, not_ready, required_p
 pub fn del(
     call: &Call<'_>,
     attachment: &Attachment,
-    netns: Option<&Path>,
+    netns: Option<&ContainerNetns>,
     is_own: impl FnOnce(&Kind) -> bool,
 ) -> Result<(), Error> {
     crate::del(call, attachment, netns, is_own, || Ok(()))
@@ -30,7 +28,7 @@ pub fn del(
 pub fn check(
     call: &Call<'_>,
     attachment: &Attachment,
-    netns: &Path,
+    netns: &ContainerNetns,
     conf: &ChildConf,
 ) -> Result<(), Error> {
     let previous = required_previous_result(call.conf)?;
@@ -40,7 +38,7 @@ pub fn check(
         ipam.start(Command::Check)?.run()?;
     }
     let ifname = attachment.ifname.as_str();
-    let (position, interface) = check::interface_of(&previous, ifname, Some(netns))?;
+    let (position, interface) = check::interface_of(&previous, ifname, Some(netns.path()))?;
     let link = check::link(&mut inside, interface)?;
     check::up(&link)?;
     is_child(&link, conf.child)?;

@@ -1,15 +1,22 @@
 //! Paths of network namespaces that lead to none.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
 use crate::refusal::{Fails, Scene};
-use crate::support::conf::{dual_stack, with};
-use crate::support::lab::Lab;
-use crate::support::side::{Side, both};
+use crate::support::conf::{dual_stack, ipv4, with};
+use crate::support::lab::{Container, Lab};
+use crate::support::side::{Side, both, ours};
 
 both!(nothing_there, something_else_there, the_nodes_own);
+ours!(
+    del_when_the_path_leads_to_the_node,
+    del_while_the_path_leads_to_one_and_the_other,
+);
 
 fn nothing_there(lab: &Lab) {
     let scene = Scene::new(lab);
@@ -57,4 +64,56 @@ fn the_nodes_own(lab: &Lab) {
         &["CNI_NETNS", "/proc/self/ns/net"],
         crate::refusal::Takes,
     );
+}
+
+/// The address and the rules go; the node's own `eth0`, a veth as the container's was, stays.
+fn del_when_the_path_leads_to_the_node(lab: &Lab) {
+    lab.ip("link add eth0 type veth peer name uplink");
+    let container = Container::new("a");
+    let conf = ipv4(json!({ "isDefaultGateway": true, "ipMasq": true }));
+    lab.add(&container, &conf);
+    assert_eq!(lab.taken(), ["10.1.1.2"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for netns in ["/proc/self/ns/net".as_ref(), file.path()] {
+        let del = lab.call("DEL", &container, &conf).netns(netns);
+        lab.node.run(&del).silent();
+        assert_eq!(lab.taken(), [""; 0]);
+        assert_eq!(lab.ruleset(), "");
+        assert!(lab.find_link("eth0").is_some());
+    }
+}
+
+/// What is compared with the node's own namespace is what is entered.
+fn del_while_the_path_leads_to_one_and_the_other(lab: &Lab) {
+    const CALLS: usize = 200;
+    lab.ip("link add eth0 type veth peer name uplink");
+    let container = Container::new("a");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("netns");
+    let of_node = lab.node.enter(|| fs::read_link("/proc/thread-self/ns/net"));
+    // Each call's own namespace is the node's.
+    let (node, sandbox) = (Path::new("/proc/self/ns/net"), container.sandbox.path());
+    assert_ne!(fs::read_link(&sandbox).ok(), of_node.ok());
+    symlink(&sandbox, &path).unwrap();
+    let call = lab.call("DEL", &container, &ipv4(json!({}))).netns(&path);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let new = folder.path().join("new");
+            while !is_over.load(Ordering::Relaxed) {
+                for target in [node, &sandbox] {
+                    symlink(target, &new).unwrap();
+                    fs::rename(&new, &path).unwrap();
+                }
+            }
+        });
+        for _ in 0..CALLS {
+            lab.node.run(&call);
+            if lab.find_link("eth0").is_none() {
+                break;
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(lab.find_link("eth0").is_some(), "the node's link is gone");
 }

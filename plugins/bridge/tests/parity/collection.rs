@@ -99,12 +99,7 @@ fn the_list_is_missing(lab: &Lab) {
     let container = Container::new("a");
     lab.add(&container, &conf());
     let before = Snapshot::take(lab, &[&container]);
-    let failure = lab.node.run(&lab.call_alone("GC", &conf())).failure();
-    assert_eq!(failure.code, 7);
-    assert!(
-        failure.msg.contains("cni.dev/valid-attachments"),
-        "{failure:?}"
-    );
+    lab.node.run(&lab.call_alone("GC", &conf())).silent();
     assert_same(
         &before,
         &Snapshot::take(lab, &[&container]),

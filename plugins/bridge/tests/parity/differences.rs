@@ -13,6 +13,7 @@ use crate::support::side::{Side, both};
 
 both!(
     dns_of_ipam,
+    cni_args_for_two_plugins,
     the_mac_of_a_bridge_without_an_address,
     a_stale_address_of_a_bridge_that_nobody_uses,
     a_default_route_without_a_next_hop,
@@ -47,6 +48,23 @@ fn dns_of_ipam(lab: &Lab) {
     let b = Container::new("b");
     let result = lab.add(&b, &conf);
     assert_eq!(result["dns"], own);
+}
+
+/// One `CNI_ARGS` is for the plugin and for its IPAM plugin, and each passes over what the other one defines. The Go plugins
+/// do so only with `IgnoreUnknown=1`.
+fn cni_args_for_two_plugins(lab: &Lab) {
+    let (container, mac) = (Container::new("a"), "02:00:00:00:00:01");
+    let call = lab.call("ADD", &container, &ipv4(json!({})));
+    let call = call.args(format!("IP=10.1.1.9;MAC={mac}"));
+    let outcome = lab.node.run(&call);
+    if lab.side == Side::Reference {
+        outcome.failure();
+        return;
+    }
+    let result = outcome.success();
+    assert_eq!(result["interfaces"][2]["mac"], mac);
+    assert_eq!(result["ips"][0]["address"], "10.1.1.9/24");
+    assert_eq!(container.link("eth0").mac(), mac);
 }
 
 /// The Go plugin pins it only once there is an address.

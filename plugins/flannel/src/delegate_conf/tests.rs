@@ -14,6 +14,7 @@ fn rendered(netconf: &str, lease: &Lease) -> Result<Value, Error> {
     let call = cni_plugin::Call {
         conf: &netconf,
         environment: &Environment::default(),
+        netns: None,
         log: &cni_plugin::Log::default(),
         bundle: cni_plugin::Bundle::default(),
     };
@@ -61,6 +62,7 @@ fn numbers_keep_their_digits() {
     let call = cni_plugin::Call {
         conf: &netconf,
         environment: &Environment::default(),
+        netns: None,
         log: &cni_plugin::Log::default(),
         bundle: cni_plugin::Bundle::default(),
     };

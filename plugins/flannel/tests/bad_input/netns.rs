@@ -1,17 +1,23 @@
-//! The node's own network namespace in the place of a container's.
+//! Something else than a container's network namespace in its place.
+
+use std::fs;
+use std::path::Path;
 
 use crate::desk::Desk;
 use crate::{COMMANDS, assert_refused};
 
+fn of_this_process() -> String {
+    format!("/proc/{}/ns/net", std::process::id())
+}
+
 #[test]
 fn the_nodes_own_is_refused() {
     let desk = Desk::new();
-    // So that CHECK and DEL would find something to do.
+    // So that CHECK would find something to do.
     desk.call("ADD").run().success();
-    let of_a_process = format!("/proc/{}/ns/net", std::process::id());
-    for netns in [&*of_a_process, "/proc/self/ns/net"] {
+    for netns in [&*of_this_process(), "/proc/self/ns/net"] {
         let message = format!("CNI_NETNS {netns} is the plugin's own network namespace");
-        for command in COMMANDS {
+        for command in ["ADD", "CHECK"] {
             let call = desk.call(command).netns(netns);
             assert_refused(&desk, &call, 8, &message);
             assert_eq!(
@@ -24,6 +30,29 @@ fn the_nodes_own_is_refused() {
     }
 }
 
+/// The path of a container's namespace may lead to the node's by the time of DEL, as `/proc/<pid>/ns/net` does where the pid
+/// is another process's. The container is gone, and a delegate must not take the node for it.
+#[test]
+fn a_del_goes_on_without_it() {
+    let desk = Desk::new();
+    let file = desk.path("mounted-on-before-a-reboot");
+    fs::write(&file, "").unwrap();
+    for (netns, of_delegate) in [
+        (Path::new(&of_this_process()), ""),
+        (Path::new("/proc/self/ns/net"), ""),
+        (&file, ""),
+        (Path::new("/run/netns/gone"), "/run/netns/gone"),
+    ] {
+        desk.call("ADD").run().success();
+        assert_eq!(desk.kept().len(), 1);
+        desk.call("DEL").netns(netns).run().silent();
+        assert_eq!(desk.kept(), [].into());
+        let call = desk.delegate.calls().pop().unwrap();
+        assert_eq!(call.command, "DEL");
+        assert_eq!(call.env["CNI_NETNS"], of_delegate);
+    }
+}
+
 #[test]
 fn unless_it_is_asked_for() {
     for value in ["1", "true", "TRUE"] {
@@ -33,7 +62,11 @@ fn unless_it_is_asked_for() {
             let outcome = call.env("CNI_NETNS_OVERRIDE", value).run();
             assert_eq!(outcome.code, Some(0), "{outcome}");
         }
-        assert_eq!(desk.delegate.calls().len(), 3);
+        let calls = desk.delegate.calls();
+        assert_eq!(calls.len(), 3);
+        for call in calls {
+            assert_eq!(call.env["CNI_NETNS"], "/proc/self/ns/net");
+        }
         assert_eq!(desk.kept(), [].into());
     }
 }

@@ -49,6 +49,7 @@ fn the_delegate_gets_the_environment() {
         ("CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAME=web;IP=10.244.1.9"),
         ("CNI_COMMAND", "ADD"),
         ("CNI_CONTAINERID", "c1"),
+        ("CNI_DELEGATION_DEPTH", "1"),
         ("CNI_IFNAME", "eth0"),
         ("CNI_NETNS", "/run/netns/c1"),
         ("CNI_NEW", "1"),

@@ -118,14 +118,8 @@ fn without_a_usable_list_nothing_is_done() {
     let desk = Desk::new();
     add(&desk, "c1", "eth0");
     let before = desk.listing();
-    let failure = call(&desk, "GC").run().failure();
-    assert_eq!(
-        (failure.code, &*failure.msg),
-        (
-            7,
-            "cni.dev/valid-attachments is missing in the network configuration: GC needs the attachments to keep"
-        )
-    );
+    // libcni leaves it out for a caller that gives none.
+    call(&desk, "GC").run().silent();
     for (list, what) in [
         (
             json!({"containerID": "c1"}),

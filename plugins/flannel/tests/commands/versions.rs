@@ -47,10 +47,8 @@ fn commands_that_a_version_does_not_have() {
             assert_eq!(failure.cni_version.as_deref(), Some(version));
             let message = format!("config version does not allow {command}");
             assert_eq!((failure.code, failure.msg), (1, message));
-            let details = format!(
-                "{command} needs cniVersion {since} or later, the network configuration has {version}"
-            );
-            assert_eq!(failure.details, details);
+            // Callers compare the whole text with that of the Go plugins.
+            assert_eq!(failure.details, "");
         }
     }
     assert_eq!(desk.delegate.calls(), []);

@@ -10,6 +10,7 @@ fn with_call<T>(conf: &Value, args: &str, look: impl FnOnce(&Call<'_>) -> T) -> 
     let text = conf.to_string();
     let environment: Environment = [("CNI_ARGS", args)].into_iter().collect();
     look(&Call {
+        netns: None,
         conf: &NetConf::parse(text.as_bytes()).unwrap(),
         environment: &environment,
         log: &cni_plugin::Log::default(),

@@ -89,7 +89,6 @@ fn versions() {
             "cniVersion": "0.3.1",
             "code": 1,
             "msg": "config version does not allow CHECK",
-            "details": "CHECK needs cniVersion 0.4.0 or later, the network configuration has 0.3.1",
         }),
     );
 }

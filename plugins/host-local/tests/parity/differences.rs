@@ -18,7 +18,15 @@ const FIRST: [&str; 1] = ["10.1.1.2/24 via 10.1.1.1"];
 fn what_ours_takes_and_the_go_plugin_does_not() {
     let host_bits = "configurations with host bits in the subnet are in use since the first host-local, whose README has one";
     let unset = "an empty text or null says unset, as it does for the other addresses of a range";
+    let of_others = "one CNI_ARGS is for all plugins of a network, and those of the reference define MAC and GATEWAY";
     run(&[
+        case("CNI_ARGS with what other plugins define")
+            .conf(&subnet())
+            .add("c1")
+            .args("MAC=02:00:00:00:00:01;IP=10.1.1.9;GATEWAY=10.1.1.1")
+            .gives(&["10.1.1.9/24 via 10.1.1.1"])
+            .answers_differ(of_others)
+            .files_differ(of_others),
         case("host bits in the subnet")
             .conf(&conf(json!({ "subnet": "203.0.113.1/24" })))
             .add("c1")

@@ -1,20 +1,23 @@
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+//! Network namespaces: open ones, which of them it is, and running code inside.
+//!
+//! A path is looked up once. What is checked and what is entered is the open file ([`Netns`]), so a path that leads
+//! elsewhere a moment later changes nothing.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use cni_types::Code;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 
 /// The calling thread's own network namespace.
 const CURRENT: &str = "/proc/thread-self/ns/net";
 
 /// Why a network namespace could not be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetnsError {
     /// Nothing is there: the container is gone, or never was.
     #[error("network namespace {} does not exist", .0.display())]
@@ -40,6 +43,10 @@ pub enum NetnsError {
         /// The kernel's reason.
         errno: Errno,
     },
+    /// Nobody can say which namespace the thread is in, so nothing may be done in another one: it might be this one, and
+    /// there would be no way back.
+    #[error("cannot tell the plugin's own network namespace from {CURRENT}: {}: /proc must be mounted", .0.desc())]
+    NoHome(Errno),
     /// The thread is in a namespace that is not its own and cannot leave it. It must not do anything more that concerns the
     /// network, least of all undo what it did elsewhere.
     #[error("cannot come back from network namespace {}: {}: nothing more can be done", path.display(), errno.desc())]
@@ -57,8 +64,10 @@ impl NetnsError {
         match errno {
             Errno::ENOENT | Errno::ENOTDIR => Self::NotFound(path),
             Errno::EPERM | Errno::EACCES => Self::NotPermitted { path, errno },
-            // What setns(2) says to a namespace of another kind, and open(2) to a socket.
-            Errno::EINVAL | Errno::ENXIO => Self::NotANetns(path),
+            // What setns(2) says to a namespace of another kind, and open(2) to a socket and to a path without an end.
+            Errno::EINVAL | Errno::ENXIO | Errno::ELOOP | Errno::ENAMETOOLONG => {
+                Self::NotANetns(path)
+            }
             _ => Self::Failed {
                 action,
                 path,
@@ -77,7 +86,7 @@ impl From<NetnsError> for cni_types::Error {
 /// An open network namespace. It lives at least as long as this value, whatever becomes of its path.
 #[derive(Debug)]
 pub struct Netns {
-    file: File,
+    file: OwnedFd,
     path: PathBuf,
     id: NetnsId,
 }
@@ -96,34 +105,50 @@ impl Netns {
     /// [`NetnsError::NotFound`], [`NetnsError::NotPermitted`], and [`NetnsError::NotANetns`] where the path leads to
     /// something else. A namespace of another kind is only found out by [`Netns::enter`].
     pub fn open(path: &Path) -> Result<Self, NetnsError> {
-        let failed = |errno| NetnsError::new("open", path, errno);
-        let file = File::options()
-            .read(true)
-            // Opening a FIFO would wait for its writer.
-            .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-            .open(path)
-            .map_err(|error| failed(errno_of(&error)))?;
-        let filesystem = fstatfs(&file).map_err(failed)?.filesystem_type();
-        if filesystem != NSFS_MAGIC {
-            return Err(NetnsError::NotANetns(path.to_owned()));
+        let netns = Self::open_any(path)?;
+        netns.require_nsfs()?;
+        Ok(netns)
+    }
+
+    /// Opens a namespace, and the one that the calling thread is in.
+    ///
+    /// # Errors
+    /// As [`Netns::open`] and [`Netns::current`].
+    pub fn open_with_home(path: &Path) -> Result<(Self, Self), NetnsError> {
+        let netns = Self::open_any(path)?;
+        let home = Self::current()?;
+        // All namespaces are on one device, as long as the kernel has a single nsfs.
+        if netns.id.device != home.id.device {
+            netns.require_nsfs()?;
         }
-        let metadata = file.metadata().map_err(|error| failed(errno_of(&error)))?;
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            id: NetnsId {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-            },
-        })
+        Ok((netns, home))
     }
 
     /// Opens the namespace that the calling thread is in.
     ///
     /// # Errors
-    /// Without `/proc`.
+    /// [`NetnsError::NoHome`]: without `/proc`.
     pub fn current() -> Result<Self, NetnsError> {
-        Self::open(Path::new(CURRENT))
+        let path = Path::new(CURRENT);
+        let (file, id) = open_file(path).map_err(NetnsError::NoHome)?;
+        let path = path.to_owned();
+        Ok(Self { file, path, id })
+    }
+
+    /// Opens whatever the path leads to.
+    fn open_any(path: &Path) -> Result<Self, NetnsError> {
+        let (file, id) = open_file(path).map_err(|errno| NetnsError::new("open", path, errno))?;
+        let path = path.to_owned();
+        Ok(Self { file, path, id })
+    }
+
+    /// Refuses what is no namespace of any kind.
+    fn require_nsfs(&self) -> Result<(), NetnsError> {
+        match fstatfs(&self.file) {
+            Ok(filesystem) if filesystem.filesystem_type() == NSFS_MAGIC => Ok(()),
+            Ok(_) => Err(NetnsError::NotANetns(self.path.clone())),
+            Err(errno) => Err(NetnsError::new("open", &self.path, errno)),
+        }
     }
 
     /// What tells it from other namespaces.
@@ -193,8 +218,23 @@ impl Drop for Visit<'_> {
     }
 }
 
-pub(crate) fn errno_of(error: &io::Error) -> Errno {
-    error
-        .raw_os_error()
-        .map_or(Errno::UnknownErrno, Errno::from_raw)
+fn open_file(path: &Path) -> nix::Result<(OwnedFd, NetnsId)> {
+    // Opening a FIFO would wait for its writer.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = loop {
+        match open(path, flags, Mode::empty()) {
+            Err(Errno::EINTR) => {}
+            opened => break opened?,
+        }
+    };
+    let stat = fstat(&file)?;
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the types differ between architectures"
+    )]
+    let id = NetnsId {
+        device: stat.st_dev.into(),
+        inode: stat.st_ino.into(),
+    };
+    Ok((file, id))
 }
