@@ -1,10 +1,10 @@
 //! Two containers come, reach each other, are checked and go, for each kind of lease and each version that bridge knows.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::traffic::assert_reaches;
 
 use crate::attached::{assert_addresses, assert_attached, assert_nothing_left};
-use crate::lab::{Container, Delegates, Lab, NETWORK, netconf, with_prev_result};
+use crate::lab::{Container, Delegates, Lab, NETWORK, SCRATCH, netconf, with_prev_result};
 use crate::lease::{DUAL_STACK, Lease, ONLY_IPV4, ONLY_IPV6};
 
 fn come_and_go(lease: Lease, version: &str) {
@@ -186,6 +186,36 @@ fn a_list_of_another_version() {
             lab.node.run(&check).silent();
             lab.node.run(&lab.call("DEL", &container, &conf)).silent();
             assert_nothing_left(&lab, &[&container]);
+        }
+    }
+}
+
+/// These read `prevResult` on DEL too, without need of the kernel where the namespace is gone.
+#[test]
+fn a_list_of_another_version_with_plugins_that_read_prev_result() {
+    for plugin_type in ["ipvlan", "portmap", "bandwidth"] {
+        for (before, after) in [("0.3.1", "1.0.0"), ("0.4.0", "1.0.0"), ("1.0.0", "0.4.0")] {
+            let Some(lab) = Lab::with(Delegates::Debians, &ONLY_IPV4) else {
+                return;
+            };
+            let kept = json!({
+                "cniVersion": before,
+                "name": NETWORK,
+                "type": plugin_type,
+                "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.1.0/24"}]]},
+                "twill/ifname": "eth0",
+            });
+            lab.node.write(format!("{SCRATCH}/a"), kept.to_string());
+            let container = Container::new("a");
+            let mut conf = netconf(after);
+            let result = json!({
+                "interfaces": [{"name": "eth0", "sandbox": "/run/netns/a"}],
+                "ips": [{"interface": 0, "address": "10.244.1.2/24", "gateway": "10.244.1.1"}],
+            });
+            conf["prevResult"] = in_version(&result, after);
+            let del = lab.call("DEL", &container, &conf).netns("");
+            lab.node.run(&del).silent();
+            assert_eq!(lab.kept(), [""; 0], "{plugin_type}");
         }
     }
 }
