@@ -211,3 +211,20 @@ fn the_lock_is_handed_over_while_waiting() {
     });
     assert_eq!(fs::read_to_string(&counter).unwrap(), "200");
 }
+
+#[test]
+fn nothing_has_a_name_that_is_too_long() {
+    let (_temp, dir) = folder();
+    let name = "a".repeat(256);
+    assert_eq!(dir.read(&name).unwrap(), None);
+    assert!(dir.open_child(&name).unwrap().is_none());
+    let guard = dir.lock_whole(PATIENCE).unwrap();
+    assert!(!guard.remove(&name).unwrap());
+    let error = guard.replace(&name, b"1").unwrap_err().to_string();
+    assert!(
+        error.ends_with("File name too long (os error 36)"),
+        "{error}"
+    );
+    assert!(dir.create_child(&name, 0o700).is_err());
+    assert_eq!(sorted_names(&dir), [""; 0]);
+}

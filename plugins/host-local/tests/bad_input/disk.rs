@@ -161,3 +161,25 @@ fn a_last_address_that_is_a_link_is_not_followed() {
     assert!(!last.is_symlink());
     assert_eq!(fs::read_to_string(&last).unwrap(), "10.1.1.3");
 }
+
+#[test]
+fn a_network_whose_name_is_too_long_for_a_folder() {
+    let network = Network::new();
+    for backend in ["disk", "db"] {
+        let mut conf = network.subnet();
+        conf["name"] = "n".repeat(256).into();
+        conf["ipam"]["backend"] = backend.into();
+        if backend == "disk" {
+            let folder = format!("{{temp}}/data/{}", "n".repeat(256));
+            network.refuses(
+                &network.call("ADD", &conf),
+                5,
+                &format!("cannot create {folder}: File name too long (os error 36)"),
+            );
+        } else {
+            network.call("ADD", &conf).run().success();
+        }
+        network.call("DEL", &conf).run().silent();
+        network.call("DEL", &conf).run().silent();
+    }
+}
