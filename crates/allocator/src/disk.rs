@@ -16,12 +16,13 @@ mod index;
 mod lookup;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use cni_types::{Attachment, NetworkName};
-use state::{BootId, Dir, StateError};
+use state::{Action, BootId, Dir, StateError};
 
 use self::boot_tag::BootTag;
 use self::files::{AddressFiles, Found};
@@ -38,11 +39,11 @@ const LOCK: &str = "lock";
 /// No network can have the name, for its dot.
 const INDEX_FOLDER: &str = ".index";
 
-/// The folder with a network's addresses.
+/// The folder with a network's addresses. It may be a symbolic link to one: an operator put it there.
 #[derive(Debug)]
 pub struct NetworkDir {
+    data_dir: Dir,
     addresses: Dir,
-    indexes: Option<Dir>,
     network: NetworkName,
 }
 
@@ -52,15 +53,23 @@ impl NetworkDir {
         let Some(data_dir) = Dir::open(data_dir)? else {
             return Ok(None);
         };
-        let addresses = data_dir.open_child(network.as_str())?;
-        Ok(addresses.map(|addresses| Self::with_index(&data_dir, addresses, network)))
+        let addresses = data_dir.open_linked_child(network.as_str())?;
+        Ok(addresses.map(|addresses| Self {
+            data_dir,
+            addresses,
+            network: network.clone(),
+        }))
     }
 
     /// Opens the network's folder in `data_dir`, and makes both where they are missing.
     pub fn create(data_dir: &Path, network: &NetworkName) -> Result<Self, StateError> {
         let data_dir = Dir::create(data_dir, FOLDER_MODE)?;
-        let addresses = data_dir.create_child(network.as_str(), FOLDER_MODE)?;
-        Ok(Self::with_index(&data_dir, addresses, network))
+        let addresses = data_dir.create_linked_child(network.as_str(), FOLDER_MODE)?;
+        Ok(Self {
+            data_dir,
+            addresses,
+            network: network.clone(),
+        })
     }
 
     /// Finds out whether addresses can be noted in the network's folder, or it can be made.
@@ -71,15 +80,6 @@ impl NetworkDir {
         }
     }
 
-    fn with_index(data_dir: &Dir, addresses: Dir, network: &NetworkName) -> Self {
-        Self {
-            addresses,
-            // Without it everything works, only slower.
-            indexes: data_dir.create_child(INDEX_FOLDER, INDEX_FOLDER_MODE).ok(),
-            network: network.clone(),
-        }
-    }
-
     /// Takes the network's lock, waiting for at most `patience`, and undoes what an ADD has left that did not come to its
     /// end. `boot` is the running boot, where the kernel tells.
     pub fn lock(
@@ -87,16 +87,33 @@ impl NetworkDir {
         patience: Duration,
         boot: Option<BootId>,
     ) -> Result<DiskStore<'_>, StateError> {
+        let indexes = self.indexes();
         let guard = self.addresses.lock(LOCK, patience)?;
         let boot = boot.map(BootTag::of);
-        let files = AddressFiles { guard, boot };
-        let indexes = self.indexes.as_ref();
-        let lookup = Lookup::open(&files, indexes, self.network.as_str())?;
+        let mut files = AddressFiles { guard, boot };
+        let lookup = Lookup::open(&mut files, indexes, self.network.as_str())?;
         Ok(DiskStore {
             files,
             lookup,
             given: Vec::new(),
+            doubtful: None,
         })
+    }
+
+    /// The folder of the indexes. Without it everything works, only slower, so it is no error where nobody can make or use
+    /// one.
+    fn indexes(&self) -> Result<Option<Dir>, StateError> {
+        match self.data_dir.create_child(INDEX_FOLDER, INDEX_FOLDER_MODE) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(error) => match error {
+                StateError::Io {
+                    action: Action::Open,
+                    ref source,
+                    ..
+                } if source.kind() != io::ErrorKind::PermissionDenied => Err(error),
+                _ => Ok(None),
+            },
+        }
     }
 }
 
@@ -107,6 +124,8 @@ pub struct DiskStore<'a> {
     lookup: Lookup<'a>,
     /// What this transaction has given, and takes back unless it is committed.
     given: Vec<(IpAddr, OwnerHash)>,
+    /// What it may have given, as the attempt ended in an error.
+    doubtful: Option<(IpAddr, OwnerHash)>,
 }
 
 impl Store for DiskStore<'_> {
@@ -148,11 +167,13 @@ impl Store for DiskStore<'_> {
         set: SetKey<'_>,
     ) -> Result<bool, StateError> {
         let owner = Owner::from(attachment);
-        let hash = OwnerHash::of(&owner);
+        let hash = self.lookup.hash(&owner);
         let taking = self.given.iter().map(|(address, _)| *address);
         self.lookup
-            .announce(hash, taking.chain([address]).collect());
-        if !self.files.give(address, &owner, Age::ThisBoot)? {
+            .announce(hash, taking.chain([address]).collect())?;
+        let given = self.files.give(address, &owner, Age::ThisBoot);
+        self.doubtful = given.is_err().then_some((address, hash));
+        if !given? {
             return Ok(false);
         }
         self.given.push((address, hash));
@@ -162,10 +183,11 @@ impl Store for DiskStore<'_> {
     }
 
     fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, StateError> {
+        self.lookup.check_known()?;
         if !self.files.give(address, &holding.owner, holding.age)? {
             return Ok(false);
         }
-        let hash = OwnerHash::of(&holding.owner);
+        let hash = self.lookup.hash(&holding.owner);
         self.given.push((address, hash));
         self.lookup.add(hash, address, holding.age);
         Ok(true)
@@ -185,11 +207,13 @@ impl Store for DiskStore<'_> {
             return Ok(());
         };
         self.files.remove(address)?;
-        self.lookup.remove(OwnerHash::of(&holding.owner), address);
+        let hash = self.lookup.hash(&holding.owner);
+        self.lookup.remove(hash, address);
         Ok(())
     }
 
     fn commit(mut self) -> Result<(), StateError> {
+        self.lookup.close(&self.files)?;
         self.given.clear();
         Ok(())
     }
@@ -197,14 +221,20 @@ impl Store for DiskStore<'_> {
 
 impl Drop for DiskStore<'_> {
     fn drop(&mut self) {
+        // What cannot be taken back stays in the journal, and the index is not declared current: the next operation takes it back.
+        if let Some((address, hash)) = self.doubtful.take()
+            && self.lookup.undo(&self.files, hash, address).is_err()
+        {
+            return;
+        }
         for (address, hash) in std::mem::take(&mut self.given) {
             if self.files.remove(address).is_err() {
-                // It stays in the journal, and the index is not declared current: the next operation takes it back.
                 return;
             }
             self.lookup.remove(hash, address);
         }
-        self.lookup.close(&self.files);
+        // Where the journal stays, there is nothing that it names.
+        let _ = self.lookup.close(&self.files);
     }
 }
 

@@ -1,19 +1,20 @@
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fstat, futimens, mkdirat, utimensat};
-use nix::sys::time::TimeSpec;
-use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, fsync, linkat, unlinkat};
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
+use nix::unistd::{AccessFlags, faccessat};
 
-use crate::{Action, InUse, Lock, Stamp, StateError};
+use crate::{Action, DirStamp, InUse, Lock, Stamp, StateError};
+
+mod write;
 
 /// The file that is being written. No network, address, container or lock can have the name, for its dot.
 const ASIDE: &str = ".new";
@@ -79,13 +80,31 @@ impl Dir {
 
     /// Opens a folder inside this one; `None` if it does not exist. A symbolic link is not followed.
     pub fn open_child(&self, name: &str) -> Result<Option<Self>, StateError> {
+        self.open_below(name, OFlag::O_NOFOLLOW)
+    }
+
+    /// As [`Dir::open_child`], for a folder that an operator may have put elsewhere: a symbolic link to it is followed.
+    pub fn open_linked_child(&self, name: &str) -> Result<Option<Self>, StateError> {
+        self.open_below(name, OFlag::empty())
+    }
+
+    /// As [`Dir::open_child`], but makes the folder with this mode if it is missing.
+    pub fn create_child(&self, name: &str, mode: u32) -> Result<Self, StateError> {
+        self.create_below(name, OFlag::O_NOFOLLOW, mode)
+    }
+
+    /// As [`Dir::open_linked_child`], but makes the folder with this mode if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Io`] also for a symbolic link that leads to nothing.
+    pub fn create_linked_child(&self, name: &str, mode: u32) -> Result<Self, StateError> {
+        self.create_below(name, OFlag::empty(), mode)
+    }
+
+    fn open_below(&self, name: &str, links: OFlag) -> Result<Option<Self>, StateError> {
         let path = self.path.join(name);
-        match openat(
-            &self.fd,
-            name,
-            FOLDER_FLAGS | OFlag::O_NOFOLLOW,
-            Mode::empty(),
-        ) {
+        match openat(&self.fd, name, FOLDER_FLAGS | links, Mode::empty()) {
             Ok(fd) => Ok(Some(Self { fd, path })),
             // Nothing can have a name that is too long for the file system.
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(None),
@@ -94,9 +113,8 @@ impl Dir {
         }
     }
 
-    /// As [`Dir::open_child`], but makes the folder with this mode if it is missing.
-    pub fn create_child(&self, name: &str, mode: u32) -> Result<Self, StateError> {
-        if let Some(dir) = self.open_child(name)? {
+    fn create_below(&self, name: &str, links: OFlag, mode: u32) -> Result<Self, StateError> {
+        if let Some(dir) = self.open_below(name, links)? {
             return Ok(dir);
         }
         let path = self.path.join(name);
@@ -105,7 +123,7 @@ impl Dir {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(error) => return Err(StateError::io(Action::Create, path, error)),
         }
-        self.open_child(name)?
+        self.open_below(name, links)?
             .ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
     }
 
@@ -176,11 +194,11 @@ impl Dir {
         Ok(self.open_file(name, OFlag::O_RDWR)?.map(|(file, _)| file))
     }
 
-    /// The folder's modification time, which changes with every file that is created, renamed or removed in it.
-    pub fn stamp(&self) -> Result<Stamp, StateError> {
+    /// The folder's times, which change with every file that is created, renamed or removed in it.
+    pub fn stamp(&self) -> Result<DirStamp, StateError> {
         let stat =
             fstat(&self.fd).map_err(|error| StateError::io(Action::Read, &self.path, error))?;
-        Ok(Stamp::of(&stat))
+        Ok(DirStamp::of(&stat))
     }
 
     fn open_file(&self, name: &str, access: OFlag) -> Result<Option<(File, FileStat)>, StateError> {
@@ -190,16 +208,22 @@ impl Dir {
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => return Ok(None),
-            Err(Errno::ELOOP | Errno::EISDIR) => {
+            // Each kind that is none has an error of its own: a link, a folder, a socket, a device without a driver.
+            Err(_) if self.has_other_than_a_file(name) => {
                 return Err(StateError::NotAFile(self.path.join(name)));
             }
             Err(error) => return Err(failed(error)),
         };
         let stat = fstat(&file).map_err(failed)?;
-        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        if !is_regular(&stat) {
             return Err(StateError::NotAFile(self.path.join(name)));
         }
         Ok(Some((file.into(), stat)))
+    }
+
+    /// Whether something has the name that is no regular file.
+    fn has_other_than_a_file(&self, name: &str) -> bool {
+        fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|stat| !is_regular(&stat))
     }
 
     /// Takes the lock of the file `name` in the folder, which is made if it is missing and never removed.
@@ -247,6 +271,10 @@ impl Dir {
     }
 }
 
+fn is_regular(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
+}
+
 /// Reads a regular file of about that many bytes, with as few calls as can be.
 fn read_whole(mut file: File, size: u64) -> io::Result<Vec<u8>> {
     // One byte more, since only a read that comes back short has seen the end.
@@ -266,135 +294,6 @@ fn read_whole(mut file: File, size: u64) -> io::Result<Vec<u8>> {
     }
     contents.truncate(length);
     Ok(contents)
-}
-
-impl WriteGuard<'_> {
-    /// The folder.
-    pub fn dir(&self) -> &Dir {
-        self.dir
-    }
-
-    /// Makes a file with these contents, and this modification time if there is one, unless the name is taken already,
-    /// and tells whether it did.
-    pub fn create(
-        &self,
-        name: &str,
-        contents: &[u8],
-        stamp: Option<Stamp>,
-    ) -> Result<bool, StateError> {
-        let dir = self.dir;
-        self.write_aside(name, stamp, |file| file.write_all(contents))?;
-        let linked = linkat(&dir.fd, ASIDE, &dir.fd, name, AtFlags::empty());
-        self.remove(ASIDE)?;
-        match linked {
-            Ok(()) => Ok(true),
-            Err(Errno::EEXIST) => Ok(false),
-            Err(error) => Err(StateError::io(Action::Create, dir.path.join(name), error)),
-        }
-    }
-
-    /// Makes a file with these contents, in the place of what has the name.
-    pub fn replace(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
-        self.replace_with(name, |file| file.write_all(contents))
-    }
-
-    /// Makes a small file have these contents, in the place of what has the name: by writing into it where it has as many
-    /// bytes already, which spares the file system a new inode. One write of a few bytes is done or not done, whatever kills
-    /// the process; but a power cut may leave either version or, unlike with [`WriteGuard::replace`], a mixture, so it has to be a file that
-    /// nothing depends on.
-    pub fn update(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
-        let dir = self.dir;
-        if let Ok(Some((file, stat))) = dir.open_file(name, OFlag::O_WRONLY)
-            && stat.st_nlink == 1
-            && u64::try_from(stat.st_size) == Ok(contents.len() as u64)
-        {
-            return file
-                .write_all_at(contents, 0)
-                .map_err(|error| StateError::io(Action::Write, dir.path.join(name), error));
-        }
-        self.replace(name, contents)
-    }
-
-    /// Makes a file in the place of what has the name; its contents are what `write` writes.
-    pub fn replace_with(
-        &self,
-        name: &str,
-        write: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), StateError> {
-        let dir = self.dir;
-        self.write_aside(name, None, write)?;
-        renameat(&dir.fd, ASIDE, &dir.fd, name).map_err(|error| {
-            let _ = self.remove(ASIDE);
-            StateError::io(Action::Write, dir.path.join(name), error)
-        })
-    }
-
-    /// Gives a file another name, in the place of what has that. When it is done, a power cut does not undo it.
-    pub fn rename_durably(&self, from: &str, to: &str) -> Result<(), StateError> {
-        let dir = self.dir;
-        renameat(&dir.fd, from, &dir.fd, to)
-            .and_then(|()| fsync(&dir.fd))
-            .map_err(|error| StateError::io(Action::Write, dir.path.join(to), error))
-    }
-
-    /// Sets a file's modification time.
-    pub fn set_stamp_of(&self, name: &str, stamp: Stamp) -> Result<(), StateError> {
-        let dir = self.dir;
-        let flags = UtimensatFlags::NoFollowSymlink;
-        utimensat(&dir.fd, name, &TimeSpec::UTIME_OMIT, &stamp.into(), flags)
-            .map_err(|error| StateError::io(Action::Write, dir.path.join(name), error))
-    }
-
-    /// Sets the folder's modification time, and tells what it is now: some file systems round.
-    pub fn set_stamp(&self, stamp: Stamp) -> Result<Stamp, StateError> {
-        let dir = self.dir;
-        futimens(&dir.fd, &TimeSpec::UTIME_OMIT, &stamp.into())
-            .map_err(|error| StateError::io(Action::Write, &dir.path, error))?;
-        dir.stamp()
-    }
-
-    /// Removes a file and tells whether there was one.
-    pub fn remove(&self, name: &str) -> Result<bool, StateError> {
-        match unlinkat(&self.dir.fd, name, UnlinkatFlags::NoRemoveDir) {
-            Ok(()) => Ok(true),
-            Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(false),
-            Err(error) => Err(StateError::io(
-                Action::Remove,
-                self.dir.path.join(name),
-                error,
-            )),
-        }
-    }
-
-    /// Writes the file that is to get `name`. If that fails, nothing is left.
-    fn write_aside(
-        &self,
-        name: &str,
-        stamp: Option<Stamp>,
-        write: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), StateError> {
-        let dir = self.dir;
-        let failed = |error: io::Error| StateError::io(Action::Write, dir.path.join(name), error);
-        // O_EXCL, as what a kill left may be linked to its name already: then it must be unlinked, not overwritten.
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-        let open = || openat(&dir.fd, ASIDE, flags, FILE_MODE);
-        let file = match open() {
-            Err(Errno::EEXIST) => {
-                self.remove(ASIDE)?;
-                open()
-            }
-            opened => opened,
-        };
-        let mut file = File::from(file.map_err(|error| failed(error.into()))?);
-        let written = write(&mut file).and_then(|()| match stamp {
-            Some(stamp) => Ok(futimens(&file, &TimeSpec::UTIME_OMIT, &stamp.into())?),
-            None => Ok(()),
-        });
-        written.map_err(|error| {
-            let _ = self.remove(ASIDE);
-            failed(error)
-        })
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,28 @@ impl Stamp {
     }
 }
 
+/// When a folder was changed. Nobody can set the time of the change itself, so one that has another's modification time, as
+/// what copies folders gives it, is still told from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirStamp {
+    /// The modification time, of the folder's entries.
+    pub modified: Stamp,
+    /// The change time, of these and of the folder's inode: of its modification time too.
+    pub changed: Stamp,
+}
+
+impl DirStamp {
+    pub(crate) fn of(stat: &nix::sys::stat::FileStat) -> Self {
+        Self {
+            modified: Stamp::of(stat),
+            changed: Stamp {
+                seconds: stat.st_ctime,
+                nanoseconds: stat.st_ctime_nsec,
+            },
+        }
+    }
+}
+
 impl From<Stamp> for TimeSpec {
     fn from(stamp: Stamp) -> Self {
         TimeSpec::new(stamp.seconds, stamp.nanoseconds)

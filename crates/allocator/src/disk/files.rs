@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use state::{StateError, WriteGuard};
+use state::{Stamp, StateError, WriteGuard};
 
 use super::boot_tag::BootTag;
-use super::index::{OwnerHash, Slot};
+use super::index::{Key, Slot};
 use crate::{Age, Holding, Owner};
 
 const LAST_GIVEN: &str = "last_reserved_ip.";
@@ -25,8 +25,8 @@ pub(super) enum Found {
     /// An empty or garbled file: what a power cut leaves of one, or a full disk of another plugin's. It says that nobody
     /// holds the address, since under the lock nobody is just writing it.
     Debris,
-    /// Nothing of ours: a folder, a symbolic link, or a file in which a person wrote something else. It is left alone, and so is
-    /// its address.
+    /// Nothing of ours: something else than a regular file, or one in which a person wrote something else. It is left alone,
+    /// and so is its address.
     Foreign,
 }
 
@@ -39,7 +39,7 @@ impl AddressFiles<'_> {
                 None => Found::Foreign,
                 Some(owner) => Found::Holding(Holding {
                     owner,
-                    age: BootTag::age(file.stamp, self.boot),
+                    age: self.age(file.stamp),
                 }),
             }),
             Err(StateError::NotAFile(_)) => Ok(Found::Foreign),
@@ -56,11 +56,10 @@ impl AddressFiles<'_> {
     ) -> Result<bool, StateError> {
         let name = address.to_string();
         let contents = owner.to_string();
-        let tag = match age {
-            Age::ThisBoot => self.boot,
-            Age::EarlierBoot => self.boot.map(BootTag::earlier),
-        };
-        let stamp = tag.map(BootTag::stamp);
+        let stamp = self.boot.map(|boot| match age {
+            Age::ThisBoot => boot.set(),
+            Age::EarlierBoot => boot.earlier(),
+        });
         let create = || self.guard.create(&name, contents.as_bytes(), stamp);
         if create()? {
             return Ok(true);
@@ -75,10 +74,27 @@ impl AddressFiles<'_> {
     /// Whether an address's file was written by this plugin.
     pub(super) fn is_tagged(&self, address: IpAddr) -> Result<bool, StateError> {
         match self.guard.dir().read_stamped(&address.to_string()) {
-            Ok(file) => Ok(file.is_some_and(|file| BootTag::from_stamp(file.stamp).is_some())),
+            Ok(file) => Ok(file.is_some_and(|file| self.is_tag(file.stamp))),
             Err(StateError::NotAFile(_)) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Finds out what the file system makes of tags.
+    pub(super) fn learn_tags(&mut self) {
+        self.boot = self.boot.map(|boot| {
+            // Where nobody may set the folder's time, tags are taken to be kept as they are.
+            let learnt = self.guard.set_stamp(boot.set());
+            learnt.map_or(boot, |stamp| boot.kept_as(stamp.modified))
+        });
+    }
+
+    fn is_tag(&self, stamp: Stamp) -> bool {
+        self.boot.is_some_and(|boot| boot.is_tag(stamp))
+    }
+
+    fn age(&self, stamp: Stamp) -> Age {
+        self.boot.map_or(Age::ThisBoot, |boot| boot.age(stamp))
     }
 
     pub(super) fn remove(&self, address: IpAddr) -> Result<(), StateError> {
@@ -117,18 +133,18 @@ impl AddressFiles<'_> {
 
     /// Reads every address file. Those of which nobody knows in which boot they were written get this one's tag: in the next
     /// they will be known to be older.
-    pub(super) fn scan(&self) -> Result<Vec<Slot>, StateError> {
+    pub(super) fn scan(&self, key: Key) -> Result<Vec<Slot>, StateError> {
         let mut slots = Vec::new();
         self.guard.dir().visit(|name| {
             if let Some(address) = name.to_str().and_then(address_of) {
-                slots.extend(self.scan_file(address)?);
+                slots.extend(self.scan_file(address, key)?);
             }
             Ok::<_, StateError>(())
         })?;
         Ok(slots)
     }
 
-    fn scan_file(&self, address: IpAddr) -> Result<Option<Slot>, StateError> {
+    fn scan_file(&self, address: IpAddr, key: Key) -> Result<Option<Slot>, StateError> {
         let name = address.to_string();
         let file = match self.guard.dir().read_stamped(&name) {
             Ok(Some(file)) => file,
@@ -138,14 +154,14 @@ impl AddressFiles<'_> {
         let Some(owner) = Owner::parse(&file.contents) else {
             return Ok(None);
         };
-        if let (None, Some(boot)) = (BootTag::from_stamp(file.stamp), self.boot) {
+        if let Some(boot) = self.boot.filter(|boot| !boot.is_tag(file.stamp)) {
             // Without it the address merely stays passed over for longer.
-            let _ = self.guard.set_stamp_of(&name, boot.stamp());
+            let _ = self.guard.set_stamp_of(&name, boot.set());
         }
         Ok(Some(Slot {
-            owner: OwnerHash::of(&owner),
+            owner: key.hash(&owner),
             address,
-            age: BootTag::age(file.stamp, self.boot),
+            age: self.age(file.stamp),
         }))
     }
 }

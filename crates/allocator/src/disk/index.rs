@@ -2,36 +2,46 @@
 //!
 //! The index is a hash table in a file of its own, outside the network's folder. It is derived from the address files and
 //! never believed over them: who uses it reads the file of each address that it names. That it lacks none is known from the folder's
-//! modification time, which is set to a random value after each operation and noted here; whoever else creates or removes a file
-//! puts the present in its place, and the index is made anew.
+//! times: its modification time is set to a random value after each operation, and both that and the change time are noted here.
+//! Whoever else creates or removes a file puts the present in the place of the first, and whoever then puts a noted time back
+//! changes the second; the index is made anew.
 
 mod page;
+mod table;
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use state::{Dir, Stamp, StateError, stable_hash};
+use state::{Action, Dir, DirStamp, Stamp, StateError};
 
-use self::page::{Header, PAGE, Page, SLOTS};
-pub(super) use self::page::{Journal, OwnerHash, Slot};
+use self::page::{Bucket, Header, PAGE, Page};
+pub(super) use self::page::{Journal, Key, OwnerHash, Slot};
+use self::table::{Cached, Table};
 use super::boot_tag::BootTag;
-use crate::Owner;
 
 /// How long others are waited for that make another network's index in the same folder.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How many buckets the smallest index has: 64 KiB, enough for more than a thousand addresses.
-const MIN_BUCKETS: u32 = 16;
 
 /// A network's index, open.
 #[derive(Debug)]
 pub(super) struct Index {
     file: File,
     header: Header,
+    /// Whether the file may have a journal.
+    noted: bool,
+}
+
+/// What is in the place of a network's index.
+#[derive(Debug)]
+pub(super) enum Opened {
+    Index(Index),
+    /// Nothing, or something that nobody takes for an index.
+    Nothing,
+    /// Nobody knows: it could not be read.
+    Unread(StateError),
 }
 
 /// The index cannot be used, and has to be made anew.
@@ -39,7 +49,7 @@ pub(super) struct Index {
 pub(super) enum Unusable {
     /// A page of it is damaged, or cannot be read or written.
     Damaged,
-    /// A bucket has no room for what is to be put into it.
+    /// It has too little room for what is to be put into it.
     Full,
 }
 
@@ -49,14 +59,10 @@ impl From<io::Error> for Unusable {
     }
 }
 
-impl OwnerHash {
-    pub(super) fn of(owner: &Owner) -> Self {
-        Self(stable_hash(owner.to_string().as_bytes()))
-    }
-
-    fn bucket(self, buckets: u32) -> u32 {
-        // A power of two divides the range of hashes evenly.
-        u32::try_from(self.0 % u64::from(buckets)).unwrap_or_default()
+impl Key {
+    pub(super) fn random() -> Self {
+        let random = RandomState::new();
+        Self(random.hash_one(0), random.hash_one(1))
     }
 }
 
@@ -70,21 +76,59 @@ fn random_stamp() -> Stamp {
     }
 }
 
+/// The times of no folder.
+fn never() -> DirStamp {
+    DirStamp {
+        modified: random_stamp(),
+        changed: random_stamp(),
+    }
+}
+
 impl Index {
-    /// Opens a network's index; `None` if there is none, or nothing in it makes sense.
-    pub(super) fn open(folder: &Dir, network: &str) -> Option<Self> {
-        let file = folder.open_in_place(network).ok()??;
+    /// Opens a network's index.
+    pub(super) fn open(folder: &Dir, network: &str) -> Opened {
+        let file = match folder.open_in_place(network) {
+            Ok(Some(file)) => file,
+            Ok(None) | Err(StateError::NotAFile(_)) => return Opened::Nothing,
+            Err(error) => return Opened::Unread(error),
+        };
         let mut page = [0; PAGE];
-        file.read_exact_at(&mut page, 0).ok()?;
-        let header = Header::decode(&page)?;
-        Some(Self { file, header })
+        match file.read_exact_at(&mut page, 0) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Opened::Nothing,
+            Err(source) => {
+                return Opened::Unread(StateError::Io {
+                    action: Action::Read,
+                    path: folder.path().join(network),
+                    source,
+                });
+            }
+        }
+        match Header::decode(&page) {
+            Some(header) => Opened::Index(Self {
+                file,
+                noted: header.journal != Journal::default(),
+                header,
+            }),
+            None => Opened::Nothing,
+        }
     }
 
-    /// Whether it holds all that a folder with this modification time has, seen from this boot.
-    pub(super) fn is_current(&self, stamp: Stamp, boot: Option<BootTag>) -> bool {
+    /// Whether it holds all that a folder with these times has, seen from this boot.
+    pub(super) fn is_current(&self, stamp: DirStamp, boot: Option<BootTag>) -> bool {
         self.header.stamp == stamp
             && self.header.boot == boot_number(boot)
             && self.header.journal == Journal::default()
+    }
+
+    /// The boot's tag as the network's file system keeps it. It holds for the boot that the index is of.
+    pub(super) fn kept_tag(&self) -> Stamp {
+        self.header.tag
+    }
+
+    /// What the owners are hashed with.
+    pub(super) fn key(&self) -> Key {
+        self.header.key
     }
 
     /// What an ADD that did not come to its end may have taken.
@@ -94,95 +138,128 @@ impl Index {
 
     /// Makes a network's index with these slots. It is current only after [`Index::set_current`].
     ///
-    /// `None` if it cannot be made: the disk is full, or one owner has more addresses than a bucket has room for.
+    /// `None` if it cannot be made, as on a full disk.
     pub(super) fn build(
         folder: &Dir,
         network: &str,
-        slots: &mut [Slot],
+        slots: &[Slot],
+        key: Key,
         boot: Option<BootTag>,
     ) -> Option<Self> {
-        let buckets = buckets_for(slots)?;
-        slots.sort_unstable_by_key(|slot| slot.owner.bucket(buckets));
+        let table = Table::of(slots)?;
         let header = Header {
-            buckets,
+            key,
+            buckets: table.len(),
             boot: boot_number(boot),
-            stamp: random_stamp(),
+            tag: boot.map_or_else(random_stamp, BootTag::kept),
+            stamp: never(),
             journal: Journal::default(),
         };
         let guard = folder.lock_whole(LOCK_PATIENCE).ok()?;
         let written = guard.replace_with(network, |file| {
             let mut writer = BufWriter::with_capacity(16 * PAGE, file);
             writer.write_all(&header.encode())?;
-            let mut rest = &slots[..];
-            for bucket in 0..buckets {
-                let others = rest.partition_point(|slot| slot.owner.bucket(buckets) <= bucket);
-                let (own, others) = rest.split_at(others);
-                writer.write_all(&page::encode_bucket(own, bucket))?;
-                rest = others;
+            for (number, bucket) in table.buckets() {
+                writer.write_all(&bucket.encode(number))?;
             }
             writer.flush()
         });
         written.ok()?;
-        Self::open(folder, network)
+        match Self::open(folder, network) {
+            Opened::Index(index) => Some(index),
+            Opened::Nothing | Opened::Unread(_) => None,
+        }
+    }
+
+    /// Removes a network's index.
+    pub(super) fn remove(folder: &Dir, network: &str) -> Result<(), StateError> {
+        match folder.lock_whole(LOCK_PATIENCE)?.remove(network) {
+            // What nobody takes for an index may stay.
+            Ok(_) | Err(StateError::NotAFile(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The slots of an owner, and maybe of others with the same hash.
     pub(super) fn find(&self, owner: OwnerHash) -> Result<Vec<Slot>, Unusable> {
-        let mut slots = self.read_bucket(owner.bucket(self.header.buckets))?;
-        slots.retain(|slot| slot.owner == owner);
-        Ok(slots)
+        let mut found = Vec::new();
+        for number in table::chain(owner, self.header.buckets) {
+            let bucket = self.read_bucket(number)?;
+            let own = bucket.slots.iter().filter(|slot| slot.owner == owner);
+            found.extend(own.copied());
+            if !bucket.spilled {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// All slots.
     pub(super) fn all(&self) -> Result<Vec<Slot>, Unusable> {
         let mut slots = Vec::new();
-        for bucket in 0..self.header.buckets {
-            slots.append(&mut self.read_bucket(bucket)?);
+        for number in 0..self.header.buckets {
+            slots.append(&mut self.read_bucket(number)?.slots);
         }
         Ok(slots)
     }
 
     /// Takes slots out and puts others in.
     pub(super) fn change(&self, removed: &[Slot], added: &[Slot]) -> Result<(), Unusable> {
-        let bucket_of = |slot: &Slot| slot.owner.bucket(self.header.buckets);
-        let mut buckets: Vec<u32> = removed.iter().chain(added).map(bucket_of).collect();
-        buckets.sort_unstable();
-        buckets.dedup();
-        for bucket in buckets {
-            let mut slots = self.read_bucket(bucket)?;
-            let removed = removed.iter().filter(|slot| bucket_of(slot) == bucket);
-            let removed: HashSet<_> = removed.map(Slot::key).collect();
-            slots.retain(|slot| !removed.contains(&slot.key()));
-            slots.extend(added.iter().filter(|slot| bucket_of(slot) == bucket));
-            if slots.len() > SLOTS {
-                return Err(Unusable::Full);
-            }
-            self.write_page(bucket + 1, &page::encode_bucket(&slots, bucket))?;
+        let mut cached = Cached::new(self.header.buckets, |number| self.read_bucket(number));
+        for slot in removed {
+            cached.take_out(slot)?;
+        }
+        for slot in added {
+            cached.put_in(slot)?;
+        }
+        for (number, bucket) in cached.changed() {
+            self.write_page(number + 1, &bucket.encode(number))?;
         }
         Ok(())
     }
 
     /// Notes what an ADD is about to take.
     pub(super) fn set_journal(&mut self, journal: Journal) -> Result<(), Unusable> {
+        self.noted = true;
         self.header.journal = journal;
         self.write_page(0, &self.header.encode())
     }
 
-    /// Declares that the index has all that is in the network's folder, by a new modification time that `set_stamp` gives to the
-    /// folder.
+    /// Declares that the index has all that is in the network's folder, and that no ADD is under way, by a new modification time that
+    /// `set_stamp` gives to the folder.
     pub(super) fn set_current(
         &mut self,
-        set_stamp: impl FnOnce(Stamp) -> Result<Stamp, StateError>,
+        set_stamp: impl FnOnce(Stamp) -> Result<DirStamp, StateError>,
     ) -> Result<(), Unusable> {
         self.header.stamp = set_stamp(random_stamp()).map_err(|_| Unusable::Damaged)?;
         self.header.journal = Journal::default();
-        self.write_page(0, &self.header.encode())
+        self.write_page(0, &self.header.encode())?;
+        self.noted = false;
+        Ok(())
     }
 
-    fn read_bucket(&self, bucket: u32) -> Result<Vec<Slot>, Unusable> {
+    /// Clears the journal, whatever has become of the rest, so that nobody undoes what is done; the index is not current then.
+    ///
+    /// # Errors
+    ///
+    /// The file may still have the journal.
+    pub(super) fn withdraw_journal(&mut self) -> io::Result<()> {
+        if !self.noted {
+            return Ok(());
+        }
+        self.header.stamp = never();
+        self.header.journal = Journal::default();
+        let cleared = self.file.write_all_at(&self.header.encode(), 0);
+        // An empty file needs no room, not even where files are not written in place.
+        cleared.or_else(|_| self.file.set_len(0))?;
+        self.noted = false;
+        Ok(())
+    }
+
+    fn read_bucket(&self, bucket: u32) -> Result<Bucket, Unusable> {
         let mut page = [0; PAGE];
         self.file.read_exact_at(&mut page, offset(bucket + 1))?;
-        page::decode_bucket(&page, bucket).ok_or(Unusable::Damaged)
+        Bucket::decode(&page, bucket).ok_or(Unusable::Damaged)
     }
 
     fn write_page(&self, number: u32, page: &Page) -> Result<(), Unusable> {
@@ -195,30 +272,7 @@ fn offset(page: u32) -> u64 {
 }
 
 fn boot_number(boot: Option<BootTag>) -> i64 {
-    boot.map_or(-1, |boot| boot.stamp().seconds)
-}
-
-/// The smallest number of buckets that are at most half full on average and none of them too full. More buckets than there are
-/// slots would not help any more.
-fn buckets_for(slots: &[Slot]) -> Option<u32> {
-    let most = u32::try_from(slots.len().next_power_of_two()).ok()?;
-    let mut buckets = MIN_BUCKETS;
-    loop {
-        let mut counts = vec![0usize; buckets as usize];
-        for slot in slots {
-            if let Some(count) = counts.get_mut(slot.owner.bucket(buckets) as usize) {
-                *count += 1;
-            }
-        }
-        let half_full = slots.len() <= buckets as usize * SLOTS / 2;
-        if half_full && counts.into_iter().all(|count| count <= SLOTS) {
-            return Some(buckets);
-        }
-        if buckets >= most {
-            return None;
-        }
-        buckets *= 2;
-    }
+    boot.map_or(-1, |boot| boot.set().seconds)
 }
 
 #[cfg(test)]

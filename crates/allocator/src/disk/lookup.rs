@@ -7,19 +7,23 @@ use state::{Dir, StateError};
 
 use super::boot_tag::BootTag;
 use super::files::{AddressFiles, Found};
-use super::index::{Index, Journal, OwnerHash, Slot, Unusable};
+use super::index::{Index, Journal, Key, Opened, OwnerHash, Slot, Unusable};
 use crate::{Age, Held, Owner};
 
 /// What is known of a network's addresses during one operation.
 #[derive(Debug)]
 pub(super) struct Lookup<'a> {
-    indexes: Option<&'a Dir>,
+    indexes: Option<Dir>,
     network: &'a str,
+    key: Key,
     source: Source,
     removed: Vec<Slot>,
     added: Vec<Slot>,
     /// Whether the folder has changed since the index was declared current.
     changed: bool,
+    /// Why nobody knows whether there still is an index with an earlier ADD's journal. Whoever reads that one day undoes
+    /// what it names, so nothing may be given meanwhile.
+    unknown: Option<StateError>,
 }
 
 #[derive(Debug)]
@@ -30,33 +34,59 @@ enum Source {
 }
 
 impl<'a> Lookup<'a> {
-    /// Opens the network's index and undoes what its journal says, or makes it anew if it is not current.
+    /// Opens the network's index and undoes what its journal says, or makes it anew if it is not current. `indexes` is the
+    /// folder of the indexes; `None` where nobody can have made one.
     pub(super) fn open(
-        files: &AddressFiles<'_>,
-        indexes: Option<&'a Dir>,
+        files: &mut AddressFiles<'_>,
+        indexes: Result<Option<Dir>, StateError>,
         network: &'a str,
     ) -> Result<Self, StateError> {
-        let index = indexes.and_then(|indexes| Index::open(indexes, network));
+        let (indexes, mut unknown) = match indexes {
+            Ok(indexes) => (indexes, None),
+            Err(error) => (None, Some(error)),
+        };
+        let opened = match &indexes {
+            Some(indexes) => Index::open(indexes, network),
+            None => Opened::Nothing,
+        };
+        let index = match opened {
+            Opened::Index(index) => Some(index),
+            Opened::Nothing => None,
+            Opened::Unread(error) => {
+                unknown = Some(error);
+                None
+            }
+        };
         let mut lookup = Self {
             indexes,
             network,
+            key: index.as_ref().map_or_else(Key::random, Index::key),
             source: Source::Scan(Vec::new()),
             removed: Vec::new(),
             added: Vec::new(),
             changed: false,
+            unknown,
         };
         match index {
             Some(index) if index.is_current(files.guard.dir().stamp()?, files.boot) => {
+                files.boot = files.boot.map(|boot| boot.kept_as(index.kept_tag()));
                 lookup.source = Source::Index(index);
             }
             index => {
+                files.learn_tags();
                 if let Some(index) = index {
-                    undo(files, index.journal())?;
+                    undo(files, index.journal(), lookup.key)?;
+                    lookup.source = Source::Index(index);
                 }
                 lookup.rebuild(files)?;
             }
         }
         Ok(lookup)
+    }
+
+    /// What an owner's addresses are found by.
+    pub(super) fn hash(&self, owner: &Owner) -> OwnerHash {
+        self.key.hash(owner)
     }
 
     /// The addresses that an owner holds, each of them read in its file.
@@ -65,15 +95,15 @@ impl<'a> Lookup<'a> {
         files: &AddressFiles<'_>,
         owner: &Owner,
     ) -> Result<Vec<Held>, StateError> {
-        let hash = OwnerHash::of(owner);
+        let hash = self.hash(owner);
         if let Ok(slots) = self.find(hash)
-            && let (held, true) = verify(files, owner, &slots)?
+            && let (held, true) = self.verify(files, owner, &slots)?
         {
             return Ok(held);
         }
         self.rebuild(files)?;
         let slots = self.find(hash).unwrap_or_default();
-        verify(files, owner, &slots).map(|(held, _)| held)
+        self.verify(files, owner, &slots).map(|(held, _)| held)
     }
 
     /// All addresses that somebody holds.
@@ -82,7 +112,7 @@ impl<'a> Lookup<'a> {
             Source::Scan(slots) => slots.clone(),
             Source::Index(index) => match index.all() {
                 Ok(slots) => slots,
-                Err(Unusable::Damaged | Unusable::Full) => files.scan()?,
+                Err(Unusable::Damaged | Unusable::Full) => files.scan(self.key)?,
             },
         };
         self.apply_changes(&mut slots);
@@ -93,8 +123,26 @@ impl<'a> Lookup<'a> {
         Ok(held.collect())
     }
 
+    /// Makes sure that nobody will take an address back which is given now.
+    ///
+    /// # Errors
+    ///
+    /// An earlier ADD's journal may still be there.
+    pub(super) fn check_known(&mut self) -> Result<(), StateError> {
+        self.unknown.take().map_or(Ok(()), Err)
+    }
+
     /// Notes, before it is done, which addresses an ADD has taken and is about to take.
-    pub(super) fn announce(&mut self, owner: OwnerHash, addresses: Vec<IpAddr>) {
+    ///
+    /// # Errors
+    ///
+    /// As [`Lookup::check_known`].
+    pub(super) fn announce(
+        &mut self,
+        owner: OwnerHash,
+        addresses: Vec<IpAddr>,
+    ) -> Result<(), StateError> {
+        self.check_known()?;
         self.changed = true;
         if let Source::Index(index) = &mut self.source {
             // Without the note, a kill leaves the address to the runtime's DEL.
@@ -103,6 +151,21 @@ impl<'a> Lookup<'a> {
                 addresses,
             });
         }
+        Ok(())
+    }
+
+    /// Takes back an address that an owner was to get, as far as it did.
+    pub(super) fn undo(
+        &self,
+        files: &AddressFiles<'_>,
+        owner: OwnerHash,
+        address: IpAddr,
+    ) -> Result<(), StateError> {
+        let journal = Journal {
+            owner: Some(owner),
+            addresses: vec![address],
+        };
+        undo(files, &journal, self.key)
     }
 
     /// Notes that something else in the folder was changed.
@@ -134,26 +197,42 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// Brings the index up to date and declares it current. Where that fails it is not current, and made anew by the next
-    /// operation.
-    pub(super) fn close(&mut self, files: &AddressFiles<'_>) {
-        let Source::Index(index) = &mut self.source else {
-            return;
-        };
+    /// Brings the index up to date, declares it current, and clears its journal. Where something fails the journal alone is
+    /// cleared, or the whole index; the next operation then makes it anew.
+    ///
+    /// # Errors
+    ///
+    /// The journal is still there: the next operation takes back what this one gave.
+    pub(super) fn close(&mut self, files: &AddressFiles<'_>) -> Result<(), StateError> {
         if !self.changed {
-            return;
+            return Ok(());
         }
-        match index.change(&self.removed, &self.added) {
-            Ok(()) => {}
-            Err(Unusable::Full) => {
-                if self.grow(files.boot).is_none() {
-                    return;
-                }
+        if self.bring_up_to_date(files).is_ok() {
+            self.changed = false;
+            return Ok(());
+        }
+        // What is in the index by now may be half of what was to get there: this operation does not try again.
+        let source = std::mem::replace(&mut self.source, Source::Scan(Vec::new()));
+        let cleared = match source {
+            Source::Index(mut index) => index.withdraw_journal(),
+            Source::Scan(_) => Ok(()),
+        };
+        match (cleared, &self.indexes) {
+            (Err(_), Some(indexes)) => Index::remove(indexes, self.network),
+            _ => Ok(()),
+        }
+    }
+
+    fn bring_up_to_date(&mut self, files: &AddressFiles<'_>) -> Result<(), Unusable> {
+        if let Source::Index(index) = &self.source {
+            match index.change(&self.removed, &self.added) {
+                Err(Unusable::Full) => self.grow(files.boot)?,
+                changed => changed?,
             }
-            Err(Unusable::Damaged) => return,
         }
-        if let Source::Index(index) = &mut self.source {
-            let _ = index.set_current(|stamp| files.guard.set_stamp(stamp));
+        match &mut self.source {
+            Source::Index(index) => index.set_current(|stamp| files.guard.set_stamp(stamp)),
+            Source::Scan(_) => Ok(()),
         }
     }
 
@@ -168,33 +247,67 @@ impl<'a> Lookup<'a> {
     }
 
     fn rebuild(&mut self, files: &AddressFiles<'_>) -> Result<(), StateError> {
-        let mut slots = files.scan()?;
+        let slots = files.scan(self.key)?;
         self.added.clear();
         self.removed.clear();
         self.changed = true;
-        let index = self
-            .indexes
-            .and_then(|folder| Index::build(folder, self.network, &mut slots, files.boot));
-        self.source = match index {
-            Some(index) => Source::Index(index),
-            None => Source::Scan(slots),
+        let Some(indexes) = &self.indexes else {
+            self.source = Source::Scan(slots);
+            return Ok(());
+        };
+        let built = Index::build(indexes, self.network, &slots, self.key, files.boot);
+        if let Some(index) = built {
+            self.unknown = None;
+            self.source = Source::Index(index);
+            return Ok(());
+        }
+        // The old one serves for nothing any more, and takes room that the next may need.
+        let removed = Index::remove(indexes, self.network);
+        let old = std::mem::replace(&mut self.source, Source::Scan(slots));
+        self.unknown = match (removed, old) {
+            (Ok(()), _) => None,
+            (Err(error), Source::Index(mut index)) => {
+                index.withdraw_journal().is_err().then_some(error)
+            }
+            (Err(_), Source::Scan(_)) => self.unknown.take(),
         };
         Ok(())
     }
 
     /// Makes a larger index out of the one that has no room left.
-    fn grow(&mut self, boot: Option<BootTag>) -> Option<()> {
-        let Source::Index(index) = &self.source else {
-            return None;
+    fn grow(&mut self, boot: Option<BootTag>) -> Result<(), Unusable> {
+        let (Source::Index(index), Some(indexes)) = (&self.source, &self.indexes) else {
+            return Err(Unusable::Damaged);
         };
-        let mut slots = index.all().ok()?;
+        let mut slots = index.all()?;
         self.apply_changes(&mut slots);
-        // Some buckets had been changed before one was full.
-        slots.sort_unstable_by_key(Slot::key);
-        slots.dedup_by_key(|slot| slot.key());
-        let larger = Index::build(self.indexes?, self.network, &mut slots, boot)?;
-        self.source = Source::Index(larger);
-        Some(())
+        let larger = Index::build(indexes, self.network, &slots, self.key, boot);
+        self.source = Source::Index(larger.ok_or(Unusable::Damaged)?);
+        Ok(())
+    }
+
+    /// Reads the files of an owner's slots: what the owner holds, and whether all slots are right.
+    fn verify(
+        &self,
+        files: &AddressFiles<'_>,
+        owner: &Owner,
+        slots: &[Slot],
+    ) -> Result<(Vec<Held>, bool), StateError> {
+        let mut held = Vec::new();
+        let mut right = true;
+        for slot in slots {
+            match files.find(slot.address)? {
+                Found::Holding(holding) if holding.owner == *owner => held.push(Held {
+                    address: slot.address,
+                    age: holding.age,
+                }),
+                // Two owners may have one hash.
+                Found::Holding(holding) if self.hash(&holding.owner) == slot.owner => {}
+                _ => right = false,
+            }
+        }
+        held.sort_unstable();
+        Ok((held, right))
     }
 
     fn apply_changes(&self, slots: &mut Vec<Slot>) {
@@ -204,36 +317,13 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Reads the files of an owner's slots: what the owner holds, and whether all slots are right.
-fn verify(
-    files: &AddressFiles<'_>,
-    owner: &Owner,
-    slots: &[Slot],
-) -> Result<(Vec<Held>, bool), StateError> {
-    let mut held = Vec::new();
-    let mut right = true;
-    for slot in slots {
-        match files.find(slot.address)? {
-            Found::Holding(holding) if holding.owner == *owner => held.push(Held {
-                address: slot.address,
-                age: holding.age,
-            }),
-            // Two owners may have one hash.
-            Found::Holding(holding) if OwnerHash::of(&holding.owner) == slot.owner => {}
-            _ => right = false,
-        }
-    }
-    held.sort_unstable();
-    Ok((held, right))
-}
-
 /// Takes back what an ADD took that did not come to its end. What is not our own writing is left alone: after our ADD was
 /// killed, the Go plugin may have given the same address to the same attachment.
-fn undo(files: &AddressFiles<'_>, journal: &Journal) -> Result<(), StateError> {
+fn undo(files: &AddressFiles<'_>, journal: &Journal, key: Key) -> Result<(), StateError> {
     for address in &journal.addresses {
         if files.is_tagged(*address)?
             && let Found::Holding(holding) = files.find(*address)?
-            && Some(OwnerHash::of(&holding.owner)) == journal.owner
+            && Some(key.hash(&holding.owner)) == journal.owner
         {
             files.remove(*address)?;
         }

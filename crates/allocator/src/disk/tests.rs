@@ -169,22 +169,40 @@ fn what_is_not_ours_is_left_alone() {
 }
 
 #[test]
-fn a_network_folder_that_is_a_link_is_refused() {
+fn a_network_folder_may_be_a_link_to_one() {
     let temp = tempfile::tempdir().unwrap();
-    fs::create_dir(temp.path().join("elsewhere")).unwrap();
-    symlink(temp.path().join("elsewhere"), temp.path().join("net")).unwrap();
-    let message = format!(
-        "{} is no folder: remove it if nobody needs it",
-        temp.path().join("net").display()
-    );
-    let refused = |result: Result<(), StateError>| result.unwrap_err().to_string();
+    let elsewhere = temp.path().join("elsewhere");
+    symlink(&elsewhere, temp.path().join("net")).unwrap();
+    // It leads to nothing yet.
+    assert!(NetworkDir::open(temp.path(), &name()).unwrap().is_none());
     assert_eq!(
-        refused(NetworkDir::create(temp.path(), &name()).map(drop)),
-        message
+        NetworkDir::create(temp.path(), &name())
+            .unwrap_err()
+            .to_string(),
+        format!(
+            "cannot open {}: No such file or directory (os error 2)",
+            temp.path().join("net").display()
+        )
     );
+    fs::create_dir(&elsewhere).unwrap();
+    let dir = NetworkDir::create(temp.path(), &name()).unwrap();
+    let store = dir.lock(PATIENCE, BootId::parse(BOOT)).unwrap();
+    assert_eq!(add(store, &["10.1.1.0/24"], "c1").unwrap(), ["10.1.1.2"]);
     assert_eq!(
-        refused(NetworkDir::open(temp.path(), &name()).map(drop)),
-        message
+        fs::read_to_string(elsewhere.join("10.1.1.2")).unwrap(),
+        "c1\r\neth0"
+    );
+    // Not to a file.
+    fs::remove_file(temp.path().join("net")).unwrap();
+    symlink(elsewhere.join("10.1.1.2"), temp.path().join("net")).unwrap();
+    assert_eq!(
+        NetworkDir::open(temp.path(), &name())
+            .unwrap_err()
+            .to_string(),
+        format!(
+            "{} is no folder: remove it if nobody needs it",
+            temp.path().join("net").display()
+        )
     );
 }
 
@@ -199,10 +217,18 @@ proptest::proptest! {
 
 /// Whether the next operation finds the index current, and need not read every file.
 fn index_is_current(network: &Network) -> bool {
-    let indexes = network.dir.indexes.as_ref().unwrap();
     let boot = BootId::parse(BOOT).map(BootTag::of);
-    let index = index::Index::open(indexes, "net");
-    index.is_some_and(|index| index.is_current(network.dir.addresses.stamp().unwrap(), boot))
+    index(network)
+        .is_some_and(|index| index.is_current(network.dir.addresses.stamp().unwrap(), boot))
+}
+
+fn index(network: &Network) -> Option<index::Index> {
+    let indexes = network.dir.indexes().unwrap().unwrap();
+    match index::Index::open(&indexes, "net") {
+        index::Opened::Index(index) => Some(index),
+        index::Opened::Nothing => None,
+        index::Opened::Unread(error) => panic!("{error}"),
+    }
 }
 
 #[test]
@@ -286,10 +312,9 @@ fn an_index_that_is_wrong_is_made_anew() {
 fn without_an_index_everything_works() {
     let network = Network::new();
     let folder = network.temp.path().join("networks/.index");
-    fs::remove_dir_all(&folder).unwrap();
     fs::write(&folder, "in its place").unwrap();
     let dir = NetworkDir::create(&network.temp.path().join("networks"), &name()).unwrap();
-    assert!(dir.indexes.is_none());
+    assert!(dir.indexes().unwrap().is_none());
     let network = Network { dir, ..network };
     assert_eq!(network.add(&["10.1.1.0/24"], "c1").unwrap(), ["10.1.1.2"]);
     assert_eq!(network.held_by("c1"), [ip("10.1.1.2")]);
@@ -311,6 +336,59 @@ fn the_index_grows() {
         assert_eq!(network.held_by(&format!("c{number}")).len(), 1);
     }
     assert_eq!(network.lock().all().unwrap().len(), 3000);
+}
+
+/// A full disk, as far as indexes go: nothing can be written aside in their folder.
+#[test]
+fn an_index_that_cannot_grow_costs_no_address() {
+    let network = Network::new();
+    network.add(&["10.1.0.0/16"], "c0").unwrap();
+    fs::create_dir(network.temp.path().join("networks/.index/.new")).unwrap();
+    let index = network.temp.path().join("networks/.index/net");
+    let mut given = Vec::new();
+    let mut left = 3;
+    while left > 0 {
+        let id = format!("c{}", given.len() + 1);
+        given.extend(network.add(&["10.1.0.0/16"], &id).unwrap());
+        // From here on each operation reads every file.
+        if !index.exists() {
+            left -= 1;
+        }
+    }
+    assert!(given.len() > 1700);
+    for address in &given {
+        assert!(network.path(address).exists(), "{address}");
+    }
+    for number in [1, 1234, given.len()] {
+        assert_eq!(network.held_by(&format!("c{number}")).len(), 1);
+    }
+}
+
+/// As many range sets as there can be: more addresses than a bucket of the index has room for.
+#[test]
+fn an_owner_of_many_addresses() {
+    let network = Network::new();
+    let subnets: Vec<String> = (0..128).map(|set| format!("10.1.{set}.0/24")).collect();
+    let subnets: Vec<&str> = subnets.iter().map(String::as_str).collect();
+    let given = ["c1", "c2", "c3"].map(|id| network.add(&subnets, id).unwrap());
+    assert!(index_is_current(&network));
+    let mut store = network.lock();
+    let held = store.held_by(&attachment("c1", "eth0")).unwrap();
+    assert_eq!(held.len(), 128);
+    for held in held {
+        store.release(held.address).unwrap();
+    }
+    store.commit().unwrap();
+    assert!(index_is_current(&network));
+    assert_eq!(network.held_by("c1"), [] as [IpAddr; 0]);
+    for (id, given) in [("c2", &given[1]), ("c3", &given[2])] {
+        let mut held: Vec<String> = network.held_by(id).iter().map(IpAddr::to_string).collect();
+        let mut given = given.clone();
+        held.sort();
+        given.sort();
+        assert_eq!(held, given);
+        assert!(given.iter().all(|address| network.path(address).exists()));
+    }
 }
 
 #[test]
@@ -378,8 +456,8 @@ fn a_killed_transaction_is_undone_by_the_next() {
     assert!(store.reserve(ip("10.1.1.7"), &c2, key).unwrap());
     // As a kill leaves it: nothing is taken back, nothing is declared current, only the lock is gone.
     store.given.clear();
-    let journal = index::Index::open(network.dir.indexes.as_ref().unwrap(), "net").unwrap();
-    assert_eq!(journal.journal().addresses, [ip("10.1.1.7")]);
+    let journal = index(&network).unwrap().journal().clone();
+    assert_eq!(journal.addresses, [ip("10.1.1.7")]);
     let index = fs::read(network.temp.path().join("networks/.index/net")).unwrap();
     drop(store);
     fs::write(network.temp.path().join("networks/.index/net"), index).unwrap();

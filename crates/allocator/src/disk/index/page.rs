@@ -4,20 +4,20 @@
 //! it and its own number, so one that is damaged, or in another's place, is noticed when it is read.
 //!
 //! ```text
-//! header   checksum 8, magic 8, buckets 4, boot seconds 8, stamp seconds 8, nanoseconds 8,
+//! header   checksum 8, magic 8, key 16, buckets 4, boot seconds 8, tag 16, modified 16, changed 16,
 //!          journal: owner hash 8, count 1, address × count
-//! bucket   checksum 8, count 1, padding 7, slot × 127
+//! bucket   checksum 8, count 1, spilled 1, padding 6, slot × 127
 //! slot     owner hash 8, address 17, earlier boot 1, padding 6
 //! address  4 or 6, 16 bytes (IPv4 in the last four)
 //! ```
 //!
-//! Numbers are little-endian.
+//! Numbers are little-endian. Times are seconds and nanoseconds, 8 bytes each.
 
 use std::net::IpAddr;
 
-use state::Stamp;
+use state::{DirStamp, Stamp, keyed_hash};
 
-use crate::{Age, RangeSets};
+use crate::{Age, Owner, RangeSets};
 
 pub(super) const PAGE: usize = 4096;
 pub(super) type Page = [u8; PAGE];
@@ -25,16 +25,27 @@ pub(super) type Page = [u8; PAGE];
 /// How many slots a bucket has.
 pub(super) const SLOTS: usize = 127;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"twillix2");
+const MAGIC: u64 = u64::from_le_bytes(*b"twillix3");
 const SLOT: usize = 32;
 const ADDRESS: usize = 17;
 
 const _: () = assert!(16 + SLOTS * SLOT <= PAGE);
-const _: () = assert!(53 + RangeSets::MAX * ADDRESS <= PAGE);
+const _: () = assert!(101 + RangeSets::MAX * ADDRESS <= PAGE);
 
 /// What an owner's addresses are found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::disk) struct OwnerHash(pub(in crate::disk) u64);
+
+/// What an index hashes owners with: a random one for each that is made, so that nobody can choose container IDs that all
+/// have their slots in one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::disk) struct Key(pub(in crate::disk) u64, pub(in crate::disk) u64);
+
+impl Key {
+    pub(in crate::disk) fn hash(self, owner: &Owner) -> OwnerHash {
+        OwnerHash(keyed_hash((self.0, self.1), owner.to_string().as_bytes()))
+    }
+}
 
 /// An address in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +72,15 @@ pub(in crate::disk) struct Journal {
 /// The first page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
+    pub(super) key: Key,
     /// A power of two.
     pub(super) buckets: u32,
     /// The seconds of the boot's tag, which the slots' ages are seen from; -1 where the kernel does not tell.
     pub(super) boot: i64,
-    /// The folder's modification time, as it was set after the last change.
-    pub(super) stamp: Stamp,
+    /// The time that files have which got this tag.
+    pub(super) tag: Stamp,
+    /// The folder's times, as they were after the last change.
+    pub(super) stamp: DirStamp,
     pub(super) journal: Journal,
 }
 
@@ -75,10 +89,14 @@ impl Header {
         let mut page = [0; PAGE];
         let mut writer = Writer(page.get_mut(8..).unwrap_or_default());
         writer.put(&MAGIC.to_le_bytes());
+        writer.put(&self.key.0.to_le_bytes());
+        writer.put(&self.key.1.to_le_bytes());
         writer.put(&self.buckets.to_le_bytes());
         writer.put(&self.boot.to_le_bytes());
-        writer.put(&self.stamp.seconds.to_le_bytes());
-        writer.put(&self.stamp.nanoseconds.to_le_bytes());
+        for stamp in [self.tag, self.stamp.modified, self.stamp.changed] {
+            writer.put(&stamp.seconds.to_le_bytes());
+            writer.put(&stamp.nanoseconds.to_le_bytes());
+        }
         let owner = self.journal.owner.unwrap_or(OwnerHash(0));
         writer.put(&owner.0.to_le_bytes());
         // There are never more addresses than range sets.
@@ -101,11 +119,13 @@ impl Header {
             return None;
         }
         let header = Self {
+            key: Key(reader.u64()?, reader.u64()?),
             buckets: u32::from_le_bytes(reader.take()?),
             boot: i64::from_le_bytes(reader.take()?),
-            stamp: Stamp {
-                seconds: i64::from_le_bytes(reader.take()?),
-                nanoseconds: i64::from_le_bytes(reader.take()?),
+            tag: reader.stamp()?,
+            stamp: DirStamp {
+                modified: reader.stamp()?,
+                changed: reader.stamp()?,
             },
             journal: {
                 let owner = OwnerHash(reader.u64()?);
@@ -122,41 +142,54 @@ impl Header {
     }
 }
 
-/// A page of slots. `number` is its place among the buckets.
-pub(super) fn encode_bucket(slots: &[Slot], number: u32) -> Page {
-    let mut page = [0; PAGE];
-    let mut writer = Writer(page.get_mut(8..).unwrap_or_default());
-    let count = u8::try_from(slots.len()).unwrap_or(u8::MAX);
-    writer.put(&[count, 0, 0, 0, 0, 0, 0, 0]);
-    for slot in slots {
-        writer.put(&slot.owner.0.to_le_bytes());
-        writer.put_address(slot.address);
-        writer.put(&[u8::from(slot.age == Age::EarlierBoot), 0, 0, 0, 0, 0, 0]);
-    }
-    seal(&mut page, u64::from(number) + 1);
-    page
+/// A page of slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bucket {
+    pub(super) slots: Vec<Slot>,
+    /// Whether slots that belong here are in the next bucket, as there was no room.
+    pub(super) spilled: bool,
 }
 
-/// `None` if the page is damaged.
-pub(super) fn decode_bucket(page: &Page, number: u32) -> Option<Vec<Slot>> {
-    let mut reader = unseal(page, u64::from(number) + 1)?;
-    let [count, ..] = reader.take::<8>()?;
-    let slots = (0..count).map(|_| {
-        let owner = OwnerHash(reader.u64()?);
-        let address = reader.address()?;
-        let [earlier, ..] = reader.take::<7>()?;
-        let age = if earlier == 0 {
-            Age::ThisBoot
-        } else {
-            Age::EarlierBoot
-        };
-        Some(Slot {
-            owner,
-            address,
-            age,
+impl Bucket {
+    /// `number` is its place among the buckets.
+    pub(super) fn encode(&self, number: u32) -> Page {
+        let mut page = [0; PAGE];
+        let mut writer = Writer(page.get_mut(8..).unwrap_or_default());
+        let count = u8::try_from(self.slots.len()).unwrap_or(u8::MAX);
+        writer.put(&[count, u8::from(self.spilled), 0, 0, 0, 0, 0, 0]);
+        for slot in &self.slots {
+            writer.put(&slot.owner.0.to_le_bytes());
+            writer.put_address(slot.address);
+            writer.put(&[u8::from(slot.age == Age::EarlierBoot), 0, 0, 0, 0, 0, 0]);
+        }
+        seal(&mut page, u64::from(number) + 1);
+        page
+    }
+
+    /// `None` if the page is damaged.
+    pub(super) fn decode(page: &Page, number: u32) -> Option<Self> {
+        let mut reader = unseal(page, u64::from(number) + 1)?;
+        let [count, spilled, ..] = reader.take::<8>()?;
+        let slots = (0..count).map(|_| {
+            let owner = OwnerHash(reader.u64()?);
+            let address = reader.address()?;
+            let [earlier, ..] = reader.take::<7>()?;
+            let age = if earlier == 0 {
+                Age::ThisBoot
+            } else {
+                Age::EarlierBoot
+            };
+            Some(Slot {
+                owner,
+                address,
+                age,
+            })
+        });
+        Some(Self {
+            slots: slots.collect::<Option<_>>()?,
+            spilled: spilled != 0,
         })
-    });
-    slots.collect()
+    }
 }
 
 /// Tells damage, not malice: whoever may write here may also remove the addresses themselves.
@@ -222,6 +255,13 @@ impl Reader<'_> {
         self.take().map(u64::from_le_bytes)
     }
 
+    fn stamp(&mut self) -> Option<Stamp> {
+        Some(Stamp {
+            seconds: i64::from_le_bytes(self.take()?),
+            nanoseconds: i64::from_le_bytes(self.take()?),
+        })
+    }
+
     fn address(&mut self) -> Option<IpAddr> {
         let [family] = self.take()?;
         let octets: [u8; 16] = self.take()?;
@@ -255,10 +295,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bucket_is_read_back_and_in_no_other_place(slots in slots(), number in 0u32..99) {
-            let page = encode_bucket(&slots, number);
-            prop_assert_eq!(decode_bucket(&page, number), Some(slots));
-            prop_assert_eq!(decode_bucket(&page, number + 1), None);
+        fn a_bucket_is_read_back_and_in_no_other_place(
+            slots in slots(),
+            spilled in any::<bool>(),
+            number in 0u32..99,
+        ) {
+            let bucket = Bucket { slots, spilled };
+            let page = bucket.encode(number);
+            prop_assert_eq!(Bucket::decode(&page, number + 1), None);
+            prop_assert_eq!(Bucket::decode(&page, number), Some(bucket));
             prop_assert_eq!(Header::decode(&page), None);
         }
 
@@ -268,10 +313,13 @@ mod tests {
             seconds in any::<i64>(),
             addresses in prop::collection::vec(any::<IpAddr>(), 0..=RangeSets::MAX),
         ) {
+            let stamp = |nanoseconds| Stamp { seconds, nanoseconds };
             let header = Header {
+                key: Key(1, u64::MAX),
                 buckets: 1 << power,
                 boot: -1,
-                stamp: Stamp { seconds, nanoseconds: 999_999_999 },
+                tag: stamp(0),
+                stamp: DirStamp { modified: stamp(1), changed: stamp(999_999_999) },
                 journal: Journal {
                     owner: (!addresses.is_empty()).then_some(OwnerHash(7)),
                     addresses,
@@ -282,15 +330,15 @@ mod tests {
 
         #[test]
         fn damage_is_noticed(slots in slots(), at in 0..PAGE, flip in 1u8..) {
-            let mut page = encode_bucket(&slots, 0);
+            let mut page = Bucket { slots, spilled: false }.encode(0);
             page[at] ^= flip;
-            prop_assert_eq!(decode_bucket(&page, 0), None);
+            prop_assert_eq!(Bucket::decode(&page, 0), None);
         }
     }
 
     #[test]
     fn nothing_is_no_page() {
         assert_eq!(Header::decode(&[0; PAGE]), None);
-        assert_eq!(decode_bucket(&[0; PAGE], 0), None);
+        assert_eq!(Bucket::decode(&[0; PAGE], 0), None);
     }
 }

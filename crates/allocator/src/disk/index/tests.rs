@@ -4,7 +4,7 @@ use cni_types::ContainerId;
 use tempfile::TempDir;
 
 use super::*;
-use crate::Age;
+use crate::{Age, Owner};
 
 struct Folder {
     _temp: TempDir,
@@ -17,6 +17,8 @@ fn folder() -> Folder {
     Folder { _temp: temp, dir }
 }
 
+const KEY: Key = Key(1, 2);
+
 fn slot(number: u32) -> Slot {
     let container_id: ContainerId = format!("c{number}").parse().unwrap();
     let owner = Owner {
@@ -24,15 +26,23 @@ fn slot(number: u32) -> Slot {
         ifname: None,
     };
     Slot {
-        owner: OwnerHash::of(&owner),
+        owner: KEY.hash(&owner),
         address: std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into(),
         age: Age::ThisBoot,
     }
 }
 
 fn build(folder: &Folder, count: u32) -> Index {
-    let mut slots: Vec<Slot> = (0..count).map(slot).collect();
-    Index::build(&folder.dir, "net", &mut slots, None).unwrap()
+    let slots: Vec<Slot> = (0..count).map(slot).collect();
+    Index::build(&folder.dir, "net", &slots, KEY, None).unwrap()
+}
+
+fn open(folder: &Folder) -> Option<Index> {
+    match Index::open(&folder.dir, "net") {
+        Opened::Index(index) => Some(index),
+        Opened::Nothing => None,
+        Opened::Unread(error) => panic!("{error}"),
+    }
 }
 
 fn sorted(mut slots: Vec<Slot>) -> Vec<Slot> {
@@ -64,29 +74,45 @@ fn changes_are_found_until_there_is_no_room() {
         [slot(0), slot(2), slot(7), slot(8)]
     );
     let full = (10..100_000).find(|number| index.change(&[], &[slot(*number)]).is_err());
-    // 16 buckets of 127 slots each, unevenly filled.
-    assert!(full.is_some_and(|number| (1000..2000).contains(&number)));
+    // 16 buckets of 127 slots each are 2032.
+    let full = full.unwrap();
+    assert!((1900..=2038).contains(&full), "{full}");
+    for number in (0..full).filter(|number| ![1, 3, 4, 5, 6, 9].contains(number)) {
+        assert_eq!(index.find(slot(number).owner).unwrap(), [slot(number)]);
+    }
 }
 
 #[test]
-fn it_is_current_only_for_the_time_that_it_set() {
+fn it_is_current_only_for_the_times_that_it_set() {
     let folder = folder();
     let mut index = build(&folder, 3);
     let mut set = None;
     index
-        .set_current(|stamp| {
+        .set_current(|modified| {
+            let stamp = DirStamp {
+                modified,
+                changed: random_stamp(),
+            };
             set = Some(stamp);
             Ok(stamp)
         })
         .unwrap();
     let stamp = set.unwrap();
-    let index = Index::open(&folder.dir, "net").unwrap();
+    let index = open(&folder).unwrap();
     assert!(index.is_current(stamp, None));
-    let later = Stamp {
+    let later = |stamp: Stamp| Stamp {
         nanoseconds: (stamp.nanoseconds + 1) % 1_000_000_000,
         ..stamp
     };
-    assert!(!index.is_current(later, None));
+    let modified = DirStamp {
+        modified: later(stamp.modified),
+        ..stamp
+    };
+    let changed = DirStamp {
+        changed: later(stamp.changed),
+        ..stamp
+    };
+    assert!(!index.is_current(modified, None) && !index.is_current(changed, None));
     let boot = state::BootId::parse("00000000-0000-0000-0000-000000000001").map(BootTag::of);
     assert!(!index.is_current(stamp, boot));
 }
@@ -102,8 +128,12 @@ fn a_journal_makes_it_not_current() {
         addresses: vec![slot(9).address, "fd00::1".parse().unwrap()],
     };
     index.set_journal(journal.clone()).unwrap();
-    let index = Index::open(&folder.dir, "net").unwrap();
+    let mut index = open(&folder).unwrap();
     assert_eq!(*index.journal(), journal);
+    assert!(!index.is_current(stamp, None));
+    index.withdraw_journal().unwrap();
+    let index = open(&folder).unwrap();
+    assert_eq!(*index.journal(), Journal::default());
     assert!(!index.is_current(stamp, None));
 }
 
@@ -115,7 +145,7 @@ fn damage_is_noticed() {
     let good = fs::read(&path).unwrap();
     let opened = |contents: &[u8]| {
         fs::write(&path, contents).unwrap();
-        Index::open(&folder.dir, "net")
+        open(&folder)
     };
     assert!(opened(&good).unwrap().all().is_ok());
     assert!(opened(b"").is_none());
@@ -127,9 +157,29 @@ fn damage_is_noticed() {
     assert!(opened(&swapped).unwrap().all().is_err());
 }
 
+/// One owner's, and those of owners whose hashes collide.
 #[test]
 fn more_addresses_than_a_bucket_has_room_for() {
     let folder = folder();
-    let mut slots = vec![slot(1); SLOTS + 1];
-    assert!(Index::build(&folder.dir, "net", &mut slots, None).is_none());
+    let of_one_bucket = |number: u32| Slot {
+        owner: OwnerHash(u64::from(number / 200) << 32),
+        ..slot(number)
+    };
+    let slots: Vec<Slot> = (0..600).map(of_one_bucket).collect();
+    let index = Index::build(&folder.dir, "net", &slots, KEY, None).unwrap();
+    assert_eq!(sorted(index.all().unwrap()), slots);
+    for (owner, own) in slots.chunks(200).enumerate() {
+        let found = index.find(OwnerHash((owner as u64) << 32)).unwrap();
+        assert_eq!(sorted(found), own);
+    }
+    index
+        .change(&slots[100..500], &[of_one_bucket(600)])
+        .unwrap();
+    let left = [&slots[..100], &slots[500..], &[of_one_bucket(600)]].concat();
+    assert_eq!(sorted(index.all().unwrap()), left);
+    assert_eq!(sorted(index.find(OwnerHash(0)).unwrap()), left[..100]);
+    assert_eq!(index.find(OwnerHash(1 << 32)).unwrap(), []);
+    // It is made anew before a search takes too long.
+    let full = (601..2000).find(|number| index.change(&[], &[of_one_bucket(*number)]).is_err());
+    assert!(full.is_some_and(|number| number > 1000), "{full:?}");
 }

@@ -1,0 +1,163 @@
+//! What a [`WriteGuard`] does in its folder.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{UtimensatFlags, fstatat, futimens, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
+
+use super::{ASIDE, Dir, FILE_MODE, WriteGuard};
+use crate::{Action, DirStamp, Stamp, StateError};
+
+impl WriteGuard<'_> {
+    /// The folder.
+    pub fn dir(&self) -> &Dir {
+        self.dir
+    }
+
+    /// Makes a file with these contents, and this modification time if there is one, unless the name is taken already,
+    /// and tells whether it did. Where the file system lets nobody set times, the file keeps its own.
+    pub fn create(
+        &self,
+        name: &str,
+        contents: &[u8],
+        stamp: Option<Stamp>,
+    ) -> Result<bool, StateError> {
+        let dir = self.dir;
+        self.write_aside(name, stamp, |file| file.write_all(contents))?;
+        let placed = match linkat(&dir.fd, ASIDE, &dir.fd, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => self.rename_aside(name),
+            Err(error) => Err(error),
+        };
+        // The outcome stands whether this succeeds or not: the next writer removes what is left, as after a kill.
+        let _ = self.remove(ASIDE);
+        placed.map_err(|error| StateError::io(Action::Create, dir.path.join(name), error))
+    }
+
+    /// Gives the written file its name where the file system has no hard links, as FAT has none. All who write hold the
+    /// lock, so nobody takes the name meanwhile.
+    fn rename_aside(&self, name: &str) -> nix::Result<bool> {
+        let dir = self.dir;
+        match fstatat(&dir.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(false),
+            Err(Errno::ENOENT) => renameat(&dir.fd, ASIDE, &dir.fd, name).map(|()| true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a file with these contents, in the place of what has the name.
+    pub fn replace(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
+        self.replace_with(name, |file| file.write_all(contents))
+    }
+
+    /// Makes a small file have these contents, in the place of what has the name: by writing into it where it has as many
+    /// bytes already, which spares the file system a new inode. One write of a few bytes is done or not done, whatever kills
+    /// the process; but a power cut may leave either version or, unlike with [`WriteGuard::replace`], a mixture, so it has to be a file that
+    /// nothing depends on.
+    pub fn update(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
+        let dir = self.dir;
+        if let Ok(Some((file, stat))) = dir.open_file(name, OFlag::O_WRONLY)
+            && stat.st_nlink == 1
+            && u64::try_from(stat.st_size) == Ok(contents.len() as u64)
+        {
+            return file
+                .write_all_at(contents, 0)
+                .map_err(|error| StateError::io(Action::Write, dir.path.join(name), error));
+        }
+        self.replace(name, contents)
+    }
+
+    /// Makes a file in the place of what has the name; its contents are what `write` writes.
+    pub fn replace_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), StateError> {
+        let dir = self.dir;
+        self.write_aside(name, None, write)?;
+        renameat(&dir.fd, ASIDE, &dir.fd, name).map_err(|error| {
+            let _ = self.remove(ASIDE);
+            match error {
+                Errno::EISDIR => StateError::NotAFile(dir.path.join(name)),
+                error => StateError::io(Action::Write, dir.path.join(name), error),
+            }
+        })
+    }
+
+    /// Gives a file another name, in the place of what has that. When it is done, a power cut does not undo it.
+    pub fn rename_durably(&self, from: &str, to: &str) -> Result<(), StateError> {
+        let dir = self.dir;
+        renameat(&dir.fd, from, &dir.fd, to)
+            .and_then(|()| fsync(&dir.fd))
+            .map_err(|error| StateError::io(Action::Write, dir.path.join(to), error))
+    }
+
+    /// Sets a file's modification time.
+    pub fn set_stamp_of(&self, name: &str, stamp: Stamp) -> Result<(), StateError> {
+        let dir = self.dir;
+        let flags = UtimensatFlags::NoFollowSymlink;
+        utimensat(&dir.fd, name, &TimeSpec::UTIME_OMIT, &stamp.into(), flags)
+            .map_err(|error| StateError::io(Action::Write, dir.path.join(name), error))
+    }
+
+    /// Sets the folder's modification time, and tells its times as they are now: some file systems round.
+    pub fn set_stamp(&self, stamp: Stamp) -> Result<DirStamp, StateError> {
+        let dir = self.dir;
+        futimens(&dir.fd, &TimeSpec::UTIME_OMIT, &stamp.into())
+            .map_err(|error| StateError::io(Action::Write, &dir.path, error))?;
+        dir.stamp()
+    }
+
+    /// Removes a file and tells whether there was one.
+    pub fn remove(&self, name: &str) -> Result<bool, StateError> {
+        match unlinkat(&self.dir.fd, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(false),
+            Err(Errno::EISDIR) => Err(StateError::NotAFile(self.dir.path.join(name))),
+            Err(error) => Err(StateError::io(
+                Action::Remove,
+                self.dir.path.join(name),
+                error,
+            )),
+        }
+    }
+
+    /// Writes the file that is to get `name`. If that fails, nothing is left.
+    fn write_aside(
+        &self,
+        name: &str,
+        stamp: Option<Stamp>,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), StateError> {
+        let dir = self.dir;
+        let failed = |error: io::Error| StateError::io(Action::Write, dir.path.join(name), error);
+        // O_EXCL, as what a kill left may be linked to its name already: then it must be unlinked, not overwritten.
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let open = || openat(&dir.fd, ASIDE, flags, FILE_MODE);
+        let file = match open() {
+            Err(Errno::EEXIST) => {
+                self.remove(ASIDE)?;
+                open()
+            }
+            opened => opened,
+        };
+        let mut file = File::from(file.map_err(|error| failed(error.into()))?);
+        let written = write(&mut file).and_then(|()| match stamp {
+            Some(stamp) => match futimens(&file, &TimeSpec::UTIME_OMIT, &stamp.into()) {
+                Ok(()) | Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+            None => Ok(()),
+        });
+        written.map_err(|error| {
+            let _ = self.remove(ASIDE);
+            failed(error)
+        })
+    }
+}

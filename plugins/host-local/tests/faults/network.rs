@@ -1,0 +1,190 @@
+//! A network of five addresses, and calls whose system calls are tampered with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::requirements;
+
+/// The system calls by which a plugin reaches its state.
+const STATE_CALLS: &str = "mkdirat,mkdir,openat,flock,read,pread64,write,pwrite64,newfstatat,utimensat,linkat,unlinkat,renameat,rename,fsync,fdatasync,ftruncate";
+
+pub(crate) struct Network {
+    pub(crate) folder: TempDir,
+    config: Value,
+}
+
+impl Network {
+    /// Room for five attachments, each with an IPv4 and an IPv6 address.
+    pub(crate) fn new(backend: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = json!({
+            "cniVersion": "1.0.0",
+            "name": "net",
+            "ipam": {
+                "type": "host-local",
+                "backend": backend,
+                "dataDir": folder.path(),
+                "ranges": [[{"subnet": "10.1.1.0/29"}], [{"subnet": "fd00::/64", "rangeEnd": "fd00::6"}]],
+            }
+        });
+        Self { folder, config }
+    }
+
+    fn command(&self, program: &Path, command: &str, container_id: &str) -> Command {
+        let mut process = Command::new(program);
+        process
+            .env_clear()
+            .envs(testkit::coverage::environment())
+            .envs([
+                ("CNI_COMMAND", command),
+                ("CNI_CONTAINERID", container_id),
+                ("CNI_IFNAME", "eth0"),
+                ("CNI_NETNS", "/run/netns/none"),
+                ("CNI_PATH", "/nowhere"),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        process
+    }
+
+    pub(crate) fn run(&self, command: &str, container_id: &str) -> Output {
+        let plugin = testkit::binaries::plugin("host-local");
+        self.finish(self.command(&plugin, command, container_id))
+    }
+
+    /// The state calls that a command makes from where it reaches its folder, in order: each by its name, and its place among all
+    /// of that name.
+    pub(crate) fn calls(
+        &self,
+        strace: &Path,
+        command: &str,
+        container_id: &str,
+    ) -> Vec<(String, usize)> {
+        let log = self.folder.path().join("strace");
+        let mut process = self.command(strace, command, container_id);
+        process
+            .args(["-qq", "-e"])
+            .arg(format!("trace={STATE_CALLS}"))
+            .arg("-o")
+            .arg(&log)
+            .arg(testkit::binaries::plugin("host-local"));
+        let output = self.finish(process);
+        assert!(output.status.success(), "{output:?}");
+        let mut counts = BTreeMap::new();
+        let mut reached = false;
+        let mut calls = Vec::new();
+        for line in std::fs::read_to_string(log).unwrap().lines() {
+            let name = line.split('(').next().unwrap().to_owned();
+            let count = counts.entry(name.clone()).or_insert(0);
+            *count += 1;
+            reached = reached || line.contains(self.folder.path().to_str().unwrap());
+            if reached {
+                calls.push((name, *count));
+            }
+        }
+        calls
+    }
+
+    /// Runs a command with its system calls tampered with: each by its name and how, in strace's words.
+    pub(crate) fn run_tampered(
+        &self,
+        strace: &Path,
+        (command, container_id): (&str, &str),
+        tamperings: &[(&str, &str)],
+    ) -> Output {
+        let calls: Vec<&str> = tamperings.iter().map(|(call, _)| *call).collect();
+        let mut process = self.command(strace, command, container_id);
+        process.args(["-qq", "-o", "/dev/null", "-e"]);
+        process.arg(format!("trace={}", calls.join(",")));
+        for (call, how) in tamperings {
+            process.arg("-e").arg(format!("inject={call}:{how}"));
+        }
+        process.arg(testkit::binaries::plugin("host-local"));
+        self.finish(process)
+    }
+
+    fn finish(&self, mut process: Command) -> Output {
+        let mut child = process.spawn().unwrap();
+        // A killed plugin reads nothing.
+        let _ = child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(self.config.to_string().as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// ADD that must succeed; the addresses.
+    pub(crate) fn add(&self, container_id: &str) -> BTreeSet<String> {
+        let output = self.run("ADD", container_id);
+        assert!(output.status.success(), "{output:?}");
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let ips = result["ips"].as_array().unwrap().iter();
+        ips.map(|ip| ip["address"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    pub(crate) fn del(&self, container_id: &str) {
+        let output = self.run("DEL", container_id);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    }
+
+    /// CHECK with a result that has no address: whether it holds any.
+    pub(crate) fn holds_any(&self, container_id: &str) -> bool {
+        self.run("CHECK", container_id).status.success()
+    }
+
+    /// How many addresses a container has on the disk.
+    pub(crate) fn count_held(&self, container_id: &str) -> usize {
+        let folder = self.folder.path().join("net");
+        let owner = format!("{container_id}\r\neth0");
+        let owned = |name: &String| {
+            std::fs::read_to_string(folder.join(name)).is_ok_and(|text| text == owner)
+        };
+        addresses(&folder).iter().filter(|name| owned(name)).count()
+    }
+
+    /// The whole range can be given, and given back.
+    pub(crate) fn audit(&self, when: &str) {
+        let mut given = BTreeSet::new();
+        for number in 0..5 {
+            for address in self.add(&format!("audit{number}")) {
+                assert!(given.insert(address.clone()), "{address} twice, {when}");
+            }
+        }
+        assert_eq!(given.len(), 10, "{when}");
+        assert!(!self.run("ADD", "audit5").status.success(), "{when}");
+        for number in 0..5 {
+            self.del(&format!("audit{number}"));
+        }
+        assert_eq!(
+            addresses(&self.folder.path().join("net")),
+            [""; 0],
+            "{when}"
+        );
+    }
+}
+
+/// The address files in a folder; none without the folder, as with a database.
+pub(crate) fn addresses(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).into_iter().flatten();
+    names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.parse::<std::net::IpAddr>().is_ok())
+        .collect()
+}
+
+pub(crate) fn strace() -> Option<PathBuf> {
+    let path = Path::new("/usr/bin/strace");
+    if path.exists() {
+        return Some(path.to_owned());
+    }
+    requirements::skip("needs strace (Debian package strace)");
+    None
+}
