@@ -156,14 +156,8 @@ impl Change<'_> {
         protocol: u8,
         existing: u16,
     ) -> Self {
-        let mut message = message(link, address);
+        let mut message = message(link, address, given.peer);
         message.header.scope = AddressScope::from(given.scope);
-        if let Some(peer) = given.peer {
-            message.attributes = vec![
-                AddressAttribute::Local(address.ip()),
-                AddressAttribute::Address(peer),
-            ];
-        }
         let attributes = &mut message.attributes;
         attributes.extend(given.label.clone().map(AddressAttribute::Label));
         attributes.extend(given.broadcast.map(AddressAttribute::Broadcast));
@@ -196,21 +190,33 @@ impl Change<'_> {
 
     /// Takes an address, with this prefix length, from a link.
     pub fn delete_address(link: u32, address: IpNetwork) -> Self {
+        Self::remove_address(link, address, None)
+    }
+
+    /// Takes an address that was listed from a link; with that of the other end, as the kernel wants it.
+    pub fn delete_listed_address(link: u32, address: &LinkAddress) -> Self {
+        Self::remove_address(link, address.network, address.given.peer)
+    }
+
+    fn remove_address(link: u32, address: IpNetwork, peer: Option<IpAddr>) -> Self {
         Self::new(
             format!("remove address {address} from link {link}"),
-            RouteNetlinkMessage::DelAddress(message(link, address)),
+            RouteNetlinkMessage::DelAddress(message(link, address, peer)),
             0,
         )
     }
 }
 
-fn message(link: u32, address: IpNetwork) -> AddressMessage {
+fn message(link: u32, address: IpNetwork, peer: Option<IpAddr>) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = Family::of(address.ip()).number();
     message.header.prefix_len = address.prefix();
     message.header.index = link;
     let ip = address.ip();
-    message.attributes = vec![AddressAttribute::Local(ip), AddressAttribute::Address(ip)];
+    message.attributes = vec![
+        AddressAttribute::Local(ip),
+        AddressAttribute::Address(peer.unwrap_or(ip)),
+    ];
     message
 }
 

@@ -169,7 +169,7 @@ impl<'a> Attempt<'a> {
     ) -> Result<Addressed, Error> {
         let vlan_gateway = self.vlan_gateway(bridge)?;
         let gateway = vlan_gateway.as_ref().unwrap_or(bridge).clone();
-        let gateway = Gateway::look_at(&mut self.changes, self.call, gateway)?;
+        let gateway = Gateway::look_at(&mut self.changes, self.call, &self.config, gateway)?;
         // Until now the container had no such interface. Asked any earlier, IPAM would hear of an ADD too many, and nobody
         // could tell what to undo there.
         let undo = &mut self.changes.undo;
@@ -190,8 +190,7 @@ impl<'a> Attempt<'a> {
         self.call.log.debug(format_args!("container's link set up"));
         let replacement = if self.config.is_gateway {
             let wanted = layer3::gateways(&result.ips);
-            let is_forced = self.config.force_address;
-            gateway.provide(&mut self.changes, self.call, &wanted, is_forced, &given)?
+            gateway.provide(&mut self.changes, self.call, &self.config, &wanted, &given)?
         } else {
             None
         };

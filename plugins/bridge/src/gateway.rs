@@ -16,6 +16,7 @@ use ipnetwork::IpNetwork;
 use netlink::{Change, Kind, Link, LinkAddress, LinkChange, NetlinkError, Rtnetlink};
 
 use self::plan::{Conflict, Plan};
+use crate::config::Config;
 use crate::error::BridgeError;
 use crate::leases;
 use crate::undo::{Changes, put_back};
@@ -46,12 +47,14 @@ impl Gateway {
     pub(crate) fn look_at(
         changes: &mut Changes<'_>,
         call: &Call<'_>,
+        config: &Config,
         link: Link,
     ) -> Result<Self, BridgeError> {
         let addresses = changes.kernel.addresses(link.index, None)?;
         // Only where nothing is plugged in can anything be replaced.
+        let may_replace = config.is_gateway && !config.force_address && !link.is_operational();
         let may_need = |address: &LinkAddress| address.is_plain(&link.name);
-        let earlier = if !link.is_operational() && addresses.iter().any(may_need) {
+        let earlier = if may_replace && addresses.iter().any(may_need) {
             leases::last_given(call)
         } else {
             Vec::new()
@@ -85,8 +88,8 @@ impl Gateway {
         &self,
         changes: &mut Changes<'_>,
         call: &Call<'_>,
+        config: &Config,
         wanted: &[IpNetwork],
-        is_forced: bool,
         given: &[IpNetwork],
     ) -> Result<Option<Replacement>, BridgeError> {
         if Plan::new(&self.addresses, wanted).missing.is_empty() {
@@ -96,7 +99,7 @@ impl Gateway {
         let link = &self.link;
         let now = changes.kernel.addresses(link.index, None)?;
         let plan = Plan::new(&now, wanted);
-        if !plan.conflicts.is_empty() && !is_forced {
+        if !plan.conflicts.is_empty() && !config.force_address {
             self.judge(changes, call, &plan.conflicts, given)?;
         }
         if plan.conflicts.is_empty() {
@@ -227,7 +230,9 @@ impl Replacement {
             put_back(&removals(link, &added))?;
             return Err(error);
         }
-        let mut steps = removals(link, &removed);
+        let old = self.removed.iter();
+        let old = old.map(|old| Change::delete_listed_address(link, old));
+        let mut steps: Vec<Change<'_>> = old.collect();
         steps.extend(additions(link, &late));
         let Some(error) = first_error(kernel.perform_each(&steps)?) else {
             return Ok(());

@@ -1,4 +1,4 @@
-use netlink::{Change, Family};
+use netlink::{Change, Family, LinkAddress, Rtnetlink};
 use serde_json::{Value, json};
 
 use crate::{Pair, up};
@@ -83,4 +83,99 @@ fn addresses_of_a_link_that_is_gone() {
         let error = both.container.addresses(4711, None).unwrap_err();
         assert!(error.is_not_found(), "{error}");
     });
+}
+
+/// The addresses of a link without those that the kernel gives, and without for how long they last.
+fn given(kernel: &mut Rtnetlink, link: u32) -> Vec<LinkAddress> {
+    let mut listed = kernel.addresses(link, None).unwrap();
+    listed.retain(|address| address.given.scope != 253);
+    for address in &mut listed {
+        address.given.lifetime = address.given.lifetime.map(|_| (1800, 3600));
+    }
+    listed.sort_by_key(|address| address.network.ip());
+    listed
+}
+
+#[test]
+fn an_address_is_given_again_as_it_was() {
+    let Some(pair) = Pair::new() else { return };
+    let link = pair.run(|both| both.bridge().index);
+    for address in [
+        "10.7.0.1/24 dev cni0 label cni0:op metric 50 valid_lft 3600 preferred_lft 1800",
+        "10.8.0.1/24 broadcast 10.8.0.255 dev cni0 noprefixroute",
+        "10.9.0.1 peer 10.9.0.2 dev cni0",
+        "10.10.0.1/24 dev cni0 scope host",
+        "fd00:7::1/64 dev cni0 nodad metric 70 valid_lft 3600 preferred_lft 1800",
+        "fd00:8::1/64 dev cni0 nodad noprefixroute",
+    ] {
+        pair.host.ip(&format!("address add {address}"));
+    }
+    pair.run(|both| {
+        let of_twill = "10.11.0.1/24".parse().unwrap();
+        let addition = Change::add_address_of(84, link, of_twill);
+        both.host.perform(&[addition]).unwrap();
+        let before = given(&mut both.host, link);
+        assert_eq!(before.len(), 7, "{before:?}");
+        assert!(before.iter().all(|address| !address.is_plain("cni0")));
+        let by_program = before.iter().find(|address| address.network == of_twill);
+        assert_eq!(by_program.unwrap().protocol, 84);
+
+        let removals = before.iter();
+        let removals: Vec<Change<'_>> = removals
+            .map(|address| Change::delete_listed_address(link, address))
+            .collect();
+        both.host.perform(&removals).unwrap();
+        assert!(given(&mut both.host, link).is_empty());
+        let former = before.iter();
+        let former: Vec<Change<'_>> = former
+            .map(|address| Change::restore_address(link, address))
+            .collect();
+        both.host.perform(&former).unwrap();
+        assert_eq!(given(&mut both.host, link), before);
+    });
+}
+
+#[test]
+fn who_gave_an_address_can_be_noted_later() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let link = both.bridge().index;
+        let networks = ["10.7.0.1/24", "fd00:7::1/64"].map(|text| text.parse().unwrap());
+        let additions = networks.map(|network| Change::add_address(link, network, false));
+        both.host.perform(&additions).unwrap();
+        let before = given(&mut both.host, link);
+        assert_eq!(before.len(), 2);
+        assert!(before.iter().all(|address| address.is_plain("cni0")));
+        let notes = before.iter();
+        let notes: Vec<Change<'_>> = notes
+            .map(|address| Change::note_protocol(84, link, address))
+            .collect();
+        both.host.perform(&notes).unwrap();
+        let expected: Vec<LinkAddress> = before
+            .into_iter()
+            .map(|address| LinkAddress {
+                protocol: 84,
+                ..address
+            })
+            .collect();
+        assert_eq!(given(&mut both.host, link), expected);
+    });
+}
+
+/// One that does not last is there because a router or a DHCP server has lent it.
+#[test]
+fn links_with_addresses_by_advertisements() {
+    let Some(pair) = Pair::new() else { return };
+    let link = pair.run(|both| both.bridge().index);
+    let listed = || pair.run(|both| both.host.advertised_links().unwrap());
+    pair.host.ip("address add fd00:7::1/64 dev cni0 nodad");
+    assert_eq!(listed(), [0; 0]);
+    pair.host
+        .ip("address add fd00:8::1/64 dev cni0 nodad valid_lft 3600 preferred_lft 1800");
+    assert_eq!(listed(), [link]);
+    pair.host.ip("address del fd00:8::1/64 dev cni0");
+    assert_eq!(listed(), [0; 0]);
+    pair.host
+        .ip("-6 route add default via fe80::1 dev cni0 proto ra");
+    assert_eq!(listed(), [link]);
 }

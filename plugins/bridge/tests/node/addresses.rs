@@ -86,6 +86,7 @@ fn operators(lab: &Lab) {
         "address add 10.7.0.1/24 broadcast 10.7.0.255 dev cni0 label cni0:op metric 50 \
          valid_lft 3600 preferred_lft 1800",
     );
+    lab.ip("address add 192.0.2.1 peer 192.0.2.2 dev cni0");
     lab.ip(
         "address add fd00:7::1/64 dev cni0 nodad noprefixroute valid_lft 3600 preferred_lft 1800",
     );
