@@ -332,6 +332,11 @@ pub enum CheckError {
         /// The address.
         address: IpNetwork,
     },
+    /// The node does not pass its packets on.
+    #[error(
+        "{0} is 0: the node does not pass on what the container sends to other networks; set it to 1"
+    )]
+    Forwarding(String),
     /// Another machine has its address.
     #[error(
         "address {address} of interface {ifname} is in use by another machine on the same wire"

@@ -5,10 +5,10 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use hmac_sha512::Hash;
 use ipnetwork::IpNetwork;
 
-use crate::FirewallError;
 use crate::iptables::mark::Mark;
 use crate::iptables::program::Output;
 use crate::iptables::rules::{Jump, jumps};
+use crate::{FirewallError, Missing};
 
 mod mark;
 mod program;
@@ -100,6 +100,42 @@ impl Iptables {
             }
             programs.apply(&removal(&to_it, &[&chain]))
         })
+    }
+
+    /// What is missing of what [`Iptables::masquerade`] made; `None` if it is all there.
+    ///
+    /// # Errors
+    /// As [`Iptables::masquerade`].
+    pub fn missing_masquerading(
+        &self,
+        network: &NetworkName,
+        attachment: &Attachment,
+        addresses: &[IpNetwork],
+    ) -> Result<Option<Missing>, FirewallError> {
+        let chain = chain_of(network, attachment);
+        for programs in [IPV4, IPV6] {
+            let of_family = |address: &&IpNetwork| address.is_ipv4() == programs.is_ipv4;
+            let addresses: Vec<_> = addresses.iter().filter(of_family).collect();
+            if addresses.is_empty() {
+                continue;
+            }
+            let rules = programs.rules("POSTROUTING")?.unwrap_or_default();
+            let to_it = jumps(&rules).filter(|jump| jump.chain == chain);
+            let sources: Vec<_> = to_it.filter_map(|jump| jump.source()).collect();
+            let own = programs.rules(&chain)?.unwrap_or_default();
+            let masquerades = own.lines().any(|rule| rule.ends_with("-j MASQUERADE"));
+            let is_led = |address: &IpNetwork| masquerades && sources.contains(&address.ip());
+            if let Some(address) = addresses.into_iter().find(|address| !is_led(address)) {
+                let place = String::new();
+                let missing = Missing::Masquerading {
+                    address: *address,
+                    place,
+                    lack: "",
+                };
+                return Ok(Some(missing.in_iptables(&chain)));
+            }
+        }
+        Ok(None)
     }
 
     /// Removes what was done for containers of a network that have no valid attachment any more. The Go plugin does

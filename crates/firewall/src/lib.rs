@@ -4,15 +4,19 @@
 //! [`Nftables`] talks to the kernel itself, in tables of its own. Their rules are made once; what comes and goes with a
 //! container are elements of sets, so neither an ADD nor a packet takes longer where there are many containers. A map
 //! in each table says whose the elements are, so that a DEL, which knows nothing but the attachment, finds them by one
-//! look. [`Iptables`] does what the Go plugins do, with their programs and under their names.
+//! look. [`Iptables`] does what the Go plugins do, with their programs and under their names. [`remove`] and [`collect`] find
+//! what an attachment has, whatever has made it.
 //!
 //! Everything happens in the network namespace that the calling thread is in: the node's.
 
+mod all;
 mod attributes;
 mod backend;
+mod check;
 mod element;
 mod error;
 mod expression;
+mod go;
 mod holding;
 mod iptables;
 mod nftables;
@@ -23,7 +27,9 @@ mod step;
 mod survey;
 mod table;
 
+pub use all::{collect, missing_mac_check, missing_masquerading, remove};
 pub use backend::{Backend, UnknownBackend};
+pub use check::Missing;
 pub use error::FirewallError;
 pub use iptables::Iptables;
 pub use nftables::Nftables;

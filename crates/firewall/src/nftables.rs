@@ -96,8 +96,8 @@ impl Nftables {
         self.hold(owner, &[Table::MacSpoof], &[holding])
     }
 
-    /// Removes all that [`Nftables::masquerade`] and [`Nftables::allow_only_mac`] did for an attachment, and tells whether
-    /// that was anything. If it was not, this is one look.
+    /// Removes all that [`Nftables::masquerade`] and [`Nftables::allow_only_mac`] did for an attachment, and reports whether the
+    /// former had done anything. If there is nothing, this is one look.
     ///
     /// # Errors
     /// If the kernel refuses; then nothing has changed.
@@ -111,15 +111,15 @@ impl Nftables {
             attachment,
         };
         let mut is_checked = false;
-        let mut had_any = false;
+        let mut was_masqueraded = false;
         self.until_done(|this| {
             let records = this.records_of(owner, &Table::ALL)?;
-            had_any |= !records.is_empty();
+            was_masqueraded |= records.iter().any(|it| it.table != Table::MacSpoof);
             let doomed = this.elements_of(&records, is_checked)?;
             is_checked = true;
             this.commit(Plan::removal(&doomed))
         })?;
-        Ok(had_any)
+        Ok(was_masqueraded)
     }
 
     /// Removes all that was done for attachments of a network that are not valid any more, after a [`repair`](Self::repair),

@@ -130,6 +130,14 @@ impl FoundRule {
         of_kind.map(|(_, data)| data.as_slice())
     }
 
+    /// The chain that it leads to, if it leads to one.
+    pub(crate) fn target(&self) -> Option<&str> {
+        let data = self.data_of("immediate").last()?;
+        // NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT and NFTA_VERDICT_CHAIN
+        let verdict = find(find(data, 2).ok()?, 2).ok()?;
+        text(verdict, 2).ok().filter(|chain| !chain.is_empty())
+    }
+
     /// The attributes that name it in a message: the table's, the chain's and its own.
     pub(crate) fn attributes(&self, table: &str) -> Attributes {
         Attributes::new()

@@ -1,6 +1,7 @@
 //! CHECK: is all still as ADD left it? What others have added does not matter.
 
 mod links;
+mod node;
 
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error};
@@ -37,6 +38,8 @@ pub(crate) fn check(
     vlans(&config, &links.port, &mut outside)?;
     check::addresses_and_routes(&mut inside, &links.container, &previous, position)?;
     gateways(&config, &links.bridge, &previous, &mut outside)?;
+    node::forwarding(&config, &links, &previous)?;
+    node::packet_filter(call, attachment, &config, &links, (&previous, position))?;
     if let Some(started) = started {
         started.run()?;
     }

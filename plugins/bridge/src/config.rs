@@ -126,10 +126,10 @@ pub(crate) struct Masquerading {
 }
 
 impl Masquerading {
-    /// Reads nothing else of the configuration.
-    pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
-        let raw: RawMasquerading = call.conf.decode()?;
-        Ok(Self::valid(raw.ip_masq, raw.ip_masq_backend.as_deref())?)
+    /// Whether it is wanted, or may be: nothing else of the configuration is read.
+    pub(crate) fn may_be_wanted(call: &Call<'_>) -> bool {
+        let raw: Result<RawMasquerading, _> = call.conf.decode();
+        raw.map_or(true, |raw| raw.ip_masq)
     }
 
     fn valid(is_wanted: bool, backend: Option<&str>) -> Result<Self, ConfigError> {

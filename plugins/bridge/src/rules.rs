@@ -33,38 +33,38 @@ pub(crate) fn allow_only_mac(
 
 /// Removes an attachment's rules, if there are any, whatever made them.
 pub(crate) fn remove(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
-    let network = &call.conf.name;
-    if Nftables::open()?.remove(network, attachment)? || !may_have_used_iptables(call) {
-        return Ok(());
-    }
-    unless_not_installed(Iptables.remove(network, attachment))
+    let may_masquerade = Masquerading::may_be_wanted(call);
+    Ok(firewall::remove(
+        &call.conf.name,
+        attachment,
+        may_masquerade,
+    )?)
 }
 
 /// Removes the rules of a network's attachments that are not valid any more.
 pub(crate) fn collect(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-    let network = &call.conf.name;
-    Nftables::open()?.collect(network, valid)?;
-    if may_have_used_iptables(call) {
-        unless_not_installed(Iptables.collect(network, valid))?;
-    }
-    Ok(())
+    let may_masquerade = Masquerading::may_be_wanted(call);
+    Ok(firewall::collect(&call.conf.name, valid, may_masquerade)?)
 }
 
-/// Whether the rules of a network's attachments may have been made by iptables: the configuration may have said so, and it is
-/// what the Go plugins use if it says nothing.
-fn may_have_used_iptables(call: &Call<'_>) -> bool {
-    match Masquerading::of(call) {
-        Ok(masquerading) => {
-            masquerading.is_wanted && masquerading.backend != Some(Backend::Nftables)
-        }
-        Err(_) => false,
-    }
+/// Finds out whether an attachment's addresses are masqueraded, by whatever.
+pub(crate) fn check_masquerading(
+    backend: Backend,
+    network: &NetworkName,
+    attachment: &Attachment,
+    addresses: &[IpNetwork],
+) -> Result<(), Error> {
+    let missing = firewall::missing_masquerading(backend, network, attachment, addresses)?;
+    missing.map_or(Ok(()), |missing| Err(missing.into()))
 }
 
-/// Programs that are not there have made nothing.
-fn unless_not_installed(outcome: Result<(), FirewallError>) -> Result<(), Error> {
-    match outcome {
-        Err(FirewallError::NoProgram { .. }) => Ok(()),
-        outcome => Ok(outcome?),
-    }
+/// Finds out whether a port is held to a MAC, by whatever.
+pub(crate) fn check_mac(
+    network: &NetworkName,
+    attachment: &Attachment,
+    port: &str,
+    mac: Mac,
+) -> Result<(), Error> {
+    let missing = firewall::missing_mac_check(network, attachment, port, mac)?;
+    missing.map_or(Ok(()), |missing| Err(missing.into()))
 }

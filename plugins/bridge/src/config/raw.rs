@@ -44,5 +44,4 @@ pub(super) struct RawTrunk {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawMasquerading {
     pub(super) ip_masq: bool,
-    pub(super) ip_masq_backend: Option<String>,
 }

@@ -27,5 +27,6 @@ mod masquerade;
 mod newer;
 mod ports;
 mod results;
+mod rules;
 mod spoofing;
 mod traffic;

@@ -1,0 +1,66 @@
+//! What the node does for an attachment beside its links: passing packets on, masquerading, holding its port to its MAC.
+
+use cni_plugin::Call;
+use cni_types::{AddResult, Attachment, Error, IpConfig};
+use container_link::CheckError;
+use ipnetwork::IpNetwork;
+use netlink::{Family, sysctl};
+
+use super::links::Links;
+use crate::config::Config;
+use crate::error::BridgeError;
+use crate::{layer3, rules};
+
+const OFF: &str = "0";
+
+/// Finds out whether the node passes on what comes in by the link that has the gateways' addresses. IPv4 looks at that link's
+/// setting, which that of the whole node overwrites when it is set; IPv6 at the whole node's.
+pub(super) fn forwarding(
+    config: &Config,
+    links: &Links,
+    previous: &AddResult,
+) -> Result<(), Error> {
+    if !config.is_gateway {
+        return Ok(());
+    }
+    let name = config.vlan_gateway.as_ref().map(|name| name.as_str());
+    let name = name.unwrap_or(&links.bridge.name);
+    for family in [Family::V4, Family::V6] {
+        let is_its = |address: &IpNetwork| address.is_ipv4() == (family == Family::V4);
+        if !layer3::gateways(&previous.ips).iter().any(is_its) {
+            continue;
+        }
+        let setting = match family {
+            Family::V4 => ["ipv4", "conf", name, "forwarding"],
+            Family::V6 => ["ipv6", "conf", "all", "forwarding"],
+        };
+        if sysctl::read(&setting).map_err(BridgeError::from)? == OFF {
+            return Err(CheckError::Forwarding(format!("net.{}", setting.join("."))).into());
+        }
+    }
+    Ok(())
+}
+
+/// Finds out whether the packet filter has the attachment's rules, whose interface is at a position of the result.
+pub(super) fn packet_filter(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    config: &Config,
+    links: &Links,
+    (previous, position): (&AddResult, u32),
+) -> Result<(), Error> {
+    let network = &call.conf.name;
+    if config.holds_to_mac
+        && let Some(mac) = links.container.mac
+    {
+        rules::check_mac(network, attachment, &links.port.name, mac)?;
+    }
+    if config.masquerading.is_wanted {
+        let is_its = |ip: &&IpConfig| ip.interface.is_none_or(|interface| interface == position);
+        let own = previous.ips.iter().filter(is_its);
+        let addresses: Vec<IpNetwork> = own.map(|ip| ip.address).collect();
+        let backend = config.masquerading.backend.unwrap_or_default();
+        rules::check_masquerading(backend, network, attachment, &addresses)?;
+    }
+    Ok(())
+}
