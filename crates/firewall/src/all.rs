@@ -2,17 +2,19 @@
 //! Go plugins. What counts is what is there.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 use ipnetwork::IpNetwork;
 use netlink::{Bytes, Mac, Request};
 
 use crate::go::{ForeignChain, Purpose, reference_of};
-use crate::iptables::chain_of;
+use crate::iptables::{Mark, chain_of};
 use crate::rule::FoundRule;
 use crate::{Backend, FirewallError, Iptables, Missing, Nftables};
 
-/// Removes an attachment's rules, whatever has made them; it is no error if there are none.
+/// Removes an attachment's rules, whatever has made them; it is no error if there are none. `addresses` are the attachment's,
+/// if they are known ([`Iptables::remove`]).
 ///
 /// Where the programs of iptables work on the kernel's older tables, only they can tell what is there; they are asked if the
 /// configuration masquerades (`may_masquerade`), or may have done so.
@@ -22,6 +24,7 @@ use crate::{Backend, FirewallError, Iptables, Missing, Nftables};
 pub fn remove(
     network: &NetworkName,
     attachment: &Attachment,
+    addresses: Option<&[IpNetwork]>,
     may_masquerade: bool,
 ) -> Result<(), FirewallError> {
     let mut nftables = Nftables::open()?;
@@ -29,6 +32,9 @@ pub fn remove(
     if nftables.remove(network, attachment)? {
         return Ok(());
     }
+    // What a killed ADD has begun is not to be seen yet.
+    let chain = chain_of(network, attachment);
+    let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
     let traces = nftables.traces_of(network, attachment)?;
     if traces.go_mac_check {
         nftables.remove_of_go(network, attachment, Purpose::MacCheck)?;
@@ -37,7 +43,7 @@ pub fn remove(
         nftables.remove_of_go(network, attachment, Purpose::Masquerading)?;
     }
     if traces.iptables || (may_masquerade && has_older_tables()) {
-        unless_not_installed(Iptables.remove(network, attachment))?;
+        unless_not_installed(Iptables.remove_chain(&chain, addresses, &mark))?;
     }
     Ok(())
 }
@@ -181,7 +187,10 @@ impl Nftables {
 fn has_older_tables() -> bool {
     ["ip", "ip6"].iter().any(|family| {
         let names = fs::read_to_string(format!("/proc/thread-self/net/{family}_tables_names"));
-        names.is_ok_and(|names| names.lines().any(|name| name == "nat"))
+        match names {
+            Ok(names) => names.lines().any(|name| name == "nat"),
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
     })
 }
 

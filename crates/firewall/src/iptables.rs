@@ -1,11 +1,12 @@
 use std::fmt::Write as _;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 use hmac_sha512::Hash;
 use ipnetwork::IpNetwork;
 
-use crate::iptables::mark::Mark;
+pub(crate) use crate::iptables::mark::Mark;
 use crate::iptables::program::Output;
 use crate::iptables::rules::{Jump, jumps};
 use crate::{FirewallError, Missing};
@@ -75,7 +76,9 @@ impl Iptables {
         Ok(())
     }
 
-    /// Removes what was done for a container in a network, for any of its interfaces.
+    /// Removes what was done for an attachment. Attachments of one container to the same network share a chain, so this removes
+    /// what leads there from the attachment's `addresses`, and the chain once nothing leads there; all of it where the
+    /// addresses are not known.
     ///
     /// # Errors
     /// [`FirewallError::NoProgram`] if there is no `iptables`, and if a program fails. Without `ip6tables`, or without the
@@ -84,21 +87,41 @@ impl Iptables {
         &self,
         network: &NetworkName,
         attachment: &Attachment,
+        addresses: Option<&[IpNetwork]>,
     ) -> Result<(), FirewallError> {
         let chain = chain_of(network, attachment);
         let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
+        self.remove_chain(&chain, addresses, &mark)
+    }
+
+    /// [`Iptables::remove`], for who has marked the chain.
+    pub(crate) fn remove_chain(
+        &self,
+        chain: &str,
+        addresses: Option<&[IpNetwork]>,
+        mark: &Mark,
+    ) -> Result<(), FirewallError> {
+        // The oldest Go plugins' rules are about an address's whole network.
+        let is_own = |source: IpAddr| {
+            let mut addresses = addresses.unwrap_or_default().iter();
+            addresses.any(|it| it.ip() == source || it.network() == source)
+        };
         on_both(|programs| {
-            let programs = programs.with(&mark);
+            let programs = programs.with(mark);
             let Ok(rules) = programs.rules("POSTROUTING")? else {
                 return Ok(());
             };
-            let mut to_it: Vec<_> = jumps(&rules).collect();
-            to_it.retain(|jump| jump.chain == chain);
+            let to_it = jumps(&rules).filter(|jump| jump.chain == chain);
+            let (own, others): (Vec<_>, Vec<_>) =
+                to_it.partition(|jump| addresses.is_none() || jump.source().is_none_or(is_own));
+            if !others.is_empty() {
+                return programs.apply(&removal(&own, &[]));
+            }
             // A chain that nothing leads to may be what an ADD left that did not end.
-            if to_it.is_empty() && programs.rules(&chain)?.is_err() {
+            if own.is_empty() && programs.rules(chain)?.is_err() {
                 return Ok(());
             }
-            programs.apply(&removal(&to_it, &[&chain]))
+            programs.apply(&removal(&own, &[chain]))
         })
     }
 

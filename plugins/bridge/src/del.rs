@@ -13,6 +13,6 @@ pub(crate) fn del(
     netns: Option<&ContainerNetns>,
 ) -> Result<(), Error> {
     let is_own = |kind: &Kind| *kind == Kind::Veth;
-    let clean_up = || rules::remove(call, attachment);
+    let clean_up = || rules::remove(call, attachment, None);
     container_link::del(call, attachment, netns, is_own, clean_up)
 }

@@ -1,7 +1,8 @@
 //! The rules of the packet filter: masquerading, and holding a container to its MAC.
 
 use cni_plugin::Call;
-use cni_types::{Attachment, Error, NetworkName, ValidAttachments};
+use cni_types::{AddResult, Attachment, Error, NetworkName, ValidAttachments};
+use container_link::previous_result;
 use firewall::{Backend, FirewallError, Iptables, Nftables};
 use ipnetwork::IpNetwork;
 use netlink::Mac;

@@ -17,11 +17,11 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// It is a socket with an abstract name (unix(7)): there is one of a name in a network namespace, just as there is one chain,
 /// nothing is left on disk, and the kernel removes it with the last process that has it.
 #[derive(Debug)]
-pub(super) struct Mark(Option<UnixDatagram>);
+pub(crate) struct Mark(Option<UnixDatagram>);
 
 impl Mark {
     /// Waits until nobody works on a chain. After [`TIMEOUT`] the work goes on without a mark.
-    pub(super) fn set(chain: &str) -> io::Result<Self> {
+    pub(crate) fn set(chain: &str) -> io::Result<Self> {
         let address = SocketAddr::from_abstract_name(format!("twill/iptables/{chain}"))?;
         let give_up = Instant::now() + TIMEOUT;
         loop {

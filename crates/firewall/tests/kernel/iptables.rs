@@ -71,14 +71,37 @@ fn rules_are_those_of_the_go_plugin() {
             -A {chain} ! -d 224.0.0.0/4 {comment} -j MASQUERADE\n"
         )
     );
+    // One interface goes, the other one stays.
+    let both = nat(&netns, "iptables");
+    let (eth1, of_eth1) = (attachment("1234", "eth1"), addresses(&["10.244.2.5/24"]));
+    netns.enter(|| Iptables.remove(&test, &eth1, Some(&of_eth1)).unwrap());
+    let left = nat(&netns, "iptables");
+    assert_eq!(
+        left,
+        both.replace(
+            &format!("-A POSTROUTING -s 10.244.2.5/32 {comment} -j {chain}\n"),
+            ""
+        )
+    );
+    assert!(nat(&netns, "ip6tables").contains("fd00:10::5"));
+    netns.enter(|| Iptables.remove(&test, &eth1, Some(&[])).unwrap());
+    assert_eq!(nat(&netns, "iptables"), left);
+    masquerade("eth1", &of_eth1);
+    netns.enter(|| Iptables.remove(&test, &c1, Some(&held)).unwrap());
+    assert_eq!(nat(&netns, "ip6tables"), NOTHING);
+    assert!(!nat(&netns, "iptables").contains("10.244.1.5"));
+    netns.enter(|| Iptables.remove(&test, &eth1, Some(&of_eth1)).unwrap());
+    assert_eq!(nat(&netns, "iptables"), NOTHING);
+    masquerade("eth0", &held);
+    masquerade("eth1", &of_eth1);
     for _ in 0..2 {
-        netns.enter(|| Iptables.remove(&test, &c1).unwrap());
+        netns.enter(|| Iptables.remove(&test, &c1, None).unwrap());
         assert_eq!(nat(&netns, "iptables"), NOTHING);
         assert_eq!(nat(&netns, "ip6tables"), NOTHING);
     }
     // What an ADD left that was killed.
     printed(&netns, &format!("iptables -t nat -N {chain}"));
-    netns.enter(|| Iptables.remove(&test, &c1).unwrap());
+    netns.enter(|| Iptables.remove(&test, &c1, None).unwrap());
     assert_eq!(nat(&netns, "iptables"), NOTHING);
 }
 
@@ -154,7 +177,7 @@ fn what_the_go_plugin_made_is_removed() {
     node.enter(|| Iptables.masquerade(&network("cbr0"), &c1, &held).unwrap());
     assert_eq!(nat(&node, "iptables"), before);
 
-    node.enter(|| Iptables.remove(&network("cbr0"), &c1).unwrap());
+    node.enter(|| Iptables.remove(&network("cbr0"), &c1, None).unwrap());
     for program in ["iptables", "ip6tables"] {
         assert_eq!(nat(&node, program), NOTHING, "{program}");
     }

@@ -128,6 +128,7 @@ fn iptables_has_the_same_effect() {
         .enter(|| Iptables.masquerade(&cbr0, &c1, &held).unwrap());
     assert_seen(&lan, OUTSIDE, NODE);
     assert_seen(&lan, STRAYED, CONTAINER);
-    lan.node.enter(|| Iptables.remove(&cbr0, &c1).unwrap());
+    lan.node
+        .enter(|| Iptables.remove(&cbr0, &c1, None).unwrap());
     assert_seen(&lan, OUTSIDE, CONTAINER);
 }
