@@ -234,7 +234,7 @@ impl<'a> Attempt<'a> {
 
     fn hold_to_mac(&mut self, port: &Link, mac: Mac) -> Result<(), Error> {
         let (call, attachment) = (self.call, self.attachment);
-        self.note_rules();
+        self.note_rules(Vec::new());
         Ok(rules::allow_only_mac(
             &call.conf.name,
             attachment,
@@ -243,18 +243,20 @@ impl<'a> Attempt<'a> {
         )?)
     }
 
-    /// Notes how to undo rules that are about to be made.
-    fn note_rules(&mut self) {
+    /// Notes how to undo rules that are about to be made, for these addresses.
+    fn note_rules(&mut self, addresses: Vec<IpNetwork>) {
         let (call, attachment) = (self.call, self.attachment);
         let undo = &mut self.changes.undo;
-        undo.push("remove the rules", || rules::remove(call, attachment));
+        undo.push("remove the rules", move || {
+            rules::remove(call, attachment, Some(&addresses))
+        });
     }
 
     fn masquerade(&mut self, result: &AddResult) -> Result<(), Error> {
         let (call, attachment) = (self.call, self.attachment);
-        let addresses: Vec<IpNetwork> = result.ips.iter().map(|ip| ip.address).collect();
+        let addresses: Vec<IpNetwork> = rules::addresses_of(result).collect();
         let backend = self.config.masquerading.backend.unwrap_or_default();
-        self.note_rules();
+        self.note_rules(addresses.clone());
         Ok(rules::masquerade(
             backend,
             &call.conf.name,

@@ -32,14 +32,32 @@ pub(crate) fn allow_only_mac(
     Nftables::open()?.allow_only_mac(network, attachment, port, mac)
 }
 
-/// Removes an attachment's rules, if there are any, whatever made them.
-pub(crate) fn remove(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
+/// Removes an attachment's rules, if there are any, whatever made them. Its `addresses` are those of `prevResult` if they are
+/// not known otherwise.
+pub(crate) fn remove(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    addresses: Option<&[IpNetwork]>,
+) -> Result<(), Error> {
     let may_masquerade = Masquerading::may_be_wanted(call);
+    let previous = match addresses {
+        Some(_) => None,
+        // What cannot be read says nothing.
+        None => previous_result(call.conf).ok().flatten(),
+    };
+    let told: Vec<IpNetwork> = previous.iter().flat_map(addresses_of).collect();
+    let told = Some(told.as_slice()).filter(|told| !told.is_empty());
     Ok(firewall::remove(
         &call.conf.name,
         attachment,
+        addresses.or(told),
         may_masquerade,
     )?)
+}
+
+/// The addresses of a result.
+pub(crate) fn addresses_of(result: &AddResult) -> impl Iterator<Item = IpNetwork> {
+    result.ips.iter().map(|ip| ip.address)
 }
 
 /// Removes the rules of a network's attachments that are not valid any more.

@@ -22,6 +22,7 @@ ours!(
     another_backend_by_now,
     no_masquerading_by_now,
     macspoofchk_with_iptables,
+    two_attachments_with_iptables,
     gc_finds_what_another_backend_made,
     nothing_of_the_go_plugins_nftables_stays,
     gc_of_the_go_plugins_nftables,
@@ -270,6 +271,36 @@ fn no_masquerading_by_now(lab: &Lab) {
         lab.del(&a, &with(made.clone(), keys));
         assert!(!lab.ruleset().contains("CNI-"), "{}", lab.ruleset());
     }
+}
+
+/// Two interfaces of a container in one network share a chain of iptables.
+fn two_attachments_with_iptables(lab: &Lab) {
+    let conf = ipv4(json!({ "isGateway": true, "ipMasq": true, "ipMasqBackend": "iptables" }));
+    let a = Container::new("a");
+    lab.add(&a, &conf);
+    let second = |command: &str, conf: &Value| lab.call(command, &a, conf).ifname("eth1");
+    let result = lab.node.run(&second("ADD", &conf)).success();
+    let of_second = with(conf.clone(), json!({ "prevResult": result }));
+    lab.node.run(&second("DEL", &of_second)).silent();
+    let rules = lab.ruleset();
+    assert!(
+        rules.contains("10.1.1.2") && !rules.contains("10.1.1.3"),
+        "{rules}"
+    );
+    // One that fails has nothing to do with it either.
+    lab.node
+        .run(&second(
+            "ADD",
+            &with(
+                conf.clone(),
+                json!({ "ipam": { "ranges": [[{
+        "subnet": "10.1.1.0/24", "rangeStart": "10.1.1.2", "rangeEnd": "10.1.1.2" }]] } }),
+            ),
+        ))
+        .failure();
+    assert_eq!(lab.ruleset(), rules);
+    lab.del(&a, &conf);
+    assert!(!lab.ruleset().contains("CNI-"), "{}", lab.ruleset());
 }
 
 /// The rules against false MACs are in nftables whatever masquerades.
