@@ -10,13 +10,15 @@ use cni_types::{Attachment, Error, PluginType};
 
 use crate::config::{Config, Replay};
 use crate::delegate_conf;
-use crate::error::{ConfigError, naming_file};
+use crate::error::{ConfigError, is_for_want_of_master, naming_file};
 use crate::outlook::Outlook;
 use crate::scratch::{KeptConf, Scratch};
 use crate::subnet_env::{self, Lease};
 
 /// The keys in which two configurations may differ and still be the same to a delegate that deletes.
-const OF_THE_CALL: [&str; 2] = ["runtimeConfig", "prevResult"];
+const OF_THE_CALL: [&str; 2] = ["runtimeConfig", PREV_RESULT];
+
+const PREV_RESULT: &str = "prevResult";
 
 /// The keys of `ipam` that do not say where addresses are noted.
 const OF_RANGES: [&str; 2] = ["ranges", "routes"];
@@ -201,10 +203,14 @@ impl Deletion<'_> {
     }
 
     fn call_del(&self, delegate: &Delegate<'_>, conf: Object) -> Result<(), Failure> {
-        let json = self
-            .complete(conf)
-            .and_then(|conf| delegate_conf::to_json(&conf))?;
-        Ok(delegate.run(Command::Del, &json)?)
+        let mut conf = self.complete(conf)?;
+        match delegate.run(Command::Del, &delegate_conf::to_json(&conf)?) {
+            Err(error) if is_for_want_of_master(&error) && conf.contains(PREV_RESULT) => {
+                conf.remove(PREV_RESULT);
+                Ok(delegate.run(Command::Del, &delegate_conf::to_json(&conf)?)?)
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     fn complete(&self, conf: Object) -> Result<Object, ConfigError> {

@@ -159,3 +159,15 @@ pub(crate) fn explain_old_bridge(mut error: Error, lease: &Lease) -> Error {
     }
     error
 }
+
+/// What Go's ipvlan plugin says of a configuration without `master`, which ADD can do without: on each CHECK, and on a DEL
+/// whose `prevResult` has more than one interface.
+const NO_MASTER: [&str; 2] = ["failed to lookup master \"\":", "chained master failure."];
+
+/// Whether a delegate has failed for want of a link that only ADD needs, so that it has said nothing about the container.
+pub(crate) fn is_for_want_of_master(error: &DelegateError) -> bool {
+    let DelegateError::Failed { error, .. } = error else {
+        return false;
+    };
+    NO_MASTER.iter().any(|start| error.msg.starts_with(start))
+}

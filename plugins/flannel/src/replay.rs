@@ -8,7 +8,7 @@ use cni_types::{Attachment, Error, Version};
 use crate::config::{Replay, own_type};
 use crate::delegate_conf;
 use crate::deletion::Deletion;
-use crate::error::{ConfigError, NotKept};
+use crate::error::{ConfigError, NotKept, is_for_want_of_master};
 use crate::next_hops;
 use crate::prev_result::version_of;
 use crate::scratch::{Kept, Scratch};
@@ -41,7 +41,14 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
     next_hops::complete(&mut conf);
     let json = delegate_conf::to_json(&conf)?;
     let delegate = call.delegate(kept.plugin_type)?;
-    Ok(delegate.run(Command::Check, &json)?)
+    match delegate.run(Command::Check, &json) {
+        Err(error) if is_for_want_of_master(&error) => {
+            call.log
+                .info(format_args!("the delegate cannot check the link: {error}"));
+            Ok(())
+        }
+        outcome => Ok(outcome?),
+    }
 }
 
 pub(crate) fn del(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {

@@ -222,3 +222,51 @@ fn a_prev_result_that_the_kept_version_has_no_room_for_is_left_out() {
     let calls = desk.delegate.calls();
     assert_eq!(calls[1].stdin, calls[0].stdin);
 }
+
+/// Go's ipvlan plugin looks for its master by a name that its configuration does not have, as ADD can do without.
+#[test]
+fn a_check_for_want_of_a_master_says_nothing_about_the_container() {
+    let desk = Desk::new();
+    desk.call("ADD").run().success();
+    for (message, is_passed_over) in [
+        ("failed to lookup master \\\"\\\": Link not found", true),
+        (
+            "failed to lookup master \\\"eth7\\\": Link not found",
+            false,
+        ),
+        ("something else", false),
+    ] {
+        let error = format!(r#"{{"code": 999, "msg": "{message}"}}"#);
+        desk.delegate.on("CHECK").stdout(error).exit(1);
+        let outcome = desk.call("CHECK").run();
+        if is_passed_over {
+            outcome.silent();
+            let logged = desk.call("CHECK").env("CNI_LOG", "info").run();
+            let told = logged.stderr_text();
+            assert!(
+                told.contains("the delegate cannot check the link: "),
+                "{logged}"
+            );
+        } else {
+            assert_eq!(outcome.failure().code, 999);
+        }
+    }
+}
+
+/// It takes the only interface of prevResult for its master; that of the last plugin of the list may have several.
+#[test]
+fn a_del_for_want_of_a_master_is_one_without_prev_result() {
+    let desk = Desk::new();
+    let result = desk.call("ADD").run().success();
+    let msg = "chained master failure. PrevResult lacks a single named interface";
+    let error = json!({"code": 999, "msg": msg}).to_string();
+    desk.delegate.on("DEL").stdout(error).exit(1);
+    let mut netconf = desk.netconf();
+    netconf["prevResult"] = result;
+    let failure = desk.call("DEL").config(&netconf).run().failure();
+    assert!(failure.msg.contains(msg), "{failure:?}");
+    let calls = desk.delegate.calls();
+    assert_eq!((calls.len(), &*calls[2].command), (3, "DEL"));
+    assert_ne!(calls[1].stdin, calls[0].stdin);
+    assert_eq!(calls[2].stdin, calls[0].stdin);
+}
