@@ -98,6 +98,21 @@ fn a_file_that_was_cut_off_before() {
     }
 }
 
+/// Go's flannel does not wait for the rest, nor does anybody for a value that is no beginning of a yes.
+#[test]
+fn a_value_that_stays_cut_off_is_taken_as_it_is() {
+    for (value, wait, least) in [("tr", json!(0.3), 300), ("nope", json!(LIMIT), 0)] {
+        let desk = Desk::new();
+        fs::write(desk.subnet_file(), SUBNET_ENV.replace("true\n", value)).unwrap();
+        let outcome = add(&desk, &desk.subnet_file(), wait).run();
+        outcome.success();
+        assert!(outcome.elapsed >= Duration::from_millis(least), "{outcome}");
+        assert!(outcome.elapsed < SOON, "{outcome}");
+        let stdin: Value = serde_json::from_slice(&desk.delegate.calls()[0].stdin).unwrap();
+        assert_eq!(stdin["ipMasq"], true);
+    }
+}
+
 #[test]
 fn a_file_that_is_renamed_into_place() {
     let desk = without_lease();
