@@ -1,9 +1,10 @@
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use cni_types::{Attachment, ContainerId};
 use ipnetwork::IpNetwork;
 
-use crate::{Age, Held, Range, RangeSet, RangeSets, SetKey, Store};
+use crate::{Age, First, Held, Range, RangeSet, RangeSets, SetKey, Store};
 
 /// How many addresses are tried one by one before all that are taken are looked at together.
 const PROBES: usize = 16;
@@ -53,7 +54,7 @@ pub enum AllocateError<E> {
         reason: SetError,
     },
     /// Requested addresses that are in no range set, or that come second in theirs.
-    #[error("failed to allocate all requested IPs: {}: each must be in a range set, and a set gives one", list(.0))]
+    #[error("failed to allocate all requested IPs: {}: each must be in a range set, and a set gives one", First(.0, " "))]
     Unfulfilled(Vec<IpAddr>),
     /// The store failed.
     #[error(transparent)]
@@ -90,11 +91,6 @@ pub enum SetError {
         /// The set that it is in.
         set: RangeSet,
     },
-}
-
-fn list(addresses: &[IpAddr]) -> String {
-    let texts: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-    texts.join(" ")
 }
 
 /// Gives an attachment what it demands, or nothing: one transaction.
@@ -173,23 +169,18 @@ pub fn exhausted<S: Store>(
     Ok(None)
 }
 
-/// Finds the set of each requested address: the first that has it. The rest is returned as the error.
+/// Finds the set of each requested address. What is in no set, or not the first in its own, is returned as the error.
 fn assign(sets: &RangeSets, requested: &[IpAddr]) -> Result<Vec<Option<IpAddr>>, Vec<IpAddr>> {
-    let mut rest: Vec<IpAddr> = Vec::new();
-    for address in requested {
-        if !rest.contains(address) {
-            rest.push(*address);
+    let mut wishes: Vec<Option<IpAddr>> = sets.iter().map(|_| None).collect();
+    let mut seen = HashSet::new();
+    let mut rest = Vec::new();
+    for address in requested.iter().filter(|address| seen.insert(**address)) {
+        let mut both = sets.iter().zip(&mut wishes);
+        match both.find(|(set, _)| set.range_of(*address).is_some()) {
+            Some((_, wish @ None)) => *wish = Some(*address),
+            _ => rest.push(*address),
         }
     }
-    let wishes = sets
-        .iter()
-        .map(|set| {
-            let index = rest
-                .iter()
-                .position(|address| set.range_of(*address).is_some())?;
-            Some(rest.remove(index))
-        })
-        .collect();
     if rest.is_empty() {
         Ok(wishes)
     } else {

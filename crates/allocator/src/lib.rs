@@ -7,6 +7,7 @@
 mod allocate;
 mod db;
 mod disk;
+mod first;
 mod garbage;
 #[cfg(test)]
 mod model;
@@ -25,10 +26,11 @@ pub use db::{
     Transaction, allocate_container, lookup_container, release_container,
 };
 pub use disk::{DiskStore, NetworkDir};
+pub use first::First;
 pub use garbage::{Collected, collect_garbage};
 pub use owner::Owner;
 pub use range::{Range, RangeError, RangeSpec};
 pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};
-pub use span::Span;
+pub use span::{Span, Spans};
 pub use store::{Age, Held, Holding, SetKey, Store};
 pub use transfer::{TransferError, transfer};

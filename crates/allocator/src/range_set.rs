@@ -1,14 +1,18 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::first::First;
+use crate::span::{Disjoint, Spans};
 use crate::{Range, RangeError, Span};
 
 /// Ranges of one address family, without a common address: a pool that gives one address to each attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeSet {
-    ranges: Vec<Range>,
-    /// For each range, what of it may be given: all but its gateway and what is excluded.
-    givable: Vec<Vec<Span>>,
+    ranges: Box<[Range]>,
+    /// For each range, what of it may be given, in order: all but its gateway and what is excluded.
+    givable: Box<[Vec<Span>]>,
+    /// The places of the ranges, in the order of their addresses.
+    order: Box<[usize]>,
 }
 
 /// Ranges that make no set.
@@ -37,34 +41,38 @@ impl RangeSet {
         if ranges.is_empty() {
             return Err(RangeSetError::Empty);
         }
+        let mut spans = Disjoint::default();
+        let mut families = ranges.iter().map(|range| range.subnet().is_ipv4());
+        let is_ipv4 = families.next();
         for (index, range) in ranges.iter().enumerate() {
-            for earlier in ranges.iter().take(index) {
-                let both = || Box::new((*earlier, *range));
-                if earlier.subnet().is_ipv4() != range.subnet().is_ipv4() {
-                    return Err(RangeSetError::MixedFamilies(both()));
-                }
-                if earlier.span().overlaps(&range.span()) {
-                    return Err(RangeSetError::Overlap(both()));
-                }
+            if Some(range.subnet().is_ipv4()) != is_ipv4 || !spans.insert(range.span()) {
+                return Err(clash(ranges.iter().take(index), range));
             }
         }
+        let mut order: Box<[usize]> = (0..ranges.len()).collect();
+        order.sort_unstable_by_key(|index| ranges.get(*index).map(|range| range.span().start()));
         let givable = ranges
             .iter()
             .map(|range| range.span().without(&range.gateway().into()).collect())
             .collect();
-        Ok(Self { ranges, givable })
+        Ok(Self {
+            ranges: ranges.into(),
+            givable,
+            order,
+        })
     }
 
     /// The same set, but for addresses that are never to be given.
     ///
     /// Errors: [`RangeSetError::NothingLeft`].
-    pub fn excluding(mut self, excluded: &[Span]) -> Result<Self, RangeSetError> {
+    pub fn excluding(mut self, excluded: &Spans) -> Result<Self, RangeSetError> {
         for spans in &mut self.givable {
-            for span in excluded {
-                *spans = spans.iter().flat_map(|rest| rest.without(span)).collect();
-            }
+            *spans = spans
+                .iter()
+                .flat_map(|span| excluded.carve(*span))
+                .collect();
         }
-        if !excluded.is_empty() && self.givable.iter().all(Vec::is_empty) {
+        if !excluded.is_empty() && self.size() == 0 {
             return Err(RangeSetError::NothingLeft(self.to_string()));
         }
         Ok(self)
@@ -82,17 +90,36 @@ impl RangeSet {
 
     /// The range that an address belongs to, whether it may be given or not.
     pub fn range_of(&self, address: IpAddr) -> Option<&Range> {
-        self.ranges
-            .iter()
-            .find(|range| range.span().contains(address))
+        self.place_of(address)
+            .and_then(|index| self.ranges.get(index))
     }
 
     /// Whether an address may be given: it is in one of the ranges, and neither a gateway nor excluded.
     pub fn gives(&self, address: IpAddr) -> bool {
-        self.givable
-            .iter()
-            .flatten()
-            .any(|span| span.contains(address))
+        let spans = self
+            .place_of(address)
+            .and_then(|index| self.givable.get(index));
+        spans.is_some_and(|spans| {
+            let after = spans.partition_point(|span| span.start() <= address);
+            let span = after.checked_sub(1).and_then(|index| spans.get(index));
+            span.is_some_and(|span| span.contains(address))
+        })
+    }
+
+    fn place_of(&self, address: IpAddr) -> Option<usize> {
+        let (index, range) = self.last_from(address)?;
+        range.span().contains(address).then_some(index)
+    }
+
+    /// Of the ranges that start at this address or before it, the one that starts last, and its place.
+    fn last_from(&self, address: IpAddr) -> Option<(usize, &Range)> {
+        let starts = |index: &usize| {
+            let range = self.ranges.get(*index);
+            range.is_some_and(|range| range.span().start() <= address)
+        };
+        let after = self.order.partition_point(starts);
+        let index = *self.order.get(after.checked_sub(1)?)?;
+        Some((index, self.ranges.get(index)?))
     }
 
     /// How many addresses may be given.
@@ -103,10 +130,8 @@ impl RangeSet {
 
     fn overlaps(&self, other: &RangeSet) -> bool {
         self.ranges.iter().any(|range| {
-            other
-                .ranges
-                .iter()
-                .any(|theirs| range.span().overlaps(&theirs.span()))
+            let before = other.last_from(range.span().end());
+            before.is_some_and(|(_, theirs)| theirs.span().overlaps(&range.span()))
         })
     }
 
@@ -117,11 +142,7 @@ impl RangeSet {
     pub fn candidates(&self, last: Option<IpAddr>) -> impl Iterator<Item = (IpAddr, &Range)> {
         let mut upcoming: Vec<(&Range, Span)> = Vec::new();
         let mut passed: Vec<(&Range, Span)> = Vec::new();
-        let current = last.and_then(|last| {
-            self.ranges
-                .iter()
-                .position(|range| range.span().contains(last))
-        });
+        let current = last.and_then(|last| self.place_of(last));
         for (index, (range, spans)) in self.ranges.iter().zip(&self.givable).enumerate() {
             for span in spans {
                 let (before, after) = match (current, last) {
@@ -140,13 +161,24 @@ impl RangeSet {
     }
 }
 
-impl fmt::Display for RangeSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, range) in self.ranges.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "," };
-            write!(f, "{separator}{range}")?;
+/// What a range has in common with the first of those before it that it cannot be in a set with.
+fn clash<'a>(before: impl Iterator<Item = &'a Range>, range: &Range) -> RangeSetError {
+    for earlier in before {
+        let both = || Box::new((*earlier, *range));
+        if earlier.subnet().is_ipv4() != range.subnet().is_ipv4() {
+            return RangeSetError::MixedFamilies(both());
         }
-        Ok(())
+        if earlier.span().overlaps(&range.span()) {
+            return RangeSetError::Overlap(both());
+        }
+    }
+    RangeSetError::Empty
+}
+
+impl fmt::Display for RangeSet {
+    /// All ranges, or the first of them where there are many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        First(&self.ranges, ",").fmt(f)
     }
 }
 
@@ -181,15 +213,18 @@ impl RangeSets {
         if sets.len() > Self::MAX {
             return Err(RangeSetsError::TooMany(sets.len()));
         }
+        let mut spans = Disjoint::default();
         for (second, set) in sets.iter().enumerate() {
-            for (first, earlier) in sets.iter().take(second).enumerate() {
-                if earlier.overlaps(set) {
-                    return Err(RangeSetsError::Overlap {
-                        first,
-                        second,
-                        sets: Box::new((earlier.clone(), set.clone())),
-                    });
-                }
+            if set.ranges.iter().all(|range| spans.insert(range.span())) {
+                continue;
+            }
+            let mut before = sets.iter().take(second).enumerate();
+            if let Some((first, earlier)) = before.find(|(_, earlier)| earlier.overlaps(set)) {
+                return Err(RangeSetsError::Overlap {
+                    first,
+                    second,
+                    sets: Box::new((earlier.clone(), set.clone())),
+                });
             }
         }
         Ok(Self(sets))
@@ -294,7 +329,10 @@ mod tests {
             Span::new(ip("10.1.1.4"), ip("10.1.1.6")).unwrap(),
             Span::from("fd00::/8".parse::<ipnetwork::IpNetwork>().unwrap()),
         ];
-        let rest = set.clone().excluding(&excluded).unwrap();
+        let rest = set
+            .clone()
+            .excluding(&Spans::new(excluded.to_vec()))
+            .unwrap();
         assert_eq!(
             order(&rest, Some("10.1.1.5")),
             ["10.1.1.7", "10.1.1.8", "10.1.1.9", "10.1.1.3"]
@@ -307,16 +345,70 @@ mod tests {
             .unwrap()
             .into();
         assert_eq!(
-            set.excluding(&[all]).unwrap_err().to_string(),
+            set.excluding(&Spans::new(vec![all]))
+                .unwrap_err()
+                .to_string(),
             "exclude leaves no address to give in range set 10.1.1.1-10.1.1.9"
         );
+    }
+
+    /// Nothing takes more than n log n: with n², each of these would take minutes.
+    #[test]
+    fn many_ranges_and_exclusions() {
+        let address = |bits: u32| IpAddr::from(std::net::Ipv4Addr::from_bits(bits));
+        let made = |bits: u32| {
+            let spec = RangeSpec {
+                start: Some(address(bits)),
+                end: Some(address(bits + 8)),
+                gateway: Some(ip("10.255.255.254")),
+                ..spec("10.0.0.0/8")
+            };
+            Range::new(spec).unwrap()
+        };
+        let starts: Vec<u32> = (0..40_000)
+            .map(|number| 0x0a00_0000 + 16 * number)
+            .collect();
+        let excluded = starts.iter().map(|start| Span::from(address(start + 4)));
+        let excluded = Spans::new(excluded.collect());
+        let set = RangeSet::new(starts.iter().map(|start| made(*start)).collect()).unwrap();
+        let set = set.excluding(&excluded).unwrap();
+        assert_eq!(set.size(), 40_000 * 8);
+        for start in &starts {
+            assert!(set.gives(address(start + 3)) && !set.gives(address(start + 4)));
+            assert!(set.range_of(address(start + 4)).is_some());
+            assert!(set.range_of(address(start + 9)).is_none());
+        }
+        let first = "10.0.0.0-10.0.0.8,10.0.0.16-10.0.0.24";
+        let text = set.to_string();
+        assert!(
+            text.starts_with(first) && text.ends_with(",… (40000 in all)"),
+            "{text}"
+        );
+        assert!(text.len() < 300, "{text}");
+        let sets = RangeSets::new(vec![
+            set.clone(),
+            RangeSet::new(vec![made(0x0b00_0000 - 9)]).unwrap(),
+        ]);
+        assert!(sets.is_ok());
+        let overlap = RangeSets::new(vec![
+            set,
+            RangeSet::new(vec![made(starts[39_999] + 8)]).unwrap(),
+        ]);
+        assert!(matches!(
+            overlap,
+            Err(RangeSetsError::Overlap {
+                first: 0,
+                second: 1,
+                ..
+            })
+        ));
     }
 
     #[test]
     fn most_of_a_large_range_can_be_excluded() {
         let set = RangeSet::new(vec![Range::new(spec("fd00::/64")).unwrap()]).unwrap();
         let half: Span = "fd00::/65".parse::<ipnetwork::IpNetwork>().unwrap().into();
-        let rest = set.excluding(&[half]).unwrap();
+        let rest = set.excluding(&Spans::new(vec![half])).unwrap();
         let first = rest.candidates(None).next().map(|(address, _)| address);
         assert_eq!(first, Some(ip("fd00::8000:0:0:0")));
     }

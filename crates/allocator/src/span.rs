@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -80,6 +81,63 @@ impl Span {
     }
 }
 
+/// Spans of either family in order, none of which overlap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spans(Vec<Span>);
+
+impl Spans {
+    /// All addresses of these spans, which may overlap and be in any order.
+    pub fn new(mut spans: Vec<Span>) -> Self {
+        spans.sort_unstable_by_key(|span| span.start);
+        let mut merged: Vec<Span> = Vec::new();
+        for span in spans {
+            match merged.last_mut() {
+                Some(last) if last.overlaps(&span) => last.end = last.end.max(span.end),
+                _ => merged.push(span),
+            }
+        }
+        Self(merged)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is left of a span without these, in order.
+    pub(crate) fn carve(&self, span: Span) -> Vec<Span> {
+        let first = self.0.partition_point(|other| other.end < span.start);
+        let mut left = Vec::new();
+        let mut rest = Some(span);
+        for other in self.0.iter().skip(first) {
+            let Some(now) = rest.filter(|now| now.overlaps(other)) else {
+                break;
+            };
+            left.extend(previous(other.start).and_then(|end| Span::new(now.start, end)));
+            rest = next(other.end).and_then(|start| Span::new(start, now.end));
+        }
+        left.extend(rest);
+        left
+    }
+}
+
+/// Spans of which none overlap, as one after the other is put in.
+#[derive(Debug, Default)]
+pub(crate) struct Disjoint(BTreeMap<IpAddr, IpAddr>);
+
+impl Disjoint {
+    /// Puts a span in, unless it overlaps one that is; tells whether it did.
+    pub(crate) fn insert(&mut self, span: Span) -> bool {
+        let before = self.0.range(..=span.end).next_back();
+        // An address of IPv4 is less than any of IPv6.
+        if before.is_some_and(|(_, end)| *end >= span.start) {
+            return false;
+        }
+        self.0.insert(span.start, span.end);
+        true
+    }
+}
+
 impl From<IpNetwork> for Span {
     /// All addresses of a network, its own and the broadcast address too.
     fn from(network: IpNetwork) -> Self {
@@ -156,6 +214,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn many_are_carved_out_like_one_after_the_other(
+            whole in (0u8..=40, 0u8..=40),
+            others in proptest::collection::vec((0u8..=40, 0u8..=4), 0..8),
+        ) {
+            let Some(whole) = span(whole.0, whole.1) else {
+                return Ok(());
+            };
+            let others: Vec<Span> = others
+                .into_iter()
+                .filter_map(|(start, more)| span(start, start + more))
+                .collect();
+            let mut expected = octets([whole]);
+            expected.retain(|octet| !others.iter().any(|o| o.contains([10, 0, 0, *octet].into())));
+            prop_assert_eq!(octets(Spans::new(others.clone()).carve(whole)), expected);
+
+            let mut disjoint = Disjoint::default();
+            let mut kept: Vec<Span> = Vec::new();
+            for other in others {
+                let fits = !kept.iter().any(|earlier| earlier.overlaps(&other));
+                prop_assert_eq!(disjoint.insert(other), fits);
+                kept.extend(fits.then_some(other));
+            }
+        }
+
         #[test]
         fn arithmetic_is_that_of_sets(a in 0u8..30, b in 0u8..30, c in 0u8..30, d in 0u8..30, at in 0u8..30) {
             if let (Some(left), Some(right)) = (span(a, b), span(c, d)) {

@@ -110,9 +110,16 @@ impl<'a> Parameters<'a> {
     }
 
     fn name<T: FromStr<Err = NameError>>(&mut self, name: &'static str) -> Option<T> {
-        let text = self.required(name)?.to_string_lossy();
+        let value = self.required(name)?;
+        let text = value.to_string_lossy();
         match text.parse() {
-            Ok(value) => Some(value),
+            Ok(name) if value.to_str().is_some() => Some(name),
+            // The name of another one, as its bytes are replaced.
+            Ok(_) => {
+                self.invalid
+                    .push(format!("{name} {} is not UTF-8", Quoted(&text)));
+                None
+            }
             Err(error) => {
                 self.invalid.push(format!("{name} {error}"));
                 None

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use allocator::{Range, RangeSet, RangeSets, RangeSpec, Reclaim, Span};
+use allocator::{Range, RangeSet, RangeSets, RangeSpec, Reclaim, Span, Spans};
 use cni_plugin::Call;
 use cni_types::{
     AddResult, AddressError, Error, NetworkName, Route, Version, parse_cidr, parse_ip,
@@ -208,14 +208,14 @@ fn range(raw: &RawRange, key: &str) -> Result<Range, ConfigError> {
 }
 
 /// The addresses of `ipam.exclude`: single ones, networks, and spans such as `10.0.0.5-10.0.0.9`.
-fn excluded(raw: &RawConf) -> Result<Vec<Span>, ConfigError> {
+fn excluded(raw: &RawConf) -> Result<Spans, ConfigError> {
     let texts = raw.ipam.iter().flat_map(|ipam| &ipam.exclude);
     let span = |text: &str| match text.split_once('-') {
         Some((start, end)) => Span::new(parse_ip(start.trim()).ok()?, parse_ip(end.trim()).ok()?),
         None if text.contains('/') => parse_cidr(text).ok().map(Span::from),
         None => parse_ip(text).ok().map(Span::from),
     };
-    texts
+    let spans = texts
         .enumerate()
         .map(|(index, text)| {
             span(text).ok_or_else(|| ConfigError::NoSpan {
@@ -223,7 +223,8 @@ fn excluded(raw: &RawConf) -> Result<Vec<Span>, ConfigError> {
                 text: text.clone(),
             })
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    Ok(Spans::new(spans))
 }
 
 fn backend(text: Option<&str>) -> Result<Backend, ConfigError> {

@@ -4,7 +4,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use allocator::{AllocateError, RangeError, RangeSet, RangeSetError, RangeSetsError, SetError};
+use allocator::{
+    AllocateError, First, RangeError, RangeSet, RangeSetError, RangeSetsError, SetError,
+};
 use cni_types::json::DecodeError;
 use cni_types::{AddressError, Attachment, Code, Error, Quoted, Version};
 
@@ -97,7 +99,7 @@ pub(crate) enum CheckError {
     },
     #[error(
         "{attachment} does not hold {} of prevResult in {location}",
-        join(missing)
+        First(missing, ", ")
     )]
     Missing {
         attachment: Attachment,
@@ -116,11 +118,6 @@ impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.data_dir.join(self.network.as_str()).display().fmt(f)
     }
-}
-
-fn join(addresses: &[IpAddr]) -> String {
-    let texts: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-    texts.join(", ")
 }
 
 pub(crate) fn of_allocation<E: Into<Error> + std::error::Error>(error: AllocateError<E>) -> Error {

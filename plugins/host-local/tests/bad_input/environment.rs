@@ -108,3 +108,18 @@ fn cni_args() {
         "CNI_ARGS: unknown names \"\u{fffd}\"; IgnoreUnknown=1 allows them",
     );
 }
+
+/// With its bytes replaced, it would be another interface's name in the address's file.
+#[test]
+fn an_interface_name_that_is_not_utf8() {
+    let network = Network::new();
+    for command in ["ADD", "DEL", "CHECK"] {
+        network.refuses(
+            &network
+                .call(command, &network.subnet())
+                .ifname(OsStr::from_bytes(b"eth\xff")),
+            4,
+            "CNI_IFNAME \"eth\u{fffd}\" is not UTF-8",
+        );
+    }
+}

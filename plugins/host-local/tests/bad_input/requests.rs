@@ -109,3 +109,30 @@ fn checks_that_find_nothing() {
         "eth0 of container held does not hold 10.1.1.3, 10.1.1.4 of prevResult in {temp}/data/net",
     );
 }
+
+/// Neither takes long, nor is there a message of many thousands of addresses.
+#[test]
+fn very_many() {
+    let network = Network::new();
+    let requested: Vec<String> = (0..60_000u32)
+        .map(|number| std::net::Ipv4Addr::from_bits(0x0a01_0102 + number).to_string())
+        .collect();
+    let mut conf = network.subnet();
+    conf["args"] = json!({ "cni": { "ips": requested } });
+    network.refuses(
+        &network.call("ADD", &conf),
+        111,
+        "failed to allocate all requested IPs: 10.1.1.3 10.1.1.4 10.1.1.5 10.1.1.6 10.1.1.7 10.1.1.8 10.1.1.9 \
+         10.1.1.10 … (59999 in all): each must be in a range set, and a set gives one",
+    );
+    let excluded: Vec<String> = (0..60_000u32)
+        .map(|number| std::net::Ipv4Addr::from_bits(0x0a01_0000 + 2 * number).to_string())
+        .collect();
+    let conf = network
+        .conf(json!({ "subnet": "10.0.0.0/8", "rangeStart": "10.1.0.0", "exclude": excluded }));
+    let started = std::time::Instant::now();
+    let result = network.call("ADD", &conf).run().success();
+    assert_eq!(result["ips"][0]["address"], "10.1.1.3/8");
+    // With n², this build takes minutes.
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}

@@ -1,0 +1,27 @@
+use std::fmt;
+
+/// How many values of a list an error message repeats.
+const LIMIT: usize = 8;
+
+/// Displays a list for use in an error message, however long it is: the first few, and how many there are.
+pub struct First<'a, T>(
+    /// The list.
+    pub &'a [T],
+    /// What stands between two of them.
+    pub &'static str,
+);
+
+impl<T: fmt::Display> fmt::Display for First<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, value) in self.0.iter().take(LIMIT).enumerate() {
+            if index > 0 {
+                f.write_str(self.1)?;
+            }
+            value.fmt(f)?;
+        }
+        if self.0.len() > LIMIT {
+            write!(f, "{}… ({} in all)", self.1, self.0.len())?;
+        }
+        Ok(())
+    }
+}
