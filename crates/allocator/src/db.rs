@@ -25,21 +25,22 @@
 //! **Processes wait for each other** with the lock, which is held from before the file is opened. redb itself would refuse to
 //! open a file that another process has open.
 
+mod check;
 mod container;
 mod error;
 mod keys;
 mod network;
 mod pages;
+mod seal;
+mod session;
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cni_types::NetworkName;
-use redb::{StorageBackend, TableDefinition, WriteTransaction};
+use redb::{StorageBackend, TableDefinition};
 use state::{BootId, Dir, WriteGuard};
 
 pub use self::container::{
@@ -50,6 +51,8 @@ pub use self::error::DbError;
 use self::keys::Boot;
 pub use self::network::NetworkStore;
 use self::pages::PageFile;
+use self::seal::SealedLock;
+use self::session::Session;
 
 /// No network can have these names, for their dots.
 const FILE: &str = ".addresses.db";
@@ -108,31 +111,30 @@ impl Database {
             Some(file) => file,
             None => self.make(&guard)?,
         };
-        let end = End::default();
-        let pages =
-            PageFile::open(file, &end).map_err(|error| DbError::of(&self.path, error.into()))?;
-        self.begin_on(pages, end, guard, boot)
+        let failed = |error| DbError::of(&self.path, error);
+        let pages = PageFile::open(file).map_err(|error| failed(error.into()))?;
+        self.begin_on(pages.clone(), pages, guard, boot)
     }
 
+    /// Begins a transaction on a backend that reads and writes these pages.
     fn begin_on<'a>(
         &'a self,
-        pages: impl StorageBackend,
-        end: End,
+        backend: impl StorageBackend,
+        pages: PageFile,
         guard: WriteGuard<'a>,
         boot: Option<BootId>,
     ) -> Result<Transaction<'a>, DbError> {
         let failed = |error| DbError::of(&self.path, error);
-        let database = open_redb(pages).map_err(failed)?;
-        let mut write = database
-            .begin_write()
-            .map_err(|error| failed(error.into()))?;
-        write.set_quick_repair(true);
+        let boot = Boot::from(boot);
+        let lock =
+            SealedLock::new(guard, pages.clone(), boot).map_err(|error| failed(error.into()))?;
+        if !lock.is_intact() {
+            check::check(&pages).map_err(|error| DbError::of_check(&self.path, error))?;
+        }
         Ok(Transaction {
-            write,
-            _end: end,
-            database,
-            guard,
-            boot: Boot::from(boot),
+            session: Session::begin(backend, pages).map_err(failed)?,
+            lock,
+            boot,
             path: &self.path,
             changed: false,
         })
@@ -148,10 +150,7 @@ impl Database {
         };
         let aside = self.dir.open_in_place(ASIDE)?;
         let aside = aside.ok_or_else(|| io(removed()))?;
-        let end = End::default();
-        let made = open_redb(PageFile::new(aside, &end));
-        drop(end);
-        made.map_err(|error| DbError::of(&self.path, error))?;
+        session::make(PageFile::new(aside)).map_err(|error| DbError::of(&self.path, error))?;
         guard.rename_durably(ASIDE, FILE)?;
         let file = self.dir.open_in_place(FILE)?;
         file.ok_or_else(|| io(removed()))
@@ -162,34 +161,14 @@ fn removed() -> io::Error {
     io::Error::other("somebody has removed it")
 }
 
-fn open_redb(pages: impl StorageBackend) -> Result<redb::Database, redb::Error> {
-    let mut builder = redb::Builder::new();
-    builder.set_cache_size(CACHE);
-    Ok(builder.create_with_backend(pages)?)
-}
-
-/// The end of a transaction, after which nothing is written.
-///
-/// redb, when it is closed, commits once more, to spare the next opening what each commit of ours spares it already.
-#[derive(Debug, Default)]
-struct End(Arc<AtomicBool>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
 /// A transaction on all networks of a folder. What it does counts once it is committed; if it is dropped before that, or
 /// its process is killed, nothing of it does.
 ///
 /// Nobody else can do anything in the folder while it exists.
 pub struct Transaction<'a> {
-    // In the order in which they have to be dropped.
-    write: WriteTransaction,
-    _end: End,
-    database: redb::Database,
-    guard: WriteGuard<'a>,
+    // Before the lock: nothing of the file may be used without it.
+    session: Session,
+    lock: SealedLock<'a>,
     boot: Boot,
     path: &'a Path,
     changed: bool,
@@ -204,19 +183,15 @@ impl<'a> Transaction<'a> {
     /// Makes what was done count.
     pub fn commit(self) -> Result<(), DbError> {
         let Transaction {
-            write,
-            _end: end,
-            database,
-            guard,
+            session,
+            lock,
             path,
             changed,
             ..
         } = self;
-        let committed = if changed { write.commit() } else { Ok(()) };
-        drop(end);
-        drop(database);
-        drop(guard);
-        committed.map_err(|error| DbError::of(path, error.into()))
+        let committed = session.end(changed);
+        drop(lock);
+        committed.map_err(|error| DbError::of(path, error))
     }
 
     fn failed(&self, error: impl Into<redb::Error>) -> DbError {
@@ -234,7 +209,7 @@ impl<'a> Transaction<'a> {
         &self,
         table: Table,
     ) -> Result<redb::Table<'_, &'static [u8], &'static [u8]>, DbError> {
-        self.write
+        self.session
             .open_table(table)
             .map_err(|error| self.failed(error))
     }

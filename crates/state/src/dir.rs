@@ -1,3 +1,6 @@
+mod locks;
+mod write;
+
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read};
@@ -12,9 +15,8 @@ use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
 use nix::unistd::{AccessFlags, faccessat};
 
-use crate::{Action, DirStamp, InUse, Lock, Stamp, StateError};
-
-mod write;
+use self::locks::Locks;
+use crate::{Action, DirStamp, InUse, Stamp, StateError};
 
 /// The file that is being written. No network, address, container or lock can have the name, for its dot.
 const ASIDE: &str = ".new";
@@ -45,7 +47,7 @@ pub struct StampedFile {
 #[derive(Debug)]
 pub struct WriteGuard<'a> {
     dir: &'a Dir,
-    _lock: Lock,
+    locks: Locks,
 }
 
 const FOLDER_FLAGS: OFlag = OFlag::O_RDONLY
@@ -226,22 +228,6 @@ impl Dir {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|stat| !is_regular(&stat))
     }
 
-    /// Takes the lock of the file `name` in the folder, which is made if it is missing and never removed.
-    ///
-    /// Errors: [`StateError::Locked`] if others keep it for longer than `patience`.
-    pub fn lock(&self, name: &str, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
-        let path = self.path.join(name);
-        let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(&self.fd, name, flags, FILE_MODE).map_err(|error| match error {
-            Errno::ELOOP => StateError::NotAFile(path.clone()),
-            error => StateError::io(Action::Lock, &path, error),
-        })?;
-        Ok(WriteGuard {
-            dir: self,
-            _lock: Lock::acquire(file.into(), &path, patience)?,
-        })
-    }
-
     /// Marks a key as in use. What keys are of is the folder's users' business.
     pub fn mark_in_use(&self, key: u64) -> Result<InUse, StateError> {
         InUse::mark(self.reopen()?, &self.path, key)
@@ -252,16 +238,6 @@ impl Dir {
     /// Errors: [`StateError::Locked`] if somebody still has after `patience`.
     pub fn wait_until_unused(&self, key: u64, patience: Duration) -> Result<(), StateError> {
         InUse::wait(&self.fd, &self.path, key, patience)
-    }
-
-    /// Takes the lock of the folder itself.
-    ///
-    /// Errors: [`StateError::Locked`] if others keep it for longer than `patience`.
-    pub fn lock_whole(&self, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
-        Ok(WriteGuard {
-            dir: self,
-            _lock: Lock::acquire(self.reopen()?.into(), &self.path, patience)?,
-        })
     }
 
     /// Another descriptor of the folder, whose locks are its own.

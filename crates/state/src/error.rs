@@ -53,14 +53,18 @@ pub enum StateError {
     NotAFolder(PathBuf),
     /// Somebody else kept the lock for too long.
     #[error(
-        "{} is locked{} for more than {} s: wait for it or end it",
+        "{} {}{} for more than {} s: wait for {}",
         path.display(),
+        if *moves_on { "is locked by one process after another, now" } else { "is locked" },
         holder.map(|pid| format!(" by process {pid}")).unwrap_or_default(),
-        patience.as_secs_f32()
+        patience.as_secs_f32(),
+        if *moves_on { "them to end their work" } else { "it or end it" },
     )]
     Locked {
-        /// The lock's file.
+        /// The lock's file, or the directory that is locked itself.
         path: PathBuf,
+        /// Whether the lock has changed hands meanwhile: then nobody is stuck, but many are at work.
+        moves_on: bool,
         /// The process that holds it, where the kernel says.
         holder: Option<u32>,
         /// How long it was waited for.

@@ -73,6 +73,7 @@ impl InUse {
             if Instant::now() >= give_up {
                 return Err(StateError::Locked {
                     path: path.to_owned(),
+                    moves_on: false,
                     holder: None,
                     patience,
                 });

@@ -2,8 +2,12 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::thread::sleep;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
 
 use crate::{Action, StateError};
 
@@ -24,39 +28,147 @@ impl Pauses {
     }
 }
 
-/// An exclusive lock on a file (flock(2)), held until it is dropped. The kernel drops it with the process, however that
-/// ends.
+/// How long to wait for others, over all locks that one operation takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    patience: Duration,
+    started: Instant,
+}
+
+impl Limit {
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            started: Instant::now(),
+        }
+    }
+
+    /// The time that is left.
+    pub(crate) fn left(self) -> Duration {
+        self.patience.saturating_sub(self.started.elapsed())
+    }
+}
+
+/// An exclusive lock on a file or directory (flock(2)), held until it is dropped. The kernel releases it with the process,
+/// however that ends.
 #[derive(Debug)]
-#[must_use = "the lock is given back when this is dropped"]
-pub struct Lock {
-    _file: File,
+#[must_use = "the lock is released when this is dropped"]
+pub(crate) struct Lock {
+    file: Arc<File>,
 }
 
 impl Lock {
-    /// Locks an open file, waiting for others for at most `patience`.
-    ///
-    /// flock(2) itself can only wait forever, so it is tried again and again.
-    pub(crate) fn acquire(file: File, path: &Path, patience: Duration) -> Result<Self, StateError> {
-        let give_up = Instant::now() + patience;
-        let mut pauses = Pauses::default();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) if Instant::now() >= give_up => {
-                    return Err(StateError::Locked {
-                        path: path.to_owned(),
-                        holder: holder(&file),
-                        patience,
-                    });
-                }
-                Err(TryLockError::WouldBlock) => {
-                    sleep(pauses.next());
-                }
-                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(TryLockError::Error(error)) => {
-                    return Err(StateError::io(Action::Lock, path, error));
-                }
+    /// Locks an open file, waiting for others until the limit.
+    pub(crate) fn acquire(file: File, path: &Path, limit: Limit) -> Result<Self, StateError> {
+        let file = Arc::new(file);
+        let locked = match file.try_lock() {
+            Err(TryLockError::WouldBlock) => wait(&file, path, limit),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                wait(&file, path, limit)
             }
+            Err(TryLockError::Error(error)) => Err(StateError::io(Action::Lock, path, error)),
+            Ok(()) => Ok(()),
+        };
+        locked.map(|()| Self { file })
+    }
+
+    /// What is locked, open.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// As [`Lock::acquire`], but `None` where the file system has no locks on such a file: on some network file systems a
+    /// directory, which cannot be opened for writing, has none.
+    pub(crate) fn acquire_if_supported(
+        file: File,
+        path: &Path,
+        limit: Limit,
+    ) -> Result<Option<Self>, StateError> {
+        match Self::acquire(file, path, limit) {
+            Err(StateError::Io { source, .. }) if is_unsupported(&source) => Ok(None),
+            acquired => acquired.map(Some),
+        }
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        errno,
+        Some(Errno::EBADF | Errno::EINVAL | Errno::ENOLCK | Errno::ENOSYS | Errno::EOPNOTSUPP)
+    )
+}
+
+/// In how many parts a wait is divided. At the end of each, it is noted who holds the lock.
+const PARTS: u32 = 4;
+
+/// Waits for a lock that somebody holds, in the kernel's queue: others that wait in it, such as the Go plugins, and this
+/// process get the lock in turn.
+fn wait(file: &Arc<File>, path: &Path, limit: Limit) -> Result<(), StateError> {
+    let part = limit.left() / PARTS;
+    // Who does not want to wait leaves no thread behind that waits.
+    let answer = (!part.is_zero()).then(|| wait_in_thread(file)).flatten();
+    let mut holders = Vec::new();
+    let mut pauses = Pauses::default();
+    for _ in 0..PARTS {
+        let locked = match &answer {
+            Some(answer) => answer_within(answer, part),
+            None => poll(file, &mut pauses, part),
+        };
+        if let Some(locked) = locked {
+            return locked.map_err(|error| StateError::io(Action::Lock, path, error));
+        }
+        holders.push(holder(file));
+    }
+    Err(StateError::Locked {
+        path: path.to_owned(),
+        moves_on: holders.windows(2).any(|pair| pair.first() != pair.last()),
+        holder: holders.pop().flatten(),
+        patience: limit.patience,
+    })
+}
+
+/// Has a thread wait for the lock, since flock(2) itself cannot wait for a limited time; `None` where no thread can be
+/// started.
+///
+/// A thread whose answer nobody waits for any more releases the lock as soon as it gets it, or ends with the process.
+fn wait_in_thread(file: &Arc<File>) -> Option<Receiver<io::Result<()>>> {
+    let (sender, answer) = mpsc::channel();
+    let file = Arc::clone(file);
+    let wait = move || {
+        let locked = loop {
+            match file.lock() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                locked => break locked,
+            }
+        };
+        // Before the answer: whoever gets that must be the only one to hold the file.
+        drop(file);
+        let _ = sender.send(locked);
+    };
+    thread::Builder::new().spawn(wait).ok().map(|_| answer)
+}
+
+fn answer_within(answer: &Receiver<io::Result<()>>, time: Duration) -> Option<io::Result<()>> {
+    match answer.recv_timeout(time) {
+        Ok(locked) => Some(locked),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => {
+            Some(Err(io::Error::other("the thread that waited has ended")))
+        }
+    }
+}
+
+/// Tries to lock a file again and again; `None` if others hold it all the time.
+fn poll(file: &File, pauses: &mut Pauses, time: Duration) -> Option<io::Result<()>> {
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Some(Ok(())),
+            Err(TryLockError::WouldBlock) if started.elapsed() >= time => return None,
+            Err(TryLockError::WouldBlock) => sleep(pauses.next()),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(TryLockError::Error(error)) => return Some(Err(error)),
         }
     }
 }
@@ -78,3 +190,6 @@ fn holder(file: &File) -> Option<u32> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

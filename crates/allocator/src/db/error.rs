@@ -32,6 +32,18 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// What a check of the whole file has found.
+    pub(super) fn of_check(path: &Path, error: redb::Error) -> Self {
+        match error {
+            redb::Error::Corrupted(_) => Self::Damaged {
+                path: path.to_owned(),
+                reason: "its pages are not all of one time, as in a copy that was made while plugins were at work"
+                    .to_owned(),
+            },
+            error => Self::of(path, error),
+        }
+    }
+
     pub(super) fn of(path: &Path, error: redb::Error) -> Self {
         let path = path.to_owned();
         match error {

@@ -22,6 +22,11 @@ impl From<Option<BootId>> for Boot {
 }
 
 impl Boot {
+    /// The boot's number, if it is known.
+    pub(super) fn bytes(self) -> Option<[u8; 16]> {
+        (self.0 != 0).then(|| self.0.to_le_bytes())
+    }
+
     /// The boot to note for an address of this age.
     pub(super) fn of_age(self, age: Age) -> Self {
         match age {

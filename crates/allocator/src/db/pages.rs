@@ -15,10 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::StorageBackend;
 
-use super::End;
-
 /// The size of redb's pages.
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 
 /// A page and its checksum.
 const STRIDE: usize = PAGE + size_of::<u64>();
@@ -28,46 +26,83 @@ const HEADER: usize = 320;
 
 type Header = [u8; HEADER];
 
-/// A file of pages.
+/// A file of pages. Its clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) struct PageFile(Arc<Inner>);
+
 #[derive(Debug)]
-pub(super) struct PageFile {
+struct Inner {
     file: File,
     /// What is known of the header.
     header: Mutex<Option<Box<Header>>>,
     /// Whether something was written that is not synced.
     dirty: AtomicBool,
-    ended: Arc<AtomicBool>,
+    /// Whether something was written.
+    changed: AtomicBool,
+    /// Whether something could not be written.
+    failed: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl PageFile {
-    /// A file that holds pages, or is to. Nothing is written to it after the `end`.
-    pub(super) fn new(file: File, end: &End) -> Self {
-        Self {
+    /// A file that holds pages, or is to.
+    pub(super) fn new(file: File) -> Self {
+        Self(Arc::new(Inner {
             file,
             header: Mutex::default(),
             dirty: AtomicBool::new(false),
-            ended: Arc::clone(&end.0),
-        }
+            changed: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        }))
     }
 
-    /// A file that holds pages.
+    /// A file that holds pages, as many as its last commit has.
     ///
-    /// Errors: [`ErrorKind::InvalidData`] if it cannot; redb would take an empty file for a new one.
-    pub(super) fn open(file: File, end: &End) -> Result<Self, redb::StorageError> {
-        let pages = Self::new(file, end);
+    /// # Errors
+    /// [`ErrorKind::InvalidData`] if it does not; redb would take an empty file for a new one.
+    pub(super) fn open(file: File) -> io::Result<Self> {
+        let pages = Self::new(file);
         match pages.len()? {
-            0 => Err(damaged("the file is empty").into()),
+            0 => Err(damaged("the file is empty")),
+            len if len < committed_len(&pages.read_header()?) => Err(damaged("it is cut off")),
             _ => Ok(pages),
         }
     }
 
+    /// From now on, nothing is written.
+    ///
+    /// redb, when it is closed, commits once more, to spare the next opening what each commit of ours spares it already.
+    pub(super) fn end(&self) {
+        self.0.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.0.file
+    }
+
+    /// Whether something was written to it.
+    pub(super) fn is_changed(&self) -> bool {
+        self.0.changed.load(Ordering::Acquire)
+    }
+
+    /// Whether something could not be written to it: nobody knows what it has become.
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.failed.load(Ordering::Acquire)
+    }
+
+    /// The checksum of its header, which differs from commit to commit.
+    pub(super) fn header_checksum(&self) -> io::Result<[u8; 8]> {
+        Ok(checksum(0, &self.read_header()?))
+    }
+
     fn read_header(&self) -> io::Result<Header> {
-        let mut known = self.header.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.header.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(header) = known.as_deref() {
             return Ok(*header);
         }
         let mut stored = [0; HEADER + size_of::<u64>()];
-        self.file.read_exact_at(&mut stored, 0)?;
+        self.0.file.read_exact_at(&mut stored, 0)?;
         match stored.split_first_chunk() {
             Some((header, sum)) if sum == checksum(0, header) => {
                 *known = Some(Box::new(*header));
@@ -78,7 +113,7 @@ impl PageFile {
     }
 
     fn write_header(&self, header: &Header) -> io::Result<()> {
-        let mut known = self.header.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.header.lock().unwrap_or_else(PoisonError::into_inner);
         // redb notes in the header that it has the file open, and here it always has.
         if known.as_deref() == Some(header) {
             return Ok(());
@@ -86,23 +121,31 @@ impl PageFile {
         self.change()?;
         *known = None;
         let stored = [header.as_slice(), &checksum(0, header)].concat();
-        self.file.write_all_at(&stored, 0)?;
+        self.noting(self.0.file.write_all_at(&stored, 0))?;
         *known = Some(Box::new(*header));
         Ok(())
     }
 
     fn change(&self) -> io::Result<()> {
-        if self.ended.load(Ordering::Acquire) {
+        if self.0.ended.load(Ordering::Acquire) {
             return Err(io::Error::other("the transaction has ended"));
         }
-        self.dirty.store(true, Ordering::Release);
+        self.0.dirty.store(true, Ordering::Release);
+        self.0.changed.store(true, Ordering::Release);
         Ok(())
+    }
+
+    fn noting(&self, written: io::Result<()>) -> io::Result<()> {
+        if written.is_err() {
+            self.0.failed.store(true, Ordering::Release);
+        }
+        written
     }
 }
 
 impl StorageBackend for PageFile {
     fn len(&self) -> io::Result<u64> {
-        let stored = self.file.metadata()?.len();
+        let stored = self.0.file.metadata()?.len();
         if stored.is_multiple_of(STRIDE as u64) {
             Ok(stored / STRIDE as u64 * PAGE as u64)
         } else {
@@ -119,7 +162,8 @@ impl StorageBackend for PageFile {
         }
         let first = first_page(offset, out.len())?;
         let mut stored = vec![0; out.len() / PAGE * STRIDE];
-        self.file
+        self.0
+            .file
             .read_exact_at(&mut stored, first * STRIDE as u64)?;
         let pages = stored.chunks_exact(STRIDE).zip(out.chunks_exact_mut(PAGE));
         for (number, (stored, out)) in (first..).zip(pages) {
@@ -143,18 +187,18 @@ impl StorageBackend for PageFile {
             stored.extend(page);
             stored.extend(checksum(number, page));
         }
-        self.file.write_all_at(&stored, first * STRIDE as u64)
+        self.noting(self.0.file.write_all_at(&stored, first * STRIDE as u64))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.change()?;
-        self.file.set_len(len / PAGE as u64 * STRIDE as u64)
+        self.noting(self.0.file.set_len(len / PAGE as u64 * STRIDE as u64))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.dirty.load(Ordering::Acquire) {
-            self.file.sync_data()?;
-            self.dirty.store(false, Ordering::Release);
+        if self.0.dirty.load(Ordering::Acquire) {
+            self.noting(self.0.file.sync_data())?;
+            self.0.dirty.store(false, Ordering::Release);
         }
         Ok(())
     }
@@ -162,6 +206,26 @@ impl StorageBackend for PageFile {
 
 fn damaged(reason: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, reason)
+}
+
+/// How long the file has to be for its last commit, in redb's bytes, as redb's header says: it shrinks the file only after it
+/// has noted the new length there.
+fn committed_len(header: &Header) -> u64 {
+    let field = |at: usize| {
+        let bytes = header.get(at..).and_then(<[u8]>::first_chunk);
+        u64::from(bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes)))
+    };
+    let (region_header, full_region) = (field(16), field(16) + field(20));
+    let (full_regions, last_region) = (field(24), field(28));
+    let last = if last_region == 0 {
+        0
+    } else {
+        region_header + last_region
+    };
+    let pages = full_regions
+        .saturating_mul(full_region)
+        .saturating_add(last);
+    pages.saturating_add(1).saturating_mul(PAGE as u64)
 }
 
 /// The number of the first of some pages after the header's.

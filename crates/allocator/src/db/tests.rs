@@ -16,6 +16,7 @@ use crate::{
 mod container;
 mod crash;
 mod damage;
+mod lock;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000001";

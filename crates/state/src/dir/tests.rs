@@ -183,10 +183,110 @@ fn only_one_holds_the_lock_and_the_others_learn_who() {
             std::process::id()
         )
     );
-    // The folder's own lock is another one.
-    drop(other.lock_whole(Duration::ZERO).unwrap());
+    // Who locks a file in the directory locks the directory as well.
+    let error = other.lock_whole(Duration::ZERO).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{} is locked by process {} for more than 0 s: wait for it or end it",
+            dir.path().display(),
+            std::process::id()
+        )
+    );
     drop(guard);
+    drop(other.lock_whole(Duration::ZERO).unwrap());
     drop(other.lock("lock", Duration::ZERO).unwrap());
+}
+
+#[test]
+fn a_lock_file_that_is_removed_lets_nobody_in() {
+    let (_temp, dir) = folder();
+    let path = dir.path().join("lock");
+    let guard = dir.lock("lock", PATIENCE).unwrap();
+    let other = Dir::open(dir.path()).unwrap().unwrap();
+    for _ in 0..2 {
+        fs::remove_file(&path).unwrap();
+        let error = other.lock("lock", Duration::from_millis(20)).unwrap_err();
+        assert!(
+            matches!(&error, StateError::Locked { path, .. } if path == dir.path()),
+            "{error}"
+        );
+    }
+    drop(guard);
+    drop(other.lock("lock", PATIENCE).unwrap());
+    assert!(path.exists());
+}
+
+/// As the Go plugin locks: the file alone, for as long as it takes.
+fn go_lock(dir: &Dir) -> File {
+    let path = dir.path().join("lock");
+    let file = File::options()
+        .append(true)
+        .create(true)
+        .open(path)
+        .unwrap();
+    file.lock().unwrap();
+    file
+}
+
+#[test]
+fn who_gets_the_lock_of_a_removed_file_waits_for_the_new_one() {
+    let (_temp, dir) = folder();
+    let first = go_lock(&dir);
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let own = scope.spawn(|| {
+            let guard = dir.lock("lock", PATIENCE).unwrap();
+            assert!(ended.load(std::sync::atomic::Ordering::SeqCst));
+            drop(guard);
+        });
+        let waits = || {
+            let locks = fs::read_to_string("/proc/locks").unwrap();
+            let inode = format!(":{} ", first.metadata().unwrap().ino());
+            locks
+                .lines()
+                .any(|line| line.contains("-> FLOCK") && line.contains(&inode))
+        };
+        while !waits() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(dir.path().join("lock")).unwrap();
+        let second = go_lock(&dir);
+        drop(first);
+        std::thread::sleep(Duration::from_millis(100));
+        ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        drop(second);
+        own.join().unwrap();
+    });
+}
+
+/// The lock file is open for writing, as NFS needs it.
+#[test]
+fn the_lock_file_is_opened_for_writing() {
+    let (_temp, dir) = folder();
+    let guard = dir.lock("lock", PATIENCE).unwrap();
+    let file = guard.locks.file().unwrap();
+    let flags = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_GETFL).unwrap();
+    let access = OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE;
+    assert_eq!(access, OFlag::O_RDWR);
+}
+
+#[test]
+fn what_is_no_file_is_no_lock() {
+    let (_temp, dir) = folder();
+    let path = |name| dir.path().join(name);
+    nix::unistd::mkfifo(&path("fifo"), Mode::S_IRWXU).unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    for name in ["fifo", "folder", "socket"] {
+        assert_eq!(
+            dir.lock(name, PATIENCE).unwrap_err().to_string(),
+            format!(
+                "{} is no regular file: remove it if nobody needs it",
+                path(name).display()
+            )
+        );
+    }
 }
 
 #[test]

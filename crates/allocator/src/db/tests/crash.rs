@@ -131,9 +131,9 @@ impl StorageBackend for Failing {
 fn failing_add(database: &Database, left: usize, failure: Failure) -> Result<(), String> {
     let guard = database.dir.lock(LOCK, PATIENCE).unwrap();
     let open = || database.dir.open_in_place(FILE).unwrap().unwrap();
-    let end = End::default();
+    let pages = PageFile::open(open()).unwrap();
     let failing = Failing {
-        pages: PageFile::open(open(), &end).unwrap(),
+        pages: pages.clone(),
         file: open(),
         failure,
         state: Mutex::new(State {
@@ -142,7 +142,7 @@ fn failing_add(database: &Database, left: usize, failure: Failure) -> Result<(),
             undo: Vec::new(),
         }),
     };
-    let transaction = database.begin_on(failing, end, guard, BootId::parse(BOOT));
+    let transaction = database.begin_on(failing, pages, guard, BootId::parse(BOOT));
     let transaction = transaction.map_err(|error| error.to_string())?;
     add(transaction.network(&name("net")), &DUAL, "new").map(drop)
 }

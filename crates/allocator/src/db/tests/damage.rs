@@ -154,3 +154,153 @@ fn tables_that_disagree_are_damage() {
         .to_string();
     assert!(message.contains("an entry makes no sense"), "{message}");
 }
+
+/// The file after each of some commits, and what it says then.
+struct History {
+    folder: Folder,
+    versions: Vec<Version>,
+}
+
+struct Version {
+    file: Vec<u8>,
+    held: Vec<(NetworkName, IpAddr, String)>,
+}
+
+impl History {
+    /// Pods come and go, so that pages are freed and used again.
+    fn new() -> Self {
+        let folder = Folder::new();
+        let database = folder.database();
+        for id in 0..60 {
+            folder
+                .add("net", &["10.1.0.0/16"], &format!("c{id}"))
+                .unwrap();
+        }
+        let mut versions = Vec::new();
+        for round in 60..76 {
+            let (new, old) = (format!("c{round}"), format!("c{}", round - 60));
+            folder.add("net", &["10.1.0.0/16"], &new).unwrap();
+            del(begin(&database).unwrap().network(&name("net")), &old).unwrap();
+            versions.push(Version {
+                file: fs::read(folder.file()).unwrap(),
+                held: audit(&database),
+            });
+        }
+        Self { folder, versions }
+    }
+
+    fn pages(&self) -> usize {
+        let lengths = self.versions.iter().map(|version| version.file.len());
+        lengths.min().unwrap() / STRIDE
+    }
+
+    /// A file each of whose pages is of the version that `of` says.
+    fn mixture(&self, of: impl Fn(usize) -> usize) -> Vec<u8> {
+        let mut file = Vec::new();
+        for page in 0..self.pages() {
+            let whole = &self.versions[of(page)].file;
+            file.extend(&whole[page * STRIDE..][..STRIDE]);
+        }
+        file
+    }
+
+    /// Puts a file in the place of the database: it is refused, or it says what the version says that its header is of, and an
+    /// ADD gives what nobody has there. Tells whether it was refused.
+    fn try_file(&self, file: &[u8], version: usize, what: &str) -> bool {
+        fs::write(self.folder.file(), file).unwrap();
+        let held = &self.versions[version].held;
+        let database = self.folder.database();
+        match begin(&database).map(drop) {
+            Ok(()) => {
+                assert!(audit(&database) == *held, "{what}");
+                let given = self.folder.add("net", &["10.1.0.0/16"], "new").unwrap();
+                let given = ip(&given[0]);
+                assert!(held.iter().all(|(_, held, _)| *held != given), "{what}");
+                false
+            }
+            Err(error) => {
+                assert!(matches!(error, DbError::Damaged { .. }), "{what}: {error}");
+                let message = error.to_string();
+                let start = format!("{} is damaged: ", self.folder.file().display());
+                assert!(message.starts_with(&start), "{what}: {message}");
+                assert!(message.contains("move the file away"), "{what}: {message}");
+                assert!(fs::read(self.folder.file()).unwrap() == file, "{what}");
+                true
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_damage() {
+    let history = History::new();
+    let last = history.versions.len() - 1;
+    let whole = &history.versions[last].file;
+    for pages in 1..whole.len() / STRIDE {
+        let what = format!("{pages} pages");
+        assert!(
+            history.try_file(&whole[..pages * STRIDE], last, &what),
+            "{what}"
+        );
+    }
+    assert!(!history.try_file(whole, last, "all pages"));
+}
+
+/// For how many files each of the tests below tries, if not 150.
+const CASES: &str = "TWILL_TEST_DAMAGED_FILES";
+
+#[expect(clippy::disallowed_methods, reason = "the tests' own variable")]
+fn cases() -> usize {
+    let cases = std::env::var(CASES).ok();
+    cases.map_or(150, |cases| cases.parse().unwrap())
+}
+
+/// Numbers without an order, each below its limit.
+fn numbers(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |limit| {
+        seed = seed
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        usize::try_from(seed >> 33).unwrap() % limit
+    }
+}
+
+#[test]
+fn pages_of_an_earlier_commit_are_damage() {
+    let history = History::new();
+    let last = history.versions.len() - 1;
+    let mut random = numbers(1);
+    let mut refused = 0;
+    for case in 0..cases() {
+        let (earlier, one_in) = (random(last), 1 + random(6));
+        let used = history.pages().min(40);
+        let stale: Vec<bool> = (0..used).map(|_| random(one_in) == 0).collect();
+        let file = history.mixture(|page| match stale.get(page) {
+            Some(true) if page > 0 => earlier,
+            _ => last,
+        });
+        let what = format!("case {case}: of {earlier}, one in {one_in}: {stale:?}");
+        refused += usize::from(history.try_file(&file, last, &what));
+    }
+    println!("{refused} of {} refused, the others as they were", cases());
+    assert!(refused > cases() / 2, "{refused}");
+}
+
+#[test]
+fn a_copy_made_at_work_is_damage_or_one_commits() {
+    let history = History::new();
+    let count = history.versions.len();
+    let mut random = numbers(2);
+    let mut refused = 0;
+    for case in 0..cases() {
+        // Page by page, while others commit.
+        let first = random(count);
+        let mut steps: Vec<usize> = (first + 1..count).map(|_| random(60)).collect();
+        steps.sort_unstable();
+        let of = |page: usize| first + steps.iter().filter(|step| **step < page).count();
+        let what = format!("case {case}: from {first}, {steps:?}");
+        refused += usize::from(history.try_file(&history.mixture(of), first, &what));
+    }
+    println!("{refused} of {} refused, the others whole", cases());
+    assert!(refused > cases() / 5, "{refused}");
+}

@@ -1,0 +1,86 @@
+//! How the database's file looked when this build was done with it.
+//!
+//! The seal is noted in the lock file after each transaction that wrote, and holds what nobody can give to another file or
+//! bring back to this one: inode and change time. Where it does not fit, somebody else has written the file, or a process
+//! was killed while it wrote, or the node has started anew; then the whole file is checked before it is used.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use state::WriteGuard;
+
+use super::keys::Boot;
+use super::pages::PageFile;
+
+/// Boot ID, device, inode, size, change time in seconds and nanoseconds, checksum of the header: little-endian.
+const LENGTH: usize = 64;
+
+/// A file's seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seal([u8; LENGTH]);
+
+impl Seal {
+    /// The seal that a file would have now; `None` in an unknown boot.
+    fn of(file: &File, header: [u8; 8], boot: Boot) -> io::Result<Option<Self>> {
+        let Some(boot) = boot.bytes() else {
+            return Ok(None);
+        };
+        let metadata = file.metadata()?;
+        let mut seal = boot.to_vec();
+        for number in [
+            metadata.dev(),
+            metadata.ino(),
+            metadata.size(),
+            metadata.ctime().cast_unsigned(),
+            metadata.ctime_nsec().cast_unsigned(),
+        ] {
+            seal.extend(number.to_le_bytes());
+        }
+        seal.extend(header);
+        Ok(seal.try_into().ok().map(Self))
+    }
+}
+
+/// The right to use the database's file: its lock, and the seal that is noted before the lock is released.
+pub(super) struct SealedLock<'a> {
+    guard: WriteGuard<'a>,
+    pages: PageFile,
+    boot: Boot,
+    intact: bool,
+}
+
+impl<'a> SealedLock<'a> {
+    pub(super) fn new(guard: WriteGuard<'a>, pages: PageFile, boot: Boot) -> io::Result<Self> {
+        let mut lock = Self {
+            guard,
+            pages,
+            boot,
+            intact: false,
+        };
+        let noted = lock.guard.note().map(Seal);
+        lock.intact = noted.is_some() && noted == lock.seal()?;
+        Ok(lock)
+    }
+
+    /// Whether the file is as this build has left it.
+    pub(super) fn is_intact(&self) -> bool {
+        self.intact
+    }
+
+    fn seal(&self) -> io::Result<Option<Seal>> {
+        Seal::of(self.pages.file(), self.pages.header_checksum()?, self.boot)
+    }
+}
+
+impl Drop for SealedLock<'_> {
+    fn drop(&mut self) {
+        let changed = self.pages.is_changed() || !self.intact;
+        if changed
+            && !self.pages.has_failed()
+            && let Ok(Some(Seal(seal))) = self.seal()
+        {
+            self.guard.set_note(&seal);
+        }
+    }
+}

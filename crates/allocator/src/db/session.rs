@@ -1,0 +1,81 @@
+//! redb, open for one transaction.
+
+use redb::{StorageBackend, WriteTransaction};
+
+use super::pages::PageFile;
+use super::{CACHE, Table};
+
+/// A transaction of redb's, and all that has the file open for it. After [`Session::end`], and after it is dropped, nothing
+/// has.
+pub(super) struct Session {
+    // In the order in which they have to be dropped: redb keeps the file open for a transaction that lives, and what it
+    // writes when it is closed must not reach the file.
+    write: WriteTransaction,
+    end: End,
+    database: redb::Database,
+}
+
+impl Session {
+    /// Opens redb on a backend of these pages.
+    pub(super) fn begin(
+        backend: impl StorageBackend,
+        pages: PageFile,
+    ) -> Result<Self, redb::Error> {
+        let database = open(backend)?;
+        let mut write = database.begin_write()?;
+        write.set_quick_repair(true);
+        Ok(Self {
+            write,
+            end: End(pages),
+            database,
+        })
+    }
+
+    /// Opens a table, which is made if it is missing.
+    pub(super) fn open_table(
+        &self,
+        table: Table,
+    ) -> Result<redb::Table<'_, &'static [u8], &'static [u8]>, redb::TableError> {
+        self.write.open_table(table)
+    }
+
+    /// Commits, or does not, and closes the file.
+    pub(super) fn end(self, commit: bool) -> Result<(), redb::Error> {
+        let Self {
+            write,
+            end,
+            database,
+        } = self;
+        let ended = if commit {
+            write.commit().map_err(redb::Error::from)
+        } else {
+            write.abort().map_err(redb::Error::from)
+        };
+        drop(end);
+        drop(database);
+        ended
+    }
+}
+
+/// Makes an empty database of an empty file.
+pub(super) fn make(pages: PageFile) -> Result<(), redb::Error> {
+    let end = End(pages.clone());
+    let made = open(pages);
+    drop(end);
+    made.map(drop)
+}
+
+fn open(backend: impl StorageBackend) -> Result<redb::Database, redb::Error> {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE);
+    Ok(builder.create_with_backend(backend)?)
+}
+
+/// Ends the writing to a file when it is dropped.
+struct End(PageFile);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

@@ -1,0 +1,129 @@
+//! The locks of a directory's writers.
+//!
+//! A writer holds two: that of a file in the directory, which is what the Go plugins lock, and that of the directory
+//! itself. People remove a lock file, and whoever comes next makes and locks another one; a directory is not removed
+//! without what is in it. The file's lock is taken first, since it is in its queue that the Go plugins wait.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{fstat, fstatat};
+
+use super::{Dir, FILE_MODE, WriteGuard, is_regular};
+use crate::lock::{Limit, Lock};
+use crate::{Action, StateError};
+
+/// The lock file of a directory that the file system has no lock on. No container, network or address has the name.
+const STAND_IN: &str = ".lock";
+
+/// What a [`WriteGuard`] holds.
+#[derive(Debug)]
+pub(super) struct Locks {
+    file: Option<Lock>,
+    _directory: Option<Lock>,
+}
+
+impl Locks {
+    pub(super) fn file(&self) -> Option<&File> {
+        self.file.as_ref().map(Lock::file)
+    }
+}
+
+impl WriteGuard<'_> {
+    /// The start of the lock file, where a holder can leave a note for the next one; `None` if it is shorter. Whoever
+    /// removes the file removes the note.
+    pub fn note<const LENGTH: usize>(&self) -> Option<[u8; LENGTH]> {
+        let mut note = [0; LENGTH];
+        self.locks.file()?.read_exact_at(&mut note, 0).ok()?;
+        Some(note)
+    }
+
+    /// Leaves a note in the lock file, if it can be written.
+    pub fn set_note(&self, note: &[u8]) {
+        if let Some(file) = self.locks.file() {
+            let _ = file.write_all_at(note, 0);
+        }
+    }
+}
+
+impl Dir {
+    /// Locks the directory, and the file `name` in it, which is made if it is missing and never removed.
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] if others hold a lock for longer than `patience`; [`StateError::NotAFile`] if something else
+    /// has the name.
+    pub fn lock(&self, name: &str, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
+        let limit = Limit::new(patience);
+        loop {
+            let path = self.path.join(name);
+            let file = Lock::acquire(self.open_lock_file(name)?, &path, limit)?;
+            let directory = self.lock_directory(limit)?;
+            // While the lock was waited for, somebody may have removed the file: then others lock another one by now.
+            if self.is_named(file.file(), name)? {
+                return Ok(self.guard(Some(file), directory));
+            }
+        }
+    }
+
+    /// Locks the directory itself; where the file system has no lock on it, a file in it.
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] if others hold the lock for longer than `patience`.
+    pub fn lock_whole(&self, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
+        match self.lock_directory(Limit::new(patience))? {
+            Some(directory) => Ok(self.guard(None, Some(directory))),
+            None => self.lock(STAND_IN, patience),
+        }
+    }
+
+    fn guard(&self, file: Option<Lock>, directory: Option<Lock>) -> WriteGuard<'_> {
+        WriteGuard {
+            dir: self,
+            locks: Locks {
+                file,
+                _directory: directory,
+            },
+        }
+    }
+
+    fn lock_directory(&self, limit: Limit) -> Result<Option<Lock>, StateError> {
+        Lock::acquire_if_supported(self.reopen()?.into(), &self.path, limit)
+    }
+
+    /// Opens the lock file: for writing, since NFS locks no other; where that is not allowed, as on a file system that is
+    /// mounted read-only, for reading.
+    fn open_lock_file(&self, name: &str) -> Result<File, StateError> {
+        // Opening a FIFO that somebody put there must not wait for its other end.
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let open = |access| openat(&self.fd, name, access | flags, FILE_MODE);
+        let opened = match open(OFlag::O_RDWR | OFlag::O_CREAT) {
+            Err(Errno::EROFS | Errno::EACCES | Errno::EPERM) => open(OFlag::O_RDONLY),
+            opened => opened,
+        };
+        match opened {
+            Ok(file) => Ok(file.into()),
+            Err(_) if self.has_other_than_a_file(name) => {
+                Err(StateError::NotAFile(self.path.join(name)))
+            }
+            Err(error) => Err(StateError::io(Action::Lock, self.path.join(name), error)),
+        }
+    }
+
+    /// Whether a file that was opened as `name` still has the name.
+    fn is_named(&self, file: impl AsFd, name: &str) -> Result<bool, StateError> {
+        let failed = |error| StateError::io(Action::Lock, self.path.join(name), error);
+        let opened = fstat(file).map_err(failed)?;
+        if !is_regular(&opened) {
+            return Err(StateError::NotAFile(self.path.join(name)));
+        }
+        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
