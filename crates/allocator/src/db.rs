@@ -93,8 +93,13 @@ impl Database {
         Ok(Self::in_dir(Dir::create(data_dir, FOLDER_MODE)?))
     }
 
+    /// Where the database of `data_dir` is, or would be.
+    pub fn path_in(data_dir: &Path) -> PathBuf {
+        data_dir.join(FILE)
+    }
+
     fn in_dir(dir: Dir) -> Self {
-        let path = dir.path().join(FILE);
+        let path = Self::path_in(dir.path());
         Self { dir, path }
     }
 
@@ -178,6 +183,19 @@ impl<'a> Transaction<'a> {
     /// The transaction, as one on a network: a [`crate::Store`].
     pub fn network(self, network: &NetworkName) -> NetworkStore<'a> {
         NetworkStore::new(self, network)
+    }
+
+    /// Removes the database if nobody holds an address in it any more. A transaction that has changed something removes
+    /// nothing.
+    pub fn remove_if_empty(self) -> Result<(), DbError> {
+        let holds_any = redb::ReadableTable::range(&self.table(ADDRESSES)?, b"".as_slice()..)
+            .map_err(|error| self.failed(error))?
+            .next()
+            .is_some();
+        if !self.changed && !holds_any {
+            self.lock.guard().remove(FILE)?;
+        }
+        Ok(())
     }
 
     /// Makes what was done count.

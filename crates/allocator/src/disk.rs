@@ -11,6 +11,7 @@
 //! files are the truth; all else can be deleted.
 
 mod boot_tag;
+mod census;
 mod files;
 mod index;
 mod lookup;
@@ -25,6 +26,7 @@ use cni_types::{Attachment, NetworkName};
 use state::{Action, BootId, Dir, StateError};
 
 use self::boot_tag::BootTag;
+pub use self::census::addresses_in_files;
 use self::files::{AddressFiles, Found};
 use self::index::OwnerHash;
 use self::lookup::Lookup;

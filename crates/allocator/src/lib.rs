@@ -25,7 +25,7 @@ pub use db::{
     ContainerAddresses, ContainerError, Database, DbError, NetworkRequest, NetworkStore,
     Transaction, allocate_container, lookup_container, release_container,
 };
-pub use disk::{DiskStore, NetworkDir};
+pub use disk::{DiskStore, NetworkDir, addresses_in_files};
 pub use first::First;
 pub use garbage::{Collected, collect_garbage};
 pub use owner::Owner;

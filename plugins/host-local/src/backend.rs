@@ -1,24 +1,41 @@
 //! Where a network's addresses are noted.
 
 use std::io;
+use std::path::PathBuf;
 
-use allocator::{Database, NetworkDir};
+use allocator::{Database, DbError, NetworkDir};
 use cni_types::Error;
-use state::BootId;
+use state::{BootId, StateError};
 
 use crate::config::{Backend, Location};
 use crate::operations::Operation;
 
+/// What keeps an operation from its end.
+enum Obstacle {
+    /// Others are at work on the addresses, and took longer than this was to wait.
+    Busy(Error),
+    Failed(Error),
+}
+
 impl Location {
+    /// The directory or file that the addresses are noted in.
+    pub(crate) fn to_path(&self) -> PathBuf {
+        match self.backend {
+            Backend::Disk => self.data_dir.join(self.network.as_str()),
+            Backend::Db => Database::path_in(&self.data_dir),
+        }
+    }
+
     /// Does an operation on the network's addresses; makes what is missing on the disk.
     pub(crate) fn perform<O: Operation>(&self, operation: O) -> Result<O::Output, Error> {
-        match self.backend {
+        let done = match self.backend {
             Backend::Disk => {
                 let folder = NetworkDir::create(&self.data_dir, &self.network)?;
                 self.in_folder(&folder, operation)
             }
             Backend::Db => self.in_database(&Database::create(&self.data_dir)?, operation),
-        }
+        };
+        Ok(done?)
     }
 
     /// Does an operation on the network's addresses; `None` if none has ever been given, and nothing is made then.
@@ -26,6 +43,22 @@ impl Location {
         &self,
         operation: O,
     ) -> Result<Option<O::Output>, Error> {
+        Ok(self.attempt_if_any(operation)?)
+    }
+
+    /// As [`Location::perform_if_any`], but `None` as well where others are at work on the addresses all the time that this
+    /// was to wait.
+    pub(crate) fn perform_unless_busy<O: Operation>(
+        &self,
+        operation: O,
+    ) -> Result<Option<O::Output>, Error> {
+        match self.attempt_if_any(operation) {
+            Err(Obstacle::Busy(_)) => Ok(None),
+            done => Ok(done?),
+        }
+    }
+
+    fn attempt_if_any<O: Operation>(&self, operation: O) -> Result<Option<O::Output>, Obstacle> {
         match self.backend {
             Backend::Disk => NetworkDir::open(&self.data_dir, &self.network)?
                 .map(|folder| self.in_folder(&folder, operation))
@@ -68,16 +101,48 @@ impl Location {
         &self,
         folder: &NetworkDir,
         operation: O,
-    ) -> Result<O::Output, Error> {
-        operation.run(folder.lock(self.lock_patience, BootId::read())?)
+    ) -> Result<O::Output, Obstacle> {
+        Ok(operation.run(folder.lock(self.lock_patience, BootId::read())?)?)
     }
 
     fn in_database<O: Operation>(
         &self,
         database: &Database,
         operation: O,
-    ) -> Result<O::Output, Error> {
+    ) -> Result<O::Output, Obstacle> {
         let transaction = database.begin(self.lock_patience, BootId::read())?;
-        operation.run(transaction.network(&self.network))
+        Ok(operation.run(transaction.network(&self.network))?)
+    }
+}
+
+impl From<Error> for Obstacle {
+    fn from(error: Error) -> Self {
+        Obstacle::Failed(error)
+    }
+}
+
+impl From<StateError> for Obstacle {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Locked { moves_on: true, .. } => Obstacle::Busy(error.into()),
+            error => Obstacle::Failed(error.into()),
+        }
+    }
+}
+
+impl From<DbError> for Obstacle {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::State(error) => error.into(),
+            error => Obstacle::Failed(error.into()),
+        }
+    }
+}
+
+impl From<Obstacle> for Error {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Busy(error) | Obstacle::Failed(error) => error,
+        }
     }
 }

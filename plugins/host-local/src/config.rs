@@ -31,6 +31,15 @@ pub(crate) enum Backend {
     Db,
 }
 
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Backend::Disk => "disk",
+            Backend::Db => "db",
+        })
+    }
+}
+
 /// Where a network's addresses are noted. All that DEL needs: it works whatever has become of the ranges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {

@@ -116,7 +116,32 @@ impl From<CheckError> for Error {
 
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.data_dir.join(self.network.as_str()).display().fmt(f)
+        self.to_path().display().fmt(f)
+    }
+}
+
+/// `ipam.backend` was changed, and the network's addresses stayed where they were.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "network {} has {count} {} in {}, which \"backend\": \"{}\" does not know: move them with `twill convert {} {} --data-dir {}`, or set \"backend\": \"{}\"",
+    location.network,
+    if *count == 1 { "address" } else { "addresses" },
+    location.elsewhere(),
+    location.backend,
+    location.backend,
+    location.network,
+    location.data_dir.display(),
+    location.elsewhere().backend
+)]
+pub(crate) struct NotConverted {
+    pub(crate) count: usize,
+    /// Where the addresses should be.
+    pub(crate) location: Location,
+}
+
+impl From<NotConverted> for Error {
+    fn from(error: NotConverted) -> Self {
+        Error::new(Code::INVALID_NETWORK_CONFIG, error)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod backend;
 mod config;
+mod elsewhere;
 mod error;
 mod operations;
 mod resolv_conf;
@@ -17,7 +18,8 @@ use crate::config::{Config, Location};
 use crate::error::{CheckError, Unavailable};
 use crate::operations::{Allocate, Collect, Exhausted, HeldBy, Release};
 
-/// STATUS does not wait for long: a kubelet asks every few seconds, and stalls.
+/// STATUS does not wait for long: a kubelet asks every few seconds, and stalls. Where others are at work all that time, the
+/// network works.
 const STATUS_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The plugin.
@@ -40,6 +42,7 @@ impl Plugin for HostLocal {
             Some(file) => resolv_conf::read(file)?,
             None => Dns::default(),
         };
+        config.location.check_elsewhere()?;
         let allocations = config.location.perform(Allocate {
             config: &config,
             attachment,
@@ -68,7 +71,17 @@ impl Plugin for HostLocal {
         _netns: Option<&ContainerNetns>,
     ) -> Result<(), Error> {
         let location = Location::for_release(call)?;
-        let released = location.release(Release(attachment))?;
+        let mut released = location.release(Release(attachment))?;
+        if released.as_ref().is_none_or(Vec::is_empty) {
+            let elsewhere = location.elsewhere();
+            released = elsewhere
+                .release(Release(attachment))
+                .unwrap_or_else(|error| {
+                    // What the configuration does not name does not keep DEL from its end.
+                    call.log.error(format_args!("{}", error.msg));
+                    None
+                });
+        }
         for address in released.unwrap_or_default() {
             call.log.info(format_args!("{address} taken back"));
         }
@@ -110,7 +123,14 @@ impl Plugin for HostLocal {
 
     fn gc(&self, call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
         let location = Location::for_release(call)?;
-        location.release(Collect(valid)).map(|_| ())
+        let elsewhere = location.elsewhere();
+        let failed = [location, elsewhere]
+            .into_iter()
+            .filter_map(|location| location.release(Collect(valid)).err());
+        match Error::join(failed) {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
     }
 
     fn status(&self, call: &Call<'_>) -> Result<(), Error> {
@@ -121,7 +141,8 @@ impl Plugin for HostLocal {
         };
         let exhausted = location
             .probe()
-            .and_then(|()| location.perform_if_any(Exhausted(&config)))
+            .and_then(|()| location.check_elsewhere_unless_busy())
+            .and_then(|()| location.perform_unless_busy(Exhausted(&config)))
             .map_err(|error| Unavailable::Store { location, error })?;
         match exhausted.flatten() {
             None => Ok(()),

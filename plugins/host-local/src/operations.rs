@@ -77,6 +77,20 @@ impl Operation for HeldBy<'_> {
     }
 }
 
+/// How many addresses somebody holds.
+pub(crate) struct Count;
+
+impl Operation for Count {
+    type Output = usize;
+
+    fn run<S: Store>(self, mut store: S) -> Result<usize, Error>
+    where
+        S::Error: Into<Error> + std::error::Error,
+    {
+        Ok(store.all().map_err(Into::into)?.len())
+    }
+}
+
 /// GC: takes back what attachments hold that are not valid any more.
 pub(crate) struct Collect<'a>(pub(crate) &'a ValidAttachments);
 

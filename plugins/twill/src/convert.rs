@@ -57,7 +57,11 @@ impl Conversion {
                 let folder = NetworkDir::create(&data_dir, &network)?;
                 let to = folder.lock(LOCK_PATIENCE, boot)?;
                 let from = database.begin(LOCK_PATIENCE, boot)?.network(&network);
-                transfer(from, to).context("nothing was lost; repeat it once this is solved")?
+                let moved = transfer(from, to)
+                    .context("nothing was lost; repeat it once this is solved")?;
+                // Where there is a database, each ADD looks into it.
+                database.begin(LOCK_PATIENCE, boot)?.remove_if_empty()?;
+                moved
             }
         };
         let (backend, noun) = match to {

@@ -12,18 +12,34 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{Invocation, Outcome, binaries};
 
-fn call(data_dir: &Path, backend: &str, command: &str, container: &str) -> Outcome {
+fn conf(data_dir: &Path, backend: &str) -> Value {
     let ipam = json!({
         "type": "host-local",
         "dataDir": data_dir,
         "backend": backend,
         "ranges": [[{"subnet": "10.1.1.0/24"}], [{"subnet": "fd00::/64"}]],
     });
+    json!({"cniVersion": "1.1.0", "name": "net", "ipam": ipam})
+}
+
+fn call(data_dir: &Path, backend: &str, command: &str, container: &str) -> Outcome {
     Invocation::attach(binaries::plugin("host-local"), command, container)
-        .config(&json!({"cniVersion": "1.0.0", "name": "net", "ipam": ipam}))
+        .config(&conf(data_dir, backend))
+        .run()
+}
+
+/// GC that keeps these containers.
+fn gc(data_dir: &Path, backend: &str, valid: &[&str]) -> Outcome {
+    let mut conf = conf(data_dir, backend);
+    let valid = valid
+        .iter()
+        .map(|container| json!({"containerID": container, "ifname": "eth0"}));
+    conf["cni.dev/valid-attachments"] = valid.collect();
+    Invocation::attach(binaries::plugin("host-local"), "GC", "")
+        .config(&conf)
         .run()
 }
 
@@ -83,6 +99,77 @@ fn there_and_back() {
         call(data_dir, "disk", "CHECK", container).silent();
         call(data_dir, "disk", "DEL", container).silent();
     }
+}
+
+#[test]
+fn a_backend_that_was_changed_without_it_gives_nothing() {
+    for (old, new, place) in [("disk", "db", "net"), ("db", "disk", ".addresses.db")] {
+        let temp = tempfile::tempdir().unwrap();
+        let data_dir = temp.path();
+        for container in ["c1", "c2", "c3"] {
+            first_address(data_dir, old, container);
+        }
+        let told = format!(
+            "network net has 6 addresses in {}, which \"backend\": \"{new}\" does not know: move them with `twill convert {new} net --data-dir {}`, or set \"backend\": \"{old}\"",
+            data_dir.join(place).display(),
+            data_dir.display()
+        );
+        let add = call(data_dir, new, "ADD", "c4").failure();
+        assert_eq!((add.code, add.msg.as_str()), (7, told.as_str()));
+        let status = call(data_dir, new, "STATUS", "").failure();
+        assert_eq!(status.code, 50);
+        assert!(status.msg.ends_with(&told), "{}", status.msg);
+
+        // What is held is released wherever it is.
+        call(data_dir, new, "DEL", "c1").silent();
+        assert_eq!(call(data_dir, old, "CHECK", "c1").failure().code, 120);
+        call(data_dir, old, "CHECK", "c2").silent();
+        gc(data_dir, new, &["c3"]).silent();
+        assert_eq!(call(data_dir, old, "CHECK", "c2").failure().code, 120);
+        call(data_dir, old, "CHECK", "c3").silent();
+
+        let (said, succeeded) = convert(data_dir, new);
+        assert!(succeeded && said.starts_with("moved 2 addresses"), "{said}");
+        // An empty database goes with its last network.
+        assert_eq!(data_dir.join(".addresses.db").exists(), new == "db");
+        call(data_dir, new, "STATUS", "").silent();
+        call(data_dir, new, "CHECK", "c3").silent();
+        assert_eq!(first_address(data_dir, new, "c4"), "10.1.1.5/24");
+        call(data_dir, new, "DEL", "c3").silent();
+        call(data_dir, new, "DEL", "c4").silent();
+        // And from there it may be changed without a command.
+        assert_eq!(first_address(data_dir, old, "c5").split('.').count(), 4);
+    }
+}
+
+#[test]
+fn a_database_of_other_networks_is_in_nobodys_way() {
+    let temp = tempfile::tempdir().unwrap();
+    let data_dir = temp.path();
+    first_address(data_dir, "db", "c1");
+    let mut conf = conf(data_dir, "disk");
+    conf["name"] = "other".into();
+    Invocation::attach(binaries::plugin("host-local"), "ADD", "c1")
+        .config(&conf)
+        .run()
+        .success();
+    // A damaged one may have addresses of the network.
+    fs::write(data_dir.join(".addresses.db"), "").unwrap();
+    let failure = Invocation::attach(binaries::plugin("host-local"), "ADD", "c2")
+        .config(&conf)
+        .run()
+        .failure();
+    assert!(
+        failure
+            .msg
+            .contains(".addresses.db is damaged: the file is empty;"),
+        "{}",
+        failure.msg
+    );
+    Invocation::attach(binaries::plugin("host-local"), "DEL", "c2")
+        .config(&conf)
+        .run()
+        .silent();
 }
 
 #[test]

@@ -68,6 +68,11 @@ impl<'a> SealedLock<'a> {
         self.intact
     }
 
+    /// The lock.
+    pub(super) fn guard(&self) -> &WriteGuard<'a> {
+        &self.guard
+    }
+
     fn seal(&self) -> io::Result<Option<Seal>> {
         Seal::of(self.pages.file(), self.pages.header_checksum()?, self.boot)
     }

@@ -171,7 +171,7 @@ fn last_given_name(set: usize) -> String {
 }
 
 /// The address whose file has this name; names are in canonical form (RFC 5952), so no address has two.
-fn address_of(name: &str) -> Option<IpAddr> {
+pub(super) fn address_of(name: &str) -> Option<IpAddr> {
     let address = cni_types::parse_ip(name).ok()?;
     (address.to_string() == name).then_some(address)
 }

@@ -348,6 +348,8 @@ fn del_and_gc_release_whatever_backend_and_lock_timeout_say() {
 fn a_mistake_in_one_key_leaves_the_others_as_they_are() {
     let network = Network::new();
     let mut conf = network.conf(json!({"subnet": "10.1.1.0/29", "backend": "db"}));
+    // The network has an address in a file, so another one is to have its own in the database.
+    conf["name"] = "other".into();
     conf["runtimeConfig"] = json!({"ips": ["10.1.1.3"]});
     network.call("ADD", &conf).run().success();
     let mut wrong = conf.clone();

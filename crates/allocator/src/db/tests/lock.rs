@@ -106,7 +106,7 @@ fn a_file_is_checked_after_anything_but_a_transaction() {
             fs::rename(&copy, folder.file()).unwrap();
         }),
         ("no note", &|| {
-            fs::remove_file(folder.path().join(LOCK)).unwrap()
+            fs::remove_file(folder.path().join(LOCK)).unwrap();
         }),
         ("time set back", &|| {
             let file = File::options().write(true).open(folder.file()).unwrap();

@@ -1,0 +1,236 @@
+//! Locks that people remove or replace, that many wait for, and that a file system does not have.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test's helper functions fail by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::{Invocation, Outcome, binaries, requirements};
+
+struct Network {
+    temp: TempDir,
+    backend: &'static str,
+}
+
+const BACKENDS: [&str; 2] = ["disk", "db"];
+
+impl Network {
+    fn new(backend: &'static str) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        Self { temp, backend }
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.temp.path().join(match self.backend {
+            "disk" => "net/lock",
+            _ => ".addresses.lock",
+        })
+    }
+
+    fn config(&self) -> Value {
+        let ipam = json!({
+            "type": "host-local",
+            "dataDir": self.temp.path(),
+            "backend": self.backend,
+            "subnet": "10.1.0.0/16",
+        });
+        json!({"cniVersion": "1.1.0", "name": "net", "ipam": ipam, "cni.dev/valid-attachments": []})
+    }
+
+    fn call(&self, command: &str, container: &str) -> Outcome {
+        Invocation::attach(binaries::plugin("host-local"), command, container)
+            .config(&self.config())
+            .run()
+    }
+
+    fn add(&self, container: &str) -> String {
+        let result = self.call("ADD", container).success();
+        result["ips"][0]["address"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs a command under strace with an injection, in strace's words.
+    fn run_tampered(&self, injection: &str, command: &str, container: &str) -> (bool, String) {
+        let mut strace = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e"])
+            .arg(format!("inject={injection}"))
+            .arg(binaries::plugin("host-local"))
+            .env_clear()
+            .envs(testkit::coverage::environment())
+            .envs([
+                ("CNI_COMMAND", command),
+                ("CNI_CONTAINERID", container),
+                ("CNI_IFNAME", "eth0"),
+                ("CNI_NETNS", "/run/netns/none"),
+                ("CNI_PATH", "/nowhere"),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = strace.stdin.take().unwrap();
+        stdin
+            .write_all(self.config().to_string().as_bytes())
+            .unwrap();
+        drop(stdin);
+        let output = strace.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), said)
+    }
+}
+
+/// Processes that hold a lock one after the other, each for 100 ms.
+struct Queue(Vec<Child>);
+
+impl Queue {
+    fn of(length: usize, lock: &Path) -> Self {
+        let hold = |_| {
+            let mut flock = Command::new("flock");
+            flock.arg(lock).args(["sleep", "0.1"]).spawn().unwrap()
+        };
+        Self((0..length).map(hold).collect())
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn status_takes_a_lock_that_changes_hands_for_a_sign_of_life() {
+    for backend in BACKENDS {
+        let network = Network::new(backend);
+        network.add("c1");
+        let mut waited = false;
+        for _ in 0..20 {
+            let queue = Queue::of(15, &network.lock());
+            sleep(Duration::from_millis(200));
+            let status = network.call("STATUS", "");
+            // It may have been its turn before its time was over.
+            waited = status.elapsed > Duration::from_millis(500);
+            status.silent();
+            drop(queue);
+            if waited {
+                break;
+            }
+        }
+        assert!(waited, "{backend}");
+
+        let holder = File::open(network.lock()).unwrap();
+        holder.lock().unwrap();
+        let failure = network.call("STATUS", "").failure();
+        assert_eq!(failure.code, 50);
+        let told = format!(
+            "{} is locked by process {} for more than 0.5 s: wait for it or end it",
+            network.lock().display(),
+            std::process::id()
+        );
+        assert!(failure.msg.ends_with(&told), "{}", failure.msg);
+    }
+}
+
+#[test]
+fn who_removes_the_lock_again_and_again_makes_nothing_go_wrong() {
+    const THREADS: usize = 5;
+    const ADDS: usize = 12;
+    for backend in BACKENDS {
+        let network = Network::new(backend);
+        network.add("first");
+        let done = AtomicBool::new(false);
+        let given: BTreeSet<String> = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    let _ = fs::remove_file(network.lock());
+                    sleep(Duration::from_millis(1));
+                }
+            });
+            let adders: Vec<_> = (0..THREADS)
+                .map(|thread| {
+                    let network = &network;
+                    scope.spawn(move || {
+                        let ids = (0..ADDS).map(|turn| format!("c{thread}-{turn}"));
+                        ids.map(|id| network.add(&id)).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let given: Vec<_> = adders.into_iter().map(|adder| adder.join()).collect();
+            done.store(true, Ordering::SeqCst);
+            given.into_iter().flat_map(Result::unwrap).collect()
+        });
+        assert_eq!(given.len(), THREADS * ADDS, "{backend}");
+        // Each is known as its holder's, and goes with it.
+        for id in (0..THREADS).flat_map(|thread| (0..ADDS).map(move |turn| (thread, turn))) {
+            let container = format!("c{}-{}", id.0, id.1);
+            network.call("CHECK", &container).silent();
+        }
+        network.call("GC", "").silent();
+        assert_eq!(network.call("CHECK", "c0-0").failure().code, 120);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_no_lock() {
+    for backend in BACKENDS {
+        let network = Network::new(backend);
+        network.add("c1");
+        fs::remove_file(network.lock()).unwrap();
+        let fifo = Command::new("mkfifo").arg(network.lock()).status();
+        assert!(fifo.unwrap().success());
+        for command in ["ADD", "CHECK", "DEL", "GC", "STATUS"] {
+            let failure = network.call(command, "c2").failure();
+            let told = format!(
+                "{} is no regular file: remove it if nobody needs it",
+                network.lock().display()
+            );
+            assert!(failure.msg.contains(&told), "{command}: {}", failure.msg);
+        }
+        fs::remove_file(network.lock()).unwrap();
+        network.call("DEL", "c1").silent();
+    }
+}
+
+#[test]
+fn a_file_system_may_have_no_locks_on_directories() {
+    if !Path::new("/usr/bin/strace").exists() {
+        requirements::skip("needs strace (Debian package strace)");
+        return;
+    }
+    for backend in BACKENDS {
+        let network = Network::new(backend);
+        // The first lock is the file's, and those after it are directories'.
+        let ebadf = "flock:error=EBADF:when=2..3";
+        let (succeeded, said) = network.run_tampered(ebadf, "ADD", "c1");
+        assert!(succeeded, "{backend}: {said}");
+        let (succeeded, said) = network.run_tampered(ebadf, "DEL", "c1");
+        assert!(succeeded, "{backend}: {said}");
+        network.add("c2");
+        // That of the file is needed.
+        let (succeeded, said) = network.run_tampered("flock:error=EBADF:when=1", "ADD", "c3");
+        assert!(!succeeded);
+        let error: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(
+            error["msg"],
+            format!(
+                "cannot lock {}: Bad file descriptor (os error 9)",
+                network.lock().display()
+            )
+        );
+        network.call("DEL", "c2").silent();
+    }
+}
