@@ -81,7 +81,9 @@ pub fn assert_same(before: &Snapshot, after: &Snapshot, what: &str) {
 /// A route, unless the kernel makes it when a link has its carrier; without what it says of that.
 fn made(route: &Value) -> Option<Value> {
     let dst = route["dst"].as_str().unwrap_or_default();
-    if dst.starts_with("fe80:") || dst.starts_with("ff00:") || route["type"] == "anycast" {
+    // It follows an address of the link, with IPv6 a moment later.
+    let follows_address = route["type"] == "local" || route["type"] == "anycast";
+    if dst.starts_with("fe80:") || dst.starts_with("ff00:") || follows_address {
         return None;
     }
     let mut route = route.clone();
