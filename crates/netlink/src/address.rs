@@ -9,6 +9,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::libc;
 
 use crate::reply::{Reply, attributes_of, text_of, u8_of, u32_of};
+use crate::subject::LINK;
 use crate::{Answer, Change, Request};
 
 /// The length of `struct ifaddrmsg`.
@@ -182,7 +183,7 @@ impl Change<'_> {
             attributes.push(AddressAttribute::Protocol(protocol));
         }
         Self::new(
-            format!("add address {address} to link {link}"),
+            format!("add address {address} to link {LINK}"),
             RouteNetlinkMessage::NewAddress(message),
             NLM_F_CREATE | existing,
         )
@@ -200,7 +201,7 @@ impl Change<'_> {
 
     fn remove_address(link: u32, address: IpNetwork, peer: Option<IpAddr>) -> Self {
         Self::new(
-            format!("remove address {address} from link {link}"),
+            format!("remove address {address} from link {LINK}"),
             RouteNetlinkMessage::DelAddress(message(link, address, peer)),
             0,
         )
@@ -226,7 +227,7 @@ pub(crate) fn list_request(link: u32, family: Option<Family>) -> Request<RouteNe
     message.header.family = family.map_or(AddressFamily::Unspec, Family::number);
     message.header.index = link;
     Request {
-        what: format!("list addresses of link {link}"),
+        what: format!("list addresses of link {LINK}"),
         payload: RouteNetlinkMessage::GetAddress(message),
         flags: 0,
         answer: Answer::Message,

@@ -4,6 +4,7 @@ use netlink_packet_route::link::{
     InfoData, InfoIpVlan, InfoKind, InfoMacVlan, LinkAttribute, LinkInfo,
 };
 
+use crate::subject::LINK;
 use crate::{
     Change, IpvlanMode, Link, LinkChange, LinkRef, MacvlanMode, NetlinkError, Netns, NewLink,
     Rtnetlink, new_link, random_name,
@@ -43,7 +44,7 @@ impl<'a> Change<'a> {
         };
         let mut message = link.message(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]);
         message.attributes.push(LinkAttribute::Link(parent));
-        let mut what = format!("create {name} {} on link {parent}", link.name);
+        let mut what = format!("create {name} {} on link {LINK}", link.name);
         if let Some(netns) = netns {
             let fd = netns.as_fd().as_raw_fd();
             message.attributes.push(LinkAttribute::NetNsFd(fd));

@@ -53,8 +53,8 @@ pub enum NetlinkError {
     DuplicateAddress {
         /// The address.
         address: IpAddr,
-        /// The link's index.
-        link: u32,
+        /// The link's name.
+        link: String,
     },
     /// A namespace could not be used.
     #[error(transparent)]
@@ -68,6 +68,11 @@ impl NetlinkError {
             Self::Refused { errno, .. } => Some(*errno),
             _ => None,
         }
+    }
+
+    /// Whether the kernel was asked and said no.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused { .. })
     }
 
     /// Whether what was to be added is there already.
@@ -90,9 +95,10 @@ impl NetlinkError {
         self.errno() == Some(Errno::EXFULL)
     }
 
-    /// Whether the process lacks a capability (`CAP_NET_ADMIN`).
+    /// Whether the process lacks a capability (`CAP_NET_ADMIN`). `EACCES` has other reasons: IPv6 that is switched off on a
+    /// link.
     pub fn is_not_permitted(&self) -> bool {
-        matches!(self.errno(), Some(Errno::EPERM | Errno::EACCES))
+        self.errno() == Some(Errno::EPERM)
     }
 
     /// Whether the kernel cannot do it at all: a kind of link whose module it does not have, for example.

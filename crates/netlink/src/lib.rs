@@ -20,6 +20,7 @@ mod reply;
 mod route;
 mod rtnetlink;
 mod socket;
+mod subject;
 pub mod sysctl;
 mod vlan;
 mod wait;

@@ -37,8 +37,10 @@ const FORWARDING: u8 = 3;
 pub struct Link {
     /// Its number in its namespace.
     pub index: u32,
-    /// Its name in its namespace.
+    /// Its name in its namespace. It may have alternative names beside it, by which it is found too.
     pub name: String,
+    /// The text that somebody gave it for administration (`IFLA_IFALIAS`).
+    pub alias: Option<String>,
     /// What it is.
     pub kind: Kind,
     /// Its Ethernet address, if it has one.
@@ -166,6 +168,7 @@ impl Link {
         let mut link = Self {
             index: reply.link_index().ok_or("a link without an index")?,
             name: String::new(),
+            alias: None,
             kind: Kind::Device,
             mac: None,
             mtu: 0,
@@ -182,6 +185,7 @@ impl Link {
             let (number, value) = attribute?;
             match number {
                 libc::IFLA_IFNAME => link.name = text_of(value),
+                libc::IFLA_IFALIAS => link.alias = Some(text_of(value)),
                 libc::IFLA_ADDRESS => link.mac = value.try_into().ok().map(Mac),
                 libc::IFLA_MTU => link.mtu = u32_of(value)?,
                 libc::IFLA_MASTER => link.master = Some(u32_of(value)?),

@@ -4,6 +4,7 @@ use netlink_packet_route::link::{
     LinkFlags, LinkInfo, LinkMessage,
 };
 
+use crate::subject::LINK;
 use crate::{Change, Mac};
 
 /// What to change of a link. `None` leaves it as it is, and so does [`LinkChange::default`] with everything.
@@ -11,6 +12,8 @@ use crate::{Change, Mac};
 pub struct LinkChange<'a> {
     /// Its name. It must be down, unless this very change sets it up.
     pub name: Option<&'a str>,
+    /// Its alias, at most 254 bytes.
+    pub alias: Option<&'a str>,
     /// Its MTU in bytes.
     pub mtu: Option<u32>,
     /// Its Ethernet address.
@@ -101,6 +104,11 @@ impl Change<'_> {
                 .name
                 .map(|name| LinkAttribute::IfName(name.to_owned())),
         );
+        attributes.extend(
+            change
+                .alias
+                .map(|alias| LinkAttribute::IfAlias(alias.to_owned())),
+        );
         attributes.extend(change.mtu.map(LinkAttribute::Mtu));
         attributes.extend(change.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
         attributes.extend(change.master.map(LinkAttribute::Controller));
@@ -109,15 +117,26 @@ impl Change<'_> {
             attributes.push(LinkAttribute::LinkInfo(info));
         }
         // SETLINK does not know a bridge's and a port's settings. NEWLINK without leave to create changes what is there.
-        let what = format!("change link {index}");
+        let what = format!("change link {LINK}");
         Self::new(what, RouteNetlinkMessage::NewLink(message), 0)
+    }
+
+    /// Gives a link an alias, at most 254 bytes. Unlike all other changes, this one finds the link by its name.
+    pub(crate) fn set_alias(name: &str, alias: &str) -> Self {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![
+            LinkAttribute::IfName(name.to_owned()),
+            LinkAttribute::IfAlias(alias.to_owned()),
+        ];
+        let what = format!("give link {name} the alias {alias}");
+        Self::new(what, RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Removes a link that was made by software; of a pair, both ends.
     pub fn delete_link(index: u32) -> Self {
         let mut message = LinkMessage::default();
         message.header.index = index;
-        let what = format!("delete link {index}");
+        let what = format!("delete link {LINK}");
         Self::new(what, RouteNetlinkMessage::DelLink(message), 0)
     }
 }

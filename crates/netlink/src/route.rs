@@ -11,6 +11,7 @@ use nix::libc;
 
 use crate::address::ip_of;
 use crate::reply::{Reply, attributes_of, u16_of, u32_of};
+use crate::subject::LINK;
 use crate::{Answer, Change, Family, Request};
 
 /// The length of `struct rtmsg`.
@@ -124,8 +125,8 @@ impl Route {
         if let Some(gateway) = self.gateway {
             text = format!("{text} via {gateway}");
         }
-        if let Some(link) = self.link {
-            text = format!("{text} by link {link}");
+        if self.link.is_some() {
+            text = format!("{text} by link {LINK}");
         }
         text
     }

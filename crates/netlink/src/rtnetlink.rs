@@ -1,14 +1,29 @@
 use std::marker::PhantomData;
 
-use netlink_packet_core::DecodeError;
+use netlink_packet_core::{DecodeError, DefaultNla, Emitable};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage};
+use nix::libc;
 
+use crate::reply::HEADER;
 use crate::socket::garbled;
+use crate::subject::LINK;
 use crate::{
-    Answer, Family, Link, LinkAddress, MAIN_TABLE, NetlinkError, Netns, PortVlans, Protocol, Reply,
-    Request, Route, Socket, address, route, vlan,
+    Answer, Family, Kind, Link, LinkAddress, MAIN_TABLE, NetlinkError, Netns, PortVlans, Protocol,
+    Reply, Request, Route, Socket, address, route, vlan,
 };
+
+/// The longest name of a link in bytes. Alternative names may be longer.
+const LONGEST_NAME: usize = libc::IFNAMSIZ - 1;
+
+// linux/if_link.h
+const IFLA_ALT_IFNAME: u16 = 53;
+
+/// How large a datagram with several changes becomes, in bytes. The kernel's limit is the send buffer, 208 KiB by default.
+const DATAGRAM: usize = 32 << 10;
+
+/// How many changes go into one. Each may be refused, which takes about 1 KiB of the receive buffer, 208 KiB by default.
+const DATAGRAM_CHANGES: usize = 128;
 
 /// A change of links, addresses or routes that can be asked for; asking is [`Rtnetlink::perform`]. It lives no longer than
 /// the namespace that it names, whose file it refers to by its descriptor.
@@ -33,9 +48,9 @@ impl Change<'_> {
         }
     }
 
-    /// What it does, as it stands in errors.
-    pub fn what(&self) -> &str {
-        &self.request.what
+    /// The length of the message in bytes.
+    fn length(&self) -> usize {
+        HEADER + self.request.payload.buffer_len()
     }
 }
 
@@ -74,7 +89,7 @@ impl Rtnetlink {
         netns.enter(home, Self::open)
     }
 
-    /// Carries out changes in order, in one datagram. All of them are tried, whatever becomes of the others.
+    /// Carries out changes in order, a few hundred in one datagram. All of them are tried, whatever becomes of the others.
     ///
     /// # Errors
     /// The first refusal. It names its change.
@@ -93,11 +108,24 @@ impl Rtnetlink {
         &mut self,
         changes: &[Change<'_>],
     ) -> Result<Vec<(usize, NetlinkError)>, NetlinkError> {
-        let requests: Vec<_> = changes.iter().map(|change| &change.request).collect();
-        self.socket.exchange(&requests, |_, _| Ok(()))
+        let mut refusals = Vec::new();
+        let mut start = 0;
+        for datagram in datagrams(changes) {
+            let requests: Vec<_> = datagram.iter().map(|change| &change.request).collect();
+            let refused = self.socket.exchange(&requests, |_, _| Ok(()))?;
+            for (position, error) in refused {
+                let error = match datagram.get(position) {
+                    Some(change) => self.name_link(error, &change.request.payload),
+                    None => error,
+                };
+                refusals.push((start + position, error));
+            }
+            start += datagram.len();
+        }
+        Ok(refusals)
     }
 
-    /// Carries out changes and reads what a link is then, with no more system calls than for either.
+    /// Carries out a few changes and reads what a link is then, with no more system calls than for either.
     ///
     /// # Errors
     /// The first refusal, be it that the link does not exist.
@@ -117,8 +145,11 @@ impl Rtnetlink {
             }
             Ok(())
         })?;
-        if let Some((_, error)) = refusals.into_iter().next() {
-            return Err(error);
+        if let Some((position, error)) = refusals.into_iter().next() {
+            return Err(match changes.get(position) {
+                Some(change) => self.name_link(error, &change.request.payload),
+                None => error,
+            });
         }
         found.ok_or_else(|| garbled(&read.what, "it has no link"))
     }
@@ -160,6 +191,36 @@ impl Rtnetlink {
         self.perform_and_read(&[new], LinkRef::Name(name))
     }
 
+    /// As [`Rtnetlink::create`], for a link that gets an alias of at most 254 bytes. The kernel takes none with a new link;
+    /// the alias follows in the same datagram, so not even a kill leaves the link without it.
+    ///
+    /// Where the name is taken, the link that has it gets the alias: the name must follow from the alias.
+    ///
+    /// # Errors
+    /// As [`Rtnetlink::create`]. Where it is the alias that is refused, the link stays.
+    pub fn create_with_alias(
+        &mut self,
+        new: Change<'_>,
+        name: &str,
+        alias: &str,
+    ) -> Result<Link, NetlinkError> {
+        self.perform_and_read(&[new, Change::set_alias(name, alias)], LinkRef::Name(name))
+    }
+
+    /// The pairs' ends that are in this namespace.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn veths(&mut self) -> Result<Vec<Link>, NetlinkError> {
+        let mut message = link_message();
+        let kind = vec![LinkInfo::Kind(InfoKind::Veth)];
+        message.attributes.push(LinkAttribute::LinkInfo(kind));
+        let request = list_request("list veths".to_owned(), message);
+        self.socket.dump(&request, |reply| {
+            Ok(Some(Link::parse(reply)?).filter(|link| link.kind == Kind::Veth))
+        })
+    }
+
     /// The links that are ports of a bridge.
     ///
     /// # Errors
@@ -167,11 +228,12 @@ impl Rtnetlink {
     pub fn ports(&mut self, bridge: u32) -> Result<Vec<Link>, NetlinkError> {
         let mut message = link_message();
         message.attributes.push(LinkAttribute::Controller(bridge));
-        let request = list_request(format!("list ports of bridge {bridge}"), message);
-        self.socket.dump(&request, |reply| {
+        let request = list_request(format!("list ports of bridge {LINK}"), message);
+        let ports = self.socket.dump(&request, |reply| {
             let link = Link::parse(reply)?;
             Ok(Some(link).filter(|link| link.master == Some(bridge)))
-        })
+        });
+        ports.map_err(|error| self.name_link(error, &request.payload))
     }
 
     /// All links.
@@ -207,13 +269,14 @@ impl Rtnetlink {
         family: Option<Family>,
     ) -> Result<Vec<LinkAddress>, NetlinkError> {
         let request = address::list_request(link, family);
-        self.socket.dump(&request, |reply| {
+        let addresses = self.socket.dump(&request, |reply| {
             if reply.link_index() == Some(link) {
                 LinkAddress::parse(reply)
             } else {
                 Ok(None)
             }
-        })
+        });
+        addresses.map_err(|error| self.name_link(error, &request.payload))
     }
 
     /// The unicast routes of a table by a link, or by all. One with several ways is as many routes.
@@ -250,6 +313,24 @@ impl Rtnetlink {
     }
 }
 
+/// Splits changes into as many as fit into a datagram, whose size the kernel limits, and whose refusals must find room in the
+/// socket's receive buffer.
+fn datagrams<'c, 'a>(changes: &'c [Change<'a>]) -> impl Iterator<Item = &'c [Change<'a>]> {
+    let mut rest = changes;
+    std::iter::from_fn(move || {
+        let mut size = 0;
+        let fits = |change: &&Change<'_>| {
+            size += change.length();
+            size <= DATAGRAM
+        };
+        // At least one, however large it is.
+        let count = rest.iter().take(DATAGRAM_CHANGES).take_while(fits).count();
+        let (datagram, others) = rest.split_at_checked(count.max(1))?;
+        rest = others;
+        Some(datagram)
+    })
+}
+
 /// A question about links that leaves out the counters.
 fn link_message() -> LinkMessage {
     let mut message = LinkMessage::default();
@@ -274,12 +355,11 @@ fn link_request(link: LinkRef<'_>) -> Request<RouteNetlinkMessage> {
     let what = match link {
         LinkRef::Index(index) => {
             message.header.index = index;
+            // There is no name to look up for a link that is not found.
             format!("find link {index}")
         }
         LinkRef::Name(name) => {
-            message
-                .attributes
-                .push(LinkAttribute::IfName(name.to_owned()));
+            message.attributes.push(name_attribute(name));
             format!("find link {name}")
         }
     };
@@ -289,4 +369,14 @@ fn link_request(link: LinkRef<'_>) -> Request<RouteNetlinkMessage> {
         flags: 0,
         answer: Answer::Message,
     }
+}
+
+/// The attribute that asks for a link by its name, or by an alternative name (ip-link(8), `altname`). The kernel takes the
+/// short ones of either kind under the same number.
+fn name_attribute(name: &str) -> LinkAttribute {
+    if name.len() <= LONGEST_NAME {
+        return LinkAttribute::IfName(name.to_owned());
+    }
+    let text = [name.as_bytes(), b"\0"].concat();
+    LinkAttribute::Other(DefaultNla::new(IFLA_ALT_IFNAME, text))
 }

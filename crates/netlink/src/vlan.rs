@@ -10,6 +10,7 @@ use nix::libc;
 
 use crate::link::LINK_HEADER;
 use crate::reply::{Reply, attributes_of, u16_of};
+use crate::subject::LINK;
 use crate::{Answer, Change, Request};
 
 // linux/if_bridge.h
@@ -99,8 +100,8 @@ impl VlanOwner {
 
     fn describe(self) -> String {
         match self {
-            Self::Port(index) => format!("bridge port {index}"),
-            Self::Bridge(index) => format!("bridge {index}"),
+            Self::Port(_) => format!("bridge port {LINK}"),
+            Self::Bridge(_) => format!("bridge {LINK}"),
         }
     }
 }

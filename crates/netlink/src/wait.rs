@@ -24,7 +24,7 @@ impl Rtnetlink {
             RTNLGRP_LINK,
             index,
             patience,
-            || format!("link {index} {wanted}"),
+            |name| format!("link {name} {wanted}"),
             |rtnetlink| {
                 let link = rtnetlink.perform_and_read(&[], LinkRef::Index(index))?;
                 Ok(Some(link).filter(|link| is_so(link)))
@@ -46,13 +46,13 @@ impl Rtnetlink {
             RTNLGRP_IPV6_IFADDR,
             index,
             patience,
-            || format!("duplicate address detection on link {index} over"),
+            |name| format!("duplicate address detection on link {name} over"),
             |rtnetlink| {
                 let addresses = rtnetlink.addresses(index, Some(Family::V6))?;
                 if let Some(address) = addresses.iter().find(|address| address.is_duplicate) {
                     return Err(NetlinkError::DuplicateAddress {
                         address: address.network.ip(),
-                        link: index,
+                        link: rtnetlink.name_of(index),
                     });
                 }
                 let is_over = !addresses.iter().any(|address| address.is_tentative);
@@ -67,7 +67,7 @@ impl Rtnetlink {
         group: u32,
         index: u32,
         patience: Duration,
-        what: impl Fn() -> String,
+        what: impl Fn(&str) -> String,
         mut look: impl FnMut(&mut Self) -> Result<Option<T>, NetlinkError>,
     ) -> Result<T, NetlinkError> {
         if let Some(seen) = look(self)? {
@@ -85,8 +85,9 @@ impl Rtnetlink {
             match self.socket.wait_for_event(deadline, is_about_it) {
                 Ok(true) => {}
                 Ok(false) => {
+                    let name = self.name_of(index);
                     break Err(NetlinkError::TimedOut {
-                        what: what(),
+                        what: what(&name),
                         patience,
                     });
                 }

@@ -273,6 +273,62 @@ fn a_pair_goes_with_either_end_and_what_is_gone_is_not_found() {
 }
 
 #[test]
+fn a_pair_is_marked_by_an_alias_and_listed() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let bridge = both.bridge();
+        let near = NewLink {
+            master: Some(bridge.index),
+            ..NewLink::named("veth0")
+        };
+        let make = || Change::create_veth(&near, &NewLink::named("eth0"), &both.netns);
+        let alias = "x".repeat(254);
+        let made = both.host.create_with_alias(make(), "veth0", &alias);
+        assert_eq!(made.unwrap().alias, Some(alias.clone()));
+        let again = both.host.create_with_alias(make(), "veth0", &alias);
+        assert!(again.unwrap_err().is_exists());
+        let listed = both.host.veths().unwrap();
+        let listed = listed.iter().map(|link| (link.name.as_str(), &link.alias));
+        assert_eq!(listed.collect::<Vec<_>>(), [("veth0", &Some(alias))]);
+        assert_eq!(both.container.veths().unwrap()[0].alias, None);
+        let change = LinkChange {
+            alias: Some("other"),
+            ..LinkChange::default()
+        };
+        let index = listed_index(&mut both.host);
+        both.host
+            .perform(&[Change::change_link(index, &change)])
+            .unwrap();
+        let link = both.host.link_by_name("veth0").unwrap().unwrap();
+        assert_eq!(link.alias.as_deref(), Some("other"));
+    });
+}
+
+fn listed_index(host: &mut netlink::Rtnetlink) -> u32 {
+    host.veths().unwrap()[0].index
+}
+
+#[test]
+fn a_link_is_found_by_alternative_names() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| both.bridge());
+    let long = "a-name-of-more-than-fifteen-bytes";
+    for name in ["short", long] {
+        pair.host
+            .ip(&format!("link property add dev cni0 altname {name}"));
+    }
+    pair.run(|both| {
+        for name in ["short", long] {
+            let link = both.host.link_by_name(name).unwrap().unwrap();
+            assert_eq!(link.name, "cni0", "{name}");
+        }
+        for name in ["other", "another-name-of-more-than-fifteen-bytes"] {
+            assert_eq!(both.host.link_by_name(name).unwrap(), None, "{name}");
+        }
+    });
+}
+
+#[test]
 fn the_kernels_own_words_are_in_the_error() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
@@ -281,12 +337,10 @@ fn the_kernels_own_words_are_in_the_error() {
             master: Some(bridge.index),
             ..LinkChange::default()
         };
-        let index = bridge.index;
-        let error = both.host.perform(&[Change::change_link(index, &change)]);
-        let expected = format!(
-            "cannot change link {index}: Too many symbolic links encountered: \
-             Can not enslave a bridge to a bridge"
-        );
+        let change = Change::change_link(bridge.index, &change);
+        let error = both.host.perform(&[change]);
+        let expected = "cannot change link cni0: Too many symbolic links encountered: \
+                        Can not enslave a bridge to a bridge";
         assert_eq!(error.unwrap_err().to_string(), expected);
         let kind = netlink_kind("nosuchkind");
         let refused = refusal_of(&kind);

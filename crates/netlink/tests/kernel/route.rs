@@ -227,3 +227,41 @@ fn a_table_that_needs_many_answers_is_read_whole() {
         assert_eq!(listed.unwrap().len(), 2001);
     });
 }
+
+// More than a datagram or the buffer for its answers can hold.
+#[test]
+fn thousands_of_routes() {
+    let Some(pair) = Pair::new() else { return };
+    let count = 5000;
+    pair.run(|both| {
+        let bridge = both.bridge();
+        let address = "10.0.0.1/16".parse().unwrap();
+        let routes: Vec<Route> = (0..count)
+            .map(|number| Route {
+                gateway: Some([10, 0, 0, 2].into()),
+                link: Some(bridge.index),
+                ..Route::to(
+                    format!("10.{}.{}.0/24", 1 + number / 256, number % 256)
+                        .parse()
+                        .unwrap(),
+                )
+            })
+            .collect();
+        let add = routes
+            .iter()
+            .map(|route| Change::add_route(route, Existing::Refuse));
+        let changes: Vec<Change<'_>> = add.collect();
+        let refusals = both.host.perform_each(&changes).unwrap();
+        let positions: Vec<usize> = refusals.iter().map(|(position, _)| *position).collect();
+        assert_eq!(positions, (0..count).collect::<Vec<_>>());
+        let last = refusals.last().unwrap().1.to_string();
+        let expected = "cannot add route to 10.20.135.0/24 via 10.0.0.2 by link cni0: ";
+        assert!(last.starts_with(expected), "{last}");
+
+        let address = Change::add_address(bridge.index, address, false);
+        both.host.perform(&[address]).unwrap();
+        both.host.perform(&changes).unwrap();
+        let listed = both.host.routes(Family::V4, MAIN_TABLE, None).unwrap();
+        assert_eq!(listed.len(), count + 1);
+    });
+}
