@@ -1,7 +1,7 @@
 #!/bin/sh
 # A CNI plugin for tests. It is run through a link <folder>/bin/<type>, does what the files
-# <folder>/script/<command>.{leave,daemon,hang,sleep,stdout,stderr,kill,exit} say, and records each call as
-# <folder>/calls/<number>.{command,pid,env,stdin,left}.
+# <folder>/script/<command>.{links,leave,daemon,hang,sleep,stdout,stderr,kill,exit} say, and records each call as
+# <folder>/calls/<number>.{command,pid,env,stdin,links,left}.
 PATH=/usr/local/bin:/usr/bin:/bin
 folder=${0%/*}/..
 script=$folder/script/$CNI_COMMAND
@@ -20,6 +20,9 @@ cat "/proc/$$/environ" >"$call.env"
 cat >"$call.part"
 mv "$call.part" "$call.stdin"
 
+if [ -e "$script.links" ]; then
+    nsenter --net="$CNI_NETNS" cat /proc/net/dev >"$call.links"
+fi
 if [ -e "$script.leave" ]; then
     # It keeps every descriptor, as what a careless plugin starts. The time is read first: once the process is noted the
     # script may change.

@@ -34,22 +34,26 @@ pub struct ContainerLink<'a> {
     pub mtu: u32,
     /// Its Ethernet address.
     pub mac: Option<Mac>,
+    /// The alias that it gets (ip-link(8)), if any.
+    pub alias: Option<&'a str>,
+    /// Whether frames get through as soon as it is set up, so that it can announce its addresses then. A port of a bridge takes
+    /// a moment more.
+    pub can_announce: bool,
 }
 
-impl<'a> From<&'a Link> for ContainerLink<'a> {
-    fn from(link: &'a Link) -> Self {
-        Self {
-            index: link.index,
-            name: &link.name,
-            mtu: link.mtu,
-            mac: link.mac,
-        }
-    }
+/// Has a link announce its addresses to its neighbours, who may know an earlier owner of them: its Ethernet address is set to
+/// what it is (arp_notify and ndisc_notify of the kernel's ip-sysctl documentation).
+pub fn announcement(index: u32, mac: Mac) -> Change<'static> {
+    let itself = LinkChange {
+        mac: Some(mac),
+        ..LinkChange::default()
+    };
+    Change::change_link(index, &itself)
 }
 
 /// Gives a link of the container the addresses and routes of an IPAM result, and sets it up.
 ///
-/// Addresses come before the link is set up, so that it tells its neighbours of them when it is.
+/// Addresses come before the link is set up, so that it announces them when it is. An IPAM plugin may have set it up before.
 ///
 /// # Errors
 /// What the kernel refuses, with the address or route that it was about. What was made before stays: all of it goes with
@@ -94,16 +98,20 @@ pub fn configure<'a>(
         .map(|ip| Step::Address(ip.address))
         .chain([Step::Up])
         .chain(routes.into_iter().map(Step::Route))
+        .chain(link.mac.filter(|_| link.can_announce).map(Step::Announce))
         .collect();
     let detects = detection == DuplicateDetection::On;
     let changes: Vec<Change<'_>> = steps
         .iter()
-        .map(|step| step.change(link.index, detects))
+        .map(|step| step.change(link, detects))
         .collect();
     let refusals = inside.perform_each(&changes).map_err(SandboxError::from)?;
     // The others are mostly what comes of the first.
-    if let Some((position, error)) = refusals.into_iter().next() {
-        return Err(refused(steps.get(position), link, error));
+    if let Some((position, error)) = refusals.into_iter().next()
+        && let Some(step) = steps.get(position)
+        && !matches!(step, Step::Announce(_))
+    {
+        return Err(refused(step, link, error));
     }
     if detects && first_v6.is_some() {
         wait_for_addresses(inside, link.index)?;
@@ -116,31 +124,40 @@ enum Step {
     Address(IpNetwork),
     Up,
     Route(Route),
+    Announce(Mac),
 }
 
 impl Step {
-    fn change(&self, link: u32, detect_duplicates: bool) -> Change<'static> {
+    fn change(&self, link: ContainerLink<'_>, detect_duplicates: bool) -> Change<'static> {
+        let index = link.index;
         match self {
-            Self::Address(address) => Change::add_address(link, *address, detect_duplicates),
-            Self::Up => Change::change_link(link, &LinkChange::up(true)),
+            Self::Address(address) => Change::add_address(index, *address, detect_duplicates),
+            Self::Up => {
+                let change = LinkChange {
+                    alias: link.alias,
+                    ..LinkChange::up(true)
+                };
+                Change::change_link(index, &change)
+            }
             Self::Route(route) => Change::add_route(route, Existing::Join),
+            Self::Announce(mac) => announcement(index, *mac),
         }
     }
 }
 
-fn refused(step: Option<&Step>, link: ContainerLink<'_>, error: NetlinkError) -> ConfigureError {
+fn refused(step: &Step, link: ContainerLink<'_>, error: NetlinkError) -> ConfigureError {
     let (ifname, source) = (link.name.to_owned(), KernelError::from(error));
     match step {
-        Some(Step::Address(address)) => ConfigureError::Address {
+        Step::Address(address) => ConfigureError::Address {
             ifname,
             address: *address,
             source,
         },
-        Some(Step::Route(route)) => ConfigureError::Route {
+        Step::Route(route) => ConfigureError::Route {
             route: Box::new(*route),
             source,
         },
-        Some(Step::Up) | None => ConfigureError::Up {
+        Step::Up | Step::Announce(_) => ConfigureError::Up {
             ifname,
             mac: link.mac,
             source,

@@ -1,20 +1,19 @@
-use cni_plugin::{Call, Command, ContainerNetns};
-use cni_types::{Attachment, Error};
-use netlink::{Kind, Rtnetlink};
+use cni_plugin::{Call, Command};
+use cni_types::Error;
 
-use crate::sandbox::delete_link;
-use crate::{Ipam, Sandbox, SandboxError};
+use crate::Ipam;
 
-/// DEL: the attachment's link goes first, if it is one of the plugin's; then what `clean_up` removes; then its addresses:
-/// while it had any of these, nobody else should have them. Of the configuration nothing counts but `ipam.type`.
+/// DEL: `remove_link` removes the attachment's link, `clean_up` what is left of it on the node, and IPAM releases its
+/// addresses. Of the configuration nothing counts but `ipam.type`.
+///
+/// An IPAM plugin that may need the link to release an address, as `dhcp` does, comes first. Others come last, and only where
+/// the link and the rest are gone: as long as these have an address, nobody else may get it.
 ///
 /// # Errors
-/// If something stays. It can be tried again.
+/// If something stays; all the rest is done nevertheless. It can be tried again.
 pub fn del(
     call: &Call<'_>,
-    attachment: &Attachment,
-    netns: Option<&ContainerNetns>,
-    is_own: impl FnOnce(&Kind) -> bool,
+    remove_link: impl FnOnce() -> Result<(), Error>,
     clean_up: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
     let ipam = Ipam::of(call);
@@ -23,39 +22,22 @@ pub fn del(
         Ok(Some(ipam)) => Some(ipam.start(Command::Del)),
         Ok(None) | Err(_) => None,
     };
-    match Sandbox::open_if_any(netns)? {
-        Some((_, mut inside)) => remove_link(call, attachment, &mut inside, is_own)?,
-        None => call
-            .log
-            .debug(format_args!("the container has no namespace any more")),
-    }
-    clean_up()?;
-    if let Some(started) = started {
-        started?.run()?;
-    }
-    // An IPAM plugin that is not there is no reason to leave the link.
-    ipam.map(drop)
-}
-
-fn remove_link(
-    call: &Call<'_>,
-    attachment: &Attachment,
-    inside: &mut Rtnetlink,
-    is_own: impl FnOnce(&Kind) -> bool,
-) -> Result<(), SandboxError> {
-    let name = &attachment.ifname;
-    let Some(link) = inside.link_by_name(name.as_str())? else {
-        call.log.debug(format_args!("there is no link {name}"));
-        return Ok(());
+    let release = || match started {
+        Some(started) => Ok(started?.run()?),
+        None => Ok(()),
     };
-    if !is_own(&link.kind) {
-        let kind = link.kind.name();
-        call.log.info(format_args!(
-            "link {name} is left alone: it is another plugin's, of kind {kind}"
-        ));
-        return Ok(());
-    }
-    delete_link(inside, link.index)?;
-    call.log.debug(format_args!("link {name} removed"));
-    Ok(())
+    let detach = || {
+        let errors = [remove_link().err(), clean_up().err()];
+        Error::join(errors.into_iter().flatten()).map_or(Ok(()), Err)
+    };
+    let needs_link = matches!(&ipam, Ok(Some(ipam)) if ipam.needs_link());
+    let errors = if needs_link {
+        let released = release();
+        [released.err(), detach().err()]
+    } else {
+        [detach().and_then(|()| release()).err(), None]
+    };
+    // An IPAM plugin that is not there is no reason to leave the link.
+    let errors = errors.into_iter().chain([ipam.err()]);
+    Error::join(errors.flatten()).map_or(Ok(()), Err)
 }

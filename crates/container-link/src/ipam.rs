@@ -5,6 +5,9 @@ use serde_json::value::RawValue;
 
 use crate::{IpamError, Undo, not_ready};
 
+/// The IPAM plugin that needs nothing but its files.
+const BOOKKEEPER: &str = "host-local";
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawConf {
@@ -62,6 +65,11 @@ impl<'a> Ipam<'a> {
             netconf: netconf.get(),
             version: call.conf.version,
         })
+    }
+
+    /// Whether the plugin may need the container's link to release an address. `host-local` only keeps books.
+    pub(crate) fn needs_link(&self) -> bool {
+        self.delegate.plugin_type().as_str() != BOOKKEEPER
     }
 
     /// Starts the plugin, which does nothing before it is told to go on: the kernel needs a while for that, in which the
@@ -130,8 +138,7 @@ pub struct IpamCall<'a> {
 }
 
 impl<'a> IpamCall<'a> {
-    /// Goes on with ADD, and returns at least one address. They are taken back at the end of `undo`: nobody else may get
-    /// them while the container still has them.
+    /// Goes on with ADD, and returns at least one address. `undo` releases them when DEL does: see [`del`](crate::del).
     ///
     /// # Errors
     /// All of [`IpamError`]. Where the plugin may hold addresses nevertheless, `undo` knows.
@@ -143,7 +150,13 @@ impl<'a> IpamCall<'a> {
             .and_then(|answer| ipam.decode(&answer));
         let may_hold = |error: &IpamError| error.may_hold_addresses();
         if given.as_ref().err().is_none_or(may_hold) {
-            undo.push_last("release the addresses", || Ok(ipam.release()?));
+            let what = "release the addresses";
+            let release = || Ok(ipam.release()?);
+            if ipam.needs_link() {
+                undo.push(what, release);
+            } else {
+                undo.push_last(what, release);
+            }
         }
         given
     }

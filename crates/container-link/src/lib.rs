@@ -14,12 +14,14 @@ mod del;
 mod error;
 mod ipam;
 mod mac;
+mod mark;
 mod plan;
 mod previous;
+mod removal;
 mod sandbox;
 mod undo;
 
-pub use configure::{ContainerLink, DuplicateDetection, configure};
+pub use configure::{ContainerLink, DuplicateDetection, announcement, configure};
 pub use del::del;
 pub use error::{
     CheckError, ConfigureError, IfnameTaken, IpamError, KernelError, MacError, SandboxError,
@@ -27,6 +29,8 @@ pub use error::{
 };
 pub use ipam::{Ipam, IpamCall, ipam_type};
 pub use mac::{parse_mac, requested_mac};
+pub use mark::{Mark, Whose, stale_links};
 pub use previous::{passed_on_result, previous_result, required_previous_result};
+pub use removal::{mac_of, previous_of_del, remove_link};
 pub use sandbox::Sandbox;
 pub use undo::Undo;

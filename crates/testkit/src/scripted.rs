@@ -40,6 +40,8 @@ pub struct Call {
     pub env: BTreeMap<String, String>,
     /// All of stdin; empty as long as it is still being read.
     pub stdin: Vec<u8>,
+    /// The names of the links in the container's namespace during the call, if it was asked for ([`Script::record_links`]).
+    pub links: Vec<String>,
     /// The delegate's process, once it is known.
     pub pid: Option<u32>,
     /// The process that it left in the background ([`Script::leave`]), once it is known.
@@ -111,11 +113,16 @@ fn read_call(calls: &Path, number: usize) -> Option<Call> {
         })
         .filter(|(name, _): &(String, String)| !coverage::has(name))
         .collect();
+    let links = String::from_utf8_lossy(&part("links"))
+        .lines()
+        .filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()))
+        .collect();
     let process = |name| String::from_utf8_lossy(&part(name)).trim().parse().ok();
     Some(Call {
         command,
         env,
         stdin: part("stdin"),
+        links,
         pid: process("pid"),
         left: process("left"),
     })
@@ -158,6 +165,12 @@ impl Script {
         self.set("hang", b"")
     }
 
+    /// Records which links there are in the container's namespace.
+    #[track_caller]
+    pub fn record_links(self) -> Self {
+        self.set("links", b"")
+    }
+
     /// Leaves a process in the background that lives for this long and has inherited everything that is open.
     #[track_caller]
     pub fn leave(self, time: Duration) -> Self {
@@ -173,7 +186,7 @@ impl Script {
     /// Goes back to the usual reply.
     pub fn reset(self) -> Self {
         for name in [
-            "stdout", "stderr", "exit", "kill", "sleep", "hang", "leave", "daemon",
+            "links", "stdout", "stderr", "exit", "kill", "sleep", "hang", "leave", "daemon",
         ] {
             drop(fs::remove_file(self.file(name)));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface};
-use container_link::{ContainerLink, Ipam, IpamCall, Sandbox, configure};
+use container_link::{ContainerLink, Ipam, IpamCall, Mark, Sandbox, announcement, configure};
 use ipnetwork::IpNetwork;
 use netlink::{Change, Family, Link, LinkChange, Mac, Rtnetlink};
 
@@ -14,7 +14,7 @@ use crate::error::BridgeError;
 use crate::gateway::{Gateway, Replacement};
 use crate::pair::FarEnd;
 use crate::undo::{Changes, Ports, put_back};
-use crate::{bridge_link, forwarding, layer3, pair, port, rules, vlan_gateway};
+use crate::{bridge_link, detach, forwarding, layer3, pair, port, rules, vlan_gateway};
 
 /// How long a port may take to come up. It does so at once, unless the node is overloaded.
 const PORT_PATIENCE: Duration = Duration::from_secs(5);
@@ -47,6 +47,7 @@ pub(crate) fn add(
         config,
         sandbox: &sandbox,
         inside,
+        mark: Mark::new(&call.conf.name, attachment),
         changes: Changes::new(kernel, &ports, call.log),
     };
     attempt.run(started)
@@ -70,6 +71,8 @@ struct Attempt<'a> {
     sandbox: &'a Sandbox,
     /// The container's network.
     inside: Rtnetlink,
+    /// What the attachment's links are known by.
+    mark: Mark,
     changes: Changes<'a>,
 }
 
@@ -86,6 +89,9 @@ impl<'a> Attempt<'a> {
             name: self.attachment.ifname.as_str(),
             mtu: port.mtu,
             mac: Some(mac),
+            // Its other end has one.
+            alias: None,
+            can_announce: false,
         };
         let addressed = match ipam {
             Some(ipam) => self.give_addresses(ipam, &bridge, link)?,
@@ -119,8 +125,12 @@ impl<'a> Attempt<'a> {
             .extend(addressed.vlan_gateway.as_ref().map(interface));
         let json = result.encode(self.call.conf.version)?;
         // What comes now cannot be undone, so nothing may fail after it.
+        detach::remove_earlier(&mut self.changes.kernel, &self.mark, &port)?;
         if self.config.is_gateway {
             self.become_router(&result, addressed.replacement)?;
+        }
+        if !result.ips.is_empty() {
+            self.announce(link.index, mac);
         }
         self.changes.undo.commit();
         Ok(json)
@@ -137,7 +147,13 @@ impl<'a> Attempt<'a> {
                 // A port with a smaller MTU would make the bridge's smaller, and so everybody's.
                 mtu: self.config.mtu.or(Some(bridge.mtu)),
             };
-            match pair::make(&mut self.changes, &bridge, end, &mut self.inside) {
+            match pair::make_marked(
+                &mut self.changes,
+                &bridge,
+                end,
+                &mut self.inside,
+                &self.mark,
+            ) {
                 Ok(port) => {
                     let index = port.index;
                     self.changes.ports.add_own(index);
@@ -263,6 +279,16 @@ impl<'a> Attempt<'a> {
             attachment,
             &addresses,
         )?)
+    }
+
+    /// Has the container's end announce its addresses to the neighbours: what it announced when it was set up was lost, as the
+    /// port did not pass it on yet.
+    fn announce(&mut self, index: u32, mac: Mac) {
+        if let Err(error) = self.inside.perform(&[announcement(index, mac)]) {
+            self.call.log.error(format_args!(
+                "neighbours may take a while to find the container: {error}"
+            ));
+        }
     }
 
     /// Waits until the port passes frames on, which it does as soon as the container's end is set up.

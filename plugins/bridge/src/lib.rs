@@ -6,6 +6,7 @@ mod bridge_link;
 mod check;
 mod config;
 mod del;
+mod detach;
 mod error;
 mod forwarding;
 mod gateway;

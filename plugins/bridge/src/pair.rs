@@ -1,9 +1,10 @@
 //! A pair of links: one end a port of the bridge, the other one in a container.
 
 use cni_types::IfName;
-use container_link::IfnameTaken;
+use container_link::{IfnameTaken, Mark};
 use netlink::{Change, Link, Mac, Netns, NewLink, Rtnetlink, random_name};
 
+use crate::detach;
 use crate::error::BridgeError;
 use crate::undo::Changes;
 
@@ -34,23 +35,51 @@ pub(crate) fn make(
     end: FarEnd<'_>,
     inside: &mut Rtnetlink,
 ) -> Result<Link, BridgeError> {
+    let names = std::iter::repeat_with(|| random_name("veth")).take(ATTEMPTS);
+    make_with(changes, bridge, end, inside, names, None)
+}
+
+/// As [`make`], with an attachment's mark on the port. A pair of an earlier ADD of the same attachment, whose end is in
+/// another namespace, is in nobody's way.
+pub(crate) fn make_marked(
+    changes: &mut Changes<'_>,
+    bridge: &Link,
+    end: FarEnd<'_>,
+    inside: &mut Rtnetlink,
+    mark: &Mark,
+) -> Result<Link, BridgeError> {
+    make_with(changes, bridge, end, inside, mark.port_names(), Some(mark))
+}
+
+fn make_with(
+    changes: &mut Changes<'_>,
+    bridge: &Link,
+    end: FarEnd<'_>,
+    inside: &mut Rtnetlink,
+    names: impl Iterator<Item = String>,
+    mark: Option<&Mark>,
+) -> Result<Link, BridgeError> {
     let far = NewLink {
         mac: Some(end.mac),
         mtu: end.mtu,
         ..NewLink::named(end.name.as_str())
     };
-    let mut name = String::new();
-    for _ in 0..ATTEMPTS {
-        name = random_name("veth");
+    let mut last = String::new();
+    for name in names {
+        let mac = port_mac();
         let near = NewLink {
-            mac: Some(port_mac()),
+            mac: Some(mac),
             mtu: end.mtu,
             master: Some(bridge.index),
             is_up: true,
             ..NewLink::named(&name)
         };
         let pair = Change::create_veth(&near, &far, end.netns);
-        match changes.kernel.create(pair, &name) {
+        let made = match mark {
+            Some(mark) => changes.kernel.create_with_alias(pair, &name, mark.alias()),
+            None => changes.kernel.create(pair, &name),
+        };
+        match made {
             Err(error) if error.is_exists() => {
                 if inside.link_by_name(end.name.as_str())?.is_some() {
                     let (ifname, netns) = (end.name.clone(), end.netns.path().to_owned());
@@ -61,10 +90,18 @@ pub(crate) fn make(
                 let bridge = bridge.name.clone();
                 return Err(BridgeError::Full { bridge });
             }
-            made => return Ok(made?),
+            Err(error) => {
+                // It may be there without its mark.
+                let left = changes.kernel.link_by_name(&name)?;
+                let left = left.filter(|link| link.mac == Some(mac));
+                detach::delete(&mut changes.kernel, left.map(|link| link.index))?;
+                return Err(error.into());
+            }
+            Ok(port) => return Ok(port),
         }
+        last = name;
     }
-    Err(BridgeError::NoFreeName(name))
+    Err(BridgeError::NoFreeName(last))
 }
 
 fn port_mac() -> Mac {

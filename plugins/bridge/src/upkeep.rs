@@ -7,15 +7,17 @@ use netlink::{Change, Kind, LinkChange, Rtnetlink};
 
 use crate::config::Config;
 use crate::error::BridgeError;
-use crate::rules;
+use crate::{detach, rules};
 
 /// The index of no link: the kernel counts up from 1.
 const NO_LINK: u32 = i32::MAX as u32;
 
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-    let collected = rules::collect(call, valid);
+    // Addresses come last: what has them should be gone by then.
+    let pairs = detach::collect(call, valid);
+    let rules = rules::collect(call, valid);
     let by_ipam = Ipam::gc(call);
-    let errors = [collected.err(), by_ipam.err()];
+    let errors = [pairs.err(), rules.err(), by_ipam.err()];
     Error::join(errors.into_iter().flatten()).map_or(Ok(()), Err)
 }
 

@@ -2,13 +2,13 @@
 
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
-use netlink::{Change, Link, NewLink, Rtnetlink};
+use netlink::{Change, Child, Link, MacvlanMode, NewLink, Rtnetlink};
 
 use super::conf::{Addresses, ChildConf};
 use super::error::CreateError;
 use super::{kind_name, master};
 use crate::{
-    ContainerLink, DuplicateDetection, Ipam, IpamCall, IpamError, KernelError, Sandbox, Undo,
+    ContainerLink, DuplicateDetection, Ipam, IpamCall, IpamError, KernelError, Mark, Sandbox, Undo,
     configure,
 };
 
@@ -38,6 +38,7 @@ pub fn add(
     let started = ipam.as_ref().map(|ipam| ipam.start(Command::Add));
     let started = started.transpose()?;
 
+    let mark = Mark::new(&call.conf.name, attachment);
     let mut undo = Undo::new(call.log);
     let blueprint = Blueprint {
         attachment,
@@ -60,7 +61,14 @@ pub fn add(
     if let Some(given) = &given {
         // An address can be used at once: nothing in the configuration asks for the kernel to look for duplicates.
         let detection = DuplicateDetection::Off;
-        let link = ContainerLink::from(&link);
+        let link = ContainerLink {
+            index: link.index,
+            name: &link.name,
+            mtu: link.mtu,
+            mac: link.mac,
+            alias: Some(mark.alias()),
+            can_announce: has_own_mac(conf.child),
+        };
         configure(&sandbox, &mut inside, link, given, detection, &mut undo)?;
         call.log.debug(format_args!(
             "{} addresses and {} routes given",
@@ -73,6 +81,14 @@ pub fn add(
     let encoded = result.encode(version)?;
     undo.commit();
     Ok(encoded)
+}
+
+/// Whether a link has an Ethernet address that its neighbours do not know yet.
+fn has_own_mac(child: Child) -> bool {
+    !matches!(
+        child,
+        Child::Ipvlan(_) | Child::Macvlan(MacvlanMode::Passthru)
+    )
 }
 
 /// The addresses and routes, from wherever they come.

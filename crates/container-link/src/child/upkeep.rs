@@ -6,7 +6,10 @@ use netlink::{Child, Kind, Link, Rtnetlink};
 
 use super::conf::{Addresses, ChildConf, MasterChoice};
 use super::{kind, kind_name, master, mode_name};
-use crate::{CheckError, Ipam, KernelError, Sandbox, check, not_ready, required_previous_result};
+use crate::removal::whose_child;
+use crate::{
+    CheckError, Ipam, KernelError, Mark, Sandbox, check, not_ready, required_previous_result,
+};
 
 /// Removes the attachment's link, and has IPAM take its addresses back.
 ///
@@ -18,7 +21,12 @@ pub fn del(
     netns: Option<&ContainerNetns>,
     is_own: impl FnOnce(&Kind) -> bool,
 ) -> Result<(), Error> {
-    crate::del(call, attachment, netns, is_own, || Ok(()))
+    let mark = Mark::new(&call.conf.name, attachment);
+    let remove_link = || {
+        let whose = |link: &Link| Ok(whose_child(&mark, link, is_own));
+        crate::remove_link(call, attachment, netns, whose)
+    };
+    crate::del(call, remove_link, || Ok(()))
 }
 
 /// Compares the link, its addresses and its routes with the result of ADD.

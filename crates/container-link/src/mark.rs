@@ -1,0 +1,174 @@
+//! Whose link it is, said by the link itself.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+use cni_types::{Attachment, NetworkName, ValidAttachments};
+use hmac_sha512::Hash;
+use netlink::Link;
+
+/// What every alias of a link of ours begins with.
+const START: &str = "twill/";
+
+/// The longest alias that every kernel takes, in bytes (`IFALIASZ` less final zeros).
+const LONGEST_ALIAS: usize = 254;
+
+/// How many names an attachment's port can have. The first one is free unless a link of an earlier ADD has it.
+const PORT_NAMES: u8 = 4;
+
+/// The characters of a port's name after its prefix.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghijkmnpqrstuvwx";
+
+/// The mark of an attachment's links: an alias (ip-link(8)), which says whose they are, and the names that follow from it, by
+/// which the node's end of a pair is found without the container's namespace.
+///
+/// The alias is `twill/<network>/<container id>/<ifname>`; where that is too long, it has digests instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    alias: String,
+}
+
+/// Whose a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The attachment's.
+    Own,
+    /// Somebody else's.
+    Other,
+    /// The link does not say it: another plugin made it.
+    Unknown,
+}
+
+impl Mark {
+    /// The mark of an attachment of a network.
+    pub fn new(network: &NetworkName, attachment: &Attachment) -> Self {
+        let ifname = attachment.ifname.as_str();
+        let container_id = attachment.container_id.as_str();
+        Self::of(network.as_str(), container_id, ifname)
+    }
+
+    fn of(network: &str, container_id: &str, ifname: &str) -> Self {
+        // No network, container id or interface name has a slash in it.
+        let alias = format!("{START}{network}/{container_id}/{ifname}");
+        if alias.len() <= LONGEST_ALIAS {
+            return Self { alias };
+        }
+        let rest = digest(&format!("{container_id}/{ifname}"));
+        let alias = format!("{}{rest}", start_with_digest(network));
+        Self { alias }
+    }
+
+    /// The alias of the attachment's links.
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// The names of the node's end of a pair, in the order in which they are tried.
+    pub fn port_names(&self) -> impl Iterator<Item = String> {
+        (0..PORT_NAMES).map(|number| port_name(&self.alias, number))
+    }
+
+    /// Whose a link is, by its alias.
+    pub fn whose(&self, link: &Link) -> Whose {
+        match &link.alias {
+            Some(alias) if *alias == self.alias => Whose::Own,
+            Some(alias) if alias.starts_with(START) => Whose::Other,
+            _ => Whose::Unknown,
+        }
+    }
+}
+
+/// The links of a network whose attachments are not valid any more.
+pub fn stale_links(links: Vec<Link>, network: &NetworkName, valid: &ValidAttachments) -> Vec<Link> {
+    let network = network.as_str();
+    let starts = [format!("{START}{network}/"), start_with_digest(network)];
+    let is_of_network = |link: &Link| {
+        let alias = link.alias.as_deref().unwrap_or_default();
+        starts.iter().any(|start| alias.starts_with(start))
+    };
+    let valid: HashSet<String> = valid
+        .iter()
+        .map(|valid| Mark::of(network, &valid.container_id, &valid.ifname).alias)
+        .collect();
+    let is_valid = |link: &Link| {
+        link.alias
+            .as_ref()
+            .is_some_and(|alias| valid.contains(alias))
+    };
+    let mut links = links;
+    links.retain(|link| is_of_network(link) && !is_valid(link));
+    links
+}
+
+/// What the aliases of a network begin with that are too long. No network's name begins with a tilde.
+fn start_with_digest(network: &str) -> String {
+    format!("{START}~{}/", digest(network))
+}
+
+fn digest(text: &str) -> String {
+    let hash = Hash::hash(text.as_bytes());
+    hash.iter()
+        .take(16)
+        .fold(String::new(), |mut digits, byte| {
+            let _ = write!(digits, "{byte:02x}");
+            digits
+        })
+}
+
+/// `veth` and 55 bits of a digest: two attachments of a node never have the same, nor does the Go plugin give a name as long.
+fn port_name(alias: &str, number: u8) -> String {
+    let hash = Hash::hash([alias.as_bytes(), &[0, number]].concat());
+    let characters = hash
+        .iter()
+        .take(11)
+        .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
+    let characters = characters.map(|character| char::from(*character));
+    std::iter::once("veth".to_owned())
+        .chain(characters.map(String::from))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(network: &str, container_id: &str, ifname: &str) -> Mark {
+        let attachment = Attachment {
+            container_id: container_id.parse().unwrap(),
+            ifname: ifname.parse().unwrap(),
+        };
+        Mark::new(&network.parse().unwrap(), &attachment)
+    }
+
+    // A node's plugins may be replaced while its containers run: whatever has to be changed for it to pass, it is not this.
+    #[test]
+    fn it_never_changes() {
+        let mark = mark("cbr0", "c1", "eth0");
+        assert_eq!(mark.alias(), "twill/cbr0/c1/eth0");
+        let names: Vec<String> = mark.port_names().collect();
+        assert_eq!(names.len(), 4);
+        assert_eq!(names[0], "vethk70c0kqwsfj");
+        assert!(names.iter().all(|name| name.len() == 15), "{names:?}");
+    }
+
+    #[test]
+    fn names_of_any_length_have_different_marks() {
+        let long = "n".repeat(300);
+        let names = ["a", "b", "ab", &long, &format!("{long}x")];
+        let (mut marks, mut ports) = (HashSet::new(), HashSet::new());
+        for network in names {
+            for container_id in names {
+                for ifname in ["a", "b", "ab", "eth0"] {
+                    let mark = mark(network, container_id, ifname);
+                    assert!(mark.alias().len() <= LONGEST_ALIAS, "{mark:?}");
+                    ports.extend(mark.port_names());
+                    assert!(
+                        marks.insert(mark.alias),
+                        "{network} {container_id} {ifname}"
+                    );
+                }
+            }
+        }
+        assert_eq!(ports.len(), marks.len() * 4);
+    }
+}

@@ -1,0 +1,112 @@
+//! Removing an attachment's link from its container, if the link found there is the attachment's.
+
+use cni_plugin::{Call, ContainerNetns};
+use cni_types::{AddResult, Attachment, Error, Interface};
+use netlink::{Kind, Link, Mac, Rtnetlink};
+
+use crate::sandbox::delete_link;
+use crate::{Mark, Sandbox, SandboxError, Whose, previous_result};
+
+/// Removes the link that has the attachment's name in its container. It stays where `whose` or the `prevResult` of the
+/// call says that it is somebody else's: the path of the namespace may be another container's by now.
+///
+/// # Errors
+/// If the namespace cannot be used, or the kernel refuses.
+pub fn remove_link(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    netns: Option<&ContainerNetns>,
+    whose: impl FnOnce(&Link) -> Result<Whose, Error>,
+) -> Result<(), Error> {
+    let Some((_, mut inside)) = Sandbox::open_if_any(netns)? else {
+        call.log
+            .debug(format_args!("the container has no namespace any more"));
+        return Ok(());
+    };
+    let name = attachment.ifname.as_str();
+    // The kernel finds links by alternative names too.
+    let link = inside.link_by_name(name).map_err(SandboxError::from)?;
+    let Some(link) = link.filter(|link| link.name == name) else {
+        call.log.debug(format_args!("there is no link {name}"));
+        return Ok(());
+    };
+    let is_own = match whose(&link)? {
+        Whose::Own => true,
+        Whose::Other => false,
+        Whose::Unknown => previous_of_del(call)
+            .is_none_or(|previous| agrees(&previous, attachment, &link, &mut inside)),
+    };
+    if !is_own {
+        let kind = link.kind.name();
+        call.log.info(format_args!(
+            "link {name} of kind {kind} is left alone: it is not this attachment's"
+        ));
+        return Ok(());
+    }
+    delete_link(&mut inside, link.index)?;
+    call.log.debug(format_args!("link {name} removed"));
+    Ok(())
+}
+
+/// As the argument `whose` of [`remove_link`], for a link of one of the plugin's kinds that has the mark itself.
+pub(crate) fn whose_child(mark: &Mark, link: &Link, is_own: impl FnOnce(&Kind) -> bool) -> Whose {
+    if is_own(&link.kind) {
+        mark.whose(link)
+    } else {
+        Whose::Other
+    }
+}
+
+/// `prevResult` of a DEL, which does without one that it cannot read.
+pub fn previous_of_del(call: &Call<'_>) -> Option<AddResult> {
+    match previous_result(call.conf) {
+        Ok(previous) => previous,
+        Err(error) => {
+            call.log.info(format_args!("passed over: {error}"));
+            None
+        }
+    }
+}
+
+/// The Ethernet address of an interface in a result.
+pub fn mac_of(interface: &Interface) -> Option<Mac> {
+    interface.mac.as_deref()?.parse().ok()
+}
+
+/// Whether a link can be the one that a result tells of.
+fn agrees(
+    previous: &AddResult,
+    attachment: &Attachment,
+    link: &Link,
+    inside: &mut Rtnetlink,
+) -> bool {
+    let is_in_container = |interface: &Interface| {
+        interface
+            .sandbox
+            .as_deref()
+            .is_some_and(|path| !path.is_empty())
+    };
+    let is_it = |(_, interface): &(u32, &Interface)| {
+        interface.name == attachment.ifname.as_str() && is_in_container(interface)
+    };
+    let Some((position, interface)) = (0..).zip(&previous.interfaces).find(is_it) else {
+        return true;
+    };
+    let has_other_mac = mac_of(interface).is_some_and(|mac| link.mac != Some(mac));
+    // All ipvlans of a master have its Ethernet address.
+    !has_other_mac
+        && (!matches!(link.kind, Kind::Ipvlan(_)) || has_address(previous, position, link, inside))
+}
+
+/// Whether a link has any of its addresses in a result, if there are any.
+fn has_address(previous: &AddResult, position: u32, link: &Link, inside: &mut Rtnetlink) -> bool {
+    let Ok(found) = inside.addresses(link.index, None) else {
+        return true;
+    };
+    let mut own = previous
+        .ips
+        .iter()
+        .filter(|ip| ip.interface.is_none_or(|interface| interface == position))
+        .peekable();
+    own.peek().is_none() || own.any(|ip| found.iter().any(|found| found.network == ip.address))
+}

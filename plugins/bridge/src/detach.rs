@@ -1,0 +1,157 @@
+//! Removing pairs of links. Both ends go with one.
+
+use cni_plugin::{Call, ContainerNetns};
+use cni_types::{AddResult, Attachment, Error, ValidAttachments};
+use container_link::{Mark, Whose, mac_of, previous_of_del, remove_link, stale_links};
+use netlink::{Change, Kind, Link, NetlinkError, Rtnetlink};
+
+use crate::error::BridgeError;
+
+/// Removes an attachment's pair by the node's end, which is there whatever has become of the container's namespace: by its
+/// mark, or by `prevResult` where the Go plugin made it. Only where neither finds it, the container's end is looked for.
+pub(crate) fn remove(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    netns: Option<&ContainerNetns>,
+) -> Result<(), Error> {
+    let mark = Mark::new(&call.conf.name, attachment);
+    let mut kernel = Rtnetlink::open().map_err(BridgeError::from)?;
+    if remove_marked(&mut kernel, &mark)? {
+        call.log.debug(format_args!("the pair of links removed"));
+        return Ok(());
+    }
+    if let Some(previous) = previous_of_del(call)
+        && remove_of_result(&mut kernel, &mark, &previous)?
+    {
+        let what = "the pair of links of prevResult removed";
+        call.log.debug(format_args!("{what}"));
+        return Ok(());
+    }
+    remove_link(call, attachment, netns, |end| {
+        Ok(whose(&mut kernel, &mark, end)?)
+    })
+}
+
+/// Removes the pairs of a network whose attachments are not valid any more.
+pub(crate) fn collect(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
+    let mut kernel = Rtnetlink::open().map_err(BridgeError::from)?;
+    let links = kernel.veths().map_err(BridgeError::from)?;
+    let stale = stale_links(links, &call.conf.name, valid);
+    for link in &stale {
+        let name = &link.name;
+        call.log.info(format_args!("{name} removed: a stale pair"));
+    }
+    let indexes = stale.iter().map(|link| link.index);
+    Ok(delete(&mut kernel, indexes)?)
+}
+
+/// Removes an earlier pair of an attachment that has a new one by now: its end is in a namespace that only processes that were
+/// left behind hold.
+pub(crate) fn remove_earlier(
+    kernel: &mut Rtnetlink,
+    mark: &Mark,
+    new: &Link,
+) -> Result<(), BridgeError> {
+    for name in mark.port_names().take_while(|name| *name != new.name) {
+        let earlier = kernel.link_by_name(&name)?;
+        if let Some(link) = earlier.filter(|link| is_marked(link, mark)) {
+            delete(kernel, [link.index])?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes links that may be gone already, as one end goes with the other.
+pub(crate) fn delete(
+    kernel: &mut Rtnetlink,
+    indexes: impl IntoIterator<Item = u32>,
+) -> Result<(), BridgeError> {
+    let changes: Vec<Change<'_>> = indexes.into_iter().map(Change::delete_link).collect();
+    let refusals = kernel.perform_each(&changes)?;
+    let mut errors = refusals.into_iter().map(|(_, error)| error);
+    match errors.find(|error| !error.is_not_found()) {
+        None => Ok(()),
+        Some(error) => Err(error.into()),
+    }
+}
+
+/// Removes the links that have the mark, and says whether there were any. There is a second one only if a first one was in
+/// its way.
+fn remove_marked(kernel: &mut Rtnetlink, mark: &Mark) -> Result<bool, BridgeError> {
+    let mut is_removed = false;
+    for name in mark.port_names() {
+        match kernel.link_by_name(&name)? {
+            Some(link) if is_marked(&link, mark) => {
+                delete(kernel, [link.index])?;
+                is_removed = true;
+            }
+            Some(_) => {}
+            None if is_removed => break,
+            None => {}
+        }
+    }
+    Ok(is_removed)
+}
+
+/// Removes the node's end that a result tells of, and says whether it was there.
+fn remove_of_result(
+    kernel: &mut Rtnetlink,
+    mark: &Mark,
+    previous: &AddResult,
+) -> Result<bool, BridgeError> {
+    let mut is_removed = false;
+    for interface in &previous.interfaces {
+        let is_in_container = interface
+            .sandbox
+            .as_ref()
+            .is_some_and(|path| !path.is_empty());
+        let Some(mac) = mac_of(interface).filter(|_| !is_in_container) else {
+            continue;
+        };
+        let is_it = |link: &Link| {
+            link.name == interface.name
+                && link.mac == Some(mac)
+                && is_pair(link)
+                && mark.whose(link) != Whose::Other
+                // The far end of a VLAN's gateway is on the node as well, and stays for others.
+                && link.parent.is_some_and(|end| end.netns.is_some())
+        };
+        let name = interface.name.as_str();
+        if let Some(link) = find(kernel, name)?.filter(is_it) {
+            delete(kernel, [link.index])?;
+            is_removed = true;
+        }
+    }
+    Ok(is_removed)
+}
+
+/// Whose a container's link is: the mark is on its other end.
+fn whose(kernel: &mut Rtnetlink, mark: &Mark, end: &Link) -> Result<Whose, BridgeError> {
+    if !is_pair(end) {
+        return Ok(Whose::Other);
+    }
+    let Some(parent) = end.parent else {
+        return Ok(Whose::Unknown);
+    };
+    let port = kernel.link_by_index(parent.index)?;
+    let is_its = |port: &Link| is_pair(port) && port.parent.map(|end| end.index) == Some(end.index);
+    Ok(port
+        .filter(is_its)
+        .map_or(Whose::Unknown, |port| mark.whose(&port)))
+}
+
+/// A link by a name that somebody else gave: it may be none.
+fn find(kernel: &mut Rtnetlink, name: &str) -> Result<Option<Link>, NetlinkError> {
+    match kernel.link_by_name(name) {
+        Err(error) if error.is_refused() => Ok(None),
+        found => found,
+    }
+}
+
+fn is_marked(link: &Link, mark: &Mark) -> bool {
+    is_pair(link) && mark.whose(link) == Whose::Own
+}
+
+fn is_pair(link: &Link) -> bool {
+    link.kind == Kind::Veth
+}

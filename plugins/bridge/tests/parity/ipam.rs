@@ -1,0 +1,66 @@
+//! When the IPAM plugin hears of what becomes of a container.
+
+use serde_json::{Value, json};
+
+use crate::support::conf::{layer2, with};
+use crate::support::lab::{Container, Lab};
+use crate::support::side::ours;
+
+ours!(
+    it_releases_while_the_link_is_there,
+    it_fails_and_the_link_goes_nevertheless,
+    a_failed_add_is_released_while_the_link_is_there,
+);
+
+fn conf() -> Value {
+    layer2(json!({ "ipam": { "type": "dhcp" } }))
+}
+
+const RESULT: &str = r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.7/24"}]}"#;
+
+// What releases an address by a packet, as `dhcp` does, needs the link.
+fn it_releases_while_the_link_is_there(lab: &Lab) {
+    let ipam = lab.install("dhcp");
+    ipam.on("ADD").stdout(RESULT).record_links();
+    ipam.on("DEL").record_links();
+    let container = Container::new("a");
+    let result = lab.add(&container, &conf());
+    lab.del(&container, &with(conf(), json!({ "prevResult": result })));
+    let calls = ipam.calls();
+    let seen: Vec<(&str, &[String])> = calls
+        .iter()
+        .map(|call| (call.command.as_str(), call.links.as_slice()))
+        .collect();
+    let links = ["lo".to_owned(), "eth0".to_owned()];
+    assert_eq!(seen, [("ADD", &links[..]), ("DEL", &links[..])]);
+    assert_eq!(container.link_names(), ["lo"]);
+}
+
+fn it_fails_and_the_link_goes_nevertheless(lab: &Lab) {
+    let ipam = lab.install("dhcp");
+    ipam.on("ADD").stdout(RESULT);
+    let error = r#"{"code":100,"msg":"no daemon"}"#;
+    ipam.on("DEL").stdout(error).exit(1);
+    let container = Container::new("a");
+    lab.add(&container, &conf());
+    let outcome = lab.node.run(&lab.call("DEL", &container, &conf()));
+    assert!(outcome.failure().msg.contains("no daemon"), "{outcome}");
+    assert_eq!(container.link_names(), ["lo"]);
+    ipam.on("DEL").reset();
+    lab.del(&container, &conf());
+}
+
+fn a_failed_add_is_released_while_the_link_is_there(lab: &Lab) {
+    let ipam = lab.install("dhcp");
+    let route = r#""routes":[{"dst":"10.9.0.0/16","gw":"192.0.2.1"}]"#;
+    let result = RESULT.replace("}]}", &format!("}}],{route}}}"));
+    ipam.on("ADD").stdout(&result);
+    ipam.on("DEL").record_links();
+    let container = Container::new("a");
+    lab.add_fails(&container, &conf());
+    let calls = ipam.calls();
+    let last = calls.last().unwrap();
+    assert_eq!(last.command, "DEL");
+    assert!(last.links.contains(&"eth0".to_owned()), "{last:?}");
+    assert_eq!(container.link_names(), ["lo"]);
+}
