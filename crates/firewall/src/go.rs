@@ -23,6 +23,9 @@ pub(crate) struct ForeignChain {
     pub(crate) name: String,
 }
 
+/// The longest name of a chain, in bytes (`NFT_NAME_MAXLEN` less the final zero).
+const LONGEST_NAME: usize = 255;
+
 /// What the comments of the rules against false MACs begin with.
 const MAC_COMMENT: &str = "macspoofchk-";
 
@@ -68,8 +71,13 @@ impl ForeignChain {
         Self::of_bridges(format!("cni-br-iface-{reference}-mac"))
     }
 
-    fn of_bridges(name: String) -> Self {
+    fn of_bridges(mut name: String) -> Self {
         const BRIDGE: u8 = 7;
+        // The kernel refuses to look for a longer name; no chain has it, nor this one in its place.
+        if name.len() > LONGEST_NAME {
+            name.truncate(name.floor_char_boundary(LONGEST_NAME - 1));
+            name.push('~');
+        }
         Self {
             family: BRIDGE,
             table: "nat",

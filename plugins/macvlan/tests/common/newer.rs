@@ -136,8 +136,11 @@ fn gc_takes_addresses_back(lab: &Lab) {
     b.assert_reaches("10.1.1.1");
     gc(lab, &conf, &[]).silent();
     assert_eq!(lab.taken(), [""; 0]);
-    let failure = lab.node.run(&lab.call_alone("GC", &conf)).failure();
-    assert_eq!(failure.code, 7);
+    lab.del(&b, &conf);
+    lab.add(&b, &conf);
+    // Without a list nothing is known to be invalid.
+    lab.node.run(&lab.call_alone("GC", &conf)).silent();
+    assert_eq!(lab.taken().len(), 2);
 }
 
 fn gc_of_an_ipam_that_does_not_know_it(lab: &Lab) {
