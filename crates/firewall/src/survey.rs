@@ -273,7 +273,8 @@ pub(crate) fn sets_of(holdings: &[Holding]) -> BTreeMap<Table, BTreeSet<Set>> {
 }
 
 /// Whether what was asked for is not there; nor is it if the kernel has no such family, or no nftables, for which
-/// `EINVAL` stands.
+/// `EINVAL` stands, or if its name is longer than the kernel takes, for which `ERANGE` does.
 pub(crate) fn is_absent(error: &NetlinkError) -> bool {
-    matches!(error.errno(), Some(Errno::ENOENT | Errno::EINVAL)) || error.is_unsupported()
+    let is_one_of_these = |errno| matches!(errno, Errno::ENOENT | Errno::EINVAL | Errno::ERANGE);
+    error.errno().is_some_and(is_one_of_these) || error.is_unsupported()
 }

@@ -328,3 +328,27 @@ fn as_many_addresses_as_there_are_numbers() {
     nftables.remove(&cbr0, &c1).unwrap();
     assert_eq!(recorded(&netns, "ip twill_masquerade"), [""; 0]);
 }
+
+// Not every name that is looked for can be one of the kernel's.
+#[test]
+fn an_id_of_any_length_can_be_removed_and_collected() {
+    let Some(netns) = namespace() else { return };
+    let cbr0 = network("cbr0");
+    for length in [1, 63, 64, 108, 109, 113, 114, 252, 300, 4000] {
+        let long = attachment(&"c".repeat(length), "eth0");
+        let held = addresses(&["10.244.1.5/24"]);
+        netns.enter(|| {
+            firewall::remove(&cbr0, &long, None, true).unwrap();
+            let port = firewall::missing_mac_check(&cbr0, &long, "veth1", MAC).unwrap();
+            assert!(port.is_some());
+            let backend = firewall::Backend::Nftables;
+            let missing = firewall::missing_masquerading(backend, &cbr0, &long, &held);
+            assert!(missing.unwrap().is_some());
+            let mut nftables = Nftables::open().unwrap();
+            nftables.masquerade(&cbr0, &long, &held).unwrap();
+            firewall::remove(&cbr0, &long, None, true).unwrap();
+            firewall::collect(&cbr0, &valid(&[]), true).unwrap();
+        });
+        assert_eq!(ruleset(&netns), "", "{length}");
+    }
+}
