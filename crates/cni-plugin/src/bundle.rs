@@ -24,6 +24,11 @@ impl<'a> Bundle<'a> {
         self.0.iter().copied().find(|plugin| name == plugin.name())
     }
 
+    /// The names of the plugins.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'a str> {
+        self.0.iter().map(|plugin| plugin.name())
+    }
+
     /// The plugin that a file is, if it is the binary of this process.
     pub(crate) fn get_by_file(self, file: &Path) -> Option<&'a dyn Plugin> {
         let plugin = self.get(file.file_name()?)?;
@@ -34,7 +39,6 @@ impl<'a> Bundle<'a> {
 
 impl fmt::Debug for Bundle<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.0.iter().map(|plugin| plugin.name());
-        f.debug_list().entries(names).finish()
+        f.debug_list().entries(self.names()).finish()
     }
 }

@@ -220,7 +220,7 @@ fn versions() -> String {
     )
 }
 
-fn failure(error: &Error, version: Version) -> Reply {
+pub(crate) fn failure(error: &Error, version: Version) -> Reply {
     // Numbers and strings can always be encoded; should it fail all the same, the runtime still sees the failure.
     let stdout = serde_json::to_string(&error.at_version(version)).unwrap_or_default();
     Reply {

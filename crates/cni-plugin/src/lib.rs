@@ -15,8 +15,10 @@ mod environment;
 mod exec;
 mod log;
 mod operation;
+mod panic_answer;
 mod plugin;
 mod process;
+mod streams;
 
 pub use bundle::Bundle;
 pub use command::Command;

@@ -1,11 +1,11 @@
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use cni_types::{Code, Error, Version};
+use cni_types::{Code, Error, NetConf, Quoted, Version};
 
-use crate::dispatch::dispatch_in;
-use crate::{Bundle, Command, Environment, Plugin, Reply, Request};
+use crate::dispatch::{dispatch_in, failure};
+use crate::{Bundle, Command, Environment, Plugin, Reply, Request, panic_answer, streams};
 
 /// musl's own gives memory back to the kernel as soon as it can, which takes as long as a plugin's work does.
 #[cfg(target_env = "musl")]
@@ -14,36 +14,68 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// The largest configuration that is read, in bytes: 64 MiB. GC of a full node lists tens of thousands of attachments,
 /// which makes a few MiB.
-const MAX_STDIN: u64 = 64 << 20;
+const MAX_STDIN: usize = 64 << 20;
+
+/// The largest configuration that is decoded once more for a panic's sake, in bytes.
+const SMALL: usize = 64 << 10;
 
 /// Runs a plugin as the process that the runtime started: the whole of a plugin's `main`.
 pub fn main(plugin: &dyn Plugin) -> ExitCode {
     serve(Bundle::default(), plugin)
 }
 
-/// As [`main`], for the plugin of a bundle that the process was started as: by the base name of its first argument. `None` if it
-/// was started under another name.
+/// As [`main`], for the plugin of a bundle that the process was started as: by the base name of its first argument.
+///
+/// `None` if it was started under another name by somebody who is no runtime. A runtime gets an error.
 pub fn main_of_bundle(bundle: Bundle<'_>) -> Option<ExitCode> {
-    let started_as = std::env::args_os().next()?;
-    let plugin = bundle.get(Path::new(&started_as).file_name()?)?;
-    Some(serve(bundle, plugin))
+    let mut arguments = std::env::args_os();
+    let started_as = arguments.next().unwrap_or_default();
+    let name = Path::new(&started_as).file_name().unwrap_or_default();
+    if let Some(plugin) = bundle.get(name) {
+        return Some(serve(bundle, plugin));
+    }
+    // A runtime sets the variable and gives no arguments.
+    if arguments.next().is_some() || environment().get("CNI_COMMAND").is_none() {
+        return None;
+    }
+    let names = bundle.names().collect::<Vec<_>>().join(", ");
+    let error = Error::new(
+        Code::INVALID_ENVIRONMENT,
+        format!(
+            "CNI_COMMAND is set, but the name that the program was started by, {}, is no plugin's: link or copy it to one of \
+             {names}, or correct the type in the network configuration",
+            Quoted(&name.to_string_lossy())
+        ),
+    );
+    Some(answer(&failure(&error, Version::LATEST)))
 }
 
 fn serve(bundle: Bundle<'_>, plugin: &dyn Plugin) -> ExitCode {
+    panic_answer::arm(plugin.name());
     let reply = match read_request() {
-        Ok(request) => dispatch_in(bundle, plugin, &request, None),
-        Err(error) => {
-            let stdout = serde_json::to_string(&error.at_version(Version::LATEST));
-            Reply {
-                stdout: stdout.unwrap_or_default() + "\n",
-                failed: true,
-                ..Reply::default()
+        Ok(request) => {
+            if request.stdin.len() <= SMALL {
+                panic_answer::answer_in(NetConf::version_for_errors(&request.stdin));
             }
+            dispatch_in(bundle, plugin, &request, None)
         }
+        Err(error) => failure(&error, Version::LATEST),
     };
-    // A runtime that closed its end does not learn of the success, so there is none.
-    let told = write_reply(&reply);
-    if reply.failed || told.is_err() {
+    answer(&reply)
+}
+
+/// Writes the answer. A runtime that does not get it does not learn of a success, so there is none.
+fn answer(reply: &Reply) -> ExitCode {
+    if !panic_answer::begin() {
+        return ExitCode::FAILURE;
+    }
+    let written = streams::write_all(io::stderr(), reply.stderr.as_bytes())
+        .and_then(|()| streams::write_all(io::stdout(), reply.stdout.as_bytes()));
+    if let Err(error) = &written {
+        let message = format!("cannot write the answer to standard output: {error}\n");
+        let _ = streams::write_all(io::stderr(), message.as_bytes());
+    }
+    if reply.failed || written.is_err() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -51,41 +83,35 @@ fn serve(bundle: Bundle<'_>, plugin: &dyn Plugin) -> ExitCode {
 }
 
 #[allow(clippy::disallowed_methods)] // the one place that reads the environment
+fn environment() -> Environment {
+    std::env::vars_os().collect()
+}
+
 fn read_request() -> Result<Request, Error> {
-    let environment: Environment = std::env::vars_os().collect();
+    let environment = environment();
     let reads_stdin = environment
         .get("CNI_COMMAND")
         .and_then(|command| command.to_str())
         .and_then(Command::from_text)
         .is_some_and(|command| command != Command::Version);
-    let mut stdin = Vec::new();
-    if reads_stdin {
-        let count = io::stdin()
-            .lock()
-            .take(MAX_STDIN + 1)
-            .read_to_end(&mut stdin)
-            .map_err(|error| {
-                Error::new(
-                    Code::IO_FAILURE,
-                    format!("cannot read the network configuration from standard input: {error}"),
-                )
-            })?;
-        if count as u64 > MAX_STDIN {
-            return Err(Error::new(
-                Code::DECODING_FAILURE,
-                format!(
-                    "the network configuration on standard input has more than {} MiB",
-                    MAX_STDIN >> 20
-                ),
-            ));
-        }
-    }
+    let stdin = if reads_stdin {
+        streams::read_all(io::stdin(), MAX_STDIN).map_err(unreadable)?
+    } else {
+        Vec::new()
+    };
     Ok(Request { environment, stdin })
 }
 
-fn write_reply(reply: &Reply) -> io::Result<()> {
-    io::stderr().lock().write_all(reply.stderr.as_bytes())?;
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(reply.stdout.as_bytes())?;
-    stdout.flush()
+fn unreadable(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        let limit = MAX_STDIN >> 20;
+        return Error::new(
+            Code::DECODING_FAILURE,
+            format!("the network configuration on standard input has more than {limit} MiB"),
+        );
+    }
+    Error::new(
+        Code::IO_FAILURE,
+        format!("cannot read the network configuration from standard input: {error}"),
+    )
 }

@@ -41,6 +41,8 @@ impl Code {
     pub const ALREADY_ALLOCATED: Code = Code(112);
     /// CHECK found something missing or different.
     pub const CHECK_FAILED: Code = Code(120);
+    /// The plugin, or a library in it, has a mistake. It has undone nothing.
+    pub const INTERNAL: Code = Code(190);
 }
 
 impl fmt::Display for Code {

@@ -143,6 +143,7 @@ impl IpamError {
     pub(crate) fn may_hold_addresses(&self) -> bool {
         match self {
             Self::NoAddress(_) | Self::Garbage { .. } => true,
+            Self::Delegate(DelegateError::Failed { error, .. }) => error.code == Code::INTERNAL,
             Self::Delegate(error) => matches!(
                 error,
                 DelegateError::Talk { .. }
