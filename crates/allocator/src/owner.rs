@@ -16,7 +16,7 @@ impl Owner {
     pub fn parse(contents: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(contents).ok()?.trim();
         let (container_id, ifname) = match text.split_once("\r\n") {
-            Some((container_id, ifname)) => (container_id, Some(ifname.parse().ok()?)),
+            Some((container_id, ifname)) => (container_id, Some(IfName::recorded(ifname).ok()?)),
             None => (text, None),
         };
         Some(Self {

@@ -1,8 +1,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use cni_types::{Attachment, Code, Error, NameError, Quoted};
+use cni_types::{Attachment, Code, Error, IfName, NameError, Quoted};
 
 use crate::{Command, Environment};
 
@@ -64,13 +63,14 @@ impl Purpose {
             Command::Gc => parameters.path().map(|()| Operation::Gc),
             Command::Status => parameters.path().map(|()| Operation::Status),
             Command::Add => parameters
-                .attachment_and_netns()
+                .attachment_and_netns(str::parse)
                 .map(|(attachment, netns)| Operation::Add { attachment, netns }),
             Command::Check => parameters
-                .attachment_and_netns()
+                .attachment_and_netns(str::parse)
                 .map(|(attachment, netns)| Operation::Check { attachment, netns }),
             Command::Del => {
-                let attachment = parameters.attachment();
+                // Whatever was taken for a name once can be deleted.
+                let attachment = parameters.attachment(IfName::recorded);
                 let netns = environment.get("CNI_NETNS").map(PathBuf::from);
                 let path = parameters.path();
                 attachment
@@ -84,6 +84,8 @@ impl Purpose {
         }
     }
 }
+
+type IfNameParser = fn(&str) -> Result<IfName, NameError>;
 
 /// Collects what is wrong with the variables, so that all of it can be told at once.
 struct Parameters<'a> {
@@ -109,17 +111,21 @@ impl<'a> Parameters<'a> {
         value
     }
 
-    fn name<T: FromStr<Err = NameError>>(&mut self, name: &'static str) -> Option<T> {
+    fn name<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, NameError>,
+    ) -> Option<T> {
         let value = self.required(name)?;
         let text = value.to_string_lossy();
-        match text.parse() {
-            Ok(name) if value.to_str().is_some() => Some(name),
-            // The name of another one, as its bytes are replaced.
-            Ok(_) => {
-                self.invalid
-                    .push(format!("{name} {} is not UTF-8", Quoted(&text)));
-                None
-            }
+        let parsed = parse(&text).map_err(|error| error.to_string());
+        // Another text would be somebody else's name.
+        let parsed = match value.to_str() {
+            None if parsed.is_ok() => Err(format!("{} is not UTF-8", Quoted(&text))),
+            _ => parsed,
+        };
+        match parsed {
+            Ok(value) => Some(value),
             Err(error) => {
                 self.invalid.push(format!("{name} {error}"));
                 None
@@ -127,9 +133,9 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    fn attachment(&mut self) -> Option<Attachment> {
-        let container_id = self.name("CNI_CONTAINERID");
-        let ifname = self.name("CNI_IFNAME");
+    fn attachment(&mut self, ifname: IfNameParser) -> Option<Attachment> {
+        let container_id = self.name("CNI_CONTAINERID", str::parse);
+        let ifname = self.name("CNI_IFNAME", ifname);
         Some(Attachment {
             container_id: container_id?,
             ifname: ifname?,
@@ -140,8 +146,8 @@ impl<'a> Parameters<'a> {
         self.required("CNI_PATH").map(|_| ())
     }
 
-    fn attachment_and_netns(&mut self) -> Option<(Attachment, PathBuf)> {
-        let attachment = self.attachment();
+    fn attachment_and_netns(&mut self, ifname: IfNameParser) -> Option<(Attachment, PathBuf)> {
+        let attachment = self.attachment(ifname);
         let netns = self.required("CNI_NETNS").map(PathBuf::from);
         let path = self.path();
         path.and(attachment.zip(netns))
@@ -293,5 +299,26 @@ mod tests {
         .collect();
         let error = Purpose::from_environment(&environment).unwrap_err();
         assert!(error.msg.starts_with("CNI_CONTAINERID \"c\u{fffd}1\""));
+        // As an interface's name, it would be another one's in every file.
+        let end = "; CNI_IFNAME \"c\u{fffd}1\" is not UTF-8";
+        assert!(error.msg.ends_with(end), "{error}");
+    }
+
+    /// The kernel makes `eth0` of `eth%d`, which a DEL of `eth%d` would not find.
+    #[test]
+    fn a_pattern_is_only_deleted() {
+        let mut variables = ALL;
+        variables[2].1 = "eth%d";
+        for (command, is_taken) in [("ADD", false), ("CHECK", false), ("DEL", true)] {
+            let read = read(&[&[("CNI_COMMAND", command)], &variables[..]].concat());
+            assert_eq!(read.is_ok(), is_taken, "{read:?}");
+            if let Err((code, message)) = read {
+                assert_eq!(code, 4);
+                assert_eq!(
+                    message,
+                    r#"CNI_IFNAME "eth%d" is no interface name: the kernel would make a number of the "%""#
+                );
+            }
+        }
     }
 }

@@ -18,6 +18,9 @@ pub enum NameError {
     /// An interface name of more than 15 bytes, the most that the kernel takes.
     #[error("{} is too long: an interface name has at most 15 bytes", Quoted(.0))]
     TooLong(String),
+    /// An interface name with a `%`, which the kernel takes for a pattern: it makes `eth0` of `eth%d`.
+    #[error("{} is no interface name: the kernel would make a number of the \"%\"", Quoted(.0))]
+    Pattern(String),
     /// An interface name that is `.` or `..`, or has a `/`, `:` or white space in it.
     #[error("{} is no interface name: it must not be \".\" or \"..\" nor contain \"/\", \":\" or white space", Quoted(.0))]
     Interface(String),
@@ -70,7 +73,7 @@ name!(
 );
 name!(
     /// The name of an interface inside a container (`CNI_IFNAME`), as the kernel takes it: 1 to 15 bytes, not `.` or
-    /// `..`, without `/`, `:` and white space.
+    /// `..`, without `/`, `:`, white space and `%`.
     IfName,
     check_ifname
 );
@@ -80,6 +83,47 @@ name!(
     PluginType,
     check_plugin_type
 );
+
+/// The reference plugins, and this project's, that have another task than to give addresses.
+const NO_IPAM: [&str; 16] = [
+    "bandwidth",
+    "bridge",
+    "dummy",
+    "firewall",
+    "flannel",
+    "host-device",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "ptp",
+    "sbr",
+    "tap",
+    "tuning",
+    "vlan",
+    "vrf",
+];
+
+impl PluginType {
+    /// Whether it is known to be no IPAM plugin. Called as one with its caller's configuration, it would call its own IPAM
+    /// plugin by the same name, for ever.
+    pub fn is_no_ipam(&self) -> bool {
+        NO_IPAM.contains(&self.as_str())
+    }
+}
+
+impl IfName {
+    /// A name that was recorded by somebody who took a `%` in it, as the Go plugins do: there is no such interface, but what
+    /// was given to it can be taken back.
+    ///
+    /// Errors: as for other names, but for [`NameError::Pattern`].
+    pub fn recorded(text: &str) -> Result<Self, NameError> {
+        match check_ifname(text) {
+            Ok(()) | Err(NameError::Pattern(_)) => Ok(Self(text.to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+}
 
 fn check_cni_name(text: &str) -> Result<(), NameError> {
     let Some(first) = text.chars().next() else {
@@ -106,6 +150,8 @@ fn check_ifname(text: &str) -> Result<(), NameError> {
             .any(|c| matches!(c, '/' | ':' | '\0') || c.is_whitespace())
     {
         Err(NameError::Interface(text.to_owned()))
+    } else if text.contains('%') {
+        Err(NameError::Pattern(text.to_owned()))
     } else {
         Ok(())
     }
@@ -168,6 +214,21 @@ mod tests {
                 bad.parse::<IfName>(),
                 Err(NameError::Interface(bad.to_owned()))
             );
+        }
+    }
+
+    #[test]
+    fn patterns_are_no_names_but_may_have_been_recorded() {
+        for pattern in ["eth%d", "%", "100%"] {
+            assert_eq!(
+                pattern.parse::<IfName>(),
+                Err(NameError::Pattern(pattern.to_owned()))
+            );
+            assert_eq!(IfName::recorded(pattern).unwrap().as_str(), pattern);
+        }
+        assert!(IfName::recorded("eth0").is_ok());
+        for bad in ["%/", "% d", "sixteen_%bytes_xx"] {
+            assert_eq!(IfName::recorded(bad), bad.parse::<IfName>(), "{bad}");
         }
     }
 

@@ -16,7 +16,7 @@ pub fn del(
     remove_link: impl FnOnce() -> Result<(), Error>,
     clean_up: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let ipam = Ipam::of(call);
+    let ipam = Ipam::to_release(call);
     // It starts while the link is being removed, and does nothing before it is told to go on.
     let started = match &ipam {
         Ok(Some(ipam)) => Some(ipam.start(Command::Del)),

@@ -115,6 +115,11 @@ pub enum IpamError {
     /// It cannot be the name of a plugin.
     #[error("ipam.type {0}")]
     Type(NameError),
+    /// It is another kind of plugin.
+    #[error(
+        "ipam.type {0} is no IPAM plugin: it gives no addresses, and would call itself for ever; host-local is one, for example"
+    )]
+    NoIpam(PluginType),
     /// The configuration is no JSON to pass on.
     #[error(transparent)]
     Conf(Error),
@@ -150,7 +155,7 @@ impl IpamError {
                     | DelegateError::Died { .. }
                     | DelegateError::Garbage { .. }
             ),
-            Self::Type(_) | Self::Conf(_) => false,
+            Self::Type(_) | Self::NoIpam(_) | Self::Conf(_) => false,
         }
     }
 }
@@ -158,7 +163,7 @@ impl IpamError {
 impl From<IpamError> for Error {
     fn from(error: IpamError) -> Self {
         let code = match error {
-            IpamError::Type(_) => Code::INVALID_NETWORK_CONFIG,
+            IpamError::Type(_) | IpamError::NoIpam(_) => Code::INVALID_NETWORK_CONFIG,
             IpamError::Conf(error) => return error,
             IpamError::Delegate(error) => return error.into(),
             IpamError::NoAddress(_) => Code::DELEGATE_BROKEN,

@@ -24,8 +24,16 @@ struct RawIpam {
 /// `ipam.type`; `None` for a network without addresses, where it is missing or empty.
 ///
 /// # Errors
-/// Code 6 if it is no text, 7 if it is no name of a plugin.
+/// Code 6 if it is no text, 7 if it is no name of an IPAM plugin.
 pub fn ipam_type(conf: &NetConf<'_>) -> Result<Option<PluginType>, Error> {
+    match any_type(conf)? {
+        Some(plugin_type) if plugin_type.is_no_ipam() => Err(IpamError::NoIpam(plugin_type).into()),
+        plugin_type => Ok(plugin_type),
+    }
+}
+
+/// `ipam.type`, also if it is known to be no IPAM plugin.
+fn any_type(conf: &NetConf<'_>) -> Result<Option<PluginType>, Error> {
     let raw: RawConf = conf.decode()?;
     let text = raw.ipam.plugin_type;
     if text.is_empty() {
@@ -52,6 +60,23 @@ impl<'a> Ipam<'a> {
         let plugin_type = ipam_type(call.conf)?;
         let ipam = plugin_type.map(|plugin_type| Self::find(call, plugin_type));
         Ok(ipam.transpose()?)
+    }
+
+    /// As [`Ipam::of`], for DEL: what is no IPAM plugin has given nothing, as ADD does not call it.
+    ///
+    /// # Errors
+    /// As [`Ipam::of`], but for that.
+    pub fn to_release(call: &Call<'a>) -> Result<Option<Self>, Error> {
+        match any_type(call.conf)? {
+            Some(plugin_type) if plugin_type.is_no_ipam() => {
+                call.log.info(format_args!(
+                    "no address is released: ipam.type {plugin_type} is no IPAM plugin"
+                ));
+                Ok(None)
+            }
+            Some(plugin_type) => Ok(Some(Self::find(call, plugin_type)?)),
+            None => Ok(None),
+        }
     }
 
     /// Finds the plugin in `CNI_PATH`.

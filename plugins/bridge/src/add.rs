@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cni_plugin::{Call, Command, ContainerNetns};
-use cni_types::{AddResult, Attachment, Error, Interface};
+use cni_types::{AddResult, Attachment, Error, Interface, Version};
 use container_link::{ContainerLink, Ipam, IpamCall, Mark, Sandbox, announcement, configure};
 use ipnetwork::IpNetwork;
 use netlink::{Change, Family, Link, LinkChange, Mac, Rtnetlink};
@@ -110,20 +110,22 @@ impl<'a> Attempt<'a> {
         if !self.config.dns.is_empty() {
             result.dns = std::mem::take(&mut self.config.dns);
         }
+        let version = self.call.conf.version;
         result.interfaces = vec![
-            interface(&bridge),
-            interface(&port),
+            interface(&bridge, version),
+            interface(&port, version),
             Interface {
                 name: self.attachment.ifname.to_string(),
                 mac: Some(mac.to_string()),
+                mtu: mtu(&port, version),
                 sandbox: Some(self.sandbox.netns().path().display().to_string()),
                 ..Interface::default()
             },
         ];
-        result
-            .interfaces
-            .extend(addressed.vlan_gateway.as_ref().map(interface));
-        let json = result.encode(self.call.conf.version)?;
+        let vlan_gateway = addressed.vlan_gateway.as_ref();
+        let vlan_gateway = vlan_gateway.map(|link| interface(link, version));
+        result.interfaces.extend(vlan_gateway);
+        let json = result.encode(version)?;
         // What comes now cannot be undone, so nothing may fail after it.
         detach::remove_earlier(&mut self.changes.kernel, &self.mark, &port)?;
         if self.config.is_gateway {
@@ -306,10 +308,16 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn interface(link: &Link) -> Interface {
+/// The MTU of a link, where the version of the result has one. Both ends of a pair have the same.
+fn mtu(link: &Link, version: Version) -> Option<u32> {
+    (version >= Version::V1_1_0).then_some(link.mtu)
+}
+
+fn interface(link: &Link, version: Version) -> Interface {
     Interface {
         name: link.name.clone(),
         mac: link.mac.map(|mac| mac.to_string()),
+        mtu: mtu(link, version),
         ..Interface::default()
     }
 }

@@ -101,6 +101,10 @@ impl Config {
         if is_own_type(&raw.ipam) {
             return Err(ConfigError::OwnType("ipam.type").into());
         }
+        let ipam_type = ipam_type(&raw.ipam).and_then(|name| name.parse::<PluginType>().ok());
+        if let Some(no_ipam) = ipam_type.filter(PluginType::is_no_ipam) {
+            return Err(ConfigError::NoIpam(no_ipam).into());
+        }
         Ok(Self {
             subnet_file: or_default(raw.subnet_file, DEFAULT_SUBNET_FILE),
             subnet_file_wait,

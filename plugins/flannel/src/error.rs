@@ -2,7 +2,7 @@
 
 use cni_plugin::DelegateError;
 use cni_types::json::DecodeError;
-use cni_types::{Attachment, Code, Error, NameError, Quoted, Version};
+use cni_types::{Attachment, Code, Error, NameError, PluginType, Quoted, Version};
 use state::StateError;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,10 @@ pub(crate) enum ConfigError {
         Quoted(.0)
     )]
     Recursion(String),
+    #[error(
+        "ipam.type {0} is no IPAM plugin: it gives no addresses, and would call itself for ever; leave the key out for host-local"
+    )]
+    NoIpam(PluginType),
     #[error("subnetFileWait: {0} is no number of seconds to wait")]
     SubnetFileWait(f64),
     #[error("{0}")]
@@ -43,6 +47,7 @@ impl From<ConfigError> for Error {
             | ConfigError::InvalidType(_)
             | ConfigError::OwnType(_)
             | ConfigError::Recursion(_)
+            | ConfigError::NoIpam(_)
             | ConfigError::SubnetFileWait(_) => Code::INVALID_NETWORK_CONFIG,
         };
         Error::new(code, format!("network configuration: {error}"))

@@ -312,7 +312,7 @@ impl Entry {
         };
         Some(Self {
             container_id: container_id.parse().ok()?,
-            ifname: ifname.map(str::parse).transpose().ok()?,
+            ifname: ifname.map(IfName::recorded).transpose().ok()?,
             kept,
         })
     }

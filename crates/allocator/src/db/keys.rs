@@ -113,7 +113,7 @@ pub(super) fn read_interface(rest: &[u8]) -> Option<(Option<IfName>, NetworkName
     let (ifname, network) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
     let ifname = match ifname {
         "" => None,
-        ifname => Some(ifname.parse().ok()?),
+        ifname => Some(IfName::recorded(ifname).ok()?),
     };
     Some((ifname, network.parse().ok()?))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::refusal::{Fails, Scene};
+use crate::refusal::{Fails, Ignored, Scene};
 use crate::support::conf::{GATEWAY, ipv4, layer2, with};
 use crate::support::lab::Lab;
 use crate::support::side::{Side, both};
@@ -18,9 +18,12 @@ both!(
 
 fn no_name_of_a_bridge(lab: &Lab) {
     let scene = Scene::new(lab);
-    for name in ["sixteen_bytes_xx", "a/b", "a b", "a:b", ".", ".."] {
+    let names = ["sixteen_bytes_xx", "a/b", "a b", "a:b", ".", "..", "br%d"];
+    for name in names {
         let conf = ipv4(json!({ "bridge": name }));
-        scene.refuses_add(&conf, 7, &["bridge", name], Fails);
+        // The kernel would make `br0` of the last one.
+        let reference = if name == "br%d" { Ignored } else { Fails };
+        scene.refuses_add(&conf, 7, &["bridge", name], reference);
     }
     scene.refuses_add(
         &ipv4(json!({ "bridge": "" })),
@@ -78,5 +81,12 @@ fn no_name_of_an_interface(lab: &Lab) {
     for name in ["sixteen_bytes_xx", "a/b", "a b", "a:b", ".", ".."] {
         let call = call.clone().ifname(name);
         scene.refuses(&call, 4, &["CNI_IFNAME", name], Fails);
+    }
+    // The kernel would make `eth0` of it.
+    let call = call.ifname("eth%d");
+    scene.refuses(&call, 4, &["CNI_IFNAME", "eth%d", "number"], Ignored);
+    if lab.side == Side::Ours {
+        // What was noted under it by others can be taken back.
+        lab.node.run(&call.command("DEL")).silent();
     }
 }

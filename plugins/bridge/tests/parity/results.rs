@@ -18,7 +18,8 @@ both!(
 );
 ours!(version_1_1_0);
 
-/// The interfaces that a result must list: the bridge, the node's end and the container's, with their MACs.
+/// The interfaces that a result must list: the bridge, the node's end and the container's, with their MACs and, from 1.1.0
+/// on, their MTUs.
 #[track_caller]
 pub(crate) fn interfaces(lab: &Lab, container: &Container, result: &Value) -> Value {
     let list = result["interfaces"].as_array().unwrap();
@@ -30,11 +31,18 @@ pub(crate) fn interfaces(lab: &Lab, container: &Container, result: &Value) -> Va
     assert_eq!(veth.parent(), Some(eth0.index()));
     assert_eq!(eth0.parent(), Some(veth.index()));
     assert_eq!(veth.master(), Some(BRIDGE));
-    json!([
-        { "name": BRIDGE, "mac": lab.link(BRIDGE).mac() },
+    let bridge = lab.link(BRIDGE);
+    let mut interfaces = json!([
+        { "name": BRIDGE, "mac": bridge.mac() },
         { "name": veth.name(), "mac": veth.mac() },
         { "name": "eth0", "mac": eth0.mac(), "sandbox": container.sandbox.path() },
-    ])
+    ]);
+    if result["cniVersion"] == "1.1.0" {
+        for (index, link) in [bridge, veth, eth0].iter().enumerate() {
+            interfaces[index]["mtu"] = json!(link.mtu());
+        }
+    }
+    interfaces
 }
 
 /// The reference is as old as to have an empty `dns` in results of 1.0.0.

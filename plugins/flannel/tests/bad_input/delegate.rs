@@ -77,6 +77,18 @@ fn flannel_is_no_ipam_plugin() {
         let message = "network configuration: ipam.type must not be \"flannel\": it would call itself for ever";
         assert_refused(&desk, &desk.call("ADD").config(&netconf), 7, message);
     }
+    // Go's bridge and macvlan would call themselves, also on DEL.
+    for name in ["bridge", "macvlan", "portmap"] {
+        let mut netconf = desk.netconf();
+        netconf["ipam"] = json!({"type": name});
+        let message = format!(
+            "network configuration: ipam.type {name} is no IPAM plugin: it gives no addresses, and would call itself for \
+             ever; leave the key out for host-local"
+        );
+        assert_refused(&desk, &desk.call("ADD").config(&netconf), 7, &message);
+        desk.call("DEL").config(&netconf).run().silent();
+        assert_eq!(desk.delegate.calls(), []);
+    }
 }
 
 /// The delegate's file is flannel, under another name or where another plugin was, and so is perhaps its IPAM plugin. Each
