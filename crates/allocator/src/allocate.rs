@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use cni_types::{Attachment, ContainerId};
 use ipnetwork::IpNetwork;
 
-use crate::{Age, First, Held, Range, RangeSet, RangeSets, SetKey, Store};
+use crate::{Age, First, Held, Owner, Range, RangeSet, RangeSets, SetKey, Store};
 
 /// How many addresses are tried one by one before all that are taken are looked at together.
 const PROBES: usize = 16;
@@ -65,8 +65,15 @@ pub enum AllocateError<E> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetError {
     /// All are taken.
-    #[error("no IP addresses available in range set: {0}")]
-    Exhausted(RangeSet),
+    #[error("no IP addresses available in range set: {set}")]
+    Exhausted {
+        /// The set.
+        set: RangeSet,
+        /// How many of its addresses somebody holds.
+        held: usize,
+        /// How many of these from before a reboot.
+        earlier: usize,
+    },
     /// The attachment holds one already.
     #[error(
         "{address} has been allocated to {container_id} already: a second ADD needs a DEL before it"
@@ -84,13 +91,20 @@ pub enum SetError {
     #[error("requested IP address {0} is excluded")]
     Excluded(IpAddr),
     /// The one that was asked for is taken.
-    #[error("requested IP address {address} is not available in range set {set}")]
+    #[error("requested IP address {address} is not available in range set {set}{}", by(.holder.as_deref()))]
     Taken {
         /// The requested address.
         address: IpAddr,
         /// The set that it is in.
-        set: RangeSet,
+        set: Box<RangeSet>,
+        /// Who holds it; `None` if it is blocked by something else than an attachment.
+        holder: Option<Box<Owner>>,
     },
+}
+
+fn by(holder: Option<&Owner>) -> String {
+    let holder = holder.map(|owner| owner.to_string().replace("\r\n", " "));
+    holder.map_or_else(String::new, |holder| format!(": {holder} holds it"))
 }
 
 /// Gives an attachment what it demands, or nothing: one transaction.
@@ -140,12 +154,12 @@ pub fn allocate_in<S: Store>(
     Ok(allocations)
 }
 
-/// The first range set, by its place, that could not give an address to anybody; `None` if all could.
+/// Why the first range set that could not give an address to anybody could not; `None` if all could.
 pub fn exhausted<S: Store>(
     store: &mut S,
     sets: &RangeSets,
     reclaim: Reclaim,
-) -> Result<Option<usize>, S::Error> {
+) -> Result<Option<SetError>, S::Error> {
     let mut all: Option<Vec<Held>> = None;
     for (index, set) in sets.iter().enumerate() {
         let last = store.last_given(SetKey { index, set })?;
@@ -163,10 +177,19 @@ pub fn exhausted<S: Store>(
         let taken = || all.iter().filter(|held| set.gives(held.address));
         let yields = |held: &Held| held.age == Age::EarlierBoot && reclaim == Reclaim::AfterReboot;
         if taken().count() as u128 >= set.size() && !taken().any(yields) {
-            return Ok(Some(index));
+            return Ok(Some(exhaustion(set, all)));
         }
     }
     Ok(None)
+}
+
+fn exhaustion(set: &RangeSet, all: &[Held]) -> SetError {
+    let held = || all.iter().filter(|held| set.gives(held.address));
+    SetError::Exhausted {
+        set: set.clone(),
+        held: held().count(),
+        earlier: held().filter(|held| held.age == Age::EarlierBoot).count(),
+    }
 }
 
 /// Finds the set of each requested address. What is in no set, or not the first in its own, is returned as the error.
@@ -219,12 +242,13 @@ fn requested<'a, S: Store>(
     key: SetKey<'a>,
     address: IpAddr,
 ) -> Result<(IpAddr, &'a Range), AllocateError<S::Error>> {
-    let taken = || SetError::Taken {
+    let taken = |holder: Option<Owner>| SetError::Taken {
         address,
-        set: key.set.clone(),
+        set: Box::new(key.set.clone()),
+        holder: holder.map(Box::new),
     };
     let Some(range) = key.set.range_of(address) else {
-        return refuse(key, taken());
+        return refuse(key, taken(None));
     };
     if range.gateway() == address {
         return refuse(key, SetError::Gateway(address));
@@ -232,17 +256,18 @@ fn requested<'a, S: Store>(
     if !key.set.gives(address) {
         return refuse(key, SetError::Excluded(address));
     }
-    let given = store.reserve(address, demand.attachment, key)?
-        || (demand.reclaim == Reclaim::AfterReboot
-            && store
-                .holding(address)?
-                .is_some_and(|holding| holding.age == Age::EarlierBoot)
-            && take_over(store, demand, key, address)?);
-    if given {
-        Ok((address, range))
-    } else {
-        refuse(key, taken())
+    if store.reserve(address, demand.attachment, key)? {
+        return Ok((address, range));
     }
+    let holding = store.holding(address)?;
+    let yields = demand.reclaim == Reclaim::AfterReboot
+        && holding
+            .as_ref()
+            .is_some_and(|holding| holding.age == Age::EarlierBoot);
+    if yields && take_over(store, demand, key, address)? {
+        return Ok((address, range));
+    }
+    refuse(key, taken(holding.map(|holding| holding.owner)))
 }
 
 /// Tries a few addresses one by one, then looks at all that are taken, then takes over one from before a reboot.
@@ -274,7 +299,7 @@ fn next_free<'a, S: Store>(
             }
         }
     }
-    refuse(key, SetError::Exhausted(key.set.clone()))
+    refuse(key, exhaustion(key.set, &taken))
 }
 
 /// Gives an address to somebody else than its holder.

@@ -97,7 +97,11 @@ where
         compare(&mut begin(), &held);
         let free = GIVABLE.len() > held.len();
         let exhausted = exhausted(&mut begin(), &sets, Reclaim::AfterReboot).unwrap();
-        assert_eq!(exhausted, (!free).then_some(0));
+        let held = exhausted.map(|reason| match reason {
+            SetError::Exhausted { held, earlier, .. } => (held, earlier),
+            other => panic!("{other}"),
+        });
+        assert_eq!(held, (!free).then_some((GIVABLE.len(), 0)));
     }
 }
 
@@ -132,7 +136,7 @@ fn outcome<E: Debug>(
         }
         Err(AllocateError::Unfulfilled(_)) => Err("outside"),
         Err(AllocateError::Set { reason, .. }) => Err(match reason {
-            SetError::Exhausted(_) => "exhausted",
+            SetError::Exhausted { .. } => "exhausted",
             SetError::Duplicate { .. } => "duplicate",
             SetError::Gateway(_) => "gateway",
             SetError::Excluded(_) => "excluded",

@@ -149,6 +149,19 @@ impl Config {
             reclaim: reclaim(present(&ipam.reclaim))?,
         })
     }
+
+    /// Finds a range set that has no address to give but its gateway's, which is a mistake that matters to whoever wants
+    /// one.
+    pub(crate) fn check_givable(&self) -> Result<(), ConfigError> {
+        let mut sets = self.range_sets.iter().enumerate();
+        match sets.find(|(_, set)| set.size() == 0) {
+            None => Ok(()),
+            Some((index, set)) => Err(ConfigError::NothingToGive {
+                index,
+                set: set.clone(),
+            }),
+        }
+    }
 }
 
 /// The range sets of all three places: the runtime's come first, then the old style's one, then `ranges`.

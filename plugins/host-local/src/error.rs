@@ -10,7 +10,7 @@ use allocator::{
 use cni_types::json::DecodeError;
 use cni_types::{AddressError, Attachment, Code, Error, Quoted, Version};
 
-use crate::config::Location;
+use crate::config::{Backend, Location};
 
 /// A configuration that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,10 @@ pub(crate) enum ConfigError {
     NoSpan { index: usize, text: String },
     #[error("ipam.{0}")]
     Exclude(RangeSetError),
+    #[error(
+        "failed to allocate for range {index}: no IP addresses available in range set: {set}: all that is in it is the gateway"
+    )]
+    NothingToGive { index: usize, set: RangeSet },
     #[error("ipam.reclaim: {} is neither \"reboot\" nor \"never\"", Quoted(.0))]
     Reclaim(String),
     #[error("ipam.backend: {} is neither \"disk\" nor \"db\"", Quoted(.0))]
@@ -66,6 +70,7 @@ impl From<ConfigError> for Error {
             | ConfigError::RangeSets(_)
             | ConfigError::NoSpan { .. }
             | ConfigError::Exclude(_)
+            | ConfigError::NothingToGive { .. }
             | ConfigError::Reclaim(_)
             | ConfigError::Backend(_)
             | ConfigError::LockTimeout(_)
@@ -145,12 +150,18 @@ impl From<NotConverted> for Error {
     }
 }
 
-pub(crate) fn of_allocation<E: Into<Error> + std::error::Error>(error: AllocateError<E>) -> Error {
+pub(crate) fn of_allocation<E: Into<Error> + std::error::Error>(
+    error: AllocateError<E>,
+    location: &Location,
+) -> Error {
     let code = match error {
         AllocateError::Store(error) => return error.into(),
         AllocateError::Unfulfilled(_) => Code::ADDRESS_UNAVAILABLE,
         AllocateError::Set { ref reason, .. } => match reason {
-            SetError::Exhausted(_) => Code::ADDRESSES_EXHAUSTED,
+            SetError::Exhausted { .. } => {
+                let reason = whereabouts(reason, location);
+                return Error::new(Code::ADDRESSES_EXHAUSTED, format!("{error}{reason}"));
+            }
             SetError::Duplicate { .. } => Code::ALREADY_ALLOCATED,
             SetError::Gateway(_) | SetError::Excluded(_) | SetError::Taken { .. } => {
                 Code::ADDRESS_UNAVAILABLE
@@ -160,11 +171,37 @@ pub(crate) fn of_allocation<E: Into<Error> + std::error::Error>(error: AllocateE
     Error::new(code, error)
 }
 
+/// Where the addresses of a range set are that has none to give, and what to do.
+fn whereabouts(reason: &SetError, location: &Location) -> String {
+    let SetError::Exhausted { held, earlier, .. } = reason else {
+        return String::new();
+    };
+    let earlier = match earlier {
+        0 => String::new(),
+        earlier => {
+            format!(", {earlier} of them since before a reboot, which reclaim \"never\" keeps")
+        }
+    };
+    let database = match location.backend {
+        Backend::Disk => "",
+        Backend::Db => " (removing directories does not release them)",
+    };
+    format!(
+        ": {held} are held in {location}{earlier}{database}: delete containers, have the runtime collect garbage, or \
+         configure a larger range"
+    )
+}
+
 /// STATUS: why an ADD cannot succeed now.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
-    #[error("no IP addresses available in range set: {0}")]
-    Exhausted(RangeSet),
+    #[error("{reason}{}", whereabouts(reason, location))]
+    Exhausted {
+        reason: SetError,
+        location: Location,
+    },
+    #[error(transparent)]
+    NothingToGive(ConfigError),
     #[error("the addresses in {location} cannot be used: {}", error.msg)]
     Store { location: Location, error: Error },
 }

@@ -38,6 +38,7 @@ impl Plugin for HostLocal {
         _netns: &ContainerNetns,
     ) -> Result<String, Error> {
         let config = Config::of(call)?;
+        config.check_givable()?;
         let dns = match &config.resolv_conf {
             Some(file) => resolv_conf::read(file)?,
             None => Dns::default(),
@@ -135,6 +136,7 @@ impl Plugin for HostLocal {
 
     fn status(&self, call: &Call<'_>) -> Result<(), Error> {
         let config = Config::of(call)?;
+        config.check_givable().map_err(Unavailable::NothingToGive)?;
         let location = Location {
             lock_patience: config.location.lock_patience.min(STATUS_PATIENCE),
             ..config.location.clone()
@@ -142,11 +144,11 @@ impl Plugin for HostLocal {
         let exhausted = location
             .probe()
             .and_then(|()| location.check_elsewhere_unless_busy())
-            .and_then(|()| location.perform_unless_busy(Exhausted(&config)))
-            .map_err(|error| Unavailable::Store { location, error })?;
-        match exhausted.flatten() {
-            None => Ok(()),
-            Some(set) => Err(Unavailable::Exhausted(set).into()),
+            .and_then(|()| location.perform_unless_busy(Exhausted(&config)));
+        match exhausted {
+            Ok(Some(Some(reason))) => Err(Unavailable::Exhausted { reason, location }.into()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Unavailable::Store { location, error }.into()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use allocator::{
-    Allocation, Demand, Held, Owner, RangeSet, Store, allocate, collect_garbage, exhausted,
+    Allocation, Demand, Held, Owner, SetError, Store, allocate, collect_garbage, exhausted,
 };
 use cni_types::{Attachment, Error, ValidAttachments};
 
@@ -38,7 +38,8 @@ impl Operation for Allocate<'_> {
             requested: &self.config.requested,
             reclaim: self.config.reclaim,
         };
-        allocate(store, &demand).map_err(error::of_allocation)
+        let location = &self.config.location;
+        allocate(store, &demand).map_err(|error| error::of_allocation(error, location))
     }
 }
 
@@ -116,18 +117,16 @@ impl Operation for Collect<'_> {
     }
 }
 
-/// STATUS: the first range set without an address to give, if there is one.
+/// STATUS: why the first range set without an address to give has none, if there is one.
 pub(crate) struct Exhausted<'a>(pub(crate) &'a Config);
 
 impl Operation for Exhausted<'_> {
-    type Output = Option<RangeSet>;
+    type Output = Option<SetError>;
 
-    fn run<S: Store>(self, mut store: S) -> Result<Option<RangeSet>, Error>
+    fn run<S: Store>(self, mut store: S) -> Result<Option<SetError>, Error>
     where
         S::Error: Into<Error> + std::error::Error,
     {
-        let sets = &self.0.range_sets;
-        let index = exhausted(&mut store, sets, self.0.reclaim).map_err(Into::into)?;
-        Ok(index.and_then(|index| sets.iter().nth(index).cloned()))
+        exhausted(&mut store, &self.0.range_sets, self.0.reclaim).map_err(Into::into)
     }
 }

@@ -199,7 +199,12 @@ fn status_says_whether_there_is_an_address_to_give() {
         (failure.code, failure.msg.as_str()),
         (
             50,
-            "no IP addresses available in range set: 10.1.1.1-10.1.1.6"
+            format!(
+                "no IP addresses available in range set: 10.1.1.1-10.1.1.6: 5 are held in {}: delete containers, \
+                 have the runtime collect garbage, or configure a larger range",
+                network.temp.path().join("data/net").display()
+            )
+            .as_str()
         )
     );
     network.call("DEL", "c4").silent();

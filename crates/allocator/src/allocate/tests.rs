@@ -237,7 +237,7 @@ fn requested_addresses() {
     for (requested, message) in [
         (
             &["10.1.1.5"][..],
-            "failed to allocate for range 0: requested IP address 10.1.1.5 is not available in range set 10.1.1.1-10.1.1.6",
+            "failed to allocate for range 0: requested IP address 10.1.1.5 is not available in range set 10.1.1.1-10.1.1.6: a eth0 holds it",
         ),
         (
             &["fd00::1"],
@@ -320,7 +320,7 @@ fn a_requested_address_from_before_a_reboot_is_given() {
     let sets = sets(&[&[spec("10.1.1.0/29")]]);
     add(&mut memory, &sets, "a", &["10.1.1.5"]).unwrap();
     memory.reboot();
-    let taken = "failed to allocate for range 0: requested IP address 10.1.1.5 is not available in range set 10.1.1.1-10.1.1.6";
+    let taken = "failed to allocate for range 0: requested IP address 10.1.1.5 is not available in range set 10.1.1.1-10.1.1.6: a eth0 holds it";
     assert_eq!(
         add_with(&mut memory, &sets, "b", &["10.1.1.5"], Reclaim::Never),
         Err(taken.into())
@@ -328,7 +328,7 @@ fn a_requested_address_from_before_a_reboot_is_given() {
     assert!(add(&mut memory, &sets, "b", &["10.1.1.5"]).is_ok());
     assert_eq!(
         add(&mut memory, &sets, "c", &["10.1.1.5"]),
-        Err(taken.into())
+        Err(taken.replace("a eth0", "b eth0"))
     );
 }
 
@@ -336,6 +336,11 @@ fn a_requested_address_from_before_a_reboot_is_given() {
 fn a_set_without_room_is_told() {
     let mut memory = Memory::default();
     let sets = dual_stack();
+    let full = |earlier| SetError::Exhausted {
+        set: sets.iter().nth(1).unwrap().clone(),
+        held: 2,
+        earlier,
+    };
     for id in ["a", "b"] {
         let exhausted = exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot);
         assert_eq!(exhausted, Ok(None));
@@ -343,7 +348,7 @@ fn a_set_without_room_is_told() {
     }
     assert_eq!(
         exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot),
-        Ok(Some(1))
+        Ok(Some(full(0)))
     );
     memory.reboot();
     assert_eq!(
@@ -352,7 +357,7 @@ fn a_set_without_room_is_told() {
     );
     assert_eq!(
         exhausted(&mut memory.begin(), &sets, Reclaim::Never),
-        Ok(Some(1))
+        Ok(Some(full(2)))
     );
 }
 

@@ -19,7 +19,7 @@ fn addresses_that_cannot_be_had() {
     for (address, message) in [
         (
             "10.1.1.2",
-            "failed to allocate for range 0: requested IP address 10.1.1.2 is not available in range set 10.1.1.1-10.1.1.254".to_owned(),
+            "failed to allocate for range 0: requested IP address 10.1.1.2 is not available in range set 10.1.1.1-10.1.1.254: held eth0 holds it".to_owned(),
         ),
         ("10.1.1.1", "failed to allocate for range 0: requested IP address 10.1.1.1 is the subnet's gateway".to_owned()),
         ("10.1.1.255", unfulfilled("10.1.1.255")),
@@ -77,7 +77,8 @@ fn a_full_range_and_a_second_add() {
     network.refuses(
         &network.call("ADD", &full),
         110,
-        "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2",
+        "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2: 1 are held in \
+         {temp}/data/net: delete containers, have the runtime collect garbage, or configure a larger range",
     );
     let duplicate = "failed to allocate for range 0: 10.1.1.2 has been allocated to held already: a second ADD needs a DEL before it";
     let second = network.call("ADD", &network.subnet()).container("held");
@@ -135,4 +136,41 @@ fn very_many() {
     assert_eq!(result["ips"][0]["address"], "10.1.1.3/8");
     // With n², this build takes minutes.
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+/// A mistake that only whoever wants an address need know of.
+#[test]
+fn a_range_that_has_nothing_but_its_gateway() {
+    let network = Network::new();
+    let conf = network.conf(json!({
+        "ranges": [[{ "subnet": "10.1.1.0/24", "rangeStart": "10.1.1.1", "rangeEnd": "10.1.1.1" }]],
+    }));
+    let message = "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.1: all that is in it is the gateway";
+    network.refuses(&network.call("ADD", &conf), 7, message);
+    let mut newer = conf.clone();
+    newer["cniVersion"] = "1.1.0".into();
+    network.refuses_with(
+        &network.call("STATUS", &newer),
+        &json!({ "cniVersion": "1.1.0", "code": 50, "msg": message }),
+    );
+    network.call("DEL", &conf).run().silent();
+}
+
+#[test]
+fn a_full_database() {
+    let network = Network::new();
+    network
+        .call("DEL", &network.subnet())
+        .container("held")
+        .run()
+        .silent();
+    let conf = network.conf(json!({ "subnet": "10.1.1.0/30", "backend": "db" }));
+    network.call("ADD", &conf).run().success();
+    network.refuses(
+        &network.call("ADD", &conf).container("c2"),
+        110,
+        "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2: 1 are held in \
+         {temp}/data/.addresses.db (removing directories does not release them): delete containers, \
+         have the runtime collect garbage, or configure a larger range",
+    );
 }

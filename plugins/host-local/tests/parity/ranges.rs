@@ -173,7 +173,8 @@ fn gateways() {
                 &[],
             ),
             "10.1.1.1-10.1.1.1",
-        ),
+        )
+        .files_differ("a mistake in the configuration makes nothing"),
     ]);
 }
 

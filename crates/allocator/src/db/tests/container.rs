@@ -145,7 +145,7 @@ fn a_static_address_wins_and_is_refused_when_taken() {
     for (addresses, message) in [
         (
             &["10.1.1.77"][..],
-            "network a: failed to allocate for range 0: requested IP address 10.1.1.77 is not available in range set 10.1.1.1-10.1.1.254",
+            "network a: failed to allocate for range 0: requested IP address 10.1.1.77 is not available in range set 10.1.1.1-10.1.1.254: c1 eth0 holds it",
         ),
         (
             &["fd00::1"],
