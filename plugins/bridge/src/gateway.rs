@@ -40,6 +40,8 @@ pub(crate) struct Replacement {
     link: Link,
     removed: Vec<LinkAddress>,
     added: Vec<IpNetwork>,
+    /// Those that the link has already, as it should.
+    kept: Vec<LinkAddress>,
 }
 
 impl Gateway {
@@ -106,8 +108,14 @@ impl Gateway {
             add(&mut *changes, link, &plan.missing)?;
             return Ok(None);
         }
+        let is_wanted = |found: &LinkAddress| wanted.contains(&found.network);
         Ok(Some(Replacement {
             link: link.clone(),
+            kept: now
+                .iter()
+                .filter(|found| is_wanted(found))
+                .cloned()
+                .collect(),
             removed: plan.conflicts.into_iter().map(|one| one.existing).collect(),
             added: plan.missing,
         }))
@@ -215,7 +223,8 @@ fn removals(link: u32, addresses: &[IpNetwork]) -> Vec<Change<'static>> {
 
 impl Replacement {
     /// Adds before it removes, so that routes through the link always have an address there. But IPv6 knows an address
-    /// once, whatever its prefix length is.
+    /// once, whatever its prefix length is. And with an IPv4 address the kernel removes the later ones of the same network,
+    /// its secondaries, so all are added once more; where they are still there, nothing comes of it.
     pub(crate) fn carry_out(self, kernel: &mut Rtnetlink) -> Result<(), BridgeError> {
         let link = self.link.index;
         let removed: Vec<IpNetwork> = self.removed.iter().map(|old| old.network).collect();
@@ -223,8 +232,8 @@ impl Replacement {
             let mut old = removed.iter();
             new.is_ipv6() && old.any(|old| old.ip() == new.ip())
         };
-        let (late, early): (Vec<IpNetwork>, Vec<IpNetwork>) =
-            self.added.iter().partition(|new| is_same(new));
+        let early = self.added.iter().filter(|new| !is_same(new));
+        let early: Vec<IpNetwork> = early.copied().collect();
         let (added, error) = try_to_add(kernel, &self.link, &early)?;
         if let Some(error) = error {
             put_back(&removals(link, &added))?;
@@ -233,14 +242,17 @@ impl Replacement {
         let old = self.removed.iter();
         let old = old.map(|old| Change::delete_listed_address(link, old));
         let mut steps: Vec<Change<'_>> = old.collect();
-        steps.extend(additions(link, &late));
+        let kept = self.kept.iter();
+        let kept = kept.map(|kept| Change::restore_address(link, kept));
+        steps.extend(kept.clone());
+        steps.extend(additions(link, &self.added));
         let Some(error) = first_error(kernel.perform_each(&steps)?) else {
             return Ok(());
         };
-        let mut former = removals(link, &added);
-        former.extend(removals(link, &late));
+        let mut former = removals(link, &self.added);
         let old = self.removed.iter();
         former.extend(old.map(|old| Change::restore_address(link, old)));
+        former.extend(kept);
         put_back(&former)?;
         Err(error)
     }

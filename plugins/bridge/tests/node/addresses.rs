@@ -20,6 +20,8 @@ ours!(
     one_of_the_same_network_stays,
     one_beside_an_earlier_leases_stays,
     force_replaces_it_at_the_very_end,
+    one_of_the_same_network_is_replaced,
+    what_is_kept_does_not_go_with_it,
     routes_survive_a_new_lease,
     that_of_an_earlier_lease_of_the_go_plugin,
     that_of_the_go_plugins_last_container,
@@ -156,6 +158,40 @@ fn force_replaces_it_at_the_very_end(lab: &Lab) {
     assert_eq!(bridge.addresses(), ["10.1.1.1/24", "fd00:7::1/80"]);
     assert_reaches(&container, "10.1.1.1");
     assert_reaches(&container, "fd00:7::1");
+}
+
+/// An address is the secondary of one of its network that the bridge had before, and the kernel removes it with that.
+fn one_of_the_same_network_is_replaced(lab: &Lab) {
+    lab.ip("link add cni0 type bridge");
+    lab.ip("link set cni0 up");
+    lab.ip("address add 10.1.1.9/24 dev cni0");
+    lab.ip("address add 10.1.1.8/24 dev cni0");
+    lab.ip("address add fd00:1::9/64 dev cni0 nodad");
+    let keys = json!({ "isGateway": true, "forceAddress": true });
+    let a = Container::new("a");
+    lab.add(&a, &of_subnets(&["10.1.1.0/24", "fd00:1::/64"], keys));
+    let bridge = lab.link(BRIDGE);
+    assert_eq!(bridge.addresses(), ["10.1.1.1/24", "fd00:1::1/64"]);
+    assert_reaches(&a, "10.1.1.1");
+    assert_reaches(&a, "fd00:1::1");
+}
+
+/// The bridge has one of the two gateways' addresses already, as the secondary of one that is in the way.
+fn what_is_kept_does_not_go_with_it(lab: &Lab) {
+    lab.ip("link add cni0 type bridge");
+    lab.ip("link set cni0 up");
+    lab.ip("address add 10.1.1.9/24 dev cni0");
+    lab.ip("address add 10.1.1.1/24 dev cni0 label cni0:op");
+    let keys = json!({ "isGateway": true, "forceAddress": true });
+    let a = Container::new("a");
+    lab.add(&a, &of_subnets(&["10.1.1.0/24", "10.2.2.0/24"], keys));
+    let bridge = lab.link(BRIDGE);
+    assert_eq!(bridge.addresses(), ["10.1.1.1/24", "10.2.2.1/24"]);
+    let kept = addresses(lab).into_iter();
+    let mut kept = kept.filter(|address| address["local"] == "10.1.1.1");
+    assert_eq!(kept.next().unwrap()["label"], "cni0:op");
+    assert_reaches(&a, "10.1.1.1");
+    assert_reaches(&a, "10.2.2.1");
 }
 
 /// Others' routes through the bridge do not go with the last address: the new one comes first.
