@@ -182,12 +182,20 @@ fn whereabouts(reason: &SetError, location: &Location) -> String {
             format!(", {earlier} of them since before a reboot, which reclaim \"never\" keeps")
         }
     };
+    let held = match held {
+        1 => "1 address is".to_owned(),
+        held => format!("{held} addresses are"),
+    };
     let database = match location.backend {
-        Backend::Disk => "",
-        Backend::Db => " (removing directories does not release them)",
+        Backend::Disk => String::new(),
+        // Its name starts with a dot, which the shell's `*` leaves out.
+        Backend::Db => format!(
+            " (`rm -rf {}/*` does not empty this file)",
+            location.data_dir.display()
+        ),
     };
     format!(
-        ": {held} are held in {location}{earlier}{database}: delete containers, have the runtime collect garbage, or \
+        ": {held} held in {location}{earlier}{database}: delete containers, have the runtime collect garbage, or \
          configure a larger range"
     )
 }

@@ -200,8 +200,8 @@ fn status_says_whether_there_is_an_address_to_give() {
         (
             50,
             format!(
-                "no IP addresses available in range set: 10.1.1.1-10.1.1.6: 5 are held in {}: delete containers, \
-                 have the runtime collect garbage, or configure a larger range",
+                "no IP addresses available in range set: 10.1.1.1-10.1.1.6: 5 addresses are held in {}: delete \
+                 containers, have the runtime collect garbage, or configure a larger range",
                 network.temp.path().join("data/net").display()
             )
             .as_str()

@@ -77,7 +77,7 @@ fn a_full_range_and_a_second_add() {
     network.refuses(
         &network.call("ADD", &full),
         110,
-        "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2: 1 are held in \
+        "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2: 1 address is held in \
          {temp}/data/net: delete containers, have the runtime collect garbage, or configure a larger range",
     );
     let duplicate = "failed to allocate for range 0: 10.1.1.2 has been allocated to held already: a second ADD needs a DEL before it";
@@ -169,8 +169,8 @@ fn a_full_database() {
     network.refuses(
         &network.call("ADD", &conf).container("c2"),
         110,
-        "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2: 1 are held in \
-         {temp}/data/.addresses.db (removing directories does not release them): delete containers, \
+        "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2: 1 address is held in \
+         {temp}/data/.addresses.db (`rm -rf {temp}/data/*` does not empty this file): delete containers, \
          have the runtime collect garbage, or configure a larger range",
     );
 }
