@@ -38,11 +38,15 @@ fn who_waits_is_not_passed_over_by_those_that_wait_in_the_kernel() {
             drop(lock);
             granted.load(Ordering::SeqCst) - before
         });
-        sleep(Duration::from_millis(50));
+        // All stand in the queue before it moves.
+        while waiting(&path) <= OTHERS as usize {
+            sleep(Duration::from_millis(1));
+        }
         drop(first);
         let before_us = own.join().unwrap();
-        // Each of the others may be before us, and once more, if it was faster on its way back.
-        assert!(before_us <= 3 * OTHERS, "{before_us}");
+        // The kernel wakes all that wait, and the first to run gets the lock: each has the same chance each time. One that
+        // polls gets it only when nobody waits, which is after thousands.
+        assert!(before_us <= 25 * OTHERS, "{before_us}");
     });
 }
 

@@ -96,6 +96,10 @@ fn flannel_is_no_ipam_plugin() {
 #[test]
 fn a_delegate_that_is_flannel_again() {
     let flannel = binaries::plugin("flannel");
+    // argv[0] selects the plugin of a multi-call binary: under another name it is not flannel.
+    if flannel.is_symlink() {
+        return;
+    }
     for make in [
         (|from, to| symlink(from, to)) as fn(PathBuf, PathBuf) -> io::Result<()>,
         |from, to| fs::copy(from, to).map(drop),

@@ -18,6 +18,10 @@ const SOON: Duration = Duration::from_secs(20);
 /// bridge calls its IPAM plugin with its own configuration, and flannel would call bridge with that.
 #[test]
 fn an_ipam_plugin_that_is_flannel() {
+    // argv[0] selects the plugin of a multi-call binary: under another name it is not flannel.
+    if binaries::plugin("flannel").is_symlink() {
+        return;
+    }
     for delegates in Delegates::BOTH {
         let Some(lab) = Lab::with(delegates, &DUAL_STACK) else {
             return;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::requirements;
 
-/// The system calls by which a plugin reaches its state.
-const STATE_CALLS: &str = "mkdirat,mkdir,openat,flock,read,pread64,write,pwrite64,newfstatat,utimensat,linkat,unlinkat,renameat,rename,fsync,fdatasync,ftruncate";
+/// The system calls by which a plugin reaches its state, on either C library.
+const STATE_CALLS: &str = "mkdirat,mkdir,open,openat,flock,read,pread64,write,pwrite64,newfstatat,utimensat,linkat,unlinkat,renameat,rename,fsync,fdatasync,ftruncate";
 
 pub(crate) struct Network {
     pub(crate) folder: TempDir,

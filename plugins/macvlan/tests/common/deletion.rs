@@ -135,7 +135,7 @@ fn a_path_that_is_another_containers_of_the_go_plugin(lab: &Lab) {
 
 fn a_link_that_only_has_the_name_beside_its_own(lab: &Lab) {
     let a = Container::new("a");
-    lab.add(&a, &layer2(json!({})));
+    lab.add(&a, &ipv4(json!({})));
     a.ip("link set eth0 down");
     a.ip("link set eth0 name foo");
     a.ip("link property add dev foo altname eth0");
