@@ -7,7 +7,7 @@ use testkit::Invocation;
 use testkit::expectations::del_of_a_namespace_that_is_gone;
 use testkit::requirements::{REFERENCE_DIR, require_reference};
 
-use crate::support::conf::{dual_stack, ipv4, layer2, with};
+use crate::support::conf::{dual_stack, ipv4, with};
 use crate::support::container::Container;
 use crate::support::lab::Lab;
 use crate::support::side::{both, ours};
