@@ -134,24 +134,51 @@ impl Rtnetlink {
         changes: &[Change<'_>],
         link: LinkRef<'_>,
     ) -> Result<Link, NetlinkError> {
+        let (refusals, found) = self.exchange_and_read(changes, link)?;
+        refusals.into_iter().next().map_or(found, Err)
+    }
+
+    /// Removes a link, which may be gone already, and looks for another one, in one exchange.
+    ///
+    /// # Errors
+    /// If the kernel refuses either for another reason.
+    pub fn delete_and_find(
+        &mut self,
+        index: u32,
+        next: LinkRef<'_>,
+    ) -> Result<Option<Link>, NetlinkError> {
+        let (refusals, found) = self.exchange_and_read(&[Change::delete_link(index)], next)?;
+        if let Some(error) = refusals.into_iter().find(|error| !error.is_not_found()) {
+            return Err(error);
+        }
+        some_if_found(found)
+    }
+
+    /// The changes' refusals in order, and the link or why there is none.
+    fn exchange_and_read(
+        &mut self,
+        changes: &[Change<'_>],
+        link: LinkRef<'_>,
+    ) -> Result<(Vec<NetlinkError>, Result<Link, NetlinkError>), NetlinkError> {
         let read = link_request(link);
         let mut requests: Vec<_> = changes.iter().map(|change| &change.request).collect();
         requests.push(&read);
-        let mut found = None;
+        let mut found = Err(garbled(&read.what, "it has no link"));
         let refusals = self.socket.exchange(&requests, |position, reply| {
             // Any other message would be an event's.
             if position == changes.len() {
-                found = Some(Link::parse(reply).map_err(|e| garbled(&read.what, e))?);
+                found = Ok(Link::parse(reply).map_err(|e| garbled(&read.what, e))?);
             }
             Ok(())
         })?;
-        if let Some((position, error)) = refusals.into_iter().next() {
-            return Err(match changes.get(position) {
-                Some(change) => self.name_link(error, &change.request.payload),
-                None => error,
-            });
+        let mut refused = Vec::new();
+        for (position, error) in refusals {
+            match changes.get(position) {
+                Some(change) => refused.push(self.name_link(error, &change.request.payload)),
+                None => found = Err(error),
+            }
         }
-        found.ok_or_else(|| garbled(&read.what, "it has no link"))
+        Ok((refused, found))
     }
 
     /// A link; `None` if there is none.
@@ -159,11 +186,7 @@ impl Rtnetlink {
     /// # Errors
     /// If the kernel refuses for another reason.
     pub fn link(&mut self, link: LinkRef<'_>) -> Result<Option<Link>, NetlinkError> {
-        match self.perform_and_read(&[], link) {
-            Ok(link) => Ok(Some(link)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        some_if_found(self.perform_and_read(&[], link))
     }
 
     /// A link by its name; `None` if there is none.
@@ -310,6 +333,15 @@ impl Rtnetlink {
         let routes = self.routes(family, MAIN_TABLE, None)?;
         let defaults = routes.into_iter().filter(Route::is_default);
         Ok(defaults.min_by_key(|route| route.priority.unwrap_or(0)))
+    }
+}
+
+/// `None` for a link that is not there.
+fn some_if_found(found: Result<Link, NetlinkError>) -> Result<Option<Link>, NetlinkError> {
+    match found {
+        Ok(link) => Ok(Some(link)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

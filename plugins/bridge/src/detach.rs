@@ -3,7 +3,7 @@
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, ValidAttachments};
 use container_link::{Mark, Whose, mac_of, previous_of_del, remove_link, stale_links};
-use netlink::{Change, Kind, Link, NetlinkError, Rtnetlink};
+use netlink::{Change, Kind, Link, LinkRef, NetlinkError, Rtnetlink};
 
 use crate::error::BridgeError;
 
@@ -78,11 +78,15 @@ pub(crate) fn delete(
 /// Removes the links that have the mark, and says whether there were any. There is a second one only if a first one was in
 /// its way.
 fn remove_marked(kernel: &mut Rtnetlink, mark: &Mark) -> Result<bool, BridgeError> {
-    let mut is_removed = false;
+    let (mut is_removed, mut removable) = (false, None);
     for name in mark.port_names() {
-        match kernel.link_by_name(&name)? {
+        let found = match removable.take() {
+            Some(index) => kernel.delete_and_find(index, LinkRef::Name(&name))?,
+            None => kernel.link_by_name(&name)?,
+        };
+        match found {
             Some(link) if is_marked(&link, mark) => {
-                delete(kernel, [link.index])?;
+                removable = Some(link.index);
                 is_removed = true;
             }
             Some(_) => {}
@@ -90,6 +94,7 @@ fn remove_marked(kernel: &mut Rtnetlink, mark: &Mark) -> Result<bool, BridgeErro
             None => {}
         }
     }
+    delete(kernel, removable)?;
     Ok(is_removed)
 }
 
