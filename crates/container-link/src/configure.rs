@@ -1,9 +1,11 @@
+use std::net::IpAddr;
 use std::time::Duration;
 
 use cni_types::{AddResult, Error, IpConfig};
 use ipnetwork::IpNetwork;
 use netlink::sysctl::{self, SysctlError};
 use netlink::{Change, Existing, Link, LinkChange, Mac, NetlinkError, OperState, Route, Rtnetlink};
+use nix::errno::Errno;
 
 use crate::{ConfigureError, KernelError, Sandbox, SandboxError, Undo, plan};
 
@@ -111,7 +113,8 @@ pub fn configure<'a>(
         && let Some(step) = steps.get(position)
         && !matches!(step, Step::Announce(_))
     {
-        return Err(refused(step, link, error));
+        let earlier = steps.get(..position).unwrap_or_default();
+        return Err(refused(step, earlier, link, error));
     }
     if detects && first_v6.is_some() {
         wait_for_addresses(inside, link.index)?;
@@ -145,7 +148,26 @@ impl Step {
     }
 }
 
-fn refused(step: &Step, link: ContainerLink<'_>, error: NetlinkError) -> ConfigureError {
+/// Whether a step makes a network known in which next hops may be.
+fn leads_to(step: &Step, gateway: IpAddr) -> bool {
+    match step {
+        Step::Address(network) => network.contains(gateway),
+        Step::Route(route) => route.gateway.is_none() && route.destination.contains(gateway),
+        Step::Up | Step::Announce(_) => false,
+    }
+}
+
+/// A next hop that every link with IPv6 has on it.
+fn is_link_local(gateway: IpAddr) -> bool {
+    matches!(gateway, IpAddr::V6(gateway) if gateway.is_unicast_link_local())
+}
+
+fn refused(
+    step: &Step,
+    earlier: &[Step],
+    link: ContainerLink<'_>,
+    error: NetlinkError,
+) -> ConfigureError {
     let (ifname, source) = (link.name.to_owned(), KernelError::from(error));
     match step {
         Step::Address(address) => ConfigureError::Address {
@@ -153,10 +175,25 @@ fn refused(step: &Step, link: ContainerLink<'_>, error: NetlinkError) -> Configu
             address: *address,
             source,
         },
-        Step::Route(route) => ConfigureError::Route {
-            route: Box::new(*route),
-            source,
-        },
+        Step::Route(route) => {
+            let reached = |gateway: &IpAddr| {
+                is_link_local(*gateway) || earlier.iter().any(|step| leads_to(step, *gateway))
+            };
+            let is_unreachable = matches!(
+                source.errno(),
+                Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH)
+            );
+            let route = Box::new(*route);
+            match route.gateway.filter(|gateway| !reached(gateway)) {
+                Some(gateway) if is_unreachable => ConfigureError::NextHop {
+                    ifname,
+                    route,
+                    gateway,
+                    source,
+                },
+                _ => ConfigureError::Route { route, source },
+            }
+        }
         Step::Up | Step::Announce(_) => ConfigureError::Up {
             ifname,
             mac: link.mac,

@@ -236,6 +236,22 @@ pub enum ConfigureError {
         /// The kernel's reason.
         source: KernelError,
     },
+    /// The kernel cannot reach a route's next hop.
+    #[error(
+        "ipam: cannot make the route to {}: its next hop {gateway} is in none of the networks of interface {ifname}: name \
+         another one, or have IPAM give an address in the next hop's network or, before this route, one to it without next hop",
+        route.destination
+    )]
+    NextHop {
+        /// The interface.
+        ifname: String,
+        /// The route.
+        route: Box<Route>,
+        /// Its next hop.
+        gateway: IpAddr,
+        /// The kernel's reason.
+        source: KernelError,
+    },
     /// Another machine has an address.
     #[error("ipam: address {0} is in use by another machine on the same wire")]
     Duplicate(IpAddr),
@@ -270,7 +286,8 @@ impl From<ConfigureError> for Error {
             | ConfigureError::Ipv6 { .. } => Code::INVALID_NETWORK_CONFIG,
             ConfigureError::Address { source, .. }
             | ConfigureError::Up { source, .. }
-            | ConfigureError::Route { source, .. } => code_of_refusal(&source),
+            | ConfigureError::Route { source, .. }
+            | ConfigureError::NextHop { source, .. } => code_of_refusal(&source),
             ConfigureError::Duplicate(_) => Code::ADDRESS_UNAVAILABLE,
         };
         Error::new(code, msg)

@@ -18,6 +18,7 @@ ours!(
     ipam_takes_nothing_back,
     an_address_that_cannot_be,
     a_next_hop_that_cannot_be_reached,
+    a_next_hop_that_a_later_route_leads_to,
     ipv6_was_switched_off,
     the_interface_is_there,
     an_add_too_many,
@@ -126,8 +127,35 @@ fn a_next_hop_that_cannot_be_reached(lab: &Lab) {
     for (dst, gateway) in [("10.9.0.0/16", "172.16.0.1"), ("fd00:9::/48", "fd00:77::1")] {
         let routes = json!([{ "dst": "10.8.0.0/16" }, { "dst": dst, "gw": gateway }]);
         let conf = dual_stack(json!({ "ipam": { "routes": routes } }));
-        fails(lab, &container, &conf, 7, &["ipam", dst, gateway]);
+        let says = ["ipam", dst, gateway, "none of the networks", "eth0"];
+        fails(lab, &container, &conf, 7, &says);
     }
+}
+
+/// Routes are made in the order in which IPAM lists them.
+fn a_next_hop_that_a_later_route_leads_to(lab: &Lab) {
+    let ipam = lab.install("scripted");
+    let result = |routes: [Value; 2]| {
+        let ips = json!([{ "address": "10.1.1.7/24" }]);
+        json!({ "cniVersion": "1.0.0", "ips": ips, "routes": routes }).to_string()
+    };
+    let to_hop = json!({ "dst": "192.0.2.1/32", "scope": 253 });
+    let via_hop = json!({ "dst": "10.9.0.0/16", "gw": "192.0.2.1" });
+    let (conf, container) = (scripted(json!({})), Container::new("a"));
+    ipam.on("ADD")
+        .stdout(result([via_hop.clone(), to_hop.clone()]));
+    let says = [
+        "10.9.0.0/16",
+        "192.0.2.1",
+        "none of the networks",
+        "before this route",
+    ];
+    let call = lab.call("ADD", &container, &conf);
+    lab.node.run(&call).refusal(7, &says);
+    ipam.on("ADD").stdout(result([to_hop, via_hop]));
+    lab.add(&container, &conf);
+    let routes = ["10.9.0.0/16 via 192.0.2.1", "192.0.2.1"];
+    assert_eq!(container.routes(), routes);
 }
 
 fn ipv6_was_switched_off(lab: &Lab) {
