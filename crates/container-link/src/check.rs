@@ -1,5 +1,7 @@
 //! What CHECK compares: the interfaces of `prevResult` with the links that there are.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
 use cni_types::{AddResult, Error, Interface};
@@ -148,25 +150,25 @@ fn network_of(address: IpNetwork) -> IpNetwork {
     IpNetwork::new(address.network(), address.prefix()).unwrap_or(address)
 }
 
-/// The container's routing tables, each read once.
+/// The container's routing tables, each read once, by destinations.
 #[derive(Default)]
-struct Tables(Vec<((Family, u32), Vec<Route>)>);
+struct Tables(HashMap<(Family, u32), HashMap<IpNetwork, Vec<Route>>>);
 
 impl Tables {
-    /// The table that a route is in, with all that it has of the route's family.
+    /// The routes to a route's destination in its table.
     fn of(&mut self, inside: &mut Rtnetlink, route: &Route) -> Result<&[Route], SandboxError> {
         let key = (Family::of(route.destination.ip()), route.table);
-        let position = match self.0.iter().position(|(known, _)| *known == key) {
-            Some(position) => position,
-            None => {
-                let routes = inside.routes(key.0, key.1, None)?;
-                self.0.push((key, routes));
-                self.0.len() - 1
+        let table = match self.0.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let mut table: HashMap<IpNetwork, Vec<Route>> = HashMap::new();
+                for route in inside.routes(key.0, key.1, None)? {
+                    table.entry(route.destination).or_default().push(route);
+                }
+                unknown.insert(table)
             }
         };
-        let table = self.0.get(position);
-        Ok(table
-            .map(|(_, routes)| routes.as_slice())
-            .unwrap_or_default())
+        let routes = table.get(&network_of(route.destination));
+        Ok(routes.map(Vec::as_slice).unwrap_or_default())
     }
 }

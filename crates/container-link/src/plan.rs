@@ -1,5 +1,6 @@
 //! What is asked of the kernel for an IPAM result. Pure.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use cni_types::IpConfig;
@@ -47,9 +48,10 @@ pub(crate) fn routes(
     wanted: &[cni_types::Route],
 ) -> Result<Vec<Route>, ConfigureError> {
     let mut planned = Vec::with_capacity(wanted.len());
+    let mut known = HashSet::with_capacity(wanted.len());
     for one in wanted {
         let one = route(link, ips, one)?;
-        if !planned.contains(&one) {
+        if known.insert(one) {
             planned.push(one);
         }
     }

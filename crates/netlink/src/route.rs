@@ -29,7 +29,7 @@ const RTAX_ADVMSS: u16 = 8;
 const RTNH_F_ONLINK: u32 = 4;
 
 /// A unicast route. [`Route::to`] leaves everything but the destination to the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
     /// The destination; its host bits do not count.
     pub destination: IpNetwork,

@@ -4,6 +4,7 @@ mod check;
 mod deletion;
 mod differences;
 mod failed_add;
+mod many_routes;
 mod newer;
 pub(crate) mod refused;
 mod results;
