@@ -19,7 +19,7 @@ pub use address::{AddressError, parse_cidr, parse_ip, parse_ip_or_cidr};
 pub use args::{ArgsError, CniArgs};
 pub use attachment::{Attachment, ValidAttachment, ValidAttachments};
 pub use error::{Code, Error, VersionedError};
-pub use names::{ContainerId, IfName, NameError, NetworkName, PluginType};
+pub use names::{ContainerId, IfName, LinkName, NameError, NetworkName, PluginType};
 pub use netconf::NetConf;
 pub use quote::Quoted;
 pub use result::{AddResult, Dns, Interface, IpConfig, Route};

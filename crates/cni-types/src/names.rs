@@ -18,6 +18,9 @@ pub enum NameError {
     /// An interface name of more than 15 bytes, the most that the kernel takes.
     #[error("{} is too long: an interface name has at most 15 bytes", Quoted(.0))]
     TooLong(String),
+    /// An alternative name of more than 127 bytes, the most that the kernel takes.
+    #[error("{} is too long: an interface's alternative name has at most 127 bytes", Quoted(.0))]
+    AltnameTooLong(String),
     /// An interface name with a `%`, which the kernel takes for a pattern: it makes `eth0` of `eth%d`.
     #[error("{} is no interface name: the kernel would make a number of the \"%\"", Quoted(.0))]
     Pattern(String),
@@ -76,6 +79,12 @@ name!(
     /// `..`, without `/`, `:`, white space and `%`.
     IfName,
     check_ifname
+);
+name!(
+    /// The name of a link that is there already, or one of its alternative names (ip-link(8), `altname`): 1 to 127 bytes,
+    /// otherwise as an [`IfName`].
+    LinkName,
+    check_link_name
 );
 name!(
     /// The `type` of a network configuration or of its `ipam`: the name of an executable in one of the folders of
@@ -140,10 +149,19 @@ fn check_cni_name(text: &str) -> Result<(), NameError> {
 fn check_ifname(text: &str) -> Result<(), NameError> {
     /// `IFNAMSIZ` of the kernel, less the final zero.
     const MAX_BYTES: usize = 15;
+    if text.len() > MAX_BYTES {
+        return Err(NameError::TooLong(text.to_owned()));
+    }
+    check_link_name(text)
+}
+
+fn check_link_name(text: &str) -> Result<(), NameError> {
+    /// `ALTIFNAMSIZ` of the kernel, less the final zero.
+    const MAX_BYTES: usize = 127;
     if text.is_empty() {
         Err(NameError::Empty)
     } else if text.len() > MAX_BYTES {
-        Err(NameError::TooLong(text.to_owned()))
+        Err(NameError::AltnameTooLong(text.to_owned()))
     } else if matches!(text, "." | "..")
         || text
             .chars()
@@ -214,6 +232,25 @@ mod tests {
                 bad.parse::<IfName>(),
                 Err(NameError::Interface(bad.to_owned()))
             );
+        }
+    }
+
+    #[test]
+    fn alternative_names_may_be_longer() {
+        for good in ["eth0", "sixteen_bytes_xx", &"a".repeat(127)] {
+            assert_eq!(good.parse::<LinkName>().unwrap().as_str(), good);
+        }
+        let long = "a".repeat(128);
+        let bad = [
+            (long.as_str(), NameError::AltnameTooLong(long.clone())),
+            ("", NameError::Empty),
+            (
+                "sixteen/bytes/xx",
+                NameError::Interface("sixteen/bytes/xx".to_owned()),
+            ),
+        ];
+        for (text, error) in bad {
+            assert_eq!(text.parse::<LinkName>(), Err(error), "{text}");
         }
     }
 

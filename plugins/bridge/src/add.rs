@@ -175,7 +175,7 @@ impl<'a> Attempt<'a> {
                 }
             }
         }
-        Err(BridgeError::Unsteady(self.config.bridge.clone()))
+        Err(BridgeError::Unsteady(self.config.bridge.to_string()))
     }
 
     /// Gives the container the addresses that IPAM gives, and the node those of their gateways.
@@ -302,7 +302,7 @@ impl<'a> Attempt<'a> {
         let port = kernel.wait_for_link(port.index, PORT_PATIENCE, "up", Link::is_operational)?;
         // Another ADD that had made the bridge may have failed, and removed it just when the port was plugged in.
         if port.master != Some(bridge.index) {
-            return Err(BridgeError::Unsteady(self.config.bridge.clone()));
+            return Err(BridgeError::Unsteady(self.config.bridge.to_string()));
         }
         Ok(port)
     }

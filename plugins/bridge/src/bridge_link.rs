@@ -1,5 +1,6 @@
 //! The bridge: found or made, and as the configuration wants it.
 
+use cni_types::IfName;
 use netlink::{Change, Kind, Link, LinkChange, Mac, NetlinkError, NewLink};
 
 use crate::config::{Config, Vlans};
@@ -24,7 +25,7 @@ pub(crate) fn find_or_make(
             return Ok(link);
         }
     }
-    Err(BridgeError::Unsteady(config.bridge.clone()))
+    Err(BridgeError::Unsteady(config.bridge.to_string()))
 }
 
 /// The bridge with the MAC that it has once a container's port is plugged in.
@@ -42,13 +43,14 @@ pub(crate) fn with_final_mac(
         return Ok(bridge);
     }
     let now = changes.kernel.link_by_index(bridge.index)?;
-    now.ok_or_else(|| BridgeError::Unsteady(config.bridge.clone()))
+    now.ok_or_else(|| BridgeError::Unsteady(config.bridge.to_string()))
 }
 
 /// Makes it with a MAC of its own, so that it does not take one of its ports', and set up. `None` if another plugin has just
 /// made it.
 fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, BridgeError> {
-    let name = config.bridge.as_str();
+    let name = name_of_new(config)?;
+    let name = name.as_str();
     let new = NewLink {
         mtu: config.mtu,
         mac: Some(Mac::random()),
@@ -82,6 +84,14 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, Brid
     }
     router_advertisements::ignore_on_own(changes, &link);
     Ok(Some(link))
+}
+
+/// The name that the bridge is made by. An alternative name is that of a bridge that is there.
+///
+/// Errors: [`BridgeError::NotMade`].
+pub(crate) fn name_of_new(config: &Config) -> Result<IfName, BridgeError> {
+    let name = config.bridge.as_str().parse();
+    name.map_err(BridgeError::NotMade)
 }
 
 /// Has a bridge that is there do what the configuration wants.

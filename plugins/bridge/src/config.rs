@@ -4,7 +4,7 @@ mod raw;
 mod vlans;
 
 use cni_plugin::Call;
-use cni_types::{Dns, Error, IfName, PluginType};
+use cni_types::{Dns, Error, IfName, LinkName, PluginType};
 use container_link::{DuplicateDetection, ipam_type, requested_mac};
 use firewall::Backend;
 use netlink::Mac;
@@ -21,8 +21,8 @@ const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
 /// What ADD, CHECK and STATUS need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// `bridge`: the bridge's name.
-    pub(crate) bridge: IfName,
+    /// `bridge`: the bridge's name, or an alternative name of one that is there.
+    pub(crate) bridge: LinkName,
     /// `isGateway` or `isDefaultGateway`: whether the bridge gets the gateways' addresses.
     pub(crate) is_gateway: bool,
     /// `isDefaultGateway`: whether the containers' default routes lead there.
@@ -84,7 +84,7 @@ impl Config {
             return Err(ConfigError::HairpinAndPromisc);
         }
         let bridge = raw.bridge.as_deref().unwrap_or(DEFAULT_BRIDGE);
-        let bridge: IfName = bridge.parse().map_err(ConfigError::Bridge)?;
+        let bridge: LinkName = bridge.parse().map_err(ConfigError::Bridge)?;
         let is_gateway = raw.is_gateway || raw.is_default_gateway;
         let vlans = Vlans::of(raw)?;
         let access = vlans.as_ref().and_then(|vlans| vlans.access);

@@ -1,6 +1,6 @@
 //! What can go wrong, and the code that each error has for the runtime.
 
-use cni_types::{Code, Error, IfName, NameError, Quoted};
+use cni_types::{Code, Error, IfName, LinkName, NameError, Quoted};
 use container_link::{IfnameTaken, SandboxError};
 use firewall::UnknownBackend;
 use ipnetwork::IpNetwork;
@@ -55,7 +55,11 @@ impl From<ConfigError> for Error {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BridgeError {
     #[error("bridge {} is no bridge, its kind is {}: give another name", Quoted(name.as_str()), kind.name())]
-    NotABridge { name: IfName, kind: Kind },
+    NotABridge { name: LinkName, kind: Kind },
+    #[error(
+        "bridge {0}, and there is none with this alternative name: create it, or give a shorter name"
+    )]
+    NotMade(NameError),
     #[error(
         "the gateway's link {} is neither a veth that is plugged into bridge {bridge} nor a device of its VLAN {vlan} \
          (ip link add link {bridge} name {name} type vlan id {vlan}), its kind is {}: rename it, or use another vlan",
@@ -64,26 +68,26 @@ pub(crate) enum BridgeError {
     NotAVlanGateway {
         name: IfName,
         kind: Kind,
-        bridge: IfName,
+        bridge: LinkName,
         vlan: u16,
     },
     #[error(
         "{asked_by} cannot be had on bridge {bridge}: the kernel does not filter VLANs (CONFIG_BRIDGE_VLAN_FILTERING)"
     )]
-    NoVlans { asked_by: String, bridge: IfName },
+    NoVlans { asked_by: String, bridge: LinkName },
     #[error(
         "{asked_by} cannot be had on bridge {bridge}: it does not filter VLANs, and would drop the tagged frames of what \
          else is plugged into it if it did: put its ports into their VLANs (bridge vlan add), then switch filtering on \
          (ip link set {bridge} type bridge vlan_filtering 1), or use another bridge"
     )]
-    WouldFilter { asked_by: String, bridge: IfName },
+    WouldFilter { asked_by: String, bridge: LinkName },
     #[error(
         "bridge {bridge} has {MAX_PORTS} ports already, the most that the kernel allows: no more containers can be \
          attached to it until others leave; keep to fewer pods on the node, or use a second bridge"
     )]
     Full { bridge: String },
     #[error("bridge {0} comes and goes while the container is being attached to it")]
-    Unsteady(IfName),
+    Unsteady(String),
     #[error(transparent)]
     IfnameTaken(#[from] IfnameTaken),
     #[error("no name for the node's end of the link is free: the last one that was tried is {0}")]
@@ -133,6 +137,7 @@ impl From<BridgeError> for Error {
         let msg = error.to_string();
         let code = match error {
             BridgeError::NotABridge { .. }
+            | BridgeError::NotMade(_)
             | BridgeError::NotAVlanGateway { .. }
             | BridgeError::StaleAddress { .. }
             | BridgeError::OtherAddress { .. }

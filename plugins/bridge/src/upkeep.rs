@@ -7,7 +7,7 @@ use netlink::{Change, Kind, LinkChange, Rtnetlink};
 
 use crate::config::Config;
 use crate::error::BridgeError;
-use crate::{detach, rules};
+use crate::{bridge_link, detach, rules};
 
 /// The index of no link: the kernel counts up from 1.
 const NO_LINK: u32 = i32::MAX as u32;
@@ -40,7 +40,7 @@ fn probe(config: &Config) -> Result<(), BridgeError> {
         _ => {}
     }
     match kernel.link_by_name(config.bridge.as_str())? {
-        None => Ok(()),
+        None => bridge_link::name_of_new(config).map(drop),
         Some(link) if matches!(link.kind, Kind::Bridge { .. }) => Ok(()),
         Some(link) => Err(BridgeError::NotABridge {
             name: config.bridge.clone(),

@@ -40,7 +40,7 @@ pub(crate) fn find_or_make(
             },
         }
     }
-    Err(BridgeError::Unsteady(wanted.name.clone()))
+    Err(BridgeError::Unsteady(wanted.name.to_string()))
 }
 
 fn adopt(

@@ -1,7 +1,7 @@
 //! The configuration, also as one of several plugins in a chain.
 
 use cni_plugin::Call;
-use cni_types::{AddResult, Error, IfName};
+use cni_types::{AddResult, Error, LinkName};
 use container_link::child::{Addresses, ChildConf, MasterChoice};
 use container_link::previous_result;
 use netlink::{Child, IpvlanMode, UnknownMode};
@@ -42,7 +42,7 @@ fn mode(text: &str) -> Result<Child, UnknownMode> {
     Ok(Child::Ipvlan(mode))
 }
 
-fn single_interface(previous: &AddResult) -> Result<IfName, ConfigError> {
+fn single_interface(previous: &AddResult) -> Result<LinkName, ConfigError> {
     match previous.interfaces.as_slice() {
         [only] if !only.name.is_empty() => only.name.parse().map_err(ConfigError::Interface),
         several => Err(ConfigError::NoSingleInterface(several.len())),

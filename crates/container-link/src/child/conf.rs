@@ -1,5 +1,5 @@
 use cni_plugin::Call;
-use cni_types::{AddResult, Dns, Error, IfName, PluginType};
+use cni_types::{AddResult, Dns, Error, LinkName, PluginType};
 use netlink::{Child, Mac, UnknownMode};
 use serde::Deserialize;
 
@@ -42,8 +42,8 @@ pub struct ChildConf {
 /// Which link is the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MasterChoice {
-    /// The one with this name.
-    Named(IfName),
+    /// The one with this name, or alternative name.
+    Named(LinkName),
     /// The one that the default route leads to.
     DefaultRoute,
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a child, and the code that each error has for the runtime.
 
-use cni_types::{Code, Error, IfName, NameError};
+use cni_types::{Code, Error, IfName, LinkName, NameError};
 use netlink::{Child, Mac, UnknownMode};
 use nix::errno::Errno;
 
@@ -60,7 +60,7 @@ impl std::fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MasterError {
     #[error("master {name} does not exist {place}")]
-    Missing { name: IfName, place: Place },
+    Missing { name: LinkName, place: Place },
     #[error("master is not configured, and there is no default route {0} to take it from")]
     NoDefaultRoute(Place),
     #[error(transparent)]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::conf::{BRIDGE, ipv4, layer2};
+use crate::support::conf::{BRIDGE, ipv4, layer2, with};
 use crate::support::lab::{Container, Lab};
 use crate::support::side::ours;
 use crate::support::traffic::assert_reaches;
@@ -16,6 +16,9 @@ ours!(
     a_bridge_without_mac_becomes_a_gateway,
     a_jumbo_bridge_stays_one,
     one_that_is_full,
+    a_long_alternative_name,
+    no_bridge_is_made_by_a_long_name,
+    many_routes,
 );
 
 const UPLINK_MAC: &str = "00:00:5e:00:53:01";
@@ -124,4 +127,59 @@ fn one_that_is_full(lab: &Lab) {
     assert_eq!(lab.taken(), [""; 0]);
     lab.ip("link del p7");
     lab.add(&container, &ipv4(json!({})));
+}
+
+const ALTNAME: &str = "a-bridge-by-a-name-of-more-than-15-bytes";
+
+fn a_long_alternative_name(lab: &Lab) {
+    lab.ip("link add br7 up type bridge");
+    lab.ip(&format!("link property add dev br7 altname {ALTNAME}"));
+    let (a, b) = (Container::new("a"), Container::new("b"));
+    let conf = ipv4(json!({ "bridge": ALTNAME, "isGateway": true }));
+    for container in [&a, &b] {
+        let result = lab.add(container, &conf);
+        assert_eq!(result["interfaces"][0]["name"], "br7");
+    }
+    assert_reaches(&a, "10.1.1.3");
+    assert_eq!(lab.link("br7").addresses(), ["10.1.1.1/24"]);
+    lab.del(&a, &conf);
+    // DEL needs no bridge.
+    lab.ip("link del br7");
+    lab.del(&b, &conf);
+    assert_eq!(lab.taken(), [""; 0]);
+    assert_eq!(lab.link_names(), ["lo"]);
+}
+
+fn no_bridge_is_made_by_a_long_name(lab: &Lab) {
+    let container = Container::new("a");
+    let conf = ipv4(json!({ "bridge": ALTNAME }));
+    let status = lab.call_alone(
+        "STATUS",
+        &with(conf.clone(), json!({ "cniVersion": "1.1.0" })),
+    );
+    let says = ["bridge", ALTNAME, "15 bytes", "alternative name"];
+    lab.node.run(&status).refusal(50, &says);
+    let add = lab.call("ADD", &container, &conf);
+    lab.node.run(&add).refusal(7, &says);
+    assert_eq!(lab.link_names(), ["lo"]);
+    assert_eq!(container.link_names(), ["lo"]);
+}
+
+/// More than one message to the kernel can carry.
+fn many_routes(lab: &Lab) {
+    let ipam = lab.install("scripted");
+    let destination = |number: u32| format!("10.{}.{}.0/24", 100 + number / 256, number % 256);
+    let routes: Vec<Value> = (0..5000)
+        .map(|number| json!({ "dst": destination(number), "gw": "10.1.1.1" }))
+        .collect();
+    let ips = json!([{ "address": "10.1.1.7/24" }]);
+    let answer = json!({ "cniVersion": "1.0.0", "ips": ips, "routes": routes });
+    ipam.on("ADD").stdout(answer.to_string());
+    let conf = layer2(json!({ "isGateway": true, "ipam": { "type": "scripted" } }));
+    let container = Container::new("a");
+    let result = lab.add(&container, &conf);
+    assert_eq!(container.routes().len(), 5000);
+    lab.check(&container, &conf, &result).silent();
+    lab.del(&container, &conf);
+    assert_eq!(container.link_names(), ["lo"]);
 }

@@ -1,5 +1,6 @@
 //! Assertions that hold of macvlan and of ipvlan alike.
 
+mod altname;
 mod check;
 mod deletion;
 mod differences;
