@@ -228,9 +228,12 @@ impl Dir {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|stat| !is_regular(&stat))
     }
 
-    /// Marks a key as in use. What keys are of is the folder's users' business.
-    pub fn mark_in_use(&self, key: u64) -> Result<InUse, StateError> {
-        InUse::mark(self.reopen()?, &self.path, key)
+    /// What a key can be marked as in use with, which it is not yet. What keys are of is the folder's users' business.
+    ///
+    /// # Errors
+    /// If the folder cannot be opened once more.
+    pub fn in_use(&self, key: u64) -> Result<InUse, StateError> {
+        Ok(InUse::new(self.reopen()?, &self.path, key))
     }
 
     /// Waits until nobody has a key marked as in use.

@@ -9,7 +9,7 @@ use nix::libc;
 use crate::lock::Pauses;
 use crate::{Action, StateError};
 
-/// Marks something in a folder as in use, by a lock on one byte of the folder itself: that of its key (fcntl(2), open file
+/// A mark on something in a folder that is in use, once [`InUse::mark`] has set it: a lock on one byte of the folder itself: that of its key (fcntl(2), open file
 /// description locks). The kernel takes the mark away with the last process that has the descriptor, which children
 /// may inherit; so it outlives a killed process for as long as anything does that it has started.
 ///
@@ -30,16 +30,29 @@ impl AsFd for InUse {
 }
 
 impl InUse {
-    /// Marks a key, whoever else has marked it.
-    pub(crate) fn mark(folder: OwnedFd, path: &Path, key: u64) -> Result<Self, StateError> {
-        // Marks are shared locks and nobody ever takes another, so this does not fail for others.
-        fcntl(&folder, FcntlArg::F_OFD_SETLK(&at(key, libc::F_RDLCK)))
-            .map_err(|error| StateError::io(Action::Lock, path, error))?;
-        Ok(Self {
+    pub(crate) fn new(folder: OwnedFd, path: &Path, key: u64) -> Self {
+        Self {
             folder,
             path: path.to_owned(),
             key,
-        })
+        }
+    }
+
+    /// Marks the key, whoever else has marked it. Processes that have inherited the descriptor before have the mark as well.
+    ///
+    /// # Errors
+    /// If the kernel refuses it.
+    pub fn mark(&self) -> Result<(), StateError> {
+        // Marks are shared locks and nobody ever takes another, so this does not fail for others.
+        self.set(libc::F_RDLCK)
+    }
+
+    /// Whether somebody else has the key marked.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn is_marked_by_others(&self) -> Result<bool, StateError> {
+        is_marked(&self.folder, &self.path, self.key)
     }
 
     /// Removes the mark, also from the processes that have inherited the descriptor: they share one open file description,
@@ -48,8 +61,11 @@ impl InUse {
     /// # Errors
     /// If the kernel refuses it; the mark then stays for as long as any of these processes.
     pub fn release(self) -> Result<(), StateError> {
-        let unlock = at(self.key, libc::F_UNLCK);
-        fcntl(&self.folder, FcntlArg::F_OFD_SETLK(&unlock))
+        self.set(libc::F_UNLCK)
+    }
+
+    fn set(&self, kind: libc::c_int) -> Result<(), StateError> {
+        fcntl(&self.folder, FcntlArg::F_OFD_SETLK(&at(self.key, kind)))
             .map(drop)
             .map_err(|error| StateError::io(Action::Lock, &self.path, error))
     }
@@ -64,10 +80,7 @@ impl InUse {
         let give_up = Instant::now() + patience;
         let mut pauses = Pauses::default();
         loop {
-            let mut lock = at(key, libc::F_WRLCK);
-            fcntl(folder, FcntlArg::F_OFD_GETLK(&mut lock))
-                .map_err(|error| StateError::io(Action::Lock, path, error))?;
-            if i32::from(lock.l_type) == libc::F_UNLCK {
+            if !is_marked(folder, path, key)? {
                 return Ok(());
             }
             if Instant::now() >= give_up {
@@ -81,6 +94,14 @@ impl InUse {
             sleep(pauses.next());
         }
     }
+}
+
+/// Whether a key is marked through another open file than this one.
+fn is_marked(folder: &OwnedFd, path: &Path, key: u64) -> Result<bool, StateError> {
+    let mut lock = at(key, libc::F_WRLCK);
+    fcntl(folder, FcntlArg::F_OFD_GETLK(&mut lock))
+        .map_err(|error| StateError::io(Action::Lock, path, error))?;
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
 /// A lock on the byte of a key. Offsets are not negative, so two keys share one.
@@ -104,12 +125,35 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(20);
 
+    fn marked(dir: &Dir, key: u64) -> InUse {
+        let mark = dir.in_use(key).unwrap();
+        mark.mark().unwrap();
+        mark
+    }
+
+    #[test]
+    fn a_mark_of_ones_own_is_not_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::create(folder.path(), 0o700).unwrap();
+        let (own, other) = (dir.in_use(1).unwrap(), dir.in_use(1).unwrap());
+        // The descriptor is inherited first, and marked later.
+        let mut heir = heir(&own);
+        own.mark().unwrap();
+        assert!(!own.is_marked_by_others().unwrap());
+        assert!(other.is_marked_by_others().unwrap());
+        drop(own);
+        assert!(other.is_marked_by_others().unwrap());
+        heir.kill().unwrap();
+        heir.wait().unwrap();
+        assert!(!other.is_marked_by_others().unwrap());
+    }
+
     #[test]
     fn a_mark_is_one_keys() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::create(folder.path(), 0o700).unwrap();
         dir.wait_until_unused(7, MOMENT).unwrap();
-        let marks = [dir.mark_in_use(70).unwrap(), dir.mark_in_use(70).unwrap()];
+        let marks = [marked(&dir, 70), marked(&dir, 70)];
         for mark in marks {
             dir.wait_until_unused(7, MOMENT).unwrap();
             let error = dir.wait_until_unused(70, MOMENT).unwrap_err();
@@ -121,7 +165,7 @@ mod tests {
             drop(mark);
         }
         dir.wait_until_unused(70, MOMENT).unwrap();
-        dir.mark_in_use(u64::MAX).map(drop).unwrap();
+        drop(marked(&dir, u64::MAX));
         dir.wait_until_unused(u64::MAX, MOMENT).unwrap();
     }
 
@@ -136,7 +180,7 @@ mod tests {
     fn a_mark_is_kept_by_whoever_has_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::create(folder.path(), 0o700).unwrap();
-        let mark = dir.mark_in_use(1).unwrap();
+        let mark = marked(&dir, 1);
         let mut heir = heir(&mark);
         drop(mark);
         dir.wait_until_unused(1, MOMENT).unwrap_err();
@@ -149,13 +193,13 @@ mod tests {
     fn a_released_mark_is_gone_whoever_has_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::create(folder.path(), 0o700).unwrap();
-        let (mark, other) = (dir.mark_in_use(1).unwrap(), dir.mark_in_use(2).unwrap());
+        let (mark, other) = (marked(&dir, 1), marked(&dir, 2));
         let mut heir = heir(&mark);
         mark.release().unwrap();
         dir.wait_until_unused(1, MOMENT).unwrap();
         // It is one's own mark only, of one key and of one open file.
         dir.wait_until_unused(2, MOMENT).unwrap_err();
-        dir.mark_in_use(2).unwrap().release().unwrap();
+        marked(&dir, 2).release().unwrap();
         dir.wait_until_unused(2, MOMENT).unwrap_err();
         other.release().unwrap();
         dir.wait_until_unused(2, MOMENT).unwrap();

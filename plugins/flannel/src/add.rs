@@ -1,6 +1,7 @@
 //! ADD: the delegate's configuration is rendered and kept, then the delegate is called with it.
 
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use cni_plugin::{Call, Command, Delegate, DelegateError, Log};
 use cni_types::{Attachment, Error};
@@ -11,6 +12,9 @@ use crate::error::explain_old_bridge;
 use crate::outlook;
 use crate::scratch::{Kept, KeptConf, Scratch};
 use crate::subnet_env;
+
+/// How long another ADD of the attachment is waited for, and what a killed one has started.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Error> {
     let config = Config::of(call)?;
@@ -25,14 +29,13 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
     let delegate = call.delegate(config.delegate_type)?;
 
     let scratch = Scratch::create(&config.data_dir)?;
-    let earlier = scratch.find(attachment)?;
-    let in_use = scratch.mark_in_use(attachment)?;
+    let in_use = scratch.in_use(attachment)?;
     let delegate = delegate.with_lifeline(in_use.as_fd());
     // It does nothing before it is given its configuration, which is after that is kept: what takes longest comes first.
     let started = delegate.start(Command::Add)?;
     call.log
         .debug(format_args!("{} started", delegate.program().display()));
-    scratch.keep(attachment, &conf)?;
+    let earlier = scratch.keep(attachment, &conf, &in_use, OTHERS_PATIENCE)?;
     call.log.debug(format_args!(
         "configuration kept in {}",
         config.data_dir.display()

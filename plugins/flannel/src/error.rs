@@ -86,6 +86,10 @@ pub(crate) enum ScratchError {
     Encode(#[from] DecodeError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(
+        "another ADD of {0} is under way, or something that a killed one has started: wait for it, or call DEL"
+    )]
+    UnderWay(Attachment),
 }
 
 impl From<ScratchError> for Error {
@@ -93,6 +97,7 @@ impl From<ScratchError> for Error {
         match error {
             ScratchError::Encode(error) => ConfigError::from(error).into(),
             ScratchError::State(error) => error.into(),
+            ScratchError::UnderWay(_) => Self::new(Code::TRY_AGAIN_LATER, error),
         }
     }
 }

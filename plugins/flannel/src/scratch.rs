@@ -19,7 +19,7 @@
 mod names;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cni_types::json::{self, Object};
 use cni_types::{Attachment, ContainerId, IfName, NetworkName, PluginType};
@@ -105,12 +105,50 @@ impl Scratch {
         Dir::create(data_dir, FOLDER_MODE).map(Self)
     }
 
-    /// Keeps an attachment's configuration, in the place of one that an earlier ADD has left.
-    pub(crate) fn keep(&self, attachment: &Attachment, conf: &Object) -> Result<(), ScratchError> {
+    /// Keeps an attachment's configuration, in the place of one that an earlier ADD has left, which is returned. From that
+    /// moment the attachment is marked as in use.
+    ///
+    /// # Errors
+    /// [`ScratchError::UnderWay`] if another ADD of the attachment is, or what a killed one has started, for all of
+    /// `patience`: each of the two would undo what the other one makes.
+    pub(crate) fn keep(
+        &self,
+        attachment: &Attachment,
+        conf: &Object,
+        in_use: &InUse,
+        patience: Duration,
+    ) -> Result<Option<Kept>, ScratchError> {
+        let give_up = Instant::now() + patience;
+        loop {
+            // Whoever else wants to keep something waits for this lock, and then sees the mark.
+            let guard = self.0.lock_whole(LOCK_PATIENCE)?;
+            let earlier = self.locate(attachment)?.map(|(_, kept)| kept);
+            // Where nothing is kept, a DEL is done with whatever the one that has the mark belongs to.
+            if earlier.is_none() || !in_use.is_marked_by_others()? {
+                in_use.mark()?;
+                self.write(&guard, attachment, conf)?;
+                return Ok(earlier);
+            }
+            drop(guard);
+            let left = give_up.saturating_duration_since(Instant::now());
+            match self.wait_until_unused(attachment, left) {
+                Err(StateError::Locked { .. }) => {
+                    return Err(ScratchError::UnderWay(attachment.clone()));
+                }
+                outcome => outcome?,
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        guard: &WriteGuard<'_>,
+        attachment: &Attachment,
+        conf: &Object,
+    ) -> Result<(), ScratchError> {
         let mut conf = conf.clone();
         conf.set(OWNER, attachment.ifname.as_str())?;
 
-        let guard = self.0.lock_whole(LOCK_PATIENCE)?;
         let first = self.read_first(attachment)?;
         let is_free = first.is_none_or(|first| first.is_of(attachment) || first.is_debris());
         match first_name(attachment).filter(|_| is_free) {
@@ -138,7 +176,9 @@ impl Scratch {
             // The Go plugin's file is still there.
             Some((place, _)) if place != earlier.place => Ok(self.remove_at(place, attachment)?),
             _ => {
-                self.keep(attachment, &earlier.conf)?;
+                let guard = self.0.lock_whole(LOCK_PATIENCE)?;
+                self.write(&guard, attachment, &earlier.conf)?;
+                drop(guard);
                 match &earlier.failure {
                     Some(failure) => self.note_failure(attachment, earlier, failure),
                     None => Ok(()),
@@ -165,9 +205,10 @@ impl Scratch {
         })
     }
 
-    /// Marks an attachment as one that something is at work on, until the last process is gone that has the descriptor.
-    pub(crate) fn mark_in_use(&self, attachment: &Attachment) -> Result<InUse, StateError> {
-        self.0.mark_in_use(key(attachment))
+    /// What [`Scratch::keep`] marks an attachment with as one that something is at work on, until the last process is gone that
+    /// has the descriptor.
+    pub(crate) fn in_use(&self, attachment: &Attachment) -> Result<InUse, StateError> {
+        self.0.in_use(key(attachment))
     }
 
     /// Waits until no ADD of the attachment is under way, nor anything that a killed one has started.

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use cni_types::{Code, Error};
 use tempfile::TempDir;
 
 use super::*;
@@ -38,6 +39,12 @@ fn files(temp: &TempDir) -> Vec<(String, String)> {
     files
 }
 
+fn keep(scratch: &Scratch, attachment: &Attachment, conf: &Object) {
+    let in_use = scratch.in_use(attachment).unwrap();
+    let kept = scratch.keep(attachment, conf, &in_use, Duration::ZERO);
+    kept.unwrap();
+}
+
 /// What is kept for an attachment, as text.
 fn found(scratch: &Scratch, attachment: &Attachment) -> Option<String> {
     scratch.find(attachment).unwrap().map(|kept| match kept {
@@ -54,7 +61,7 @@ fn one_attachment_is_where_the_go_plugin_looks_for_it() {
     let (temp, scratch) = scratch();
     let eth0 = attachment("c1", "eth0");
     assert_eq!(found(&scratch, &eth0), None);
-    scratch.keep(&eth0, &conf(BRIDGE)).unwrap();
+    keep(&scratch, &eth0, &conf(BRIDGE));
     assert_eq!(
         files(&temp),
         [(
@@ -67,7 +74,7 @@ fn one_attachment_is_where_the_go_plugin_looks_for_it() {
     assert_eq!((file.mode() & 0o777, folder.mode() & 0o777), (0o600, 0o700));
     assert_eq!(found(&scratch, &eth0), Some(format!("bridge {BRIDGE}")));
 
-    scratch.keep(&eth0, &conf(MACVLAN)).unwrap();
+    keep(&scratch, &eth0, &conf(MACVLAN));
     assert_eq!(found(&scratch, &eth0), Some(format!("macvlan {MACVLAN}")));
     scratch.remove(&eth0).unwrap();
     scratch.remove(&eth0).unwrap();
@@ -78,8 +85,8 @@ fn one_attachment_is_where_the_go_plugin_looks_for_it() {
 fn attachments_of_one_container_never_touch_each_others() {
     let (temp, scratch) = scratch();
     let (eth0, eth1) = (attachment("c1", "eth0"), attachment("c1", "eth1"));
-    scratch.keep(&eth0, &conf(BRIDGE)).unwrap();
-    scratch.keep(&eth1, &conf(MACVLAN)).unwrap();
+    keep(&scratch, &eth0, &conf(BRIDGE));
+    keep(&scratch, &eth1, &conf(MACVLAN));
     let names: Vec<String> = files(&temp).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, [".attachments/c1:eth1", "c1"]);
 
@@ -87,7 +94,7 @@ fn attachments_of_one_container_never_touch_each_others() {
     assert_eq!(found(&scratch, &eth0), None);
     assert_eq!(found(&scratch, &eth1), Some(format!("macvlan {MACVLAN}")));
     // Another first attachment does not hide the one that came second.
-    scratch.keep(&eth0, &conf(BRIDGE)).unwrap();
+    keep(&scratch, &eth0, &conf(BRIDGE));
     assert_eq!(found(&scratch, &eth1), Some(format!("macvlan {MACVLAN}")));
     scratch.remove(&eth1).unwrap();
     assert_eq!(found(&scratch, &eth0), Some(format!("bridge {BRIDGE}")));
@@ -101,7 +108,7 @@ fn the_go_plugins_file_belongs_to_whoever_asks() {
     let (eth0, eth1) = (attachment("c1", "eth0"), attachment("c1", "eth1"));
     assert_eq!(found(&scratch, &eth0), Some(format!("bridge {BRIDGE}")));
     // It is not overwritten: its attachment may be another one.
-    scratch.keep(&eth1, &conf(MACVLAN)).unwrap();
+    keep(&scratch, &eth1, &conf(MACVLAN));
     assert_eq!(found(&scratch, &eth1), Some(format!("macvlan {MACVLAN}")));
     scratch.remove(&eth1).unwrap();
     assert_eq!(found(&scratch, &eth0), Some(format!("bridge {BRIDGE}")));
@@ -127,7 +134,7 @@ fn debris_is_told_from_a_configuration_and_overwritten() {
             Some("debris"),
             "{debris:?}"
         );
-        scratch.keep(&eth0, &conf(BRIDGE)).unwrap();
+        keep(&scratch, &eth0, &conf(BRIDGE));
         assert_eq!(found(&scratch, &eth0), Some(format!("bridge {BRIDGE}")));
     }
     fs::write(temp.path().join("flannel/c1"), "").unwrap();
@@ -144,4 +151,55 @@ fn looking_makes_nothing() {
             .is_none()
     );
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_add_waits_for_another_one_of_the_same_attachment() {
+    const MOMENT: Duration = Duration::from_millis(50);
+    let (temp, scratch) = scratch();
+    let (eth0, eth1) = (attachment("c1", "eth0"), attachment("c1", "eth1"));
+    let [first, second, other] =
+        [&eth0, &eth0, &eth1].map(|attachment| scratch.in_use(attachment).unwrap());
+    let kept = scratch.keep(&eth0, &conf(BRIDGE), &first, MOMENT).unwrap();
+    assert!(kept.is_none(), "{kept:?}");
+    let before = files(&temp);
+    let error = scratch.keep(&eth0, &conf(MACVLAN), &second, MOMENT);
+    let error = Error::from(error.unwrap_err());
+    assert_eq!(
+        (error.code, error.msg.as_str()),
+        (
+            Code::TRY_AGAIN_LATER,
+            "another ADD of eth0 of container c1 is under way, or something that a killed one has started: wait for it, or call DEL"
+        )
+    );
+    assert_eq!(files(&temp), before);
+    scratch.keep(&eth1, &conf(MACVLAN), &other, MOMENT).unwrap();
+
+    // The one that has waited learns what the first one kept.
+    let kept = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| scratch.keep(&eth0, &conf(MACVLAN), &second, MOMENT * 100));
+        std::thread::sleep(MOMENT);
+        first.release().unwrap();
+        waiting.join().unwrap().unwrap()
+    });
+    let Some(Kept::Conf(kept)) = kept else {
+        panic!("{kept:?}");
+    };
+    assert_eq!(kept.plugin_type.as_str(), "bridge");
+}
+
+/// A daemon that a killed ADD's delegate has left holds its mark for ever; a DEL has done with that ADD.
+#[test]
+fn a_mark_is_in_nobodys_way_where_nothing_is_kept() {
+    let (_temp, scratch) = scratch();
+    let eth0 = attachment("c1", "eth0");
+    let [daemons, own] = [(); 2].map(|()| scratch.in_use(&eth0).unwrap());
+    scratch
+        .keep(&eth0, &conf(BRIDGE), &daemons, Duration::ZERO)
+        .unwrap();
+    scratch.remove(&eth0).unwrap();
+    let kept = scratch
+        .keep(&eth0, &conf(BRIDGE), &own, Duration::ZERO)
+        .unwrap();
+    assert!(kept.is_none(), "{kept:?}");
 }

@@ -18,5 +18,6 @@ mod circle;
 mod deletion;
 mod life;
 mod mistaken;
+mod parallel;
 mod several;
 mod traffic;
