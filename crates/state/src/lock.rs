@@ -122,10 +122,18 @@ fn wait(file: &Arc<File>, path: &Path, limit: Limit) -> Result<(), StateError> {
     }
     Err(StateError::Locked {
         path: path.to_owned(),
-        moves_on: holders.windows(2).any(|pair| pair.first() != pair.last()),
+        moves_on: changes_hands(&holders),
         holder: holders.pop().flatten(),
         patience: limit.patience,
     })
+}
+
+/// Whether several processes have held a lock, one after another. Where nobody was seen to hold it, that says nothing:
+/// `/proc/locks` is not one moment's picture, and may leave a lock out.
+fn changes_hands(holders: &[Option<u32>]) -> bool {
+    let mut seen = holders.iter().flatten();
+    seen.next()
+        .is_some_and(|first| seen.any(|holder| holder != first))
 }
 
 /// Has a thread wait for the lock, since flock(2) itself cannot wait for a limited time; `None` where no thread can be

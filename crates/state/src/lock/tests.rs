@@ -110,3 +110,19 @@ fn a_lock_that_changes_hands_moves_on() {
     }
     panic!("nobody has seen the lock move on");
 }
+
+#[test]
+fn a_holder_that_was_not_seen_once_is_still_the_same() {
+    for stuck in [
+        &[][..],
+        &[None, None],
+        &[Some(7)],
+        &[Some(7), None, Some(7), Some(7)],
+        &[None, Some(7), Some(7), None],
+    ] {
+        assert!(!changes_hands(stuck), "{stuck:?}");
+    }
+    for moving in [&[Some(7), Some(8)][..], &[Some(7), None, Some(8), None]] {
+        assert!(changes_hands(moving), "{moving:?}");
+    }
+}
