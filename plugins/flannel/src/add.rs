@@ -29,6 +29,8 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
     let delegate = call.delegate(config.delegate_type)?;
 
     let scratch = Scratch::create(&config.data_dir)?;
+    // What cannot be read is refused before a delegate starts. What counts is read once more, under the lock.
+    scratch.find(attachment)?;
     let in_use = scratch.in_use(attachment)?;
     let delegate = delegate.with_lifeline(in_use.as_fd());
     // It does nothing before it is given its configuration, which is after that is kept: what takes longest comes first.
