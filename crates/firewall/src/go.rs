@@ -8,7 +8,7 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use hmac_sha512::Hash;
 use netlink::{Bytes, Request, Rtnetlink};
 
-use crate::attributes::{Attributes, find};
+use crate::attributes::{Attributes, find, text};
 use crate::rule::FoundRule;
 use crate::step::{Message, Step};
 use crate::survey::Plan;
@@ -22,9 +22,6 @@ pub(crate) struct ForeignChain {
     pub(crate) table: &'static str,
     pub(crate) name: String,
 }
-
-/// The longest name of a chain, in bytes (`NFT_NAME_MAXLEN` less the final zero).
-const LONGEST_NAME: usize = 255;
 
 /// What the comments of the rules against false MACs begin with.
 const MAC_COMMENT: &str = "macspoofchk-";
@@ -71,13 +68,8 @@ impl ForeignChain {
         Self::of_bridges(format!("cni-br-iface-{reference}-mac"))
     }
 
-    fn of_bridges(mut name: String) -> Self {
+    fn of_bridges(name: String) -> Self {
         const BRIDGE: u8 = 7;
-        // The kernel refuses to look for a longer name; no chain has it, nor this one in its place.
-        if name.len() > LONGEST_NAME {
-            name.truncate(name.floor_char_boundary(LONGEST_NAME - 1));
-            name.push('~');
-        }
         Self {
             family: BRIDGE,
             table: "nat",
@@ -267,13 +259,9 @@ fn is_port_gone(rule: &FoundRule) -> Result<bool, FirewallError> {
     let (Some(data), None) = (compared.next(), compared.next()) else {
         return Ok(false);
     };
-    let value = find(data, 3)
-        .and_then(|data| find(data, 1))
+    let name = find(data, 3)
+        .and_then(|data| text(data, 1))
         .unwrap_or_default();
-    let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-    let Ok(name) = std::str::from_utf8(name) else {
-        return Ok(false);
-    };
     Ok(!name.is_empty() && Rtnetlink::open()?.link_by_name(name)?.is_none())
 }
 
