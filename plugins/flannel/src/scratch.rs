@@ -122,11 +122,13 @@ impl Scratch {
         loop {
             // Whoever else wants to keep something waits for this lock, and then sees the mark.
             let guard = self.0.lock_whole(LOCK_PATIENCE)?;
-            let earlier = self.locate(attachment)?.map(|(_, kept)| kept);
+            let first = self.read_first(attachment)?;
+            let earlier = self.locate_by(first.as_ref(), attachment)?;
+            let earlier = earlier.map(|(_, kept)| kept);
             // Where nothing is kept, a DEL is done with whatever the one that has the mark belongs to.
             if earlier.is_none() || !in_use.is_marked_by_others()? {
                 in_use.mark()?;
-                self.write(&guard, attachment, conf)?;
+                self.write(&guard, first.as_ref(), attachment, conf)?;
                 return Ok(earlier);
             }
             drop(guard);
@@ -140,16 +142,17 @@ impl Scratch {
         }
     }
 
+    /// Writes an attachment's configuration; `first` is what [`Scratch::read_first`] returned under the same lock.
     fn write(
         &self,
         guard: &WriteGuard<'_>,
+        first: Option<&File>,
         attachment: &Attachment,
         conf: &Object,
     ) -> Result<(), ScratchError> {
         let mut conf = conf.clone();
         conf.set(OWNER, attachment.ifname.as_str())?;
 
-        let first = self.read_first(attachment)?;
         let is_free = first.is_none_or(|first| first.is_of(attachment) || first.is_debris());
         match first_name(attachment).filter(|_| is_free) {
             Some(name) => guard.replace(name, conf.to_json()?.as_bytes())?,
@@ -177,7 +180,8 @@ impl Scratch {
             Some((place, _)) if place != earlier.place => Ok(self.remove_at(place, attachment)?),
             _ => {
                 let guard = self.0.lock_whole(LOCK_PATIENCE)?;
-                self.write(&guard, attachment, &earlier.conf)?;
+                let first = self.read_first(attachment)?;
+                self.write(&guard, first.as_ref(), attachment, &earlier.conf)?;
                 drop(guard);
                 match &earlier.failure {
                     Some(failure) => self.note_failure(attachment, earlier, failure),
@@ -293,7 +297,15 @@ impl Scratch {
 
     fn locate(&self, attachment: &Attachment) -> Result<Option<(Place, Kept)>, StateError> {
         let first = self.read_first(attachment)?;
-        if let Some(first) = first.as_ref().filter(|first| first.is_of(attachment)) {
+        self.locate_by(first.as_ref(), attachment)
+    }
+
+    fn locate_by(
+        &self,
+        first: Option<&File>,
+        attachment: &Attachment,
+    ) -> Result<Option<(Place, Kept)>, StateError> {
+        if let Some(first) = first.filter(|first| first.is_of(attachment)) {
             return Ok(Some((Place::First, first.kept.clone())));
         }
         if let Some(further) = self.0.open_child(FURTHER)?
@@ -304,7 +316,7 @@ impl Scratch {
         }
         // Nobody's in particular: the Go plugin's, or debris.
         let first = first.filter(|first| first.owner.is_none());
-        Ok(first.map(|first| (Place::First, first.kept)))
+        Ok(first.map(|first| (Place::First, first.kept.clone())))
     }
 
     fn read_first(&self, attachment: &Attachment) -> Result<Option<File>, StateError> {
