@@ -8,6 +8,7 @@ use cni_types::{AddResult, Error, Interface};
 use ipnetwork::IpNetwork;
 use netlink::{Family, Link, LinkAddress, Mac, Route, Rtnetlink};
 
+use crate::removal::sandbox_of;
 use crate::{CheckError, SandboxError, plan};
 
 /// An interface in the result of ADD, in a container or on the node, and its position there.
@@ -29,11 +30,6 @@ pub fn interface_of<'r>(
             ifname: name.to_owned(),
             netns: netns.as_deref().map(str::to_owned),
         })
-}
-
-/// An empty text says that it is on the node.
-fn sandbox_of(interface: &Interface) -> Option<&str> {
-    interface.sandbox.as_deref().filter(|path| !path.is_empty())
 }
 
 /// The link of an interface, which must be there with the Ethernet address that the result says.

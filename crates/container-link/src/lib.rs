@@ -31,6 +31,6 @@ pub use ipam::{Ipam, IpamCall, ipam_type};
 pub use mac::{parse_mac, requested_mac};
 pub use mark::{Mark, Whose, stale_links};
 pub use previous::{passed_on_result, previous_result, required_previous_result};
-pub use removal::{mac_of, previous_of_del, remove_link};
+pub use removal::{mac_of, previous_of_del, remove_link, sandbox_of};
 pub use sandbox::Sandbox;
 pub use undo::Undo;

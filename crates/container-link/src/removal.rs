@@ -68,6 +68,11 @@ pub fn previous_of_del(call: &Call<'_>) -> Option<AddResult> {
     }
 }
 
+/// The namespace that an interface of a result is in; `None` for one on the node, of which an empty text speaks too.
+pub fn sandbox_of(interface: &Interface) -> Option<&str> {
+    interface.sandbox.as_deref().filter(|path| !path.is_empty())
+}
+
 /// The Ethernet address of an interface in a result.
 pub fn mac_of(interface: &Interface) -> Option<Mac> {
     interface.mac.as_deref()?.parse().ok()
@@ -80,14 +85,8 @@ fn agrees(
     link: &Link,
     inside: &mut Rtnetlink,
 ) -> bool {
-    let is_in_container = |interface: &Interface| {
-        interface
-            .sandbox
-            .as_deref()
-            .is_some_and(|path| !path.is_empty())
-    };
     let is_it = |(_, interface): &(u32, &Interface)| {
-        interface.name == attachment.ifname.as_str() && is_in_container(interface)
+        interface.name == attachment.ifname.as_str() && sandbox_of(interface).is_some()
     };
     let Some((position, interface)) = (0..).zip(&previous.interfaces).find(is_it) else {
         return true;
