@@ -9,9 +9,10 @@ use nix::libc;
 use crate::lock::Pauses;
 use crate::{Action, StateError};
 
-/// A mark on something in a folder that is in use, once [`InUse::mark`] has set it: a lock on one byte of the folder itself: that of its key (fcntl(2), open file
-/// description locks). The kernel takes the mark away with the last process that has the descriptor, which children
-/// may inherit; so it outlives a killed process for as long as anything does that it has started.
+/// A mark on something in a folder that is in use, once [`InUse::mark`] has set it. The mark is a lock on one byte of the
+/// folder itself, that of the key (fcntl(2), open file description locks). The kernel takes it away with the last process
+/// that has the descriptor, which children may inherit; so the mark outlives a killed process for as long as anything does
+/// that the process has started.
 ///
 /// Dropped, the mark stays with these children. Whoever knows that they are done, whatever of them still runs, removes it
 /// for all of them with [`InUse::release`].
