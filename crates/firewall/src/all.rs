@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 use netlink::{Bytes, Mac, Request};
 
 use crate::go::{ForeignChain, Purpose, reference_of};
-use crate::iptables::{Mark, chain_of};
+use crate::iptables::{Mark, Tables, chain_of};
 use crate::rule::FoundRule;
 use crate::{Backend, FirewallError, Iptables, Missing, Nftables};
 
@@ -42,8 +42,8 @@ pub fn remove(
     if traces.go_masquerading {
         nftables.remove_of_go(network, attachment, Purpose::Masquerading)?;
     }
-    if traces.iptables || (may_masquerade && has_older_tables()) {
-        unless_not_installed(Iptables.remove_chain(&chain, addresses, &mark))?;
+    for tables in tables_with_rules(traces.iptables, may_masquerade) {
+        unless_not_installed(Iptables.remove_chain(tables, &chain, addresses, &mark))?;
     }
     Ok(())
 }
@@ -61,8 +61,9 @@ pub fn collect(
     let mut nftables = Nftables::open()?;
     nftables.collect(network, valid)?;
     nftables.collect_of_go(network, valid)?;
-    if nftables.has_chains_of_iptables()? || (may_masquerade && has_older_tables()) {
-        unless_not_installed(Iptables.collect(network, valid))?;
+    let is_in_nftables = nftables.has_chains_of_iptables()?;
+    for tables in tables_with_rules(is_in_nftables, may_masquerade) {
+        unless_not_installed(Iptables.collect_from(tables, network, valid))?;
     }
     Ok(())
 }
@@ -90,22 +91,22 @@ pub fn missing_masquerading(
         return Ok(None);
     }
     let traces = nftables.traces_of(network, attachment)?;
-    if traces.iptables || has_older_tables() {
-        match Iptables.missing_masquerading(network, attachment, addresses) {
+    let chain = chain_of(network, attachment);
+    let is_by_iptables = backend == Backend::Iptables || traces.iptables;
+    let mut in_iptables = None;
+    for tables in tables_with_rules(traces.iptables, true) {
+        match Iptables.missing_in(tables, &chain, addresses) {
             Ok(None) => return Ok(None),
-            Ok(Some(missing)) if backend == Backend::Iptables || traces.iptables => {
-                return Ok(Some(missing));
-            }
-            Ok(Some(_)) => {}
+            Ok(Some(missing)) => in_iptables = in_iptables.or(Some(missing)),
             Err(error) if backend == Backend::Iptables => return Err(error),
             Err(_) => {}
         }
     }
-    let missing = match backend {
-        Backend::Nftables => missing,
-        Backend::Iptables => missing.in_iptables(&chain_of(network, attachment)),
-    };
-    Ok(Some(missing))
+    Ok(Some(match in_iptables.filter(|_| is_by_iptables) {
+        Some(missing) => missing,
+        None if backend == Backend::Iptables => missing.in_iptables(&chain),
+        None => missing,
+    }))
 }
 
 /// What is missing for a port of a bridge to be held to an attachment's Ethernet address, by whatever; `None` if all is as it
@@ -181,6 +182,14 @@ impl Nftables {
         }
         Ok(false)
     }
+}
+
+/// The tables that a program of iptables has to look into. Only a program can look into the older ones, so these are among them
+/// whenever they exist, if they may have anything in them.
+fn tables_with_rules(is_in_nftables: bool, may_be_older: bool) -> impl Iterator<Item = Tables> {
+    let nftables = is_in_nftables.then_some(Tables::Nftables);
+    let legacy = (may_be_older && has_older_tables()).then_some(Tables::Legacy);
+    nftables.into_iter().chain(legacy)
 }
 
 /// Whether the kernel has a table `nat` that is not in nftables, which a program of iptables has made.

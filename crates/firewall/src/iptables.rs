@@ -25,30 +25,77 @@ const PATIENCE: &str = "30";
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Iptables;
 
+/// The two kinds of tables in the kernel that programs of iptables can work on. A program sees one kind only, and
+/// which one the program named `iptables` sees is a setting of the distribution's (`update-alternatives`), which may have
+/// changed since the rules were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tables {
+    /// Whatever `iptables` works on: new rules go there.
+    Chosen,
+    /// The kernel's older tables.
+    Legacy,
+    /// The tables that iptables makes in nftables.
+    Nftables,
+}
+
 /// The programs for one family.
 #[derive(Clone, Copy, Debug)]
 struct Programs<'a> {
     is_ipv4: bool,
-    /// Shows rules.
-    show: &'static str,
-    /// Changes them, all or none.
-    restore: &'static str,
+    /// By their order in [`Tables`].
+    names: [Names; 3],
+    tables: Tables,
     multicast: &'static str,
     /// Stays open in the programs.
     mark: Option<&'a Mark>,
 }
 
+/// The names of two programs for the same tables.
+#[derive(Clone, Copy, Debug)]
+struct Names {
+    /// Shows rules.
+    show: &'static str,
+    /// Changes them, all or none.
+    restore: &'static str,
+}
+
 const IPV4: Programs<'_> = Programs {
     is_ipv4: true,
-    show: "iptables",
-    restore: "iptables-restore",
+    names: [
+        Names {
+            show: "iptables",
+            restore: "iptables-restore",
+        },
+        Names {
+            show: "iptables-legacy",
+            restore: "iptables-legacy-restore",
+        },
+        Names {
+            show: "iptables-nft",
+            restore: "iptables-nft-restore",
+        },
+    ],
+    tables: Tables::Chosen,
     multicast: "224.0.0.0/4",
     mark: None,
 };
 const IPV6: Programs<'_> = Programs {
     is_ipv4: false,
-    show: "ip6tables",
-    restore: "ip6tables-restore",
+    names: [
+        Names {
+            show: "ip6tables",
+            restore: "ip6tables-restore",
+        },
+        Names {
+            show: "ip6tables-legacy",
+            restore: "ip6tables-legacy-restore",
+        },
+        Names {
+            show: "ip6tables-nft",
+            restore: "ip6tables-nft-restore",
+        },
+    ],
+    tables: Tables::Chosen,
     multicast: "ff00::/8",
     mark: None,
 };
@@ -91,12 +138,13 @@ impl Iptables {
     ) -> Result<(), FirewallError> {
         let chain = chain_of(network, attachment);
         let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
-        self.remove_chain(&chain, addresses, &mark)
+        self.remove_chain(Tables::Chosen, &chain, addresses, &mark)
     }
 
-    /// [`Iptables::remove`], for who has marked the chain.
+    /// [`Iptables::remove`] from some tables, for who has marked the chain.
     pub(crate) fn remove_chain(
         &self,
+        tables: Tables,
         chain: &str,
         addresses: Option<&[IpNetwork]>,
         mark: &Mark,
@@ -106,7 +154,7 @@ impl Iptables {
             let mut addresses = addresses.unwrap_or_default().iter();
             addresses.any(|it| it.ip() == source || it.network() == source)
         };
-        on_both(|programs| {
+        on_both(tables, |programs| {
             let programs = programs.with(mark);
             let Ok(rules) = programs.rules("POSTROUTING")? else {
                 return Ok(());
@@ -136,7 +184,17 @@ impl Iptables {
         addresses: &[IpNetwork],
     ) -> Result<Option<Missing>, FirewallError> {
         let chain = chain_of(network, attachment);
-        for programs in [IPV4, IPV6] {
+        self.missing_in(Tables::Chosen, &chain, addresses)
+    }
+
+    /// [`Iptables::missing_masquerading`] in some tables.
+    pub(crate) fn missing_in(
+        &self,
+        tables: Tables,
+        chain: &str,
+        addresses: &[IpNetwork],
+    ) -> Result<Option<Missing>, FirewallError> {
+        for programs in [IPV4, IPV6].map(|programs| programs.on(tables)) {
             let of_family = |address: &&IpNetwork| address.is_ipv4() == programs.is_ipv4;
             let addresses: Vec<_> = addresses.iter().filter(of_family).collect();
             if addresses.is_empty() {
@@ -145,7 +203,7 @@ impl Iptables {
             let rules = programs.rules("POSTROUTING")?.unwrap_or_default();
             let to_it = jumps(&rules).filter(|jump| jump.chain == chain);
             let sources: Vec<_> = to_it.filter_map(|jump| jump.source()).collect();
-            let own = programs.rules(&chain)?.unwrap_or_default();
+            let own = programs.rules(chain)?.unwrap_or_default();
             let masquerades = own.lines().any(|rule| rule.ends_with("-j MASQUERADE"));
             let is_led = |address: &IpNetwork| masquerades && sources.contains(&address.ip());
             if let Some(address) = addresses.into_iter().find(|address| !is_led(address)) {
@@ -155,7 +213,7 @@ impl Iptables {
                     place,
                     lack: "",
                 };
-                return Ok(Some(missing.in_iptables(&chain)));
+                return Ok(Some(missing.in_iptables(chain)));
             }
         }
         Ok(None)
@@ -171,7 +229,17 @@ impl Iptables {
         network: &NetworkName,
         valid: &ValidAttachments,
     ) -> Result<(), FirewallError> {
-        on_both(|programs| {
+        self.collect_from(Tables::Chosen, network, valid)
+    }
+
+    /// [`Iptables::collect`] from some tables.
+    pub(crate) fn collect_from(
+        &self,
+        tables: Tables,
+        network: &NetworkName,
+        valid: &ValidAttachments,
+    ) -> Result<(), FirewallError> {
+        on_both(tables, |programs| {
             let Ok(rules) = programs.rules("POSTROUTING")? else {
                 return Ok(());
             };
@@ -194,10 +262,11 @@ impl Iptables {
 
 /// Does something for IPv4 and, where there is a program for it, for IPv6.
 fn on_both(
+    tables: Tables,
     mut work: impl FnMut(Programs<'static>) -> Result<(), FirewallError>,
 ) -> Result<(), FirewallError> {
-    work(IPV4)?;
-    match work(IPV6) {
+    work(IPV4.on(tables))?;
+    match work(IPV6.on(tables)) {
         Err(FirewallError::NoProgram { .. }) => Ok(()),
         done => done,
     }
@@ -225,6 +294,10 @@ impl Programs<'_> {
             mark: Some(mark),
             ..self
         }
+    }
+
+    fn on(self, tables: Tables) -> Self {
+        Self { tables, ..self }
     }
 
     fn masquerade(
@@ -275,15 +348,12 @@ impl Programs<'_> {
     /// The rules of a chain of the table `nat` as commands that would make them. If there is no such chain, or no such
     /// table, the inner error says so.
     fn rules(self, chain: &str) -> Result<Result<String, FirewallError>, FirewallError> {
-        let output = self.run(self.show, &["-w", PATIENCE, "-t", "nat", "-S", chain], "")?;
+        let args = ["-w", PATIENCE, "-t", "nat", "-S", chain];
+        let (show, output) = self.run(|names| names.show, &args, "")?;
         if output.status.success() {
             return Ok(Ok(String::from_utf8_lossy(&output.stdout).into_owned()));
         }
-        let error = failed(
-            &format!("show chain {chain} of table nat"),
-            self.show,
-            &output,
-        );
+        let error = failed(&format!("show chain {chain} of table nat"), show, &output);
         /// What the program ends with when others do not let go of its lock, and some when it is not permitted.
         const RESOURCE_PROBLEM: i32 = 4;
         let says =
@@ -304,25 +374,36 @@ impl Programs<'_> {
             return Ok(());
         }
         let input = format!("*nat\n{lines}COMMIT\n");
-        let output = self.run(self.restore, &["-w", PATIENCE, "--noflush"], &input)?;
+        let args = ["-w", PATIENCE, "--noflush"];
+        let (restore, output) = self.run(|names| names.restore, &args, &input)?;
         if output.status.success() {
             return Ok(());
         }
-        Err(failed("change table nat", self.restore, &output))
+        Err(failed("change table nat", restore, &output))
     }
 
+    /// Runs the program for the tables; where none is installed that works on these alone, the chosen one. Returns which it
+    /// was.
     fn run(
         self,
-        program: &'static str,
+        program: impl Fn(Names) -> &'static str,
         args: &[&str],
         input: &str,
-    ) -> Result<Output, FirewallError> {
-        program::run(program, args, input, self.mark.and_then(Mark::as_fd)).map_err(|source| {
-            match source.kind() {
-                ErrorKind::NotFound => FirewallError::NoProgram { program },
-                _ => FirewallError::Run { program, source },
+    ) -> Result<(&'static str, Output), FirewallError> {
+        let [chosen, legacy, nftables] = self.names.map(program);
+        let special = match self.tables {
+            Tables::Chosen => None,
+            Tables::Legacy => Some(legacy),
+            Tables::Nftables => Some(nftables),
+        };
+        for program in special.into_iter().chain([chosen]) {
+            match program::run(program, args, input, self.mark.and_then(Mark::as_fd)) {
+                Ok(output) => return Ok((program, output)),
+                Err(source) if source.kind() == ErrorKind::NotFound => {}
+                Err(source) => return Err(FirewallError::Run { program, source }),
             }
-        })
+        }
+        Err(FirewallError::NoProgram { program: chosen })
     }
 }
 

@@ -20,6 +20,7 @@ ours!(
     check_follows_iptables,
     check_of_the_go_plugins_pods,
     another_backend_by_now,
+    another_iptables_by_now,
     no_masquerading_by_now,
     macspoofchk_with_iptables,
     two_attachments_with_iptables,
@@ -257,6 +258,49 @@ fn another_backend_by_now(lab: &Lab) {
     assert!(lab.ruleset().contains("CNI-"));
     lab.del(&a, &with(made, json!({ "ipMasqBackend": "nftables" })));
     assert!(!lab.ruleset().contains("CNI-"), "{}", lab.ruleset());
+}
+
+/// The program `iptables` works on the kernel's older tables or on nftables, as the distribution has it: its `update-alternatives`
+/// may have been called between ADD and DEL.
+fn another_iptables_by_now(lab: &Lab) {
+    if Command::new("iptables-legacy").arg("-V").output().is_err() {
+        testkit::requirements::skip("needs the program iptables-legacy (Debian package iptables)");
+        return;
+    }
+    let conf =
+        ipv4(json!({ "isDefaultGateway": true, "ipMasq": true, "ipMasqBackend": "iptables" }));
+    let kinds = ["legacy", "nft"].map(|kind| {
+        let programs = tempfile::tempdir().unwrap();
+        for family in ["iptables", "ip6tables"] {
+            for rest in ["", "-restore"] {
+                let program = format!("/usr/sbin/{family}-{kind}{rest}");
+                let name = programs.path().join(format!("{family}{rest}"));
+                std::os::unix::fs::symlink(program, name).unwrap();
+            }
+        }
+        (kind, programs)
+    });
+    let call = |command: &str, container: &Container, conf: &Value, kind: usize| {
+        let programs = kinds[kind].1.path().display();
+        let path = format!("{programs}:/usr/sbin:/usr/bin:/sbin:/bin");
+        lab.node
+            .run(&lab.call(command, container, conf).env("PATH", path))
+    };
+    for (made, now) in [(0, 1), (1, 0)] {
+        let rules = || on(lab, &format!("iptables-{} -t nat -S", kinds[made].0));
+        let (a, b) = (Container::new("a"), Container::new("b"));
+        let result = call("ADD", &a, &conf, made).success();
+        call("ADD", &b, &conf, made).success();
+        assert_eq!(rules().matches("-N CNI-").count(), 2);
+        let check = with(conf.clone(), json!({ "prevResult": result }));
+        call("CHECK", &a, &check, now).silent();
+        call("DEL", &a, &conf, now).silent();
+        assert_eq!(rules().matches("-N CNI-").count(), 1, "{}", rules());
+        let keys = json!({ "cniVersion": "1.1.0", "cni.dev/valid-attachments": [] });
+        call("GC", &b, &with(conf.clone(), keys), now).silent();
+        assert!(!rules().contains("CNI-"), "{}", rules());
+        call("DEL", &b, &conf, now).silent();
+    }
 }
 
 fn no_masquerading_by_now(lab: &Lab) {
