@@ -48,6 +48,18 @@ pub fn link(kernel: &mut Rtnetlink, interface: &Interface) -> Result<Link, Error
     Ok(link)
 }
 
+/// The name of a link by its index, for a message: `nothing` if there is no index, and the index if no link has it.
+///
+/// # Errors
+/// If the kernel cannot be asked.
+pub fn name_of(kernel: &mut Rtnetlink, index: Option<u32>) -> Result<String, SandboxError> {
+    let Some(index) = index else {
+        return Ok("nothing".to_owned());
+    };
+    let link = kernel.link_by_index(index)?;
+    Ok(link.map_or_else(|| format!("link {index}"), |link| link.name))
+}
+
 /// Whether a link has the Ethernet address that the result says. An empty text says nothing.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! The links of an attachment, compared with the result of the ADD.
 
-use cni_types::{AddResult, Error, Interface};
+use cni_types::{AddResult, Error};
 use container_link::{CheckError, check};
 use netlink::{Kind, Link, Rtnetlink};
 
@@ -22,14 +22,12 @@ impl Links {
         container: Link,
         outside: &mut Rtnetlink,
     ) -> Result<Self, Error> {
-        let (_, told) = check::interface_of(previous, config.bridge.as_str(), None)?;
-        let is_fixed = config.gives_bridge_addresses();
-        let told = Interface {
-            // That of a bridge that is no gateway may follow its ports'.
-            mac: told.mac.clone().filter(|_| is_fixed),
-            ..told.clone()
-        };
-        let bridge = check::link(outside, &told)?;
+        let bridge = find_bridge(config, outside)?;
+        let (_, told) = check::interface_of(previous, &bridge.name, None)?;
+        // That of a bridge that is no gateway may follow its ports'.
+        if config.gives_bridge_addresses() {
+            check::mac(&bridge, told)?;
+        }
         check_bridge(config, &bridge)?;
         if container.kind != Kind::Veth {
             let kind = container.kind.name();
@@ -41,7 +39,7 @@ impl Links {
         let port = port_of(&container, outside)?;
         let (_, told) = check::interface_of(previous, &port.name, None)?;
         check::mac(&port, told)?;
-        check_port(config, &port, &bridge)?;
+        check_port(config, &port, &bridge, outside)?;
         Ok(Self {
             bridge,
             port,
@@ -50,18 +48,25 @@ impl Links {
     }
 }
 
+/// The configuration may have an alternative name of the bridge; the result has its name.
+fn find_bridge(config: &Config, outside: &mut Rtnetlink) -> Result<Link, Error> {
+    let name = config.bridge.as_str();
+    let bridge = outside.link_by_name(name).map_err(BridgeError::from)?;
+    let gone = || CheckError::Gone {
+        ifname: name.to_owned(),
+        netns: None,
+    };
+    Ok(bridge.ok_or_else(gone)?)
+}
+
 fn check_bridge(config: &Config, bridge: &Link) -> Result<(), CheckError> {
     if !matches!(bridge.kind, Kind::Bridge { .. }) {
         let kind = bridge.kind.name();
         return Err(CheckError::differs("kind", bridge, kind, "bridge"));
     }
     check::up(bridge)?;
-    setting(
-        "promiscMode",
-        bridge,
-        bridge.is_promiscuous,
-        config.is_promiscuous,
-    )
+    let (found, wanted) = (bridge.is_promiscuous, config.is_promiscuous);
+    on_if_wanted("promiscMode", bridge, found, wanted)
 }
 
 /// The container's other end.
@@ -79,25 +84,38 @@ fn port_of(container: &Link, outside: &mut Rtnetlink) -> Result<Link, Error> {
         .ok_or_else(|| CheckError::differs("other end", container, "elsewhere", "on the node"))?)
 }
 
-fn check_port(config: &Config, port: &Link, bridge: &Link) -> Result<(), CheckError> {
+fn check_port(
+    config: &Config,
+    port: &Link,
+    bridge: &Link,
+    outside: &mut Rtnetlink,
+) -> Result<(), Error> {
     if port.master != Some(bridge.index) {
-        let index = |index: u32| format!("link {index}");
-        let found = port.master.map_or("nothing".to_owned(), index);
-        let expected = format_args!("{}, {}", bridge.name, index(bridge.index));
-        return Err(CheckError::differs("master", port, found, expected));
+        let found = check::name_of(outside, port.master)?;
+        return Err(CheckError::differs("master", port, found, &bridge.name).into());
     }
     check::up(port)?;
     let Some(settings) = port.port else {
         return Ok(());
     };
-    setting("hairpinMode", port, settings.hairpin, config.hairpin)?;
-    setting("portIsolation", port, settings.isolated, config.is_isolated)
+    on_if_wanted("hairpinMode", port, settings.hairpin, config.hairpin)?;
+    // Where it is on and not wanted, the container does not reach those that are isolated on purpose.
+    if settings.isolated != config.is_isolated {
+        let (found, wanted) = (settings.isolated, config.is_isolated);
+        return Err(CheckError::differs("portIsolation", port, found, wanted).into());
+    }
+    Ok(())
 }
 
-/// Compares what a key of the configuration sets.
-fn setting(key: &'static str, link: &Link, found: bool, expected: bool) -> Result<(), CheckError> {
-    if found == expected {
+/// Finds out whether what a key of the configuration asks for is on. Others may switch it on as well, which harms nobody.
+fn on_if_wanted(
+    key: &'static str,
+    link: &Link,
+    found: bool,
+    wanted: bool,
+) -> Result<(), CheckError> {
+    if found || !wanted {
         return Ok(());
     }
-    Err(CheckError::differs(key, link, found, expected))
+    Err(CheckError::differs(key, link, found, wanted))
 }

@@ -152,7 +152,6 @@ kinds! { damage:
     };
     bridge_deleted: |lab, _, _| lab.ip("link del cni0");
     bridge_mac_changed: |lab, _, _| lab.ip("link set cni0 address 02:00:00:00:00:99");
-    bridge_promiscuous: |lab, _, _| lab.ip("link set cni0 promisc on");
 }
 
 kinds! { lie:

@@ -21,6 +21,7 @@ mod collection;
 mod deletion;
 mod differences;
 mod gateway;
+mod healthy;
 mod ipam;
 mod layer2;
 mod mac;
