@@ -1,6 +1,6 @@
 //! Finding the master.
 
-use netlink::{Child, Family, Link, MacvlanMode, NetlinkError, Rtnetlink};
+use netlink::{Child, Family, Kind, Link, MacvlanMode, NetlinkError, Rtnetlink};
 
 use super::conf::{ChildConf, MasterChoice};
 use super::error::{ConfError, MasterError, Place};
@@ -65,4 +65,18 @@ pub(super) fn fits(conf: &ChildConf, master: &Link) -> Result<(), ConfError> {
         });
     }
     Ok(())
+}
+
+/// The indexes of the links that a child of this master can be on: the master's own and, where the master is a child
+/// itself, the one that it is on, as the kernel puts a child of a child there.
+pub(super) fn wires(master: &Link) -> impl Iterator<Item = u32> {
+    let is_child = match &master.kind {
+        Kind::Ipvlan(_) | Kind::Macvlan(_) => true,
+        Kind::Other(kind) => matches!(kind.as_str(), "ipvtap" | "macvtap"),
+        _ => false,
+    };
+    let below = master.parent.filter(|_| is_child);
+    [Some(master.index), below.map(|parent| parent.index)]
+        .into_iter()
+        .flatten()
 }

@@ -50,26 +50,30 @@ pub fn check(
     let link = check::link(&mut inside, interface)?;
     check::up(&link)?;
     is_child(&link, conf.child)?;
-    if let MasterChoice::Named(name) = &conf.master {
-        let master = if conf.link_in_container {
-            master::find(conf, &mut inside)
-        } else {
-            let mut outside = Rtnetlink::open().map_err(KernelError::from)?;
-            master::find(conf, &mut outside)
-        };
-        let master = master.map_err(|error| Error {
-            code: Code::CHECK_FAILED,
-            ..error.into()
-        })?;
-        let parent = link.parent.map(|parent| parent.index);
-        if parent != Some(master.index) {
-            let index = |index: u32| format!("link {index}");
-            let found = parent.map_or("nothing".to_owned(), index);
-            let expected = format_args!("{name}, {}", index(master.index));
-            return Err(CheckError::differs("master", &link, found, expected).into());
-        }
+    if matches!(conf.master, MasterChoice::Named(_)) {
+        is_on_master(&link, conf, &mut inside)?;
     }
     check::addresses_and_routes(&mut inside, &link, &previous, position)
+}
+
+fn is_on_master(link: &Link, conf: &ChildConf, inside: &mut Rtnetlink) -> Result<(), Error> {
+    let mut outside;
+    let home = if conf.link_in_container {
+        inside
+    } else {
+        outside = Rtnetlink::open().map_err(KernelError::from)?;
+        &mut outside
+    };
+    let master = master::find(conf, home).map_err(|error| Error {
+        code: Code::CHECK_FAILED,
+        ..error.into()
+    })?;
+    let parent = link.parent.map(|parent| parent.index);
+    if parent.is_some_and(|parent| master::wires(&master).any(|wire| wire == parent)) {
+        return Ok(());
+    }
+    let found = check::name_of(home, parent)?;
+    Err(CheckError::differs("master", link, found, &master.name).into())
 }
 
 fn is_child(link: &Link, child: Child) -> Result<(), CheckError> {

@@ -149,7 +149,7 @@ kinds! { lie:
     no_interfaces: |result| result["interfaces"] = json!([]);
 }
 
-both!(another_mode);
+both!(another_mode, a_master_that_has_a_master_itself);
 
 fn another_mode(lab: &Lab) {
     let (container, result) = attached(lab);
@@ -162,4 +162,33 @@ fn another_mode(lab: &Lab) {
             assert!(failure.msg.contains(text), "{outcome}");
         }
     }
+}
+
+/// The kernel puts a link whose master shares another one's wire on that wire itself.
+fn a_master_that_has_a_master_itself(lab: &Lab) {
+    lab.ip(&format!(
+        "link add first0 link wire0 type {}",
+        crate::PLUGIN
+    ));
+    lab.ip("link set first0 up");
+    let conf = with(conf(), json!({ "master": "first0" }));
+    let container = Container::new("a");
+    let result = lab.add(&container, &conf);
+    let wire = lab.link("wire0").index();
+    assert_eq!(container.link("eth0").parent(), Some(wire));
+    container.assert_reaches("10.1.1.1");
+    lab.check(&container, &conf, &result).silent();
+    if lab.side == Side::Reference {
+        return;
+    }
+    // One of the same name that shares another wire is another master.
+    lab.ip("link del first0");
+    lab.ip("link add wire7 type veth peer name wire8");
+    lab.ip(&format!(
+        "link add first0 link wire7 type {}",
+        crate::PLUGIN
+    ));
+    let failure = lab.check(&container, &conf, &result).failure();
+    let expected = "master of interface eth0 is wire0, not first0";
+    assert_eq!((failure.code, failure.msg.as_str()), (120, expected));
 }
