@@ -8,7 +8,8 @@ use netlink::{MAIN_TABLE, Route};
 
 use crate::ConfigureError;
 
-/// The route as it is made: one without a next hop goes through the first gateway of its family, if there is one.
+/// The route as it is made: one without a next hop goes through the first gateway of its family, if there is one. A next hop
+/// or a gateway that is unspecified, `0.0.0.0` or `::`, means that the destination is on the link (RFC 3442).
 pub(crate) fn route(
     link: u32,
     ips: &[IpConfig],
@@ -20,9 +21,10 @@ pub(crate) fn route(
         dst: route.dst,
         scope,
     })?;
+    let next_hop = route.gw.or_else(|| gateway(ips, is_ipv4));
     let unless_zero = |number: Option<u32>| number.filter(|number| *number != 0);
     Ok(Route {
-        gateway: route.gw.or_else(|| gateway(ips, is_ipv4)),
+        gateway: next_hop.filter(|address| !address.is_unspecified()),
         link: Some(link),
         priority: unless_zero(route.priority),
         table: unless_zero(route.table).unwrap_or(MAIN_TABLE),
@@ -91,6 +93,23 @@ mod tests {
         assert_eq!(planned[0].table, MAIN_TABLE);
         let none = route(7, &[], &to("10.9.0.0/16")).unwrap();
         assert_eq!((none.gateway, none.scope), (None, Some(0)));
+    }
+
+    #[test]
+    fn a_next_hop_that_is_unspecified_is_none() {
+        let via = |dst: &str, gw: &str| {
+            let wanted = cni_types::Route {
+                gw: Some(gw.parse().unwrap()),
+                ..to(dst)
+            };
+            route(7, &ips(), &wanted).unwrap().gateway
+        };
+        assert_eq!(via("10.9.0.0/16", "0.0.0.0"), None);
+        assert_eq!(via("fd00:9::/48", "::"), None);
+        // The first gateway counts, though the second one is an address.
+        let mut ips = ips();
+        ips[0].gateway = Some([0, 0, 0, 0].into());
+        assert_eq!(route(7, &ips, &to("0.0.0.0/0")).unwrap().gateway, None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, Version};
 use container_link::{ContainerLink, Ipam, IpamCall, Mark, Sandbox, announcement, configure};
 use ipnetwork::IpNetwork;
-use netlink::{Change, Family, Link, LinkChange, Mac, Rtnetlink};
+use netlink::{Change, Link, LinkChange, Mac, Rtnetlink};
 
 use crate::config::Config;
 use crate::error::BridgeError;
@@ -240,12 +240,8 @@ impl<'a> Attempt<'a> {
         replacement: Option<Replacement>,
     ) -> Result<(), BridgeError> {
         let kernel = &mut self.changes.kernel;
-        let gateways = layer3::gateways(&result.ips);
-        for family in [Family::V4, Family::V6] {
-            let mut gateways = gateways.iter();
-            if gateways.any(|address| Family::of(address.ip()) == family) {
-                forwarding::enable(kernel, family)?;
-            }
+        for family in layer3::families(&result.ips) {
+            forwarding::enable(kernel, family)?;
         }
         replacement.map_or(Ok(()), |replacement| replacement.carry_out(kernel))
     }

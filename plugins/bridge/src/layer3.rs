@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use cni_types::{AddResult, IpConfig, Route};
 use ipnetwork::IpNetwork;
+use netlink::Family;
 
 use crate::config::Config;
 use crate::error::BridgeError;
@@ -37,10 +38,20 @@ pub(crate) fn complete(result: &mut AddResult, config: &Config) -> Result<(), Br
     Ok(())
 }
 
-/// The gateways' addresses, with the prefix lengths of their networks.
+/// The gateways' addresses, with the prefix lengths of their networks. An unspecified one, `0.0.0.0` or `::`, is nobody's: what
+/// would lead through it is on the link.
 pub(crate) fn gateways(ips: &[IpConfig]) -> Vec<IpNetwork> {
-    let gateway = |ip: &IpConfig| IpNetwork::new(ip.gateway?, ip.address.prefix()).ok();
+    let gateway = |ip: &IpConfig| {
+        let address = ip.gateway.filter(|address| !address.is_unspecified())?;
+        IpNetwork::new(address, ip.address.prefix()).ok()
+    };
     ips.iter().filter_map(gateway).collect()
+}
+
+/// The protocols that a gateway passes on: those of the containers' addresses.
+pub(crate) fn families(ips: &[IpConfig]) -> impl Iterator<Item = Family> {
+    let families = [Family::V4, Family::V6].into_iter();
+    families.filter(|family| ips.iter().any(|ip| Family::of(ip.address.ip()) == *family))
 }
 
 /// The default route of an address's protocol.

@@ -25,11 +25,7 @@ pub(super) fn forwarding(
     }
     let name = config.vlan_gateway.as_ref().map(|name| name.as_str());
     let name = name.unwrap_or(&links.bridge.name);
-    for family in [Family::V4, Family::V6] {
-        let is_its = |address: &IpNetwork| address.is_ipv4() == (family == Family::V4);
-        if !layer3::gateways(&previous.ips).iter().any(is_its) {
-            continue;
-        }
+    for family in layer3::families(&previous.ips) {
         let setting = match family {
             Family::V4 => ["ipv4", "conf", name, "forwarding"],
             Family::V6 => ["ipv6", "conf", "all", "forwarding"],

@@ -29,6 +29,7 @@ mod masquerade;
 mod namespace;
 mod neighbours;
 mod newer;
+mod on_link;
 mod ports;
 mod results;
 mod rules;
