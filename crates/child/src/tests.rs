@@ -1,6 +1,10 @@
 use std::os::fd::AsFd;
 use std::thread;
 
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::Path;
+
 use super::*;
 
 const SHELL: &str = "/bin/sh";

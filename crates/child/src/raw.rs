@@ -1,0 +1,158 @@
+//! System calls that no safe function makes.
+
+#![expect(
+    unsafe_code,
+    reason = "std and nix have no safe fork(2), and their execve(2) allocates"
+)]
+
+use std::ffi::{CStr, CString, c_char, c_uint};
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::{ForkResult, Pid};
+
+/// The highest descriptor plus one that is closed on a kernel that cannot close them all at once (before 5.9).
+const DESCRIPTORS: c_uint = 4096;
+
+/// Runs `work` in a copy of this process, which then ends. Nothing of the parent's runs in the copy, not even after a panic.
+///
+/// A lock that another thread holds stays locked in the copy: `work` must only make system calls, and allocate nothing.
+pub(crate) fn fork(work: impl FnOnce()) -> nix::Result<Pid> {
+    // SAFETY: `work` is this crate's, and makes nothing but async-signal-safe calls.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let _panics_end_too = End;
+            work();
+            end()
+        }
+    }
+}
+
+fn end() -> ! {
+    // SAFETY: _exit(2) touches no memory.
+    unsafe { libc::_exit(0) }
+}
+
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        end()
+    }
+}
+
+/// Strings in the form that execve(2) takes: pointers, the last of which is null.
+#[derive(Debug)]
+pub(crate) struct Strings<'a>(Vec<*const c_char>, PhantomData<&'a CString>);
+
+impl<'a> Strings<'a> {
+    pub(crate) fn new(strings: &'a [CString]) -> Self {
+        let pointers = strings.iter().map(|string| string.as_ptr());
+        Self(pointers.chain([ptr::null()]).collect(), PhantomData)
+    }
+}
+
+/// Has the process run a program; returns if that fails.
+pub(crate) fn execve(program: &CStr, arguments: &Strings<'_>, environment: &Strings<'_>) -> Errno {
+    // SAFETY: all strings outlive the call, and both arrays end with a null pointer.
+    unsafe {
+        libc::execve(
+            program.as_ptr(),
+            arguments.0.as_ptr(),
+            environment.0.as_ptr(),
+        )
+    };
+    Errno::last()
+}
+
+/// Waits for the end of a child, and returns its status in the form of wait(2).
+pub(crate) fn wait(child: Pid) -> nix::Result<i32> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the kernel writes nothing but this number.
+        match Errno::result(unsafe { libc::waitpid(child.as_raw(), &mut status, 0) }) {
+            Err(Errno::EINTR) => {}
+            waited => return waited.map(|_| status),
+        }
+    }
+}
+
+/// Has a broken pipe end the process, which Rust's runtime prevents. What a process ignores its program ignores too.
+pub(crate) fn reset_sigpipe() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// Closes every descriptor but one. Only for what [`fork`] runs: there nobody uses the others any more.
+pub(crate) fn close_all_but(kept: BorrowedFd<'_>) {
+    let kept = kept.as_raw_fd().unsigned_abs();
+    let below = kept.checked_sub(1).map(|last| (0, last));
+    for (first, last) in below.into_iter().chain([(kept + 1, c_uint::MAX)]) {
+        // SAFETY: the descriptors' owners are in another process.
+        if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == -1 {
+            close_each(first, last);
+        }
+    }
+}
+
+/// As [`close_all_but`] for a range, one descriptor after another.
+fn close_each(first: c_uint, last: c_uint) {
+    for descriptor in first..=last.min(DESCRIPTORS - 1) {
+        // SAFETY: as in `close_all_but`.
+        unsafe { libc::close(descriptor as libc::c_int) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// Which descriptors a child has open after it has run `close`, which leaves one of a pipe.
+    fn open_after(close: impl Fn(BorrowedFd<'_>)) -> usize {
+        let (read_end, mut write_end) = std::io::pipe().unwrap();
+        let child = fork(|| {
+            close(read_end.as_fd());
+            // It lives until there is something to read.
+            let _ = nix::unistd::read(&read_end, &mut [0]);
+        })
+        .unwrap();
+        let directory = format!("/proc/{child}/fd");
+        let count = || std::fs::read_dir(&directory).unwrap().count();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while count() > 1 && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        let count = count();
+        write_end.write_all(b".").unwrap();
+        assert_eq!(wait(child), Ok(0));
+        count
+    }
+
+    #[test]
+    fn one_descriptor_is_left() {
+        assert_eq!(open_after(close_all_but), 1);
+    }
+
+    #[test]
+    fn one_descriptor_is_left_on_a_kernel_that_closes_one_after_another() {
+        let close = |kept: BorrowedFd<'_>| {
+            let kept = kept.as_raw_fd().unsigned_abs();
+            close_each(0, kept - 1);
+            close_each(kept + 1, c_uint::MAX);
+        };
+        assert_eq!(open_after(close), 1);
+    }
+
+    #[test]
+    fn nothing_of_the_parents_runs_in_a_child_that_panics() {
+        let child = fork(|| panic!("this is the test's")).unwrap();
+        assert_eq!(wait(child), Ok(0));
+    }
+}
