@@ -131,13 +131,15 @@ impl Database {
     ) -> Result<Transaction<'a>, DbError> {
         let failed = |error| DbError::of(&self.path, error);
         let boot = Boot::from(boot);
-        let lock =
+        let mut lock =
             SealedLock::new(guard, pages.clone(), boot).map_err(|error| failed(error.into()))?;
         if !lock.is_intact() {
             check::check(&pages).map_err(|error| DbError::of_check(&self.path, error))?;
         }
+        let session = Session::begin(backend, pages).map_err(failed)?;
+        lock.set_right();
         Ok(Transaction {
-            session: Session::begin(backend, pages).map_err(failed)?,
+            session,
             lock,
             boot,
             path: &self.path,

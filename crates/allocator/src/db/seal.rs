@@ -1,6 +1,6 @@
 //! How the database's file looked when this build was done with it.
 //!
-//! The seal is noted in the lock file after each transaction that wrote, and holds what nobody can give to another file or
+//! The seal is noted in the lock file after each transaction that wrote to a file that was right, and holds what nobody can give to another file or
 //! bring back to this one: inode and change time. Where it does not fit, somebody else has written the file, or a process
 //! was killed while it wrote, or the node has started anew; then the whole file is checked before it is used.
 
@@ -48,6 +48,7 @@ pub(super) struct SealedLock<'a> {
     pages: PageFile,
     boot: Boot,
     intact: bool,
+    right: bool,
 }
 
 impl<'a> SealedLock<'a> {
@@ -57,6 +58,7 @@ impl<'a> SealedLock<'a> {
             pages,
             boot,
             intact: false,
+            right: false,
         };
         let noted = lock.guard.note().map(Seal);
         lock.intact = noted.is_some() && noted == lock.seal()?;
@@ -66,6 +68,11 @@ impl<'a> SealedLock<'a> {
     /// Whether the file is as this build has left it.
     pub(super) fn is_intact(&self) -> bool {
         self.intact
+    }
+
+    /// Notes that the file has been found to be right. Without that it gets no seal.
+    pub(super) fn set_right(&mut self) {
+        self.right = true;
     }
 
     /// The lock.
@@ -81,7 +88,8 @@ impl<'a> SealedLock<'a> {
 impl Drop for SealedLock<'_> {
     fn drop(&mut self) {
         let changed = self.pages.is_changed() || !self.intact;
-        if changed
+        if self.right
+            && changed
             && !self.pages.has_failed()
             && let Ok(Some(Seal(seal))) = self.seal()
         {

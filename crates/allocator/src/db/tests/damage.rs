@@ -225,6 +225,9 @@ impl History {
                 assert!(message.starts_with(&start), "{what}: {message}");
                 assert!(message.contains("move the file away"), "{what}: {message}");
                 assert!(fs::read(self.folder.file()).unwrap() == file, "{what}");
+                // Whoever comes next does not take the file for one that has been found right.
+                let again = begin(&database).map(drop).unwrap_err().to_string();
+                assert_eq!(again, message, "{what}");
                 true
             }
         }
