@@ -1,13 +1,14 @@
 //! What CHECK compares: the interfaces of `prevResult` with the links that there are.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod tables;
+
 use std::path::Path;
 
 use cni_types::{AddResult, Error, Interface};
 use ipnetwork::IpNetwork;
-use netlink::{Family, Link, LinkAddress, Mac, Route, Rtnetlink};
+use netlink::{Link, LinkAddress, Mac, Route, Rtnetlink};
 
+use self::tables::{Tables, network_of};
 use crate::removal::sandbox_of;
 use crate::{CheckError, SandboxError, plan};
 
@@ -103,21 +104,21 @@ pub fn addresses_and_routes(
         .ips
         .iter()
         .filter(|ip| ip.interface.is_none_or(|interface| interface == position));
-    let mut known = Tables::default();
-    for ip in own {
-        address(&found, link, ip.address)?;
-        network(known.of(inside, &Route::to(ip.address))?, link, ip.address)?;
+    let own: Vec<IpNetwork> = own.map(|ip| ip.address).collect();
+    let mut tables = Tables::new(inside, &own);
+    for address in &own {
+        has_address(&found, link, *address)?;
+        has_network(&mut tables, link, *address)?;
     }
     let planned = plan::routes(link.index, &previous.ips, &previous.routes)?;
     for expected in planned {
         let is_it = |route: &Route| {
-            route.destination == network_of(expected.destination)
-                && route.gateway == expected.gateway
+            route.gateway == expected.gateway
                 && expected
                     .priority
                     .is_none_or(|priority| route.priority == Some(priority))
         };
-        if !known.of(inside, &expected)?.iter().any(is_it) {
+        if !tables.have(&expected, is_it)? {
             let route = Box::new(expected);
             return Err(CheckError::Route { route }.into());
         }
@@ -125,7 +126,7 @@ pub fn addresses_and_routes(
     Ok(())
 }
 
-fn address(found: &[LinkAddress], link: &Link, address: IpNetwork) -> Result<(), CheckError> {
+fn has_address(found: &[LinkAddress], link: &Link, address: IpNetwork) -> Result<(), CheckError> {
     let ifname = || link.name.clone();
     match found.iter().find(|found| found.network == address) {
         None => Err(CheckError::Address {
@@ -141,42 +142,13 @@ fn address(found: &[LinkAddress], link: &Link, address: IpNetwork) -> Result<(),
 }
 
 /// The kernel makes a route to the network of each address, unless that is the address alone.
-fn network(routes: &[Route], link: &Link, address: IpNetwork) -> Result<(), CheckError> {
+fn has_network(tables: &mut Tables<'_>, link: &Link, address: IpNetwork) -> Result<(), Error> {
     let network = network_of(address);
     let is_alone = network.prefix() == if network.is_ipv4() { 32 } else { 128 };
-    let is_it = |route: &Route| route.destination == network && route.link == Some(link.index);
-    if is_alone || routes.iter().any(is_it) {
+    let is_it = |route: &Route| route.link == Some(link.index);
+    if is_alone || tables.have(&Route::to(network), is_it)? {
         return Ok(());
     }
-    Err(CheckError::Network {
-        ifname: link.name.clone(),
-        network,
-    })
-}
-
-fn network_of(address: IpNetwork) -> IpNetwork {
-    IpNetwork::new(address.network(), address.prefix()).unwrap_or(address)
-}
-
-/// The container's routing tables, each read once, by destinations.
-#[derive(Default)]
-struct Tables(HashMap<(Family, u32), HashMap<IpNetwork, Vec<Route>>>);
-
-impl Tables {
-    /// The routes to a route's destination in its table.
-    fn of(&mut self, inside: &mut Rtnetlink, route: &Route) -> Result<&[Route], SandboxError> {
-        let key = (Family::of(route.destination.ip()), route.table);
-        let table = match self.0.entry(key) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => {
-                let mut table: HashMap<IpNetwork, Vec<Route>> = HashMap::new();
-                for route in inside.routes(key.0, key.1, None)? {
-                    table.entry(route.destination).or_default().push(route);
-                }
-                unknown.insert(table)
-            }
-        };
-        let routes = table.get(&network_of(route.destination));
-        Ok(routes.map(Vec::as_slice).unwrap_or_default())
-    }
+    let ifname = link.name.clone();
+    Err(CheckError::Network { ifname, network }.into())
 }

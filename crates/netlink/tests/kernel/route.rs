@@ -1,4 +1,4 @@
-use netlink::{Change, Existing, Family, MAIN_TABLE, Route};
+use netlink::{Change, Existing, Family, MAIN_TABLE, Route, SourceRule};
 use serde_json::json;
 
 use crate::{Both, Pair, up};
@@ -263,5 +263,38 @@ fn thousands_of_routes() {
         both.host.perform(&changes).unwrap();
         let listed = both.host.routes(Family::V4, MAIN_TABLE, None).unwrap();
         assert_eq!(listed.len(), count + 1);
+    });
+}
+
+#[test]
+fn rules_that_look_at_the_source_alone() {
+    let Some(pair) = Pair::new() else { return };
+    for (family, rule) in [
+        ("-4", "from 10.244.1.7 table 100 pref 40"),
+        ("-4", "from 10.244.0.0/16 table 70000 pref 30"),
+        ("-6", "from 2001:db8::7 table 102"),
+        // None of these holds for every packet from there.
+        ("-4", "not from 10.244.1.7 table 1"),
+        ("-4", "from 10.244.1.7 to 192.0.2.0/24 table 2"),
+        ("-4", "from 10.244.1.7 fwmark 7 table 3"),
+        ("-4", "from 10.244.1.7 iif eth0 table 4"),
+        ("-4", "from 10.244.1.7 tos 0x10 table 5"),
+        ("-4", "from 10.244.1.7 ipproto tcp dport 53 table 6"),
+        ("-4", "from 10.244.1.7 table 7 suppress_prefixlength 0"),
+        ("-4", "from 10.244.1.7 blackhole"),
+        ("-4", "fwmark 9 table 8"),
+    ] {
+        pair.container.ip(&format!("{family} rule add {rule}"));
+    }
+    pair.run(|both| {
+        let rule = |source: &str, table| SourceRule {
+            source: source.parse().unwrap(),
+            table,
+        };
+        let found = both.container.source_rules(Family::V4).unwrap();
+        let expected = [rule("10.244.0.0/16", 70000), rule("10.244.1.7/32", 100)];
+        assert_eq!(found, expected);
+        let found = both.container.source_rules(Family::V6).unwrap();
+        assert_eq!(found, [rule("2001:db8::7/128", 102)]);
     });
 }

@@ -1,17 +1,21 @@
 //! CHECK of containers that are attached as they were, on a node and in containers where others are at work as well.
 
 use serde_json::json;
+use testkit::Invocation;
+use testkit::conf::of;
+use testkit::requirements::require_reference;
 
 use crate::check::port;
-use crate::support::conf::{BRIDGE, GATEWAY, ipv4, with};
+use crate::support::conf::{BRIDGE, GATEWAY, dual_stack, ipv4, with};
 use crate::support::lab::{Container, Lab};
 use crate::support::side::{Side, both, ours};
-use crate::support::traffic::assert_reaches;
+use crate::support::traffic::{assert_reaches, pings};
 
 both!(
     hairpin_mode_that_others_switch_on,
     promiscuous_mode_that_others_switch_on,
     a_bridge_by_an_alternative_name,
+    routes_that_sbr_moves,
 );
 
 ours!(
@@ -110,4 +114,63 @@ fn port_isolation_that_others_switch_on(lab: &Lab) {
     assert_eq!((failure.code, failure.msg), (120, expected));
     let wanted = with(conf, json!({ "portIsolation": true }));
     lab.check(&container, &wanted, &result).silent();
+}
+
+/// The plugin `sbr` of a chain moves an interface's routes into tables that rules lead to from its addresses. The Go plugin
+/// looks in the main table alone.
+fn routes_that_sbr_moves(lab: &Lab) {
+    let Some(sbr) = require_reference("sbr") else {
+        return;
+    };
+    let routes = json!([
+        { "dst": "10.9.0.0/16", "gw": "10.1.1.77" },
+        { "dst": "fd00:9::/48", "gw": "fd00:1::77" },
+    ]);
+    let keys = json!({ "isDefaultGateway": true, "ipam": { "routes": routes } });
+    let (conf, container) = (dual_stack(keys), Container::new("a"));
+    let result = lab.add(&container, &conf);
+    let chained = of("sbr", json!({ "prevResult": result }));
+    let call = Invocation::attach(&sbr, "ADD", &container.id).netns(container.sandbox.path());
+    let moved = lab.node.run(&call.config(&chained));
+    assert_eq!(moved.code, Some(0), "{moved}");
+    assert_eq!(container.routes(), [""; 0], "all of them are elsewhere");
+    assert!(pings(&container, &["-I", "10.1.1.2", GATEWAY]));
+    let outcome = lab.check(&container, &conf, &result);
+    if lab.side == Side::Reference {
+        outcome.failure();
+        return;
+    }
+    outcome.silent();
+    let fails = |damage: &str, expected: &str, repair: &str| {
+        container.ip(damage);
+        let failure = lab.check(&container, &conf, &result).failure();
+        assert_eq!((failure.code, failure.msg.as_str()), (120, expected));
+        container.ip(repair);
+        lab.check(&container, &conf, &result).silent();
+    };
+    let missing = "the route to 10.9.0.0/16 via 10.1.1.77 of prevResult is missing";
+    fails(
+        "route del 10.9.0.0/16 table 100",
+        missing,
+        "route add 10.9.0.0/16 via 10.1.1.77 table 100",
+    );
+    // Without the rule, or with one for other packets, nothing leads there.
+    let no_network = "interface eth0 has no route to 10.1.1.0/24, the network of its address";
+    let rule = "from 10.1.1.2 table 100";
+    let (add, del) = (format!("rule add {rule}"), format!("rule del {rule}"));
+    fails(&del, no_network, &add);
+    container.ip(&del);
+    for other in [
+        "not from 10.1.1.2 table 100",
+        "from 10.1.1.3 table 100",
+        "from 10.1.1.2 fwmark 7 table 100",
+        "from 10.1.1.2 to 192.0.2.0/24 table 100",
+        "from 10.1.1.2 table 100 suppress_prefixlength 16",
+    ] {
+        fails(&format!("rule add {other}"), no_network, &add);
+        container.ip(&format!("rule del {other}"));
+        container.ip(&del);
+    }
+    container.ip("rule add from 10.1.0.0/16 table 100");
+    lab.check(&container, &conf, &result).silent();
 }
