@@ -24,13 +24,7 @@ pub(super) use lines::Lines;
 const PROFILE: &str = "coverage";
 
 /// What is for tests and developers only does not count.
-const TOOLS: [&str; 5] = [
-    "crates/fuzz/",
-    "crates/powercut/",
-    "crates/testkit/",
-    "crates/vm/",
-    "crates/xtask/",
-];
+const TOOLS: &str = "crates/tools/";
 
 /// Programs that tell what of them has run, and what they told.
 pub(super) struct Coverage {
@@ -53,7 +47,7 @@ impl Coverage {
         fs::set_permissions(counters.path(), Permissions::from_mode(0o777))?;
         Ok(Self {
             tools,
-            wrapper: workspace.root.join("crates/xtask/instrument.sh"),
+            wrapper: workspace.root.join("crates/tools/xtask/instrument.sh"),
             root: workspace.root.clone(),
             counters,
         })
@@ -108,7 +102,7 @@ impl Coverage {
         let is_of_plugins = ["crates/", "plugins/"]
             .iter()
             .any(|folder| name.starts_with(folder))
-            && !TOOLS.iter().any(|tool| name.starts_with(tool));
+            && !name.starts_with(TOOLS);
         let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
         if !is_of_plugins || is_test {
             return None;

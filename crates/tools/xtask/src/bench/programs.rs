@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn they_are_built_like_the_plugins() {
-        let profile = include_str!("../../../../Cargo.toml")
+        let profile = include_str!("../../../../../Cargo.toml")
             .replace(' ', "")
             .replace("\"", "");
         for flag in PROFILE {

@@ -117,8 +117,8 @@ const PROGRAMS: [&str; 4] = ["bridge", "ip", "ping", "setpriv"];
 
 /// Files that tests look for where they are here.
 const SUPPORT: [&str; 2] = [
-    "crates/testkit/scripted-delegate.sh",
-    "crates/testkit/unprivileged.sh",
+    "crates/tools/testkit/scripted-delegate.sh",
+    "crates/tools/testkit/unprivileged.sh",
 ];
 
 /// It takes a minute, and several if other machines are emulated at the same time.

@@ -23,6 +23,6 @@ pub(crate) fn read(target: Target) -> Result<Vec<Vec<u8>>> {
 
 fn folder(target: Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../testdata/fuzz")
+        .join("../../../testdata/fuzz")
         .join(target.name())
 }
