@@ -72,43 +72,14 @@ pub(crate) fn text(bytes: &[u8], number: u16) -> Result<&str, DecodeError> {
     Ok(std::str::from_utf8(text).unwrap_or_default())
 }
 
-/// Whether all that is wanted is among what was found, which the kernel may have added to.
-pub(crate) fn includes(found: &[u8], wanted: &[u8]) -> Result<bool, DecodeError> {
-    for attribute in NlasIterator::new(wanted) {
-        let attribute = attribute?;
-        let length = usize::from(attribute.length());
-        let (number, is_nested) = (attribute.kind(), attribute.nested_flag());
-        let value = attribute.into_inner().get(4..length).unwrap_or_default();
-        let here = find(found, number)?;
-        if here != value && !(is_nested && includes(here, value)?) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// The number in the first attribute of a kind; `None` if there is none, or if it is not of four bytes.
+pub(crate) fn number(bytes: &[u8], kind: u16) -> Result<Option<u32>, DecodeError> {
+    Ok(find(bytes, kind)?.try_into().ok().map(u32::from_be_bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_wanted_may_be_part_of_more() {
-        let inner = || Attributes::new().number(1, 7);
-        let wanted = Attributes::new()
-            .text(1, "ab")
-            .nest(2, inner())
-            .into_bytes();
-        // The kernel does not mark all that is nested.
-        let more = inner().number(2, 8).into_bytes();
-        let found = Attributes::new().number(9, 9).bytes(2, &more).text(1, "ab");
-        assert!(includes(&found.into_bytes(), &wanted).unwrap());
-        let other = Attributes::new().bytes(2, &more).text(1, "ac");
-        assert!(!includes(&other.into_bytes(), &wanted).unwrap());
-        let less = Attributes::new().text(1, "ab").bytes(2, &[]);
-        assert!(!includes(&less.into_bytes(), &wanted).unwrap());
-        assert_eq!(text(&wanted, 1).unwrap(), "ab");
-        assert_eq!(text(&wanted, 5).unwrap(), "");
-    }
 
     #[test]
     fn what_is_written_can_be_read() {
@@ -137,6 +108,11 @@ mod tests {
         assert_eq!(find(inner, 7).unwrap(), [0, 0, 0, 1]);
         assert_eq!(find(&written, 3).unwrap(), [9]);
         assert_eq!(find(&written, 4).unwrap(), b"");
+        assert_eq!(text(&written, 1).unwrap(), "ab");
+        assert_eq!(text(&written, 5).unwrap(), "");
+        assert_eq!(number(inner, 7).unwrap(), Some(1));
+        assert_eq!(number(inner, 8).unwrap(), None);
+        assert_eq!(number(&written, 3).unwrap(), None);
         for length in 0..written.len() {
             let _ = find(&written[..length], 4);
         }

@@ -124,7 +124,8 @@ impl Nftables {
             network,
             attachment,
         };
-        Ok(!self.records_of(owner, &Table::MASQUERADE)?.is_empty())
+        let (records, _) = self.records_of(owner, &Table::MASQUERADE)?;
+        Ok(!records.is_empty())
     }
 
     fn lack(
@@ -133,7 +134,7 @@ impl Nftables {
         holding: Holding,
     ) -> Result<Option<&'static str>, FirewallError> {
         let table = holding.table();
-        let records = self.records_of(owner, &[table])?;
+        let (records, _) = self.records_of(owner, &[table])?;
         let is_it = |record: &&Record| record.holding == Some(holding);
         let Some(record) = records.iter().find(is_it) else {
             return Ok(Some(NO_ELEMENT));
@@ -147,11 +148,7 @@ impl Nftables {
         {
             return Ok(Some(NO_ELEMENT));
         }
-        for (table, sets) in sets_of(&[holding]) {
-            if !self.has_rules(table, &sets)? {
-                return Ok(Some(NO_RULES));
-            }
-        }
-        Ok(None)
+        let is_intact = self.are_intact(&sets_of(&[holding]))?;
+        Ok((!is_intact).then_some(NO_RULES))
     }
 }

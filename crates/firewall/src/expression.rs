@@ -13,7 +13,7 @@ pub(crate) type Expression = Attributes;
 
 /// Where in a packet something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Field {
+pub(crate) struct PacketField {
     /// 0 for the link's header, 1 for the network's.
     pub(crate) header: u32,
     /// Bytes from there.
@@ -37,16 +37,16 @@ pub(crate) fn list(expressions: impl IntoIterator<Item = Expression>) -> Attribu
 }
 
 /// Loads a field of the packet.
-pub(crate) fn load(field: Field) -> Expression {
+pub(crate) fn load(field: PacketField) -> Expression {
     load_into(REGISTER_1, field)
 }
 
 /// Loads a field of the packet as the second part of a key.
-pub(crate) fn load_second(field: Field) -> Expression {
+pub(crate) fn load_second(field: PacketField) -> Expression {
     load_into(REGISTER_2, field)
 }
 
-fn load_into(register: u32, field: Field) -> Expression {
+fn load_into(register: u32, field: PacketField) -> Expression {
     let data = Attributes::new()
         .number(1, register)
         .number(2, field.header)

@@ -113,7 +113,13 @@ impl Nftables {
         let mut is_checked = false;
         let mut was_masqueraded = false;
         self.until_done(|this| {
-            let records = this.records_of(owner, &Table::ALL)?;
+            let (mut records, flushed) = this.records_of(owner, &Table::ALL)?;
+            if !flushed.is_empty() {
+                // The elements say what there was. If even they cannot be put in order, the rest can be removed.
+                let repair = |table: &Table| drop(this.repair_table(*table));
+                flushed.iter().for_each(repair);
+                (records, _) = this.records_of(owner, &Table::ALL)?;
+            }
             was_masqueraded |= records.iter().any(|it| it.table != Table::MacSpoof);
             let doomed = this.elements_of(&records, is_checked)?;
             is_checked = true;
@@ -187,11 +193,8 @@ impl Nftables {
         let mut is_first = true;
         self.until_done(|this| {
             // At first as if all sets were there and nobody held any of it, which is mostly so. The transaction fails where it is
-            // not; but no element fails for a rule that is not there.
-            let mut is_plain = std::mem::take(&mut is_first);
-            for (table, sets) in &needed {
-                is_plain = is_plain && this.has_rules(*table, sets)?;
-            }
+            // not; but no element fails for what somebody has flushed.
+            let is_plain = std::mem::take(&mut is_first) && this.are_intact(&needed)?;
             let mut plan = if is_plain {
                 Plan::default()
             } else {
@@ -204,14 +207,12 @@ impl Nftables {
 
     /// What a table says that attachments hold.
     fn list(&mut self, table: Table) -> Result<Vec<Record>, FirewallError> {
-        let found = self.dump(&table.owners().list(), |reply| {
-            Found::read_all(reply).map(Some)
-        })?;
+        let found = self.elements_in(table.owners())?;
         let record = |found: Found| {
             let key = RecordKey::of_bytes(&found.key)?;
             Some(Record::new(table, key, &found))
         };
-        Ok(found.into_iter().flatten().filter_map(record).collect())
+        Ok(found.into_iter().filter_map(record).collect())
     }
 
     /// Repeats an attempt until others do not come in between.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use netlink::Reply;
 
 use crate::element::{Element, Found};
+use crate::frame::Chain;
 use crate::holding::Holding;
 use crate::owner::{RecordKey, fit, words_of};
 use crate::rule::{FoundRule, Rule, compare};
@@ -25,16 +26,6 @@ pub(crate) struct Intent {
     pub(crate) wanted: BTreeSet<Element>,
     /// Elements that are removed.
     pub(crate) doomed: BTreeSet<Element>,
-}
-
-/// What there is of a table's frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Frame {
-    Nothing,
-    NoChain,
-    /// The chain is there, but sees no packets.
-    LooseChain,
-    Complete,
 }
 
 impl Nftables {
@@ -57,7 +48,7 @@ impl Nftables {
         let mut done = Vec::new();
         self.until_done(|this| {
             let generation = this.generation()?;
-            if this.frame(table)? == Frame::Nothing {
+            if !this.frame(table)?.exists {
                 return Ok(None);
             }
             let mut intent = Intent::default();
@@ -102,17 +93,6 @@ impl Nftables {
         self.commit(plan).map(drop)
     }
 
-    /// Whether a table has the rules that everybody needs and those of some sets.
-    pub(crate) fn has_rules(
-        &mut self,
-        table: Table,
-        sets: &BTreeSet<Set>,
-    ) -> Result<bool, FirewallError> {
-        let found = self.rules_in(table, Some(table.chain_name()))?;
-        let (fixed, of_sets) = rules_of(table, sets);
-        Ok(compare(&fixed, &of_sets, &found).is_right())
-    }
-
     /// The steps that put a table right. `sets` are needed beside those that are there. Records and elements are only looked
     /// at if something else is missing from a table that exists, or if they must be (`is_thorough`): there may be many.
     ///
@@ -128,10 +108,12 @@ impl Nftables {
         let existing = self.sets_of(table)?;
         let mut needed: BTreeSet<Set> = table.sets().chain(sets.iter().copied()).collect();
         let found = self.rules_in(table, Some(table.chain_name()))?;
-        let is_damaged = frame != Frame::Nothing && {
+        let unwitnessed = self.without_witness(&existing)?;
+        let is_damaged = frame.exists && {
             let all: BTreeSet<Set> = existing.union(&needed).copied().collect();
             let (fixed, of_sets) = rules_of(table, &all);
-            frame != Frame::Complete
+            !frame.is_complete()
+                || !unwitnessed.is_empty()
                 || !needed.is_subset(&existing)
                 || !compare(&fixed, &of_sets, &found).is_right()
         };
@@ -142,21 +124,32 @@ impl Nftables {
         needed.extend(&existing);
 
         let mut steps = Vec::new();
-        match frame {
-            Frame::Nothing => steps.extend([table.create(), table.create_chain()]),
-            Frame::NoChain => steps.push(table.create_chain()),
-            Frame::LooseChain => steps.extend([table.delete_chain(), table.create_chain()]),
-            Frame::Complete => {}
+        if !frame.exists {
+            steps.push(table.create());
+        }
+        if frame.is_dormant {
+            steps.push(table.wake());
+        }
+        match frame.chain {
+            Chain::Missing => steps.push(table.create_chain()),
+            Chain::Unhooked => steps.extend([table.delete_chain(), table.create_chain()]),
+            Chain::Hooked => {}
         }
         // Those of every table come first, as a new table has them.
         let all = table
             .sets()
             .chain(needed.iter().copied().filter(|set| set.is_of_a_network()));
-        steps.extend(all.filter(|set| !existing.contains(set)).map(Set::create));
-        let found = if frame == Frame::Complete {
-            found
-        } else {
-            Vec::new()
+        for set in all {
+            if !existing.contains(&set) {
+                steps.push(set.create());
+            }
+            if !existing.contains(&set) || unwitnessed.contains(&set) {
+                steps.push(set.add_witness());
+            }
+        }
+        let found = match frame.chain {
+            Chain::Hooked => found,
+            Chain::Missing | Chain::Unhooked => Vec::new(),
         };
         steps.extend(rule_steps(table, &needed, &found));
         steps.extend(elements);
@@ -232,39 +225,17 @@ impl Nftables {
         Ok(lost.iter().map(add).collect())
     }
 
-    fn frame(&mut self, table: Table) -> Result<Frame, FirewallError> {
-        let mut frame = Frame::Nothing;
-        self.ask_each(
-            &[table.find(), table.find_chain()],
-            |position, reply: &Reply<'_>| {
-                frame = match position {
-                    0 => Frame::NoChain,
-                    _ if table.is_hooked(reply)? => Frame::Complete,
-                    _ => Frame::LooseChain,
-                };
-                Ok(())
-            },
-        )?;
-        Ok(frame)
-    }
-
     fn sets_of(&mut self, table: Table) -> Result<BTreeSet<Set>, FirewallError> {
         let sets = self.dump(&table.list_sets(), |reply| Set::read(table, reply))?;
         Ok(sets.into_iter().collect())
     }
 
-    fn elements_in(&mut self, set: Set) -> Result<Vec<Found>, FirewallError> {
+    /// All elements of a set but its witness.
+    pub(crate) fn elements_in(&mut self, set: Set) -> Result<Vec<Found>, FirewallError> {
+        let witness = set.witness();
         let found = self.dump(&set.list(), |reply| Found::read_all(reply).map(Some))?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    fn rules_in(
-        &mut self,
-        table: Table,
-        chain: Option<&str>,
-    ) -> Result<Vec<FoundRule>, FirewallError> {
-        let request = FoundRule::list(table.family(), table.name(), chain);
-        self.dump(&request, FoundRule::read)
+        let elements = found.into_iter().flatten();
+        Ok(elements.filter(|found| found.key != witness.key).collect())
     }
 
     /// A list; nothing if what it is about does not exist.
@@ -294,7 +265,7 @@ impl Intent {
 }
 
 /// The rules of a table: those that everybody needs, and those of its sets.
-fn rules_of(table: Table, sets: &BTreeSet<Set>) -> (Vec<Rule>, Vec<Rule>) {
+pub(crate) fn rules_of(table: Table, sets: &BTreeSet<Set>) -> (Vec<Rule>, Vec<Rule>) {
     (
         table.rules(),
         sets.iter().filter_map(|set| set.rule()).collect(),

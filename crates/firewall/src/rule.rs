@@ -3,13 +3,14 @@
 use netlink::{Bytes, Reply, Request};
 use netlink_packet_core::DecodeError;
 
-use crate::attributes::{Attributes, find, includes, read, text};
+use crate::attributes::{Attributes, find, read, text};
 use crate::element::{HEADER, comment_in};
 use crate::expression::{Expression, list};
+use crate::meaning::Meaning;
 use crate::step::{Message, Step};
-use crate::table::{SetKind, Table};
+use crate::table::Table;
 
-// linux/netfilter/nf_tables.h: NFTA_RULE_*, NFTA_LIST_ELEM, NFTA_EXPR_* and NFTA_LOOKUP_*
+// linux/netfilter/nf_tables.h: NFTA_RULE_*, NFTA_LIST_ELEM and NFTA_EXPR_*
 const TABLE: u16 = 1;
 const CHAIN: u16 = 2;
 const HANDLE: u16 = 3;
@@ -17,14 +18,10 @@ const EXPRESSIONS: u16 = 4;
 const NOTES: u16 = 7;
 const NAME: u16 = 1;
 const DATA: u16 = 2;
-const SET: u16 = 1;
-const FLAGS: u16 = 5;
 
 /// A rule that a table of ours should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// The set that it looks into, if it does.
-    pub(crate) set: Option<SetKind>,
     pub(crate) expressions: Vec<Expression>,
 }
 
@@ -44,7 +41,7 @@ pub(crate) struct FoundRule {
 pub(crate) struct Comparison<'a> {
     /// Those that are not there.
     pub(crate) missing: Vec<&'a Rule>,
-    /// Whether those that are there come in the order in which they should.
+    /// Whether those that are there come in the order in which they should, and none comes twice.
     pub(crate) is_in_order: bool,
 }
 
@@ -61,25 +58,31 @@ impl Rule {
         Message::NewRule.step(table, what, attributes)
     }
 
-    /// Whether this is what the kernel has. A rule that looks into a set of ours and has the same outcome is it, however
-    /// the rest is written: `nft` writes it in another way when it restores what it has saved.
+    /// Whether this is what the kernel has.
     pub(crate) fn is(&self, found: &FoundRule) -> bool {
-        let same = |(wanted, (name, data)): (&Expression, &(String, Vec<u8>))| {
-            let wanted = wanted.as_bytes();
-            let data = Attributes::new().text(NAME, name).bytes(DATA, data);
-            includes(data.as_bytes(), wanted).unwrap_or(false)
-        };
-        match &self.set {
-            None => {
-                self.expressions.len() == found.expressions.len()
-                    && self.expressions.iter().zip(&found.expressions).all(same)
-            }
-            Some(set) => {
-                let outcomes = self.expressions.last().zip(found.expressions.last());
-                found.asks(&set.name()) && outcomes.is_some_and(same)
-            }
-        }
+        let meaning = self.meaning();
+        meaning.is_some() && meaning == found.meaning()
     }
+
+    fn meaning(&self) -> Option<Meaning> {
+        let read = |expression: &Expression| {
+            let bytes = expression.as_bytes();
+            let (name, data) = (text(bytes, NAME).ok()?, find(bytes, DATA).ok()?);
+            Some((name.to_owned(), data.to_vec()))
+        };
+        meaning_of(
+            &self
+                .expressions
+                .iter()
+                .map(read)
+                .collect::<Option<Vec<_>>>()?,
+        )
+    }
+}
+
+fn meaning_of(expressions: &[(String, Vec<u8>)]) -> Option<Meaning> {
+    let expressions = expressions.iter();
+    Meaning::of(expressions.map(|(name, data)| (name.as_str(), data.as_slice())))
 }
 
 impl FoundRule {
@@ -113,12 +116,8 @@ impl FoundRule {
         }))
     }
 
-    /// Whether it asks whether something is in a set.
-    fn asks(&self, set: &str) -> bool {
-        self.data_of("lookup").any(|data| {
-            let is_negated = find(data, FLAGS).is_ok_and(|flags| flags.iter().any(|it| *it != 0));
-            text(data, SET).is_ok_and(|asked| asked == set) && !is_negated
-        })
+    fn meaning(&self) -> Option<Meaning> {
+        meaning_of(&self.expressions)
     }
 
     /// The data of its expressions of a kind.
@@ -163,23 +162,20 @@ pub(crate) fn compare<'a>(
     of_sets: &'a [Rule],
     found: &[FoundRule],
 ) -> Comparison<'a> {
+    let found: Vec<_> = found.iter().map(FoundRule::meaning).collect();
     let mut missing = Vec::new();
     let mut is_in_order = true;
     let mut first_free = 0;
-    let place = |rule: &Rule| found.iter().position(|found| rule.is(found));
-    for rule in fixed {
-        match place(rule) {
-            Some(place) => {
-                is_in_order &= place >= first_free;
-                first_free = place + 1;
-            }
-            None => missing.push(rule),
-        }
-    }
-    for rule in of_sets {
-        match place(rule) {
-            Some(place) => is_in_order &= place >= first_free,
-            None => missing.push(rule),
+    for (position, rule) in fixed.iter().chain(of_sets).enumerate() {
+        let meaning = rule.meaning();
+        let mut places = (0..).zip(&found).filter(|(_, found)| **found == meaning);
+        let Some((place, _)) = places.next() else {
+            missing.push(rule);
+            continue;
+        };
+        is_in_order &= place >= first_free && places.next().is_none();
+        if position < fixed.len() {
+            first_free = place + 1;
         }
     }
     Comparison {

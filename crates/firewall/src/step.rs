@@ -107,6 +107,12 @@ impl Message {
 }
 
 impl Step {
+    /// The same for what exists already: it is changed.
+    pub(crate) fn of_existing(mut self) -> Self {
+        self.request.flags &= !EXCLUSIVE;
+        self
+    }
+
     /// Whether a refusal means that the state was not what it was taken for, be it that others were quicker: then a
     /// fresh look and another attempt help.
     pub(crate) fn is_overtaken(&self, errno: Errno) -> bool {

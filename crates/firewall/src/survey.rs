@@ -68,17 +68,18 @@ pub(crate) fn place(table: Table, key: RecordKey) -> Element {
 }
 
 impl Nftables {
-    /// What an attachment holds in some of the tables.
+    /// What an attachment holds in some of the tables, and those of the tables whose records somebody has flushed.
     pub(crate) fn records_of(
         &mut self,
         owner: Owner<'_>,
         tables: &[Table],
-    ) -> Result<Vec<Record>, FirewallError> {
+    ) -> Result<(Vec<Record>, Vec<Table>), FirewallError> {
         let first = owner.key();
         let mut records = Vec::new();
         let mut tables = tables.to_vec();
         // There is hardly ever a second address of a family, so one look tells that there is none.
         let mut numbers = 0..2;
+        let mut flushed = None;
         while !tables.is_empty() && !numbers.is_empty() {
             let mut keys = Vec::new();
             for table in &tables {
@@ -90,7 +91,23 @@ impl Nftables {
                 let numbers = numbers.clone().take_while(|number| *number < most);
                 keys.extend(numbers.map(|number| (*table, first.with_number(number))));
             }
-            let found = self.records_at(&keys)?;
+            let mut questions: Vec<_> = keys.iter().map(record_at).collect();
+            if flushed.is_none() {
+                let of_table = |table: &Table| [table.find(), table.owners().witness().find()];
+                questions.extend(tables.iter().flat_map(of_table));
+            }
+            let mut answers = self.ask(&questions)?;
+            let of_tables = answers.split_off(keys.len());
+            flushed.get_or_insert_with(|| {
+                let of_tables = tables.iter().zip(of_tables.chunks(2));
+                let is_flushed =
+                    |(_, found): &(_, &[Option<Found>])| matches!(found, [Some(_), None]);
+                of_tables
+                    .filter(is_flushed)
+                    .map(|(table, _)| *table)
+                    .collect()
+            });
+            let found = records_in(&keys, answers);
             let last = first.with_number(numbers.end - 1);
             tables.retain(|table| {
                 let is_last = |record: &Record| (record.table, record.key) == (*table, last);
@@ -99,20 +116,12 @@ impl Nftables {
             records.extend(found);
             numbers = numbers.end..MOST_HOLDINGS;
         }
-        Ok(records)
+        Ok((records, flushed.unwrap_or_default()))
     }
 
     fn records_at(&mut self, keys: &[(Table, RecordKey)]) -> Result<Vec<Record>, FirewallError> {
-        let questions: Vec<_> = keys
-            .iter()
-            .map(|(table, key)| place(*table, *key).find())
-            .collect();
-        let answers = self.ask(&questions)?;
-        let records = keys
-            .iter()
-            .zip(answers)
-            .filter_map(|((table, key), found)| Some(Record::new(*table, *key, found.as_ref()?)));
-        Ok(records.collect())
+        let questions: Vec<_> = keys.iter().map(record_at).collect();
+        Ok(records_in(keys, self.ask(&questions)?))
     }
 
     /// The elements to remove with some records: theirs, and those that rules find. These are looked at first if it is
@@ -161,7 +170,7 @@ impl Nftables {
                 .extend(RecordKey::of_comment(&found.comment).map(|key| (element.set.table, key)));
             taken.push(element.clone());
         }
-        let mut records = self.records_of(owner, tables)?;
+        let (mut records, _) = self.records_of(owner, tables)?;
         records.iter().for_each(|record| {
             holders.remove(&(record.table, record.key));
         });
@@ -203,20 +212,6 @@ impl Nftables {
         questions: &[Request<Bytes>],
     ) -> Result<Vec<Option<Found>>, FirewallError> {
         let mut answers = vec![None; questions.len()];
-        for (questions, answers) in questions
-            .chunks(QUESTIONS)
-            .zip(answers.chunks_mut(QUESTIONS))
-        {
-            self.ask_some(questions, answers)?;
-        }
-        Ok(answers)
-    }
-
-    fn ask_some(
-        &mut self,
-        questions: &[Request<Bytes>],
-        answers: &mut [Option<Found>],
-    ) -> Result<(), FirewallError> {
         self.ask_each(questions, |position, reply| {
             let found = Found::read_all(reply)?;
             if let Some(answer) = answers.get_mut(position) {
@@ -224,11 +219,24 @@ impl Nftables {
                 *answer = Some(found.into_iter().next().unwrap_or_default());
             }
             Ok(())
-        })
+        })?;
+        Ok(answers)
     }
 
-    /// Asks at most [`QUESTIONS`] questions; what is not there has no answer. `read` gets each answer with the question's position.
+    /// Asks questions; what is not there has no answer. `read` gets each answer with the question's position.
     pub(crate) fn ask_each(
+        &mut self,
+        questions: &[Request<Bytes>],
+        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), DecodeError>,
+    ) -> Result<(), FirewallError> {
+        for (number, some) in questions.chunks(QUESTIONS).enumerate() {
+            let first = number * QUESTIONS;
+            self.ask_some(some, |position, reply| read(first + position, reply))?;
+        }
+        Ok(())
+    }
+
+    fn ask_some(
         &mut self,
         questions: &[Request<Bytes>],
         mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), DecodeError>,
@@ -259,6 +267,19 @@ impl Nftables {
             None => Ok(()),
         }
     }
+}
+
+fn record_at((table, key): &(Table, RecordKey)) -> Request<Bytes> {
+    place(*table, *key).find()
+}
+
+/// The records that were found where they were looked for.
+fn records_in(keys: &[(Table, RecordKey)], answers: Vec<Option<Found>>) -> Vec<Record> {
+    let places = keys.iter().zip(answers);
+    let record = |((table, key), found): (&(Table, RecordKey), Option<Found>)| {
+        Some(Record::new(*table, *key, &found?))
+    };
+    places.filter_map(record).collect()
 }
 
 /// The tables that holdings are in, with those of their sets that not everybody has.

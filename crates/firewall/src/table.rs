@@ -4,10 +4,10 @@ use ipnetwork::IpNetwork;
 use netlink::{Bytes, Reply, Request};
 use netlink_packet_core::DecodeError;
 
-use crate::attributes::{Attributes, find, includes, text};
-use crate::element::HEADER;
+use crate::attributes::{Attributes, find, number, text};
+use crate::element::{Element, HEADER};
 use crate::expression::{
-    Field, Verdict, is, is_in, is_not, load, load_input_name, load_second, mask, masquerade,
+    PacketField, Verdict, is, is_in, is_not, load, load_input_name, load_second, mask, masquerade,
     verdict,
 };
 use crate::holding::octets;
@@ -26,6 +26,12 @@ pub(crate) const NAME_LENGTH: usize = 16;
 const CHAIN_NAME: u16 = 3;
 const CHAIN_HOOK: u16 = 4;
 const CHAIN_KIND: u16 = 7;
+// NFTA_HOOK_*
+const HOOK: u16 = 1;
+const PRIORITY: u16 = 2;
+// NFTA_TABLE_* and NFT_TABLE_F_*
+const TABLE_FLAGS: u16 = 2;
+const DORMANT: u32 = 1;
 
 /// A table of ours. IPv4 and IPv6 have one each, since a kernel without IPv6 has no tables that are for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,11 +65,14 @@ pub(crate) enum SetKind {
     Senders,
 }
 
-/// A set's keys or data: what `nft` shows them as, their length, and their byte order where it is all the same.
-struct Kind {
-    number: u32,
-    length: usize,
-    byte_order: u32,
+/// A field of a set's keys or data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    /// The name of an interface, or what looks like one.
+    Name,
+    Address4,
+    Address6,
+    Ethernet,
 }
 
 /// The chain that all rules of a table are in.
@@ -115,6 +124,20 @@ impl Table {
     pub(crate) fn delete(self) -> Step {
         let what = format!("remove table {self}");
         Message::DeleteTable.step(self, what, self.attribute())
+    }
+
+    /// Lets a dormant table's chains see packets.
+    pub(crate) fn wake(self) -> Step {
+        let what = format!("wake table {self}, which is dormant");
+        let awake = self.attribute().number(TABLE_FLAGS, 0);
+        Message::NewTable.step(self, what, awake).of_existing()
+    }
+
+    /// Whether an answer to [`Table::find`] is about a table whose chains see no packets.
+    pub(crate) fn is_dormant(self, reply: &Reply<'_>) -> Result<bool, DecodeError> {
+        let attributes = reply.payload.get(HEADER..).unwrap_or_default();
+        let flags = number(attributes, TABLE_FLAGS)?;
+        Ok(flags.unwrap_or_default() & DORMANT != 0)
     }
 
     /// Asks for the table.
@@ -169,7 +192,9 @@ impl Table {
         let attributes = reply.payload.get(HEADER..).unwrap_or_default();
         let chain = self.chain();
         let hook = find(attributes, CHAIN_HOOK)?;
-        Ok(text(attributes, CHAIN_KIND)? == chain.kind && includes(hook, chain.hook().as_bytes())?)
+        Ok(text(attributes, CHAIN_KIND)? == chain.kind
+            && number(hook, HOOK)? == Some(chain.hook)
+            && number(hook, PRIORITY)? == Some(chain.priority as u32))
     }
 
     pub(crate) fn chain_name(self) -> &'static str {
@@ -209,21 +234,13 @@ impl Table {
 
     /// The rules that it has whoever uses it, in their order.
     pub(crate) fn rules(self) -> Vec<Rule> {
-        let fixed = |expressions| Rule {
-            set: None,
-            expressions,
-        };
-        let asking = |set: SetKind, expressions| Rule {
-            set: Some(set),
-            expressions,
-        };
-        let hosts = vec![
+        let rule = |expressions| Rule { expressions };
+        let hosts = rule(vec![
             load(self.source()),
             is_in(&SetKind::FromHosts.name()),
             masquerade(),
-        ];
-        let hosts = asking(SetKind::FromHosts, hosts);
-        let ethernet_source = Field {
+        ]);
+        let ethernet_source = PacketField {
             header: 0,
             offset: 6,
             length: 6,
@@ -236,15 +253,15 @@ impl Table {
                     is(&[0xe0, 0, 0, 0]),
                     verdict(Verdict::Return),
                 ];
-                vec![fixed(multicast), hosts]
+                vec![rule(multicast), hosts]
             }
             Self::Masquerade6 => {
-                let first_byte = Field {
+                let first_byte = PacketField {
                     length: 1,
                     ..self.destination()
                 };
                 let multicast = vec![load(first_byte), is(&[0xff]), verdict(Verdict::Return)];
-                vec![fixed(multicast), hosts]
+                vec![rule(multicast), hosts]
             }
             Self::MacSpoof => {
                 let allowed = vec![
@@ -258,30 +275,27 @@ impl Table {
                     is_in(&SetKind::Ports.name()),
                     verdict(Verdict::Drop),
                 ];
-                vec![
-                    asking(SetKind::Senders, allowed),
-                    asking(SetKind::Ports, watched),
-                ]
+                vec![rule(allowed), rule(watched)]
             }
         }
     }
 
-    fn source(self) -> Field {
+    fn source(self) -> PacketField {
         let (offset, length) = match self {
             Self::Masquerade6 => (8, 16),
             _ => (12, 4),
         };
         let header = 1;
-        Field {
+        PacketField {
             header,
             offset,
             length,
         }
     }
 
-    fn destination(self) -> Field {
+    fn destination(self) -> PacketField {
         let source = self.source();
-        Field {
+        PacketField {
             offset: source.offset + source.length,
             ..source
         }
@@ -325,8 +339,8 @@ impl SetKind {
 impl Chain {
     fn hook(&self) -> Attributes {
         Attributes::new()
-            .number(1, self.hook)
-            .number(2, self.priority as u32)
+            .number(HOOK, self.hook)
+            .number(PRIORITY, self.priority as u32)
     }
 }
 
@@ -355,7 +369,6 @@ impl Set {
             return None;
         };
         Some(Rule {
-            set: Some(self.kind),
             expressions: vec![
                 load(self.table.source()),
                 is_in(&self.kind.name()),
@@ -373,15 +386,15 @@ impl Set {
         let (key, data) = (self.key(), self.data());
         let mut attributes = self
             .attributes()
-            .number(3, if data.is_some() { MAP } else { 0 })
-            .number(4, key.number)
-            .number(5, key.length as u32);
-        let mut byte_orders = vec![(0, key.byte_order)];
-        if let Some(data) = data {
+            .number(3, if data.is_empty() { 0 } else { MAP })
+            .number(4, Field::number_of_all(key))
+            .number(5, Field::length_of_all(key) as u32);
+        let mut byte_orders = vec![(0, Field::byte_order_of_all(key))];
+        if !data.is_empty() {
             attributes = attributes
-                .number(6, data.number)
-                .number(7, data.length as u32);
-            byte_orders.push((1, data.byte_order));
+                .number(6, Field::number_of_all(data))
+                .number(7, Field::length_of_all(data) as u32);
+            byte_orders.push((1, Field::byte_order_of_all(data)));
         }
         // What rules of the same transaction could name the set by; they use its name.
         const ID: u32 = 1;
@@ -395,22 +408,41 @@ impl Set {
         Message::NewSet.step(self.table, format!("create set {self}"), attributes)
     }
 
-    fn key(self) -> Kind {
-        match self.kind {
-            SetKind::Owners => Kind::pair(Kind::name(), Kind::name()),
-            SetKind::From(_) | SetKind::FromHosts => Kind::address(self.table),
-            SetKind::Ports => Kind::name(),
-            SetKind::Senders => Kind::pair(Kind::name(), Kind::ethernet()),
+    fn key(self) -> &'static [Field] {
+        match (self.kind, self.table) {
+            (SetKind::Owners, _) => &[Field::Name, Field::Name],
+            (SetKind::From(_) | SetKind::FromHosts, Table::Masquerade6) => &[Field::Address6],
+            (SetKind::From(_) | SetKind::FromHosts, _) => &[Field::Address4],
+            (SetKind::Ports, _) => &[Field::Name],
+            (SetKind::Senders, _) => &[Field::Name, Field::Ethernet],
         }
     }
 
-    fn data(self) -> Option<Kind> {
-        let address = || Kind::address(self.table);
+    /// Nothing if it is no map.
+    fn data(self) -> &'static [Field] {
         match (self.kind, self.table) {
-            (SetKind::Owners, Table::MacSpoof) => Some(Kind::pair(Kind::name(), Kind::ethernet())),
-            (SetKind::Owners, _) => Some(Kind::pair(address(), address())),
-            _ => None,
+            (SetKind::Owners, Table::Masquerade4) => &[Field::Address4, Field::Address4],
+            (SetKind::Owners, Table::Masquerade6) => &[Field::Address6, Field::Address6],
+            (SetKind::Owners, Table::MacSpoof) => &[Field::Name, Field::Ethernet],
+            _ => &[],
         }
+    }
+
+    /// The element that each set has from the start and that no packet and no attachment matches. Who flushes a set
+    /// removes it, and every ADD looks for it.
+    pub(crate) fn witness(self) -> Element {
+        Element {
+            set: self,
+            key: Field::witness_of_all(self.key()),
+        }
+    }
+
+    /// Adds the witness.
+    pub(crate) fn add_witness(self) -> Step {
+        let data = Field::witness_of_all(self.data());
+        let data = Some(data.as_slice()).filter(|data| !data.is_empty());
+        let comment = "no container: shows that nobody has flushed this";
+        self.witness().add(data, comment)
     }
 }
 
@@ -420,47 +452,62 @@ impl fmt::Display for Set {
     }
 }
 
-impl Kind {
-    const MIXED: u32 = 0;
-    const HOST: u32 = 1;
-    const NETWORK: u32 = 2;
-
-    fn name() -> Self {
-        Self {
-            number: NAME,
-            length: NAME_LENGTH,
-            byte_order: Self::HOST,
+impl Field {
+    fn number(self) -> u32 {
+        match self {
+            Self::Name => NAME,
+            Self::Address4 => IPV4,
+            Self::Address6 => IPV6,
+            Self::Ethernet => ETHERNET,
         }
     }
 
-    fn address(table: Table) -> Self {
-        let (number, length) = match table {
-            Table::Masquerade6 => (IPV6, 16),
-            _ => (IPV4, 4),
-        };
-        let byte_order = Self::NETWORK;
-        Self {
-            number,
-            length,
-            byte_order,
+    fn length(self) -> usize {
+        match self {
+            Self::Name => NAME_LENGTH,
+            Self::Address4 => 4,
+            Self::Address6 => 16,
+            Self::Ethernet => 6,
         }
     }
 
-    fn ethernet() -> Self {
-        Self {
-            number: ETHERNET,
-            length: 6,
-            byte_order: Self::NETWORK,
+    fn number_of_all(fields: &[Self]) -> u32 {
+        let append = |number, field: &Self| number << 6 | field.number();
+        fields.iter().fold(0, append)
+    }
+
+    /// Each field is filled up to a multiple of four bytes.
+    fn length_of_all(fields: &[Self]) -> usize {
+        let length = |field: &Self| field.length().next_multiple_of(4);
+        fields.iter().map(length).sum()
+    }
+
+    fn byte_order_of_all(fields: &[Self]) -> u32 {
+        const MIXED: u32 = 0;
+        const HOST: u32 = 1;
+        const NETWORK: u32 = 2;
+        match fields {
+            [Self::Name] => HOST,
+            [_] => NETWORK,
+            _ => MIXED,
         }
     }
 
-    /// Two in one. Each part is filled up to a multiple of four bytes.
-    fn pair(first: Self, second: Self) -> Self {
-        Self {
-            number: first.number << 6 | second.number,
-            length: first.length.next_multiple_of(4) + second.length.next_multiple_of(4),
-            byte_order: Self::MIXED,
+    /// A value that no packet has: a name that no interface can have, and broadcast addresses as senders.
+    fn witness_of_all(fields: &[Self]) -> Vec<u8> {
+        let mut value = Vec::new();
+        for field in fields {
+            let byte = if *field == Self::Name { 0 } else { 0xff };
+            let start = value.len();
+            value.resize(start + field.length(), byte);
+            if *field == Self::Name
+                && let Some(first) = value.get_mut(start)
+            {
+                *first = b'/';
+            }
+            value.resize(value.len().next_multiple_of(4), 0);
         }
+        value
     }
 }
 

@@ -25,7 +25,7 @@ fn add(nftables: &mut Nftables, number: u8) {
 /// The ruleset, without what depends on the order in which things were made: tables, and sets within them.
 #[track_caller]
 fn state(netns: &NetNs) -> Vec<String> {
-    let text = ruleset(netns);
+    let text = whole_ruleset(netns);
     let mut blocks = Vec::new();
     for table in text.split_inclusive("\n}\n") {
         let (name, body) = table.split_once('\n').unwrap();
@@ -183,6 +183,161 @@ fn elements_that_went_with_the_rules() {
     });
 }
 
+// Each of these alone leaves all rules as they were.
+#[test]
+fn flushed_sets_and_maps() {
+    for flush in [
+        "map ip twill_masquerade owners",
+        "set ip twill_masquerade from-hosts",
+        "set ip twill_masquerade from-10.244.1.0/24",
+        "map ip6 twill_masquerade owners",
+        "set ip6 twill_masquerade from-fd00_10__/64",
+        "map bridge twill_macspoofchk owners",
+        "set bridge twill_macspoofchk ports",
+        "set bridge twill_macspoofchk senders",
+    ] {
+        the_next_add_mends(|netns| nft(netns, &format!("flush {flush}")));
+    }
+}
+
+// A removal finds the elements whose record is gone.
+#[test]
+fn flushed_maps_before_a_removal() {
+    for table in [
+        "ip twill_masquerade",
+        "ip6 twill_masquerade",
+        "bridge twill_macspoofchk",
+    ] {
+        let Some(netns) = namespace() else { return };
+        let mut nftables = nftables(&netns);
+        add(&mut nftables, 1);
+        add(&mut nftables, 2);
+        nftables
+            .remove(&network("cbr0"), &attachment("c2", "eth0"))
+            .unwrap();
+        let one = state(&netns);
+        add(&mut nftables, 2);
+        nft(&netns, &format!("flush map {table} owners"));
+        nftables
+            .remove(&network("cbr0"), &attachment("c2", "eth0"))
+            .unwrap();
+        assert_eq!(state(&netns), one, "{table}");
+    }
+}
+
+#[test]
+fn a_table_that_sleeps() {
+    the_next_add_mends(|netns| {
+        for table in [
+            "ip twill_masquerade",
+            "ip6 twill_masquerade",
+            "bridge twill_macspoofchk",
+        ] {
+            nft(netns, &format!("add table {table} {{ flags dormant; }}"));
+        }
+    });
+}
+
+// All rules are there, in a chain that sees no packets.
+#[test]
+fn a_chain_with_all_rules_and_no_hook() {
+    the_next_add_mends(|netns| {
+        let chain = "ip twill_masquerade postrouting";
+        let listed = printed(netns, &format!("nft list chain {chain}"));
+        let rules = listed.lines().filter(|line| line.contains("ip "));
+        let rules: Vec<_> = rules.filter(|line| !line.contains("table")).collect();
+        assert_eq!(rules.len(), 3, "{listed}");
+        nft(
+            netns,
+            &format!("flush chain {chain}; delete chain {chain}; add chain {chain}"),
+        );
+        for rule in rules {
+            nft(netns, &format!("add rule {chain} {}", rule.trim()));
+        }
+    });
+}
+
+// A rule of somebody's that looks into a set of ours, and is for fewer packets or has the wrong network in it.
+#[test]
+fn rules_that_look_like_ours() {
+    for rule in [
+        "oifname \"tun0\" ip saddr @from-10.244.1.0/24 ip daddr != 10.244.1.0/24 masquerade",
+        "ip saddr @from-10.244.1.0/24 ip daddr != 10.0.0.0/8 masquerade",
+        "ip saddr @from-10.244.1.0/24 ip daddr 10.244.1.0/24 masquerade",
+        "ip saddr != @from-10.244.1.0/24 ip daddr != 10.244.1.0/24 masquerade",
+        "ip daddr @from-10.244.1.0/24 ip daddr != 10.244.1.0/24 masquerade",
+    ] {
+        let Some(netns) = namespace() else { return };
+        let mut nftables = nftables(&netns);
+        add(&mut nftables, 1);
+        let chain = "ip twill_masquerade postrouting";
+        delete_rule(&netns, "ip twill_masquerade", "@from-10.244.1.0/24");
+        nft(&netns, &format!("add rule {chain} {rule}"));
+        add(&mut nftables, 2);
+        let listed = printed(&netns, &format!("nft list chain {chain}"));
+        let own = "ip saddr @from-10.244.1.0/24 ip daddr != 10.244.1.0/24 masquerade";
+        assert!(
+            listed.lines().any(|line| line.trim() == own),
+            "{rule}: {listed}"
+        );
+        assert!(
+            listed.lines().any(|line| line.trim() == rule),
+            "{rule}: {listed}"
+        );
+    }
+}
+
+// `nft -f` of a saved ruleset appends its rules to those that are there.
+#[test]
+fn a_saved_ruleset_that_is_loaded_over_the_present_one() {
+    the_next_add_mends(|netns| {
+        let saved = whole_ruleset(netns);
+        for _ in 0..3 {
+            nft(netns, &saved);
+        }
+        let rules = whole_ruleset(netns);
+        assert_eq!(
+            rules.matches("@from-hosts masquerade").count(),
+            8,
+            "{rules}"
+        );
+    });
+}
+
+// The ruleset of an hour ago has containers that are gone, and has not those that came since.
+#[test]
+fn a_saved_ruleset_that_replaces_the_present_one() {
+    let Some(netns) = namespace() else { return };
+    let mut nftables = nftables(&netns);
+    let cbr0 = network("cbr0");
+    add(&mut nftables, 1);
+    add(&mut nftables, 2);
+    let saved = whole_ruleset(&netns);
+    nftables.remove(&cbr0, &attachment("c1", "eth0")).unwrap();
+    add(&mut nftables, 3);
+    nft(&netns, "flush ruleset");
+    nft(&netns, &saved);
+    // The address of the first is another one's by now.
+    let held = addresses(&["10.244.1.1/24"]);
+    nftables
+        .masquerade(&cbr0, &attachment("c4", "eth0"), &held)
+        .unwrap();
+    assert_eq!(
+        recorded(&netns, "ip twill_masquerade"),
+        ["10.244.1.1", "10.244.1.2"]
+    );
+    nftables.remove(&cbr0, &attachment("c3", "eth0")).unwrap();
+    let all = [("c2", "eth0"), ("c4", "eth0")];
+    nftables.collect(&cbr0, &valid(&all)).unwrap();
+    assert_eq!(
+        recorded(&netns, "ip twill_masquerade"),
+        ["10.244.1.1", "10.244.1.2"]
+    );
+    assert_eq!(recorded(&netns, "ip6 twill_masquerade"), ["fd00:10::2"]);
+    nftables.collect(&cbr0, &valid(&[])).unwrap();
+    assert_eq!(ruleset(&netns), "");
+}
+
 // What somebody has added to our chain is theirs.
 #[test]
 fn rules_of_others_stay() {
@@ -247,6 +402,7 @@ fn collection_mends_too() {
     assert_eq!(
         nftables.repair().unwrap(),
         [
+            "add an element to set from-10.244.1.0/24 of table ip twill_masquerade",
             "add an element to set from-10.244.1.0/24 of table ip twill_masquerade",
             "add an element to set from-10.244.1.0/24 of table ip twill_masquerade",
             "add an element to set from-10.244.1.0/24 of table ip twill_masquerade",

@@ -38,7 +38,8 @@ fn what_an_attachment_gets_and_what_it_leaves() {
     assert_eq!(ruleset(&netns), EXPECTED);
     add(&mut nftables, "c1", "veth1", 5);
     assert_eq!(ruleset(&netns), EXPECTED, "once more");
-    let saved = ruleset(&netns);
+    let saved = whole_ruleset(&netns);
+    assert_eq!(saved.matches(WITNESS).count(), 9, "{saved}");
 
     add(&mut nftables, "c2", "veth2", 6);
     for set in SETS {
@@ -63,7 +64,7 @@ fn what_an_attachment_gets_and_what_it_leaves() {
     // Of what `nft` saved and restored nothing is lost.
     nft(&netns, "flush ruleset");
     nft(&netns, &saved);
-    assert_eq!(ruleset(&netns), saved);
+    assert_eq!(whole_ruleset(&netns), saved);
     nftables.remove(&cbr0, &attachment("c1", "eth0")).unwrap();
     assert_eq!(ruleset(&netns), without_elements());
     add(&mut nftables, "c1", "veth1", 5);

@@ -78,6 +78,8 @@ fn the_next_add_masquerades_for_all(lab: &Lab) {
         "flush table ip twill_masquerade; flush table ip6 twill_masquerade",
         "flush chain ip twill_masquerade postrouting; flush chain ip6 twill_masquerade postrouting",
         "flush chain ip twill_masquerade postrouting; delete chain ip twill_masquerade postrouting",
+        "flush set ip twill_masquerade from-10.1.1.0/24; flush set ip6 twill_masquerade from-fd00_1__/64",
+        "add table ip twill_masquerade { flags dormant; }",
     ]
     .into_iter()
     .enumerate()
@@ -103,16 +105,25 @@ fn the_next_add_masquerades_for_all(lab: &Lab) {
 }
 
 fn the_next_add_protects_all(lab: &Lab) {
-    let (a, b) = (Container::new("a"), Container::new("b"));
-    lab.add(&a, &conf());
-    nft(lab, "flush table bridge twill_macspoofchk");
-    lab.add(&b, &conf());
-    for container in [&a, &b] {
-        assert_reaches(container, "10.1.1.1");
-        let own = container.link("eth0").mac().to_owned();
-        container.ip(&format!("link set eth0 address {OTHER}"));
-        assert!(!pings(container, &["10.1.1.1"]));
-        container.ip(&format!("link set eth0 address {own}"));
+    for damage in [
+        "flush table bridge twill_macspoofchk",
+        "flush set bridge twill_macspoofchk ports",
+        // Then not even the container's own MAC passes.
+        "flush set bridge twill_macspoofchk senders",
+    ] {
+        let (a, b) = (Container::new("a"), Container::new("b"));
+        lab.add(&a, &conf());
+        nft(lab, damage);
+        lab.add(&b, &conf());
+        for container in [&a, &b] {
+            assert_reaches(container, "10.1.1.1");
+            let own = container.link("eth0").mac().to_owned();
+            container.ip(&format!("link set eth0 address {OTHER}"));
+            assert!(!pings(container, &["10.1.1.1"]), "{damage}");
+            container.ip(&format!("link set eth0 address {own}"));
+        }
+        lab.del(&a, &conf());
+        lab.del(&b, &conf());
     }
 }
 

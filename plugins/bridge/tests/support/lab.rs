@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::process::Command;
 
 use testkit::Side;
+use testkit::conf::NETWORK;
 
 pub(crate) use testkit::Container;
 
@@ -33,7 +34,7 @@ impl Lab {
     }
 
     /// All rules of the packet filter, also those of iptables, without the warnings about these, and without our own tables
-    /// when nothing is in their sets: these stay.
+    /// when no container is in their sets: these stay.
     #[track_caller]
     pub(crate) fn ruleset(&self) -> String {
         let list = || {
@@ -50,8 +51,10 @@ impl Lab {
             let name = table.trim_start().split(' ').nth(2);
             name.is_some_and(|name| name.starts_with("twill_"))
         };
+        // Each element of ours has a comment, that of a container ends with its network's name.
+        let is_used = |table: &str| table.contains(&format!(" in {NETWORK}\""));
         tables
-            .filter(|table| !is_ours(table) || table.contains("elements = "))
+            .filter(|table| !is_ours(table) || is_used(table))
             .collect()
     }
 
