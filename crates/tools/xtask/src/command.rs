@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 /// What is seen of a command's output.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Show {
+pub enum Show {
     /// All, while it runs.
     Always,
     /// Nothing, unless it fails: the error then has it all.
@@ -15,7 +15,7 @@ pub(crate) enum Show {
 }
 
 /// Runs a command to its end; an exit code other than 0 is an error.
-pub(crate) fn run(mut command: Command, show: Show) -> Result<()> {
+pub fn run(mut command: Command, show: Show) -> Result<()> {
     let line = command_line(&command);
     let cannot = || format!("cannot run `{line}`");
     command.stdin(Stdio::null());
@@ -42,7 +42,7 @@ pub(crate) fn run(mut command: Command, show: Show) -> Result<()> {
 }
 
 /// A command as it is told to people: its program without the folder, and its arguments.
-pub(crate) fn command_line(command: &Command) -> String {
+pub fn command_line(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let program = program.file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());

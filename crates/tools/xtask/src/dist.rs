@@ -26,14 +26,16 @@ const PLUGINS: [&str; 6] = [
     "macvlan",
 ];
 
-// Linked statically, a plugin starts without the dynamic linker and runs on a node of any libc.
-// Not being movable (no PIE) it has no relocations to be done at the start either; it gives up
-// address randomization of its code, in a process that lives a millisecond and parses no network
-// traffic.
-pub(crate) const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+/// How the plugins are linked.
+///
+/// Linked statically, a plugin starts without the dynamic linker and runs on a node of any libc.
+/// Not being movable (no PIE) it has no relocations to be done at the start either; it gives up
+/// address randomization of its code, in a process that lives a millisecond and parses no network
+/// traffic.
+pub const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
 
 /// Builds the binary, leaves it in [`Workspace::dist_dir`] under all names, and tells its size in bytes.
-pub(crate) fn build(workspace: &Workspace, show: Show) -> Result<u64> {
+pub fn build(workspace: &Workspace, show: Show) -> Result<u64> {
     let platform = Platform::of_plugins()?;
     // With a target named, cargo keeps RUSTFLAGS from build scripts and procedural macros.
     let mut cargo = workspace.cargo(&["build", "--release", "--target", platform.triple()]);
@@ -56,7 +58,7 @@ pub(crate) fn build(workspace: &Workspace, show: Show) -> Result<u64> {
 }
 
 /// What there is in the folder of the plugins, a line each.
-pub(crate) fn table(bytes: u64, folder: &Path) -> String {
+pub fn table(bytes: u64, folder: &Path) -> String {
     let kib = bytes as f64 / 1024.0;
     let mut table = format!("{BINARY:<12} {kib:>6.1} KiB  in {}\n", folder.display());
     for name in PLUGINS {
@@ -69,7 +71,7 @@ pub(crate) fn table(bytes: u64, folder: &Path) -> String {
 ///
 /// The file's own headers say so for sure: `ldd` runs what it looks at, and its words and exit
 /// codes differ from libc to libc.
-pub(crate) fn check_static(path: &Path) -> Result<u64> {
+pub fn check_static(path: &Path) -> Result<u64> {
     let shown = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
     let types = match FileKind::parse(&*bytes) {
@@ -95,7 +97,7 @@ fn segment_types<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<V
 }
 
 /// Puts a binary into place whole, also over one that runs.
-pub(crate) fn install(from: &Path, to: &Path) -> Result<()> {
+pub fn install(from: &Path, to: &Path) -> Result<()> {
     let aside = to.with_extension("new");
     let copied = fs::copy(from, &aside)
         .and_then(|_| fs::set_permissions(&aside, fs::Permissions::from_mode(0o755)))

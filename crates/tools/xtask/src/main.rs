@@ -1,89 +1,52 @@
-//! The project's own commands: `cargo xtask dist`, `demo`, `test` and `bench`.
+//! `cargo xtask`: builds the plugins, or has cargo build and run the tool that is asked for.
+//!
+//! Most people run this once, to install the plugins, so it depends on little.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stderr,
     clippy::print_stdout,
-    reason = "a developer's command: it prints, and reads the environment that cargo and CI set"
+    reason = "a developer's command: it prints, and reads its arguments"
 )]
 
-mod bench;
-mod command;
-mod demo;
-mod dist;
-mod packages;
-mod platform;
-mod snapshot;
-mod terminal;
-mod test;
-mod workspace;
-
-use std::path::PathBuf;
+use std::env::ArgsOs;
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
-use anyhow::Result;
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result, bail};
+use xtask::command::Show;
+use xtask::dist;
+use xtask::workspace::Workspace;
 
-use crate::bench::{Extent, Subject};
-use crate::command::Show;
-use crate::terminal::Terminal;
-use crate::test::Part;
-use crate::workspace::Workspace;
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
 
-#[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "The project's own commands",
-    max_term_width = 100
-)]
-struct Cli {
-    #[command(subcommand)]
-    task: Task,
-}
+  dist             Build the plugins for release, statically linked, into target/cni
+  demo             Attach and detach two containers on a node of its own (needs root)
+  test [PART...]   Check everything, or these parts
+  bench SUBJECT    Measure what calls cost; tables and a plot go to target/bench
 
-#[derive(Subcommand)]
-enum Task {
-    /// Build the plugins for release, statically linked, into target/cni
-    Dist,
-    /// Attach and detach two containers on a node of its own (needs root)
-    Demo {
-        /// The plugin that flannel delegates to
-        #[arg(long, value_enum, default_value_t = demo::Delegate::Bridge)]
-        delegate: demo::Delegate,
-        /// Leave the node and the containers up, and tell how to look at and remove them
-        #[arg(long)]
-        keep: bool,
-        /// Take the plugins in this folder instead of building them
-        #[arg(long, value_name = "DIR")]
-        plugins: Option<PathBuf>,
-    },
-    /// Check everything: format, lints, tests, the demo, documentation, and that nothing is left
-    Test {
-        /// Run only these parts (all, unless some are named)
-        #[arg(value_enum)]
-        parts: Vec<Part>,
-        /// How often the part `powercut` cuts the power [default: 5]; it then tells of each cut
-        #[arg(long, value_name = "N")]
-        cuts: Option<u32>,
-    },
-    /// Measure what calls cost; tables and a plot go to target/bench
-    Bench {
-        /// What to measure
-        #[arg(value_enum)]
-        subject: Subject,
-        /// Measure less, in less than 40 seconds
-        #[arg(long)]
-        quick: bool,
-        /// Keep the plugins' state on the file system of this folder [default: the target folder's]
-        #[arg(long, value_name = "DIR")]
-        dir: Option<PathBuf>,
-    },
-}
+`cargo xtask COMMAND --help` lists the options of demo, test and bench.
+";
 
 fn main() -> ExitCode {
-    match run(Cli::parse().task) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    let mut arguments = std::env::args_os();
+    let command = arguments.nth(1).unwrap_or_default();
+    let done = match command.to_str() {
+        Some("dist") => build(arguments),
+        Some(tool @ ("demo" | "bench")) => become_tool(tool, arguments),
+        Some("test") => become_tool("suite", arguments),
+        Some("" | "help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -91,38 +54,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Result<bool> {
-    let workspace = Workspace::find()?;
-    match task {
-        Task::Dist => {
-            let bytes = dist::build(&workspace, Show::Always)?;
-            print!("{}", dist::table(bytes, &workspace.dist_dir()));
-            Ok(true)
-        }
-        Task::Demo {
-            delegate,
-            keep,
-            plugins,
-        } => {
-            demo::require_root()?;
-            packages::install_missing(packages::OF_DEMO)?;
-            let plugins = match plugins {
-                Some(folder) => folder.canonicalize()?,
-                None => {
-                    dist::build(&workspace, Show::Always)?;
-                    workspace.dist_dir()
-                }
-            };
-            Ok(demo::run(&mut Terminal::stdout(), &plugins, delegate, keep))
-        }
-        Task::Test { parts, cuts } => test::run(&workspace, &parts, cuts),
-        Task::Bench {
-            subject,
-            quick,
-            dir,
-        } => {
-            let extent = if quick { Extent::Quick } else { Extent::Full };
-            bench::run(&workspace, subject, extent, dir.as_deref()).map(|()| true)
-        }
+fn build(mut arguments: ArgsOs) -> Result<()> {
+    if let Some(argument) = arguments.next() {
+        bail!("`dist` takes no arguments: {}", argument.display());
     }
+    let workspace = Workspace::find()?;
+    let bytes = dist::build(&workspace, Show::Always)?;
+    print!("{}", dist::table(bytes, &workspace.dist_dir()));
+    Ok(())
+}
+
+/// Replaces this process by cargo, and that is replaced by the tool.
+fn become_tool(package: &str, arguments: ArgsOs) -> Result<()> {
+    let error = Workspace::find()?.run(package).args(arguments).exec();
+    Err(error).context("cannot run cargo")
 }

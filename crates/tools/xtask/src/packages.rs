@@ -8,10 +8,10 @@ use anyhow::{Context, Result, ensure};
 use crate::command::{self, Show};
 
 /// A program, by its name or its path, and the package that has it.
-pub(crate) type Needed = (&'static str, &'static str);
+pub type Needed = (&'static str, &'static str);
 
 /// What most tests and the demo need.
-pub(crate) const NEEDED: &[Needed] = &[
+pub const NEEDED: &[Needed] = &[
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("chattr", "e2fsprogs"),
     ("cpio", "cpio"),
@@ -23,19 +23,19 @@ pub(crate) const NEEDED: &[Needed] = &[
 ];
 
 /// What the tests in a virtual machine need besides.
-pub(crate) const OF_VM: &[Needed] = &[("qemu-system-x86_64", "qemu-system-x86")];
+pub const OF_VM: &[Needed] = &[("qemu-system-x86_64", "qemu-system-x86")];
 
 /// What the demo needs.
-pub(crate) const OF_DEMO: &[Needed] = &[("ip", "iproute2"), ("ping", "iputils-ping")];
+pub const OF_DEMO: &[Needed] = &[("ip", "iproute2"), ("ping", "iputils-ping")];
 
 /// Those of the packages that are not installed.
-pub(crate) fn missing(needed: &[Needed]) -> Vec<&'static str> {
+pub fn missing(needed: &[Needed]) -> Vec<&'static str> {
     let absent = needed.iter().filter(|(program, _)| !is_there(program));
     absent.map(|(_, package)| *package).collect()
 }
 
 /// Installs what is missing, and says so. Needs root if anything is.
-pub(crate) fn install_missing(needed: &[Needed]) -> Result<()> {
+pub fn install_missing(needed: &[Needed]) -> Result<()> {
     let missing = missing(needed);
     if missing.is_empty() {
         return Ok(());
@@ -65,7 +65,7 @@ pub(crate) fn install_missing(needed: &[Needed]) -> Result<()> {
 }
 
 /// Where a program is in `PATH`.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // An absolute program replaces the folder it is joined to.
     let mut files = std::env::split_paths(&path).map(|folder| folder.join(program));

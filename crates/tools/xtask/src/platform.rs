@@ -9,11 +9,11 @@ use crate::command::{self, Show};
 
 /// A target triple that the compiler has a standard library for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Platform(String);
+pub struct Platform(String);
 
 impl Platform {
     /// The machine's own, with the C library that it has.
-    pub(crate) fn of_machine() -> Result<Self> {
+    pub fn of_machine() -> Result<Self> {
         let version = rustc(&["-vV"])?;
         let host = version.lines().find_map(|line| line.strip_prefix("host: "));
         Ok(Self(
@@ -27,7 +27,7 @@ impl Platform {
     /// microseconds, before a static program comes to its first line.
     ///
     /// Where musl's standard library is missing and cannot be installed, it is the machine's own.
-    pub(crate) fn of_plugins() -> Result<Self> {
+    pub fn of_plugins() -> Result<Self> {
         let own = Self::of_machine()?;
         let Some(stem) = own.0.strip_suffix("-gnu") else {
             return Ok(own);
@@ -41,7 +41,7 @@ impl Platform {
     }
 
     /// As `--target` takes it.
-    pub(crate) fn triple(&self) -> &str {
+    pub fn triple(&self) -> &str {
         &self.0
     }
 
@@ -58,7 +58,7 @@ impl Platform {
 }
 
 /// The folder of the tools of the compiler's own llvm; rustup installs them if they are missing.
-pub(crate) fn llvm_tools() -> Result<PathBuf> {
+pub fn llvm_tools() -> Result<PathBuf> {
     let libraries = rustc(&["--print", "target-libdir"])?;
     let folder = Path::new(libraries.trim_end()).with_file_name("bin");
     let is_there = || folder.join("llvm-cov").is_file() && folder.join("llvm-profdata").is_file();

@@ -5,23 +5,27 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 /// Where lines go.
-pub(crate) struct Terminal {
+pub struct Terminal {
     out: Box<dyn Write>,
     colour: bool,
 }
 
 /// How a text stands out.
 #[derive(Clone, Copy)]
-pub(crate) enum Ink {
+pub enum Ink {
+    /// Bold.
     Bold,
+    /// Faint.
     Dim,
+    /// All is well.
     Green,
+    /// Something failed.
     Red,
 }
 
 impl Terminal {
     /// stdout; coloured if it is a terminal and `NO_COLOR` is unset or empty.
-    pub(crate) fn stdout() -> Self {
+    pub fn stdout() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let out = std::io::stdout();
         let colour = out.is_terminal() && !plain;
@@ -32,7 +36,7 @@ impl Terminal {
     }
 
     /// A plain text to look at later.
-    pub(crate) fn to(out: impl Write + 'static) -> Self {
+    pub fn to(out: impl Write + 'static) -> Self {
         Self {
             out: Box::new(out),
             colour: false,
@@ -40,7 +44,7 @@ impl Terminal {
     }
 
     /// A text with its colour, if colours are on.
-    pub(crate) fn ink(&self, ink: Ink, text: impl Display) -> String {
+    pub fn ink(&self, ink: Ink, text: impl Display) -> String {
         let code = match ink {
             Ink::Bold => "1",
             Ink::Dim => "2",
@@ -55,20 +59,20 @@ impl Terminal {
     }
 
     /// Prints a text and shows it at once.
-    pub(crate) fn text(&mut self, text: impl Display) {
+    pub fn text(&mut self, text: impl Display) {
         // Whoever closed stdout does not want to know.
         drop(write!(self.out, "{text}"));
         drop(self.out.flush());
     }
 
     /// Prints a line.
-    pub(crate) fn line(&mut self, line: impl Display) {
+    pub fn line(&mut self, line: impl Display) {
         self.text(format_args!("{line}\n"));
     }
 }
 
 /// A time as one reads it: `6.1 ms`, `1.9 s` or `2 min 05 s`.
-pub(crate) fn time(time: Duration) -> String {
+pub fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match time.as_secs() {
         0 => format!("{:.1} ms", seconds * 1e3),

@@ -7,16 +7,19 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// The workspace's folders.
-pub(crate) struct Workspace {
+pub struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
     /// Cargo's target folder, wherever its configuration puts it.
-    pub(crate) target: PathBuf,
+    pub target: PathBuf,
 }
 
 impl Workspace {
     /// Asks cargo.
-    pub(crate) fn find() -> Result<Self> {
+    ///
+    /// # Errors
+    /// If cargo cannot be run or does not answer.
+    pub fn find() -> Result<Self> {
         let mut command = Command::new(cargo_program());
         command.args(["metadata", "--format-version=1", "--no-deps"]);
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -36,12 +39,22 @@ impl Workspace {
     }
 
     /// Where the plugins are left for use.
-    pub(crate) fn dist_dir(&self) -> PathBuf {
+    pub fn dist_dir(&self) -> PathBuf {
         self.target.join("cni")
     }
 
-    /// Cargo in the workspace's folder.
-    pub(crate) fn cargo(&self, args: &[&str]) -> Command {
+    /// Cargo that builds a tool and becomes it, where this process is.
+    pub fn run(&self, package: &str) -> Command {
+        let mut command = Command::new(cargo_program());
+        command
+            .args(["run", "--quiet", "--package", package, "--manifest-path"])
+            .arg(self.root.join("Cargo.toml"))
+            .arg("--");
+        command
+    }
+
+    /// Cargo in the workspace's directory.
+    pub fn cargo(&self, args: &[&str]) -> Command {
         let mut command = Command::new(cargo_program());
         command.args(args).current_dir(&self.root);
         command

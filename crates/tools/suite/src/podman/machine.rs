@@ -1,0 +1,172 @@
+//! A node that boots, runs podman, and is switched off.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use testkit::Node;
+
+use super::disk::Disk;
+
+/// What flanneld would write.
+const SUBNET_ENV: &str = "\
+FLANNEL_NETWORK=10.244.0.0/16
+FLANNEL_SUBNET=10.244.1.1/28
+FLANNEL_MTU=1430
+FLANNEL_IPMASQ=true
+";
+
+/// The address of the node on its own network.
+pub(super) const HOST: &str = "192.0.2.10";
+
+// Podman's locks are in /dev/shm. It asks for a cgroup2 even for containers that it makes no cgroup for, and a
+// machine may have those of version 1.
+const BOOT: &str = "\
+mount --bind $DISK/cni /var/lib/cni &&
+mount -t tmpfs none /dev/shm &&
+mount -t cgroup2 none /sys/fs/cgroup &&
+ip link add uplink type bridge &&
+ip address add $HOST/24 dev uplink &&
+ip link set uplink up";
+
+// The first process of the machine reaps orphans, and ends, with all others, when its standard input does: at the
+// latest with the process that holds the other end.
+const INIT: &str =
+    "mount --bind $DISK/boot_id /proc/sys/kernel/random/boot_id && echo up && cat; :";
+
+/// Longer than any command takes.
+const LIMIT: &str = "30";
+
+/// A running node: network, mounts and processes are gone when it is switched off, its disk stays.
+pub(super) struct Machine<'a> {
+    disk: &'a Disk,
+    init: Child,
+    /// Open as long as the machine runs.
+    power: Option<ChildStdin>,
+    // Holds the namespaces.
+    _node: Node,
+}
+
+impl<'a> Machine<'a> {
+    /// Starts a node with a boot id of its own, and waits until it is up.
+    pub(super) fn boot(disk: &'a Disk) -> Result<Self> {
+        let random = "/proc/sys/kernel/random/uuid";
+        let id = fs::read_to_string(random).with_context(|| format!("cannot read {random}"))?;
+        disk.write("boot_id", id)?;
+        let node = Node::new()?;
+        node.write("/run/flannel/subnet.env", SUBNET_ENV);
+
+        let mut boot = Command::new("sh");
+        boot.args(["-c", BOOT])
+            .env("DISK", disk.folder())
+            .env("HOST", HOST);
+        printed(&mut boot, |command| node.enter(|| command.output()))?;
+
+        let mut init = Command::new("unshare");
+        init.args(["--fork", "--pid", "--kill-child=KILL", "--mount-proc"])
+            .args(["sh", "-c", INIT])
+            .env("DISK", disk.folder())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut init = node
+            .enter(|| init.spawn())
+            .context("cannot run `unshare` (Debian package util-linux)")?;
+        let power = init.stdin.take();
+        let output = init.stdout.take().context("stdout is piped")?;
+        let machine = Self {
+            disk,
+            init,
+            power,
+            _node: node,
+        };
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line == "up\n", "the node's first process ended at once");
+        Ok(machine)
+    }
+
+    /// A command inside, which is killed when it takes too long.
+    pub(super) fn command(&self, words: &[&str]) -> Command {
+        let of_init = |kind: &str| format!("/proc/{}/ns/{kind}", self.init.id());
+        let mut command = Command::new("timeout");
+        command
+            .args(["--kill-after=5", LIMIT, "nsenter"])
+            .arg(format!("--mount={}", of_init("mnt")))
+            .arg(format!("--net={}", of_init("net")))
+            .arg(format!("--pid={}", of_init("pid_for_children")))
+            .args(words)
+            .current_dir("/")
+            .stdin(Stdio::null());
+        self.disk.configure(&mut command);
+        command
+    }
+
+    /// What a command inside prints; an error if it fails.
+    pub(super) fn run(&self, words: &[&str]) -> Result<String> {
+        printed(&mut self.command(words), Command::output)
+    }
+
+    /// As [`Self::run`] for podman.
+    pub(super) fn podman(&self, words: &[&str]) -> Result<String> {
+        self.run(&[&["podman"], words].concat())
+    }
+
+    /// What an expression of podman's says about a container.
+    pub(super) fn inspect(&self, name: &str, format: &str) -> Result<String> {
+        let told = self.podman(&["container", "inspect", "--format", format, name])?;
+        Ok(told.trim_end().to_owned())
+    }
+
+    /// What a command of busybox prints in a container, without white space at the ends of lines.
+    pub(super) fn in_container(&self, name: &str, words: &[&str]) -> Result<String> {
+        let told = self.podman(&[&["exec", name, "/bin/busybox"], words].concat())?;
+        let lines: Vec<_> = told.lines().map(str::trim_end).collect();
+        Ok(lines.join("\n"))
+    }
+
+    /// Ends all processes at once and gives the namespaces back, as a power cut does.
+    pub(super) fn switch_off(mut self) -> Result<()> {
+        self.end().context("cannot switch the node off")
+    }
+
+    fn end(&mut self) -> Result<()> {
+        drop(self.power.take());
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.init.try_wait()?.is_none() {
+            if Instant::now() >= until {
+                self.init.kill()?;
+                self.init.wait()?;
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Machine<'_> {
+    fn drop(&mut self) {
+        // After a failure, which is already told; what is left is seen by the part `tidy`.
+        let _ = self.end();
+    }
+}
+
+/// What a command prints on stdout; an error with all that it says if it fails.
+fn printed(
+    command: &mut Command,
+    run: impl FnOnce(&mut Command) -> std::io::Result<Output>,
+) -> Result<String> {
+    let line = xtask::command::command_line(command);
+    let output = run(command).with_context(|| format!("cannot run `{line}`"))?;
+    let (stdout, stderr) = (&output.stdout, &output.stderr);
+    ensure!(
+        output.status.success(),
+        "`{line}` failed, {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(stdout),
+        String::from_utf8_lossy(stderr)
+    );
+    Ok(String::from_utf8_lossy(stdout).into_owned())
+}
