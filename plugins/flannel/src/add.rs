@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::delegate_conf;
 use crate::error::explain_old_bridge;
 use crate::outlook;
-use crate::scratch::{Kept, KeptConf, Scratch};
+use crate::scratch::{Failures, Kept, KeptConf, Scratch};
 use crate::subnet_env;
 
 /// How long another ADD of the attachment is waited for, and what a killed one has started.
@@ -83,7 +83,7 @@ impl Attempt<'_> {
             .info(format_args!("the delegate failed, undoing: {error}"));
         let undone = match &self.earlier {
             // A repeated ADD: its rollback would be that of the one that succeeded.
-            Some(Kept::Conf(earlier)) if earlier.failure.is_none() => self.put_back(earlier),
+            Some(Kept::Conf(earlier)) if earlier.failures.is_empty() => self.put_back(earlier),
             Some(Kept::Conf(earlier)) => self.delete(error).and_then(|()| self.put_back(earlier)),
             Some(Kept::Debris) | None => self.delete(error).and_then(|()| self.forget()),
         };
@@ -116,9 +116,9 @@ impl Attempt<'_> {
     /// Notes that the configuration is one of an ADD that failed.
     fn note(&self, error: &Error) {
         if let Ok(Some(Kept::Conf(kept))) = self.scratch.find(self.attachment)
-            && let Err(error) = self
-                .scratch
-                .note_failure(self.attachment, &kept, &error.msg)
+            && let Err(error) =
+                self.scratch
+                    .note(self.attachment, &kept, &Failures::default().and(error))
         {
             self.log.error(format_args!("cannot note that: {error}"));
         }

@@ -9,6 +9,7 @@ use cni_types::{AddResult, Error, PluginType, Version};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::circle::{self, ipam_type};
 use crate::delegate_conf::DEFAULT_IPAM;
 use crate::error::ConfigError;
 use crate::prev_result::{self, version_of};
@@ -17,7 +18,6 @@ use crate::subnet_env::{Lease, LeaseError};
 const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/flannel";
 const DEFAULT_DELEGATE: &str = "bridge";
-const OWN_TYPE: &str = "flannel";
 const DEFAULT_SUBNET_FILE_WAIT: Duration = Duration::from_secs(1);
 
 /// What is needed to render a delegate's configuration, as it is written.
@@ -90,21 +90,13 @@ impl Config {
             None => DEFAULT_DELEGATE.to_owned(),
             Some(delegate_type) => delegate_type,
         };
-        if delegate_type.eq_ignore_ascii_case(OWN_TYPE) {
-            return Err(ConfigError::OwnType("delegate.type").into());
-        }
+        circle::refuse_own_type(&delegate_type, "delegate.type")?;
         // Where the delegate calls this plugin again, as its IPAM plugin or because that is what the delegate's file has
         // become, it does so with its own configuration.
         if own_type(call).as_ref() == Some(&delegate_type) {
             return Err(ConfigError::Recursion(delegate_type).into());
         }
-        if is_own_type(&raw.ipam) {
-            return Err(ConfigError::OwnType("ipam.type").into());
-        }
-        let ipam_type = ipam_type(&raw.ipam).and_then(|name| name.parse::<PluginType>().ok());
-        if let Some(no_ipam) = ipam_type.filter(PluginType::is_no_ipam) {
-            return Err(ConfigError::NoIpam(no_ipam).into());
-        }
+        circle::refuse_false_ipam(&raw.ipam)?;
         Ok(Self {
             subnet_file: or_default(raw.subnet_file, DEFAULT_SUBNET_FILE),
             subnet_file_wait,
@@ -138,15 +130,6 @@ pub(crate) fn own_type(call: &Call<'_>) -> Option<String> {
         r#type: Option<String>,
     }
     call.conf.decode::<Header>().ok()?.r#type
-}
-
-/// The `type` in `ipam`; `None` if there is none that can be read.
-fn ipam_type(ipam: &Object) -> Option<String> {
-    ipam.decode("type").ok().flatten()
-}
-
-fn is_own_type(ipam: &Object) -> bool {
-    ipam_type(ipam).is_some_and(|name| name.eq_ignore_ascii_case(OWN_TYPE))
 }
 
 /// What CHECK and DEL read. They work whatever has become of the rest.

@@ -2,6 +2,7 @@
 //! keeps it for DEL, and calls that plugin (CNI specification, "Section 4: plugin delegation").
 
 mod add;
+mod circle;
 mod config;
 mod delegate_conf;
 mod deletion;

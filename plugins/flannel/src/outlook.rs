@@ -8,6 +8,8 @@ use cni_types::{Code, Error};
 pub(crate) enum Outlook {
     /// It could as soon as others are done.
     Soon,
+    /// It could once the node's disk, memory or kernel works again.
+    Node,
     /// It could, for all that is known.
     Unknown,
     /// It could once the delegate is installed, or the IPAM plugin that it needs.
@@ -25,6 +27,7 @@ impl Outlook {
             }
             DelegateError::Failed { error, .. } => match error.code {
                 Code::TRY_AGAIN_LATER => Self::Soon,
+                Code::IO_FAILURE => Self::Node,
                 Code::DELEGATE_UNUSABLE => Self::NotInstalled,
                 Code::INCOMPATIBLE_VERSION
                 | Code::UNSUPPORTED_FIELD
@@ -32,16 +35,19 @@ impl Outlook {
                 | Code::INVALID_NETWORK_CONFIG => Self::Refused,
                 _ => Self::Unknown,
             },
-            DelegateError::Start { .. }
-            | DelegateError::Talk { .. }
-            | DelegateError::Died { .. }
-            | DelegateError::Garbage { .. } => Self::Unknown,
+            DelegateError::Start { .. } | DelegateError::Talk { .. } => Self::Node,
+            DelegateError::Died { .. } | DelegateError::Garbage { .. } => Self::Unknown,
         }
     }
 
     /// Whether time alone does not help.
     pub(crate) fn is_lasting(self) -> bool {
         matches!(self, Self::NotInstalled | Self::Refused)
+    }
+
+    /// Whether the configuration itself may be what makes every call fail.
+    pub(crate) fn may_be_mistake(self) -> bool {
+        matches!(self, Self::Unknown | Self::Refused)
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use cni_plugin::{Call, Command};
 use cni_types::{Attachment, Error, Version};
 
+use crate::circle;
 use crate::config::{Replay, own_type};
 use crate::delegate_conf;
 use crate::deletion::Deletion;
-use crate::error::{ConfigError, NotKept, is_for_want_of_master};
+use crate::error::{ConfigError, NotKept, is_for_want_of_master, naming_file};
 use crate::next_hops;
 use crate::prev_result::version_of;
 use crate::scratch::{Kept, Scratch};
@@ -30,6 +31,11 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
         .into());
     };
     let mut conf = kept.conf;
+    circle::refuse_own_type(kept.plugin_type.as_str(), "type")
+        .and_then(|()| {
+            circle::ipam_of(&conf).map_or(Ok(()), |ipam| circle::refuse_false_ipam(&ipam))
+        })
+        .map_err(|error| naming_file(error.into(), &kept.file))?;
     // A delegate would refuse to check by a version that has no CHECK.
     if version_of(&conf).is_some_and(|version| version < Version::V0_4_0) {
         conf.set("cniVersion", &call.conf.version)
@@ -59,15 +65,15 @@ pub(crate) fn del(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error>
         attachment,
     };
     let Some(scratch) = Scratch::open(&replay.data_dir)? else {
-        return deletion.anew();
+        return deletion.anew(&replay.data_dir);
     };
     match find(call, &scratch, attachment)? {
         Some(Kept::Conf(kept)) => deletion.by_kept(&scratch, &kept),
         Some(Kept::Debris) => {
-            deletion.anew()?;
+            deletion.anew(&replay.data_dir)?;
             Ok(scratch.remove(attachment)?)
         }
-        None => deletion.anew(),
+        None => deletion.anew(&replay.data_dir),
     }
 }
 
@@ -94,7 +100,12 @@ fn find_own(
 ) -> Result<Option<Kept>, Error> {
     let kept = scratch.find(attachment)?;
     Ok(kept.filter(|kept| match kept {
-        Kept::Conf(kept) => own_type(call).as_deref() != Some(kept.plugin_type.as_str()),
+        Kept::Conf(kept) => {
+            let kept_type = kept.plugin_type.as_str();
+            // By its proper name it is no delegate, and nothing is ever called with such a configuration.
+            circle::refuse_own_type(kept_type, "type").is_err()
+                || own_type(call).as_deref() != Some(kept_type)
+        }
         Kept::Debris => true,
     }))
 }

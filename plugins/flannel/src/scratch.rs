@@ -10,7 +10,8 @@
 //! Where an id is too long for a file name, a digest takes the place of its end, and the file has the id under
 //! [`CONTAINER`].
 //!
-//! A configuration that a DEL has failed with has the error under [`FAILURE`].
+//! A configuration that a call has failed with has the error under [`FAILURE`], and the number of failed calls under
+//! [`FAILURES`].
 //!
 //! The folder is locked while a file is written or removed, never while a delegate runs. Meanwhile the attachment is marked
 //! as in use, by a descriptor that the delegate and all that it starts inherit: after a kill, DEL waits for the last of
@@ -21,8 +22,8 @@ mod names;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cni_types::json::{self, Object};
-use cni_types::{Attachment, ContainerId, IfName, NetworkName, PluginType};
+use cni_types::json::{self, DecodeError, Object};
+use cni_types::{Attachment, ContainerId, Error, IfName, NetworkName, PluginType};
 use state::{Dir, InUse, StateError, WriteGuard};
 
 use self::names::{first_name, further_name, key};
@@ -44,6 +45,12 @@ const CONTAINER: &str = "twill/container";
 
 /// The key under which it has the error of the last DEL.
 const FAILURE: &str = "twill/failure";
+
+/// The key under which it has a number, of [`Failures`]. Without it, an error counts as one.
+const FAILURES: &str = "twill/failures";
+
+/// The keys that are not the delegate's.
+const OWN_KEYS: [&str; 4] = [OWNER, CONTAINER, FAILURE, FAILURES];
 
 /// The folder that the configurations are kept in.
 #[derive(Debug)]
@@ -67,8 +74,39 @@ pub(crate) struct KeptConf {
     pub(crate) plugin_type: PluginType,
     /// As the delegate got it on ADD.
     pub(crate) conf: Object,
-    /// The error of the last DEL with it, if one has failed. It may be that of the failed ADD's own rollback.
-    pub(crate) failure: Option<String>,
+    pub(crate) failures: Failures,
+}
+
+/// The calls that have failed with a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failures {
+    /// How many of them: a failed ADD with its rollback is one, each DEL is one, and so is that there was no ADD.
+    pub(crate) count: u32,
+    /// The error of the last DEL.
+    pub(crate) last: String,
+}
+
+impl Failures {
+    /// With one more.
+    pub(crate) fn and(&self, error: &Error) -> Self {
+        Self {
+            count: self.count.saturating_add(1),
+            last: error.msg.clone(),
+        }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn put_into(&self, conf: &mut Object) -> Result<(), DecodeError> {
+        conf.set(FAILURE, &self.last)?;
+        if self.count > 1 {
+            conf.set(FAILURES, &self.count)?;
+        }
+        Ok(())
+    }
 }
 
 /// A configuration that was kept, with whose it is.
@@ -183,20 +221,37 @@ impl Scratch {
                 let first = self.read_first(attachment)?;
                 self.write(&guard, first.as_ref(), attachment, &earlier.conf)?;
                 drop(guard);
-                match &earlier.failure {
-                    Some(failure) => self.note_failure(attachment, earlier, failure),
-                    None => Ok(()),
+                if earlier.failures.is_empty() {
+                    return Ok(());
                 }
+                self.note(attachment, earlier, &earlier.failures)
             }
         }
     }
 
-    /// Notes the error of a DEL with what is kept for an attachment.
-    pub(crate) fn note_failure(
+    /// Keeps a configuration that a DEL has failed with, and that it has, unless anything is kept for the attachment.
+    pub(crate) fn keep_failed(
+        &self,
+        attachment: &Attachment,
+        conf: &Object,
+        failures: &Failures,
+    ) -> Result<(), ScratchError> {
+        let mut conf = conf.clone();
+        failures.put_into(&mut conf)?;
+        let guard = self.0.lock_whole(LOCK_PATIENCE)?;
+        let first = self.read_first(attachment)?;
+        match self.locate_by(first.as_ref(), attachment)? {
+            Some((_, Kept::Conf(_))) => Ok(()),
+            Some((_, Kept::Debris)) | None => self.write(&guard, first.as_ref(), attachment, &conf),
+        }
+    }
+
+    /// Notes the failures with what is kept for an attachment.
+    pub(crate) fn note(
         &self,
         attachment: &Attachment,
         kept: &KeptConf,
-        failure: &str,
+        failures: &Failures,
     ) -> Result<(), ScratchError> {
         self.change(kept.place, attachment, |guard, name| {
             let contents = guard.dir().read(name)?;
@@ -204,7 +259,7 @@ impl Scratch {
             let Some(mut conf) = conf else {
                 return Ok(());
             };
-            conf.set(FAILURE, failure)?;
+            failures.put_into(&mut conf)?;
             Ok(guard.replace(name, conf.to_json()?.as_bytes())?)
         })
     }
@@ -393,11 +448,16 @@ impl File {
     fn parse(contents: &[u8], place: Place, file: PathBuf) -> Option<Self> {
         let mut conf: Object = json::from_slice(contents).ok()?;
         let plugin_type: String = conf.decode("type").ok()??;
-        let [owner, container, failure] =
+        let [owner, container, last] =
             [OWNER, CONTAINER, FAILURE].map(|key| conf.decode::<String>(key));
-        for key in [OWNER, CONTAINER, FAILURE] {
+        let count: Option<u32> = conf.decode(FAILURES).ok()?;
+        for key in OWN_KEYS {
             conf.remove(key);
         }
+        let failures = last.ok()?.map(|last| Failures {
+            count: count.unwrap_or(1),
+            last,
+        });
         Some(Self {
             owner: owner.ok()?,
             container: container.ok()?,
@@ -406,7 +466,7 @@ impl File {
                 file,
                 plugin_type: plugin_type.parse().ok()?,
                 conf,
-                failure: failure.ok()?,
+                failures: failures.unwrap_or_default(),
             }),
         })
     }

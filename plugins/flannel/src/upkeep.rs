@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use cni_plugin::{Call, Command};
+use cni_plugin::{Call, Command, Delegate, DelegateError};
 use cni_types::{Attachment, Error, ValidAttachments};
 use state::{Dir, StateError};
 
-use crate::config::Config;
+use crate::circle;
+use crate::config::{Config, Replay};
 use crate::delegate_conf;
 use crate::deletion::Deletion;
 use crate::error::{ConfigError, NotReady};
@@ -17,8 +18,9 @@ use crate::subnet_env::{self, Lease};
 const USUAL_IFNAME: &str = "eth0";
 
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-    let config = Config::of(call)?;
-    let scratch = Scratch::open(&config.data_dir)?;
+    // What was added goes whatever the configuration says now.
+    let replay = Replay::of(call)?;
+    let scratch = Scratch::open(&replay.data_dir)?;
     let (entries, unread) = match &scratch {
         Some(scratch) => scratch.list()?,
         None => Default::default(),
@@ -38,7 +40,7 @@ pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error>
         }
     }
     let any = kept.iter().chain(&stale).next();
-    errors.extend(delegate_gc(call, &config, any, valid).err());
+    errors.extend(delegate_gc(call, any, valid).err());
     Error::join(errors).map_or(Ok(()), Err)
 }
 
@@ -108,28 +110,41 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
 }
 
 /// Passes GC on to the delegate, with a configuration rendered from the lease; while flanneld has none, from what any
-/// attachment was added with.
+/// attachment was added with. A delegate that does not know GC would not pass it on to its IPAM plugin, which is asked then.
 fn delegate_gc(
     call: &Call<'_>,
-    config: &Config,
     any: Option<&Entry>,
     valid: &ValidAttachments,
 ) -> Result<(), Error> {
+    let config = Config::of(call)?;
     let lease = match subnet_env::read(&config.subnet_file, call.log) {
         Ok(lease) => lease,
         Err(error) => any
             .and_then(|entry| Lease::of_delegate_conf(&entry.kept.conf))
             .ok_or(error)?,
     };
-    let mut conf = delegate_conf::render(config, &call.conf.name, &lease)?;
+    let mut conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
     valid.put_into(&mut conf).map_err(ConfigError::from)?;
     let json = delegate_conf::to_json(&conf)?;
-    let delegate = call.delegate(config.delegate_type.clone())?;
-    if !delegate.run_if_known(Command::Gc, &json)? {
-        call.log.info(format_args!(
-            "{} does not know GC",
-            delegate.program().display()
-        ));
+    let is_known = |delegate: &Delegate<'_>| {
+        let is_known = delegate.run_if_known(Command::Gc, &json)?;
+        if !is_known {
+            call.log.info(format_args!(
+                "{} does not know GC",
+                delegate.program().display()
+            ));
+        }
+        Ok::<_, DelegateError>(is_known)
+    };
+    if is_known(&call.delegate(config.delegate_type.clone())?)? {
+        return Ok(());
+    }
+    // Without the IPAM plugin no address can have been given.
+    let ipam_type = circle::ipam_of(&conf).and_then(|ipam| circle::ipam_type(&ipam));
+    if let Some(ipam_type) = ipam_type.and_then(|text| text.parse().ok())
+        && let Ok(ipam) = call.delegate(ipam_type)
+    {
+        is_known(&ipam)?;
     }
     Ok(())
 }

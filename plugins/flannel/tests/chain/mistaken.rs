@@ -1,6 +1,8 @@
 //! Mistakes in the network configuration that real delegates refuse: the DEL of a container that could not be added does not
 //! fail for them, neither once they are corrected nor before, and no address is lost.
 
+use std::fs;
+
 use serde_json::{Value, json};
 use testkit::Invocation;
 
@@ -157,5 +159,93 @@ fn without_its_ipam_plugin_nothing_is_kept() {
         // Once it is there, what has not been deleted is.
         assert_deletes(&lab, &lab.call("DEL", &container, &conf));
         assert_eq!(container.link_names(), ["lo"]);
+    }
+}
+
+/// The file of an ADD was lost, or there never was one, and the mistake is still there.
+#[test]
+fn where_nothing_is_kept_a_mistake_holds_one_del_up() {
+    for delegates in Delegates::BOTH {
+        for (key, make) in MISTAKES {
+            let Some((lab, correct)) = lab(delegates) else {
+                return;
+            };
+            let container = Container::new("a");
+            lab.add(&container, &correct);
+            lab.node
+                .enter(|| fs::remove_file(format!("{SCRATCH}/a")))
+                .unwrap();
+            let wrong = mistaken(&correct, make);
+            let del = lab.call("DEL", &container, &wrong);
+            let first = lab.node.run(&del);
+            if first.code != Some(0) {
+                // Debian's macvlan serves both.
+                let is_debians = delegates == Delegates::Debians || key == "master";
+                assert!(is_debians, "{key}: {first}");
+                lab.node.run(&del).silent();
+            }
+            assert_eq!(lab.kept(), [""; 0], "{key}");
+            // What the mistake hides is still found.
+            lab.del(&container, &correct);
+            assert_eq!(lab.taken(NETWORK), [""; 0], "{key}");
+        }
+    }
+}
+
+/// The list is raised to have GC; Debian's delegates know 1.0.0 at most, and not GC.
+#[test]
+fn gc_gets_past_a_mistake_and_an_old_delegate() {
+    for delegates in Delegates::BOTH {
+        for (key, make) in MISTAKES {
+            let Some((lab, correct)) = lab(delegates) else {
+                return;
+            };
+            let containers = ["a", "b", "c"].map(Container::new);
+            for container in &containers {
+                lab.add(container, &correct);
+            }
+            // One has the mistake, one has lost its file, one is fine.
+            let file = format!("{SCRATCH}/a");
+            let original = lab.node.read(&file);
+            let mut kept: Value = serde_json::from_str(&original).unwrap();
+            let wrong = mistaken(&correct, make);
+            for (key, value) in wrong["delegate"].as_object().unwrap() {
+                kept[key] = value.clone();
+            }
+            for (key, value) in wrong["ipam"].as_object().into_iter().flatten() {
+                kept["ipam"][key] = value.clone();
+            }
+            lab.node.write(&file, kept.to_string());
+            lab.node
+                .enter(|| fs::remove_file(format!("{SCRATCH}/b")))
+                .unwrap();
+
+            let mut list = netconf("1.1.0");
+            list["cni.dev/valid-attachments"] = json!([]);
+            let gc = lab.call("GC", &containers[0], &list);
+            let gc = ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS"]
+                .into_iter()
+                .fold(gc, Invocation::without);
+            let first = lab.node.run(&gc);
+            // The others did not wait.
+            assert!(!lab.kept().contains(&"c".to_owned()), "{key}: {first}");
+            if first.code != Some(0) {
+                let failure = first.failure();
+                assert!(
+                    failure.msg.starts_with("eth0 of container a: ")
+                        && failure.msg.contains(&format!("kept in {file}")),
+                    "{key}: {failure:?}"
+                );
+                lab.node.run(&gc).silent();
+            }
+            assert_eq!(lab.kept(), [""; 0], "{key}");
+            let expected = match delegates {
+                Delegates::Ours => 0,
+                // Debian's host-local does not know GC, and nothing says where b's addresses are.
+                Delegates::Debians => 2,
+            };
+            let taken = lab.taken(NETWORK);
+            assert_eq!(taken.len(), expected, "{key}: {taken:?}");
+        }
     }
 }

@@ -250,14 +250,45 @@ fn a_correction_of_the_same_delegate_and_ipam_works_at_once() {
     let of_kept = format!("{of_go}{}", with_kept(&desk, "c1"));
     assert_eq!(failure.msg, of_kept);
     assert_eq!(commands(&desk), ["ADD", "DEL", "DEL"]);
-    // Here the delegate fails with the correction too.
-    let failure = desk.call("DEL").run().failure();
-    let expected = format!("{of_kept}; with the present network configuration: {of_go}");
-    assert_eq!(failure.msg, expected);
-    assert_eq!(kept(&desk), ["c1"]);
     desk.delegate.on("DEL").reset();
     desk.call("DEL").run().silent();
     assert_eq!(kept(&desk), [""; 0]);
+}
+
+/// The ADD failed and so did its rollback. With the first DEL that is enough.
+#[test]
+fn the_configuration_of_a_failed_add_holds_one_del_up() {
+    for is_corrected in [false, true] {
+        let desk = Desk::new();
+        desk.delegate.on("ADD").kill(9);
+        desk.delegate.on("DEL").stdout(OF_GO).exit(1);
+        let mut netconf = desk.netconf();
+        netconf["delegate"] = json!({"mtu": "1400"});
+        desk.call("ADD").config(&netconf).run().failure();
+        let mut expected = format!(
+            "bridge: failed to load netconf: json: cannot unmarshal string{}",
+            with_kept(&desk, "c1")
+        );
+        if is_corrected {
+            // The delegate fails with that too.
+            netconf = desk.netconf();
+            expected += "; with the present network configuration: bridge: failed to load netconf: json: cannot unmarshal string";
+        }
+        let del = desk.call("DEL").config(&netconf);
+        let failure = del.run().failure();
+        assert_eq!((failure.code, failure.msg), (999, expected));
+        assert_eq!(kept(&desk), ["c1"]);
+        let outcome = del.env("CNI_LOG", "error").run();
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let log = outcome.stderr_text();
+        for told in [
+            "given up: bridge: failed",
+            "addresses may stay taken until GC: no plugin",
+        ] {
+            assert!(log.contains(told), "{outcome}");
+        }
+        assert_eq!(kept(&desk), [""; 0]);
+    }
 }
 
 #[test]

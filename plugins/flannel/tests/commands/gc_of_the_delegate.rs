@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use testkit::ScriptedDelegate;
 
 use crate::asked::{commands, last_call};
 use crate::desk::Desk;
@@ -39,6 +40,54 @@ fn a_delegate_need_not_know_gc() {
         assert_eq!(last_call(&desk).command, "VERSION");
     }
     assert_eq!(kept(&desk), ["c1"]);
+}
+
+#[test]
+fn the_ipam_plugin_of_a_delegate_that_does_not_know_gc_is_asked() {
+    let desk = Desk::new();
+    let host_local = ScriptedDelegate::new("host-local");
+    let paths = [desk.delegate.dir(), host_local.dir()];
+    let unknown = r#"{"code": 4, "msg": "unknown CNI_COMMAND: GC"}"#;
+    let gc = gc(&desk, &[("c1", "eth0")]).paths(&paths);
+    // A delegate that knows it asks by itself.
+    gc.run().silent();
+    assert_eq!(host_local.calls(), []);
+    desk.delegate.on("GC").stdout(unknown).exit(1);
+    gc.run().silent();
+    let [asked] = &host_local.calls()[..] else {
+        panic!("{:?}", host_local.calls());
+    };
+    assert_eq!(asked.command, "GC");
+    assert_eq!(asked.stdin, last_call(&desk).stdin);
+
+    host_local.on("GC").stdout(unknown).exit(1);
+    gc.run().silent();
+    host_local.on("GC").stdout(ERROR);
+    host_local.on("VERSION").stdout(VERSIONS_WITH_GC);
+    let failure = gc.run().failure();
+    assert_eq!(
+        (failure.code, &*failure.msg),
+        (999, "host-local: no bridge today")
+    );
+}
+
+/// Whatever the list says now, what was added goes.
+#[test]
+fn a_mistaken_list_is_reported_after_everything_else() {
+    let desk = Desk::new();
+    add(&desk, "c1", "eth0");
+    let mut netconf = with_valid(netconf(&desk), &[]);
+    netconf["delegate"] = json!({"type": 5});
+    let failure = gc(&desk, &[]).config(&netconf).run().failure();
+    assert_eq!(
+        (failure.code, &*failure.msg),
+        (
+            6,
+            "network configuration: delegate.type: invalid type: integer `5`, expected a string"
+        )
+    );
+    assert_eq!(commands(&desk), ["ADD", "DEL"]);
+    assert_eq!(kept(&desk), [""; 0]);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! DEL where what ADD has kept is lost: the delegate's configuration is made anew, so that no address is.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
+use testkit::{Outcome, ScriptedDelegate};
 
 use crate::asked::{commands, last_call};
 use crate::desk::{Desk, SUBNET_ENV};
-use crate::upkeep::{kept, leave};
+use crate::traced::Traced;
+use crate::upkeep::{gc, kept, leave, with_kept};
 
 const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
 
@@ -219,27 +222,147 @@ fn without_the_delegate_there_is_nothing_to_do() {
     assert_eq!(commands(&desk), [""; 0]);
 }
 
+/// What is in the way of a DEL: nothing is kept, or nothing that can be read.
+const DEBRIS: [Option<&str>; 3] = [None, Some(""), Some("{\"name\":")];
+
+#[track_caller]
+fn assert_no_bridge(outcome: &Outcome, kept: &str) {
+    let failure = outcome.failure();
+    assert_eq!(
+        (failure.code, failure.msg, &*failure.details),
+        (999, format!("bridge: no bridge today{kept}"), "ask again")
+    );
+}
+
 #[test]
 fn a_delegate_that_fails_is_asked_again() {
-    for debris in [None, Some(""), Some("{\"name\":")] {
+    for debris in DEBRIS {
         let desk = Desk::new();
         if let Some(debris) = debris {
             leave(&desk, "c1", debris);
         }
-        let before = desk.listing();
         desk.delegate.on("DEL").stdout(ERROR).exit(1);
-        for _ in 0..2 {
-            let failure = desk.call("DEL").run().failure();
-            assert_eq!(
-                (failure.code, &*failure.msg, &*failure.details),
-                (999, "bridge: no bridge today", "ask again")
-            );
-            assert_eq!(desk.listing(), before);
-        }
+        assert_no_bridge(&desk.call("DEL").run(), "");
+        // The attempt is noted.
+        let mut expected: Value = last_conf(&desk);
+        expected["twill/ifname"] = "eth0".into();
+        expected["twill/failure"] = "bridge: no bridge today".into();
+        expected["twill/failures"] = 2.into();
+        let noted: Value = serde_json::from_str(&desk.kept()["c1"]).unwrap();
+        assert_eq!(noted, expected);
+
         desk.delegate.on("DEL").reset();
         desk.call("DEL").run().silent();
         assert_eq!(kept(&desk), [""; 0]);
-        assert_eq!(commands(&desk), ["DEL"; 3]);
+        assert_eq!(commands(&desk), ["DEL"; 2]);
+        let calls = desk.delegate.calls();
+        assert_eq!(calls[1].stdin, calls[0].stdin);
+    }
+}
+
+/// The Go plugins have code 999 for every mistake in a configuration.
+#[test]
+fn a_delegate_that_goes_on_failing_holds_one_del_up() {
+    for debris in DEBRIS {
+        for command in ["DEL", "GC"] {
+            let desk = Desk::new();
+            let host_local = ScriptedDelegate::new("host-local");
+            if let Some(debris) = debris {
+                leave(&desk, "c1", debris);
+            }
+            desk.delegate.on("DEL").stdout(ERROR).exit(1);
+            let paths = [desk.delegate.dir(), host_local.dir()];
+            let del = desk.call("DEL").paths(&paths);
+            assert_no_bridge(&del.run(), "");
+            assert_eq!(host_local.calls(), []);
+            match command {
+                "DEL" => del.run().silent(),
+                _ => gc(&desk, &[]).paths(&paths).run().silent(),
+            }
+            assert_eq!(kept(&desk), [""; 0]);
+            // No address stays taken.
+            let released = &host_local.calls()[0];
+            assert_eq!(
+                (&*released.command, &*released.env["CNI_CONTAINERID"]),
+                ("DEL", "c1")
+            );
+            let conf: Value = serde_json::from_slice(&released.stdin).unwrap();
+            assert_eq!(conf["ipam"]["type"], "host-local");
+            // Whoever comes then is the first again.
+            assert_no_bridge(&del.run(), "");
+        }
+    }
+}
+
+#[test]
+fn addresses_that_may_yet_be_released_are_not_given_up() {
+    for (code, remedied) in [(11, "locked by process 7"), (5, "disk full")] {
+        let desk = Desk::new();
+        let host_local = ScriptedDelegate::new("host-local");
+        desk.delegate.on("DEL").stdout(ERROR).exit(1);
+        let busy = json!({"code": code, "msg": remedied}).to_string();
+        host_local.on("DEL").stdout(busy).exit(1);
+        let del = desk
+            .call("DEL")
+            .paths([desk.delegate.dir(), host_local.dir()]);
+        assert_no_bridge(&del.run(), "");
+        for _ in 0..3 {
+            let failure = del.run().failure();
+            let expected = format!(
+                "bridge: no bridge today{}; host-local: {remedied}",
+                with_kept(&desk, "c1")
+            );
+            assert_eq!((failure.code, failure.msg), (code, expected));
+            assert_eq!(kept(&desk), ["c1"]);
+        }
+        host_local.on("DEL").reset();
+        del.run().silent();
+        assert_eq!(kept(&desk), [""; 0]);
+    }
+}
+
+#[test]
+fn what_is_not_the_configurations_fault_is_not_given_up() {
+    for code in [5, 11] {
+        let desk = Desk::new();
+        let error = json!({"code": code, "msg": "not now"}).to_string();
+        desk.delegate.on("DEL").stdout(error).exit(1);
+        for _ in 0..3 {
+            let failure = desk.call("DEL").run().failure();
+            assert_eq!((failure.code, &*failure.msg), (code, "bridge: not now"));
+            assert_eq!(kept(&desk), [""; 0]);
+        }
+    }
+}
+
+/// Where no first attempt can be noted, there is no second one.
+#[test]
+fn a_full_disk_does_not_make_every_attempt_the_first() {
+    let desk = Desk::new();
+    desk.delegate.on("DEL").stdout(ERROR).exit(1);
+    let variables = [("CNI_COMMAND", OsStr::new("DEL"))];
+    let options = ["-e", "inject=mkdir,mkdirat:error=ENOSPC"];
+    let Some(traced) = Traced::start(&desk, &options, &desk.netconf(), &variables) else {
+        return;
+    };
+    let (output, calls) = traced.wait();
+    assert!(calls.contains("ENOSPC"), "{calls}");
+    assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b""[..]));
+    assert_eq!(commands(&desk), ["DEL"]);
+}
+
+/// An ADD that comes between two attempts is another one's.
+#[test]
+fn an_add_after_a_failed_del_starts_anew() {
+    let desk = Desk::new();
+    desk.delegate.on("DEL").stdout(ERROR).exit(1);
+    desk.call("DEL").run().failure();
+    desk.call("ADD").run().success();
+    let kept_of_add = desk.kept();
+    assert!(!kept_of_add["c1"].contains("twill/failure"));
+    for _ in 0..3 {
+        assert_no_bridge(&desk.call("DEL").run(), &with_kept(&desk, "c1"));
+        assert_eq!(desk.kept(), kept_of_add);
     }
 }
 

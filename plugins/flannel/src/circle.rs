@@ -1,0 +1,47 @@
+//! Configurations by which plugins would call each other for ever: the plugin that is named as the delegate or as the IPAM
+//! plugin would call the same one again.
+
+use cni_types::PluginType;
+use cni_types::json::Object;
+
+use crate::error::ConfigError;
+
+/// The name of this plugin.
+const OWN_TYPE: &str = "flannel";
+
+/// Refuses this plugin as its own delegate; `key` is the key that names the delegate.
+///
+/// # Errors
+/// [`ConfigError::OwnType`].
+pub(crate) fn refuse_own_type(delegate_type: &str, key: &'static str) -> Result<(), ConfigError> {
+    if delegate_type.eq_ignore_ascii_case(OWN_TYPE) {
+        return Err(ConfigError::OwnType(key));
+    }
+    Ok(())
+}
+
+/// Refuses an `ipam` whose `type` is known to be no IPAM plugin: the delegate would call it with the delegate's own
+/// configuration.
+///
+/// # Errors
+/// [`ConfigError::OwnType`], [`ConfigError::NoIpam`].
+pub(crate) fn refuse_false_ipam(ipam: &Object) -> Result<(), ConfigError> {
+    let Some(text) = ipam_type(ipam) else {
+        return Ok(());
+    };
+    refuse_own_type(&text, "ipam.type")?;
+    match text.parse::<PluginType>() {
+        Ok(plugin_type) if plugin_type.is_no_ipam() => Err(ConfigError::NoIpam(plugin_type)),
+        _ => Ok(()),
+    }
+}
+
+/// The `type` in `ipam`; `None` if there is none that can be read.
+pub(crate) fn ipam_type(ipam: &Object) -> Option<String> {
+    ipam.decode("type").ok().flatten()
+}
+
+/// The `ipam` of a delegate's configuration; `None` if there is none that can be read.
+pub(crate) fn ipam_of(conf: &Object) -> Option<Object> {
+    conf.decode("ipam").ok().flatten()
+}
