@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use cni_types::{AddResult, Error, IpConfig};
 use ipnetwork::IpNetwork;
-use netlink::sysctl::{self, SysctlError};
 use netlink::{Change, Existing, Link, LinkChange, Mac, NetlinkError, OperState, Route, Rtnetlink};
 use nix::errno::Errno;
 
+use crate::settings::{self, Settings};
 use crate::{ConfigureError, KernelError, Sandbox, SandboxError, Undo, plan};
 
 /// The least that IPv6 works with, in bytes (RFC 8200).
@@ -77,20 +77,26 @@ pub fn configure<'a>(
             address,
         });
     }
+    let settings = Settings {
+        ifname: link.name,
+        log: undo.log(),
+    };
     let prepared = sandbox.enter(|| {
-        announce(link.name);
+        settings.announce();
         let Some(address) = first_v6 else {
             return Ok(None);
         };
-        detect_duplicates(link.name, detection);
-        enable_ipv6(link.name, address)
+        settings.detect_duplicates(detection);
+        settings.keep_addresses();
+        let enabled = settings.enable_ipv6();
+        enabled.map_err(|source| ConfigureError::Ipv6 { address, source })
     });
     if prepared.as_ref().is_err_and(ConfigureError::is_stranded) {
         undo.abandon();
     }
     if let Some(value) = prepared? {
         undo.push("switch IPv6 of lo off", move || {
-            sandbox.enter(|| sysctl::write(&disable_ipv6("lo"), &value).map_err(Error::from))
+            sandbox.enter(|| settings::disable_ipv6_of_lo(&value).map_err(Error::from))
         });
     }
 
@@ -206,49 +212,6 @@ fn first_v6(ips: &[IpConfig]) -> Option<IpNetwork> {
     ips.iter()
         .map(|ip| ip.address)
         .find(|address| address.is_ipv6())
-}
-
-/// Has the kernel tell neighbours who has the address now: one that a container had before may still be in their caches.
-/// A kernel that does not know how is none the worse.
-fn announce(ifname: &str) {
-    let _ = sysctl::write(&["ipv4", "conf", ifname, "arp_notify"], "1");
-    let _ = sysctl::write(&["ipv6", "conf", ifname, "ndisc_notify"], "1");
-}
-
-/// The setting is about the link-local address that the kernel makes too: others are given with or without. Enhanced
-/// detection does not take the link's own packets that come back for another machine's (RFC 7527).
-fn detect_duplicates(ifname: &str, detection: DuplicateDetection) {
-    let accept = match detection {
-        DuplicateDetection::Off => "0",
-        DuplicateDetection::On => {
-            let _ = sysctl::write(&["ipv6", "conf", ifname, "enhanced_dad"], "1");
-            "1"
-        }
-    };
-    let _ = sysctl::write(&["ipv6", "conf", ifname, "accept_dad"], accept);
-}
-
-/// Runtimes that know of no IPv6 may have switched it off. With `keep_addr_on_down` the addresses survive that somebody
-/// sets the link down and up. Returns what the setting of `lo` was, if it was changed.
-fn enable_ipv6(ifname: &str, address: IpNetwork) -> Result<Option<String>, ConfigureError> {
-    let enable = |name: &str| -> Result<Option<String>, SysctlError> {
-        let setting = disable_ipv6(name);
-        let was = sysctl::read(&setting)?;
-        if was == "0" {
-            return Ok(None);
-        }
-        sysctl::write(&setting, "0")?;
-        Ok(Some(was))
-    };
-    // `lo` comes last: the link's settings go with the link.
-    enable(ifname)
-        .and_then(|_| sysctl::write(&["ipv6", "conf", ifname, "keep_addr_on_down"], "1"))
-        .and_then(|()| enable("lo"))
-        .map_err(|source| ConfigureError::Ipv6 { address, source })
-}
-
-fn disable_ipv6(ifname: &str) -> [&str; 4] {
-    ["ipv6", "conf", ifname, "disable_ipv6"]
 }
 
 fn wait_for_addresses(inside: &mut Rtnetlink, link: u32) -> Result<(), ConfigureError> {

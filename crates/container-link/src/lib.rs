@@ -19,6 +19,7 @@ mod plan;
 mod previous;
 mod removal;
 mod sandbox;
+mod settings;
 mod undo;
 
 pub use configure::{ContainerLink, DuplicateDetection, announcement, configure};

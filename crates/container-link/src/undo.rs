@@ -35,6 +35,11 @@ impl<'a> Undo<'a> {
         Self { log, steps }
     }
 
+    /// Where it says what it could not undo.
+    pub(crate) fn log(&self) -> &'a Log {
+        self.log
+    }
+
     /// Notes how to undo what was just done, and what that is called in the log: `remove the link`.
     pub fn push(&mut self, what: &'static str, step: impl FnOnce() -> Result<(), Error> + 'a) {
         self.steps.push(Step::own(what, step));

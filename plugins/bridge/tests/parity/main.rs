@@ -31,6 +31,7 @@ mod neighbours;
 mod newer;
 mod on_link;
 mod ports;
+mod read_only;
 mod results;
 mod rules;
 mod spoofing;
