@@ -11,6 +11,7 @@ use crate::reply::{Reply, attributes_of, i32_of, text_of, u8_of, u16_of, u32_of}
 pub(crate) const LINK_HEADER: usize = 16;
 
 // linux/if_link.h, where the libc crate does not have it.
+const IFLA_INET_CONF: u16 = 1;
 const IFLA_INET6_CONF: u16 = 2;
 const IFLA_VLAN_ID: u16 = 1;
 const IFLA_VLAN_PROTOCOL: u16 = 5;
@@ -23,8 +24,10 @@ const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFLA_IPVLAN_MODE: u16 = 1;
 const IFLA_MACVLAN_MODE: u16 = 1;
 
-/// Where `accept_ra` stands among a link's IPv6 settings (`DEVCONF_ACCEPT_RA`), each of four bytes.
+// Where settings stand among a link's: those of IPv4 are counted from 1 in linux/ip.h, those of IPv6 from 0 in linux/ipv6.h.
+const IPV4_FORWARDING: usize = 0;
 const ACCEPT_RA: usize = 3;
+const DISABLE_IPV6: usize = 26;
 
 /// The tags of IEEE 802.1Q (`ETH_P_8021Q`), as they are on the wire.
 const TAGS_OF_8021Q: [u8; 2] = [0x81, 0x00];
@@ -62,6 +65,10 @@ pub struct Link {
     /// `accept_ra`: 0 if its namespace ignores router advertisements on it, 1 if it heeds them unless it forwards, 2 if it
     /// heeds them anyhow. `None` where the link has no IPv6.
     pub accept_ra: Option<i32>,
+    /// Whether IPv6 is there and switched off on the link (`disable_ipv6`).
+    pub is_ipv6_off: bool,
+    /// Whether its namespace does not pass on what comes in by it over IPv4 (`forwarding`), whatever `ip_forward` says.
+    pub is_ipv4_forwarding_off: bool,
 }
 
 /// The interface that another one belongs to.
@@ -179,6 +186,8 @@ impl Link {
             is_promiscuous: has_flag(libc::IFF_PROMISC),
             parent: None,
             accept_ra: None,
+            is_ipv6_off: false,
+            is_ipv4_forwarding_off: false,
         };
         let mut netns = None;
         for attribute in reply.attributes(LINK_HEADER) {
@@ -209,13 +218,17 @@ impl Link {
     fn parse_families(&mut self, families: &[u8]) -> Result<(), DecodeError> {
         for family in attributes_of(families) {
             let (number, settings) = family?;
-            if i32::from(number) != libc::AF_INET6 {
-                continue;
-            }
             for attribute in attributes_of(settings) {
-                if let (IFLA_INET6_CONF, values) = attribute? {
-                    let accept_ra = values.get(ACCEPT_RA * 4..ACCEPT_RA * 4 + 4);
-                    self.accept_ra = accept_ra.map(i32_of).transpose()?;
+                match (i32::from(number), attribute?) {
+                    (libc::AF_INET, (IFLA_INET_CONF, values)) => {
+                        let forwarding = setting(values, IPV4_FORWARDING)?;
+                        self.is_ipv4_forwarding_off = forwarding == Some(0);
+                    }
+                    (libc::AF_INET6, (IFLA_INET6_CONF, values)) => {
+                        self.accept_ra = setting(values, ACCEPT_RA)?;
+                        self.is_ipv6_off = setting(values, DISABLE_IPV6)? == Some(1);
+                    }
+                    _ => {}
                 }
             }
         }
@@ -301,6 +314,12 @@ impl Kind {
             _ => Self::Other(name),
         })
     }
+}
+
+/// One of a link's settings, each of which has four bytes; `None` if the kernel has not so many.
+fn setting(values: &[u8], position: usize) -> Result<Option<i32>, DecodeError> {
+    let value = values.get(position * 4..position * 4 + 4);
+    value.map(i32_of).transpose()
 }
 
 impl BridgePort {

@@ -6,8 +6,8 @@ use netlink::{Change, Kind, Link, LinkChange, Mac, NetlinkError, NewLink};
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
 use crate::pair::PORT_MAC_START;
-use crate::router_advertisements;
 use crate::undo::{Changes, put_back};
+use crate::{ipv6, router_advertisements};
 
 /// How often it is looked for and made anew while others make and remove it.
 const ATTEMPTS: usize = 8;
@@ -83,6 +83,7 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, Brid
             .perform(&[Change::change_link(link.index, &change)])?;
     }
     router_advertisements::ignore_on_own(changes, &link);
+    ipv6::claim(&mut changes.kernel, &link)?;
     Ok(Some(link))
 }
 

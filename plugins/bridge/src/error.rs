@@ -120,6 +120,11 @@ pub(crate) enum BridgeError {
     GatewaysAddress(IpNetwork),
     #[error("ipam: the container cannot have address {address}: the node has it on {link}")]
     OwnAddress { link: String, address: IpNetwork },
+    #[error(
+        "ipam: {link} cannot have the gateway's address {address}: IPv6 is switched off on it; set \
+         net.ipv6.conf.{link}.disable_ipv6 to 0, or have IPAM give no IPv6 address"
+    )]
+    Ipv6Off { link: String, address: IpNetwork },
     #[error(transparent)]
     Kernel(#[from] SandboxError),
     #[error(transparent)]
@@ -143,7 +148,9 @@ impl From<BridgeError> for Error {
             | BridgeError::OtherAddress { .. }
             | BridgeError::GatewaysAddress(_)
             | BridgeError::OwnAddress { .. } => Code::INVALID_NETWORK_CONFIG,
-            BridgeError::NoVlans { .. } | BridgeError::WouldFilter { .. } => UNSUPPORTED_FIELD,
+            BridgeError::NoVlans { .. }
+            | BridgeError::WouldFilter { .. }
+            | BridgeError::Ipv6Off { .. } => UNSUPPORTED_FIELD,
             BridgeError::Unsteady(_) | BridgeError::Full { .. } => Code::TRY_AGAIN_LATER,
             BridgeError::NoFreeName(_) => Code::IO_FAILURE,
             BridgeError::IfnameTaken(error) => return error.into(),

@@ -18,8 +18,8 @@ use netlink::{Change, Kind, Link, LinkAddress, LinkChange, NetlinkError, Rtnetli
 use self::plan::{Conflict, Plan};
 use crate::config::Config;
 use crate::error::BridgeError;
-use crate::leases;
 use crate::undo::{Changes, put_back};
+use crate::{ipv6, leases};
 
 /// The mark of addresses that this plugin gives (`IFA_PROTO`). The kernel has names for 1 to 3.
 const PROTOCOL: u8 = 84;
@@ -85,7 +85,8 @@ impl Gateway {
 
     /// Gives the link the addresses that it lacks; those that another one is in the way of are left to the [`Replacement`].
     ///
-    /// Errors: [`BridgeError::StaleAddress`] and [`BridgeError::OtherAddress`] if something in the way must stay.
+    /// Errors: [`BridgeError::StaleAddress`] and [`BridgeError::OtherAddress`] if something in the way must stay,
+    /// [`BridgeError::Ipv6Off`].
     pub(crate) fn provide(
         &self,
         changes: &mut Changes<'_>,
@@ -104,6 +105,7 @@ impl Gateway {
         if !plan.conflicts.is_empty() && !config.force_address {
             self.judge(changes, call, &plan.conflicts, given)?;
         }
+        ipv6::enable(changes, link, &plan.missing)?;
         if plan.conflicts.is_empty() {
             add(&mut *changes, link, &plan.missing)?;
             return Ok(None);

@@ -10,6 +10,7 @@ mod detach;
 mod error;
 mod forwarding;
 mod gateway;
+mod ipv6;
 mod layer3;
 mod leases;
 mod pair;

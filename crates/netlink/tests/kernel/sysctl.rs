@@ -48,3 +48,36 @@ fn what_is_refused_is_told_apart() {
         }
     });
 }
+
+/// A link comes with some of its settings.
+#[test]
+fn a_link_has_its_settings() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let bridge = both.bridge();
+        if bridge.accept_ra.is_none() {
+            // A kernel without IPv6 has no such settings.
+            assert!(!bridge.is_ipv6_off);
+            return;
+        }
+        let settings = |both: &mut crate::Both| {
+            let link = both.host.link_by_index(bridge.index).unwrap().unwrap();
+            (
+                link.accept_ra,
+                link.is_ipv6_off,
+                link.is_ipv4_forwarding_off,
+            )
+        };
+        let write = |family, name, value| {
+            sysctl::write(&[family, "conf", "cni0", name], value).unwrap();
+        };
+        for value in ["0", "1", "0"] {
+            write("ipv6", "accept_ra", value);
+            write("ipv6", "disable_ipv6", value);
+            write("ipv4", "forwarding", value);
+            let accept_ra = value.parse().ok();
+            let is_on = value == "1";
+            assert_eq!(settings(both), (accept_ra, is_on, !is_on));
+        }
+    });
+}

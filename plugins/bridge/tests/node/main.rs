@@ -15,4 +15,5 @@ mod addresses;
 mod advertisements;
 mod bridge;
 mod forwarding;
+mod ipv6_off;
 mod own_address;

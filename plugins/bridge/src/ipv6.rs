@@ -1,0 +1,71 @@
+//! IPv6 of the links that get gateways' addresses. A node may have it off for new links
+//! (`net.ipv6.conf.default.disable_ipv6`): it is switched on where a gateway's address needs it, on links that this plugin has
+//! made. On others it was their operator who left it off.
+
+use ipnetwork::IpNetwork;
+use netlink::sysctl::{self, SysctlError};
+use netlink::{Change, Kind, Link, LinkChange, Rtnetlink};
+
+use crate::error::BridgeError;
+use crate::undo::Changes;
+
+/// The alias of a bridge that this plugin has made while IPv6 was off for new links.
+const OWN_BRIDGE: &str = "twill";
+
+/// Has a bridge that this ADD has made say so, if that may count some day.
+pub(crate) fn claim(kernel: &mut Rtnetlink, bridge: &Link) -> Result<(), BridgeError> {
+    if !bridge.is_ipv6_off {
+        return Ok(());
+    }
+    let alias = LinkChange {
+        alias: Some(OWN_BRIDGE),
+        ..LinkChange::default()
+    };
+    Ok(kernel.perform(&[Change::change_link(bridge.index, &alias)])?)
+}
+
+/// Switches IPv6 on where a link that gets these addresses needs it.
+///
+/// Errors: [`BridgeError::Ipv6Off`].
+pub(crate) fn enable(
+    changes: &mut Changes<'_>,
+    link: &Link,
+    addresses: &[IpNetwork],
+) -> Result<(), BridgeError> {
+    let address = addresses.iter().find(|address| address.is_ipv6());
+    let Some(address) = address.filter(|_| link.is_ipv6_off) else {
+        return Ok(());
+    };
+    // Another ADD may have made the bridge just now.
+    let is_own = is_own(link)
+        || changes
+            .kernel
+            .link_by_index(link.index)?
+            .is_some_and(|l| is_own(&l));
+    if !is_own {
+        return Err(BridgeError::Ipv6Off {
+            link: link.name.clone(),
+            address: *address,
+        });
+    }
+    write(&link.name, "0")?;
+    let name = link.name.clone();
+    changes.note_shared("switch IPv6 off again", move || match write(&name, "1") {
+        Err(SysctlError::NotFound(_) | SysctlError::NoIpv6(_)) => Ok(()),
+        written => Ok(written?),
+    });
+    Ok(())
+}
+
+/// A VLAN device is always an operator's.
+fn is_own(link: &Link) -> bool {
+    match link.kind {
+        Kind::Bridge { .. } => link.alias.as_deref() == Some(OWN_BRIDGE),
+        Kind::Veth => true,
+        _ => false,
+    }
+}
+
+fn write(link: &str, value: &str) -> Result<(), SysctlError> {
+    sysctl::write(&["ipv6", "conf", link, "disable_ipv6"], value)
+}
