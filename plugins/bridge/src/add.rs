@@ -129,7 +129,8 @@ impl<'a> Attempt<'a> {
         // What comes now cannot be undone, so nothing may fail after it.
         detach::remove_earlier(&mut self.changes.kernel, &self.mark, &port)?;
         if self.config.is_gateway {
-            self.become_router(&result, addressed.replacement)?;
+            let gateway = addressed.vlan_gateway.as_ref().unwrap_or(&bridge);
+            self.become_router(&result, gateway, addressed.replacement)?;
         }
         if !result.ips.is_empty() {
             self.announce(link.index, mac);
@@ -237,11 +238,12 @@ impl<'a> Attempt<'a> {
     fn become_router(
         &mut self,
         result: &AddResult,
+        gateway: &Link,
         replacement: Option<Replacement>,
     ) -> Result<(), BridgeError> {
         let kernel = &mut self.changes.kernel;
         for family in layer3::families(&result.ips) {
-            forwarding::enable(kernel, family)?;
+            forwarding::enable(kernel, family, gateway)?;
         }
         replacement.map_or(Ok(()), |replacement| replacement.carry_out(kernel))
     }

@@ -4,7 +4,7 @@
 //! comes when nothing but the gateway's addresses can fail any more.
 
 use netlink::sysctl;
-use netlink::{Family, Rtnetlink};
+use netlink::{Family, Link, Rtnetlink};
 
 use crate::error::BridgeError;
 use crate::router_advertisements;
@@ -12,9 +12,18 @@ use crate::router_advertisements;
 const OFF: &str = "0";
 const ON: &str = "1";
 
-/// Has the node pass packets of a protocol on.
-pub(crate) fn enable(kernel: &mut Rtnetlink, family: Family) -> Result<(), BridgeError> {
+/// Has the node pass on packets of a protocol that come in by `gateway`, the link with the gateways' addresses.
+///
+/// IPv4 looks at the setting of that link, which the node's overwrites when it is switched on, and never again.
+pub(crate) fn enable(
+    kernel: &mut Rtnetlink,
+    family: Family,
+    gateway: &Link,
+) -> Result<(), BridgeError> {
     if sysctl::read(setting(family))? != OFF {
+        if family == Family::V4 && gateway.is_ipv4_forwarding_off {
+            sysctl::write(&["ipv4", "conf", &gateway.name, "forwarding"], ON)?;
+        }
         return Ok(());
     }
     if family == Family::V6 {

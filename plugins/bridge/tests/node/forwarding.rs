@@ -4,10 +4,11 @@ use std::os::unix::fs::symlink;
 
 use serde_json::json;
 
-use crate::support::conf::{dual_stack, ipv6};
+use crate::support::conf::{dual_stack, ipv4, ipv6};
 use crate::support::lab::{Container, IP_FORWARD, IPV6_FORWARD, Lab};
-use crate::support::outside::{self, NODE6, default_routes, wait_for_default_routes};
-use crate::support::side::ours;
+use crate::support::outside::{self, NODE6, OUTSIDE, default_routes, wait_for_default_routes};
+use crate::support::side::{Side, both, ours};
+use crate::support::traffic::{assert_reaches, pings};
 use testkit::advertisement::advertise_router;
 
 ours!(
@@ -15,6 +16,7 @@ ours!(
     an_add_does_not_touch_what_is_on,
     the_nodes_own_default_route_stays,
 );
+both!(a_bridge_that_does_not_forward_on_a_node_that_does);
 
 /// A router that forwards by some of its links stays one: switching the whole off would switch these off too.
 fn a_failed_add_switches_nothing(lab: &Lab) {
@@ -83,4 +85,37 @@ fn the_nodes_own_default_route_stays(lab: &Lab) {
     wait_for_default_routes(lab, &[]);
     advertise_router(&outside, "wire1", 1800);
     wait_for_default_routes(lab, &["wire0"]);
+}
+
+/// IPv4 is passed on by each link's own setting, which a node that forwards need not have on for new links. The Go plugin
+/// looks at the node's.
+fn a_bridge_that_does_not_forward_on_a_node_that_does(lab: &Lab) {
+    lab.node.write(IP_FORWARD, "1");
+    let outside = outside::connect(lab);
+    outside.ip("route add 10.1.1.0/24 via 198.51.100.1");
+    let by_default = "/proc/sys/net/ipv4/conf/default/forwarding";
+    lab.node.write(by_default, "0");
+    let of_bridge = "/proc/sys/net/ipv4/conf/cni0/forwarding";
+    let (conf, a) = (
+        ipv4(json!({ "isDefaultGateway": true })),
+        Container::new("a"),
+    );
+    let result = lab.add(&a, &conf);
+    if lab.side == Side::Reference {
+        assert!(!pings(&a, &[OUTSIDE]));
+        lab.check(&a, &conf, &result).silent();
+        return;
+    }
+    assert_reaches(&a, OUTSIDE);
+    lab.check(&a, &conf, &result).silent();
+    assert_eq!((lab.setting(by_default), lab.setting(of_bridge)), (0, 1));
+    // Somebody switches it off: CHECK says so, and the next ADD mends it.
+    lab.node.write(of_bridge, "0");
+    let failure = lab.check(&a, &conf, &result).failure();
+    let expected = "net.ipv4.conf.cni0.forwarding is 0: ";
+    assert!(failure.msg.starts_with(expected), "{failure:?}");
+    let b = Container::new("b");
+    lab.add(&b, &conf);
+    assert_reaches(&a, OUTSIDE);
+    lab.check(&a, &conf, &result).silent();
 }
