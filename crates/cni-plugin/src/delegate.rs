@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use cni_types::json::{self, DecodeError};
-use cni_types::{AddResult, Code, Error, PluginType, Version};
+use cni_types::{AddResult, Code, Error, NetConf, PluginType, Version};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
 use crate::depth;
 use crate::dispatch::dispatch_in;
 use crate::exec::{Output, Program, RunError, Started};
-use crate::{Bundle, Command, ContainerNetns, Environment, Plugin, Request};
+use crate::{Bundle, Command, ContainerNetns, Environment, Plugin};
 
 /// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin delegation"). It gets the
 /// caller's environment.
@@ -30,6 +30,42 @@ pub struct Delegate<'a> {
     bundled: Option<&'a dyn Plugin>,
     /// What it has answered to VERSION.
     versions: OnceCell<Versions>,
+}
+
+/// A delegate's configuration.
+#[derive(Clone, Copy, Debug)]
+pub enum DelegateConf<'a> {
+    /// A configuration that the caller has written.
+    Text(&'a str),
+    /// The caller's own. A delegate in the same process does not parse it again.
+    Own(&'a NetConf<'a>),
+}
+
+impl<'a> DelegateConf<'a> {
+    fn as_json(self) -> &'a str {
+        match self {
+            Self::Text(text) => text,
+            Self::Own(conf) => conf.as_json(),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for DelegateConf<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for DelegateConf<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a NetConf<'a>> for DelegateConf<'a> {
+    fn from(conf: &'a NetConf<'a>) -> Self {
+        Self::Own(conf)
+    }
 }
 
 /// The answer to VERSION.
@@ -233,15 +269,23 @@ impl<'a> Delegate<'a> {
     /// Calls a command that has no result.
     ///
     /// Errors: as [`DelegateCall::run`].
-    pub fn run(&self, command: Command, netconf: &str) -> Result<(), DelegateError> {
-        self.start(command)?.run(netconf)
+    pub fn run<'c>(
+        &self,
+        command: Command,
+        conf: impl Into<DelegateConf<'c>>,
+    ) -> Result<(), DelegateError> {
+        self.start(command)?.run(conf)
     }
 
     /// Calls a command that not every plugin knows, GC or STATUS, and tells whether this one does.
     ///
     /// Errors: as [`Delegate::run`].
-    pub fn run_if_known(&self, command: Command, netconf: &str) -> Result<bool, DelegateError> {
-        match self.run(command, netconf) {
+    pub fn run_if_known<'c>(
+        &self,
+        command: Command,
+        conf: impl Into<DelegateConf<'c>>,
+    ) -> Result<bool, DelegateError> {
+        match self.run(command, conf) {
             Ok(()) => Ok(true),
             Err(error) if error.is_unknown_command() => Ok(false),
             Err(error) => match self.supports(Version::V1_1_0) {
@@ -269,7 +313,7 @@ impl<'a> Delegate<'a> {
     }
 
     fn ask_versions(&self) -> Result<Versions, DelegateError> {
-        let stdout = self.start(Command::Version)?.finish("")?;
+        let stdout = self.start(Command::Version)?.finish("".into())?;
         json::from_slice(&stdout).map_err(|source| self.garbage(Command::Version, source, &stdout))
     }
 
@@ -282,12 +326,13 @@ impl<'a> Delegate<'a> {
         }
     }
 
-    fn call_here(&self, plugin: &dyn Plugin, command: Command, netconf: &str) -> Output {
-        let request = Request {
-            environment: self.environment_for(command),
-            stdin: netconf.into(),
+    fn call_here(&self, plugin: &dyn Plugin, command: Command, conf: DelegateConf<'_>) -> Output {
+        let environment = self.environment_for(command);
+        let call = |conf| dispatch_in(self.bundle, plugin, &environment, conf, self.netns);
+        let reply = match conf {
+            DelegateConf::Own(conf) => call(Ok(conf)),
+            DelegateConf::Text(text) => call(NetConf::parse(text.as_bytes()).as_ref()),
         };
-        let reply = dispatch_in(self.bundle, plugin, &request, self.netns);
         Output {
             status: ExitStatus::from_raw(i32::from(reply.failed) << 8),
             stdout: reply.stdout.into_bytes(),
@@ -322,24 +367,51 @@ enum Way<'a> {
 impl DelegateCall<'_> {
     /// Goes on with ADD and returns the result, as JSON in the shape of `version`.
     ///
-    /// Errors: all of [`DelegateError`] that is left once it is found.
-    pub fn add(self, netconf: &str, version: Version) -> Result<String, DelegateError> {
+    /// # Errors
+    /// All of [`DelegateError`] that is left once the delegate is found.
+    pub fn add<'c>(
+        self,
+        conf: impl Into<DelegateConf<'c>>,
+        version: Version,
+    ) -> Result<String, DelegateError> {
+        self.finish_add(conf.into(), version, AddResult::pass_on)
+    }
+
+    /// As [`DelegateCall::add`], but decodes the result.
+    ///
+    /// # Errors
+    /// As [`DelegateCall::add`].
+    pub fn add_and_decode<'c>(
+        self,
+        conf: impl Into<DelegateConf<'c>>,
+        version: Version,
+    ) -> Result<AddResult, DelegateError> {
+        self.finish_add(conf.into(), version, AddResult::decode_as)
+    }
+
+    fn finish_add<T>(
+        self,
+        conf: DelegateConf<'_>,
+        version: Version,
+        read: impl FnOnce(&str, Version) -> Result<T, DecodeError>,
+    ) -> Result<T, DelegateError> {
         let (delegate, command) = (self.delegate, self.command);
-        let stdout = self.finish(netconf)?;
+        let stdout = self.finish(conf)?;
         std::str::from_utf8(&stdout)
             .map_err(|error| DecodeError::at("", error))
-            .and_then(|text| AddResult::pass_on(text, version))
+            .and_then(|text| read(text, version))
             .map_err(|source| delegate.garbage(command, source, &stdout))
     }
 
     /// Goes on with a command that has no result.
     ///
-    /// Errors: as [`DelegateCall::add`], except that whatever is said on success is passed over.
-    pub fn run(self, netconf: &str) -> Result<(), DelegateError> {
-        self.finish(netconf).map(drop)
+    /// # Errors
+    /// As [`DelegateCall::add`], except that any output of a success is disregarded.
+    pub fn run<'c>(self, conf: impl Into<DelegateConf<'c>>) -> Result<(), DelegateError> {
+        self.finish(conf.into()).map(drop)
     }
 
-    fn finish(self, netconf: &str) -> Result<Vec<u8>, DelegateError> {
+    fn finish(self, conf: DelegateConf<'_>) -> Result<Vec<u8>, DelegateError> {
         let delegate = self.delegate;
         let Output {
             status,
@@ -347,9 +419,9 @@ impl DelegateCall<'_> {
             stderr,
         } = match self.way {
             Way::Process(process) => process
-                .finish(netconf.as_bytes())
+                .finish(conf.as_json().as_bytes())
                 .map_err(|error| delegate.not_run(error))?,
-            Way::Here(plugin) => delegate.call_here(plugin, self.command, netconf),
+            Way::Here(plugin) => delegate.call_here(plugin, self.command, conf),
         };
         if status.success() {
             return Ok(stdout);

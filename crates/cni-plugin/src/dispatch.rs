@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use cni_types::{Attachment, Code, Error, NetConf, ValidAttachments, Version};
+use cni_types::{Attachment, Code, Error, NetConf, RefusedConf, ValidAttachments, Version};
 
 use crate::operation::{Operation, Purpose};
 use crate::{Bundle, Call, ContainerNetns, Environment, Log, Plugin, depth};
@@ -27,23 +27,31 @@ pub struct Reply {
 
 /// Answers a request by means of a plugin (CNI specification, "Section 2").
 pub fn dispatch(plugin: &dyn Plugin, request: &Request) -> Reply {
-    dispatch_in(Bundle::default(), plugin, request, None)
+    let conf = NetConf::parse(&request.stdin);
+    let (environment, conf) = (&request.environment, conf.as_ref());
+    dispatch_in(Bundle::default(), plugin, environment, conf, None)
 }
 
-/// As [`dispatch`], in a binary that is other plugins as well. What `CNI_NETNS` leads to may have been `opened` already.
+/// As [`dispatch`], with a configuration that was parsed, in a binary that is other plugins as
+/// well. The namespace that `CNI_NETNS` leads to may have been `opened` already.
 pub(crate) fn dispatch_in(
     bundle: Bundle<'_>,
     plugin: &dyn Plugin,
-    request: &Request,
+    environment: &Environment,
+    conf: Result<&NetConf<'_>, &RefusedConf>,
     opened: Option<&ContainerNetns>,
 ) -> Reply {
-    let mut log = Log::from_environment(plugin.name(), &request.environment);
-    let outcome = match Purpose::from_environment(&request.environment) {
+    let mut log = Log::from_environment(plugin.name(), environment);
+    let outcome = match Purpose::from_environment(environment) {
         Ok(Purpose::About) => return about(plugin),
         Ok(Purpose::Version) => Ok(versions()),
-        Ok(Purpose::Operation(operation)) => {
-            perform(bundle, plugin, operation, request, opened, &mut log)
-        }
+        Ok(Purpose::Operation(operation)) => match conf {
+            Ok(conf) => {
+                log.set_network(conf.name.as_str());
+                perform(bundle, plugin, operation, environment, conf, opened, &log)
+            }
+            Err(refused) => Err(refused.error.clone()),
+        },
         Err(error) => Err(error),
     };
     match outcome {
@@ -56,22 +64,25 @@ pub(crate) fn dispatch_in(
         }
         Err(error) => {
             log.error(format_args!("failed: {error}"));
-            failure(&error, NetConf::version_for_errors(&request.stdin))
+            failure(&error, version_of(conf))
         }
     }
+}
+
+/// The version of the reply to a call with this configuration.
+pub(crate) fn version_of(conf: Result<&NetConf<'_>, &RefusedConf>) -> Version {
+    conf.map_or_else(|refused| refused.version, |conf| conf.version)
 }
 
 fn perform(
     bundle: Bundle<'_>,
     plugin: &dyn Plugin,
     operation: Operation,
-    request: &Request,
+    environment: &Environment,
+    conf: &NetConf<'_>,
     opened: Option<&ContainerNetns>,
-    log: &mut Log,
+    log: &Log,
 ) -> Result<String, Error> {
-    let conf = NetConf::parse(&request.stdin)?;
-    log.set_network(conf.name.as_str());
-    let environment = &request.environment;
     if let Err(error) = depth::check(environment) {
         // No ADD gets here, so there is nothing to remove, and the callers' DEL must not be stuck on it.
         return match operation {
@@ -83,7 +94,7 @@ fn perform(
         };
     }
     let call = Call {
-        conf: &conf,
+        conf,
         environment,
         netns: None,
         log,
@@ -121,7 +132,7 @@ fn perform(
         }
         Operation::Gc => {
             require("GC", Version::V1_1_0, conf.version)?;
-            match ValidAttachments::of(&conf)? {
+            match ValidAttachments::of(conf)? {
                 Some(valid) => plugin.gc(&call, &valid).map(nothing),
                 None => {
                     log.info(format_args!(

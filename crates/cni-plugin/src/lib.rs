@@ -23,7 +23,7 @@ mod streams;
 pub use bundle::Bundle;
 pub use command::Command;
 pub use container_netns::ContainerNetns;
-pub use delegate::{Delegate, DelegateCall, DelegateError};
+pub use delegate::{Delegate, DelegateCall, DelegateConf, DelegateError};
 pub use dispatch::{Reply, Request, dispatch};
 pub use environment::Environment;
 pub use log::Log;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cni_types::{Code, Error, NetConf, Quoted, Version};
 
-use crate::dispatch::{dispatch_in, failure};
+use crate::dispatch::{dispatch_in, failure, version_of};
 use crate::{Bundle, Command, Environment, Plugin, Reply, Request, panic_answer, streams};
 
 /// musl's own gives memory back to the kernel as soon as it can, which takes as long as a plugin's work does.
@@ -15,9 +15,6 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 /// The largest configuration that is read, in bytes: 64 MiB. GC of a full node lists tens of thousands of attachments,
 /// which makes a few MiB.
 const MAX_STDIN: usize = 64 << 20;
-
-/// The largest configuration that is decoded once more for a panic's sake, in bytes.
-const SMALL: usize = 64 << 10;
 
 /// Runs a plugin as the process that the runtime started: the whole of a plugin's `main`.
 pub fn main(plugin: &dyn Plugin) -> ExitCode {
@@ -54,10 +51,10 @@ fn serve(bundle: Bundle<'_>, plugin: &dyn Plugin) -> ExitCode {
     panic_answer::arm(plugin.name());
     let reply = match read_request() {
         Ok(request) => {
-            if request.stdin.len() <= SMALL {
-                panic_answer::answer_in(NetConf::version_for_errors(&request.stdin));
-            }
-            dispatch_in(bundle, plugin, &request, None)
+            let conf = NetConf::parse(&request.stdin);
+            let conf = conf.as_ref();
+            panic_answer::answer_in(version_of(conf));
+            dispatch_in(bundle, plugin, &request.environment, conf, None)
         }
         Err(error) => failure(&error, Version::LATEST),
     };

@@ -1,10 +1,12 @@
+//! IP addresses and networks as text.
+
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
 use crate::Quoted;
 
-/// Text that is no IP address, or no network in CIDR notation.
+/// Text that is neither an IP address nor a network in CIDR notation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Not an IPv4 address in dotted-quad form nor an IPv6 address.
@@ -15,19 +17,25 @@ pub enum AddressError {
     Network(String),
 }
 
-/// Reads an IPv4 address in dotted-quad form, or an IPv6 address (RFC 4291, without zone).
+/// Parses an IPv4 address in dotted-quad form, or an IPv6 address (RFC 4291, without zone).
 ///
-/// An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) is the IPv4 address, as it is for the Go plugins: one address has
-/// one value, and so one file.
+/// An IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) is the IPv4 address, as for the Go plugins: each
+/// address has one value, and thus one file.
+///
+/// # Errors
+/// [`AddressError::Address`].
 pub fn parse_ip(text: &str) -> Result<IpAddr, AddressError> {
     text.parse::<IpAddr>()
         .map(|address| address.to_canonical())
         .map_err(|_| AddressError::Address(text.to_owned()))
 }
 
-/// Reads an address and its prefix length in CIDR notation (RFC 4632): `10.1.2.3/24`. Bits behind the prefix are kept.
+/// Parses an address and its prefix length in CIDR notation (RFC 4632): `10.1.2.3/24`. Host bits
+/// are kept.
 ///
-/// A network mask in the place of the prefix length, an address without one, and IPv4-mapped IPv6 are refused.
+/// # Errors
+/// [`AddressError::Network`], also for a netmask in the place of the prefix length, for an address
+/// without prefix length, and for IPv4-mapped IPv6.
 pub fn parse_cidr(text: &str) -> Result<IpNetwork, AddressError> {
     let error = || AddressError::Network(text.to_owned());
     let (address, prefix) = text.split_once('/').ok_or_else(error)?;
@@ -41,7 +49,10 @@ pub fn parse_cidr(text: &str) -> Result<IpNetwork, AddressError> {
     IpNetwork::new(address, prefix.parse().map_err(|_| error())?).map_err(|_| error())
 }
 
-/// Reads the address of `a` or `a/len`.
+/// Parses `a` or `a/len`, and returns the address.
+///
+/// # Errors
+/// [`AddressError`].
 pub fn parse_ip_or_cidr(text: &str) -> Result<IpAddr, AddressError> {
     if text.contains('/') {
         parse_cidr(text).map(|network| network.ip())

@@ -1,9 +1,11 @@
+//! `CNI_ARGS`, the arguments that a runtime passes to all plugins of a call.
+
 use crate::Quoted;
 
 /// What is wrong with `CNI_ARGS`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArgsError {
-    /// A part between semicolons that has not exactly one `=`.
+    /// A part between semicolons without exactly one `=`.
     #[error("CNI_ARGS: {} is no pair of the form KEY=VALUE", Quoted(.0))]
     Pair(String),
     /// `IgnoreUnknown` is neither true nor false.
@@ -14,22 +16,27 @@ pub enum ArgsError {
     Unknown(Vec<String>),
 }
 
-/// The names that the reference plugins define: `IP` (`host-local`, `static`), `GATEWAY` (`static`) and `MAC` (`bridge`,
-/// `macvlan`, `tap`, `tuning`). What runtimes of Kubernetes send comes with `IgnoreUnknown=1`.
+/// The names that the reference plugins define: `IP` (`host-local`, `static`), `GATEWAY` (`static`)
+/// and `MAC` (`bridge`, `macvlan`, `tap`, `tuning`). The names of Kubernetes runtimes come with
+/// `IgnoreUnknown=1`.
 const KNOWN: [&str; 3] = ["IP", "GATEWAY", "MAC"];
 
-/// The pairs of `CNI_ARGS`: `IgnoreUnknown=1;IP=10.0.0.5` (CNI specification, "Section 2: parameters").
+/// The pairs of `CNI_ARGS`: `IgnoreUnknown=1;IP=10.0.0.5` (CNI specification, "Section 2:
+/// parameters").
 ///
-/// Names are case-sensitive; the last of several values of one name counts.
+/// Names are case-sensitive; of several values of one name, the last one counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CniArgs(Vec<(String, String)>);
 
 impl CniArgs {
-    /// Splits the variable's value and checks it against the names that plugins define. Each plugin passes over those of
-    /// others: one value of the variable is for all the plugins of a network. If `IgnoreUnknown` is `1` or `true`, every
-    /// other name is taken too.
+    /// Splits the variable's value, and checks its names against those that plugins define. A
+    /// plugin ignores the names of other plugins, because all plugins of a network get the same
+    /// value. `IgnoreUnknown=1` or `true` allows all names.
+    ///
+    /// # Errors
+    /// [`ArgsError`].
     pub fn parse(text: &str) -> Result<Self, ArgsError> {
-        /// The one name that the specification's conventions define for all plugins.
+        /// The only name that the conventions define for all plugins.
         const IGNORE_UNKNOWN: &str = "IgnoreUnknown";
 
         if text.is_empty() {

@@ -1,20 +1,23 @@
+//! The attachments that runtimes name: one per call, and the valid ones of a GC.
+
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::json::{DecodeError, Object};
-use crate::{Code, ContainerId, Error, IfName, NetConf};
+use crate::{ContainerId, Error, IfName, NetConf};
 
-/// The keys of the list that GC gets: today's, and the one before.
+/// The keys of GC's list of valid attachments: today's, and that of older libcni.
 const KEYS: [&str; 2] = ["cni.dev/valid-attachments", "cni.dev/attachments"];
 
-/// One interface of one container: what ADD makes and DEL removes (CNI specification, "Section 2").
+/// One interface of one container: what ADD creates and DEL removes (CNI specification, "Section
+/// 2").
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attachment {
     /// The container.
     pub container_id: ContainerId,
-    /// Its interface.
+    /// The container's interface.
     pub ifname: IfName,
 }
 
@@ -24,7 +27,7 @@ impl fmt::Display for Attachment {
     }
 }
 
-/// An element of the list that GC gets.
+/// An element of GC's list of valid attachments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ValidAttachment {
     /// `CNI_CONTAINERID` of the ADD.
@@ -43,27 +46,27 @@ pub struct ValidAttachments {
 }
 
 impl ValidAttachments {
-    /// Reads them from the configuration of a GC call: from `cni.dev/valid-attachments`, or `cni.dev/attachments` as an
-    /// older libcni calls it. An empty list, which libcni may write as `null`, means that none is valid. `None` if there is
-    /// neither key, which must not mean that none is valid: libcni leaves the key out for a caller that gives no list.
+    /// Decodes the list in the configuration of a GC call: `cni.dev/valid-attachments`, or
+    /// `cni.dev/attachments` from an older libcni.
     ///
-    /// Errors: code 6 if it is no list of attachments.
+    /// An empty list, which libcni may write as `null`, means that no attachment is valid. `None`
+    /// means that the configuration has neither key, as libcni omits the key when its caller passes
+    /// no list: GC must then remove nothing.
+    ///
+    /// # Errors
+    /// Code 6 for a value that is no list of attachments.
     pub fn of(conf: &NetConf<'_>) -> Result<Option<Self>, Error> {
-        let object: Object = conf.decode()?;
-        let has = |key: &&str| object.keys().any(|name| name.eq_ignore_ascii_case(key));
-        let Some(key) = KEYS.into_iter().find(has) else {
+        let Some(key) = KEYS.into_iter().find(|key| conf.contains(key)) else {
             return Ok(None);
         };
-        let attachments: Option<Vec<ValidAttachment>> = object.decode(key).map_err(|error| {
-            Error::new(
-                Code::DECODING_FAILURE,
-                format!("cannot decode the network configuration: {error}"),
-            )
-        })?;
+        let attachments: Option<Vec<ValidAttachment>> = conf.value(key)?;
         Ok(Some(attachments.into_iter().flatten().collect()))
     }
 
-    /// Puts the list into the configuration of another GC call, for old readers and new ones.
+    /// Puts the list into the configuration of another GC call, under both keys.
+    ///
+    /// # Errors
+    /// As [`Object::set`].
     pub fn put_into(&self, conf: &mut Object) -> Result<(), DecodeError> {
         let mut attachments: Vec<&ValidAttachment> = self.attachments.iter().collect();
         attachments.sort();
@@ -135,7 +138,11 @@ mod tests {
             valid(r#"{"name":"n","cni.dev/attachments":{"containerID":"c1"}}"#),
             Err((
                 6,
-                "cannot decode the network configuration: cni.dev/attachments: invalid type: map, expected a sequence".into()
+                concat!(
+                    "cannot decode the network configuration: ",
+                    "cni.dev/attachments: invalid type: map, expected a sequence"
+                )
+                .into()
             ))
         );
     }

@@ -1,47 +1,49 @@
+//! The error of a call, and its code.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Version;
 
-/// The number that tells a runtime what kind of error it got (CNI specification, "Section 5: error").
+/// The number that identifies the kind of an error (CNI specification, "Section 5: error").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Code(pub u32);
 
 impl Code {
-    /// The configuration's `cniVersion` is not supported, or has no such command.
+    /// The configuration's `cniVersion` is not supported, or does not have the command.
     pub const INCOMPATIBLE_VERSION: Code = Code(1);
-    /// The configuration asks for something that cannot be had here; the message names the key and the value.
+    /// The node does not support a key of the configuration, or its value; the message names both.
     pub const UNSUPPORTED_FIELD: Code = Code(2);
     /// The environment variables of the call are missing or invalid.
     pub const INVALID_ENVIRONMENT: Code = Code(4);
     /// Reading or writing failed.
     pub const IO_FAILURE: Code = Code(5);
-    /// Something could not be decoded: the configuration, a state file, a delegate's answer.
+    /// A configuration, a state file or a delegate's reply could not be decoded.
     pub const DECODING_FAILURE: Code = Code(6);
-    /// The configuration can be read, but makes no sense.
+    /// The configuration can be decoded, but is invalid.
     pub const INVALID_NETWORK_CONFIG: Code = Code(7);
     /// The network namespace cannot be used.
     pub const INVALID_NETNS: Code = Code(8);
-    /// A passing condition: the runtime should try again later.
+    /// A transient condition: the runtime should try again later.
     pub const TRY_AGAIN_LATER: Code = Code(11);
     /// STATUS: the plugin cannot serve an ADD.
     pub const NOT_AVAILABLE: Code = Code(50);
 
-    /// A delegate is in no folder of `CNI_PATH`, or cannot be started.
+    /// A delegate is in no directory of `CNI_PATH`, or cannot be started.
     pub const DELEGATE_UNUSABLE: Code = Code(100);
-    /// A delegate ended without an answer that the specification allows.
+    /// A delegate ended without a reply that the specification allows.
     pub const DELEGATE_BROKEN: Code = Code(101);
     /// Every address of a range set is taken.
     pub const ADDRESSES_EXHAUSTED: Code = Code(110);
-    /// A requested address is taken, or is none that may be given.
+    /// A requested address is taken, or must not be allocated.
     pub const ADDRESS_UNAVAILABLE: Code = Code(111);
-    /// The attachment holds an address already.
+    /// The attachment already holds an address.
     pub const ALREADY_ALLOCATED: Code = Code(112);
-    /// CHECK found something missing or different.
+    /// CHECK found that something is missing or differs.
     pub const CHECK_FAILED: Code = Code(120);
-    /// The plugin, or a library in it, has a mistake. It has undone nothing.
+    /// A bug of the plugin or of a library in it. The plugin has rolled nothing back.
     pub const INTERNAL: Code = Code(190);
 }
 
@@ -51,15 +53,15 @@ impl fmt::Display for Code {
     }
 }
 
-/// A plugin's failure, as it is told to the runtime.
+/// A plugin's failure, as the plugin reports it to the runtime.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{msg}{}{details} (code {code})", if details.is_empty() { "" } else { ": " })]
 pub struct Error {
-    /// What kind of failure it is.
+    /// The kind of the failure.
     pub code: Code,
-    /// What happened, in one short line.
+    /// The failure and its cause, in one short line.
     pub msg: String,
-    /// What a person needs beside that; may be empty.
+    /// More for a human reader; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub details: String,
 }
@@ -82,7 +84,7 @@ impl Error {
         }
     }
 
-    /// One error that tells of them all, with the code of the first; `None` when there are none.
+    /// One error with the messages of all, and the code of the first; `None` without errors.
     pub fn join(errors: impl IntoIterator<Item = Error>) -> Option<Error> {
         errors.into_iter().reduce(|mut first, next| {
             first.msg.push_str("; ");
@@ -97,7 +99,7 @@ impl Error {
         })
     }
 
-    /// The error as the specification writes it: one JSON object that names the protocol's version.
+    /// The error as a reply: one JSON object with the version of the protocol.
     pub fn at_version(&self, version: Version) -> VersionedError<'_> {
         VersionedError {
             version,
@@ -106,7 +108,8 @@ impl Error {
     }
 }
 
-/// An [`Error`] together with the version of the configuration that it answers: what goes to standard output.
+/// An [`Error`] with the version of the configuration that it answers, as it goes to standard
+/// output.
 #[derive(Serialize)]
 pub struct VersionedError<'a> {
     #[serde(rename = "cniVersion")]

@@ -1,8 +1,10 @@
-//! The data of the [Container Network Interface](https://www.cni.dev/docs/spec/), versions 0.1.0 to 1.1.0.
+//! The data of the [Container Network Interface](https://www.cni.dev/docs/spec/), versions 0.1.0
+//! to 1.1.0.
 //!
-//! Everything here is a value: nothing reads a file, the environment or a clock. What a runtime sends is decoded
-//! with [`json`], which reads keys as Go does; what may be wrong in it is checked once, by the constructor of the
-//! type that it ends up in ([`ContainerId`], [`NetworkName`], [`Version`], …), and never again after that.
+//! Everything here is a value: nothing reads a file, the environment or a clock. [`json`] decodes
+//! the input of a runtime as Go does. A [`NetConf`] keeps the document that it was parsed from, and
+//! plugins decode their own keys from it. The constructor of each type checks its input once
+//! ([`ContainerId`], [`NetworkName`], [`Version`], …), and no other code checks it again.
 
 mod address;
 mod args;
@@ -20,7 +22,7 @@ pub use args::{ArgsError, CniArgs};
 pub use attachment::{Attachment, ValidAttachment, ValidAttachments};
 pub use error::{Code, Error, VersionedError};
 pub use names::{ContainerId, IfName, LinkName, NameError, NetworkName, PluginType};
-pub use netconf::NetConf;
+pub use netconf::{NetConf, RefusedConf, Section};
 pub use quote::Quoted;
 pub use result::{AddResult, Dns, Interface, IpConfig, Route};
 pub use version::{UnsupportedVersion, Version};

@@ -1,3 +1,5 @@
+//! Validated names: a value of these types is a name that the specification allows.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,7 +13,8 @@ pub enum NameError {
     Empty,
     /// A container id or network name with a character outside `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
     #[error(
-        "{} has invalid characters: allowed are letters and digits, then also \"_\", \".\" and \"-\"",
+        "{} has invalid characters: allowed are letters and digits, then also \"_\", \".\" and \
+         \"-\"",
         Quoted(.0)
     )]
     Characters(String),
@@ -21,13 +24,17 @@ pub enum NameError {
     /// An alternative name of more than 127 bytes, the most that the kernel takes.
     #[error("{} is too long: an interface's alternative name has at most 127 bytes", Quoted(.0))]
     AltnameTooLong(String),
-    /// An interface name with a `%`, which the kernel takes for a pattern: it makes `eth0` of `eth%d`.
+    /// An interface name with a `%`, which the kernel expands: `eth%d` becomes `eth0`.
     #[error("{} is no interface name: the kernel would make a number of the \"%\"", Quoted(.0))]
     Pattern(String),
     /// An interface name that is `.` or `..`, or has a `/`, `:` or white space in it.
-    #[error("{} is no interface name: it must not be \".\" or \"..\" nor contain \"/\", \":\" or white space", Quoted(.0))]
+    #[error(
+        "{} is no interface name: it must not be \".\" or \"..\" nor contain \"/\", \":\" or white \
+         space",
+        Quoted(.0)
+    )]
     Interface(String),
-    /// A plugin type that would lead out of the folders of `CNI_PATH`.
+    /// A plugin type that would lead out of the directories of `CNI_PATH`.
     #[error("{} is no plugin type: it must be the bare name of a file in CNI_PATH", Quoted(.0))]
     PluginType(String),
 }
@@ -63,37 +70,37 @@ macro_rules! name {
 }
 
 name!(
-    /// A container's id, unique on the node (CNI specification, `CNI_CONTAINERID`). It is safe to use as a file name:
-    /// it has no slash and does not start with a dot.
+    /// A container's id, unique on the node (CNI specification, `CNI_CONTAINERID`). An id is a safe
+    /// file name: it has no slash and does not start with a dot.
     ContainerId,
     check_cni_name
 );
 name!(
-    /// The `name` of a network configuration, unique on the node. It is safe to use as a file name, like a
-    /// [`ContainerId`].
+    /// The `name` of a network configuration, unique on the node. Like a [`ContainerId`], a name is
+    /// a safe file name.
     NetworkName,
     check_cni_name
 );
 name!(
-    /// The name of an interface inside a container (`CNI_IFNAME`), as the kernel takes it: 1 to 15 bytes, not `.` or
-    /// `..`, without `/`, `:`, white space and `%`.
+    /// The name of an interface inside a container (`CNI_IFNAME`) that the kernel accepts: 1 to 15
+    /// bytes, not `.` or `..`, without `/`, `:`, white space and `%`.
     IfName,
     check_ifname
 );
 name!(
-    /// The name of a link that is there already, or one of its alternative names (ip-link(8), `altname`): 1 to 127 bytes,
-    /// otherwise as an [`IfName`].
+    /// The name of an existing link, or one of its alternative names (ip-link(8), `altname`): 1 to
+    /// 127 bytes, otherwise like an [`IfName`].
     LinkName,
     check_link_name
 );
 name!(
-    /// The `type` of a network configuration or of its `ipam`: the name of an executable in one of the folders of
-    /// `CNI_PATH`.
+    /// The `type` of a network configuration or of its `ipam`: the name of an executable in one of
+    /// the directories of `CNI_PATH`.
     PluginType,
     check_plugin_type
 );
 
-/// The reference plugins, and this project's, that have another task than to give addresses.
+/// The plugins, of the reference and of this project, that are not IPAM plugins.
 const NO_IPAM: [&str; 16] = [
     "bandwidth",
     "bridge",
@@ -114,18 +121,19 @@ const NO_IPAM: [&str; 16] = [
 ];
 
 impl PluginType {
-    /// Whether it is known to be no IPAM plugin. Called as one with its caller's configuration, it would call its own IPAM
-    /// plugin by the same name, for ever.
+    /// Whether this type is known to be no IPAM plugin. As an IPAM plugin, it would get its
+    /// caller's configuration, whose IPAM plugin is itself, and recurse without end.
     pub fn is_no_ipam(&self) -> bool {
         NO_IPAM.contains(&self.as_str())
     }
 }
 
 impl IfName {
-    /// A name that was recorded by somebody who took a `%` in it, as the Go plugins do: there is no such interface, but what
-    /// was given to it can be taken back.
+    /// A name in a record of a plugin that allows `%`, as the Go plugins do. No interface has such
+    /// a name, but the addresses of the record can be released.
     ///
-    /// Errors: as for other names, but for [`NameError::Pattern`].
+    /// # Errors
+    /// As for other names, except [`NameError::Pattern`].
     pub fn recorded(text: &str) -> Result<Self, NameError> {
         match check_ifname(text) {
             Ok(()) | Err(NameError::Pattern(_)) => Ok(Self(text.to_owned())),
@@ -283,11 +291,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_accepted_name_stays_inside_its_folder(text in "\\PC{0,20}") {
-            let folder = std::path::Path::new("/d");
+        fn an_accepted_name_stays_inside_its_directory(text in "\\PC{0,20}") {
+            let directory = std::path::Path::new("/d");
             if let Ok(id) = text.parse::<ContainerId>() {
-                let path = folder.join(id.as_str());
-                prop_assert_eq!(path.parent(), Some(folder));
+                let path = directory.join(id.as_str());
+                prop_assert_eq!(path.parent(), Some(directory));
                 prop_assert_eq!(path.file_name(), Some(text.as_ref()));
                 prop_assert!(!text.starts_with('.'));
             }

@@ -1,10 +1,12 @@
+//! Foreign text in error messages.
+
 use std::fmt;
 
-/// How many characters of somebody else's text an error message repeats.
+/// The number of characters that an error message repeats of a foreign text.
 const LIMIT: usize = 80;
 
-/// Displays input of any size and content for use in an error message: in double quotes, control characters
-/// escaped, and cut after 80 characters.
+/// Displays input of any size and content in an error message: in double quotes, with control
+/// characters escaped, and cut after 80 characters.
 pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {

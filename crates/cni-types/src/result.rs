@@ -1,6 +1,7 @@
-//! What ADD answers (CNI specification, "Section 5: ADD success").
+//! The result of an ADD (CNI specification, "Section 5: ADD success").
 //!
-//! There is one type for all versions, in the shape of the newest; `wire` and `legacy` know what older versions look like.
+//! There is one type for all versions, in the shape of the newest; `wire` and `legacy` know the
+//! JSON of each version.
 
 mod legacy;
 mod wire;
@@ -10,44 +11,52 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
-use crate::json::{self, DecodeError, Object};
+use crate::json::{self, DecodeError, Entries, OptionalText};
 use crate::{Code, Error, Version};
 
 /// The result of an ADD.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddResult {
-    /// The interfaces that the plugin made, those on the host too. An IPAM plugin has none.
+    /// The interfaces that the plugin created, those on the node too. An IPAM plugin has none.
     pub interfaces: Vec<Interface>,
     /// The addresses.
     pub ips: Vec<IpConfig>,
     /// The routes inside the container.
     pub routes: Vec<Route>,
-    /// The resolver's settings; versions before 1.0.0 have it even when it is empty.
+    /// The resolver's settings; versions before 1.0.0 have the key even when it is empty.
     pub dns: Dns,
 }
 
-/// An interface that a plugin made.
+/// An interface that a plugin created.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
-    /// Its name.
+    /// The interface's name.
     pub name: String,
-    /// Its hardware address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The hardware address.
+    #[serde(
+        default,
+        deserialize_with = "json::optional_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub mac: Option<String>,
-    /// Its MTU in bytes (1.1.0).
+    /// The MTU in bytes (1.1.0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
-    /// The network namespace it is in; none on the host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The path of the interface's network namespace; none for an interface on the node.
+    #[serde(
+        default,
+        deserialize_with = "json::optional_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub sandbox: Option<String>,
-    /// Where to reach it if it is a socket (1.1.0).
+    /// The path of the socket that the interface is (1.1.0).
     #[serde(
         rename = "socketPath",
         default,
         skip_serializing_if = "Option::is_none"
     )]
     pub socket_path: Option<String>,
-    /// Its PCI address if it is a device (1.1.0).
+    /// The PCI address of the device that the interface is (1.1.0).
     #[serde(rename = "pciID", default, skip_serializing_if = "Option::is_none")]
     pub pci_id: Option<String>,
 }
@@ -55,7 +64,7 @@ pub struct Interface {
 /// An address and the prefix length of its network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IpConfig {
-    /// Which of the result's interfaces has it, by index.
+    /// The index of the result's interface that has the address.
     pub interface: Option<u32>,
     /// The address, with its subnet's prefix length.
     pub address: IpNetwork,
@@ -63,9 +72,10 @@ pub struct IpConfig {
     pub gateway: Option<IpAddr>,
 }
 
-/// A route inside the container, also as `ipam.routes` of a configuration has it.
+/// A route inside the container, in a result or in `ipam.routes` of a configuration.
 ///
-/// Everything but `dst` and `gw` came with 1.1.0, but is passed on from 0.3.0 on, as the Go plugins do it.
+/// Everything but `dst` and `gw` came with 1.1.0, but is passed on from 0.3.0 on, as the Go plugins
+/// do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// The destination; host bits are kept.
@@ -110,7 +120,7 @@ impl Route {
     }
 }
 
-/// For these numbers 0 says what absence says.
+/// For these numbers 0 means the same as absence.
 fn is_unset(number: &Option<u32>) -> bool {
     matches!(number, None | Some(0))
 }
@@ -134,16 +144,23 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// Whether it says nothing.
+    /// Whether there are no settings.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// These settings, or the others if there are none.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        if self.is_empty() { others } else { self }
     }
 }
 
 impl AddResult {
     /// The result as JSON in the shape of a version.
     ///
-    /// Errors: code 1 if the version cannot say it: 0.1.0 and 0.2.0 need at least one address.
+    /// # Errors
+    /// Code 1 if the version cannot express it: 0.1.0 and 0.2.0 need at least one address.
     pub fn encode(&self, version: Version) -> Result<String, Error> {
         let encoded = if version < Version::V0_3_0 {
             legacy::encode(self, version)?
@@ -158,51 +175,88 @@ impl AddResult {
         })
     }
 
-    /// Reads a result in the shape of any supported version. One without a `cniVersion` has `fallback`'s, that of the
-    /// configuration it answers.
+    /// Decodes a result in the shape of any supported version. A result without a `cniVersion` has
+    /// `fallback`'s, which is that of the configuration that the result answers.
     ///
-    /// Errors: what the text or one of its keys should have been.
+    /// # Errors
+    /// [`DecodeError`] with what the text or one of its keys should have been.
     pub fn decode(text: &str, fallback: Version) -> Result<Self, DecodeError> {
-        if version_of(text, fallback)? < Version::V0_3_0 {
-            legacy::decode(text)
-        } else {
-            wire::decode(text)
-        }
+        Self::of_entries(&Entries::parse(text)?, fallback)
     }
 
-    /// Takes another plugin's result over as one's own, in the shape of `version`. What is in that shape already is
-    /// passed on as it is; otherwise it is converted, and keys that no version knows are kept.
+    /// As [`AddResult::decode`], but reduced to what `version` can express.
     ///
-    /// Errors: what the text or one of its keys should have been; a result that the version cannot express.
-    pub fn pass_on(text: &str, version: Version) -> Result<String, DecodeError> {
-        let result = Self::decode(text, version)?;
-        if version_of(text, version)? == version {
-            let mut object: Object = json::from_str(text)?;
-            object.set("cniVersion", &version)?;
-            return serde_json::to_string(&object).map_err(|error| DecodeError::at("", error));
+    /// # Errors
+    /// As [`AddResult::pass_on`].
+    pub fn decode_as(text: &str, version: Version) -> Result<Self, DecodeError> {
+        let entries = Entries::parse(text)?;
+        let given = version_of(&entries, version)?;
+        let result = Self::of_version(&entries, given)?;
+        if given == version {
+            return Ok(result);
         }
-        let converted = result
-            .encode(version)
-            .map_err(|error| DecodeError::at("", error.msg))?;
-        let mut converted: Object = json::from_str(&converted)?;
-        let original: Object = json::from_str(text)?;
+        Self::decode(&result.encode_converted(version)?, version)
+    }
+
+    /// Takes over the result of another plugin, in the shape of `version`. The values of a result
+    /// in that shape are passed on as they are; any other result is converted, and keys that no
+    /// version knows are kept.
+    ///
+    /// # Errors
+    /// [`DecodeError`] with what the text or one of its keys should have been, or for a result that
+    /// the version cannot express.
+    pub fn pass_on(text: &str, version: Version) -> Result<String, DecodeError> {
+        Self::pass_on_entries(&Entries::parse(text)?, version)
+    }
+
+    pub(crate) fn pass_on_entries(
+        entries: &Entries<'_>,
+        version: Version,
+    ) -> Result<String, DecodeError> {
+        let given = version_of(entries, version)?;
+        let result = Self::of_version(entries, given)?;
+        let mut original = entries.to_object()?;
+        if given == version {
+            original.set(VERSION_KEY, &version)?;
+            return original.to_json();
+        }
+        let converted = result.encode_converted(version)?;
+        let mut converted = Entries::parse(&converted)?.to_object()?;
         original.copy_unknown(wire::KEYS, &mut converted);
         converted.to_json()
     }
-}
 
-fn version_of(text: &str, fallback: Version) -> Result<Version, DecodeError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Versioned {
-        cni_version: Option<String>,
+    /// As [`AddResult::decode`], of a document that was split already.
+    pub(crate) fn of_entries(
+        entries: &Entries<'_>,
+        fallback: Version,
+    ) -> Result<Self, DecodeError> {
+        Self::of_version(entries, version_of(entries, fallback)?)
     }
 
-    match json::from_str::<Versioned>(text)?.cni_version.as_deref() {
-        None | Some("") => Ok(fallback),
+    fn of_version(entries: &Entries<'_>, version: Version) -> Result<Self, DecodeError> {
+        if version < Version::V0_3_0 {
+            legacy::decode(entries)
+        } else {
+            wire::decode(entries)
+        }
+    }
+
+    fn encode_converted(&self, version: Version) -> Result<String, DecodeError> {
+        self.encode(version)
+            .map_err(|error| DecodeError::at("", error.msg))
+    }
+}
+
+const VERSION_KEY: &str = "cniVersion";
+
+fn version_of(entries: &Entries<'_>, fallback: Version) -> Result<Version, DecodeError> {
+    let version: OptionalText = entries.value(VERSION_KEY)?.unwrap_or_default();
+    match version.get() {
+        None => Ok(fallback),
         Some(version) => version
             .parse()
-            .map_err(|error| DecodeError::at("cniVersion", error)),
+            .map_err(|error| DecodeError::at(VERSION_KEY, error)),
     }
 }
 

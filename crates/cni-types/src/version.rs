@@ -1,10 +1,12 @@
+//! Versions of the specification.
+
 use std::fmt;
 use std::str::FromStr;
 
-/// A version of the CNI specification that these plugins speak.
+/// A version of the CNI specification that these plugins support.
 ///
-/// Versions are matched by their exact text, as the specification asks ("Section 1: version negotiation"); they are
-/// ordered by age, so `version >= Version::V0_4_0` asks whether CHECK exists.
+/// Versions match by their exact text ("Section 1: version negotiation"). Their order is that of
+/// their age: `version >= Version::V0_4_0` asks whether CHECK exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum Version {
@@ -37,7 +39,7 @@ impl Version {
     /// The newest supported version.
     pub const LATEST: Version = Version::V1_1_0;
 
-    /// The version as it stands in `cniVersion`.
+    /// The value of `cniVersion`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Version::V0_1_0 => "0.1.0",
@@ -60,7 +62,7 @@ impl fmt::Display for Version {
 impl FromStr for Version {
     type Err = UnsupportedVersion;
 
-    /// An empty text means 0.1.0, the version from before `cniVersion` existed.
+    /// An empty text means 0.1.0, which is older than `cniVersion`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() {
             return Ok(Version::V0_1_0);

@@ -9,7 +9,6 @@ use ipnetwork::IpNetwork;
 use netlink::{Link, LinkAddress, Mac, Route, Rtnetlink};
 
 use self::tables::{Tables, network_of};
-use crate::removal::sandbox_of;
 use crate::{CheckError, SandboxError, plan};
 
 /// An interface in the result of ADD, in a container or on the node, and its position there.
@@ -22,8 +21,9 @@ pub fn interface_of<'r>(
     netns: Option<&Path>,
 ) -> Result<(u32, &'r Interface), CheckError> {
     let netns = netns.map(Path::to_string_lossy);
-    let is_it =
-        |interface: &Interface| interface.name == name && sandbox_of(interface) == netns.as_deref();
+    let is_it = |interface: &Interface| {
+        interface.name == name && interface.sandbox.as_deref() == netns.as_deref()
+    };
     (0..)
         .zip(&previous.interfaces)
         .find(|(_, interface)| is_it(interface))
@@ -43,7 +43,7 @@ pub fn link(kernel: &mut Rtnetlink, interface: &Interface) -> Result<Link, Error
         .map_err(SandboxError::from)?
         .ok_or_else(|| CheckError::Gone {
             ifname: interface.name.clone(),
-            netns: sandbox_of(interface).map(str::to_owned),
+            netns: interface.sandbox.clone(),
         })?;
     mac(&link, interface)?;
     Ok(link)
@@ -61,12 +61,12 @@ pub fn name_of(kernel: &mut Rtnetlink, index: Option<u32>) -> Result<String, San
     Ok(link.map_or_else(|| format!("link {index}"), |link| link.name))
 }
 
-/// Whether a link has the Ethernet address that the result says. An empty text says nothing.
+/// Whether a link has the Ethernet address that the result says, if it says one.
 ///
 /// # Errors
 /// [`CheckError::Differs`].
 pub fn mac(link: &Link, interface: &Interface) -> Result<(), CheckError> {
-    let expected = interface.mac.as_deref().filter(|mac| !mac.is_empty());
+    let expected = interface.mac.as_deref();
     let Some(expected) = expected.filter(|text| text.parse::<Mac>().ok() != link.mac) else {
         return Ok(());
     };

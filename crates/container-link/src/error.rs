@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use cni_plugin::DelegateError;
-use cni_types::json::DecodeError;
 use cni_types::{Code, Error, IfName, NameError, PluginType};
 use ipnetwork::IpNetwork;
 use netlink::sysctl::SysctlError;
@@ -120,9 +119,6 @@ pub enum IpamError {
         "ipam.type {0} is no IPAM plugin: it gives no addresses, and would call itself for ever; host-local is one, for example"
     )]
     NoIpam(PluginType),
-    /// The configuration is no JSON to pass on.
-    #[error(transparent)]
-    Conf(Error),
     /// It failed, or could not be run.
     #[error(transparent)]
     Delegate(DelegateError),
@@ -132,14 +128,6 @@ pub enum IpamError {
         plugin_type = .0
     )]
     NoAddress(PluginType),
-    /// Its answer is no result.
-    #[error("ipam: plugin {plugin_type} answered ADD with what is no result: {source}")]
-    Garbage {
-        /// The plugin.
-        plugin_type: PluginType,
-        /// What is wrong with the answer.
-        source: DecodeError,
-    },
 }
 
 impl IpamError {
@@ -147,7 +135,7 @@ impl IpamError {
     /// could take away what an earlier ADD of the same attachment was given.
     pub(crate) fn may_hold_addresses(&self) -> bool {
         match self {
-            Self::NoAddress(_) | Self::Garbage { .. } => true,
+            Self::NoAddress(_) => true,
             Self::Delegate(DelegateError::Failed { error, .. }) => error.code == Code::INTERNAL,
             Self::Delegate(error) => matches!(
                 error,
@@ -155,7 +143,7 @@ impl IpamError {
                     | DelegateError::Died { .. }
                     | DelegateError::Garbage { .. }
             ),
-            Self::Type(_) | Self::NoIpam(_) | Self::Conf(_) => false,
+            Self::Type(_) | Self::NoIpam(_) => false,
         }
     }
 }
@@ -164,10 +152,8 @@ impl From<IpamError> for Error {
     fn from(error: IpamError) -> Self {
         let code = match error {
             IpamError::Type(_) | IpamError::NoIpam(_) => Code::INVALID_NETWORK_CONFIG,
-            IpamError::Conf(error) => return error,
             IpamError::Delegate(error) => return error.into(),
             IpamError::NoAddress(_) => Code::DELEGATE_BROKEN,
-            IpamError::Garbage { .. } => Code::DECODING_FAILURE,
         };
         Error::new(code, error)
     }

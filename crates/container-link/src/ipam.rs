@@ -1,25 +1,13 @@
+//! The IPAM plugin of a network.
+
 use cni_plugin::{Call, Command, Delegate, DelegateCall, DelegateError};
-use cni_types::{AddResult, Error, NetConf, PluginType, Version};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use cni_types::json::OptionalText;
+use cni_types::{AddResult, Error, NetConf, PluginType};
 
 use crate::{IpamError, Undo, not_ready};
 
 /// The IPAM plugin that needs nothing but its files.
 const BOOKKEEPER: &str = "host-local";
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawConf {
-    ipam: RawIpam,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawIpam {
-    #[serde(rename = "type")]
-    plugin_type: String,
-}
 
 /// `ipam.type`; `None` for a network without addresses, where it is missing or empty.
 ///
@@ -34,21 +22,17 @@ pub fn ipam_type(conf: &NetConf<'_>) -> Result<Option<PluginType>, Error> {
 
 /// `ipam.type`, also if it is known to be no IPAM plugin.
 fn any_type(conf: &NetConf<'_>) -> Result<Option<PluginType>, Error> {
-    let raw: RawConf = conf.decode()?;
-    let text = raw.ipam.plugin_type;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(text.parse().map_err(IpamError::Type)?))
+    let text: Option<OptionalText> = conf.section("ipam")?.value("type")?;
+    let plugin_type = text.unwrap_or_default().get().map(str::parse);
+    Ok(plugin_type.transpose().map_err(IpamError::Type)?)
 }
 
-/// The IPAM plugin of a network (CNI specification, "Section 4: plugin delegation"). It gets the very configuration that
-/// the caller got.
+/// The IPAM plugin of a network (CNI specification, "Section 4: plugin delegation"). It gets the
+/// very configuration that the caller got.
 #[derive(Debug)]
 pub struct Ipam<'a> {
     delegate: Delegate<'a>,
-    netconf: &'a str,
-    version: Version,
+    conf: &'a NetConf<'a>,
 }
 
 impl<'a> Ipam<'a> {
@@ -84,21 +68,20 @@ impl<'a> Ipam<'a> {
     /// # Errors
     /// [`IpamError::Delegate`] if it is not there, which is code 100.
     pub fn find(call: &Call<'a>, plugin_type: PluginType) -> Result<Self, IpamError> {
-        let netconf: &RawValue = call.conf.decode().map_err(IpamError::Conf)?;
         Ok(Self {
             delegate: call.delegate(plugin_type)?,
-            netconf: netconf.get(),
-            version: call.conf.version,
+            conf: call.conf,
         })
     }
 
-    /// Whether the plugin may need the container's link to release an address. `host-local` only keeps books.
+    /// Whether the plugin may need the container's link to release an address. `host-local` only
+    /// keeps books.
     pub(crate) fn needs_link(&self) -> bool {
         self.delegate.plugin_type().as_str() != BOOKKEEPER
     }
 
-    /// Starts the plugin, which does nothing before it is told to go on: the kernel needs a while for that, in which the
-    /// caller can make or remove the link. Dropped instead, it is killed.
+    /// Starts the plugin, which does nothing before it is told to go on: the kernel needs a while
+    /// for that, in which the caller can make or remove the link. Dropped instead, it is killed.
     ///
     /// # Errors
     /// [`IpamError::Delegate`].
@@ -127,7 +110,8 @@ impl<'a> Ipam<'a> {
         Ok(())
     }
 
-    /// Finds out whether a plugin is there and could give an address now. One that does not know STATUS could.
+    /// Finds out whether a plugin is there and could give an address now. One that does not know
+    /// STATUS could.
     ///
     /// # Errors
     /// Code 50 if it is not there; the plugin's own.
@@ -138,20 +122,7 @@ impl<'a> Ipam<'a> {
     }
 
     fn run_if_known(&self, command: Command) -> Result<bool, IpamError> {
-        Ok(self.delegate.run_if_known(command, self.netconf)?)
-    }
-
-    fn decode(&self, answer: &str) -> Result<AddResult, IpamError> {
-        let plugin_type = || self.delegate.plugin_type().clone();
-        let result =
-            AddResult::decode(answer, self.version).map_err(|source| IpamError::Garbage {
-                plugin_type: plugin_type(),
-                source,
-            })?;
-        if result.ips.is_empty() {
-            return Err(IpamError::NoAddress(plugin_type()));
-        }
-        Ok(result)
+        Ok(self.delegate.run_if_known(command, self.conf)?)
     }
 }
 
@@ -163,16 +134,21 @@ pub struct IpamCall<'a> {
 }
 
 impl<'a> IpamCall<'a> {
-    /// Goes on with ADD, and returns at least one address. `undo` releases them when DEL does: see [`del`](crate::del).
+    /// Goes on with ADD, and returns at least one address. `undo` releases them when DEL does: see
+    /// [`del`](crate::del).
     ///
     /// # Errors
     /// All of [`IpamError`]. Where the plugin may hold addresses nevertheless, `undo` knows.
     pub fn ask_for_addresses(self, undo: &mut Undo<'a>) -> Result<AddResult, IpamError> {
         let ipam = self.ipam;
-        let answer = self.started.add(ipam.netconf, ipam.version);
-        let given = answer
-            .map_err(IpamError::from)
-            .and_then(|answer| ipam.decode(&answer));
+        let answer = self.started.add_and_decode(ipam.conf, ipam.conf.version);
+        let given = answer.map_err(IpamError::from).and_then(|result| {
+            if result.ips.is_empty() {
+                let plugin_type = ipam.delegate.plugin_type().clone();
+                return Err(IpamError::NoAddress(plugin_type));
+            }
+            Ok(result)
+        });
         let may_hold = |error: &IpamError| error.may_hold_addresses();
         if given.as_ref().err().is_none_or(may_hold) {
             let what = "release the addresses";
@@ -191,7 +167,7 @@ impl<'a> IpamCall<'a> {
     /// # Errors
     /// [`IpamError::Delegate`].
     pub fn run(self) -> Result<(), IpamError> {
-        Ok(self.started.run(self.ipam.netconf)?)
+        Ok(self.started.run(self.ipam.conf)?)
     }
 }
 

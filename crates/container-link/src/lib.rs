@@ -9,6 +9,7 @@
 
 pub mod check;
 pub mod child;
+mod conf;
 mod configure;
 mod del;
 mod error;
@@ -16,12 +17,12 @@ mod ipam;
 mod mac;
 mod mark;
 mod plan;
-mod previous;
 mod removal;
 mod sandbox;
 mod settings;
 mod undo;
 
+pub use conf::CommonConf;
 pub use configure::{ContainerLink, DuplicateDetection, announcement, configure};
 pub use del::del;
 pub use error::{
@@ -31,7 +32,6 @@ pub use error::{
 pub use ipam::{Ipam, IpamCall, ipam_type};
 pub use mac::{parse_mac, requested_mac};
 pub use mark::{Mark, Whose, stale_links};
-pub use previous::{passed_on_result, previous_result, required_previous_result};
-pub use removal::{mac_of, previous_of_del, remove_link, sandbox_of};
+pub use removal::{mac_of, previous_of_del, remove_link};
 pub use sandbox::Sandbox;
 pub use undo::Undo;

@@ -1,11 +1,14 @@
+//! Ethernet addresses that a configuration or a runtime asks for.
+
 use cni_plugin::Call;
+use cni_types::json::{OptionalText, unless_empty};
 use cni_types::{Code, Error};
 use netlink::Mac;
 use serde::Deserialize;
 
 use crate::MacError;
 
-/// The places beside `CNI_ARGS` where a runtime asks for an Ethernet address.
+/// The keys, beside `CNI_ARGS`, by which a runtime asks for an Ethernet address.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawConf {
@@ -22,32 +25,34 @@ struct RawArgs {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawMac {
-    mac: String,
+    mac: OptionalText,
 }
 
-/// The Ethernet address that the runtime asks for: `runtimeConfig.mac`, else `args.cni.mac`, else `MAC` of `CNI_ARGS`. All
-/// of them must be valid, as somebody meant them.
+/// The Ethernet address that the runtime asks for: `runtimeConfig.mac`, else `args.cni.mac`, else
+/// `MAC` of `CNI_ARGS`. Each of them that is given must be valid.
 ///
 /// # Errors
-/// Code 4 for `CNI_ARGS`, 6 for what is no text, 7 for a text that is no address of a single interface.
+/// Code 4 for `CNI_ARGS`, 6 for a value that is no text, 7 for a text that is no address of a
+/// single interface.
 pub fn requested_mac(call: &Call<'_>) -> Result<Option<Mac>, Error> {
     let args = call.args()?;
     let raw: RawConf = call.conf.decode()?;
-    let in_args = parse_mac("CNI_ARGS: MAC", args.get("MAC").unwrap_or_default())
+    let in_args = args.get("MAC").and_then(unless_empty);
+    let in_args = parse_mac("CNI_ARGS: MAC", in_args)
         .map_err(|error| Error::new(Code::INVALID_ENVIRONMENT, error))?;
-    let in_cni = parse_mac("args.cni.mac", &raw.args.cni.mac)?;
-    let of_runtime = parse_mac("runtimeConfig.mac", &raw.runtime_config.mac)?;
+    let in_cni = parse_mac("args.cni.mac", raw.args.cni.mac.get())?;
+    let of_runtime = parse_mac("runtimeConfig.mac", raw.runtime_config.mac.get())?;
     Ok(of_runtime.or(in_cni).or(in_args))
 }
 
-/// The Ethernet address under a key; an empty text asks for none.
+/// The Ethernet address under a key, where there is one.
 ///
 /// # Errors
 /// [`MacError`], which is code 7.
-pub fn parse_mac(key: &'static str, text: &str) -> Result<Option<Mac>, MacError> {
-    if text.is_empty() {
+pub fn parse_mac(key: &'static str, text: Option<&str>) -> Result<Option<Mac>, MacError> {
+    let Some(text) = text else {
         return Ok(None);
-    }
+    };
     let invalid = |source| MacError::Invalid { key, source };
     let mac: Mac = text.parse().map_err(invalid)?;
     let [first, ..] = mac.0;
@@ -63,9 +68,9 @@ mod tests {
 
     #[test]
     fn addresses_of_a_single_interface() {
-        let parsed = parse_mac("mac", "02-00-00-AB-CD-EF").unwrap();
+        let parsed = parse_mac("mac", Some("02-00-00-AB-CD-EF")).unwrap();
         assert_eq!(parsed, Some(Mac([2, 0, 0, 0xab, 0xcd, 0xef])));
-        assert_eq!(parse_mac("mac", "").unwrap(), None);
+        assert_eq!(parse_mac("mac", None).unwrap(), None);
         for (text, problem) in [
             (
                 "x",
@@ -80,7 +85,8 @@ mod tests {
                 "mac: 00:00:00:00:00:00 is no address of a single interface: the second digit must be even, and not all zero",
             ),
         ] {
-            assert_eq!(parse_mac("mac", text).unwrap_err().to_string(), problem);
+            let error = parse_mac("mac", Some(text)).unwrap_err();
+            assert_eq!(error.to_string(), problem);
         }
     }
 }

@@ -5,7 +5,7 @@ use cni_types::{AddResult, Attachment, Error, Interface};
 use netlink::{Kind, Link, Mac, Rtnetlink};
 
 use crate::sandbox::delete_link;
-use crate::{Mark, Sandbox, SandboxError, Whose, previous_result};
+use crate::{Mark, Sandbox, SandboxError, Whose};
 
 /// Removes the link that has the attachment's name in its container. It stays where `whose` or the `prevResult` of the
 /// call says that it is somebody else's: the path of the namespace may be another container's by now.
@@ -59,18 +59,13 @@ pub(crate) fn whose_child(mark: &Mark, link: &Link, is_own: impl FnOnce(&Kind) -
 
 /// `prevResult` of a DEL, which does without one that it cannot read.
 pub fn previous_of_del(call: &Call<'_>) -> Option<AddResult> {
-    match previous_result(call.conf) {
+    match call.conf.prev_result() {
         Ok(previous) => previous,
         Err(error) => {
             call.log.info(format_args!("passed over: {error}"));
             None
         }
     }
-}
-
-/// The namespace that an interface of a result is in; `None` for one on the node, of which an empty text speaks too.
-pub fn sandbox_of(interface: &Interface) -> Option<&str> {
-    interface.sandbox.as_deref().filter(|path| !path.is_empty())
 }
 
 /// The Ethernet address of an interface in a result.
@@ -86,7 +81,7 @@ fn agrees(
     inside: &mut Rtnetlink,
 ) -> bool {
     let is_it = |(_, interface): &(u32, &Interface)| {
-        interface.name == attachment.ifname.as_str() && sandbox_of(interface).is_some()
+        interface.name == attachment.ifname.as_str() && interface.sandbox.is_some()
     };
     let Some((position, interface)) = (0..).zip(&previous.interfaces).find(is_it) else {
         return true;

@@ -107,9 +107,7 @@ impl<'a> Attempt<'a> {
         let bridge = bridge_link::with_final_mac(&mut self.changes, &self.config, bridge)?;
         let mut result = addressed.result;
 
-        if !self.config.dns.is_empty() {
-            result.dns = std::mem::take(&mut self.config.dns);
-        }
+        result.dns = std::mem::take(&mut self.config.dns).or(result.dns);
         let version = self.call.conf.version;
         result.interfaces = vec![
             interface(&bridge, version),

@@ -5,7 +5,7 @@ mod node;
 
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error};
-use container_link::{CheckError, Ipam, Sandbox, check, required_previous_result};
+use container_link::{CheckError, Ipam, Sandbox, check};
 use netlink::{Link, Rtnetlink};
 
 use self::links::Links;
@@ -19,7 +19,7 @@ pub(crate) fn check(
     netns: &ContainerNetns,
 ) -> Result<(), Error> {
     let config = Config::of(call)?;
-    let previous = required_previous_result(call.conf)?;
+    let previous = call.conf.required_prev_result()?;
     let ipam = match &config.ipam {
         Some(plugin_type) => Some(Ipam::find(call, plugin_type.clone())?),
         None => None,

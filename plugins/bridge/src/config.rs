@@ -1,76 +1,78 @@
-//! The configuration: `raw` is what may be written, [`Config`] what is valid.
+//! The configuration: `raw` has the keys as they are written, [`Config`] is valid.
 
 mod raw;
 mod vlans;
 
 use cni_plugin::Call;
 use cni_types::{Dns, Error, IfName, LinkName, PluginType};
-use container_link::{DuplicateDetection, ipam_type, requested_mac};
+use container_link::{CommonConf, DuplicateDetection, requested_mac};
 use firewall::Backend;
 use netlink::Mac;
 
-use self::raw::{RawConf, RawMasquerading};
+use self::raw::RawConf;
 pub(crate) use self::vlans::Vlans;
 use crate::error::ConfigError;
 
 const DEFAULT_BRIDGE: &str = "cni0";
 
-/// The MTUs that a veth can have, in bytes.
-const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
-
-/// What ADD, CHECK and STATUS need.
+/// The configuration of ADD, CHECK and STATUS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// `bridge`: the bridge's name, or an alternative name of one that is there.
+    /// `bridge`: the bridge's name, or an alternative name of an existing bridge.
     pub(crate) bridge: LinkName,
-    /// `isGateway` or `isDefaultGateway`: whether the bridge gets the gateways' addresses.
+    /// `isGateway` or `isDefaultGateway`: whether the bridge has the gateways' addresses.
     pub(crate) is_gateway: bool,
-    /// `isDefaultGateway`: whether the containers' default routes lead there.
+    /// `isDefaultGateway`: whether the bridge is the next hop of the containers' default routes.
     pub(crate) is_default_gateway: bool,
-    /// `forceAddress`: whether another address of the bridge is replaced.
+    /// `forceAddress`: whether an ADD replaces other addresses of the bridge.
     pub(crate) force_address: bool,
     /// `ipMasq` and `ipMasqBackend`.
     pub(crate) masquerading: Masquerading,
     /// `mtu`, in bytes; the kernel's default if `None`.
     pub(crate) mtu: Option<u32>,
-    /// `hairpinMode`: whether the port sends out what came in by it.
+    /// `hairpinMode`: whether the port may send a frame back to where it came from.
     pub(crate) hairpin: bool,
-    /// `promiscMode`: whether the bridge takes all packets.
+    /// `promiscMode`: whether the bridge is in promiscuous mode.
     pub(crate) is_promiscuous: bool,
     /// `vlan`, `vlanTrunk` and `preserveDefaultVlan`.
     pub(crate) vlans: Option<Vlans>,
-    /// The name of the link that has the gateways' addresses in the containers' VLAN; `None` where that is the bridge.
+    /// The name of the link that has the gateways' addresses in the containers' VLAN; `None` where
+    /// the bridge has them.
     pub(crate) vlan_gateway: Option<IfName>,
-    /// `macspoofchk`: whether the container is held to its MAC.
+    /// `macspoofchk`: whether frames with other source MACs than the container's are dropped.
     pub(crate) holds_to_mac: bool,
-    /// `enabledad`: whether others are asked for the container's IPv6 addresses (RFC 4862).
+    /// `enabledad`: duplicate address detection of the container's IPv6 addresses (RFC 4862).
     pub(crate) duplicate_detection: DuplicateDetection,
-    /// The opposite of `disableContainerInterface`: whether the container's end is set up.
+    /// The opposite of `disableContainerInterface`: whether ADD sets the container's end up.
     pub(crate) sets_container_up: bool,
-    /// `portIsolation`: whether the port is kept apart from other isolated ones.
+    /// `portIsolation`: whether the port cannot reach other isolated ports.
     pub(crate) is_isolated: bool,
-    /// The MAC that is asked for, from `runtimeConfig.mac`, `args.cni.mac` or `CNI_ARGS`.
+    /// The requested MAC, from `runtimeConfig.mac`, `args.cni.mac` or `CNI_ARGS`.
     pub(crate) mac: Option<Mac>,
-    /// `ipam.type`; `None` means that the container gets no address.
+    /// `ipam.type`; `None` for a container without addresses.
     pub(crate) ipam: Option<PluginType>,
     /// `dns`, for the result.
     pub(crate) dns: Dns,
 }
 
 impl Config {
-    /// Whether the bridge itself gets the gateways' addresses.
+    /// Whether the bridge itself has the gateways' addresses.
     pub(crate) fn gives_bridge_addresses(&self) -> bool {
         self.is_gateway && self.ipam.is_some() && self.vlan_gateway.is_none()
     }
 
     /// Reads the whole configuration, and `MAC` in `CNI_ARGS`.
     ///
-    /// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense, 4 for `CNI_ARGS`.
+    /// # Errors
+    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense, 4 for `CNI_ARGS`.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         let raw: RawConf = call.conf.decode()?;
+        let common = CommonConf::of(call.conf)?;
         let config = Self {
-            ipam: ipam_type(call.conf)?,
+            mtu: common.mtu,
             mac: requested_mac(call)?,
+            ipam: common.ipam,
+            dns: common.dns,
             ..Self::valid(&raw)?
         };
         if config.ipam.is_some() && !config.sets_container_up {
@@ -79,6 +81,7 @@ impl Config {
         Ok(config)
     }
 
+    /// The configuration without the keys that other plugins have as well.
     fn valid(raw: &RawConf) -> Result<Self, ConfigError> {
         if raw.hairpin_mode && raw.promisc_mode {
             return Err(ConfigError::HairpinAndPromisc);
@@ -95,8 +98,8 @@ impl Config {
             is_gateway,
             is_default_gateway: raw.is_default_gateway,
             force_address: raw.force_address,
-            masquerading: Masquerading::valid(raw.ip_masq, raw.ip_masq_backend.as_deref())?,
-            mtu: mtu(raw.mtu)?,
+            masquerading: Masquerading::valid(raw.ip_masq, raw.ip_masq_backend.get())?,
+            mtu: None,
             hairpin: raw.hairpin_mode,
             is_promiscuous: raw.promisc_mode,
             vlans,
@@ -111,45 +114,33 @@ impl Config {
             is_isolated: raw.port_isolation,
             mac: None,
             ipam: None,
-            dns: raw.dns.clone(),
+            dns: Dns::default(),
         })
     }
 }
 
-/// Whether containers' traffic leaves with the node's address, and by whose doing.
+/// Whether containers' traffic leaves with the node's address, and which backend masquerades.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Masquerading {
     /// `ipMasq`.
     pub(crate) is_wanted: bool,
-    /// `ipMasqBackend`, if it is given.
+    /// `ipMasqBackend`, if there is one.
     pub(crate) backend: Option<Backend>,
 }
 
 impl Masquerading {
-    /// Whether it is wanted, or may be: nothing else of the configuration is read.
+    /// Whether `ipMasq` is true, or cannot be read. No other key is decoded.
     pub(crate) fn may_be_wanted(call: &Call<'_>) -> bool {
-        let raw: Result<RawMasquerading, _> = call.conf.decode();
-        raw.map_or(true, |raw| raw.ip_masq)
+        match call.conf.value("ipMasq") {
+            Ok(is_wanted) => is_wanted.unwrap_or_default(),
+            Err(_) => true,
+        }
     }
 
     fn valid(is_wanted: bool, backend: Option<&str>) -> Result<Self, ConfigError> {
-        let backend = present(backend);
         Ok(Self {
             is_wanted,
             backend: backend.map(str::parse).transpose()?,
         })
     }
-}
-
-fn mtu(number: i64) -> Result<Option<u32>, ConfigError> {
-    if number == 0 {
-        return Ok(None);
-    }
-    let mtu = u32::try_from(number).ok().filter(|mtu| MTUS.contains(mtu));
-    mtu.map(Some).ok_or(ConfigError::Mtu(number))
-}
-
-/// Runtimes write an empty text for what is not set.
-fn present(value: Option<&str>) -> Option<&str> {
-    value.filter(|text| !text.is_empty())
 }

@@ -2,7 +2,7 @@
 
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, ValidAttachments};
-use container_link::{Mark, Whose, mac_of, previous_of_del, remove_link, sandbox_of, stale_links};
+use container_link::{Mark, Whose, mac_of, previous_of_del, remove_link, stale_links};
 use netlink::{Change, Kind, Link, LinkRef, NetlinkError, Rtnetlink};
 
 use crate::error::BridgeError;
@@ -106,7 +106,7 @@ fn remove_of_result(
 ) -> Result<bool, BridgeError> {
     let mut is_removed = false;
     for interface in &previous.interfaces {
-        let is_on_node = sandbox_of(interface).is_none();
+        let is_on_node = interface.sandbox.is_none();
         let Some(mac) = mac_of(interface).filter(|_| is_on_node) else {
             continue;
         };

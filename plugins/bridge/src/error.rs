@@ -7,9 +7,6 @@ use ipnetwork::IpNetwork;
 use netlink::sysctl::SysctlError;
 use netlink::{Kind, NetlinkError};
 
-/// A key of the configuration asks for what cannot be had here (CNI specification, "Section 5: error").
-const UNSUPPORTED_FIELD: Code = Code(2);
-
 /// How many ports a bridge can have (`BR_MAX_PORTS`, without port number 0).
 const MAX_PORTS: u32 = 1023;
 
@@ -20,8 +17,6 @@ pub(crate) enum ConfigError {
     Bridge(NameError),
     #[error("bridge and vlan make the name of a link on the node: {0}")]
     VlanGateway(NameError),
-    #[error("mtu {0} is no MTU: use 68 to 65535, or 0 for the usual one")]
-    Mtu(i64),
     #[error("{key} {number} is no VLAN: use 1 to 4094{}", if key == "vlan" { ", or 0 for none" } else { "" })]
     Vlan { key: String, number: i64 },
     #[error("{key}: minID {min} is greater than maxID {max}")]
@@ -150,7 +145,7 @@ impl From<BridgeError> for Error {
             | BridgeError::OwnAddress { .. } => Code::INVALID_NETWORK_CONFIG,
             BridgeError::NoVlans { .. }
             | BridgeError::WouldFilter { .. }
-            | BridgeError::Ipv6Off { .. } => UNSUPPORTED_FIELD,
+            | BridgeError::Ipv6Off { .. } => Code::UNSUPPORTED_FIELD,
             BridgeError::Unsteady(_) | BridgeError::Full { .. } => Code::TRY_AGAIN_LATER,
             BridgeError::NoFreeName(_) => Code::IO_FAILURE,
             BridgeError::IfnameTaken(error) => return error.into(),

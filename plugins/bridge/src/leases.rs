@@ -6,24 +6,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use cni_plugin::Call;
-use serde::Deserialize;
+use cni_types::json::OptionalText;
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
 
 /// The file with the address that was given last from a range set, up to its number.
 const LAST_GIVEN: &str = "last_reserved_ip.";
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawConf {
-    ipam: RawIpam,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawIpam {
-    data_dir: Option<String>,
-}
 
 /// The network's addresses that containers hold. None where host-local keeps none there.
 pub(crate) fn held(call: &Call<'_>) -> Vec<IpAddr> {
@@ -60,7 +48,8 @@ fn last_given_by(entry: &DirEntry, name: &str) -> Option<IpAddr> {
 }
 
 fn directory(call: &Call<'_>) -> PathBuf {
-    let raw: RawConf = call.conf.decode().unwrap_or_default();
-    let data_dir = raw.ipam.data_dir.filter(|path| !path.is_empty());
-    PathBuf::from(data_dir.as_deref().unwrap_or(DEFAULT_DATA_DIR)).join(call.conf.name.as_str())
+    let ipam = call.conf.section("ipam").ok();
+    let data_dir: Option<OptionalText> = ipam.and_then(|ipam| ipam.value("dataDir").ok()?);
+    let data_dir = data_dir.unwrap_or_default();
+    PathBuf::from(data_dir.get().unwrap_or(DEFAULT_DATA_DIR)).join(call.conf.name.as_str())
 }

@@ -2,7 +2,6 @@
 
 use cni_plugin::Call;
 use cni_types::{AddResult, Attachment, Error, NetworkName, ValidAttachments};
-use container_link::previous_result;
 use firewall::{Backend, FirewallError, Iptables, Nftables};
 use ipnetwork::IpNetwork;
 use netlink::Mac;
@@ -43,7 +42,7 @@ pub(crate) fn remove(
     let previous = match addresses {
         Some(_) => None,
         // What cannot be read says nothing.
-        None => previous_result(call.conf).ok().flatten(),
+        None => call.conf.prev_result().ok().flatten(),
     };
     let told: Vec<IpNetwork> = previous.iter().flat_map(addresses_of).collect();
     let told = Some(told.as_slice()).filter(|told| !told.is_empty());

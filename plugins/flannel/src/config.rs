@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cni_plugin::Call;
-use cni_types::json::{DecodeError, Object};
+use cni_types::json::{DecodeError, Object, OptionalText};
 use cni_types::{AddResult, Error, PluginType, Version};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,14 +20,14 @@ const DEFAULT_DATA_DIR: &str = "/var/lib/cni/flannel";
 const DEFAULT_DELEGATE: &str = "bridge";
 const DEFAULT_SUBNET_FILE_WAIT: Duration = Duration::from_secs(1);
 
-/// What is needed to render a delegate's configuration, as it is written.
+/// The keys as they are written.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawConfig {
-    cni_version: String,
-    subnet_file: String,
+    cni_version: OptionalText,
+    subnet_file: OptionalText,
     subnet_file_wait: Option<f64>,
-    data_dir: String,
+    data_dir: OptionalText,
     delegate: Object,
     ipam: Object,
     runtime_config: Option<Object>,
@@ -35,35 +35,36 @@ struct RawConfig {
     dns: Option<Box<RawValue>>,
 }
 
-/// What is needed to render a delegate's configuration.
+/// The configuration from which the delegate's is rendered.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// flanneld's lease.
+    /// `subnetFile`: the file with flanneld's lease.
     pub(crate) subnet_file: PathBuf,
-    /// For how long ADD waits for the lease.
+    /// `subnetFileWait`: the timeout of ADD for the lease.
     pub(crate) subnet_file_wait: Duration,
-    /// Where the delegates' configurations are kept for CHECK and DEL.
+    /// `dataDir`: the directory that keeps the delegates' configurations for CHECK and DEL.
     pub(crate) data_dir: PathBuf,
-    /// The `type` of the plugin to delegate to.
+    /// `delegate.type`: the plugin to delegate to.
     pub(crate) delegate_type: PluginType,
-    /// What the delegate's configuration starts from.
+    /// `delegate`: the keys that the delegate's configuration starts with.
     pub(crate) delegate: Object,
-    /// What the delegate's `ipam` starts from.
+    /// `ipam`: the keys that the delegate's `ipam` starts with.
     pub(crate) ipam: Object,
     /// `cniVersion`, where there is one.
     pub(crate) cni_version: Option<String>,
-    /// `runtimeConfig`, for the delegate as it is.
+    /// `runtimeConfig`, which the delegate gets unchanged.
     pub(crate) runtime_config: Option<Object>,
-    /// `args`, for the delegate unless it has its own.
+    /// `args`, for a delegate that has none of its own.
     pub(crate) args: Option<Box<RawValue>>,
-    /// `dns`, for the delegate unless it has its own.
+    /// `dns`, for a delegate that has none of its own.
     pub(crate) dns: Option<Box<RawValue>>,
 }
 
 impl Config {
     /// Reads the configuration of a call.
     ///
-    /// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense.
+    /// # Errors
+    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         let raw: RawConfig = call.conf.decode()?;
         let has_key = |key: &str| {
@@ -91,27 +92,27 @@ impl Config {
             Some(delegate_type) => delegate_type,
         };
         circle::refuse_own_type(&delegate_type, "delegate.type")?;
-        // Where the delegate calls this plugin again, as its IPAM plugin or because that is what the delegate's file has
-        // become, it does so with its own configuration.
+        // A delegate that calls this plugin again does so with its own configuration: as its IPAM
+        // plugin, or because the delegate's file is this plugin by now.
         if own_type(call).as_ref() == Some(&delegate_type) {
             return Err(ConfigError::Recursion(delegate_type).into());
         }
         circle::refuse_false_ipam(&raw.ipam)?;
         Ok(Self {
-            subnet_file: or_default(raw.subnet_file, DEFAULT_SUBNET_FILE),
+            subnet_file: path_or(&raw.subnet_file, DEFAULT_SUBNET_FILE),
             subnet_file_wait,
-            data_dir: or_default(raw.data_dir, DEFAULT_DATA_DIR),
+            data_dir: path_or(&raw.data_dir, DEFAULT_DATA_DIR),
             delegate_type: delegate_type.parse().map_err(ConfigError::InvalidType)?,
             delegate: raw.delegate,
             ipam: raw.ipam,
-            cni_version: Some(raw.cni_version).filter(|version| !version.is_empty()),
+            cni_version: raw.cni_version.into_option(),
             runtime_config: raw.runtime_config,
             args: raw.args,
             dns: raw.dns,
         })
     }
 
-    /// Whether the lease has room for a container: only `host-local` gives addresses of it.
+    /// Checks that the lease has room for a container. Only `host-local` allocates from the lease.
     ///
     /// # Errors
     /// [`Lease::require_room`]'s.
@@ -123,28 +124,25 @@ impl Config {
     }
 }
 
-/// The `type` of the configuration of a call: the name that the plugin is called by. `None` if it has none.
+/// The `type` of the configuration of a call: the name by which the plugin was called. `None` if
+/// the configuration has none.
 pub(crate) fn own_type(call: &Call<'_>) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Header {
-        r#type: Option<String>,
-    }
-    call.conf.decode::<Header>().ok()?.r#type
+    call.conf.value("type").ok()?
 }
 
-/// What CHECK and DEL read. They work whatever has become of the rest.
+/// The keys that CHECK and DEL read, whatever the other keys say.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawReplay {
-    data_dir: String,
+    data_dir: OptionalText,
     runtime_config: Option<Box<RawValue>>,
     prev_result: Option<Box<RawValue>>,
 }
 
-/// What CHECK and DEL need to call the delegate again with the configuration that was kept.
+/// The input of CHECK and DEL, which call the delegate again with the configuration that ADD kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Replay {
-    /// Where it was kept.
+    /// The directory that keeps the configuration.
     pub(crate) data_dir: PathBuf,
     runtime_config: Option<Box<RawValue>>,
     prev_result: Option<Box<RawValue>>,
@@ -153,25 +151,30 @@ pub(crate) struct Replay {
 impl Replay {
     /// Reads the configuration of a call.
     ///
-    /// Errors: code 6 for a key of the wrong type.
+    /// # Errors
+    /// Code 6 for a key of the wrong type.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         let raw: RawReplay = call.conf.decode()?;
         Ok(Self {
-            data_dir: or_default(raw.data_dir, DEFAULT_DATA_DIR),
+            data_dir: path_or(&raw.data_dir, DEFAULT_DATA_DIR),
             runtime_config: raw.runtime_config,
             prev_result: raw.prev_result,
         })
     }
 
-    /// ADD's result as the runtime gives it back, if it does and it can be read.
+    /// The result of ADD, if the runtime passes one that can be read.
     pub(crate) fn prev_result(&self, fallback: Version) -> Option<AddResult> {
         let text = self.prev_result.as_ref()?.get();
         AddResult::decode(text, fallback).ok()
     }
 
-    /// Puts what the runtime gives to this call into a configuration of the delegate's, but for what is no object: no plugin
-    /// can read it, and DEL has to get there. `prevResult` gets the configuration's version, as plugins refuse one of
-    /// another; it is left out where that version cannot express it.
+    /// Puts `runtimeConfig` and `prevResult` of this call into a delegate's configuration. A value
+    /// that is no object is left out: no plugin can read it, and DEL must succeed. `prevResult`
+    /// gets the version of the configuration, because plugins refuse any other, and is left out
+    /// where that version cannot express it.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if a value cannot be written.
     pub(crate) fn complete(
         &self,
         mut conf: Object,
@@ -194,10 +197,6 @@ fn object(value: Option<&RawValue>) -> Option<&RawValue> {
     value.filter(|value| value.get().starts_with('{'))
 }
 
-fn or_default(path: String, default: &str) -> PathBuf {
-    if path.is_empty() {
-        default.into()
-    } else {
-        path.into()
-    }
+fn path_or(path: &OptionalText, default: &str) -> PathBuf {
+    path.get().unwrap_or(default).into()
 }

@@ -3,16 +3,9 @@
 //! The network list may be raised or lowered in version while containers run: the runtime then gives `prevResult` in the
 //! list's present version, and the configuration that was kept has an earlier one.
 
-use cni_types::json::{self, Object};
+use cni_types::json::{self, Object, OptionalText};
 use cni_types::{AddResult, Version};
-use serde::Deserialize;
 use serde_json::value::RawValue;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Versioned {
-    cni_version: Option<String>,
-}
 
 /// The version that a configuration names; `None` if it is none that is known.
 pub(crate) fn version_of(conf: &Object) -> Option<Version> {
@@ -31,14 +24,15 @@ pub(crate) fn of_version(
     wanted: Option<Version>,
 ) -> Option<Box<RawValue>> {
     let text = given.get();
-    let version = match json::from_str::<Versioned>(text).ok()?.cni_version {
-        Some(version) if !version.is_empty() => version.parse().ok()?,
-        _ => fallback,
+    let mut named: Object = json::from_str(text).ok()?;
+    let version: Option<OptionalText> = named.decode("cniVersion").ok()?;
+    let version = match version.unwrap_or_default().get() {
+        Some(version) => version.parse().ok()?,
+        None => fallback,
     };
     let Some(wanted) = wanted.filter(|wanted| *wanted != version) else {
         return Some(given.to_owned());
     };
-    let mut named: Object = json::from_str(text).ok()?;
     named.set("cniVersion", version.as_str()).ok()?;
     let named = named.to_json().ok()?;
     let converted = AddResult::pass_on(&named, wanted).ok()?;

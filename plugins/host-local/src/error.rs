@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use allocator::{
     AllocateError, First, RangeError, RangeSet, RangeSetError, RangeSetsError, SetError,
 };
-use cni_types::json::DecodeError;
 use cni_types::{AddressError, Attachment, Code, Error, Quoted, Version};
 
 use crate::config::{Backend, Location};
@@ -52,14 +51,11 @@ pub(crate) enum ConfigError {
         "ipam has several range sets of one family, but cniVersion {0} has room for one address of each: use 0.3.0 or later"
     )]
     TooManySets(Version),
-    #[error("prevResult: {0}")]
-    PreviousResult(DecodeError),
 }
 
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         let code = match error {
-            ConfigError::PreviousResult(_) => Code::DECODING_FAILURE,
             ConfigError::ArgsIp(_) => Code::INVALID_ENVIRONMENT,
             ConfigError::Missing(_)
             | ConfigError::NoRanges

@@ -3,24 +3,26 @@
 use cni_plugin::Call;
 use cni_types::{AddResult, Error, LinkName};
 use container_link::child::{Addresses, ChildConf, MasterChoice};
-use container_link::previous_result;
 use netlink::{Child, IpvlanMode, UnknownMode};
 
 use crate::error::ConfigError;
 
-/// The configuration without what comes before the plugin in a chain. In CHECK, `prevResult` is ADD's own.
+/// The configuration without `prevResult`, which on CHECK is the result of the whole ADD.
 ///
-/// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense.
+/// # Errors
+/// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
 pub(crate) fn alone(call: &Call<'_>) -> Result<ChildConf, Error> {
     ChildConf::of(call, mode)
 }
 
-/// What ADD makes. Where they are not configured, master and addresses are those of `prevResult`.
+/// The configuration of an ADD. A master or addresses that are not configured are those of
+/// `prevResult`.
 ///
-/// Errors: as [`alone`]; code 7 if there are no addresses to be had.
+/// # Errors
+/// As [`alone`]; code 7 if neither has addresses.
 pub(crate) fn for_add(call: &Call<'_>) -> Result<ChildConf, Error> {
     let mut conf = alone(call)?;
-    let previous = previous_result(call.conf)?;
+    let previous = call.conf.prev_result()?;
     if let Some(previous) = &previous
         && conf.master == MasterChoice::DefaultRoute
     {
@@ -34,11 +36,8 @@ pub(crate) fn for_add(call: &Call<'_>) -> Result<ChildConf, Error> {
     Ok(conf)
 }
 
-fn mode(text: &str) -> Result<Child, UnknownMode> {
-    let mode = match text {
-        "" => IpvlanMode::L2,
-        text => text.parse()?,
-    };
+fn mode(text: Option<&str>) -> Result<Child, UnknownMode> {
+    let mode = text.map_or(Ok(IpvlanMode::L2), str::parse)?;
     Ok(Child::Ipvlan(mode))
 }
 

@@ -4,7 +4,7 @@ mod error;
 
 use cni_plugin::{Call, ContainerNetns, Plugin};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
-use container_link::{KernelError, Sandbox, SandboxError, Undo, passed_on_result};
+use container_link::{KernelError, Sandbox, SandboxError, Undo};
 use netlink::{Change, Family, Link, LinkAddress, LinkChange, NetlinkError, Rtnetlink};
 
 use crate::error::{Foreign, NotUp};
@@ -30,7 +30,7 @@ impl Plugin for Loopback {
     ) -> Result<String, Error> {
         let version = call.conf.version;
         // What the plugins before it in a chain answered is none of its business.
-        let previous = passed_on_result(call.conf)?;
+        let previous = call.conf.passed_on_prev_result()?;
         let (sandbox, mut inside) = Sandbox::open(netns)?;
         let lo = find(&mut inside)?;
         let mut undo = Undo::new(call.log);

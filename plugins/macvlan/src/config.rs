@@ -2,6 +2,7 @@
 
 use cni_plugin::Call;
 use cni_types::Error;
+use cni_types::json::OptionalText;
 use container_link::child::ChildConf;
 use container_link::{parse_mac, requested_mac};
 use netlink::{Child, MacvlanMode, UnknownMode};
@@ -13,27 +14,30 @@ use crate::error::ConfigError;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawConf {
-    mac: String,
+    mac: OptionalText,
     bcqueuelen: u32,
 }
 
-/// What ADD makes but for the Ethernet address that the runtime asks for.
+/// The configuration without the Ethernet address that the runtime asks for.
 ///
-/// Errors: code 6 for a key of the wrong type, 7 for a value that makes no sense.
+/// # Errors
+/// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
 pub(crate) fn of(call: &Call<'_>) -> Result<ChildConf, Error> {
     let raw: RawConf = call.conf.decode()?;
     if raw.bcqueuelen != 0 {
         return Err(ConfigError::BcQueueLen(raw.bcqueuelen).into());
     }
     Ok(ChildConf {
-        mac: parse_mac("mac", &raw.mac)?,
+        mac: parse_mac("mac", raw.mac.get())?,
         ..ChildConf::of(call, mode)?
     })
 }
 
-/// What ADD makes. The runtime's wish for an Ethernet address comes before the configuration's.
+/// The configuration of an ADD. The Ethernet address that the runtime asks for takes precedence
+/// over that of the configuration.
 ///
-/// Errors: as [`of`]; code 4 for `CNI_ARGS`.
+/// # Errors
+/// As [`of`]; code 4 for `CNI_ARGS`.
 pub(crate) fn for_add(call: &Call<'_>) -> Result<ChildConf, Error> {
     let conf = of(call)?;
     Ok(ChildConf {
@@ -42,10 +46,7 @@ pub(crate) fn for_add(call: &Call<'_>) -> Result<ChildConf, Error> {
     })
 }
 
-fn mode(text: &str) -> Result<Child, UnknownMode> {
-    let mode = match text {
-        "" => MacvlanMode::Bridge,
-        text => text.parse()?,
-    };
+fn mode(text: Option<&str>) -> Result<Child, UnknownMode> {
+    let mode = text.map_or(Ok(MacvlanMode::Bridge), str::parse)?;
     Ok(Child::Macvlan(mode))
 }

@@ -1,3 +1,5 @@
+//! An object to change and to pass on.
+
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
@@ -6,10 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::DecodeError;
+use super::node::Node;
 
 /// A JSON object to pass on: keys, their order and their values stay as they were written.
 ///
-/// Keys are looked up without regard to case, since whoever gets the object will do the same.
+/// Lookups disregard the case of keys, as the receiver of the object will.
 #[derive(Clone, Debug, Default)]
 pub struct Object(Vec<(String, Box<RawValue>)>);
 
@@ -29,18 +32,25 @@ impl Object {
         self.get(key).is_some()
     }
 
-    /// Decodes the value under a key, with [`super::from_str`]'s rules.
+    /// Decodes the value under a key with the rules of [`super::from_str`]; `None` if there is no
+    /// value.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for a value that has not the shape of `T`.
     pub fn decode<'de, T: Deserialize<'de>>(
         &'de self,
         key: &str,
     ) -> Result<Option<T>, DecodeError> {
         self.get(key)
-            .map(super::from_str)
+            .map(|raw| T::deserialize(Node { raw }))
             .transpose()
             .map_err(|error| error.inside(key))
     }
 
-    /// Puts a value under a key, in the place of all that is there.
+    /// Puts a value under a key, in the place of all values that are there.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for a value that JSON cannot express.
     pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), DecodeError> {
         let value =
             serde_json::value::to_raw_value(value).map_err(|error| DecodeError::at(key, error))?;
@@ -50,6 +60,9 @@ impl Object {
     }
 
     /// Puts a value under a key unless there is one already.
+    ///
+    /// # Errors
+    /// As [`Object::set`].
     pub fn set_default<T: Serialize + ?Sized>(
         &mut self,
         key: &str,
@@ -62,14 +75,17 @@ impl Object {
         }
     }
 
-    /// Takes away whatever is under a key.
+    /// Removes all values under a key.
     pub fn remove(&mut self, key: &str) {
         self.0.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
     }
 
     /// The object's JSON, on one line unless values were written on several.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if serde_json cannot write it.
     pub fn to_json(&self) -> Result<String, DecodeError> {
-        serde_json::to_string(self).map_err(|error| DecodeError::at("", error))
+        serde_json::to_string(self).map_err(|error| DecodeError::of_document(&error))
     }
 
     /// Copies the entries that are under none of the known keys.

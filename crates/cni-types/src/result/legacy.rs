@@ -1,4 +1,5 @@
-//! The shape of results in versions 0.1.0 and 0.2.0: one address a family, each with its own routes.
+//! The shape of results in versions 0.1.0 and 0.2.0: one address per family, each with its own
+//! routes.
 
 use std::net::IpAddr;
 
@@ -6,7 +7,7 @@ use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
 use super::{AddResult, Dns, IpConfig, Route, wire};
-use crate::json::{self, DecodeError};
+use crate::json::{DecodeError, Entries};
 use crate::{Code, Error, Version};
 
 #[derive(Serialize)]
@@ -81,8 +82,8 @@ pub(super) fn encode(
     }))
 }
 
-pub(super) fn decode(text: &str) -> Result<AddResult, DecodeError> {
-    let decoded: Decoded = json::from_str(text)?;
+pub(super) fn decode(entries: &Entries<'_>) -> Result<AddResult, DecodeError> {
+    let decoded: Decoded = entries.decode()?;
     let mut result = AddResult {
         dns: decoded.dns,
         ..AddResult::default()

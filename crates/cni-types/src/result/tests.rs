@@ -1,3 +1,5 @@
+//! Tests of results in all versions.
+
 use ipnetwork::IpNetwork;
 
 use super::*;

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{AddResult, Dns, Interface, IpConfig, Route};
 use crate::Version;
-use crate::json::{self, DecodeError};
+use crate::json::{DecodeError, Entries};
 
-/// Every key that some version's result has at its top.
+/// The top-level keys of the results of all versions.
 pub(super) const KEYS: &[&str] = &[
     "cniVersion",
     "interfaces",
@@ -83,8 +83,8 @@ pub(super) fn encode(result: &AddResult, version: Version) -> serde_json::Result
     })
 }
 
-pub(super) fn decode(text: &str) -> Result<AddResult, DecodeError> {
-    let decoded: Decoded = json::from_str(text)?;
+pub(super) fn decode(entries: &Entries<'_>) -> Result<AddResult, DecodeError> {
+    let decoded: Decoded = entries.decode()?;
     let ip = |ip: WireIp| IpConfig {
         interface: ip.interface,
         address: ip.address,
@@ -118,12 +118,14 @@ pub(super) mod cidr {
     }
 }
 
-/// An address as text; absent, `null` and the empty text all mean that there is none.
+/// An address as text; an absent key, `null` and an empty text all mean that there is none.
 pub(super) mod optional_ip {
     use std::net::IpAddr;
 
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::json::OptionalText;
 
     pub(crate) fn serialize<S: Serializer>(
         address: &Option<IpAddr>,
@@ -135,9 +137,10 @@ pub(super) mod optional_ip {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<IpAddr>, D::Error> {
-        match Option::<String>::deserialize(deserializer)?.as_deref() {
-            None | Some("") => Ok(None),
-            Some(text) => crate::parse_ip(text).map(Some).map_err(D::Error::custom),
-        }
+        let text = Option::<OptionalText>::deserialize(deserializer)?.unwrap_or_default();
+        text.get()
+            .map(crate::parse_ip)
+            .transpose()
+            .map_err(D::Error::custom)
     }
 }

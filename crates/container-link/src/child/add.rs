@@ -127,11 +127,7 @@ fn finish(
         interfaces: vec![interface],
         ips: given.ips.into_iter().map(own).collect(),
         routes: given.routes,
-        dns: if conf.dns.is_empty() {
-            given.dns
-        } else {
-            conf.dns.clone()
-        },
+        dns: conf.dns.clone().or(given.dns),
     }
 }
 

@@ -1,23 +1,21 @@
+//! The keys that ipvlan and macvlan share.
+
 use cni_plugin::Call;
+use cni_types::json::OptionalText;
 use cni_types::{AddResult, Dns, Error, LinkName, PluginType};
 use netlink::{Child, Mac, UnknownMode};
 use serde::Deserialize;
 
 use super::error::ConfError;
-use crate::ipam_type;
+use crate::CommonConf;
 
-/// The least that the kernel takes, in bytes: what IPv4 needs.
-const MIN_MTU: u32 = 68;
-
-/// What both plugins' configurations have, as it is written.
+/// The keys as they are written.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawConf {
-    master: String,
-    mode: String,
-    mtu: i64,
+    master: OptionalText,
+    mode: OptionalText,
     link_in_container: bool,
-    dns: Dns,
 }
 
 /// What an ADD makes.
@@ -60,40 +58,33 @@ pub enum Addresses {
 }
 
 impl ChildConf {
-    /// Reads what both plugins have; `mode_of` knows the modes, and which is the default for an empty text.
+    /// Reads the keys that both plugins have; `mode_of` parses `mode`, and returns the plugin's
+    /// default where there is none.
     ///
     /// # Errors
     /// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
     pub fn of(
         call: &Call<'_>,
-        mode_of: impl FnOnce(&str) -> Result<Child, UnknownMode>,
+        mode_of: impl FnOnce(Option<&str>) -> Result<Child, UnknownMode>,
     ) -> Result<Self, Error> {
         let raw: RawConf = call.conf.decode()?;
-        let ipam = ipam_type(call.conf)?;
+        let common = CommonConf::of(call.conf)?;
         Ok(Self {
-            child: mode_of(&raw.mode).map_err(ConfError::Mode)?,
-            master: master(&raw.master)?,
+            child: mode_of(raw.mode.get()).map_err(ConfError::Mode)?,
+            master: master(raw.master.get())?,
             link_in_container: raw.link_in_container,
-            mtu: mtu(raw.mtu)?,
+            mtu: common.mtu,
             mac: None,
-            addresses: ipam.map_or(Addresses::None, Addresses::Ipam),
-            dns: raw.dns,
+            addresses: common.ipam.map_or(Addresses::None, Addresses::Ipam),
+            dns: common.dns,
         })
     }
 }
 
-fn master(text: &str) -> Result<MasterChoice, ConfError> {
-    if text.is_empty() {
-        return Ok(MasterChoice::DefaultRoute);
-    }
-    let name = text.parse().map_err(ConfError::Master)?;
-    Ok(MasterChoice::Named(name))
-}
-
-fn mtu(number: i64) -> Result<Option<u32>, ConfError> {
-    match u32::try_from(number) {
-        Ok(0) => Ok(None),
-        Ok(mtu) if mtu >= MIN_MTU => Ok(Some(mtu)),
-        _ => Err(ConfError::Mtu(number)),
-    }
+fn master(name: Option<&str>) -> Result<MasterChoice, ConfError> {
+    let name = name
+        .map(str::parse)
+        .transpose()
+        .map_err(ConfError::Master)?;
+    Ok(name.map_or(MasterChoice::DefaultRoute, MasterChoice::Named))
 }

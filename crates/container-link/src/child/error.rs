@@ -15,8 +15,6 @@ pub(super) enum ConfError {
     Mode(UnknownMode),
     #[error("master {0}")]
     Master(NameError),
-    #[error("mtu {0} is none: it is 68 or more, and at most the master's")]
-    Mtu(i64),
     #[error("mtu {mtu} is larger than that of master {master}, {limit}")]
     MtuOfMaster {
         mtu: u32,

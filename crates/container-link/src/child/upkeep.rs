@@ -7,9 +7,7 @@ use netlink::{Child, Kind, Link, Rtnetlink};
 use super::conf::{Addresses, ChildConf, MasterChoice};
 use super::{kind, kind_name, master, mode_name};
 use crate::removal::whose_child;
-use crate::{
-    CheckError, Ipam, KernelError, Mark, Sandbox, check, not_ready, required_previous_result,
-};
+use crate::{CheckError, Ipam, KernelError, Mark, Sandbox, check, not_ready};
 
 /// Removes the attachment's link, and has IPAM take its addresses back.
 ///
@@ -39,7 +37,7 @@ pub fn check(
     netns: &ContainerNetns,
     conf: &ChildConf,
 ) -> Result<(), Error> {
-    let previous = required_previous_result(call.conf)?;
+    let previous = call.conf.required_prev_result()?;
     let (_, mut inside) = Sandbox::open(netns)?;
     if let Addresses::Ipam(plugin_type) = &conf.addresses {
         let ipam = Ipam::find(call, plugin_type.clone())?;

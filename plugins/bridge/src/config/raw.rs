@@ -1,9 +1,9 @@
-//! The configuration as it is written. Everything may be missing, and numbers may be out of range.
+//! The configuration as it is written. Any key may be missing, and numbers may be out of range.
 
-use cni_types::Dns;
+use cni_types::json::OptionalText;
 use serde::Deserialize;
 
-/// All that ADD, CHECK and STATUS read and no other plugin has.
+/// The keys that only this plugin has, for ADD, CHECK and STATUS.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawConf {
@@ -12,8 +12,7 @@ pub(super) struct RawConf {
     pub(super) is_default_gateway: bool,
     pub(super) force_address: bool,
     pub(super) ip_masq: bool,
-    pub(super) ip_masq_backend: Option<String>,
-    pub(super) mtu: i64,
+    pub(super) ip_masq_backend: OptionalText,
     pub(super) hairpin_mode: bool,
     pub(super) promisc_mode: bool,
     pub(super) vlan: i64,
@@ -25,7 +24,6 @@ pub(super) struct RawConf {
     pub(super) enable_dad: bool,
     pub(super) disable_container_interface: bool,
     pub(super) port_isolation: bool,
-    pub(super) dns: Dns,
 }
 
 /// An element of `vlanTrunk`: a single VLAN, a range, or both.
@@ -37,11 +35,4 @@ pub(super) struct RawTrunk {
     #[serde(rename = "maxID")]
     pub(super) max_id: Option<i64>,
     pub(super) id: Option<i64>,
-}
-
-/// What DEL and GC read to find rules.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawMasquerading {
-    pub(super) ip_masq: bool,
 }

@@ -6,30 +6,34 @@ use std::ops::RangeInclusive;
 use super::raw::{RawConf, RawTrunk};
 use crate::error::ConfigError;
 
-/// The numbers that a VLAN can have.
+/// The valid VLAN IDs (IEEE 802.1Q).
 const NUMBERS: RangeInclusive<u16> = 1..=4094;
 
-/// The VLAN that what is not tagged belongs to where there is only a trunk.
+/// The native VLAN of a port with a trunk and no access VLAN.
 const USUAL_NATIVE: u16 = 1;
 
-/// Which VLANs a port is in. Only with a bridge that heeds VLANs.
+/// The VLANs of a port. They need a bridge that filters VLANs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Vlans {
-    /// `vlan`: the one that the container is in without seeing it.
+    /// `vlan`: the access VLAN, whose frames reach the container untagged.
     pub(crate) access: Option<u16>,
-    /// The one that what is not tagged belongs to; `None` leaves the port to the bridge, and there is no trunk either.
+    /// The native VLAN, to which untagged frames belong. With `None`, the bridge decides, and there
+    /// is no trunk.
     pub(crate) native: Option<u16>,
-    /// `vlanTrunk` without the native one: those that the container sees with their tags. In order and apart from each
-    /// other.
+    /// `vlanTrunk` without the native VLAN: the VLANs whose frames reach the container tagged. The
+    /// ranges are in order and do not touch.
     pub(crate) trunk: Vec<RangeInclusive<u16>>,
-    /// `preserveDefaultVlan`: whether the port stays in the VLAN that the bridge puts every port into.
+    /// `preserveDefaultVlan`: whether the port stays in the default VLAN of the bridge.
     pub(crate) keeps_default: bool,
-    /// The key that asks for VLANs and its value, for errors.
+    /// The key that asks for VLANs, and its value, for errors.
     pub(crate) asked_by: String,
 }
 
 impl Vlans {
-    /// `None` where the configuration says nothing about VLANs.
+    /// `None` where the configuration has no VLANs.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the key that is invalid.
     pub(super) fn of(raw: &RawConf) -> Result<Option<Self>, ConfigError> {
         let access = match raw.vlan {
             0 => None,
@@ -57,7 +61,7 @@ impl Vlans {
         }))
     }
 
-    /// Whether the port is in other VLANs than the bridge's default.
+    /// Whether the port has VLANs beside the bridge's default.
     pub(crate) fn is_any(&self) -> bool {
         self.native.is_some()
     }
@@ -123,7 +127,9 @@ mod tests {
 
     #[test]
     fn a_trunk_is_a_set() {
-        let trunk = serde_json::json!([{ "id": 7 }, { "minID": 3, "maxID": 5 }, { "id": 6 }, { "id": 9 }, {}]);
+        let trunk = serde_json::json!([
+            { "id": 7 }, { "minID": 3, "maxID": 5 }, { "id": 6 }, { "id": 9 }, {}
+        ]);
         let vlans = of(serde_json::json!({ "vlanTrunk": trunk }))
             .unwrap()
             .unwrap();

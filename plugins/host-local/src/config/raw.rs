@@ -1,34 +1,34 @@
-//! The configuration as it is written. Everything may be missing, and every address is still text.
+//! The configuration as it is written. Any key may be missing, and every address is still text.
 
 use cni_types::Route;
+use cni_types::json::OptionalText;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-/// All that ADD and CHECK read.
+/// The keys beside `ipam`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawConf {
-    pub(super) ipam: Option<RawIpam>,
     pub(super) runtime_config: RawRuntimeConfig,
     pub(super) args: RawArgs,
 }
 
+/// The keys of `ipam` that ADD and CHECK read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawIpam {
-    subnet: Option<String>,
-    range_start: Option<String>,
-    range_end: Option<String>,
-    gateway: Option<String>,
+    subnet: OptionalText,
+    range_start: OptionalText,
+    range_end: OptionalText,
+    gateway: OptionalText,
     pub(super) ranges: Vec<Vec<RawRange>>,
     pub(super) routes: Vec<Route>,
-    pub(super) resolv_conf: Option<String>,
+    pub(super) resolv_conf: OptionalText,
     pub(super) exclude: Vec<String>,
-    pub(super) reclaim: Option<String>,
+    pub(super) reclaim: OptionalText,
 }
 
 impl RawIpam {
-    /// The one range that `ipam` itself describes, as it was before there was `ranges`.
+    /// The range in the keys of `ipam` itself, which are older than `ranges`.
     pub(super) fn old_style(&self) -> RawRange {
         RawRange {
             subnet: self.subnet.clone(),
@@ -42,18 +42,18 @@ impl RawIpam {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawRange {
-    pub(super) subnet: Option<String>,
-    pub(super) range_start: Option<String>,
-    pub(super) range_end: Option<String>,
-    pub(super) gateway: Option<String>,
+    pub(super) subnet: OptionalText,
+    pub(super) range_start: OptionalText,
+    pub(super) range_end: OptionalText,
+    pub(super) gateway: OptionalText,
 }
 
-/// What the runtime adds for capabilities (CNI conventions, "dynamic plugin specific fields").
+/// The capability arguments of the runtime (CNI conventions, "dynamic plugin specific fields").
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawRuntimeConfig {
     pub(super) ip_ranges: Vec<Vec<RawRange>>,
-    pub(super) ips: Vec<String>,
+    pub(super) ips: Vec<OptionalText>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -65,41 +65,14 @@ pub(super) struct RawArgs {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RawCniArgs {
-    pub(super) ips: Vec<String>,
+    pub(super) ips: Vec<OptionalText>,
 }
 
-/// All that DEL reads.
+/// The keys of `ipam` that name the store.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct RawLocation {
-    pub(super) ipam: Option<RawLocationIpam>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawLocationIpam {
-    pub(super) data_dir: Option<String>,
-    pub(super) backend: Option<String>,
+    pub(super) data_dir: OptionalText,
+    pub(super) backend: OptionalText,
     pub(super) lock_timeout: Option<f64>,
-}
-
-/// The same, where a key may be of any type that DEL can do without.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawLenientLocation {
-    pub(super) ipam: Option<RawLenientLocationIpam>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawLenientLocationIpam {
-    pub(super) data_dir: Option<String>,
-    pub(super) backend: Option<Box<RawValue>>,
-    pub(super) lock_timeout: Option<Box<RawValue>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawPrevious {
-    pub(super) prev_result: Option<Box<RawValue>>,
 }

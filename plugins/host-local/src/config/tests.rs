@@ -229,7 +229,10 @@ fn keys_are_named_where_they_are() {
 
 #[test]
 fn where_to_look_needs_no_more_than_the_data_dir() {
-    let location = |conf: &Value| with_call(conf, "x", Location::of);
+    let location = |conf: &Value| {
+        let of = |call: &Call<'_>| Location::of(call, &call.conf.section(IPAM)?);
+        with_call(conf, "x", of)
+    };
     let found = |data_dir: &str| {
         Ok(Location {
             data_dir: data_dir.into(),
@@ -284,7 +287,7 @@ fn addresses_of_the_previous_result() {
         previous(json!({ "ips": [{ "address": "10.1.1.2" }] })),
         Err((
             6,
-            "prevResult: ips[0].address: \"10.1.1.2\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64".into()
+            "cannot decode the network configuration: prevResult.ips[0].address: \"10.1.1.2\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64".into()
         ))
     );
 }

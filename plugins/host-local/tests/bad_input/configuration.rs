@@ -283,21 +283,21 @@ fn a_previous_result_that_is_none() {
     let network = Network::new();
     let mut conf = network.subnet();
     for (previous, problem) in [
-        (json!("x"), "an object is expected, not a string"),
+        (json!("x"), ": an object is expected, not a string"),
         (
             json!({ "cniVersion": "9" }),
-            "cniVersion: \"9\" is not a supported version of the CNI specification",
+            ".cniVersion: \"9\" is not a supported version of the CNI specification",
         ),
         (
             json!({ "ips": [{ "address": "10.1.1.2" }] }),
-            "ips[0].address: \"10.1.1.2\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
+            ".ips[0].address: \"10.1.1.2\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
         ),
     ] {
         conf["prevResult"] = previous;
         network.refuses(
             &network.call("CHECK", &conf),
             6,
-            &format!("prevResult: {problem}"),
+            &format!("cannot decode the network configuration: prevResult{problem}"),
         );
     }
 }

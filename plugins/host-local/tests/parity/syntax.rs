@@ -150,7 +150,7 @@ fn what_is_no_configuration() {
         (
             "a comma too many",
             r#"{"name":"net",}"#.to_owned(),
-            "key must be a string",
+            "trailing comma",
         ),
         ("null", "null".to_owned(), "an object is expected, not null"),
         (

@@ -1,3 +1,5 @@
+//! Tests of decoding with Go's rules.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
