@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 
 use crate::support::conf::{BRIDGE, ipv4, layer2, with};
 use crate::support::lab::{Container, Lab};
+use crate::support::outside;
 use crate::support::side::ours;
-use crate::support::traffic::assert_reaches;
+use crate::support::traffic::{assert_reaches, pings};
 
 ours!(
     it_takes_its_uplinks_mac_later,
     a_gateway_keeps_its_mac,
     a_bridge_without_mac_becomes_a_gateway,
     a_jumbo_bridge_stays_one,
+    a_container_with_a_smaller_mtu,
     one_that_is_full,
     a_long_alternative_name,
     no_bridge_is_made_by_a_long_name,
@@ -182,4 +184,36 @@ fn many_routes(lab: &Lab) {
     lab.check(&container, &conf, &result).silent();
     lab.del(&container, &conf);
     assert_eq!(container.link_names(), ["lo"]);
+}
+
+/// The bridge follows its smallest port, unless its operator has changed its MTU by hand: from what is larger the node tells
+/// senders what fits, where it would be lost without a word otherwise. Other ports pass on among themselves what they did.
+fn a_container_with_a_smaller_mtu(lab: &Lab) {
+    let outside = outside::connect(lab);
+    outside.ip("route add 10.1.1.0/24 via 198.51.100.1");
+    lab.ip("link add cni0 mtu 9000 up type bridge");
+    let jumbo = ipv4(json!({ "isDefaultGateway": true, "mtu": 9000 }));
+    let small = with(jumbo.clone(), json!({ "mtu": 1400 }));
+    let (a, b, c) = (
+        Container::new("a"),
+        Container::new("b"),
+        Container::new("c"),
+    );
+    lab.add(&a, &jumbo);
+    lab.add(&b, &jumbo);
+    lab.add(&c, &small);
+    assert_eq!(lab.link(BRIDGE).mtu(), 1400);
+    assert_reaches(&a, "10.1.1.3");
+    assert!(pings(&a, &["-Mdo", "-s8972", "10.1.1.3"]));
+    let ping = "-n -c1 -W1 -Mdo -s1472 10.1.1.4";
+    let answer = outside.command(Command::new("ping").args(ping.split(' ')));
+    let answer = String::from_utf8(answer.stdout).unwrap();
+    assert!(answer.contains("(mtu = 1400)"), "{answer}");
+    lab.del(&c, &small);
+    assert_eq!(lab.link(BRIDGE).mtu(), 9000);
+    for mtu in [8999, 9000] {
+        lab.ip(&format!("link set cni0 mtu {mtu}"));
+    }
+    lab.add(&c, &small);
+    assert_eq!(lab.link(BRIDGE).mtu(), 9000);
 }
