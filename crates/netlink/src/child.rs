@@ -55,7 +55,8 @@ impl<'a> Change<'a> {
 }
 
 impl Rtnetlink {
-    /// Makes an ipvlan or macvlan on one of this namespace's links in another namespace, and reads what it became there.
+    /// Makes an ipvlan or macvlan on one of this namespace's links in another namespace, and reads what it became there. It gets
+    /// an alias of at most 254 bytes, if one is given, by the message that reads it.
     ///
     /// # Errors
     /// [`NetlinkError::is_exists`] if the name is taken in the other namespace.
@@ -64,6 +65,7 @@ impl Rtnetlink {
         link: &NewLink<'_>,
         child: Child,
         parent: u32,
+        alias: Option<&str>,
         netns: &Netns,
         inside: &mut Rtnetlink,
     ) -> Result<Link, NetlinkError> {
@@ -73,10 +75,23 @@ impl Rtnetlink {
                 if inside.link_by_name(link.name)?.is_some() {
                     return Err(error);
                 }
-                self.create_child_then_name(link, child, parent, netns, inside)
+                self.create_child_then_name(link, child, parent, alias, netns, inside)
             }
             Err(error) => Err(error),
-            Ok(()) => inside.perform_and_read(&[], LinkRef::Name(link.name)),
+            Ok(()) => {
+                let naming: Vec<Change<'_>> = alias
+                    .map(|alias| Change::set_alias(link.name, alias))
+                    .into_iter()
+                    .collect();
+                let made = inside.perform_and_read(&naming, LinkRef::Name(link.name));
+                if made.is_err()
+                    && let Ok(Some(left)) = inside.link_by_name(link.name)
+                {
+                    // The first error is the one that tells why.
+                    drop(inside.perform(&[Change::delete_link(left.index)]));
+                }
+                made
+            }
         }
     }
 
@@ -85,6 +100,7 @@ impl Rtnetlink {
         link: &NewLink<'_>,
         child: Child,
         parent: u32,
+        alias: Option<&str>,
         netns: &Netns,
         inside: &mut Rtnetlink,
     ) -> Result<Link, NetlinkError> {
@@ -98,6 +114,7 @@ impl Rtnetlink {
         let index = inside.perform_and_read(&[], LinkRef::Name(&name))?.index;
         let naming = LinkChange {
             name: Some(link.name),
+            alias,
             is_up: link.is_up.then_some(true),
             ..LinkChange::default()
         };
@@ -166,7 +183,7 @@ mod tests {
             };
             let child = Child::Macvlan(MacvlanMode::Bridge);
             let mut make =
-                || outside.create_child_then_name(&link, child, parent, &netns, &mut inside);
+                || outside.create_child_then_name(&link, child, parent, None, &netns, &mut inside);
             let made = make().unwrap();
             assert_eq!((made.name.as_str(), made.is_up), ("eth0", true));
             assert_eq!(made.kind, Kind::Macvlan(Some(MacvlanMode::Bridge)));

@@ -44,6 +44,7 @@ pub fn add(
         attachment,
         conf,
         master: &master,
+        mark: &mark,
     };
     let link = blueprint.create(&sandbox, &mut outside, &mut inside)?;
     let (index, in_sandbox) = (link.index, &sandbox);
@@ -136,6 +137,7 @@ struct Blueprint<'a> {
     attachment: &'a Attachment,
     conf: &'a ChildConf,
     master: &'a Link,
+    mark: &'a Mark,
 }
 
 impl Blueprint<'_> {
@@ -153,11 +155,14 @@ impl Blueprint<'_> {
             is_up: conf.addresses == Addresses::None,
             ..NewLink::named(self.attachment.ifname.as_str())
         };
+        // With addresses it gets it when it is set up.
+        let alias = new.is_up.then(|| self.mark.alias());
         let created = if conf.link_in_container {
             let change = Change::create_child(&new, conf.child, parent, None);
             inside.create(change, new.name)
         } else {
-            outside.create_child_in(&new, conf.child, parent, sandbox.netns(), inside)
+            let netns = sandbox.netns();
+            outside.create_child_in(&new, conf.child, parent, alias, netns, inside)
         };
         created.map_err(|error| {
             CreateError::new(

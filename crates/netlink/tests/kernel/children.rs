@@ -10,7 +10,7 @@ fn master(both: &mut Both) -> Link {
 fn create(both: &mut Both, link: &NewLink<'_>, child: Child) -> Result<Link, NetlinkError> {
     let parent = master(both).index;
     both.host
-        .create_child_in(link, child, parent, &both.netns, &mut both.container)
+        .create_child_in(link, child, parent, None, &both.netns, &mut both.container)
 }
 
 #[test]
@@ -66,6 +66,7 @@ fn a_name_that_the_node_has_can_be_given_to_a_container() {
             &link,
             Child::Macvlan(MacvlanMode::Bridge),
             parent,
+            None,
             &both.netns,
             &mut both.container,
         );

@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use crate::support::conf::layer2;
 use crate::support::container::Container;
 use crate::support::lab::Lab;
-use crate::support::side::both;
+use crate::support::side::{both, ours};
 
 both!(
     up_and_without_addresses,
     addresses_are_the_containers_business,
 );
+ours!(a_link_says_whose_it_is);
 
 fn up_and_without_addresses(lab: &Lab) {
     for (id, ipam) in [
@@ -45,4 +46,21 @@ fn addresses_are_the_containers_business(lab: &Lab) {
     }
     a.assert_reaches("192.0.2.2");
     b.assert_reaches("192.0.2.1");
+}
+
+/// A DEL of another attachment, whose namespace is this container's by now, leaves it.
+fn a_link_says_whose_it_is(lab: &Lab) {
+    let (a, gone) = (Container::new("a"), Container::new("gone"));
+    // The name may be taken on the node, where older kernels look for it.
+    lab.ip("link add eth0 type bridge");
+    let conf = layer2(json!({}));
+    lab.add(&a, &conf);
+    let eth0 = a.link("eth0");
+    assert_eq!(eth0.0["ifalias"], "twill/net/a/eth0");
+    assert!(eth0.has_flag("UP") && eth0.has_flag("LOWER_UP"), "{eth0:?}");
+    let del = lab.call("DEL", &gone, &conf).netns(a.sandbox.path());
+    lab.node.run(&del).silent();
+    assert_eq!(a.link_names(), ["lo", "eth0"]);
+    lab.del(&a, &conf);
+    assert_eq!(a.link_names(), ["lo"]);
 }
