@@ -1,5 +1,5 @@
-//! What is done for an attachment whatever has made its rules: this configuration, an earlier one with another backend, or the
-//! Go plugins. What counts is what is there.
+//! Removing, collecting and checking an attachment's rules, whatever has created them: this
+//! configuration, an earlier one with another backend, or the Go plugins. Only what exists counts.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,19 +8,21 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use ipnetwork::IpNetwork;
 use netlink::{Bytes, Mac, Request};
 
-use crate::go::{ForeignChain, Purpose, reference_of};
+use crate::go::{ForeignChain, reference_of};
 use crate::iptables::{Mark, Tables, chain_of};
-use crate::rule::FoundRule;
+use crate::kernel::Kernel;
+use crate::owner::Owner;
+use crate::rule::ListedRule;
 use crate::{Backend, FirewallError, Iptables, Missing, Nftables};
 
-/// Removes an attachment's rules, whatever has made them; it is no error if there are none. `addresses` are the attachment's,
-/// if they are known ([`Iptables::remove`]).
+/// Removes an attachment's rules, whatever has created them; it is no error if there are none.
+/// `addresses` are the attachment's, if they are known ([`Iptables::remove`]).
 ///
-/// Where the programs of iptables work on the kernel's older tables, only they can tell what is there; they are asked if the
+/// Only programs can tell what the kernel's legacy iptables tables contain; they run if the
 /// configuration masquerades (`may_masquerade`), or may have done so.
 ///
 /// # Errors
-/// If something may be left.
+/// If some rules may be left.
 pub fn remove(
     network: &NetworkName,
     attachment: &Attachment,
@@ -28,19 +30,24 @@ pub fn remove(
     may_masquerade: bool,
 ) -> Result<(), FirewallError> {
     let mut nftables = Nftables::open()?;
-    // Who is masqueraded by our own tables is not masqueraded by others' as well.
+    // An address that our own tables masquerade is not masqueraded by others as well.
     if nftables.remove(network, attachment)? {
         return Ok(());
     }
-    // What a killed ADD has begun is not to be seen yet.
+    let owner = Owner {
+        network,
+        attachment,
+    };
+    // Programs that a killed ADD has started may not be done yet.
     let chain = chain_of(network, attachment);
     let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
-    let traces = nftables.traces_of(network, attachment)?;
+    let kernel = &mut nftables.kernel;
+    let traces = kernel.traces_of(owner)?;
     if traces.go_mac_check {
-        nftables.remove_of_go(network, attachment, Purpose::MacCheck)?;
+        kernel.remove_mac_check_of_go(attachment)?;
     }
     if traces.go_masquerading {
-        nftables.remove_of_go(network, attachment, Purpose::Masquerading)?;
+        kernel.remove_masquerading_of_go(owner)?;
     }
     for tables in tables_with_rules(traces.iptables, may_masquerade) {
         unless_not_installed(Iptables.remove_chain(tables, &chain, addresses, &mark))?;
@@ -48,11 +55,11 @@ pub fn remove(
     Ok(())
 }
 
-/// Removes the rules of a network's attachments that are not valid any more, whatever has made them, and our tables when
-/// nothing is left in them. Rules of ours that somebody has removed are put back.
+/// Removes the rules of a network's attachments that are no longer valid, whatever has created
+/// them, and our tables once they are empty. Rules of ours that somebody has removed are restored.
 ///
 /// # Errors
-/// If something may be left.
+/// If some rules may be left.
 pub fn collect(
     network: &NetworkName,
     valid: &ValidAttachments,
@@ -60,19 +67,19 @@ pub fn collect(
 ) -> Result<(), FirewallError> {
     let mut nftables = Nftables::open()?;
     nftables.collect(network, valid)?;
-    nftables.collect_of_go(network, valid)?;
-    let is_in_nftables = nftables.has_chains_of_iptables()?;
+    nftables.kernel.collect_of_go(network.as_str(), valid)?;
+    let is_in_nftables = nftables.kernel.has_chains_of_iptables()?;
     for tables in tables_with_rules(is_in_nftables, may_masquerade) {
         unless_not_installed(Iptables.collect_from(tables, network, valid))?;
     }
     Ok(())
 }
 
-/// What is missing for an attachment's addresses to be masqueraded, by whatever; `None` if all is as it should be.
-/// `backend` is what a new attachment's rules would be made with.
+/// What is missing for an attachment's addresses to be masqueraded, by any backend; `None` if
+/// nothing is. `backend` is the one that a new attachment would get.
 ///
 /// # Errors
-/// If it cannot be known.
+/// If the rules cannot be read.
 pub fn missing_masquerading(
     backend: Backend,
     network: &NetworkName,
@@ -84,13 +91,18 @@ pub fn missing_masquerading(
     let Some(missing) = missing else {
         return Ok(None);
     };
-    if nftables.holds_addresses(network, attachment)? {
+    let owner = Owner {
+        network,
+        attachment,
+    };
+    let kernel = &mut nftables.kernel;
+    if kernel.has_addresses(owner)? {
         return Ok(Some(missing));
     }
-    if nftables.masquerades_by_go(network, attachment)? >= addresses.len() {
+    if kernel.count_masquerading_of_go(owner)? >= addresses.len() {
         return Ok(None);
     }
-    let traces = nftables.traces_of(network, attachment)?;
+    let traces = kernel.traces_of(owner)?;
     let chain = chain_of(network, attachment);
     let is_by_iptables = backend == Backend::Iptables || traces.iptables;
     let mut in_iptables = None;
@@ -109,11 +121,11 @@ pub fn missing_masquerading(
     }))
 }
 
-/// What is missing for a port of a bridge to be held to an attachment's Ethernet address, by whatever; `None` if all is as it
-/// should be.
+/// What is missing for only an attachment's MAC to be able to send through its port, by whatever
+/// rules; `None` if nothing is.
 ///
 /// # Errors
-/// If it cannot be known.
+/// If the rules cannot be read.
 pub fn missing_mac_check(
     network: &NetworkName,
     attachment: &Attachment,
@@ -122,32 +134,28 @@ pub fn missing_mac_check(
 ) -> Result<Option<Missing>, FirewallError> {
     let mut nftables = Nftables::open()?;
     let missing = nftables.missing_mac_check(network, attachment, port, mac)?;
-    if missing.is_some() && nftables.holds_to_mac_by_go(attachment)? {
+    if missing.is_some() && nftables.kernel.has_mac_check_of_go(attachment)? {
         return Ok(None);
     }
     Ok(missing)
 }
 
-/// What there is of an attachment that our own tables know nothing of.
+/// What exists of an attachment outside our own tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Traces {
-    /// Its chain in the tables that iptables makes in nftables.
+    /// Its chain in the tables that iptables has in nftables.
     iptables: bool,
-    /// Any rule for masquerading of the Go plugin's in nftables.
+    /// The Go plugin's chain for all masqueraded addresses.
     go_masquerading: bool,
-    /// Its chain against false MACs of the Go plugin's.
+    /// The Go plugin's chain against spoofed MACs of this attachment.
     go_mac_check: bool,
 }
 
-impl Nftables {
-    /// One exchange.
-    fn traces_of(
-        &mut self,
-        network: &NetworkName,
-        attachment: &Attachment,
-    ) -> Result<Traces, FirewallError> {
-        let reference = reference_of(attachment.container_id.as_str(), attachment.ifname.as_str());
-        let chain = chain_of(network, attachment);
+impl Kernel {
+    /// Looks for traces of an attachment, in one exchange.
+    fn traces_of(&mut self, owner: Owner<'_>) -> Result<Traces, FirewallError> {
+        let reference = reference_of(owner.attachment);
+        let chain = chain_of(owner.network, owner.attachment);
         let [ipv4, ipv6] = ForeignChain::of_iptables(&chain);
         let go = [
             ForeignChain::masquerading(),
@@ -170,12 +178,13 @@ impl Nftables {
         Ok(traces)
     }
 
-    /// Whether anything leads to a chain of the Go plugins' making in the tables that iptables makes in nftables.
+    /// Whether a rule jumps to a chain of the Go plugins in the tables that iptables has in
+    /// nftables.
     fn has_chains_of_iptables(&mut self) -> Result<bool, FirewallError> {
         for chain in ForeignChain::of_iptables("POSTROUTING") {
             let rules = self.rules_of_chain(&chain)?;
             let leads_there =
-                |rule: &FoundRule| rule.target().is_some_and(|chain| chain.starts_with("CNI-"));
+                |rule: &ListedRule| rule.target().is_some_and(|it| it.starts_with("CNI-"));
             if rules.iter().any(leads_there) {
                 return Ok(true);
             }
@@ -184,16 +193,16 @@ impl Nftables {
     }
 }
 
-/// The tables that a program of iptables has to look into. Only a program can look into the older ones, so these are among them
-/// whenever they exist, if they may have anything in them.
-fn tables_with_rules(is_in_nftables: bool, may_be_older: bool) -> impl Iterator<Item = Tables> {
+/// The tables that programs of iptables have to look into. Only a program can look into the legacy
+/// tables, so these are among them if they exist and may contain something.
+fn tables_with_rules(is_in_nftables: bool, may_be_legacy: bool) -> impl Iterator<Item = Tables> {
     let nftables = is_in_nftables.then_some(Tables::Nftables);
-    let legacy = (may_be_older && has_older_tables()).then_some(Tables::Legacy);
+    let legacy = (may_be_legacy && has_legacy_tables()).then_some(Tables::Legacy);
     nftables.into_iter().chain(legacy)
 }
 
-/// Whether the kernel has a table `nat` that is not in nftables, which a program of iptables has made.
-fn has_older_tables() -> bool {
+/// Whether the kernel has a legacy table `nat`, which a program of iptables has created.
+fn has_legacy_tables() -> bool {
     ["ip", "ip6"].iter().any(|family| {
         let names = fs::read_to_string(format!("/proc/thread-self/net/{family}_tables_names"));
         match names {
@@ -203,7 +212,7 @@ fn has_older_tables() -> bool {
     })
 }
 
-/// Programs that are not there have made nothing.
+/// A program that is not installed has created nothing.
 fn unless_not_installed(outcome: Result<(), FirewallError>) -> Result<(), FirewallError> {
     match outcome {
         Err(FirewallError::NoProgram { .. }) => Ok(()),

@@ -1,19 +1,21 @@
+//! Which backend masquerades: the configuration key `ipMasqBackend`.
+
 use std::fmt;
 use std::str::FromStr;
 
 use cni_types::{Code, Quoted};
 
-/// What masquerades: the configuration's `ipMasqBackend`.
+/// What masquerades: the value of the configuration key `ipMasqBackend`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Backend {
-    /// The kernel's nftables, with no program ([`Nftables`](crate::Nftables)).
+    /// The kernel's nftables, without programs ([`Nftables`](crate::Nftables)).
     #[default]
     Nftables,
     /// The programs `iptables` and `ip6tables` ([`Iptables`](crate::Iptables)).
     Iptables,
 }
 
-/// A text that names no [`Backend`].
+/// A text that is not the name of a [`Backend`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ipMasqBackend {} is unknown: use \"nftables\" or \"iptables\"", Quoted(.0))]
 pub struct UnknownBackend(pub String);
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn each_backend_has_one_name() {
         for backend in [Backend::Nftables, Backend::Iptables] {
             assert_eq!(backend.to_string().parse(), Ok(backend));
         }

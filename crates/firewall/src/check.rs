@@ -1,38 +1,40 @@
-//! What CHECK wants to know: whether an attachment's rules are all there, and have an effect.
+//! CHECK: whether an attachment's rules exist and have an effect.
 
 use cni_types::{Attachment, Code, NetworkName};
 use ipnetwork::IpNetwork;
 use netlink::Mac;
 
-use crate::holding::Holding;
+use crate::element::ListedElement;
+use crate::grant::{Grant, tables_of};
+use crate::kernel::Kernel;
 use crate::owner::{Owner, RecordKey};
-use crate::survey::{Record, sets_of};
+use crate::record::Record;
 use crate::table::Table;
 use crate::{FirewallError, Nftables};
 
-/// What is missing of an attachment's rules.
+/// The first gap that CHECK finds in an attachment's rules.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    /// What an address sends does not leave with the node's.
-    #[error("address {address} is not masqueraded: {place} has {lack}")]
+    /// An address is not masqueraded.
+    #[error("address {address} is not masqueraded: {location} has {lack}")]
     Masquerading {
         /// The address, with its network.
         address: IpNetwork,
-        /// The table or the chain.
-        place: String,
-        /// What it has not.
+        /// The table or the chain that should masquerade it.
+        location: String,
+        /// What is missing there.
         lack: &'static str,
     },
-    /// A port takes frames from any Ethernet address.
-    #[error("port {port} is not held to {mac}: {place} has {lack}")]
+    /// A port accepts frames from any MAC.
+    #[error("port {port} is not held to {mac}: {location} has {lack}")]
     MacCheck {
         /// The port of the bridge.
         port: String,
-        /// The only address that should be able to send by it.
+        /// The only MAC that should be able to send through it.
         mac: Mac,
-        /// The table.
-        place: String,
-        /// What it has not.
+        /// The table that should drop such frames.
+        location: String,
+        /// What is missing there.
         lack: &'static str,
     },
 }
@@ -47,12 +49,12 @@ const NO_RULES: &str = "not all of its rules";
 const NO_ELEMENT: &str = "no element for it";
 
 impl Missing {
-    /// The same of a chain of iptables.
+    /// The same gap in a chain of iptables.
     pub(crate) fn in_iptables(self, chain: &str) -> Self {
         match self {
             Self::Masquerading { address, .. } => Self::Masquerading {
                 address,
-                place: format!("chain {chain} of iptables"),
+                location: format!("chain {chain} of iptables"),
                 lack: NO_RULES,
             },
             other @ Self::MacCheck { .. } => other,
@@ -61,10 +63,10 @@ impl Missing {
 }
 
 impl Nftables {
-    /// What is missing of what [`Nftables::masquerade`] made; `None` if it is all there.
+    /// What is missing of what [`Nftables::masquerade`] made; `None` if nothing is.
     ///
     /// # Errors
-    /// If the kernel does not tell.
+    /// If the kernel refuses to answer.
     pub fn missing_masquerading(
         &mut self,
         network: &NetworkName,
@@ -76,11 +78,11 @@ impl Nftables {
             attachment,
         };
         for address in addresses.iter().filter(|address| address.prefix() > 0) {
-            let holding = Holding::Address(*address);
-            if let Some(lack) = self.lack(owner, holding)? {
+            let grant = Grant::Address(*address);
+            if let Some(lack) = self.kernel.lack(owner, grant)? {
                 return Ok(Some(Missing::Masquerading {
                     address: *address,
-                    place: format!("table {}", holding.table()),
+                    location: format!("table {}", grant.table()),
                     lack,
                 }));
             }
@@ -88,10 +90,10 @@ impl Nftables {
         Ok(None)
     }
 
-    /// What is missing of what [`Nftables::allow_only_mac`] made; `None` if it is all there.
+    /// What is missing of what [`Nftables::allow_only_mac`] made; `None` if nothing is.
     ///
     /// # Errors
-    /// [`FirewallError::PortName`], and if the kernel does not tell.
+    /// [`FirewallError::PortName`], and if the kernel refuses to answer.
     pub fn missing_mac_check(
         &mut self,
         network: &NetworkName,
@@ -103,52 +105,50 @@ impl Nftables {
             network,
             attachment,
         };
-        let holding = Holding::port(port, mac);
-        let holding = holding.ok_or_else(|| FirewallError::PortName(port.to_owned()))?;
-        let lack = self.lack(owner, holding)?;
+        let grant = Grant::port(port, mac);
+        let grant = grant.ok_or_else(|| FirewallError::PortName(port.to_owned()))?;
+        let lack = self.kernel.lack(owner, grant)?;
         Ok(lack.map(|lack| Missing::MacCheck {
             port: port.to_owned(),
             mac,
-            place: format!("table {}", holding.table()),
+            location: format!("table {}", grant.table()),
             lack,
         }))
     }
+}
 
-    /// Whether an attachment has any address that our tables masquerade, or should.
-    pub(crate) fn holds_addresses(
-        &mut self,
-        network: &NetworkName,
-        attachment: &Attachment,
-    ) -> Result<bool, FirewallError> {
-        let owner = Owner {
-            network,
-            attachment,
-        };
-        let (records, _) = self.records_of(owner, &Table::MASQUERADE)?;
-        Ok(!records.is_empty())
+impl Kernel {
+    /// Whether the tables of this crate have a record of any address of an attachment.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn has_addresses(&mut self, owner: Owner<'_>) -> Result<bool, FirewallError> {
+        let found = self.records_of(owner, &Table::MASQUERADE)?;
+        Ok(!found.records.is_empty())
     }
 
+    /// What is missing for a grant to have an effect.
     fn lack(
         &mut self,
         owner: Owner<'_>,
-        holding: Holding,
+        grant: Grant,
     ) -> Result<Option<&'static str>, FirewallError> {
-        let table = holding.table();
-        let (records, _) = self.records_of(owner, &[table])?;
-        let is_it = |record: &&Record| record.holding == Some(holding);
-        let Some(record) = records.iter().find(is_it) else {
+        let found = self.records_of(owner, &[grant.table()])?;
+        let is_it = |record: &&Record| record.grant == Some(grant);
+        let Some(record) = found.records.iter().find(is_it) else {
             return Ok(Some(NO_ELEMENT));
         };
-        let questions: Vec<_> = holding.elements().iter().map(|it| it.find()).collect();
+        let questions: Vec<_> = grant.elements().iter().map(|it| it.find()).collect();
         let is_its = |comment: &str| RecordKey::of_comment(comment) == Some(record.key);
-        let found = self.ask(&questions)?;
-        if !found
-            .iter()
-            .all(|it| it.as_ref().is_some_and(|it| is_its(&it.comment)))
-        {
+        let elements = self.ask(&questions)?;
+        let is_there = |it: &Option<_>| {
+            it.as_ref()
+                .is_some_and(|it: &ListedElement| is_its(&it.comment))
+        };
+        if !elements.iter().all(is_there) {
             return Ok(Some(NO_ELEMENT));
         }
-        let is_intact = self.are_intact(&sets_of(&[holding]))?;
+        let is_intact = self.are_intact(&tables_of(&[grant]))?;
         Ok((!is_intact).then_some(NO_RULES))
     }
 }

@@ -1,3 +1,5 @@
+//! Why rules could not be read or changed, and the error code that each reason gets.
+
 use std::io;
 
 use cni_types::Code;
@@ -5,92 +7,98 @@ use netlink::NetlinkError;
 use nix::errno::Errno;
 
 use crate::UnknownBackend;
-use crate::owner::MOST_HOLDINGS;
+use crate::owner::MOST_GRANTS;
 use crate::table::Table;
 
-/// Why rules could not be changed.
+/// Why rules could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
-    /// The kernel lacks something that the rules need.
+    /// The kernel lacks a feature that the rules need.
     #[error("{cause}: the kernel needs {needs} for this, or {instead}")]
     Unsupported {
-        /// What was tried, and the kernel's reason.
+        /// The refused request, and the kernel's reason.
         cause: NetlinkError,
-        /// The modules and options that are needed.
+        /// The modules and options that the kernel has to have.
         needs: &'static str,
-        /// The configuration that does without.
+        /// A configuration that needs no such feature.
         instead: &'static str,
     },
-    /// The process may not change rules.
+    /// The process has no right to read or change rules.
     #[error("{0}: this needs CAP_NET_ADMIN")]
     NotPermitted(NetlinkError),
-    /// The kernel could not be asked, or refused for another reason.
+    /// There was no answer of the kernel, or a refusal for another reason.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
-    /// Others changed the same elements again and again.
+    /// Others changed the same part of the ruleset during each attempt.
     #[error("{0}: others keep changing it: try again")]
     Contended(NetlinkError),
-    /// An attachment has more addresses of one family than can be told apart.
-    #[error("{0} addresses of one family are too many to masquerade: {MOST_HOLDINGS} are possible")]
+    /// An attachment has more addresses of one family than records can have numbers.
+    #[error("{0} addresses of one family are too many to masquerade: {MOST_GRANTS} are possible")]
     TooManyAddresses(usize),
-    /// The name of a bridge's port is longer than the kernel takes.
+    /// The name of a bridge's port is longer than the name of an interface can be.
     #[error("{0:?} is too long: an interface name has at most 15 bytes")]
     PortName(String),
-    /// A backend that does not exist.
+    /// The configuration names a backend that does not exist.
     #[error(transparent)]
     UnknownBackend(#[from] UnknownBackend),
-    /// The programs of the backend `iptables` are not there.
+    /// The programs of the backend `iptables` are not installed.
     #[error(
-        "ipMasqBackend is \"iptables\", but there is no program {program} in PATH: install iptables, or set ipMasqBackend to \"nftables\""
+        "ipMasqBackend is \"iptables\", but there is no program {program} in PATH: \
+        install iptables, or set ipMasqBackend to \"nftables\""
     )]
     NoProgram {
-        /// The missing one.
+        /// The missing program.
         program: &'static str,
     },
-    /// The work of others on a container's chain could not be waited for.
+    /// The container's chain could not be marked as in use.
     #[error("cannot mark the chain that iptables is to change as in use: {0}")]
     Mark(io::Error),
-    /// A program could not be run.
+    /// A program could not be started, or not be talked to.
     #[error("cannot run {program}: {source}")]
     Run {
-        /// Which.
+        /// The program.
         program: &'static str,
         /// The reason.
         source: io::Error,
     },
-    /// A program failed.
+    /// A program ran and failed.
     #[error("cannot {what}: {program} failed: {output}")]
     Program {
-        /// What it was to do.
+        /// The purpose of the call.
         what: String,
-        /// Which.
+        /// The program.
         program: &'static str,
-        /// What it said, or how it ended if it said nothing.
+        /// What the program wrote to standard error, or its exit status if it wrote nothing.
         output: String,
     },
 }
 
 impl FirewallError {
-    /// What it means that the kernel refuses a change of a table; `None` is a table of others.
+    /// The error for a refused edit of a table; `None` is a table of others.
     pub(crate) fn refused(table: Option<Table>, cause: NetlinkError) -> Self {
         if cause.is_not_permitted() {
             return Self::NotPermitted(cause);
         }
-        // A family, a kind of chain or an expression that the kernel does not have is an `ENOENT` or one of the others;
-        // so is the lack of nftables altogether.
+        // The kernel says `ENOENT` or one of the others if it lacks a family, a type of chain, an
+        // expression, or nftables altogether.
         let is_missing = cause.is_unsupported()
             || cause.errno() == Some(Errno::ENOENT)
-            || matches!(cause, NetlinkError::Socket { errno, .. } if errno == Errno::EPROTONOSUPPORT);
+            || matches!(
+                cause,
+                NetlinkError::Socket { errno, .. } if errno == Errno::EPROTONOSUPPORT
+            );
         let Some(table) = table.filter(|_| is_missing) else {
             return Self::Netlink(cause);
         };
         let (needs, instead) = match table {
             Table::Masquerade4 => (
-                "the modules nf_tables, nft_chain_nat and nft_masq (CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT, CONFIG_NFT_MASQ)",
+                "the modules nf_tables, nft_chain_nat and nft_masq \
+                (CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT, CONFIG_NFT_MASQ)",
                 "ipMasqBackend \"iptables\"",
             ),
             Table::Masquerade6 => (
-                "the modules nf_tables, nft_chain_nat and nft_masq (CONFIG_NF_TABLES_IPV6, CONFIG_NFT_NAT, CONFIG_NFT_MASQ)",
+                "the modules nf_tables, nft_chain_nat and nft_masq \
+                (CONFIG_NF_TABLES_IPV6, CONFIG_NFT_NAT, CONFIG_NFT_MASQ)",
                 "ipMasqBackend \"iptables\"",
             ),
             Table::MacSpoof => (
@@ -105,7 +113,7 @@ impl FirewallError {
         }
     }
 
-    /// What it means that the kernel refuses to tell something.
+    /// The error for a question that the kernel refuses to answer.
     pub(crate) fn asking(cause: NetlinkError) -> Self {
         if cause.is_not_permitted() {
             Self::NotPermitted(cause)
@@ -114,7 +122,7 @@ impl FirewallError {
         }
     }
 
-    /// Whether the kernel or the machine lacks what is needed.
+    /// Whether the kernel lacks a feature, or the node a program.
     pub fn is_unsupported(&self) -> bool {
         matches!(self, Self::Unsupported { .. } | Self::NoProgram { .. })
     }
@@ -155,13 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_kernel_lacks_is_told_with_a_way_out() {
+    fn an_error_for_a_missing_feature_names_a_configuration_without_it() {
         let error = refused(Table::Masquerade4, Errno::EOPNOTSUPP);
         assert_eq!(
             error.to_string(),
-            "cannot create table ip twill_masquerade: Operation not supported on transport endpoint: the kernel needs \
-            the modules nf_tables, nft_chain_nat and nft_masq (CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT, CONFIG_NFT_MASQ) \
-            for this, or ipMasqBackend \"iptables\""
+            "cannot create table ip twill_masquerade: Operation not supported on transport endpoint: \
+            the kernel needs the modules nf_tables, nft_chain_nat and nft_masq \
+            (CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT, CONFIG_NFT_MASQ) for this, \
+            or ipMasqBackend \"iptables\""
         );
         assert!(error.is_unsupported());
         let error = refused(Table::MacSpoof, Errno::EAFNOSUPPORT).to_string();

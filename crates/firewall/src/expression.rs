@@ -1,125 +1,130 @@
-//! What rules are made of: expressions that load something into a register or judge what is in one.
+//! The expressions that rules consist of: each loads something into a register, or judges a
+//! register.
 
-use crate::attributes::Attributes;
+use netlink::attributes::Attributes;
+use nix::libc;
 
-/// A register of 16 bytes; the second one follows the first, so that a key of two fields lies in both.
-const REGISTER_1: u32 = 1;
-const REGISTER_2: u32 = 2;
-/// Where an expression puts what becomes of the packet.
-const VERDICT: u32 = 0;
+use crate::nf_tables::{LIST_ENTRY, bitwise, cmp, data, immediate, lookup, meta, payload, rule};
 
 /// One expression of a rule.
 pub(crate) type Expression = Attributes;
 
-/// Where in a packet something is.
+/// Bytes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PacketField {
-    /// 0 for the link's header, 1 for the network's.
-    pub(crate) header: u32,
-    /// Bytes from there.
+    pub(crate) header: Header,
+    /// In bytes, from the header's start.
     pub(crate) offset: u32,
-    /// Its length in bytes.
+    /// In bytes.
     pub(crate) length: u32,
+}
+
+/// A header of a packet (`NFT_PAYLOAD_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Header {
+    Link = libc::NFT_PAYLOAD_LL_HEADER as isize,
+    Network = libc::NFT_PAYLOAD_NETWORK_HEADER as isize,
 }
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    Drop,
-    Accept,
-    Return,
+    Drop = libc::NF_DROP as isize,
+    Accept = libc::NF_ACCEPT as isize,
+    Return = libc::NFT_RETURN as isize,
 }
 
 /// A rule's list of expressions.
 pub(crate) fn list(expressions: impl IntoIterator<Item = Expression>) -> Attributes {
-    let add = |list: Attributes, expression| list.nest(1, expression);
-    expressions.into_iter().fold(Attributes::new(), add)
+    let append = |list: Attributes, expression| list.nest(LIST_ENTRY, expression);
+    expressions.into_iter().fold(Attributes::new(), append)
 }
 
 /// Loads a field of the packet.
 pub(crate) fn load(field: PacketField) -> Expression {
-    load_into(REGISTER_1, field)
+    load_into(libc::NFT_REG_1, field)
 }
 
-/// Loads a field of the packet as the second part of a key.
+/// Loads a field of the packet behind a first one that fills its register: both are a key together.
 pub(crate) fn load_second(field: PacketField) -> Expression {
-    load_into(REGISTER_2, field)
+    load_into(libc::NFT_REG_2, field)
 }
 
-fn load_into(register: u32, field: PacketField) -> Expression {
+fn load_into(register: i32, field: PacketField) -> Expression {
     let data = Attributes::new()
-        .number(1, register)
-        .number(2, field.header)
-        .number(3, field.offset)
-        .number(4, field.length);
+        .be32(payload::REGISTER, register as u32)
+        .be32(payload::BASE, field.header as u32)
+        .be32(payload::OFFSET, field.offset)
+        .be32(payload::LENGTH, field.length);
     expression("payload", data)
 }
 
-/// Loads the name of the interface that the packet came in by.
+/// Loads the name of the interface that received the packet.
 pub(crate) fn load_input_name() -> Expression {
-    const IIFNAME: u32 = 6;
-    let data = Attributes::new().number(2, IIFNAME).number(1, REGISTER_1);
+    let data = Attributes::new()
+        .be32(meta::KEY, libc::NFT_META_IIFNAME as u32)
+        .be32(meta::REGISTER, libc::NFT_REG_1 as u32);
     expression("meta", data)
 }
 
-/// Clears the bits that are zero in a mask.
+/// Clears the bits of the loaded value that are zero in a mask.
 pub(crate) fn mask(mask: &[u8]) -> Expression {
     let data = Attributes::new()
-        .number(1, REGISTER_1)
-        .number(2, REGISTER_1)
-        .number(3, mask.len() as u32)
-        .nest(4, value(mask))
-        .nest(5, value(&vec![0; mask.len()]));
+        .be32(bitwise::SOURCE, libc::NFT_REG_1 as u32)
+        .be32(bitwise::DESTINATION, libc::NFT_REG_1 as u32)
+        .be32(bitwise::LENGTH, mask.len() as u32)
+        .nest(bitwise::MASK, value(mask))
+        .nest(bitwise::XOR, value(&vec![0; mask.len()]));
     expression("bitwise", data)
 }
 
-/// Goes on if what was loaded is this.
+/// The rule applies only if the loaded value is this one.
 pub(crate) fn is(wanted: &[u8]) -> Expression {
-    compare(0, wanted)
+    compare(libc::NFT_CMP_EQ, wanted)
 }
 
-/// Goes on if what was loaded is not this.
+/// The rule applies only if the loaded value is not this one.
 pub(crate) fn is_not(unwanted: &[u8]) -> Expression {
-    compare(1, unwanted)
+    compare(libc::NFT_CMP_NEQ, unwanted)
 }
 
-fn compare(operation: u32, with: &[u8]) -> Expression {
+fn compare(operation: i32, with: &[u8]) -> Expression {
     let data = Attributes::new()
-        .number(1, REGISTER_1)
-        .number(2, operation)
-        .nest(3, value(with));
+        .be32(cmp::REGISTER, libc::NFT_REG_1 as u32)
+        .be32(cmp::OPERATION, operation as u32)
+        .nest(cmp::DATA, value(with));
     expression("cmp", data)
 }
 
-/// Goes on if what was loaded is in a set.
+/// The rule applies only if a set has the loaded value.
 pub(crate) fn is_in(set: &str) -> Expression {
-    let data = Attributes::new().text(1, set).number(2, REGISTER_1);
+    let data = Attributes::new()
+        .text(lookup::SET, set)
+        .be32(lookup::REGISTER, libc::NFT_REG_1 as u32);
     expression("lookup", data)
 }
 
-/// Decides about the packet.
+/// Decides what becomes of the packet.
 pub(crate) fn verdict(verdict: Verdict) -> Expression {
-    let code: i32 = match verdict {
-        Verdict::Drop => 0,
-        Verdict::Accept => 1,
-        Verdict::Return => -5,
-    };
-    let code = Attributes::new().number(1, code as u32);
+    let code = Attributes::new().be32(data::VERDICT_CODE, verdict as u32);
     let data = Attributes::new()
-        .number(1, VERDICT)
-        .nest(2, Attributes::new().nest(2, code));
+        .be32(immediate::REGISTER, libc::NFT_REG_VERDICT as u32)
+        .nest(immediate::DATA, Attributes::new().nest(data::VERDICT, code));
     expression("immediate", data)
 }
 
-/// Gives the packet, and all that belongs to its connection, the address of the interface that it leaves by.
+/// Gives the packet, and all other packets of its connection, the address of the interface through
+/// which it leaves.
 pub(crate) fn masquerade() -> Expression {
     expression("masq", Attributes::new())
 }
 
 fn value(bytes: &[u8]) -> Attributes {
-    Attributes::new().bytes(1, bytes)
+    Attributes::new().bytes(data::VALUE, bytes)
 }
 
 fn expression(name: &str, data: Attributes) -> Expression {
-    Attributes::new().text(1, name).nest(2, data)
+    Attributes::new()
+        .text(rule::EXPRESSION_NAME, name)
+        .nest(rule::EXPRESSION_DATA, data)
 }

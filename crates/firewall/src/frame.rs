@@ -1,140 +1,170 @@
-//! The frame of a table: the table itself, its chain, its rules, and a witness in each of its sets.
+//! The frame of a table: the table itself, its chain, its rules, its sets, and the witness in each
+//! set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use netlink::Reply;
+use netlink_packet_core::DecodeError;
 
-use crate::repair::rules_of;
-use crate::rule::{FoundRule, compare};
+use crate::FirewallError;
+use crate::element::{ListedElement, list};
+use crate::kernel::Kernel;
+use crate::rule::{ListedRule, compare};
 use crate::table::{Set, Table};
-use crate::{FirewallError, Nftables};
 
-/// What there is of a table's frame.
+/// The parts of a table's frame that exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) exists: bool,
-    /// Its chain sees no packets, whatever its hook is.
+    /// The table's chains see no packets, whatever their hooks are.
     pub(crate) is_dormant: bool,
-    pub(crate) chain: Chain,
+    pub(crate) chain: ChainState,
 }
 
-/// What there is of a table's chain.
+/// The state of a table's chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Chain {
+pub(crate) enum ChainState {
     #[default]
     Missing,
-    /// The chain is there, but sees no packets.
+    /// The chain exists, but sees no packets.
     Unhooked,
     Hooked,
 }
 
+/// The subject of a question about a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Table,
+    Chain,
+    Witness,
+}
+
 impl Frame {
+    /// Whether the table and its chain are as they should be.
     pub(crate) fn is_complete(&self) -> bool {
-        self.exists && !self.is_dormant && self.chain == Chain::Hooked
+        self.exists && !self.is_dormant && self.chain == ChainState::Hooked
     }
 
-    /// Notes an answer to the first question, [`Table::find`], or to the second one, [`Table::find_chain`].
     fn note(
         &mut self,
         table: Table,
-        question: usize,
+        subject: Subject,
         reply: &Reply<'_>,
-    ) -> Result<(), netlink_packet_core::DecodeError> {
-        if question == 0 {
-            self.exists = true;
-            self.is_dormant = table.is_dormant(reply)?;
-        } else {
-            self.chain = if table.is_hooked(reply)? {
-                Chain::Hooked
-            } else {
-                Chain::Unhooked
-            };
+    ) -> Result<(), DecodeError> {
+        match subject {
+            Subject::Table => {
+                self.exists = true;
+                self.is_dormant = Table::is_dormant(reply)?;
+            }
+            Subject::Chain if table.is_hooked(reply)? => self.chain = ChainState::Hooked,
+            Subject::Chain => self.chain = ChainState::Unhooked,
+            Subject::Witness => {}
         }
         Ok(())
     }
 }
 
-impl Nftables {
+impl Kernel {
+    /// The parts of a table's frame that exist, but for rules and sets.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
     pub(crate) fn frame(&mut self, table: Table) -> Result<Frame, FirewallError> {
         let mut frame = Frame::default();
-        self.ask_each(
-            &[table.find(), table.find_chain()],
-            |position, reply: &Reply<'_>| frame.note(table, position, reply),
-        )?;
+        let subjects = [Subject::Table, Subject::Chain];
+        self.ask_each(&[table.find(), table.find_chain()], |position, reply| {
+            let subject = subjects.get(position).copied();
+            frame.note(table, subject.unwrap_or(Subject::Witness), reply)
+        })?;
         Ok(frame)
     }
 
-    /// Whether nobody has taken anything out of the frames of these tables, as far as these of their sets are concerned and
-    /// those that everybody needs: one exchange, and one list per table.
+    /// Whether the frames of these tables are complete, as far as the sets concerned are these and
+    /// those that the tables have from the start. This takes one exchange, and one list per table.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
     pub(crate) fn are_intact(
         &mut self,
         needed: &BTreeMap<Table, BTreeSet<Set>>,
     ) -> Result<bool, FirewallError> {
-        let mut questions = Vec::new();
-        let mut topics = Vec::new();
+        let (mut questions, mut subjects) = (Vec::new(), Vec::new());
         for (table, sets) in needed {
             questions.extend([table.find(), table.find_chain()]);
-            topics.extend([(*table, 0), (*table, 1)]);
+            subjects.extend([(*table, Subject::Table), (*table, Subject::Chain)]);
             for set in table.sets().chain(sets.iter().copied()) {
                 questions.push(set.witness().find());
-                topics.push((*table, 2));
+                subjects.push((*table, Subject::Witness));
             }
         }
-        let mut frames: BTreeMap<_, _> = needed.keys().map(|it| (*it, Frame::default())).collect();
-        let mut witnesses = 0;
-        self.ask_each(&questions, |position, reply| match topics.get(position) {
-            Some((table, question @ (0 | 1))) => frames
-                .entry(*table)
-                .or_default()
-                .note(*table, *question, reply),
-            _ => {
-                witnesses += 1;
-                Ok(())
-            }
+        let mut frames = BTreeMap::new();
+        let mut answers = 0;
+        self.ask_each(&questions, |position, reply| {
+            answers += 1;
+            let Some((table, subject)) = subjects.get(position) else {
+                return Ok(());
+            };
+            let frame: &mut Frame = frames.entry(*table).or_default();
+            frame.note(*table, *subject, reply)
         })?;
-        let all = topics.iter().filter(|(_, question)| *question == 2).count();
-        if witnesses < all || !frames.values().all(Frame::is_complete) {
+        if answers < questions.len() || !frames.values().all(Frame::is_complete) {
             return Ok(false);
         }
         for (table, sets) in needed {
-            if !self.has_rules(*table, sets)? {
+            let listed = self.rules_in(*table, Some(table.chain_name()))?;
+            let (fixed, of_sets) = table.rules_with(sets);
+            if !compare(&fixed, &of_sets, &listed).is_right() {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Those of some sets that have no witness: somebody has flushed them, or they were never there.
+    /// Those of some sets that have no witness: the sets do not exist, or somebody has flushed
+    /// them.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
     pub(crate) fn without_witness(
         &mut self,
         sets: &BTreeSet<Set>,
     ) -> Result<BTreeSet<Set>, FirewallError> {
         let questions: Vec<_> = sets.iter().map(|set| set.witness().find()).collect();
         let answers = self.ask(&questions)?;
-        let unanswered = sets
-            .iter()
-            .zip(answers)
-            .filter(|(_, found)| found.is_none());
+        let unanswered = sets.iter().zip(answers).filter(|(_, it)| it.is_none());
         Ok(unanswered.map(|(set, _)| *set).collect())
     }
 
-    /// Whether a table has the rules that everybody needs and those of some sets.
-    pub(crate) fn has_rules(
-        &mut self,
-        table: Table,
-        sets: &BTreeSet<Set>,
-    ) -> Result<bool, FirewallError> {
-        let found = self.rules_in(table, Some(table.chain_name()))?;
-        let (fixed, of_sets) = rules_of(table, sets);
-        Ok(compare(&fixed, &of_sets, &found).is_right())
-    }
-
+    /// The rules of a table, or of one of its chains.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
     pub(crate) fn rules_in(
         &mut self,
         table: Table,
         chain: Option<&str>,
-    ) -> Result<Vec<FoundRule>, FirewallError> {
-        let request = FoundRule::list(table.family(), table.name(), chain);
-        self.dump(&request, FoundRule::read)
+    ) -> Result<Vec<ListedRule>, FirewallError> {
+        let request = ListedRule::list(table.family(), table.name(), chain);
+        self.dump(&request, ListedRule::read)
+    }
+
+    /// Those of a table's sets that are of this crate.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn sets_in(&mut self, table: Table) -> Result<BTreeSet<Set>, FirewallError> {
+        let sets = self.dump(&table.list_sets(), |reply| table.read_set(reply))?;
+        Ok(sets.into_iter().collect())
+    }
+
+    /// All elements of a set but its witness.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn elements_in(&mut self, set: Set) -> Result<Vec<ListedElement>, FirewallError> {
+        let witness = set.witness();
+        let listed = self.dump(&list(set), |reply| ListedElement::read_all(reply).map(Some))?;
+        let elements = listed.into_iter().flatten();
+        Ok(elements.filter(|it| it.key != witness.key).collect())
     }
 }

@@ -1,3 +1,5 @@
+//! Masquerading by the programs of iptables, with the rules of the Go plugins.
+
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -15,47 +17,47 @@ mod mark;
 mod program;
 mod rules;
 
-/// How long the programs wait for each other, in seconds.
-const PATIENCE: &str = "30";
+/// How long a program waits for another one, in seconds.
+const TIMEOUT: &str = "30";
 
-/// Rules that the programs `iptables` and `ip6tables` make, as the Go plugins make them: a chain for each container of a
-/// network, whichever of its interfaces it is about, and a rule that leads to it for each address.
+/// Rules that the programs `iptables` and `ip6tables` create, as with the Go plugins: one chain per
+/// container of a network, which all of its interfaces share, and one jump to it per address.
 ///
-/// What the Go plugins made is removed too, and they can remove what this made.
+/// Either side, this crate and the Go plugins, can remove the rules of the other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Iptables;
 
-/// The two kinds of tables in the kernel that programs of iptables can work on. A program sees one kind only, and
-/// which one the program named `iptables` sees is a setting of the distribution's (`update-alternatives`), which may have
-/// changed since the rules were made.
+/// The tables that programs of iptables work on. The kernel has two kinds, of which a program sees
+/// one. The distribution sets the kind that the program named `iptables` sees
+/// (`update-alternatives`), and this may have changed since the rules were created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tables {
-    /// Whatever `iptables` works on: new rules go there.
+    /// The tables that `iptables` works on, where new rules go.
     Chosen,
-    /// The kernel's older tables.
+    /// The kernel's legacy tables.
     Legacy,
-    /// The tables that iptables makes in nftables.
+    /// The tables that iptables has in nftables.
     Nftables,
 }
 
-/// The programs for one family.
+/// The programs of one family.
 #[derive(Clone, Copy, Debug)]
 struct Programs<'a> {
     is_ipv4: bool,
-    /// By their order in [`Tables`].
+    /// In the order of [`Tables`].
     names: [Names; 3],
     tables: Tables,
     multicast: &'static str,
-    /// Stays open in the programs.
+    /// The mark that the programs inherit.
     mark: Option<&'a Mark>,
 }
 
 /// The names of two programs for the same tables.
 #[derive(Clone, Copy, Debug)]
 struct Names {
-    /// Shows rules.
+    /// The program that prints rules.
     show: &'static str,
-    /// Changes them, all or none.
+    /// The program that changes rules, all or none.
     restore: &'static str,
 }
 
@@ -101,8 +103,8 @@ const IPV6: Programs<'_> = Programs {
 };
 
 impl Iptables {
-    /// Lets what a container sends from an attachment's addresses leave with the node's address, unless it is for one of
-    /// their networks or a multicast group.
+    /// Masquerades what a container sends from an attachment's addresses, except to the addresses'
+    /// own networks and to multicast groups.
     ///
     /// # Errors
     /// [`FirewallError::NoProgram`], and if a program fails.
@@ -123,13 +125,13 @@ impl Iptables {
         Ok(())
     }
 
-    /// Removes what was done for an attachment. Attachments of one container to the same network share a chain, so this removes
-    /// what leads there from the attachment's `addresses`, and the chain once nothing leads there; all of it where the
-    /// addresses are not known.
+    /// Removes an attachment's rules. Attachments of a container to the same network share a chain,
+    /// so this removes the jumps for the attachment's `addresses`, and the chain once no jump is
+    /// left; and all jumps if the addresses are not known.
     ///
     /// # Errors
-    /// [`FirewallError::NoProgram`] if there is no `iptables`, and if a program fails. Without `ip6tables`, or without the
-    /// kernel's part of it, there is nothing to remove there.
+    /// [`FirewallError::NoProgram`] without `iptables`, and if a program fails. Without
+    /// `ip6tables`, or without the kernel's part of it, there is nothing to remove for IPv6.
     pub fn remove(
         &self,
         network: &NetworkName,
@@ -141,7 +143,10 @@ impl Iptables {
         self.remove_chain(Tables::Chosen, &chain, addresses, &mark)
     }
 
-    /// [`Iptables::remove`] from some tables, for who has marked the chain.
+    /// [`Iptables::remove`] from some tables, for a caller who has marked the chain.
+    ///
+    /// # Errors
+    /// As [`Iptables::remove`].
     pub(crate) fn remove_chain(
         &self,
         tables: Tables,
@@ -149,7 +154,7 @@ impl Iptables {
         addresses: Option<&[IpNetwork]>,
         mark: &Mark,
     ) -> Result<(), FirewallError> {
-        // The oldest Go plugins' rules are about an address's whole network.
+        // The oldest Go plugins have a jump per network instead of one per address.
         let is_own = |source: IpAddr| {
             let mut addresses = addresses.unwrap_or_default().iter();
             addresses.any(|it| it.ip() == source || it.network() == source)
@@ -165,7 +170,7 @@ impl Iptables {
             if !others.is_empty() {
                 return programs.apply(&removal(&own, &[]));
             }
-            // A chain that nothing leads to may be what an ADD left that did not end.
+            // A killed ADD may have left a chain without a jump.
             if own.is_empty() && programs.rules(chain)?.is_err() {
                 return Ok(());
             }
@@ -173,7 +178,7 @@ impl Iptables {
         })
     }
 
-    /// What is missing of what [`Iptables::masquerade`] made; `None` if it is all there.
+    /// What is missing of what [`Iptables::masquerade`] made; `None` if nothing is.
     ///
     /// # Errors
     /// As [`Iptables::masquerade`].
@@ -188,6 +193,9 @@ impl Iptables {
     }
 
     /// [`Iptables::missing_masquerading`] in some tables.
+    ///
+    /// # Errors
+    /// As [`Iptables::masquerade`].
     pub(crate) fn missing_in(
         &self,
         tables: Tables,
@@ -205,12 +213,11 @@ impl Iptables {
             let sources: Vec<_> = to_it.filter_map(|jump| jump.source()).collect();
             let own = programs.rules(chain)?.unwrap_or_default();
             let masquerades = own.lines().any(|rule| rule.ends_with("-j MASQUERADE"));
-            let is_led = |address: &IpNetwork| masquerades && sources.contains(&address.ip());
-            if let Some(address) = addresses.into_iter().find(|address| !is_led(address)) {
-                let place = String::new();
+            let has_jump = |address: &IpNetwork| masquerades && sources.contains(&address.ip());
+            if let Some(address) = addresses.into_iter().find(|address| !has_jump(address)) {
                 let missing = Missing::Masquerading {
                     address: *address,
-                    place,
+                    location: String::new(),
                     lack: "",
                 };
                 return Ok(Some(missing.in_iptables(chain)));
@@ -219,8 +226,8 @@ impl Iptables {
         Ok(None)
     }
 
-    /// Removes what was done for containers of a network that have no valid attachment any more. The Go plugin does
-    /// not; it is the rules' comments that say whose they are.
+    /// Removes the rules of a network's containers that no longer have a valid attachment. The
+    /// rules' comments name the containers.
     ///
     /// # Errors
     /// As [`Iptables::remove`].
@@ -233,6 +240,9 @@ impl Iptables {
     }
 
     /// [`Iptables::collect`] from some tables.
+    ///
+    /// # Errors
+    /// As [`Iptables::remove`].
     pub(crate) fn collect_from(
         &self,
         tables: Tables,
@@ -260,7 +270,7 @@ impl Iptables {
     }
 }
 
-/// Does something for IPv4 and, where there is a program for it, for IPv6.
+/// Does the same work for IPv4 and, if its program is installed, for IPv6.
 fn on_both(
     tables: Tables,
     mut work: impl FnMut(Programs<'static>) -> Result<(), FirewallError>,
@@ -272,8 +282,8 @@ fn on_both(
     }
 }
 
-/// The lines that remove rules and the chains they lead to. Chains that are not there are made first, since removing
-/// what does not exist is an error.
+/// The lines that remove jumps and chains. They create the chains first, because it is an error to
+/// remove a chain that does not exist.
 fn removal(jumps: &[Jump<'_>], chains: &[&str]) -> String {
     let mut lines = String::new();
     for chain in chains {
@@ -310,11 +320,11 @@ impl Programs<'_> {
         let chain = chain_name(name, id);
         let comment = format!(r#"-m comment --comment "name: \"{name}\" id: \"{id}\"""#);
         let rules = self.rules("POSTROUTING")??;
-        let led_from: Vec<_> = jumps(&rules)
+        let jumped_from: Vec<_> = jumps(&rules)
             .filter(|jump| jump.chain == chain)
             .filter_map(|jump| jump.source())
             .collect();
-        // Another interface of the container may be in the same network, and so have the same chain.
+        // Another interface of the container in the same network shares the chain.
         let existing = self.rules(&chain)?.unwrap_or_default();
         let prefix = format!("-A {chain} ");
         let mut accepts: Vec<String> = existing
@@ -338,23 +348,24 @@ impl Programs<'_> {
         let _ = writeln!(lines, "-A {chain} ! -d {multicast} {comment} -j MASQUERADE");
         for address in addresses {
             let ip = address.ip();
-            if !led_from.contains(&ip) {
+            if !jumped_from.contains(&ip) {
                 let _ = writeln!(lines, "-A POSTROUTING -s {ip} {comment} -j {chain}");
             }
         }
         self.apply(&lines)
     }
 
-    /// The rules of a chain of the table `nat` as commands that would make them. If there is no such chain, or no such
-    /// table, the inner error says so.
+    /// The rules of a chain of the table `nat`, as commands that would create them. The inner error
+    /// says that the chain or the table does not exist.
     fn rules(self, chain: &str) -> Result<Result<String, FirewallError>, FirewallError> {
-        let args = ["-w", PATIENCE, "-t", "nat", "-S", chain];
+        let args = ["-w", TIMEOUT, "-t", "nat", "-S", chain];
         let (show, output) = self.run(|names| names.show, &args, "")?;
         if output.status.success() {
             return Ok(Ok(String::from_utf8_lossy(&output.stdout).into_owned()));
         }
         let error = failed(&format!("show chain {chain} of table nat"), show, &output);
-        /// What the program ends with when others do not let go of its lock, and some when it is not permitted.
+        /// The exit status of a program that does not get its lock, or has no right to read the
+        /// rules.
         const RESOURCE_PROBLEM: i32 = 4;
         let says =
             |word| matches!(&error, FirewallError::Program { output, .. } if output.contains(word));
@@ -368,13 +379,13 @@ impl Programs<'_> {
         }
     }
 
-    /// Changes the table `nat`: all of the lines or none.
+    /// Changes the table `nat`, by all of the lines or none.
     fn apply(self, lines: &str) -> Result<(), FirewallError> {
         if lines.is_empty() {
             return Ok(());
         }
         let input = format!("*nat\n{lines}COMMIT\n");
-        let args = ["-w", PATIENCE, "--noflush"];
+        let args = ["-w", TIMEOUT, "--noflush"];
         let (restore, output) = self.run(|names| names.restore, &args, &input)?;
         if output.status.success() {
             return Ok(());
@@ -382,8 +393,8 @@ impl Programs<'_> {
         Err(failed("change table nat", restore, &output))
     }
 
-    /// Runs the program for the tables; where none is installed that works on these alone, the chosen one. Returns which it
-    /// was.
+    /// Runs the program for the tables or, if none is installed for these alone, the one that
+    /// `update-alternatives` has chosen. Returns its name, too.
     fn run(
         self,
         program: impl Fn(Names) -> &'static str,
@@ -426,8 +437,8 @@ pub(crate) fn chain_of(network: &NetworkName, attachment: &Attachment) -> String
     chain_name(network.as_str(), attachment.container_id.as_str())
 }
 
-/// The name of a container's chain, as the Go plugins have it: `CNI-` and as many digits of a SHA-512 as make 28
-/// characters.
+/// The name of a container's chain, as with the Go plugins: `CNI-` and as many digits of a SHA-512
+/// as make 28 characters.
 fn chain_name(network: &str, container_id: &str) -> String {
     let mut name = String::from("CNI-");
     for byte in Hash::hash(format!("{network}{container_id}").as_bytes())

@@ -1,32 +1,51 @@
-//! The edge to netfilter: containers whose traffic leaves with the node's address, and ports of a bridge that only one
-//! Ethernet address may send from.
+//! The edge to netfilter: masquerading, and ports of a bridge through which only one MAC may send.
 //!
-//! [`Nftables`] talks to the kernel itself, in tables of its own. Their rules are made once; what comes and goes with a
-//! container are elements of sets, so neither an ADD nor a packet takes longer where there are many containers. A map
-//! in each table says whose the elements are, so that a DEL, which knows nothing but the attachment, finds them by one
-//! look. [`Iptables`] does what the Go plugins do, with their programs and under their names. [`remove`] and [`collect`] find
-//! what an attachment has, whatever has made it.
+//! [`Nftables`] talks to the kernel itself and has tables of its own. Their rules are created once.
+//! What comes and goes with a container are elements of sets, so neither an ADD nor a packet takes
+//! longer with many containers. A map in each table records whose the elements are, so that a DEL,
+//! which knows nothing but the attachment, finds them in one exchange. [`Iptables`] does what the
+//! Go plugins do, with their programs and under their names. [`remove`] and [`collect`] find the
+//! rules of an attachment, whatever has created them.
 //!
-//! Everything happens in the network namespace that the calling thread is in: the node's.
+//! Everything happens in the network namespace of the calling thread: the node's.
+//!
+//! The modules, each of which uses only modules above it:
+//!
+//! ```text
+//! nf_tables, table, owner              names: attributes, tables and sets, owners
+//! edit                                 messages, transactions
+//! element, expression, meaning, rule   what messages are about
+//! layout, schema                       what each set and each table consists of
+//! grant                                what an attachment is granted
+//! kernel                               the connection
+//! frame, record                        reading the present state
+//! repair, prepare                      planning transactions
+//! nftables, check, go, iptables        operations
+//! all                                  operations for whatever created the rules
+//! ```
 
 mod all;
-mod attributes;
 mod backend;
 mod check;
+mod edit;
 mod element;
 mod error;
 mod expression;
 mod frame;
 mod go;
-mod holding;
+mod grant;
 mod iptables;
+mod kernel;
+mod layout;
 mod meaning;
+mod nf_tables;
 mod nftables;
 mod owner;
+mod prepare;
+mod record;
 mod repair;
 mod rule;
-mod step;
-mod survey;
+mod schema;
 mod table;
 
 pub use all::{collect, missing_mac_check, missing_masquerading, remove};

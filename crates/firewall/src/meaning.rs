@@ -1,24 +1,26 @@
-//! What a rule does, however it is written: `nft` writes a rule that it restores in another way than
-//! this crate does.
+//! What a rule does, however it is written: `nft` writes a rule that it restores in another way
+//! than this crate does.
 
 use std::collections::BTreeMap;
 
+use netlink::attributes::{be32, find, text};
 use netlink_packet_core::DecodeError;
+use nix::libc;
 
-use crate::attributes::{find, number, text};
+use crate::nf_tables::{bitwise, cmp, data, immediate, lookup, meta, payload};
 
-/// What a rule does: the rules of this crate differ in this and in nothing else.
+/// What a rule does. No two rules of this crate do the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meaning {
     conditions: Vec<Condition>,
     outcome: Outcome,
 }
 
-/// What a packet has to be for the rule to apply.
+/// A condition for the rule to apply to a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
-    /// Bytes of the packet, under a mask without zeros at its end, are a value, or are not.
-    Bytes {
+    /// Bytes of the packet, under a mask that does not end with zeros, compare with a value.
+    Compare {
         header: u32,
         offset: u32,
         mask: Vec<u8>,
@@ -29,7 +31,7 @@ enum Condition {
     IsIn { set: String, key: Vec<Source> },
 }
 
-/// What a register is loaded with.
+/// What a register was loaded from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Packet {
@@ -37,7 +39,7 @@ enum Source {
         offset: u32,
         length: u32,
     },
-    /// Something about the packet (`NFT_META_*`).
+    /// Metadata of the packet (`NFT_META_*`).
     Meta(u32),
 }
 
@@ -45,18 +47,18 @@ enum Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     Masquerade,
-    /// The verdict's attributes.
+    /// A verdict, by its attributes.
     Verdict(Vec<u8>),
 }
 
-/// The registers, by the place where each begins, in units of four bytes.
+/// The source and the mask of each loaded register, by the unit of four bytes where it begins.
 #[derive(Debug, Default)]
 struct Registers(BTreeMap<u32, (Source, Vec<u8>)>);
 
 impl Meaning {
-    /// The meaning of expressions, each with its name and its attributes; `None` if they do something
-    /// that no rule of this crate does. Counters do not matter.
-    pub(crate) fn of<'a>(expressions: impl Iterator<Item = (&'a str, &'a [u8])>) -> Option<Self> {
+    /// The meaning of a rule's expressions, each with its name and its data; `None` if one of them
+    /// does something that no rule of this crate does. Counters do not matter.
+    pub(crate) fn of(expressions: &[(String, Vec<u8>)]) -> Option<Self> {
         let mut registers = Registers::default();
         let mut conditions = Vec::new();
         let mut outcome = None;
@@ -67,7 +69,7 @@ impl Meaning {
             if outcome.is_some() {
                 return None;
             }
-            match name {
+            match name.as_str() {
                 "payload" | "meta" => registers.load(name, data).ok()??,
                 "bitwise" => registers.mask(data).ok()??,
                 "cmp" => conditions.push(registers.compare(data).ok()??),
@@ -87,40 +89,43 @@ impl Meaning {
 impl Registers {
     fn load(&mut self, name: &str, data: &[u8]) -> Result<Option<()>, DecodeError> {
         let (register, source, length) = if name == "meta" {
-            // The name of an interface fills a register of 16 bytes.
-            (
-                number(data, 1)?,
-                number(data, 2)?.map(Source::Meta),
-                Some(16),
-            )
+            let key = be32(data, meta::KEY)?;
+            // The name of an interface fills a whole register.
+            let length = Some(libc::NFT_REG_SIZE as u32);
+            (be32(data, meta::REGISTER)?, key.map(Source::Meta), length)
         } else {
-            let (header, offset, length) = (number(data, 2)?, number(data, 3)?, number(data, 4)?);
+            let header = be32(data, payload::BASE)?;
+            let offset = be32(data, payload::OFFSET)?;
+            let length = be32(data, payload::LENGTH)?;
             let source = header.zip(offset).zip(length);
             let source = source.map(|((header, offset), length)| Source::Packet {
                 header,
                 offset,
                 length,
             });
-            (number(data, 1)?, source, length)
+            (be32(data, payload::REGISTER)?, source, length)
         };
-        let (Some(place), Some(source), Some(length)) = (register.and_then(place), source, length)
+        let (Some(unit), Some(source), Some(length)) = (register.and_then(unit), source, length)
         else {
             return Ok(None);
         };
-        // Nothing that can be compared is longer than the four registers together.
+        // All registers together have 64 bytes.
         let mask = vec![0xff; length.min(64) as usize];
-        self.0.insert(place, (source, mask));
+        self.0.insert(unit, (source, mask));
         Ok(Some(()))
     }
 
     fn mask(&mut self, data: &[u8]) -> Result<Option<()>, DecodeError> {
-        let (from, to, operation) = (number(data, 1)?, number(data, 2)?, number(data, 6)?);
-        let (mask, flipped) = (find(find(data, 4)?, 1)?, find(find(data, 5)?, 1)?);
-        let loaded = from.and_then(place).and_then(|from| self.0.get(&from));
-        let (Some((source, _)), Some(to)) = (loaded.cloned(), to.and_then(place)) else {
+        let from = be32(data, bitwise::SOURCE)?;
+        let to = be32(data, bitwise::DESTINATION)?;
+        let mask = find(find(data, bitwise::MASK)?, data::VALUE)?;
+        let xor = find(find(data, bitwise::XOR)?, data::VALUE)?;
+        let is_shift = be32(data, bitwise::OPERATION)?.is_some_and(|operation| operation != 0);
+        let loaded = from.and_then(unit).and_then(|from| self.0.get(&from));
+        let (Some((source, _)), Some(to)) = (loaded.cloned(), to.and_then(unit)) else {
             return Ok(None);
         };
-        if operation.unwrap_or_default() != 0 || flipped.iter().any(|byte| *byte != 0) {
+        if is_shift || xor.iter().any(|byte| *byte != 0) {
             return Ok(None);
         }
         self.0.insert(to, (source, mask.to_vec()));
@@ -128,11 +133,10 @@ impl Registers {
     }
 
     fn compare(&self, data: &[u8]) -> Result<Option<Condition>, DecodeError> {
-        let (register, operation) = (number(data, 1)?, number(data, 2)?);
-        let value = find(find(data, 3)?, 1)?;
-        let loaded = register
-            .and_then(place)
-            .and_then(|place| self.0.get(&place));
+        let register = be32(data, cmp::REGISTER)?;
+        let operation = be32(data, cmp::OPERATION)?;
+        let value = find(find(data, cmp::DATA)?, data::VALUE)?;
+        let loaded = register.and_then(unit).and_then(|unit| self.0.get(&unit));
         let (Some((Source::Packet { header, offset, .. }, mask)), Some(operation)) =
             (loaded, operation)
         else {
@@ -140,26 +144,25 @@ impl Registers {
         };
         let mut mask = mask.clone();
         mask.truncate(value.len());
-        let end = mask
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
-        mask.truncate(end);
-        Ok(Some(Condition::Bytes {
+        let last = mask.iter().rposition(|byte| *byte != 0);
+        mask.truncate(last.map_or(0, |last| last + 1));
+        Ok(Some(Condition::Compare {
             header: *header,
             offset: *offset,
             operation,
-            value: value.iter().take(end).copied().collect(),
+            value: value.iter().take(mask.len()).copied().collect(),
             mask,
         }))
     }
 
     fn look_up(&self, data: &[u8]) -> Result<Option<Condition>, DecodeError> {
-        let (register, to, flags) = (number(data, 2)?, number(data, 3)?, number(data, 5)?);
-        let Some(mut next) = register.and_then(place) else {
+        let register = be32(data, lookup::REGISTER)?;
+        let is_negated = be32(data, lookup::FLAGS)?.is_some_and(|flags| flags != 0);
+        let is_of_a_map = be32(data, lookup::DESTINATION)?.is_some();
+        let Some(mut next) = register.and_then(unit) else {
             return Ok(None);
         };
-        if to.is_some() || flags.unwrap_or_default() != 0 {
+        if is_negated || is_of_a_map {
             return Ok(None);
         }
         let mut key = Vec::new();
@@ -170,120 +173,129 @@ impl Registers {
             key.push(source.clone());
             next += mask.len().div_ceil(4).max(1) as u32;
         }
-        let set = text(data, 1)?.to_owned();
+        let set = text(data, lookup::SET)?.to_owned();
         Ok(Some(Condition::IsIn { set, key }))
     }
 }
 
 fn verdict(data: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
-    const VERDICT: u32 = 0;
-    if number(data, 1)? != Some(VERDICT) {
+    if be32(data, immediate::REGISTER)? != Some(libc::NFT_REG_VERDICT as u32) {
         return Ok(None);
     }
-    Ok(Some(find(find(data, 2)?, 2)?.to_vec()))
+    let verdict = find(find(data, immediate::DATA)?, data::VERDICT)?;
+    Ok(Some(verdict.to_vec()))
 }
 
-/// Where a register begins. Registers 1 to 4 have 16 bytes, and those from 8 on are the same in parts
-/// of four bytes.
-fn place(register: u32) -> Option<u32> {
-    match register {
-        1..=4 => Some((register - 1) * 4),
-        8..=23 => Some(register - 8),
+/// The unit of four bytes where a register begins. There are two ways to name the same memory: four
+/// registers of 16 bytes (`NFT_REG_1` and so on), or 16 of four bytes (`NFT_REG32_00` and so on).
+fn unit(register: u32) -> Option<u32> {
+    match i32::try_from(register).ok()? {
+        libc::NFT_REG_1..=libc::NFT_REG_4 => Some((register - 1) * 4),
+        libc::NFT_REG32_00..=libc::NFT_REG32_15 => Some(register - 8),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::attributes::Attributes;
-    use crate::table::{Set, SetKind, Table};
+    use netlink::attributes::Attributes;
+
+    use crate::expression::{self, Expression, Header, PacketField};
+    use crate::nf_tables::rule;
 
     use super::*;
 
-    /// Expressions as they are written here.
-    fn expressions(rule: &crate::rule::Rule) -> Vec<(String, Vec<u8>)> {
-        let read = |expression: &Attributes| {
-            let bytes = expression.as_bytes();
-            (
-                text(bytes, 1).unwrap().to_owned(),
-                find(bytes, 2).unwrap().to_vec(),
-            )
-        };
-        rule.expressions.iter().map(read).collect()
+    /// An expression as a listed rule has it.
+    fn listed(expression: &Expression) -> (String, Vec<u8>) {
+        let bytes = expression.as_bytes();
+        let name = text(bytes, rule::EXPRESSION_NAME).unwrap();
+        let data = find(bytes, rule::EXPRESSION_DATA).unwrap();
+        (name.to_owned(), data.to_vec())
     }
 
-    fn meaning(expressions: &[(String, Vec<u8>)]) -> Option<Meaning> {
-        Meaning::of(
-            expressions
-                .iter()
-                .map(|(name, data)| (name.as_str(), data.as_slice())),
-        )
+    fn field(offset: u32) -> PacketField {
+        PacketField {
+            header: Header::Network,
+            offset,
+            length: 4,
+        }
     }
 
-    fn of_network(network: &str) -> crate::rule::Rule {
-        let kind = SetKind::From(network.parse().unwrap());
-        let table = Table::Masquerade4;
-        Set { table, kind }.rule().unwrap()
-    }
-
-    #[test]
-    fn rules_of_this_crate_differ_in_what_they_mean() {
-        let mut meanings = Vec::new();
-        for table in Table::ALL {
-            let rules = table.rules();
-            meanings.extend(
-                rules
-                    .iter()
-                    .map(|rule| meaning(&expressions(rule)).unwrap()),
-            );
-        }
-        for network in ["10.1.1.0/24", "10.1.0.0/20", "10.1.0.0/16"] {
-            meanings.push(meaning(&expressions(&of_network(network))).unwrap());
-        }
-        for (position, one) in meanings.iter().enumerate() {
-            assert_eq!(
-                meanings.iter().position(|other| other == one),
-                Some(position)
-            );
-        }
+    /// The rule for the set of 10.1.1.0/24.
+    fn rule_of_a_network() -> Vec<(String, Vec<u8>)> {
+        let expressions = [
+            expression::load(field(12)),
+            expression::is_in("from-10.1.1.0/24"),
+            expression::load(field(16)),
+            expression::mask(&[255, 255, 255, 0]),
+            expression::is_not(&[10, 1, 1, 0]),
+            expression::masquerade(),
+        ];
+        expressions.iter().map(listed).collect()
     }
 
     #[test]
     fn another_spelling_means_the_same() {
-        let rule = expressions(&of_network("10.1.1.0/24"));
-        let expected = meaning(&rule);
+        let rule = rule_of_a_network();
+        let expected = Meaning::of(&rule);
         assert!(expected.is_some());
-        // As `nft` writes it: three bytes instead of four under a mask. A counter does not matter.
-        let number = |kind, value| Attributes::new().number(kind, value);
-        let three_bytes = number(1, 1).number(2, 1).number(3, 16).number(4, 3);
+        // `nft` writes three bytes instead of four under a mask.
+        let number = |kind, value| Attributes::new().be32(kind, value);
+        let three_bytes = number(1, 1).be32(2, 1).be32(3, 16).be32(4, 3);
         let value = Attributes::new().bytes(1, &[10, 1, 1]);
-        let compare = number(1, 8).number(2, 1).nest(3, value);
+        let compare = number(1, 8).be32(2, 1).nest(3, value);
         let mut spelled = rule[..2].to_vec();
         spelled.push(("payload".to_owned(), three_bytes.into_bytes()));
         spelled.push(("counter".to_owned(), Vec::new()));
         spelled.push(("cmp".to_owned(), compare.into_bytes()));
         spelled.push(rule[5].clone());
-        assert_eq!(meaning(&spelled), expected);
-        // Nothing of it can be left out, nor damaged.
+        assert_eq!(Meaning::of(&spelled), expected);
+        // No expression can be left out or cut off, and no damage is a panic.
         for position in 0..spelled.len() {
-            let mut less = spelled.clone();
-            let (name, mut data) = less.remove(position);
+            let mut other = spelled.clone();
+            let (name, mut data) = other.remove(position);
             if name == "counter" {
                 continue;
             }
-            assert_ne!(meaning(&less), expected, "without {name}");
+            assert_ne!(Meaning::of(&other), expected, "without {name}");
             for length in 0..data.len() {
-                less.insert(position, (name.clone(), data[..length].to_vec()));
-                assert_ne!(meaning(&less), expected, "{length} bytes of {name}");
-                less.remove(position);
+                other.insert(position, (name.clone(), data[..length].to_vec()));
+                assert_ne!(Meaning::of(&other), expected, "{length} bytes of {name}");
+                other.remove(position);
             }
             for at in 0..data.len() {
                 data[at] ^= 0xff;
-                less.insert(position, (name.clone(), data.clone()));
-                meaning(&less);
-                less.remove(position);
+                other.insert(position, (name.clone(), data.clone()));
+                Meaning::of(&other);
+                other.remove(position);
                 data[at] ^= 0xff;
             }
         }
+    }
+
+    #[test]
+    fn any_other_number_means_something_else() {
+        let rule = rule_of_a_network();
+        let expected = Meaning::of(&rule);
+        for other in [
+            expression::mask(&[255, 255, 0, 0]),
+            expression::mask(&[255, 255, 255, 128]),
+        ] {
+            let mut rule = rule.clone();
+            rule[3] = listed(&other);
+            assert_ne!(Meaning::of(&rule), expected);
+        }
+        for other in [
+            expression::is_not(&[10, 1, 2, 0]),
+            expression::is(&[10, 1, 1, 0]),
+        ] {
+            let mut rule = rule.clone();
+            rule[4] = listed(&other);
+            assert_ne!(Meaning::of(&rule), expected);
+        }
+        let mut longer = rule;
+        longer.insert(0, listed(&expression::load_input_name()));
+        longer.insert(1, listed(&expression::is_in("ports")));
+        assert_ne!(Meaning::of(&longer), expected);
     }
 }

@@ -1,57 +1,51 @@
-use cni_types::{Attachment, NetworkName, ValidAttachments};
-use ipnetwork::IpNetwork;
-use netlink::{Answer, Mac, NetlinkError, Protocol, Socket};
-use nix::errno::Errno;
+//! Masquerading and MAC checks by nftables: granting, removing and collecting.
+
 use std::collections::HashSet;
 
+use cni_types::{Attachment, NetworkName, ValidAttachments};
+use ipnetwork::IpNetwork;
+use netlink::Mac;
+
 use crate::FirewallError;
-use crate::element::Found;
-use crate::holding::Holding;
-use crate::owner::{MOST_HOLDINGS, Owner, RecordKey};
-use crate::step;
-use crate::survey::{Plan, Record, place, sets_of};
+use crate::edit::Transaction;
+use crate::element::Element;
+use crate::grant::{Grant, tables_of};
+use crate::kernel::Kernel;
+use crate::owner::{MOST_GRANTS, Owner, RecordKey};
+use crate::record::record_element;
 use crate::table::Table;
 
-/// How often a transaction is tried whose subject others change at the same time. Each time one of them has succeeded.
-const ATTEMPTS: usize = 64;
-
-/// How many attachments' things one transaction of a collection removes: the kernel has room in a socket for as many
-/// refusals as that can bring.
+/// How many records one transaction of a collection removes. A socket has room for the refusals of
+/// so many.
 const COLLECTED_AT_ONCE: usize = 64;
 
-/// Rules in the kernel's nftables, of the network namespace that this was opened in.
+/// The rules in the kernel's nftables, of the network namespace in which this was opened.
 ///
-/// Every operation is one transaction, and needs no lock. A transaction is built on what is thought to be there, and fails as
-/// a whole where it is not so: nothing is made that exists, nothing removed that does not. What belongs to an
-/// attachment, moreover, is only removed or replaced along with the record that says so.
+/// Every operation is one transaction and takes no lock. A transaction assumes a state of the
+/// ruleset, and fails as a whole if the state is another: it creates nothing that exists, and
+/// removes nothing that does not. Moreover, an attachment's elements are only removed or replaced
+/// together with the record that says whose they are.
 #[derive(Debug)]
 pub struct Nftables {
-    /// `None` on a kernel without netfilter's netlink.
-    pub(crate) socket: Option<Socket>,
+    pub(crate) kernel: Kernel,
 }
 
 impl Nftables {
-    /// For the network namespace that the calling thread is in.
+    /// Opens nftables in the calling thread's network namespace.
     ///
     /// # Errors
-    /// If there is no socket to be had. A kernel without nftables is no error yet: there is nothing to remove in it.
+    /// If the kernel gives no socket. A kernel without nftables is no error here: it contains
+    /// nothing to remove.
     pub fn open() -> Result<Self, FirewallError> {
-        match Socket::open(Protocol::Netfilter) {
-            Ok(socket) => Ok(Self {
-                socket: Some(socket),
-            }),
-            Err(NetlinkError::Socket {
-                errno: Errno::EPROTONOSUPPORT,
-                ..
-            }) => Ok(Self { socket: None }),
-            Err(error) => Err(error.into()),
-        }
+        let kernel = Kernel::open()?;
+        Ok(Self { kernel })
     }
 
-    /// Lets what an attachment sends from its addresses leave with the node's address, unless it is for the address's own
-    /// network, which its prefix tells, or for a multicast group.
+    /// Masquerades what an attachment sends from these addresses, except to the address's own
+    /// network, which its prefix gives, and to multicast groups.
     ///
-    /// An attachment that had addresses has these instead, and one that had any of these has them no more.
+    /// These addresses replace those that the attachment had before, and an address that another
+    /// attachment had is this one's from now on.
     ///
     /// # Errors
     /// [`FirewallError::Unsupported`] and others; then nothing has changed.
@@ -61,25 +55,26 @@ impl Nftables {
         attachment: &Attachment,
         addresses: &[IpNetwork],
     ) -> Result<(), FirewallError> {
-        let mut holdings = Vec::new();
+        let mut grants = Vec::new();
         for address in addresses {
-            let holding = Holding::Address(*address);
-            // Nothing is outside of a network that is everything.
-            if address.prefix() > 0 && !holdings.contains(&holding) {
-                holdings.push(holding);
+            let grant = Grant::Address(*address);
+            // No address is outside a network of all addresses.
+            if address.prefix() > 0 && !grants.contains(&grant) {
+                grants.push(grant);
             }
         }
         let owner = Owner {
             network,
             attachment,
         };
-        self.hold(owner, &Table::MASQUERADE, &holdings)
+        self.give(owner, &Table::MASQUERADE, &grants)
     }
 
-    /// Drops whatever comes in by a bridge's port from another Ethernet address than this one.
+    /// Drops frames that come in through a port of a bridge from any other MAC than this one.
     ///
     /// # Errors
-    /// [`FirewallError::PortName`], [`FirewallError::Unsupported`] and others; then nothing has changed.
+    /// [`FirewallError::PortName`], [`FirewallError::Unsupported`] and others; then nothing has
+    /// changed.
     pub fn allow_only_mac(
         &mut self,
         network: &NetworkName,
@@ -87,17 +82,18 @@ impl Nftables {
         port: &str,
         mac: Mac,
     ) -> Result<(), FirewallError> {
-        let holding = Holding::port(port, mac);
-        let holding = holding.ok_or_else(|| FirewallError::PortName(port.to_owned()))?;
+        let grant = Grant::port(port, mac);
+        let grant = grant.ok_or_else(|| FirewallError::PortName(port.to_owned()))?;
         let owner = Owner {
             network,
             attachment,
         };
-        self.hold(owner, &[Table::MacSpoof], &[holding])
+        self.give(owner, &[Table::MacSpoof], &[grant])
     }
 
-    /// Removes all that [`Nftables::masquerade`] and [`Nftables::allow_only_mac`] did for an attachment, and reports whether the
-    /// former had done anything. If there is nothing, this is one look.
+    /// Removes all that [`Nftables::masquerade`] and [`Nftables::allow_only_mac`] did for an
+    /// attachment, and returns whether any address was masqueraded. If there is nothing, this takes
+    /// one exchange.
     ///
     /// # Errors
     /// If the kernel refuses; then nothing has changed.
@@ -112,27 +108,29 @@ impl Nftables {
         };
         let mut is_checked = false;
         let mut was_masqueraded = false;
-        self.until_done(|this| {
-            let (mut records, flushed) = this.records_of(owner, &Table::ALL)?;
-            if !flushed.is_empty() {
-                // The elements say what there was. If even they cannot be put in order, the rest can be removed.
-                let repair = |table: &Table| drop(this.repair_table(*table));
-                flushed.iter().for_each(repair);
-                (records, _) = this.records_of(owner, &Table::ALL)?;
+        self.kernel.until_done(|kernel| {
+            let mut found = kernel.records_of(owner, &Table::ALL)?;
+            if !found.flushed.is_empty() {
+                // Elements say which records there were. A table that cannot be repaired must not
+                // keep the other ones from being cleaned up.
+                for table in &found.flushed {
+                    drop(kernel.repair_table(*table));
+                }
+                found = kernel.records_of(owner, &Table::ALL)?;
             }
-            was_masqueraded |= records.iter().any(|it| it.table != Table::MacSpoof);
-            let doomed = this.elements_of(&records, is_checked)?;
+            was_masqueraded |= found.records.iter().any(|it| it.table != Table::MacSpoof);
+            let doomed = kernel.elements_of(&found.records, is_checked)?;
             is_checked = true;
-            this.commit(Plan::removal(&doomed))
+            kernel.commit(Transaction::of(doomed.iter().map(Element::delete)))
         })?;
         Ok(was_masqueraded)
     }
 
-    /// Removes all that was done for attachments of a network that are not valid any more, after a [`repair`](Self::repair),
-    /// and the tables in which nothing is left.
+    /// [Repairs](Self::repair) all tables, removes all that was done for a network's attachments
+    /// that are no longer valid, and removes the tables that have become empty.
     ///
     /// # Errors
-    /// If the kernel refuses; then some may have been removed.
+    /// If the kernel refuses; then a part may have been removed.
     pub fn collect(
         &mut self,
         network: &NetworkName,
@@ -143,128 +141,83 @@ impl Nftables {
             .map(|it| RecordKey::new(network.as_str(), &it.container_id, &it.ifname))
             .collect();
         for table in Table::ALL {
-            self.repair_table(table)?;
+            self.kernel.repair_table(table)?;
             let mut is_checked = false;
-            self.until_done(|this| {
-                let mut stale = this.list(table)?;
+            self.kernel.until_done(|kernel| {
+                let mut stale = kernel.records_in(table)?;
                 stale.retain(|record| {
                     record.key.is_of_network(network) && !valid.contains(&record.key.with_number(0))
                 });
                 for records in stale.chunks(COLLECTED_AT_ONCE) {
-                    let doomed = this.elements_of(records, is_checked)?;
-                    if let Some(overtaken) = this.commit(Plan::removal(&doomed))? {
+                    let doomed = kernel.elements_of(records, is_checked)?;
+                    let removal = Transaction::of(doomed.iter().map(Element::delete));
+                    if let Some(overtaken) = kernel.commit(removal)? {
                         is_checked = true;
                         return Ok(Some(overtaken));
                     }
                 }
                 Ok(None)
             })?;
-            self.remove_if_unused(table)?;
+            self.kernel.remove_if_unused(table)?;
         }
         Ok(())
     }
 
-    /// Makes an attachment hold this and nothing else in some of the tables.
-    fn hold(
+    /// Restores in the tables of this crate what others have removed and what can be known from the
+    /// rest: chains, rules and sets; and of elements and records those that the other ones speak
+    /// of. Tables that do not exist are not created.
+    ///
+    /// Returns the descriptions of the edits; none if nothing was missing.
+    ///
+    /// # Errors
+    /// If the kernel refuses; then some tables may have been repaired.
+    pub fn repair(&mut self) -> Result<Vec<String>, FirewallError> {
+        let mut done = Vec::new();
+        for table in Table::ALL {
+            done.extend(self.kernel.repair_table(table)?);
+        }
+        Ok(done)
+    }
+
+    /// Gives an attachment these grants, and nothing else in these tables.
+    fn give(
         &mut self,
         owner: Owner<'_>,
         tables: &[Table],
-        holdings: &[Holding],
+        grants: &[Grant],
     ) -> Result<(), FirewallError> {
-        if holdings.is_empty() {
+        if grants.is_empty() {
             return Ok(());
         }
         let first = owner.key();
         let mut additions = Vec::new();
         for table in tables {
-            let here = || holdings.iter().filter(|holding| holding.table() == *table);
-            if here().count() > MOST_HOLDINGS {
-                return Err(FirewallError::TooManyAddresses(here().count()));
+            let here: Vec<_> = grants.iter().filter(|it| it.table() == *table).collect();
+            if here.len() > MOST_GRANTS {
+                return Err(FirewallError::TooManyAddresses(here.len()));
             }
-            for (number, holding) in here().enumerate() {
+            for (number, grant) in here.into_iter().enumerate() {
                 let key = first.with_number(number);
-                let record = place(*table, key);
-                additions.push(record.add(Some(&holding.data()), &owner.in_words()));
-                let (elements, comment) = (holding.elements(), owner.comment(key));
+                let record = record_element(*table, key);
+                additions.push(record.add(Some(&grant.data()), &owner.in_words()));
+                let (elements, comment) = (grant.elements(), owner.comment(key));
                 additions.extend(elements.iter().map(|it| it.add(None, &comment)));
             }
         }
-        let needed = sets_of(holdings);
+        let needed = tables_of(grants);
         let mut is_first = true;
-        self.until_done(|this| {
-            // At first as if all sets were there and nobody held any of it, which is mostly so. The transaction fails where it is
-            // not; but no element fails for what somebody has flushed.
-            let is_plain = std::mem::take(&mut is_first) && this.are_intact(&needed)?;
-            let mut plan = if is_plain {
-                Plan::default()
+        self.kernel.until_done(|kernel| {
+            // The first attempt assumes that nobody has any of the grants, which is so almost
+            // always. The transaction fails otherwise; but nothing fails for what somebody has
+            // flushed.
+            let is_plain = std::mem::take(&mut is_first) && kernel.are_intact(&needed)?;
+            let mut transaction = if is_plain {
+                Transaction::default()
             } else {
-                this.make_way(owner, tables, holdings)?
+                kernel.prepare(owner, tables, grants)?
             };
-            plan.steps.extend(additions.iter().cloned());
-            this.commit(plan)
+            transaction.edits.extend(additions.iter().cloned());
+            kernel.commit(transaction)
         })
-    }
-
-    /// What a table says that attachments hold.
-    fn list(&mut self, table: Table) -> Result<Vec<Record>, FirewallError> {
-        let found = self.elements_in(table.owners())?;
-        let record = |found: Found| {
-            let key = RecordKey::of_bytes(&found.key)?;
-            Some(Record::new(table, key, &found))
-        };
-        Ok(found.into_iter().filter_map(record).collect())
-    }
-
-    /// Repeats an attempt until others do not come in between.
-    pub(crate) fn until_done(
-        &mut self,
-        mut attempt: impl FnMut(&mut Self) -> Result<Option<NetlinkError>, FirewallError>,
-    ) -> Result<(), FirewallError> {
-        let mut attempts = 0;
-        loop {
-            match attempt(self)? {
-                None => return Ok(()),
-                Some(overtaken) if attempts == ATTEMPTS => {
-                    return Err(FirewallError::Contended(overtaken));
-                }
-                Some(_) => attempts += 1,
-            }
-        }
-    }
-
-    /// Carries out a transaction. If the state is not what it was taken for, nothing is changed, and the kernel's reason
-    /// is returned.
-    pub(crate) fn commit(&mut self, plan: Plan) -> Result<Option<NetlinkError>, FirewallError> {
-        let mut steps = plan.steps;
-        let (Some(first), Some(last)) = (steps.first().map(|step| step.table), steps.last_mut())
-        else {
-            return Ok(None);
-        };
-        last.request.answer = Answer::Acknowledgement;
-        let Some(socket) = &mut self.socket else {
-            let cause = NetlinkError::Socket {
-                action: "open",
-                errno: Errno::EPROTONOSUPPORT,
-            };
-            return Err(FirewallError::refused(first, cause));
-        };
-        let (begin, end) = (step::begin(plan.generation), step::end());
-        let mut requests = vec![&begin];
-        requests.extend(steps.iter().map(|step| &step.request));
-        requests.push(&end);
-        let refusals = socket.exchange(&requests, |_, _| Ok(()))?;
-        // What follows the first one follows from it.
-        let Some((position, cause)) = refusals.into_iter().next() else {
-            return Ok(None);
-        };
-        let step = position.checked_sub(1).and_then(|place| steps.get(place));
-        match (step, cause.errno()) {
-            (Some(step), Some(errno)) if step.is_overtaken(errno) => Ok(Some(cause)),
-            (None, Some(Errno::ERESTART)) => Ok(Some(cause)),
-            (step, _) => Err(FirewallError::refused(
-                step.map_or(first, |step| step.table),
-                cause,
-            )),
-        }
     }
 }

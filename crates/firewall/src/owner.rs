@@ -1,40 +1,42 @@
+//! Whose a record and an element are: the keys of records, and the comments.
+
 use std::fmt;
 
 use cni_types::{Attachment, NetworkName};
 use hmac_sha512::Hash;
 
-/// The longest comment that the program `nft` takes.
+/// The longest comment that the program `nft` accepts, in bytes.
 const LONGEST_COMMENT: usize = 127;
 
-/// How many addresses of one family an attachment can have: as many as there are characters for their numbers.
-pub(crate) const MOST_HOLDINGS: usize = ALPHABET.len();
+/// How many grants an attachment can have in one table: one per character for their numbers.
+pub(crate) const MOST_GRANTS: usize = ALPHABET.len();
 
 const ALPHABET: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
-/// The characters that a network or an attachment is told by: as many as an interface's name may have, which is what
-/// they look like to nftables, since it has no other kind of text.
+/// The number of characters that identify a network or an attachment: as many as the name of an
+/// interface can have, because nftables has no other type for texts.
 const TOKEN: usize = 15;
 
-/// The length of a [`RecordKey`]: two texts, each filled up with zeros to what the kernel takes for a name.
+/// The length of a [`RecordKey`]: two tokens, each with a null byte at its end.
 const KEY: usize = 2 * (TOKEN + 1);
 
-/// An attachment of a network: whose something is.
+/// An attachment of a network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owner<'a> {
     pub(crate) network: &'a NetworkName,
     pub(crate) attachment: &'a Attachment,
 }
 
-/// What one thing that an attachment holds is found by: a text for the network, and one for the attachment and the
-/// thing's number.
+/// The key of a record: a token for the network, and one for the attachment and the number of the
+/// grant.
 ///
-/// The texts are digests, since names may be longer than a key of the kernel's. Their 90 and 84 bits are far more than it
-/// takes to tell all attachments of a node apart.
+/// Tokens are digests, because names may be longer than a key of the kernel. With 90 and 84 bits,
+/// they distinguish all attachments of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RecordKey([u8; KEY]);
 
 impl Owner<'_> {
-    /// The key of the first thing that the attachment holds.
+    /// The key of the attachment's first record.
     pub(crate) fn key(&self) -> RecordKey {
         RecordKey::new(
             self.network.as_str(),
@@ -43,7 +45,7 @@ impl Owner<'_> {
         )
     }
 
-    /// The comment of a record: in words whose it is, as much as fits.
+    /// The comment of a record: the attachment in words, as far as there is room.
     pub(crate) fn in_words(&self) -> String {
         let Attachment {
             container_id,
@@ -52,48 +54,54 @@ impl Owner<'_> {
         let ifname: String = ifname
             .as_str()
             .chars()
-            // What would end a comment in `nft list ruleset`, or its line.
+            // These would end the comment in `nft list ruleset`, or its line.
             .map(|c| if c.is_control() || c == '"' { '?' } else { c })
             .collect();
         fit(format!("{ifname} of {container_id} in {}", self.network))
     }
 
-    /// The comment of an element that belongs to a record: the record's key before the words.
+    /// The comment of an element: the key of its record, and the attachment in words.
     pub(crate) fn comment(&self, key: RecordKey) -> String {
-        fit(format!("{key} {}", self.in_words()))
+        comment(key, &self.in_words())
     }
 }
 
-/// What an element's comment says after the key.
+/// The comment of an element that belongs to the record with this key and comment.
+pub(crate) fn comment(key: RecordKey, in_words: &str) -> String {
+    fit(format!("{key} {in_words}"))
+}
+
+/// The part of an element's comment after the key.
 pub(crate) fn words_of(comment: &str) -> &str {
     comment.splitn(3, ' ').nth(2).unwrap_or_default()
 }
 
-pub(crate) fn fit(mut comment: String) -> String {
+fn fit(mut comment: String) -> String {
     comment.truncate(comment.floor_char_boundary(LONGEST_COMMENT));
     comment
 }
 
 impl RecordKey {
-    /// The key of the first thing that an attachment holds.
+    /// The key of an attachment's first record.
     pub(crate) fn new(network: &str, container_id: &str, ifname: &str) -> Self {
         let mut key = [0; KEY];
         let (first, second) = key.split_at_mut(TOKEN + 1);
-        // Neither a container id nor a network's name has a slash in it.
+        // Neither a container ID nor a network's name contains a slash.
         fill(first, network);
         fill(second, &format!("{container_id}/{ifname}"));
         Self(key).with_number(0)
     }
 
-    /// The key of another thing that the same attachment holds; their numbers are below [`MOST_HOLDINGS`].
+    /// The key of another record of the same attachment; numbers are below [`MOST_GRANTS`].
     pub(crate) fn with_number(mut self, number: usize) -> Self {
-        if let (Some(place), Some(character)) = (self.0.get_mut(KEY - 2), ALPHABET.get(number)) {
-            *place = *character;
+        let character = ALPHABET.get(number);
+        if let (Some(last), Some(character)) = (self.0.get_mut(KEY - 2), character) {
+            *last = *character;
         }
         self
     }
 
-    /// Whether it is of an attachment of this network.
+    /// Whether the record belongs to an attachment of this network.
     pub(crate) fn is_of_network(&self, network: &NetworkName) -> bool {
         let of_network = Self::new(network.as_str(), "", "");
         self.0.get(..TOKEN) == of_network.0.get(..TOKEN)
@@ -107,7 +115,7 @@ impl RecordKey {
         &self.0
     }
 
-    /// The key that a comment begins with.
+    /// The key at the start of an element's comment.
     pub(crate) fn of_comment(comment: &str) -> Option<Self> {
         let mut words = comment.split(' ');
         let mut key = [0; KEY];
@@ -121,7 +129,7 @@ impl RecordKey {
     }
 }
 
-/// Two words, as they stand in comments.
+/// Two words, as comments have them.
 impl fmt::Display for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, half) in self.0.chunks_exact(TOKEN + 1).enumerate() {
@@ -136,12 +144,12 @@ impl fmt::Display for RecordKey {
     }
 }
 
-/// Fills a half of a key but for its last byte, the zero that ends it.
+/// Fills half of a key with a token for a name. The last byte remains, the null byte at the end.
 fn fill(half: &mut [u8], name: &str) {
     let digest = Hash::hash(name.as_bytes());
-    for (place, byte) in half.iter_mut().take(TOKEN).zip(digest) {
+    for (slot, byte) in half.iter_mut().take(TOKEN).zip(digest) {
         if let Some(character) = ALPHABET.get(usize::from(byte % 64)) {
-            *place = *character;
+            *slot = *character;
         }
     }
 }
@@ -181,9 +189,9 @@ mod tests {
         }
     }
 
-    // The container id is last in what is told apart, and first in what is cut off.
+    // Of long names, the end distinguishes them in the key, and is cut off in the comment.
     #[test]
-    fn names_of_any_length_are_told_apart() {
+    fn names_of_any_length_have_different_keys() {
         let mut keys = Vec::new();
         let long = "n".repeat(300);
         let names = ["a", "b", "ab", &long, &format!("{long}x")];
@@ -196,7 +204,7 @@ mod tests {
                         network: &network,
                         attachment: &attachment,
                     };
-                    for number in [0, 1, MOST_HOLDINGS - 1] {
+                    for number in [0, 1, MOST_GRANTS - 1] {
                         let key = owner.key().with_number(number);
                         let comment = owner.comment(key);
                         assert!(comment.len() <= LONGEST_COMMENT, "{comment:?}");

@@ -1,49 +1,59 @@
-//! Bringing a table back to what it should be, whatever others have taken out of it.
+//! Repairing a table, whatever others have taken out of it.
 //!
-//! Records and elements say the same twice: a record whose elements are gone gets them back, and elements without a record
-//! get theirs. What nothing says any more is lost until its attachment is added again.
+//! Records and elements say the same twice: a record whose elements are gone gets them back, and
+//! elements without a record get theirs. What neither says is lost until its attachment is added
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use netlink::Reply;
+use crate::FirewallError;
+use crate::edit::{Edit, Message, Transaction};
+use crate::element::{Element, ListedElement};
+use crate::frame::ChainState;
+use crate::grant::Grant;
+use crate::kernel::Kernel;
+use crate::owner::{RecordKey, comment, words_of};
+use crate::record::{Record, record_element};
+use crate::rule::{ListedRule, Rule, compare};
+use crate::table::{Set, Table};
 
-use crate::element::{Element, Found};
-use crate::frame::Chain;
-use crate::holding::Holding;
-use crate::owner::{RecordKey, fit, words_of};
-use crate::rule::{FoundRule, Rule, compare};
-use crate::step::{Message, Step};
-use crate::survey::{Plan, Record, is_absent, place};
-use crate::table::{Set, SetKind, Table};
-use crate::{FirewallError, Nftables};
-
-/// What a transaction will do beside repairing: the repair leaves it alone.
+/// What a transaction does beside the repair, which leaves these elements alone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Intent {
-    /// Whose attachment it is about; what a repair finds of it is stale.
+    /// The key of the first record of the attachment concerned; whatever else exists for it is
+    /// stale.
     pub(crate) owner: Option<RecordKey>,
-    /// Elements that are added.
+    /// Elements to add.
     pub(crate) wanted: BTreeSet<Element>,
-    /// Elements that are removed.
+    /// Elements to remove.
     pub(crate) doomed: BTreeSet<Element>,
 }
 
-impl Nftables {
-    /// Puts everything into our tables that others have taken out and that can be known from what is left: chains, rules and
-    /// sets, and of elements and records the ones that the others speak of. Tables that do not exist are not made.
-    ///
-    /// Returns what was done, in words; nothing if all was as it should be.
+/// All elements of a table.
+#[derive(Debug, Default)]
+struct Content {
+    records: BTreeMap<RecordKey, ListedElement>,
+    /// The elements that carry grants out.
+    elements: BTreeMap<Element, ListedElement>,
+}
+
+/// Elements to add, each with its data and its comment.
+type Lost = BTreeMap<Element, (Option<Vec<u8>>, String)>;
+
+impl Intent {
+    /// Whether the transaction changes an element of a record anyway.
+    fn concerns(&self, element: &Element, key: RecordKey) -> bool {
+        self.doomed.contains(element)
+            || self.wanted.contains(element)
+            || self.owner == Some(key.with_number(0))
+    }
+}
+
+impl Kernel {
+    /// Repairs a table if it exists. Returns the descriptions of the edits.
     ///
     /// # Errors
-    /// If the kernel refuses; then some tables may have been repaired.
-    pub fn repair(&mut self) -> Result<Vec<String>, FirewallError> {
-        let mut done = Vec::new();
-        for table in Table::ALL {
-            done.extend(self.repair_table(table)?);
-        }
-        Ok(done)
-    }
-
+    /// If the kernel refuses; then nothing has changed.
     pub(crate) fn repair_table(&mut self, table: Table) -> Result<Vec<String>, FirewallError> {
         let mut done = Vec::new();
         self.until_done(|this| {
@@ -52,28 +62,31 @@ impl Nftables {
                 return Ok(None);
             }
             let mut intent = Intent::default();
-            let mut steps = this.repair_steps(table, &BTreeSet::new(), &mut intent, true)?;
-            steps.extend(intent.doomed.iter().map(Element::delete));
-            done = steps.iter().map(|step| step.request.what.clone()).collect();
-            this.commit(Plan { steps, generation })
+            let mut edits = this.repair_edits(table, &BTreeSet::new(), &mut intent, true)?;
+            edits.extend(intent.doomed.iter().map(Element::delete));
+            done = edits.iter().map(|edit| edit.request.what.clone()).collect();
+            this.commit(Transaction { edits, generation })
         })?;
         Ok(done)
     }
 
-    /// Removes a table in which nothing is left; one with anything of others in it stays.
+    /// Removes a table that contains nothing but its frame. A table with anything of others stays.
+    ///
+    /// # Errors
+    /// If the kernel refuses; then nothing has changed.
     pub(crate) fn remove_if_unused(&mut self, table: Table) -> Result<(), FirewallError> {
-        // Whoever adds something meanwhile makes the generation another one, and then the table is in use.
+        // Whoever adds something meanwhile changes the generation, and then the table is in use.
         let Some(generation) = self.generation()? else {
             return Ok(());
         };
-        let mut content = None;
+        let mut object_count = None;
         self.ask_each(&[table.find()], |_, reply| {
-            content = Some(table.content(reply)?);
+            object_count = Some(Table::object_count(reply)?);
             Ok(())
         })?;
-        let sets = self.sets_of(table)?;
+        let sets = self.sets_in(table)?;
         let chain_and_sets = 1 + sets.len() as u32;
-        if content != Some(chain_and_sets) {
+        if object_count != Some(chain_and_sets) {
             return Ok(());
         }
         for set in &sets {
@@ -81,212 +94,177 @@ impl Nftables {
                 return Ok(());
             }
         }
-        let (fixed, of_sets) = rules_of(table, &sets);
-        let is_ours = |found: &FoundRule| fixed.iter().chain(&of_sets).any(|rule| rule.is(found));
+        let (fixed, of_sets) = table.rules_with(&sets);
+        let is_ours = |listed: &ListedRule| fixed.iter().chain(&of_sets).any(|it| it.is(listed));
         if !self.rules_in(table, None)?.iter().all(is_ours) {
             return Ok(());
         }
-        let plan = Plan {
-            steps: vec![table.delete()],
+        let transaction = Transaction {
+            edits: vec![table.delete()],
             generation: Some(generation),
         };
-        self.commit(plan).map(drop)
+        self.commit(transaction).map(drop)
     }
 
-    /// The steps that put a table right. `sets` are needed beside those that are there. Records and elements are only looked
-    /// at if something else is missing from a table that exists, or if they must be (`is_thorough`): there may be many.
+    /// The edits that repair a table, and that create it if it does not exist. `sets` are needed
+    /// beside those that it has from the start. Because there may be many elements, they are only
+    /// read if something else is missing in an existing table, or if `is_thorough`.
     ///
-    /// Elements that must be removed for it are added to the intent's.
-    pub(crate) fn repair_steps(
+    /// Elements that the repair has to remove are added to those of the intent.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn repair_edits(
         &mut self,
         table: Table,
         sets: &BTreeSet<Set>,
         intent: &mut Intent,
         is_thorough: bool,
-    ) -> Result<Vec<Step>, FirewallError> {
+    ) -> Result<Vec<Edit>, FirewallError> {
         let frame = self.frame(table)?;
-        let existing = self.sets_of(table)?;
+        let existing = self.sets_in(table)?;
         let mut needed: BTreeSet<Set> = table.sets().chain(sets.iter().copied()).collect();
-        let found = self.rules_in(table, Some(table.chain_name()))?;
+        let listed = self.rules_in(table, Some(table.chain_name()))?;
         let unwitnessed = self.without_witness(&existing)?;
         let is_damaged = frame.exists && {
             let all: BTreeSet<Set> = existing.union(&needed).copied().collect();
-            let (fixed, of_sets) = rules_of(table, &all);
+            let (fixed, of_sets) = table.rules_with(&all);
             !frame.is_complete()
                 || !unwitnessed.is_empty()
                 || !needed.is_subset(&existing)
-                || !compare(&fixed, &of_sets, &found).is_right()
+                || !compare(&fixed, &of_sets, &listed).is_right()
         };
-        let mut elements = Vec::new();
+        let mut lost = Lost::new();
         if is_damaged || is_thorough {
-            elements = self.lost_elements(table, &existing, &mut needed, intent)?;
+            lost = self.content(table, &existing)?.lost(table, intent);
+            let sets = lost.keys().map(|element| element.set);
+            needed.extend(sets);
         }
         needed.extend(&existing);
 
-        let mut steps = Vec::new();
+        let mut edits = Vec::new();
         if !frame.exists {
-            steps.push(table.create());
+            edits.push(table.create());
         }
         if frame.is_dormant {
-            steps.push(table.wake());
+            edits.push(table.wake());
         }
         match frame.chain {
-            Chain::Missing => steps.push(table.create_chain()),
-            Chain::Unhooked => steps.extend([table.delete_chain(), table.create_chain()]),
-            Chain::Hooked => {}
+            ChainState::Missing => edits.push(table.create_chain()),
+            ChainState::Unhooked => edits.extend([table.delete_chain(), table.create_chain()]),
+            ChainState::Hooked => {}
         }
-        // Those of every table come first, as a new table has them.
-        let all = table
-            .sets()
-            .chain(needed.iter().copied().filter(|set| set.is_of_a_network()));
-        for set in all {
+        // The sets that a table has from the start come first, in their order.
+        let of_networks = needed.iter().copied().filter(Set::is_of_a_network);
+        for set in table.sets().chain(of_networks) {
             if !existing.contains(&set) {
-                steps.push(set.create());
+                edits.push(set.create());
             }
             if !existing.contains(&set) || unwitnessed.contains(&set) {
-                steps.push(set.add_witness());
+                edits.push(set.add_witness());
             }
         }
-        let found = match frame.chain {
-            Chain::Hooked => found,
-            Chain::Missing | Chain::Unhooked => Vec::new(),
+        let left = match frame.chain {
+            ChainState::Hooked => listed,
+            ChainState::Missing | ChainState::Unhooked => Vec::new(),
         };
-        steps.extend(rule_steps(table, &needed, &found));
-        steps.extend(elements);
-        Ok(steps)
+        edits.extend(rule_edits(table, &needed, &left));
+        let add = |(element, (data, comment)): (&Element, &(Option<Vec<u8>>, String))| {
+            element.add(data.as_deref(), comment)
+        };
+        edits.extend(lost.iter().map(add));
+        Ok(edits)
     }
 
-    /// The steps that add the elements that records speak of, and the records that elements speak of. Sets that they need
-    /// are added to `needed`.
-    fn lost_elements(
+    fn content(
         &mut self,
         table: Table,
         existing: &BTreeSet<Set>,
-        needed: &mut BTreeSet<Set>,
-        intent: &mut Intent,
-    ) -> Result<Vec<Step>, FirewallError> {
-        let mut records = BTreeMap::new();
-        let mut elements = BTreeMap::new();
+    ) -> Result<Content, FirewallError> {
+        let mut content = Content::default();
         for set in existing {
-            for found in self.elements_in(*set)? {
-                if set.kind == SetKind::Owners {
-                    let key = RecordKey::of_bytes(&found.key);
-                    records.extend(key.map(|key| (key, found)));
+            for listed in self.elements_in(*set)? {
+                if *set == table.owners() {
+                    let key = RecordKey::of_bytes(&listed.key);
+                    content.records.extend(key.map(|key| (key, listed)));
                 } else {
-                    let (set, key) = (*set, found.key.clone());
-                    elements.insert(Element { set, key }, found);
+                    let (set, key) = (*set, listed.key.clone());
+                    content.elements.insert(Element { set, key }, listed);
                 }
             }
         }
-        let mut lost = BTreeMap::new();
-        for (key, found) in &records {
-            let record = Record::new(table, *key, found);
-            let (Some(holding), false) = (record.holding, intent.concerns(&record.element(), *key))
-            else {
+        Ok(content)
+    }
+}
+
+impl Content {
+    /// The elements that records speak of, and the records that elements speak of, as far as they
+    /// are missing.
+    fn lost(&self, table: Table, intent: &mut Intent) -> Lost {
+        let mut lost = Lost::new();
+        for (key, listed) in &self.records {
+            let record = Record::new(table, *key, listed);
+            let Some(grant) = record.grant else {
                 continue;
             };
-            let parts = holding.elements();
-            if parts.iter().any(|part| intent.wanted.contains(part)) {
-                // It is the new holder's.
-                intent.doomed.insert(record.element());
-                let others = parts.into_iter().filter(|part| {
-                    let comment = elements.get(part).map(|found| found.comment.as_str());
-                    comment.and_then(RecordKey::of_comment) == Some(*key)
-                });
-                intent.doomed.extend(others);
+            if intent.concerns(&record.element(), *key) {
                 continue;
             }
-            for part in parts {
-                if !elements.contains_key(&part) {
-                    needed.insert(part.set);
-                    let comment = fit(format!("{key} {}", found.comment));
-                    lost.entry(part).or_insert((None, comment));
+            let elements = grant.elements();
+            if elements.iter().any(|it| intent.wanted.contains(it)) {
+                // The transaction gives this grant to another attachment.
+                intent.doomed.insert(record.element());
+                let is_its = |it: &Element| self.key_of(it) == Some(*key);
+                intent.doomed.extend(elements.into_iter().filter(is_its));
+                continue;
+            }
+            for element in elements {
+                if !self.elements.contains_key(&element) {
+                    let comment = comment(*key, &listed.comment);
+                    lost.entry(element).or_insert((None, comment));
                 }
             }
         }
-        for (element, found) in &elements {
-            let key = RecordKey::of_comment(&found.comment);
-            let Some(key) = key.filter(|key| !records.contains_key(key)) else {
+        for (element, listed) in &self.elements {
+            let key = RecordKey::of_comment(&listed.comment);
+            let Some(key) = key.filter(|key| !self.records.contains_key(key)) else {
                 continue;
             };
             if intent.owner == Some(key.with_number(0)) {
                 intent.doomed.insert(element.clone());
             } else if !intent.concerns(element, key)
-                && let Some(holding) = Holding::of_element(element)
+                && let Some(grant) = Grant::of_element(element)
             {
-                let data = Some(holding.data());
-                let words = words_of(&found.comment).to_owned();
-                lost.entry(place(table, key)).or_insert((data, words));
+                let words = words_of(&listed.comment).to_owned();
+                let record = record_element(table, key);
+                lost.entry(record).or_insert((Some(grant.data()), words));
             }
         }
-        let add = |(element, (data, words)): (&Element, &(Option<Vec<u8>>, String))| {
-            element.add(data.as_deref(), words)
-        };
-        Ok(lost.iter().map(add).collect())
+        lost
     }
 
-    fn sets_of(&mut self, table: Table) -> Result<BTreeSet<Set>, FirewallError> {
-        let sets = self.dump(&table.list_sets(), |reply| Set::read(table, reply))?;
-        Ok(sets.into_iter().collect())
-    }
-
-    /// All elements of a set but its witness.
-    pub(crate) fn elements_in(&mut self, set: Set) -> Result<Vec<Found>, FirewallError> {
-        let witness = set.witness();
-        let found = self.dump(&set.list(), |reply| Found::read_all(reply).map(Some))?;
-        let elements = found.into_iter().flatten();
-        Ok(elements.filter(|found| found.key != witness.key).collect())
-    }
-
-    /// A list; nothing if what it is about does not exist.
-    pub(crate) fn dump<T>(
-        &mut self,
-        request: &netlink::Request<netlink::Bytes>,
-        read: impl FnMut(&Reply<'_>) -> Result<Option<T>, netlink_packet_core::DecodeError>,
-    ) -> Result<Vec<T>, FirewallError> {
-        let Some(socket) = &mut self.socket else {
-            return Ok(Vec::new());
-        };
-        match socket.dump(request, read) {
-            Ok(entries) => Ok(entries),
-            Err(error) if is_absent(&error) => Ok(Vec::new()),
-            Err(error) => Err(FirewallError::asking(error)),
-        }
+    /// The key of the record that an element belongs to.
+    fn key_of(&self, element: &Element) -> Option<RecordKey> {
+        RecordKey::of_comment(&self.elements.get(element)?.comment)
     }
 }
 
-impl Intent {
-    /// Whether an element, or what a record's key stands for, is changed anyway.
-    fn concerns(&self, element: &Element, key: RecordKey) -> bool {
-        self.doomed.contains(element)
-            || self.wanted.contains(element)
-            || self.owner == Some(key.with_number(0))
-    }
-}
-
-/// The rules of a table: those that everybody needs, and those of its sets.
-pub(crate) fn rules_of(table: Table, sets: &BTreeSet<Set>) -> (Vec<Rule>, Vec<Rule>) {
-    (
-        table.rules(),
-        sets.iter().filter_map(|set| set.rule()).collect(),
-    )
-}
-
-/// The steps that put the rules of a chain right.
-fn rule_steps(table: Table, sets: &BTreeSet<Set>, found: &[FoundRule]) -> Vec<Step> {
-    let (fixed, of_sets) = rules_of(table, sets);
-    let comparison = compare(&fixed, &of_sets, found);
+/// The edits that repair the rules of a chain.
+fn rule_edits(table: Table, sets: &BTreeSet<Set>, listed: &[ListedRule]) -> Vec<Edit> {
+    let (fixed, of_sets) = table.rules_with(sets);
+    let comparison = compare(&fixed, &of_sets, listed);
     let is_of_a_set = |rule: &&Rule| of_sets.contains(rule);
     if comparison.is_in_order && comparison.missing.iter().all(is_of_a_set) {
-        let append = |rule: &&Rule| rule.append(table);
+        let append = |rule: &&Rule| table.append(rule);
         return comparison.missing.iter().map(append).collect();
     }
-    // The order counts, and the kernel appends.
-    let is_ours = |found: &&FoundRule| fixed.iter().chain(&of_sets).any(|rule| rule.is(found));
-    let deletions = found.iter().filter(is_ours).map(|rule| {
+    // The order matters, and the kernel appends: all rules of this crate go, and are appended anew.
+    let is_ours = |it: &&ListedRule| fixed.iter().chain(&of_sets).any(|rule| rule.is(it));
+    let deletions = listed.iter().filter(is_ours).map(|rule| {
         let what = format!("remove a rule of chain {} of table {table}", rule.chain);
-        Message::DeleteRule.step(table, what, rule.attributes(table.name()))
+        Message::DeleteRule.edit(table, what, rule.attributes(table.name()))
     });
-    let additions = fixed.iter().chain(&of_sets).map(|rule| rule.append(table));
+    let additions = fixed.iter().chain(&of_sets);
+    let additions = additions.map(|rule| table.append(rule));
     deletions.chain(additions).collect()
 }

@@ -1,96 +1,61 @@
-//! Rules: as they should be, and as the kernel has them.
+//! Rules: as a chain should have them, and as the kernel lists them.
 
+use netlink::attributes::{Attributes, find, read, text};
 use netlink::{Bytes, Reply, Request};
 use netlink_packet_core::DecodeError;
 
-use crate::attributes::{Attributes, find, read, text};
-use crate::element::{HEADER, comment_in};
-use crate::expression::{Expression, list};
+use crate::edit::Message;
+use crate::element::comment_in;
+use crate::expression::Expression;
 use crate::meaning::Meaning;
-use crate::step::{Message, Step};
-use crate::table::Table;
+use crate::nf_tables::{HEADER, TABLE, data, immediate, rule};
+use crate::table::family_name;
 
-// linux/netfilter/nf_tables.h: NFTA_RULE_*, NFTA_LIST_ELEM and NFTA_EXPR_*
-const TABLE: u16 = 1;
-const CHAIN: u16 = 2;
-const HANDLE: u16 = 3;
-const EXPRESSIONS: u16 = 4;
-const NOTES: u16 = 7;
-const NAME: u16 = 1;
-const DATA: u16 = 2;
-
-/// A rule that a table of ours should have.
+/// A rule that a chain of this crate should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) expressions: Vec<Expression>,
 }
 
-/// A rule that the kernel has, of anybody's.
+/// A rule that the kernel lists, of anybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FoundRule {
+pub(crate) struct ListedRule {
     pub(crate) chain: String,
     handle: Vec<u8>,
     /// The name and the data of each expression.
     expressions: Vec<(String, Vec<u8>)>,
-    /// What `nft` shows as its comment; empty if there is none.
+    /// The comment that `nft` shows; empty if there is none.
     pub(crate) comment: String,
 }
 
-/// What a chain has of the rules that it should have.
+/// Which of the rules that a chain should have it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Comparison<'a> {
-    /// Those that are not there.
     pub(crate) missing: Vec<&'a Rule>,
-    /// Whether those that are there come in the order in which they should, and none comes twice.
+    /// Whether the other ones are in their order, and none is there twice.
     pub(crate) is_in_order: bool,
 }
 
 impl Rule {
-    /// Appends it to the chain of a table.
-    pub(crate) fn append(&self, table: Table) -> Step {
-        let chain = table.chain_name();
-        let expressions = list(self.expressions.iter().cloned());
-        let attributes = table
-            .attribute()
-            .text(CHAIN, chain)
-            .nest(EXPRESSIONS, expressions);
-        let what = format!("add a rule to chain {chain} of table {table}");
-        Message::NewRule.step(table, what, attributes)
-    }
-
-    /// Whether this is what the kernel has.
-    pub(crate) fn is(&self, found: &FoundRule) -> bool {
+    /// Whether a listed rule does the same.
+    pub(crate) fn is(&self, listed: &ListedRule) -> bool {
         let meaning = self.meaning();
-        meaning.is_some() && meaning == found.meaning()
+        meaning.is_some() && meaning == listed.meaning()
     }
 
-    fn meaning(&self) -> Option<Meaning> {
-        let read = |expression: &Expression| {
-            let bytes = expression.as_bytes();
-            let (name, data) = (text(bytes, NAME).ok()?, find(bytes, DATA).ok()?);
-            Some((name.to_owned(), data.to_vec()))
-        };
-        meaning_of(
-            &self
-                .expressions
-                .iter()
-                .map(read)
-                .collect::<Option<Vec<_>>>()?,
-        )
+    pub(crate) fn meaning(&self) -> Option<Meaning> {
+        let read = |expression: &Expression| named_expression(expression.as_bytes()).ok();
+        let expressions: Option<Vec<_>> = self.expressions.iter().map(read).collect();
+        Meaning::of(&expressions?)
     }
 }
 
-fn meaning_of(expressions: &[(String, Vec<u8>)]) -> Option<Meaning> {
-    let expressions = expressions.iter();
-    Meaning::of(expressions.map(|(name, data)| (name.as_str(), data.as_slice())))
-}
-
-impl FoundRule {
-    /// Asks for the rules of a table, or of one of its chains.
+impl ListedRule {
+    /// The question for the rules of a table, or of one of its chains.
     pub(crate) fn list(family: u8, table: &str, chain: Option<&str>) -> Request<Bytes> {
         let mut attributes = Attributes::new().text(TABLE, table);
         if let Some(chain) = chain {
-            attributes = attributes.text(CHAIN, chain);
+            attributes = attributes.text(rule::CHAIN, chain);
         }
         let what = format!("list the rules of table {} {table}", family_name(family));
         Message::GetRule.request(family, what, attributes)
@@ -102,80 +67,70 @@ impl FoundRule {
             return Ok(None);
         }
         let attributes = reply.payload.get(HEADER..).unwrap_or_default();
-        let expression = |entry: Result<(u16, &[u8]), DecodeError>| -> Result<_, DecodeError> {
-            let (_, expression) = entry?;
-            let name = text(expression, NAME)?.to_owned();
-            Ok((name, find(expression, DATA)?.to_vec()))
-        };
-        let expressions = read(find(attributes, EXPRESSIONS)?).map(expression);
+        let expressions = read(find(attributes, rule::EXPRESSIONS)?);
+        let expressions = expressions.map(|entry| named_expression(entry?.1));
         Ok(Some(Self {
-            chain: text(attributes, CHAIN)?.to_owned(),
-            handle: find(attributes, HANDLE)?.to_vec(),
+            chain: text(attributes, rule::CHAIN)?.to_owned(),
+            handle: find(attributes, rule::HANDLE)?.to_vec(),
             expressions: expressions.collect::<Result<_, _>>()?,
-            comment: comment_in(find(attributes, NOTES)?).unwrap_or_default(),
+            comment: comment_in(find(attributes, rule::USERDATA)?).unwrap_or_default(),
         }))
     }
 
     fn meaning(&self) -> Option<Meaning> {
-        meaning_of(&self.expressions)
+        Meaning::of(&self.expressions)
     }
 
-    /// The data of its expressions of a kind.
-    pub(crate) fn data_of(&self, kind: &str) -> impl Iterator<Item = &[u8]> {
-        let of_kind = self
-            .expressions
-            .iter()
-            .filter(move |(name, _)| name == kind);
-        of_kind.map(|(_, data)| data.as_slice())
+    /// The data of the rule's expressions that have this name.
+    pub(crate) fn data_of(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let named = self.expressions.iter().filter(move |(it, _)| it == name);
+        named.map(|(_, data)| data.as_slice())
     }
 
-    /// The chain that it leads to, if it leads to one.
+    /// The chain that the rule jumps or goes to, if it does.
     pub(crate) fn target(&self) -> Option<&str> {
-        let data = self.data_of("immediate").last()?;
-        // NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT and NFTA_VERDICT_CHAIN
-        let verdict = find(find(data, 2).ok()?, 2).ok()?;
-        text(verdict, 2).ok().filter(|chain| !chain.is_empty())
+        let decision = self.data_of("immediate").last()?;
+        let verdict = find(find(decision, immediate::DATA).ok()?, data::VERDICT).ok()?;
+        let chain = text(verdict, data::VERDICT_CHAIN).ok()?;
+        Some(chain).filter(|chain| !chain.is_empty())
     }
 
-    /// The attributes that name it in a message: the table's, the chain's and its own.
+    /// The attributes that name the rule in a message: its table, its chain and its handle.
     pub(crate) fn attributes(&self, table: &str) -> Attributes {
         Attributes::new()
             .text(TABLE, table)
-            .text(CHAIN, &self.chain)
-            .bytes(HANDLE, &self.handle)
+            .text(rule::CHAIN, &self.chain)
+            .bytes(rule::HANDLE, &self.handle)
     }
 }
 
-fn family_name(family: u8) -> &'static str {
-    match family {
-        1 => "inet",
-        2 => "ip",
-        7 => "bridge",
-        _ => "ip6",
-    }
+/// The name and the data of an expression.
+fn named_expression(expression: &[u8]) -> Result<(String, Vec<u8>), DecodeError> {
+    let name = text(expression, rule::EXPRESSION_NAME)?.to_owned();
+    Ok((name, find(expression, rule::EXPRESSION_DATA)?.to_vec()))
 }
 
-/// Compares the rules of a chain with those that it should have: first `fixed`, in this order; then, in any order, those of
-/// single sets. Rules of others may stand between them.
+/// Compares the rules of a chain with those that it should have: first `fixed`, in this order;
+/// then, in any order, `of_sets`. Rules of others may stand between them.
 pub(crate) fn compare<'a>(
     fixed: &'a [Rule],
     of_sets: &'a [Rule],
-    found: &[FoundRule],
+    listed: &[ListedRule],
 ) -> Comparison<'a> {
-    let found: Vec<_> = found.iter().map(FoundRule::meaning).collect();
+    let listed: Vec<_> = listed.iter().map(ListedRule::meaning).collect();
     let mut missing = Vec::new();
     let mut is_in_order = true;
     let mut first_free = 0;
-    for (position, rule) in fixed.iter().chain(of_sets).enumerate() {
+    for (number, rule) in fixed.iter().chain(of_sets).enumerate() {
         let meaning = rule.meaning();
-        let mut places = (0..).zip(&found).filter(|(_, found)| **found == meaning);
-        let Some((place, _)) = places.next() else {
+        let mut positions = (0..).zip(&listed).filter(|(_, it)| **it == meaning);
+        let Some((position, _)) = positions.next() else {
             missing.push(rule);
             continue;
         };
-        is_in_order &= place >= first_free && places.next().is_none();
-        if position < fixed.len() {
-            first_free = place + 1;
+        is_in_order &= position >= first_free && positions.next().is_none();
+        if number < fixed.len() {
+            first_free = position + 1;
         }
     }
     Comparison {
@@ -185,7 +140,7 @@ pub(crate) fn compare<'a>(
 }
 
 impl Comparison<'_> {
-    /// Whether nothing is to be done.
+    /// Whether the chain needs no change.
     pub(crate) fn is_right(&self) -> bool {
         self.missing.is_empty() && self.is_in_order
     }

@@ -10,6 +10,7 @@
 
 mod address;
 mod advertised;
+pub mod attributes;
 mod child;
 mod error;
 mod link;

@@ -1,8 +1,10 @@
 use netlink_packet_core::{
-    DecodeError, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
-    NlasIterator, parse_i32, parse_u16, parse_u32,
+    DecodeError, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, parse_i32,
+    parse_u16, parse_u32,
 };
 use nix::errno::Errno;
+
+pub(crate) use crate::attributes::read as attributes_of;
 
 /// An extended acknowledgement's attribute with the kernel's own words (`NLMSGERR_ATTR_MSG`).
 const ERROR_TEXT: u16 = 1;
@@ -95,21 +97,6 @@ impl<'a> Reply<'a> {
     ) -> impl Iterator<Item = Result<(u16, &'a [u8]), DecodeError>> + use<'a> {
         attributes_of(self.payload.get(header..).unwrap_or_default())
     }
-}
-
-/// The attributes in a sequence of them: their numbers and values.
-///
-/// Messages are read in this way, attribute by attribute, and not with `netlink-packet-route`'s types: those decode
-/// everything, the counters of the link included, and a kernel that sends one unexpected attribute fails the message.
-pub(crate) fn attributes_of(
-    bytes: &[u8],
-) -> impl Iterator<Item = Result<(u16, &[u8]), DecodeError>> {
-    NlasIterator::new(bytes).map(|attribute| {
-        let attribute = attribute?;
-        let length = usize::from(attribute.length());
-        let value = attribute.into_inner().get(4..length).unwrap_or_default();
-        Ok((attribute.kind(), value))
-    })
 }
 
 /// The text of a value that may end with a null byte.

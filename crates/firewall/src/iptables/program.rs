@@ -1,10 +1,12 @@
+//! Running one program to its end.
+
 use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::process::ExitStatus;
 
 use child::{Child, Ended, Image};
 
-/// What a program left.
+/// The outcome of a program.
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) status: ExitStatus,
@@ -12,10 +14,14 @@ pub(super) struct Output {
     pub(super) stderr: Vec<u8>,
 }
 
-/// Runs a program to its end. It ends with this process: what it would change after that, nobody would know to undo. The open
-/// file `mark` stays open in it.
+/// Runs a program to its end. The program is killed when this process ends, because nobody would
+/// undo what it changes after that. It inherits the open file `mark`.
 ///
-/// It may write more to its standard error than fits into a pipe (64 KiB) only after its standard output is closed.
+/// The program must not write more than a pipe holds (64 KiB) to standard error before it closes
+/// standard output.
+///
+/// # Errors
+/// If the program cannot be started, or its output cannot be read.
 pub(super) fn run(
     program: &str,
     args: &[&str],
@@ -24,7 +30,7 @@ pub(super) fn run(
 ) -> io::Result<Output> {
     let image = Image::named(program, args)?;
     let (child, mut streams) = Child::start(&image, mark)?;
-    // If it does not want to hear more it has failed, and says so by how it ends.
+    // A program that does not read all of its input has failed, and its exit status says so.
     drop(streams.stdin.write_all(input.as_bytes()));
     drop(streams.stdin);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());

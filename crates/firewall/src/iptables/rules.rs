@@ -1,15 +1,17 @@
+//! Reading what `iptables -S` prints.
+
 use std::net::IpAddr;
 
-/// A rule of the chain POSTROUTING that leads to another chain.
+/// A rule of the chain POSTROUTING that jumps to another chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Jump<'a> {
-    /// All of the rule, as `iptables -S` shows it after the chain's name.
+    /// The whole rule, as `iptables -S` prints it after the chain's name.
     pub(super) rule: &'a str,
-    /// Where it leads to.
+    /// The chain that the rule jumps to.
     pub(super) chain: &'a str,
 }
 
-/// The rules that lead to chains with names of the Go plugins' making.
+/// The rules that jump to chains with names of the Go plugins.
 pub(super) fn jumps(rules: &str) -> impl Iterator<Item = Jump<'_>> {
     rules.lines().filter_map(|line| {
         let rule = line.strip_prefix("-A POSTROUTING ")?;
@@ -20,13 +22,13 @@ pub(super) fn jumps(rules: &str) -> impl Iterator<Item = Jump<'_>> {
 }
 
 impl<'a> Jump<'a> {
-    /// The address whose packets it leads away.
+    /// The address to whose packets the rule applies.
     pub(super) fn source(&self) -> Option<IpAddr> {
         let address = self.rule.strip_prefix("-s ")?.split(' ').next()?;
         address.split('/').next()?.parse().ok()
     }
 
-    /// The network's name and the container's id in its comment. Neither has a quotation mark in it.
+    /// The network's name and the container ID in the comment. Neither contains a quotation mark.
     pub(super) fn owner(&self) -> Option<(&'a str, &'a str)> {
         const BEGIN: &str = r#"--comment "name: \""#;
         let (_, rest) = self.rule.split_once(BEGIN)?;
@@ -41,11 +43,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_iptables_shows() {
+    fn jumps_are_found_in_the_output_of_iptables() {
         let rules = concat!(
             "-P POSTROUTING ACCEPT\n",
             "-A POSTROUTING -m comment --comment \"kubernetes rules\" -j KUBE-POSTROUTING\n",
-            "-A POSTROUTING -s 10.1.0.2/32 -m comment --comment \"name: \\\"cbr0\\\" id: \\\"c1\\\"\" -j CNI-00\n",
+            "-A POSTROUTING -s 10.1.0.2/32 ",
+            "-m comment --comment \"name: \\\"cbr0\\\" id: \\\"c1\\\"\" -j CNI-00\n",
             "-A POSTROUTING -s fd00::2/128 -j CNI-11\n",
             "-A POSTROUTING -j CNI-22 --random\n",
         );

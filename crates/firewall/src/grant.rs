@@ -1,25 +1,29 @@
+//! What an attachment is granted, as its record stores it and as elements of sets carry it out.
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use netlink::Mac;
 
 use crate::element::Element;
-use crate::table::{NAME_LENGTH, Set, SetKind, Table};
+use crate::layout::{NAME_LENGTH, octets};
+use crate::table::{Set, SetKind, Table};
 
-/// What an attachment holds in a table, as its record says it.
+/// What an attachment is granted in a table: one record of the map `owners`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holding {
+pub(crate) enum Grant {
     /// An address that is masqueraded, with the prefix of its network.
     Address(IpNetwork),
-    /// A bridge's port, and the Ethernet address that may send by it.
+    /// A port of a bridge, and the MAC that may send through it.
     Port([u8; NAME_LENGTH], Mac),
 }
 
-impl Holding {
-    /// `None` if the name is longer than the kernel takes.
+impl Grant {
+    /// `None` if the port's name is longer than the name of an interface can be.
     pub(crate) fn port(name: &str, mac: Mac) -> Option<Self> {
         let mut field = [0; NAME_LENGTH];
-        // One byte is left for the zero at the end.
+        // One byte is left for the null byte at the end.
         if name.len() >= NAME_LENGTH {
             return None;
         }
@@ -37,7 +41,7 @@ impl Holding {
         }
     }
 
-    /// What the record has as its data: an address and its netmask, or a port's name and an Ethernet address.
+    /// The data of the record: an address and its netmask, or a port's name and a MAC.
     pub(crate) fn data(&self) -> Vec<u8> {
         match self {
             Self::Address(address) => [octets(address.ip()), octets(address.mask())].concat(),
@@ -45,7 +49,7 @@ impl Holding {
         }
     }
 
-    /// Reads a record's data; `None` if it is not a record of ours.
+    /// Reads the data of a record; `None` if this crate has not written it.
     pub(crate) fn of_data(table: Table, data: &[u8]) -> Option<Self> {
         match table {
             Table::Masquerade4 | Table::Masquerade6 => {
@@ -60,7 +64,7 @@ impl Holding {
         }
     }
 
-    /// What an element of a set says that is held; `None` if it does not say all of it.
+    /// The grant that an element carries out; `None` if the element says only a part of it.
     pub(crate) fn of_element(element: &Element) -> Option<Self> {
         match element.set.kind {
             SetKind::From(network) => {
@@ -73,13 +77,10 @@ impl Holding {
         }
     }
 
-    /// The elements that rules find.
+    /// The elements that carry the grant out: rules look for them.
     pub(crate) fn elements(&self) -> Vec<Element> {
         let element = |kind, key| Element {
-            set: Set {
-                table: self.table(),
-                kind,
-            },
+            set: self.table().set(kind),
             key,
         };
         match self {
@@ -92,25 +93,29 @@ impl Holding {
     }
 }
 
+/// The tables of some grants, each with those of its sets that it does not have from the start.
+pub(crate) fn tables_of(grants: &[Grant]) -> BTreeMap<Table, BTreeSet<Set>> {
+    let mut tables: BTreeMap<Table, BTreeSet<Set>> = BTreeMap::new();
+    for grant in grants {
+        let sets = tables.entry(grant.table()).or_default();
+        let own = grant.elements().into_iter().map(|element| element.set);
+        sets.extend(own.filter(Set::is_of_a_network));
+    }
+    tables
+}
+
 fn set_of(address: IpNetwork) -> SetKind {
     let longest = if address.is_ipv4() { 32 } else { 128 };
     match IpNetwork::new(address.network(), address.prefix()) {
-        // A set and a rule for each such address would be as many as there are containers.
+        // Networks of one address would need a set and a rule per container.
         Ok(network) if network.prefix() < longest => SetKind::From(network),
         _ => SetKind::FromHosts,
     }
 }
 
 fn sender(name: &[u8; NAME_LENGTH], mac: Mac) -> Vec<u8> {
-    // The last field, too, is filled up to a multiple of four bytes.
+    // The last field is filled up to a multiple of four bytes, too.
     [&name[..], &mac.0, &[0; 2]].concat()
-}
-
-pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
 }
 
 fn address_of(octets: &[u8]) -> Option<IpAddr> {
@@ -125,31 +130,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_says_what_is_held() {
+    fn a_grant_is_read_from_its_record_and_from_its_elements() {
         let mac = Mac([2, 0, 0, 0, 0, 1]);
-        let mut held = vec![
-            Holding::port("veth0", mac).unwrap(),
-            Holding::port("fifteen_bytes_x", mac).unwrap(),
+        let mut grants = vec![
+            Grant::port("veth0", mac).unwrap(),
+            Grant::port("fifteen_bytes_x", mac).unwrap(),
         ];
         for address in ["10.1.2.3/24", "10.1.2.3/32", "fd00::5/64", "fd00::5/127"] {
-            held.push(Holding::Address(address.parse().unwrap()));
+            grants.push(Grant::Address(address.parse().unwrap()));
         }
-        for holding in held {
-            let (table, data) = (holding.table(), holding.data());
-            let told: Vec<_> = holding
-                .elements()
-                .iter()
-                .filter_map(Holding::of_element)
-                .collect();
-            assert_eq!(told, [holding]);
-            assert_eq!(Holding::of_data(table, &data), Some(holding));
+        for grant in grants {
+            let (table, data) = (grant.table(), grant.data());
+            let elements = grant.elements();
+            let read: Vec<_> = elements.iter().filter_map(Grant::of_element).collect();
+            assert_eq!(read, [grant]);
+            assert_eq!(Grant::of_data(table, &data), Some(grant));
             for length in 0..data.len() {
-                let cut = Holding::of_data(table, &data[..length]);
+                let cut = Grant::of_data(table, &data[..length]);
                 assert!(cut.is_none() || table == Table::MacSpoof, "{cut:?}");
             }
         }
-        assert_eq!(Holding::port("sixteen_bytes_xx", mac), None);
+        assert_eq!(Grant::port("sixteen_bytes_xx", mac), None);
         let no_mask = [10, 1, 2, 3, 255, 0, 255, 0];
-        assert_eq!(Holding::of_data(Table::Masquerade4, &no_mask), None);
+        assert_eq!(Grant::of_data(Table::Masquerade4, &no_mask), None);
     }
 }

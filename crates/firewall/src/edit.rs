@@ -1,0 +1,198 @@
+//! The messages of nftables: questions, and edits, many of which make a transaction.
+
+use netlink::attributes::{Attributes, find};
+use netlink::{Answer, Bytes, Reply, Request};
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::nf_tables::{HEADER, generation};
+use crate::table::Table;
+
+/// What a message is about (`NFT_MSG_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    NewTable = libc::NFT_MSG_NEWTABLE as isize,
+    GetTable = libc::NFT_MSG_GETTABLE as isize,
+    DeleteTable = libc::NFT_MSG_DELTABLE as isize,
+    NewChain = libc::NFT_MSG_NEWCHAIN as isize,
+    GetChain = libc::NFT_MSG_GETCHAIN as isize,
+    DeleteChain = libc::NFT_MSG_DELCHAIN as isize,
+    NewRule = libc::NFT_MSG_NEWRULE as isize,
+    GetRule = libc::NFT_MSG_GETRULE as isize,
+    DeleteRule = libc::NFT_MSG_DELRULE as isize,
+    NewSet = libc::NFT_MSG_NEWSET as isize,
+    GetSet = libc::NFT_MSG_GETSET as isize,
+    NewElement = libc::NFT_MSG_NEWSETELEM as isize,
+    GetElement = libc::NFT_MSG_GETSETELEM as isize,
+    DeleteElement = libc::NFT_MSG_DELSETELEM as isize,
+    GetGeneration = libc::NFT_MSG_GETGEN as isize,
+}
+
+/// One change of the ruleset.
+#[derive(Clone, Debug)]
+pub(crate) struct Edit {
+    pub(crate) request: Request<Bytes>,
+    /// `None` for a table that is not this crate's.
+    pub(crate) table: Option<Table>,
+    message: Message,
+}
+
+/// Edits that the kernel carries out together or not at all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transaction {
+    pub(crate) edits: Vec<Edit>,
+    /// The generation that the transaction was planned for, unless its edits fail by themselves
+    /// where the ruleset is not as planned.
+    pub(crate) generation: Option<Generation>,
+}
+
+/// The number of the whole ruleset's state: each transaction of anybody changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation([u8; 4]);
+
+impl Message {
+    /// The number that a message about this has.
+    pub(crate) fn number(self) -> u16 {
+        (libc::NFNL_SUBSYS_NFTABLES as u16) << 8 | self as u16
+    }
+
+    /// A message about this in a family (`NFPROTO_*`); `what` describes it in errors.
+    pub(crate) fn request(
+        self,
+        family: u8,
+        what: String,
+        attributes: Attributes,
+    ) -> Request<Bytes> {
+        // struct nfgenmsg: the family, the version, and a number that only batches use.
+        let mut payload = vec![family, 0, 0, 0];
+        payload.extend(attributes.into_bytes());
+        let flags = match self {
+            // Of two transactions that create the same at once, one must fail: the rules would be
+            // there twice.
+            Self::NewTable | Self::NewChain | Self::NewSet | Self::NewElement => {
+                libc::NLM_F_CREATE | libc::NLM_F_EXCL
+            }
+            Self::NewRule => libc::NLM_F_CREATE | libc::NLM_F_APPEND,
+            Self::GetTable
+            | Self::DeleteTable
+            | Self::GetChain
+            | Self::DeleteChain
+            | Self::GetRule
+            | Self::DeleteRule
+            | Self::GetSet
+            | Self::GetElement
+            | Self::DeleteElement
+            | Self::GetGeneration => 0,
+        };
+        Request {
+            what,
+            payload: Bytes {
+                message_type: self.number(),
+                payload,
+            },
+            flags: flags as u16,
+            answer: Answer::Message,
+        }
+    }
+
+    /// An edit of a table of this crate.
+    pub(crate) fn edit(self, table: Table, what: String, attributes: Attributes) -> Edit {
+        Edit {
+            table: Some(table),
+            ..self.foreign_edit(table.family(), what, attributes)
+        }
+    }
+
+    /// An edit of a table of others.
+    pub(crate) fn foreign_edit(self, family: u8, what: String, attributes: Attributes) -> Edit {
+        let mut request = self.request(family, what, attributes);
+        request.answer = Answer::Nothing;
+        Edit {
+            request,
+            table: None,
+            message: self,
+        }
+    }
+}
+
+impl Edit {
+    /// Makes this the edit of an object that exists already.
+    pub(crate) fn of_existing(mut self) -> Self {
+        self.request.flags &= !(libc::NLM_F_EXCL as u16);
+        self
+    }
+
+    /// Whether a refusal means that the ruleset is not as the transaction assumed, for example
+    /// because another process was faster: then another look and another attempt help.
+    pub(crate) fn is_overtaken(&self, errno: Errno) -> bool {
+        match self.message {
+            Message::NewTable | Message::NewChain | Message::NewSet => errno == Errno::EEXIST,
+            // The kernel says `EBUSY` if it has the element with other data, and `ENOENT` if it
+            // does not have the set.
+            Message::NewElement => matches!(errno, Errno::EEXIST | Errno::EBUSY | Errno::ENOENT),
+            Message::DeleteElement | Message::DeleteRule => errno == Errno::ENOENT,
+            // `EBUSY`: a rule that jumps to the chain has been added.
+            Message::DeleteTable | Message::DeleteChain => {
+                matches!(errno, Errno::ENOENT | Errno::EBUSY)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Transaction {
+    /// A transaction whose edits fail by themselves where the ruleset is not as planned.
+    pub(crate) fn of(edits: impl IntoIterator<Item = Edit>) -> Self {
+        Self {
+            edits: edits.into_iter().collect(),
+            generation: None,
+        }
+    }
+
+    /// The message that begins the transaction. If the kernel refuses this one, it answers nothing
+    /// else; it refuses with [`Errno::ERESTART`] if the ruleset has another generation.
+    pub(crate) fn begin(&self) -> Request<Bytes> {
+        let answer = Answer::NothingUnlessAllFails;
+        let mut begin = batch_message(libc::NFNL_MSG_BATCH_BEGIN, answer);
+        if let Some(Generation(id)) = self.generation {
+            let attribute = Attributes::new().bytes(generation::OF_BATCH, &id);
+            begin.payload.payload.extend(attribute.into_bytes());
+        }
+        begin
+    }
+
+    /// The message that ends the transaction.
+    pub(crate) fn end() -> Request<Bytes> {
+        batch_message(libc::NFNL_MSG_BATCH_END, Answer::Nothing)
+    }
+}
+
+fn batch_message(message_type: i32, answer: Answer) -> Request<Bytes> {
+    let [high, low] = (libc::NFNL_SUBSYS_NFTABLES as u16).to_be_bytes();
+    Request {
+        what: "change the nftables ruleset".to_owned(),
+        payload: Bytes {
+            message_type: message_type as u16,
+            payload: vec![0, 0, high, low],
+        },
+        flags: 0,
+        answer,
+    }
+}
+
+impl Generation {
+    /// The question for the present generation.
+    pub(crate) fn find() -> Request<Bytes> {
+        let what = "find the nftables ruleset's generation".to_owned();
+        let family = libc::NFPROTO_UNSPEC as u8;
+        Message::GetGeneration.request(family, what, Attributes::new())
+    }
+
+    /// `None` if the reply does not answer [`Generation::find`].
+    pub(crate) fn read(reply: &Reply<'_>) -> Option<Self> {
+        let attributes = reply.payload.get(HEADER..)?;
+        Some(Self(
+            find(attributes, generation::ID).ok()?.try_into().ok()?,
+        ))
+    }
+}

@@ -1,0 +1,213 @@
+//! Talking to the kernel's nftables: questions, lists and transactions.
+
+use netlink::{Answer, Bytes, NetlinkError, Protocol, Reply, Request, Socket};
+use netlink_packet_core::DecodeError;
+use nix::errno::Errno;
+
+use crate::FirewallError;
+use crate::edit::{Generation, Transaction};
+use crate::element::ListedElement;
+
+/// How often an operation is tried that others overtake. Each time, one of the others has
+/// succeeded.
+const ATTEMPTS: usize = 64;
+
+/// How many questions go into one exchange. A socket has room for as many answers.
+const QUESTIONS: usize = 16;
+
+/// A connection to nftables in the network namespace in which it was opened.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    /// `None` if the kernel has no netlink protocol for netfilter.
+    socket: Option<Socket>,
+}
+
+impl Kernel {
+    /// Opens a connection in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// If the kernel gives no socket. A kernel without netfilter is no error: nothing exists there.
+    pub(crate) fn open() -> Result<Self, FirewallError> {
+        match Socket::open(Protocol::Netfilter) {
+            Ok(socket) => Ok(Self {
+                socket: Some(socket),
+            }),
+            Err(NetlinkError::Socket {
+                errno: Errno::EPROTONOSUPPORT,
+                ..
+            }) => Ok(Self { socket: None }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks for elements, sets and tables. An answer is `None` if the object does not exist.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn ask(
+        &mut self,
+        questions: &[Request<Bytes>],
+    ) -> Result<Vec<Option<ListedElement>>, FirewallError> {
+        let mut answers = vec![None; questions.len()];
+        self.ask_each(questions, |position, reply| {
+            let elements = ListedElement::read_all(reply)?;
+            if let Some(answer) = answers.get_mut(position) {
+                // An answer about a set or a table has no elements; that it came is enough.
+                *answer = Some(elements.into_iter().next().unwrap_or_default());
+            }
+            Ok(())
+        })?;
+        Ok(answers)
+    }
+
+    /// Asks questions. `read` gets each answer with the position of its question; an object that
+    /// does not exist has no answer.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer, or if `read` fails.
+    pub(crate) fn ask_each(
+        &mut self,
+        questions: &[Request<Bytes>],
+        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), DecodeError>,
+    ) -> Result<(), FirewallError> {
+        for (number, some) in questions.chunks(QUESTIONS).enumerate() {
+            let first = number * QUESTIONS;
+            self.ask_some(some, |position, reply| read(first + position, reply))?;
+        }
+        Ok(())
+    }
+
+    fn ask_some(
+        &mut self,
+        questions: &[Request<Bytes>],
+        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), DecodeError>,
+    ) -> Result<(), FirewallError> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(());
+        };
+        let mut all: Vec<_> = questions.iter().collect();
+        let mut read = |position: usize, reply: &Reply<'_>| {
+            read(position, reply).map_err(|error| NetlinkError::Garbled {
+                what: questions
+                    .get(position)
+                    .map_or_else(String::new, |it| it.what.clone()),
+                reason: error.to_string(),
+            })
+        };
+        let mut refusals = socket.exchange(&all, &mut read);
+        if matches!(refusals, Err(NetlinkError::Garbled { .. })) && all.len() > 1 {
+            // Without CAP_NET_ADMIN, the kernel answers the first question only. Asked for that one
+            // alone, it gives the reason.
+            all.truncate(1);
+            let alone = socket.exchange(&all, &mut read)?;
+            if !alone.is_empty() {
+                refusals = Ok(alone);
+            }
+        }
+        match refusals?.into_iter().find(|(_, error)| !is_absent(error)) {
+            Some((_, error)) => Err(FirewallError::asking(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// A list of objects; empty if what contains them does not exist.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer, or if `read` fails.
+    pub(crate) fn dump<T>(
+        &mut self,
+        request: &Request<Bytes>,
+        read: impl FnMut(&Reply<'_>) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Vec<T>, FirewallError> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(Vec::new());
+        };
+        match socket.dump(request, read) {
+            Ok(entries) => Ok(entries),
+            Err(error) if is_absent(&error) => Ok(Vec::new()),
+            Err(error) => Err(FirewallError::asking(error)),
+        }
+    }
+
+    /// The ruleset's present generation; `None` if the kernel has no nftables.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn generation(&mut self) -> Result<Option<Generation>, FirewallError> {
+        let mut generation = None;
+        self.ask_each(&[Generation::find()], |_, reply| {
+            generation = Generation::read(reply);
+            Ok(())
+        })?;
+        Ok(generation)
+    }
+
+    /// Repeats an attempt for as long as others overtake it.
+    ///
+    /// # Errors
+    /// [`FirewallError::Contended`] after the last attempt, and the attempt's own errors.
+    pub(crate) fn until_done(
+        &mut self,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<NetlinkError>, FirewallError>,
+    ) -> Result<(), FirewallError> {
+        let mut attempts = 0;
+        loop {
+            match attempt(self)? {
+                None => return Ok(()),
+                Some(overtaken) if attempts == ATTEMPTS => {
+                    return Err(FirewallError::Contended(overtaken));
+                }
+                Some(_) => attempts += 1,
+            }
+        }
+    }
+
+    /// Carries out a transaction. If the ruleset is not as the transaction assumed, nothing is
+    /// changed, and the kernel's reason is returned.
+    ///
+    /// # Errors
+    /// If the kernel refuses the transaction for another reason; then nothing is changed either.
+    pub(crate) fn commit(
+        &mut self,
+        mut transaction: Transaction,
+    ) -> Result<Option<NetlinkError>, FirewallError> {
+        let (begin, end) = (transaction.begin(), Transaction::end());
+        let edits = &mut transaction.edits;
+        let (Some(first), Some(last)) = (edits.first().map(|edit| edit.table), edits.last_mut())
+        else {
+            return Ok(None);
+        };
+        last.request.answer = Answer::Acknowledgement;
+        let Some(socket) = &mut self.socket else {
+            let cause = NetlinkError::Socket {
+                action: "open",
+                errno: Errno::EPROTONOSUPPORT,
+            };
+            return Err(FirewallError::refused(first, cause));
+        };
+        let mut requests = vec![&begin];
+        requests.extend(edits.iter().map(|edit| &edit.request));
+        requests.push(&end);
+        let refusals = socket.exchange(&requests, |_, _| Ok(()))?;
+        // Further refusals are consequences of the first one.
+        let Some((position, cause)) = refusals.into_iter().next() else {
+            return Ok(None);
+        };
+        let edit = position.checked_sub(1).and_then(|index| edits.get(index));
+        match (edit, cause.errno()) {
+            (Some(edit), Some(errno)) if edit.is_overtaken(errno) => Ok(Some(cause)),
+            (None, Some(Errno::ERESTART)) => Ok(Some(cause)),
+            (edit, _) => {
+                let table = edit.map_or(first, |edit| edit.table);
+                Err(FirewallError::refused(table, cause))
+            }
+        }
+    }
+}
+
+/// Whether an object does not exist. The kernel also says `EINVAL` if it has no such family or no
+/// nftables, and `ERANGE` if the object's name is longer than a name can be.
+fn is_absent(error: &NetlinkError) -> bool {
+    let means_absent = |errno| matches!(errno, Errno::ENOENT | Errno::EINVAL | Errno::ERANGE);
+    error.errno().is_some_and(means_absent) || error.is_unsupported()
+}

@@ -1,0 +1,162 @@
+//! Records: which grants an attachment has, as the maps `owners` say.
+
+use std::collections::BTreeSet;
+
+use netlink::{Bytes, Request};
+
+use crate::FirewallError;
+use crate::element::{Element, ListedElement};
+use crate::grant::Grant;
+use crate::kernel::Kernel;
+use crate::owner::{MOST_GRANTS, Owner, RecordKey};
+use crate::table::Table;
+
+/// A record of a table's map `owners`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) table: Table,
+    pub(crate) key: RecordKey,
+    /// `None` if somebody else has written the record.
+    pub(crate) grant: Option<Grant>,
+}
+
+/// The records of an attachment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Records {
+    pub(crate) records: Vec<Record>,
+    /// The tables whose records somebody has flushed.
+    pub(crate) flushed: Vec<Table>,
+}
+
+impl Record {
+    pub(crate) fn new(table: Table, key: RecordKey, listed: &ListedElement) -> Self {
+        let grant = Grant::of_data(table, &listed.data);
+        Self { table, key, grant }
+    }
+
+    /// The element that the record is.
+    pub(crate) fn element(&self) -> Element {
+        record_element(self.table, self.key)
+    }
+}
+
+/// The element that the record with this key is.
+pub(crate) fn record_element(table: Table, key: RecordKey) -> Element {
+    Element {
+        set: table.owners(),
+        key: key.as_bytes().to_vec(),
+    }
+}
+
+impl Kernel {
+    /// An attachment's records in some tables.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn records_of(
+        &mut self,
+        owner: Owner<'_>,
+        tables: &[Table],
+    ) -> Result<Records, FirewallError> {
+        let first = owner.key();
+        let mut all = Records::default();
+        let mut tables = tables.to_vec();
+        // A second address of a family is rare, so that one exchange is enough almost always.
+        let mut numbers = 0..2;
+        while !tables.is_empty() && !numbers.is_empty() {
+            let mut keys = Vec::new();
+            for table in &tables {
+                let most = match table {
+                    Table::MacSpoof => 1,
+                    _ => MOST_GRANTS,
+                };
+                let numbers = numbers.clone().take_while(|number| *number < most);
+                keys.extend(numbers.map(|number| (*table, first.with_number(number))));
+            }
+            let mut questions: Vec<_> = keys.iter().map(find_record).collect();
+            if numbers.start == 0 {
+                let of_table = |table: &Table| [table.find(), table.owners().witness().find()];
+                questions.extend(tables.iter().flat_map(of_table));
+            }
+            let mut answers = self.ask(&questions)?;
+            let of_tables = answers.split_off(keys.len());
+            let of_tables = tables.iter().zip(of_tables.chunks(2));
+            let flushed = of_tables.filter(|(_, answers)| matches!(answers, [Some(_), None]));
+            all.flushed.extend(flushed.map(|(table, _)| *table));
+            let found = records_among(&keys, answers);
+            let last = first.with_number(numbers.end - 1);
+            tables.retain(|table| {
+                let is_last = |record: &Record| (record.table, record.key) == (*table, last);
+                found.iter().any(is_last)
+            });
+            all.records.extend(found);
+            numbers = numbers.end..MOST_GRANTS;
+        }
+        Ok(all)
+    }
+
+    /// The records with these keys.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn records_at(
+        &mut self,
+        keys: &[(Table, RecordKey)],
+    ) -> Result<Vec<Record>, FirewallError> {
+        let questions: Vec<_> = keys.iter().map(find_record).collect();
+        Ok(records_among(keys, self.ask(&questions)?))
+    }
+
+    /// All records of a table.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn records_in(&mut self, table: Table) -> Result<Vec<Record>, FirewallError> {
+        let listed = self.elements_in(table.owners())?;
+        let record = |listed: ListedElement| {
+            let key = RecordKey::of_bytes(&listed.key)?;
+            Some(Record::new(table, key, &listed))
+        };
+        Ok(listed.into_iter().filter_map(record).collect())
+    }
+
+    /// The elements to remove with some records: the records themselves, and the elements of their
+    /// grants. If the sets may disagree with the records (`is_checked`), only elements that exist
+    /// and belong to these records are among them.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn elements_of(
+        &mut self,
+        records: &[Record],
+        is_checked: bool,
+    ) -> Result<BTreeSet<Element>, FirewallError> {
+        let mut granted = Vec::new();
+        for record in records {
+            let elements = record.grant.iter().flat_map(Grant::elements);
+            granted.extend(elements.map(|element| (record.key, element)));
+        }
+        if is_checked {
+            let questions: Vec<_> = granted.iter().map(|(_, element)| element.find()).collect();
+            let mut answers = self.ask(&questions)?.into_iter();
+            granted.retain(|(key, _)| {
+                let listed = answers.next().flatten();
+                listed.is_some_and(|it| RecordKey::of_comment(&it.comment) == Some(*key))
+            });
+        }
+        let granted = granted.into_iter().map(|(_, element)| element);
+        Ok(records.iter().map(Record::element).chain(granted).collect())
+    }
+}
+
+fn find_record((table, key): &(Table, RecordKey)) -> Request<Bytes> {
+    record_element(*table, *key).find()
+}
+
+/// The records among the answers to questions for these keys.
+fn records_among(keys: &[(Table, RecordKey)], answers: Vec<Option<ListedElement>>) -> Vec<Record> {
+    let record = |((table, key), listed): (&(Table, RecordKey), Option<ListedElement>)| {
+        Some(Record::new(*table, *key, &listed?))
+    };
+    keys.iter().zip(answers).filter_map(record).collect()
+}

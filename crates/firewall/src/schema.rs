@@ -1,0 +1,286 @@
+//! What each table consists of: its chain and its rules.
+
+use std::collections::BTreeSet;
+
+use netlink::attributes::{Attributes, be32, find, text};
+use netlink::{Bytes, Reply, Request};
+use netlink_packet_core::DecodeError;
+use nix::libc;
+
+use crate::edit::{Edit, Message};
+use crate::expression::{
+    Header, PacketField, Verdict, is, is_in, is_not, list, load, load_input_name, load_second,
+    mask, masquerade, verdict,
+};
+use crate::layout::octets;
+use crate::nf_tables::{HEADER, TABLE, chain, rule, set, table};
+use crate::rule::Rule;
+use crate::table::{Set, SetKind, Table};
+
+/// The chain that has all rules of a table.
+struct Chain {
+    name: &'static str,
+    chain_type: &'static str,
+    hook: i32,
+    priority: i32,
+}
+
+impl Table {
+    /// Creates the table, empty.
+    pub(crate) fn create(self) -> Edit {
+        let what = format!("create table {self}");
+        Message::NewTable.edit(self, what, self.attribute())
+    }
+
+    /// Removes the table with its content.
+    pub(crate) fn delete(self) -> Edit {
+        let what = format!("remove table {self}");
+        Message::DeleteTable.edit(self, what, self.attribute())
+    }
+
+    /// Makes the table's chains see packets again.
+    pub(crate) fn wake(self) -> Edit {
+        let what = format!("wake table {self}, which is dormant");
+        let awake = self.attribute().be32(table::FLAGS, 0);
+        Message::NewTable.edit(self, what, awake).of_existing()
+    }
+
+    /// The question for the table.
+    pub(crate) fn find(self) -> Request<Bytes> {
+        let what = format!("find table {self}");
+        Message::GetTable.request(self.family(), what, self.attribute())
+    }
+
+    /// Whether an answer to [`Table::find`] is about a table whose chains see no packets.
+    pub(crate) fn is_dormant(reply: &Reply<'_>) -> Result<bool, DecodeError> {
+        let flags = be32(attributes_of(reply), table::FLAGS)?;
+        Ok(flags.unwrap_or_default() & table::DORMANT != 0)
+    }
+
+    /// How many chains, sets and other objects an answer to [`Table::find`] counts in the table.
+    pub(crate) fn object_count(reply: &Reply<'_>) -> Result<u32, DecodeError> {
+        Ok(be32(attributes_of(reply), table::USE)?.unwrap_or_default())
+    }
+
+    /// The question for the table's sets.
+    pub(crate) fn list_sets(self) -> Request<Bytes> {
+        let what = format!("list the sets of table {self}");
+        Message::GetSet.request(self.family(), what, self.attribute())
+    }
+
+    /// The set that an answer to [`Table::list_sets`] is about; `None` if it is not of this crate.
+    pub(crate) fn read_set(self, reply: &Reply<'_>) -> Result<Option<Set>, DecodeError> {
+        let kind = SetKind::of_name(text(attributes_of(reply), set::NAME)?);
+        Ok(kind.map(|kind| self.set(kind)))
+    }
+
+    /// Creates the chain for the rules.
+    pub(crate) fn create_chain(self) -> Edit {
+        let Chain {
+            name,
+            chain_type,
+            hook,
+            priority,
+        } = self.chain();
+        let hook = Attributes::new()
+            .be32(chain::HOOK_NUMBER, hook as u32)
+            .be32(chain::HOOK_PRIORITY, priority as u32);
+        let attributes = self
+            .chain_attributes()
+            .nest(chain::HOOK, hook)
+            .text(chain::TYPE, chain_type);
+        let what = format!("create chain {name} in table {self}");
+        Message::NewChain.edit(self, what, attributes)
+    }
+
+    /// Removes the chain and its rules.
+    pub(crate) fn delete_chain(self) -> Edit {
+        let what = format!("remove chain {} of table {self}", self.chain_name());
+        Message::DeleteChain.edit(self, what, self.chain_attributes())
+    }
+
+    /// The question for the chain.
+    pub(crate) fn find_chain(self) -> Request<Bytes> {
+        let what = format!("find chain {} of table {self}", self.chain_name());
+        Message::GetChain.request(self.family(), what, self.chain_attributes())
+    }
+
+    /// Whether an answer to [`Table::find_chain`] is about a chain with the hook that it should
+    /// have.
+    pub(crate) fn is_hooked(self, reply: &Reply<'_>) -> Result<bool, DecodeError> {
+        let wanted = self.chain();
+        let attributes = attributes_of(reply);
+        let hook = find(attributes, chain::HOOK)?;
+        Ok(text(attributes, chain::TYPE)? == wanted.chain_type
+            && be32(hook, chain::HOOK_NUMBER)? == Some(wanted.hook as u32)
+            && be32(hook, chain::HOOK_PRIORITY)? == Some(wanted.priority as u32))
+    }
+
+    pub(crate) fn chain_name(self) -> &'static str {
+        self.chain().name
+    }
+
+    fn chain(self) -> Chain {
+        match self {
+            // After what others do with a packet's source, as is usual: `priority srcnat`.
+            Self::Masquerade4 | Self::Masquerade6 => Chain {
+                name: "postrouting",
+                chain_type: "nat",
+                hook: libc::NF_INET_POST_ROUTING,
+                priority: libc::NF_IP_PRI_NAT_SRC,
+            },
+            // Before anything else sees the frame, as with the Go plugin: `priority dstnat`.
+            Self::MacSpoof => Chain {
+                name: "prerouting",
+                chain_type: "filter",
+                hook: libc::NF_BR_PRE_ROUTING,
+                priority: libc::NF_BR_PRI_NAT_DST_BRIDGED,
+            },
+        }
+    }
+
+    /// The rules that the table has from the start, in their order.
+    fn rules(self) -> Vec<Rule> {
+        let rules = match self {
+            Self::Masquerade4 => {
+                let multicast = vec![
+                    load(self.destination()),
+                    mask(&[0xf0, 0, 0, 0]),
+                    is(&[0xe0, 0, 0, 0]),
+                    verdict(Verdict::Return),
+                ];
+                vec![multicast, self.masquerade_hosts()]
+            }
+            Self::Masquerade6 => {
+                let first_byte = PacketField {
+                    length: 1,
+                    ..self.destination()
+                };
+                let multicast = vec![load(first_byte), is(&[0xff]), verdict(Verdict::Return)];
+                vec![multicast, self.masquerade_hosts()]
+            }
+            Self::MacSpoof => {
+                let source = PacketField {
+                    header: Header::Link,
+                    offset: 6,
+                    length: 6,
+                };
+                let allowed = vec![
+                    load_input_name(),
+                    load_second(source),
+                    is_in(&SetKind::Senders.name()),
+                    verdict(Verdict::Accept),
+                ];
+                let watched = vec![
+                    load_input_name(),
+                    is_in(&SetKind::Ports.name()),
+                    verdict(Verdict::Drop),
+                ];
+                vec![allowed, watched]
+            }
+        };
+        let rule = |expressions| Rule { expressions };
+        rules.into_iter().map(rule).collect()
+    }
+
+    fn masquerade_hosts(self) -> Vec<Attributes> {
+        let hosts = is_in(&SetKind::FromHosts.name());
+        vec![load(self.source()), hosts, masquerade()]
+    }
+
+    /// The rules of the table: those that it has from the start, and those of these sets.
+    pub(crate) fn rules_with(self, sets: &BTreeSet<Set>) -> (Vec<Rule>, Vec<Rule>) {
+        let of_sets = sets.iter().filter_map(|set| set.rule());
+        (self.rules(), of_sets.collect())
+    }
+
+    /// Appends a rule to the table's chain.
+    pub(crate) fn append(self, rule: &Rule) -> Edit {
+        let chain = self.chain_name();
+        let expressions = list(rule.expressions.iter().cloned());
+        let attributes = self
+            .attribute()
+            .text(rule::CHAIN, chain)
+            .nest(rule::EXPRESSIONS, expressions);
+        let what = format!("add a rule to chain {chain} of table {self}");
+        Message::NewRule.edit(self, what, attributes)
+    }
+
+    fn source(self) -> PacketField {
+        let (offset, length) = match self {
+            Self::Masquerade6 => (8, 16),
+            _ => (12, 4),
+        };
+        PacketField {
+            header: Header::Network,
+            offset,
+            length,
+        }
+    }
+
+    fn destination(self) -> PacketField {
+        let source = self.source();
+        PacketField {
+            offset: source.offset + source.length,
+            ..source
+        }
+    }
+
+    fn attribute(self) -> Attributes {
+        Attributes::new().text(TABLE, self.name())
+    }
+
+    fn chain_attributes(self) -> Attributes {
+        self.attribute().text(chain::NAME, self.chain_name())
+    }
+}
+
+impl Set {
+    /// The rule that looks into the set, if the set was created for a network.
+    fn rule(self) -> Option<Rule> {
+        let SetKind::From(network) = self.kind else {
+            return None;
+        };
+        Some(Rule {
+            expressions: vec![
+                load(self.table.source()),
+                is_in(&self.kind.name()),
+                load(self.table.destination()),
+                mask(&octets(network.mask())),
+                is_not(&octets(network.network())),
+                masquerade(),
+            ],
+        })
+    }
+}
+
+fn attributes_of<'a>(reply: &Reply<'a>) -> &'a [u8] {
+    reply.payload.get(HEADER..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_does_something_else() {
+        for table in Table::MASQUERADE {
+            let networks: &[&str] = match table {
+                Table::Masquerade4 => &["10.1.1.0/24", "10.1.0.0/20", "10.1.0.0/16"],
+                _ => &["fd00:1::/64", "fd00:1::/48", "fd00:2::/64"],
+            };
+            let sets = networks.iter().map(|network| {
+                let network = network.parse().unwrap();
+                table.set(SetKind::From(network))
+            });
+            let (fixed, of_sets) = table.rules_with(&sets.collect());
+            assert_eq!((fixed.len(), of_sets.len()), (2, 3));
+            let meanings = fixed.iter().chain(&of_sets).map(Rule::meaning);
+            let meanings: Vec<_> = meanings.collect::<Option<_>>().unwrap();
+            for (position, meaning) in meanings.iter().enumerate() {
+                let first = meanings.iter().position(|other| other == meaning);
+                assert_eq!(first, Some(position));
+            }
+        }
+    }
+}
