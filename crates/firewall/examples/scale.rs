@@ -1,6 +1,7 @@
-//! How long it takes to give a container what it needs and to take it away, beside ever more others.
+//! The time that adding and removing a container takes, beside ever more other containers.
 //!
-//! `cargo run --release -p firewall --example scale` prints median microseconds. It makes namespaces of its own (root).
+//! `cargo run --release -p firewall --example scale` prints medians in microseconds. It
+//! needs root, and creates a namespace of its own.
 
 #![allow(
     clippy::print_stdout,
@@ -56,7 +57,7 @@ fn measure() {
         .masquerade(&network, &first.attachment, &first.addresses)
         .unwrap();
     println!(
-        "{:>7} µs  for the first, which makes the tables",
+        "{:>7} µs  for the first, which creates the tables",
         start.elapsed().as_micros()
     );
     nftables

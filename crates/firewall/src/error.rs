@@ -167,7 +167,8 @@ mod tests {
         let error = refused(Table::Masquerade4, Errno::EOPNOTSUPP);
         assert_eq!(
             error.to_string(),
-            "cannot create table ip twill_masquerade: Operation not supported on transport endpoint: \
+            "cannot create table ip twill_masquerade: \
+            Operation not supported on transport endpoint: \
             the kernel needs the modules nf_tables, nft_chain_nat and nft_masq \
             (CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT, CONFIG_NFT_MASQ) for this, \
             or ipMasqBackend \"iptables\""

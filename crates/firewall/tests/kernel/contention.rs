@@ -1,3 +1,5 @@
+//! Operations that run at the same time.
+
 use std::sync::Barrier;
 use std::thread;
 
@@ -8,7 +10,7 @@ use crate::*;
 const THREADS: u8 = 10;
 const EACH: u8 = 20;
 
-/// Runs a closure on each of ten threads at once, in a namespace.
+/// Runs a closure in ten threads at once, in one namespace.
 fn at_once(netns: &NetNs, work: impl Fn(&mut Nftables, u8) + Sync) {
     let barrier = Barrier::new(usize::from(THREADS));
     thread::scope(|scope| {
@@ -24,7 +26,7 @@ fn at_once(netns: &NetNs, work: impl Fn(&mut Nftables, u8) + Sync) {
 }
 
 #[test]
-fn many_at_once_leave_what_should_be_there() {
+fn parallel_operations_leave_exactly_their_own_elements() {
     let Some(netns) = namespace() else { return };
     let cbr0 = network("cbr0");
     at_once(&netns, |nftables, thread| {
@@ -69,7 +71,7 @@ fn many_at_once_leave_what_should_be_there() {
     ] {
         assert_eq!(elements(&netns, set).len(), expected.len(), "{set}");
     }
-    // All began in an empty namespace: the rules were made by one of them.
+    // All threads started in an empty namespace, and one of them created the rules.
     let rules = ruleset(&netns);
     for (rule, count) in [
         (" masquerade\n", 4),
@@ -87,7 +89,7 @@ fn many_at_once_leave_what_should_be_there() {
 }
 
 #[test]
-fn an_address_that_many_want_has_one_holder() {
+fn an_address_that_many_attachments_claim_has_one_owner() {
     let Some(netns) = namespace() else { return };
     let cbr0 = network("cbr0");
     let held = addresses(&["10.244.1.5/24"]);
@@ -113,8 +115,8 @@ fn an_address_that_many_want_has_one_holder() {
     assert!(!ruleset(&netns).contains("elements"));
 }
 
-// Neither a table that is removed nor rules that are flushed at any moment cost an ADD its success, and the last one has what
-// it needs.
+// Tables that are removed and rules that are flushed at any moment make no ADD fail, and the last
+// ADD has all of its rules.
 #[test]
 fn additions_beside_collections_and_flushes() {
     let Some(netns) = namespace() else { return };

@@ -1,4 +1,5 @@
-//! What administrators and other programs take away from the tables, and what the next call puts back.
+//! Parts of the tables that administrators and other programs remove, and that the next call
+//! restores.
 
 use netlink::Mac;
 
@@ -6,7 +7,7 @@ use crate::*;
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
-/// Gives a container an address of each family and holds its port to a MAC.
+/// Masquerades one address of each family for a container, and restricts its port to one MAC.
 #[track_caller]
 fn add(nftables: &mut Nftables, number: u8) {
     let (cbr0, attachment) = (network("cbr0"), attachment(&format!("c{number}"), "eth0"));
@@ -22,7 +23,7 @@ fn add(nftables: &mut Nftables, number: u8) {
         .unwrap();
 }
 
-/// The ruleset, without what depends on the order in which things were made: tables, and sets within them.
+/// The ruleset, independent of the order in which tables and sets were created.
 #[track_caller]
 fn state(netns: &NetNs) -> Vec<String> {
     let text = whole_ruleset(netns);
@@ -34,7 +35,7 @@ fn state(netns: &NetNs) -> Vec<String> {
             blocks.push(format!("{name} {}", words.join(" ")));
         }
     }
-    // Elements come in no order of their own.
+    // The kernel lists elements in no particular order.
     let sorted = |block: String| {
         let Some((head, rest)) = block.split_once("elements = {") else {
             return block;
@@ -49,7 +50,7 @@ fn state(netns: &NetNs) -> Vec<String> {
     blocks
 }
 
-/// Deletes the first rule of a table's chain that has these words in it.
+/// Deletes the first rule of a table's chain that contains these words.
 #[track_caller]
 fn delete_rule(netns: &NetNs, table: &str, words: &str) {
     let listed = printed(netns, &format!("nft -a list table {table}"));
@@ -66,9 +67,9 @@ fn delete_rule(netns: &NetNs, table: &str, words: &str) {
     );
 }
 
-/// What each kind of damage does, and that the ADD of another container mends it.
+/// Damages the tables, and asserts that the ADD of another container repairs them completely.
 #[track_caller]
-fn the_next_add_mends(damage: impl Fn(&NetNs)) {
+fn the_next_add_repairs(damage: impl Fn(&NetNs)) {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     for number in [1, 2, 3] {
@@ -83,7 +84,7 @@ fn the_next_add_mends(damage: impl Fn(&NetNs)) {
     damage(&netns);
     add(&mut nftables, 3);
     assert_eq!(state(&netns), expected);
-    // Nothing is there twice, and nothing changes any more.
+    // Nothing exists twice, and a further ADD changes nothing.
     removal(&mut nftables);
     add(&mut nftables, 3);
     assert_eq!(state(&netns), expected);
@@ -91,7 +92,7 @@ fn the_next_add_mends(damage: impl Fn(&NetNs)) {
 
 #[test]
 fn flushed_tables() {
-    the_next_add_mends(|netns| {
+    the_next_add_repairs(|netns| {
         nft(netns, "flush table ip twill_masquerade");
         nft(netns, "flush table ip6 twill_masquerade");
         nft(netns, "flush table bridge twill_macspoofchk");
@@ -100,7 +101,7 @@ fn flushed_tables() {
 
 #[test]
 fn flushed_chains() {
-    the_next_add_mends(|netns| {
+    the_next_add_repairs(|netns| {
         nft(netns, "flush chain ip twill_masquerade postrouting");
         nft(netns, "flush chain ip6 twill_masquerade postrouting");
         nft(netns, "flush chain bridge twill_macspoofchk prerouting");
@@ -119,7 +120,7 @@ fn single_rules() {
         ("bridge twill_macspoofchk", "accept"),
         ("bridge twill_macspoofchk", "@ports"),
     ] {
-        the_next_add_mends(|netns| {
+        the_next_add_repairs(|netns| {
             // The chain's first line has a policy.
             let words = if words == "accept" { "@senders" } else { words };
             delete_rule(netns, table, words);
@@ -130,7 +131,7 @@ fn single_rules() {
 #[test]
 fn a_chain_that_was_deleted_or_lost_its_hook() {
     for again in ["", "; add chain ip twill_masquerade postrouting"] {
-        the_next_add_mends(|netns| {
+        the_next_add_repairs(|netns| {
             nft(netns, "flush chain ip twill_masquerade postrouting");
             nft(
                 netns,
@@ -144,24 +145,26 @@ fn a_chain_that_was_deleted_or_lost_its_hook() {
 
 #[test]
 fn sets_that_were_deleted_with_their_rules() {
-    the_next_add_mends(|netns| {
+    the_next_add_repairs(|netns| {
         nft(netns, "flush chain ip twill_masquerade postrouting");
         nft(
             netns,
-            "delete set ip twill_masquerade from-10.244.1.0/24; delete set ip twill_masquerade from-hosts",
+            "delete set ip twill_masquerade from-10.244.1.0/24; \
+            delete set ip twill_masquerade from-hosts",
         );
         nft(netns, "flush chain bridge twill_macspoofchk prerouting");
         nft(
             netns,
-            "delete set bridge twill_macspoofchk ports; delete set bridge twill_macspoofchk senders",
+            "delete set bridge twill_macspoofchk ports; \
+            delete set bridge twill_macspoofchk senders",
         );
     });
 }
 
-// Records say whose elements there were, and elements say what was recorded.
+// Elements are restored from records, and records from elements.
 #[test]
 fn elements_that_went_with_the_rules() {
-    the_next_add_mends(|netns| {
+    the_next_add_repairs(|netns| {
         nft(
             netns,
             "flush table ip twill_masquerade; flush set ip twill_masquerade from-10.244.1.0/24",
@@ -175,7 +178,7 @@ fn elements_that_went_with_the_rules() {
             "flush table bridge twill_macspoofchk; flush set bridge twill_macspoofchk ports",
         );
     });
-    the_next_add_mends(|netns| {
+    the_next_add_repairs(|netns| {
         nft(
             netns,
             "flush table bridge twill_macspoofchk; flush map bridge twill_macspoofchk owners",
@@ -183,7 +186,7 @@ fn elements_that_went_with_the_rules() {
     });
 }
 
-// Each of these alone leaves all rules as they were.
+// None of these changes a rule.
 #[test]
 fn flushed_sets_and_maps() {
     for flush in [
@@ -196,11 +199,11 @@ fn flushed_sets_and_maps() {
         "set bridge twill_macspoofchk ports",
         "set bridge twill_macspoofchk senders",
     ] {
-        the_next_add_mends(|netns| nft(netns, &format!("flush {flush}")));
+        the_next_add_repairs(|netns| nft(netns, &format!("flush {flush}")));
     }
 }
 
-// A removal finds the elements whose record is gone.
+// A removal finds elements without a record.
 #[test]
 fn flushed_maps_before_a_removal() {
     for table in [
@@ -226,8 +229,8 @@ fn flushed_maps_before_a_removal() {
 }
 
 #[test]
-fn a_table_that_sleeps() {
-    the_next_add_mends(|netns| {
+fn dormant_tables() {
+    the_next_add_repairs(|netns| {
         for table in [
             "ip twill_masquerade",
             "ip6 twill_masquerade",
@@ -238,10 +241,10 @@ fn a_table_that_sleeps() {
     });
 }
 
-// All rules are there, in a chain that sees no packets.
+// The chain has all rules, but sees no packets.
 #[test]
 fn a_chain_with_all_rules_and_no_hook() {
-    the_next_add_mends(|netns| {
+    the_next_add_repairs(|netns| {
         let chain = "ip twill_masquerade postrouting";
         let listed = printed(netns, &format!("nft list chain {chain}"));
         let rules = listed.lines().filter(|line| line.contains("ip "));
@@ -257,9 +260,9 @@ fn a_chain_with_all_rules_and_no_hook() {
     });
 }
 
-// A rule of somebody's that looks into a set of ours, and is for fewer packets or has the wrong network in it.
+// A rule of an administrator looks into a set of ours, and applies to other packets than our rule.
 #[test]
-fn rules_that_look_like_ours() {
+fn similar_rules_do_not_count_as_ours() {
     for rule in [
         "oifname \"tun0\" ip saddr @from-10.244.1.0/24 ip daddr != 10.244.1.0/24 masquerade",
         "ip saddr @from-10.244.1.0/24 ip daddr != 10.0.0.0/8 masquerade",
@@ -287,10 +290,10 @@ fn rules_that_look_like_ours() {
     }
 }
 
-// `nft -f` of a saved ruleset appends its rules to those that are there.
+// `nft -f` appends the rules of a saved ruleset to the existing ones.
 #[test]
-fn a_saved_ruleset_that_is_loaded_over_the_present_one() {
-    the_next_add_mends(|netns| {
+fn rules_that_a_loaded_ruleset_has_duplicated() {
+    the_next_add_repairs(|netns| {
         let saved = whole_ruleset(netns);
         for _ in 0..3 {
             nft(netns, &saved);
@@ -304,9 +307,9 @@ fn a_saved_ruleset_that_is_loaded_over_the_present_one() {
     });
 }
 
-// The ruleset of an hour ago has containers that are gone, and has not those that came since.
+// An old ruleset contains elements of removed containers, and none of later ones.
 #[test]
-fn a_saved_ruleset_that_replaces_the_present_one() {
+fn an_old_ruleset_that_replaces_the_present_one() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     let cbr0 = network("cbr0");
@@ -317,7 +320,7 @@ fn a_saved_ruleset_that_replaces_the_present_one() {
     add(&mut nftables, 3);
     nft(&netns, "flush ruleset");
     nft(&netns, &saved);
-    // The address of the first is another one's by now.
+    // Another container has got the address of a removed one.
     let held = addresses(&["10.244.1.1/24"]);
     nftables
         .masquerade(&cbr0, &attachment("c4", "eth0"), &held)
@@ -338,7 +341,7 @@ fn a_saved_ruleset_that_replaces_the_present_one() {
     assert_eq!(ruleset(&netns), "");
 }
 
-// What somebody has added to our chain is theirs.
+// A repair does not touch rules of others in our chain.
 #[test]
 fn rules_of_others_stay() {
     let Some(netns) = namespace() else { return };
@@ -367,10 +370,10 @@ fn rules_of_others_stay() {
 
 #[test]
 fn a_table_without_anything_in_it_is_filled() {
-    the_next_add_mends(|netns| {
+    the_next_add_repairs(|netns| {
         nft(netns, "delete table ip twill_masquerade");
         nft(netns, "add table ip twill_masquerade");
-        // The others of this family are lost with their table: nothing says any more who they were.
+        // The other containers of this family are lost with their table and have to be added again.
         let mut nftables = nftables(netns);
         for number in [1, 2] {
             add(&mut nftables, number);
@@ -378,9 +381,9 @@ fn a_table_without_anything_in_it_is_filled() {
     });
 }
 
-// Without an ADD, and for whoever it was done.
+// GC repairs without an ADD, and for all networks.
 #[test]
-fn collection_mends_too() {
+fn collection_repairs() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     for number in [1, 2, 3] {
@@ -415,9 +418,9 @@ fn collection_mends_too() {
     assert_eq!(ruleset(&netns), "");
 }
 
-// An element that is lost is not given back to a former owner once another attachment has the address.
+// A lost element is not restored for its former owner once another attachment has the address.
 #[test]
-fn a_lost_address_is_its_new_owners() {
+fn a_lost_address_belongs_to_its_new_owner() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     let cbr0 = network("cbr0");
@@ -437,9 +440,9 @@ fn a_lost_address_is_its_new_owners() {
     assert_eq!(elements(&netns, from), [""; 0]);
 }
 
-// The last one out removes the tables; what others put into one stays, with the table.
+// GC after the last DEL removes the tables, but no table that contains anything of others.
 #[test]
-fn collection_removes_tables_in_which_nothing_is_left() {
+fn collection_removes_empty_tables() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     let cbr0 = network("cbr0");

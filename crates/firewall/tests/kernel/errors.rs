@@ -1,6 +1,8 @@
+//! Errors, and the state after them.
+
 #![allow(
     clippy::disallowed_methods,
-    reason = "a test that runs itself tells itself so by a variable"
+    reason = "a test runs itself, and says so by a variable"
 )]
 
 use std::process::Command;
@@ -11,7 +13,7 @@ use crate::*;
 
 const WITHOUT_RIGHTS: &str = "FIREWALL_WITHOUT_RIGHTS";
 
-// Does nothing unless the test below runs it, in a process of its own.
+// The test below runs this in a process of its own; otherwise this does nothing.
 #[test]
 fn as_nobody() {
     if std::env::var_os(WITHOUT_RIGHTS).is_none() {
@@ -24,13 +26,13 @@ fn as_nobody() {
         nftables.remove(&cbr0, &c1).map(drop),
         nftables.collect(&cbr0, &valid(&[])),
     ];
-    let told: Vec<_> = tried
+    let messages: Vec<_> = tried
         .into_iter()
         .map(|tried| tried.unwrap_err().to_string())
         .collect();
     let why = "Operation not permitted: this needs CAP_NET_ADMIN";
     assert_eq!(
-        told,
+        messages,
         [
             format!("cannot find table ip twill_masquerade: {why}"),
             format!("cannot find an element of set owners of table ip twill_masquerade: {why}"),
@@ -73,9 +75,9 @@ fn a_name_that_is_too_long_changes_nothing() {
     assert_eq!(ruleset(&netns), "");
 }
 
-// Somebody else has a table with our name and other sets.
+// A table of somebody else has our name, and other sets.
 #[test]
-fn a_table_that_is_not_ours_is_told_and_left_alone() {
+fn a_foreign_table_with_our_name_is_reported_and_not_changed() {
     let Some(netns) = namespace() else { return };
     nft(
         &netns,

@@ -1,3 +1,5 @@
+//! The rules of the programs of iptables.
+
 use std::process::Command;
 
 use firewall::Iptables;
@@ -5,11 +7,11 @@ use testkit::requirements::{require_reference, skip};
 
 use crate::*;
 
-/// What each family's table `nat` has where nothing was done.
+/// The content of an unused table `nat`.
 const NOTHING: &str =
     "-P PREROUTING ACCEPT\n-P INPUT ACCEPT\n-P OUTPUT ACCEPT\n-P POSTROUTING ACCEPT\n";
 
-/// Whether the programs are there; if not, the test is told to be skipped.
+/// Whether the programs are installed; if not, the test is skipped.
 #[track_caller]
 pub(crate) fn is_installed() -> bool {
     let is_there = Command::new("iptables").arg("--version").output().is_ok();
@@ -71,7 +73,7 @@ fn rules_are_those_of_the_go_plugin() {
             -A {chain} ! -d 224.0.0.0/4 {comment} -j MASQUERADE\n"
         )
     );
-    // One interface goes, the other one stays.
+    // One interface is removed, the other one stays.
     let both = nat(&netns, "iptables");
     let (eth1, of_eth1) = (attachment("1234", "eth1"), addresses(&["10.244.2.5/24"]));
     netns.enter(|| Iptables.remove(&test, &eth1, Some(&of_eth1)).unwrap());
@@ -99,7 +101,7 @@ fn rules_are_those_of_the_go_plugin() {
         assert_eq!(nat(&netns, "iptables"), NOTHING);
         assert_eq!(nat(&netns, "ip6tables"), NOTHING);
     }
-    // What an ADD left that was killed.
+    // A killed ADD may leave an empty chain.
     printed(&netns, &format!("iptables -t nat -N {chain}"));
     netns.enter(|| Iptables.remove(&test, &c1, None).unwrap());
     assert_eq!(nat(&netns, "iptables"), NOTHING);
@@ -148,7 +150,7 @@ fn only_stale_containers_of_the_network_are_collected() {
 }
 
 #[test]
-fn what_the_go_plugin_made_is_removed() {
+fn rules_of_the_go_plugin_are_removed() {
     let Some(node) = namespace() else { return };
     let Some(bridge) = require_reference("bridge") else {
         return;
@@ -157,8 +159,10 @@ fn what_the_go_plugin_made_is_removed() {
         return;
     }
     let container = NetNs::new().unwrap();
-    let conf = r#"{"cniVersion":"1.0.0","name":"cbr0","type":"bridge","bridge":"cni0","isGateway":true,"ipMasq":true,
-        "ipam":{"type":"static","addresses":[{"address":"10.244.1.5/24"},{"address":"fd00:10::5/64"}]}}"#;
+    let conf = r#"{"cniVersion":"1.0.0","name":"cbr0","type":"bridge","bridge":"cni0",
+        "isGateway":true,"ipMasq":true,
+        "ipam":{"type":"static",
+            "addresses":[{"address":"10.244.1.5/24"},{"address":"fd00:10::5/64"}]}}"#;
     let invocation = testkit::Invocation::new(&bridge, "ADD")
         .container("c1")
         .ifname("eth0")
@@ -170,7 +174,7 @@ fn what_the_go_plugin_made_is_removed() {
     for program in ["iptables", "ip6tables"] {
         assert!(nat(&node, program).contains("-N CNI-"), "{program}");
     }
-    // As the same attachment's ADD would be by this backend, but for the order.
+    // An ADD by this backend would create the same rules, in another order.
     let before = nat(&node, "iptables");
     let held = addresses(&["10.244.1.5/24", "fd00:10::5/64"]);
     let c1 = attachment("c1", "eth0");

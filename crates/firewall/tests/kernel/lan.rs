@@ -1,3 +1,5 @@
+//! A small network, and packets in it.
+
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
@@ -7,22 +9,23 @@ use testkit::NetNs;
 
 use crate::printed;
 
-/// How long something that should arrive is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// After which time it is sent again.
+/// The timeout for a packet that should arrive.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
+/// The time after which a packet is sent again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long something that should not arrive is waited for.
+/// The timeout for a packet that should not arrive.
 const MOMENT: Duration = Duration::from_millis(200);
 
-/// The outside's addresses, and those that the node has there.
+/// The addresses of the outside machine, and those of the node in its network.
 pub(crate) const OUTSIDE: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
 pub(crate) const NODE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
-/// The first container's addresses.
+/// The addresses of the first container.
 pub(crate) const CONTAINER: [&str; 2] = ["10.244.1.2", "fd00:10::2"];
-/// Addresses of the containers' network that are outside of the node nevertheless.
+/// Addresses of the containers' network that the outside machine has.
 pub(crate) const STRAYED: [&str; 2] = ["10.244.1.200", "fd00:10::200"];
 
-/// A node with a bridge, two containers at its ports veth1 and veth2, and another machine that knows the way to them.
+/// A node with a bridge, two containers at its ports veth1 and veth2, and an outside machine with a
+/// route to the containers.
 pub(crate) struct Lan {
     pub(crate) node: NetNs,
     pub(crate) containers: [NetNs; 2],
@@ -76,7 +79,7 @@ impl Lan {
         outside("route add 10.244.1.0/24 via 192.0.2.1");
         outside("route add fd00:10::/64 via 2001:db8::1");
         for (family, strayed) in STRAYED.into_iter().enumerate() {
-            // Even there an IPv6 address could not be used at once.
+            // Without `nodad`, even this IPv6 address would be unusable at first.
             let how = ["/32 dev lo", "/128 dev lo nodad"][family];
             outside(&format!("addr add {strayed}{how}"));
             node(&format!("route add {strayed} via {}", OUTSIDE[family]));
@@ -89,32 +92,33 @@ impl Lan {
         lan
     }
 
-    /// The addresses that the outside sees the first container's UDP and TCP traffic come from, which is sent to one of the
-    /// outside's addresses.
+    /// The source addresses that the outside machine sees on UDP and on TCP packets that the first
+    /// container sends to one of its addresses.
     #[track_caller]
     pub(crate) fn seen_at(&self, address: &str) -> [IpAddr; 2] {
-        let udp = udp_from(&self.containers[0], &self.outside, address, PATIENCE).unwrap();
+        let udp = udp_from(&self.containers[0], &self.outside, address, TIMEOUT).unwrap();
         let listener = self
             .outside
             .enter(|| TcpListener::bind((address, 0)).unwrap());
         let to = listener.local_addr().unwrap();
-        let connect = || TcpStream::connect_timeout(&to, PATIENCE).unwrap();
+        let connect = || TcpStream::connect_timeout(&to, TIMEOUT).unwrap();
         let _stream = self.containers[0].enter(connect);
         let (_, from) = listener.accept().unwrap();
         [udp, from.ip()]
     }
 
-    /// Whether what the first container sends to the second one arrives, whatever Ethernet address it has.
+    /// Whether a packet of the first container reaches the second one, whatever MAC the first one
+    /// has.
     pub(crate) fn is_heard(&self, should_be: bool) -> bool {
-        // An answer could not find the way back to a changed address.
+        // An ARP answer could not reach a changed MAC.
         let neighbor = "neigh replace 10.244.1.3 lladdr 02:00:00:00:00:02 dev eth0";
         run(&self.containers[0], neighbor);
-        let patience = if should_be { PATIENCE } else { MOMENT };
+        let timeout = if should_be { TIMEOUT } else { MOMENT };
         let [from, to] = &self.containers;
-        udp_from(from, to, "10.244.1.3", patience).is_some()
+        udp_from(from, to, "10.244.1.3", timeout).is_some()
     }
 
-    /// Whether the outside answers the first container.
+    /// Whether the first container gets an answer from the outside machine.
     pub(crate) fn is_answered(&self, address: &str) -> bool {
         let mut ping = Command::new("ping");
         ping.args(["-c", "1", "-W", "1", address]);
@@ -122,12 +126,13 @@ impl Lan {
     }
 }
 
-/// Where a datagram that is sent from one namespace to another one's address comes from; `None` if it does not arrive.
+/// The source address that a datagram from one namespace to an address of another one arrives with;
+/// `None` if it does not arrive.
 pub(crate) fn udp_from(
     from: &NetNs,
     to: &NetNs,
     address: &str,
-    patience: Duration,
+    timeout: Duration,
 ) -> Option<IpAddr> {
     let receiver = to.enter(|| {
         UdpSocket::bind((address, 0)).unwrap_or_else(|error| panic!("{address}: {error}"))
@@ -137,18 +142,18 @@ pub(crate) fn udp_from(
         .parse()
         .unwrap();
     let sender = from.enter(|| UdpSocket::bind(any).unwrap());
-    sent(&sender, to, &receiver, patience)
+    sent(&sender, to, &receiver, timeout)
 }
 
-/// Where what is sent comes from at its receiver; `None` if it does not arrive. It is sent again and again: a new link
-/// may lose the first.
+/// The source address that a datagram arrives with; `None` if it does not arrive. It is sent
+/// repeatedly, because a new link may lose the first one.
 pub(crate) fn sent(
     sender: &UdpSocket,
     to: SocketAddr,
     receiver: &UdpSocket,
-    patience: Duration,
+    timeout: Duration,
 ) -> Option<IpAddr> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     receiver.set_read_timeout(Some(PAUSE)).unwrap();
     while Instant::now() < deadline {
         sender.send_to(b"hello", to).unwrap();

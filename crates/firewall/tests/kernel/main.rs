@@ -1,5 +1,5 @@
-//! What nftables and iptables have after each change, read back with their own programs, and what becomes of packets, in
-//! namespaces of the tests' own.
+//! The content of nftables and iptables after each change, read by their own programs, and the
+//! effect on packets, in namespaces of the tests' own.
 
 #![allow(
     clippy::indexing_slicing,
@@ -25,7 +25,7 @@ use ipnetwork::IpNetwork;
 use serde_json::Value;
 use testkit::NetNs;
 
-/// A namespace that is empty; `None` if the test is skipped.
+/// An empty namespace; `None` if the test is skipped.
 #[track_caller]
 fn namespace() -> Option<NetNs> {
     if Command::new("nft").arg("--version").output().is_err() {
@@ -60,12 +60,12 @@ fn addresses(texts: &[&str]) -> Vec<IpNetwork> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-/// Opens nftables in a namespace. The socket stays in there.
+/// Opens nftables in a namespace. The socket stays in the namespace.
 fn nftables(netns: &NetNs) -> Nftables {
     netns.enter(|| Nftables::open().unwrap())
 }
 
-/// What a command prints in a namespace.
+/// The output of a command in a namespace.
 #[track_caller]
 fn printed(netns: &NetNs, command: &str) -> String {
     let mut words = command.split(' ');
@@ -75,16 +75,16 @@ fn printed(netns: &NetNs, command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What `nft list ruleset` prints in a namespace, with four spaces for a tab.
+/// The output of `nft list ruleset` in a namespace, with four spaces for a tab.
 #[track_caller]
 fn whole_ruleset(netns: &NetNs) -> String {
     printed(netns, "nft list ruleset").replace('\t', "    ")
 }
 
-/// The comment of the element that each set of ours has from the start.
+/// The comment of a witness: each of our sets has one from the start.
 const WITNESS: &str = "no container: shows that nobody has flushed this";
 
-/// What `nft list ruleset` prints without the witnesses.
+/// The output of `nft list ruleset` without the witnesses.
 #[track_caller]
 fn ruleset(netns: &NetNs) -> String {
     let whole = whole_ruleset(netns);
@@ -109,15 +109,15 @@ fn ruleset(netns: &NetNs) -> String {
     left + rest
 }
 
-/// Has `nft` carry out a script in a namespace.
+/// Runs a script of `nft` in a namespace.
 #[track_caller]
 fn nft(netns: &NetNs, script: &str) {
     let output = netns.command(Command::new("nft").arg(script));
     assert!(output.status.success(), "`nft {script}`: {output:?}");
 }
 
-/// The elements of a set as `nft -j` shows them, without comments and without the witness: keys, and a map's data after a
-/// colon. Sorted.
+/// The elements of a set, sorted, without comments and without the witness, as `nft -j` prints
+/// them: keys, and the data of a map after a colon.
 #[track_caller]
 fn elements(netns: &NetNs, set: &str) -> Vec<String> {
     let kind = if set.ends_with("owners") {
@@ -156,7 +156,7 @@ fn shown(element: &Value) -> String {
     }
 }
 
-/// The masqueraded addresses that records say, sorted.
+/// The masqueraded addresses in the records of a table, sorted.
 #[track_caller]
 fn recorded(netns: &NetNs, table: &str) -> Vec<String> {
     let listed = elements(netns, &format!("{table} owners"));

@@ -1,3 +1,5 @@
+//! The ruleset that operations leave.
+
 use netlink::Mac;
 
 use crate::*;
@@ -13,13 +15,13 @@ const SETS: [&str; 6] = [
     "bridge twill_macspoofchk senders",
 ];
 
-/// The ruleset that a removal leaves: the expected one without its elements.
+/// The ruleset after the last removal: the expected one without its elements.
 fn without_elements() -> String {
     let lines = EXPECTED.lines().filter(|line| !line.contains("elements"));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Gives the attachment of [`EXPECTED`] what it has there.
+/// Adds the rules of [`EXPECTED`] for an attachment.
 fn add(nftables: &mut Nftables, container_id: &str, port: &str, last: u8) {
     let (cbr0, attachment) = (network("cbr0"), attachment(container_id, "eth0"));
     let held = [format!("10.244.1.{last}/24"), format!("fd00:10::{last}/64")];
@@ -31,7 +33,7 @@ fn add(nftables: &mut Nftables, container_id: &str, port: &str, last: u8) {
 }
 
 #[test]
-fn what_an_attachment_gets_and_what_it_leaves() {
+fn an_attachments_elements_come_and_go() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     add(&mut nftables, "c1", "veth1", 5);
@@ -61,7 +63,7 @@ fn what_an_attachment_gets_and_what_it_leaves() {
         assert_eq!(ruleset(&netns), EXPECTED);
     }
 
-    // Of what `nft` saved and restored nothing is lost.
+    // A ruleset that `nft` has saved and restored is complete.
     nft(&netns, "flush ruleset");
     nft(&netns, &saved);
     assert_eq!(whole_ruleset(&netns), saved);
@@ -72,7 +74,7 @@ fn what_an_attachment_gets_and_what_it_leaves() {
 }
 
 #[test]
-fn nothing_is_made_to_remove_nothing() {
+fn removing_nothing_creates_nothing() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     let cbr0 = network("cbr0");
@@ -87,10 +89,18 @@ fn nothing_is_made_to_remove_nothing() {
 #[test]
 fn other_tables_stay_as_they_are() {
     let Some(netns) = namespace() else { return };
-    let others = "table ip nat { chain POSTROUTING { type nat hook postrouting priority srcnat; counter masquerade; }; }
-        table inet cni_plugins_masquerade { set from-10.244.1.0/24 { type ipv4_addr; elements = { 10.244.1.5 }; }; }
-        table inet twill_masquerade { map owners { type ipv4_addr : ipv4_addr; elements = { 10.244.1.5 : 10.244.1.6 }; }; }
-        table bridge filter { chain forward { type filter hook forward priority 0; ether type arp accept; }; }";
+    let others = "table ip nat {
+            chain POSTROUTING { type nat hook postrouting priority srcnat; counter masquerade; };
+        }
+        table inet cni_plugins_masquerade {
+            set from-10.244.1.0/24 { type ipv4_addr; elements = { 10.244.1.5 }; };
+        }
+        table inet twill_masquerade {
+            map owners { type ipv4_addr : ipv4_addr; elements = { 10.244.1.5 : 10.244.1.6 }; };
+        }
+        table bridge filter {
+            chain forward { type filter hook forward priority 0; ether type arp accept; };
+        }";
     nft(&netns, others);
     let before = ruleset(&netns);
     let mut nftables = nftables(&netns);
@@ -106,7 +116,7 @@ fn other_tables_stay_as_they_are() {
 }
 
 #[test]
-fn a_repeated_add_replaces_what_was_there() {
+fn a_repeated_add_replaces_the_former_elements() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     let (cbr0, c1) = (network("cbr0"), attachment("c1", "eth0"));
@@ -180,9 +190,9 @@ fn a_repeated_add_replaces_what_was_there() {
     );
 }
 
-// The runtime releases an address before the rules are removed, and another container gets it.
+// An address is released before its rules are removed, and another container gets it.
 #[test]
-fn an_address_is_its_last_holders() {
+fn an_address_belongs_to_its_last_owner() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     let (cbr0, cbr1) = (network("cbr0"), network("cbr1"));
@@ -205,7 +215,7 @@ fn an_address_is_its_last_holders() {
     nftables.remove(&cbr1, &c2).unwrap();
     assert_eq!(elements(&netns, from), [""; 0]);
 
-    // A port that is gone without a DEL; the next one has its name.
+    // A port was removed without a DEL, and the next one has its name.
     nftables.allow_only_mac(&cbr0, &c1, "veth1", MAC).unwrap();
     nftables
         .allow_only_mac(&cbr0, &c2, "veth1", Mac([2; 6]))
@@ -220,9 +230,9 @@ fn an_address_is_its_last_holders() {
     );
 }
 
-// An administrator's hand, or another program's, must not make a DEL impossible.
+// No change by an administrator or another program makes a DEL fail.
 #[test]
-fn what_others_removed_or_changed_is_no_hindrance() {
+fn changes_by_others_make_no_del_fail() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     let cbr0 = network("cbr0");
@@ -238,7 +248,7 @@ fn what_others_removed_or_changed_is_no_hindrance() {
         nft(&netns, script);
         nftables.remove(&cbr0, &attachment("c1", "eth0")).unwrap();
         add(&mut nftables, "c1", "veth1", 5);
-        // Tables come in the order in which they were made.
+        // Tables are listed in the order of their creation.
         let sorted = |text: &str| {
             let mut tables: Vec<_> = text.split_inclusive("\n}\n").map(str::to_owned).collect();
             tables.sort();
@@ -250,7 +260,7 @@ fn what_others_removed_or_changed_is_no_hindrance() {
         add(&mut nftables, "c1", "veth1", 5);
         assert_eq!(sorted(&ruleset(&netns)), sorted(EXPECTED), "{script}");
     }
-    // Somebody else's element is in the way.
+    // Somebody else has added the same element.
     nftables.remove(&cbr0, &attachment("c1", "eth0")).unwrap();
     nft(
         &netns,
@@ -311,7 +321,7 @@ fn only_stale_attachments_of_the_network_are_collected() {
 }
 
 #[test]
-fn as_many_addresses_as_there_are_numbers() {
+fn an_attachment_has_at_most_64_addresses_per_family() {
     let Some(netns) = namespace() else { return };
     let mut nftables = nftables(&netns);
     let (cbr0, c1) = (network("cbr0"), attachment("c1", "eth0"));
@@ -330,7 +340,7 @@ fn as_many_addresses_as_there_are_numbers() {
     assert_eq!(recorded(&netns, "ip twill_masquerade"), [""; 0]);
 }
 
-// Not every name that is looked for can be one of the kernel's.
+// Names of chains made from such ids are longer than the kernel's names can be.
 #[test]
 fn an_id_of_any_length_can_be_removed_and_collected() {
     let Some(netns) = namespace() else { return };

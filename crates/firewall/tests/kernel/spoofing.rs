@@ -1,8 +1,10 @@
+//! Frames with a spoofed MAC are dropped.
+
 use crate::lan::{Lan, run};
 use crate::*;
 
 #[test]
-fn only_one_ethernet_address_may_send_by_a_port() {
+fn only_one_mac_may_send_through_a_port() {
     if namespace().is_none() {
         return;
     }
@@ -21,7 +23,7 @@ fn only_one_ethernet_address_may_send_by_a_port() {
     assert!(lan.is_heard(true));
     set_mac(spoofed);
     assert!(!lan.is_heard(false));
-    // The second container's address is as wrong at this port as any other.
+    // The second container's MAC is wrong at this port, too.
     let second = "02:00:00:00:00:02".parse().unwrap();
     nftables
         .allow_only_mac(&cbr0, &attachment("c2", "eth0"), "veth2", second)

@@ -1,13 +1,15 @@
+//! Packets leave with the right source address.
+
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use firewall::Iptables;
 
-use crate::lan::{CONTAINER, Lan, NODE, OUTSIDE, PATIENCE, STRAYED, run, sent, udp_from};
+use crate::lan::{CONTAINER, Lan, NODE, OUTSIDE, STRAYED, TIMEOUT, run, sent, udp_from};
 use crate::*;
 
 const BOTH: [&str; 2] = ["10.244.1.2/24", "fd00:10::2/64"];
 
-/// Whether the outside sees the first container under its own address, in both families.
+/// Asserts the source address that the outside machine sees on the first container's packets.
 #[track_caller]
 fn assert_seen(lan: &Lan, address: [&str; 2], seen: [&str; 2]) {
     for (address, seen) in address.into_iter().zip(seen) {
@@ -17,7 +19,7 @@ fn assert_seen(lan: &Lan, address: [&str; 2], seen: [&str; 2]) {
 }
 
 #[test]
-fn what_leaves_the_containers_network_has_the_nodes_address() {
+fn packets_that_leave_the_containers_network_have_the_nodes_address() {
     if namespace().is_none() {
         return;
     }
@@ -28,15 +30,15 @@ fn what_leaves_the_containers_network_has_the_nodes_address() {
     nftables.masquerade(&cbr0, &c1, &addresses(&BOTH)).unwrap();
     assert_seen(&lan, OUTSIDE, NODE);
     assert_seen(&lan, STRAYED, CONTAINER);
-    // The second container has the same network, but is not masqueraded.
-    let other = udp_from(&lan.containers[1], &lan.outside, OUTSIDE[0], PATIENCE);
+    // The second container is in the same network, but not masqueraded.
+    let other = udp_from(&lan.containers[1], &lan.outside, OUTSIDE[0], TIMEOUT);
     assert_eq!(other, Some([10, 244, 1, 3].into()));
-    // Containers among themselves.
+    // Packets between containers.
     let [first, second] = &lan.containers;
-    let within = udp_from(first, second, "10.244.1.3", PATIENCE);
+    let within = udp_from(first, second, "10.244.1.3", TIMEOUT);
     assert_eq!(within, Some([10, 244, 1, 2].into()));
 
-    // Without a way back only the node's address gets an answer.
+    // Without a route back, only the node's address gets an answer.
     run(&lan.outside, "route del 10.244.1.0/24");
     run(&lan.outside, "route del fd00:10::/64");
     for address in OUTSIDE {
@@ -69,7 +71,7 @@ fn a_prefix_may_end_within_a_byte() {
     let lan = Lan::new();
     let mut nftables = nftables(&lan.node);
     let (cbr0, c1) = (network("cbr0"), attachment("c1", "eth0"));
-    // 200 is in the upper half.
+    // Address 200 is in the upper half.
     let halves = addresses(&["10.244.1.2/25", "fd00:10::2/121"]);
     nftables.masquerade(&cbr0, &c1, &halves).unwrap();
     assert_seen(&lan, STRAYED, NODE);
@@ -84,7 +86,7 @@ fn a_prefix_may_end_within_a_byte() {
     );
 }
 
-// Nothing forwards multicast here, so the node itself sends from an address that is masqueraded.
+// Nothing forwards multicast here, so the node itself sends from a masqueraded address.
 #[test]
 fn multicast_keeps_its_source() {
     if namespace().is_none() {
@@ -111,7 +113,7 @@ fn multicast_keeps_its_source() {
         });
         // A socket each: the kernel remembers a connection by its ports.
         let sender = lan.node.enter(|| UdpSocket::bind("10.244.1.77:0").unwrap());
-        let from = sent(&sender, to, &receiver, PATIENCE);
+        let from = sent(&sender, to, &receiver, TIMEOUT);
         assert_eq!(from, Some(seen.into()), "{to}");
     }
 }
