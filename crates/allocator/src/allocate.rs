@@ -160,24 +160,15 @@ pub fn exhausted<S: Store>(
     sets: &RangeSets,
     reclaim: Reclaim,
 ) -> Result<Option<SetError>, S::Error> {
-    let mut all: Option<Vec<Held>> = None;
+    store.check_reserve()?;
     for (index, set) in sets.iter().enumerate() {
-        let last = store.last_given(SetKey { index, set })?;
-        let mut free = false;
-        for (address, _) in set.candidates(last).take(PROBES) {
-            free = free || store.holding(address)?.is_none();
-        }
-        if free {
-            continue;
-        }
-        let all = match &mut all {
-            Some(all) => all,
-            none => none.insert(store.all()?),
-        };
-        let taken = || all.iter().filter(|held| set.gives(held.address));
-        let yields = |held: &Held| held.age == Age::EarlierBoot && reclaim == Reclaim::AfterReboot;
-        if taken().count() as u128 >= set.size() && !taken().any(yields) {
-            return Ok(Some(exhaustion(set, all)));
+        let key = SetKey { index, set };
+        let found = search(store, key, reclaim, |store, address, age| match age {
+            None => store.is_free(address),
+            Some(_) => Ok(true),
+        })?;
+        if let Err(reason) = found {
+            return Ok(Some(reason));
         }
     }
     Ok(None)
@@ -270,36 +261,54 @@ fn requested<'a, S: Store>(
     refuse(key, taken(holding.map(|holding| holding.owner)))
 }
 
-/// Tries a few addresses one by one, then looks at all that are taken, then takes over one from before a reboot.
 fn next_free<'a, S: Store>(
     store: &mut S,
     demand: &Demand<'_>,
     key: SetKey<'a>,
 ) -> Result<(IpAddr, &'a Range), AllocateError<S::Error>> {
+    let found = search(
+        store,
+        key,
+        demand.reclaim,
+        |store, address, age| match age {
+            None => store.reserve(address, demand.attachment, key),
+            Some(_) => take_over(store, demand, key, address),
+        },
+    )?;
+    found.or_else(|reason| refuse(key, reason))
+}
+
+/// Tries a few addresses one by one, then looks at all that are taken, then tries those from before a reboot. `take` tells
+/// whether an address is to be had; it gets the age of one that somebody holds.
+fn search<'a, S: Store>(
+    store: &mut S,
+    key: SetKey<'a>,
+    reclaim: Reclaim,
+    mut take: impl FnMut(&mut S, IpAddr, Option<Age>) -> Result<bool, S::Error>,
+) -> Result<Result<(IpAddr, &'a Range), SetError>, S::Error> {
     let last = store.last_given(key)?;
     let mut candidates = key.set.candidates(last);
     for (address, range) in candidates.by_ref().take(PROBES) {
-        if store.reserve(address, demand.attachment, key)? {
-            return Ok((address, range));
+        if take(store, address, None)? {
+            return Ok(Ok((address, range)));
         }
     }
     let mut taken = store.all()?;
     taken.sort_unstable();
     for (address, range) in candidates {
-        if age_of(&taken, address).is_none() && store.reserve(address, demand.attachment, key)? {
-            return Ok((address, range));
+        if age_of(&taken, address).is_none() && take(store, address, None)? {
+            return Ok(Ok((address, range)));
         }
     }
-    if demand.reclaim == Reclaim::AfterReboot {
+    if reclaim == Reclaim::AfterReboot {
         for (address, range) in key.set.candidates(last) {
-            if age_of(&taken, address) == Some(Age::EarlierBoot)
-                && take_over(store, demand, key, address)?
-            {
-                return Ok((address, range));
+            let earlier = age_of(&taken, address).filter(|age| *age == Age::EarlierBoot);
+            if earlier.is_some() && take(store, address, earlier)? {
+                return Ok(Ok((address, range)));
             }
         }
     }
-    refuse(key, exhaustion(key.set, &taken))
+    Ok(Err(exhaustion(key.set, &taken)))
 }
 
 /// Gives an address to somebody else than its holder.

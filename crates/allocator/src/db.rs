@@ -93,6 +93,23 @@ impl Database {
         Ok(Self::in_dir(Dir::create(data_dir, FOLDER_MODE)?))
     }
 
+    /// Finds out whether an ADD can begin a transaction in `data_dir`, as far as that can be known without making anything.
+    ///
+    /// # Errors
+    ///
+    /// What an ADD would fail with.
+    pub fn probe(data_dir: &Path) -> Result<(), DbError> {
+        let Some(dir) = Dir::open(data_dir)? else {
+            return Ok(Dir::probe(data_dir)?);
+        };
+        dir.check_lock(LOCK)?;
+        if dir.open_in_place(FILE)?.is_none() {
+            dir.check_create()?;
+            dir.check_remove(ASIDE)?;
+        }
+        Ok(())
+    }
+
     /// Where the database of `data_dir` is, or would be.
     pub fn path_in(data_dir: &Path) -> PathBuf {
         data_dir.join(FILE)
@@ -111,7 +128,29 @@ impl Database {
         patience: Duration,
         boot: Option<BootId>,
     ) -> Result<Transaction<'_>, DbError> {
-        let guard = self.dir.lock(LOCK, patience)?;
+        self.begin_under(self.dir.lock(LOCK, patience)?, boot)
+    }
+
+    /// As [`Database::begin`], for who releases addresses and gives none. Where nobody can lock the lock file, such as a
+    /// directory or a socket in its place, the directory's own lock does: it keeps Twill's processes apart, and nobody else
+    /// writes the database.
+    pub fn begin_to_release(
+        &self,
+        patience: Duration,
+        boot: Option<BootId>,
+    ) -> Result<Transaction<'_>, DbError> {
+        let guard = match self.dir.lock(LOCK, patience) {
+            Ok(guard) => guard,
+            Err(error) => self.dir.lock_without_file(error, patience)?,
+        };
+        self.begin_under(guard, boot)
+    }
+
+    fn begin_under<'a>(
+        &'a self,
+        guard: WriteGuard<'a>,
+        boot: Option<BootId>,
+    ) -> Result<Transaction<'a>, DbError> {
         let file = match self.dir.open_in_place(FILE)? {
             Some(file) => file,
             None => self.make(&guard)?,

@@ -23,11 +23,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use cni_types::{Attachment, NetworkName};
-use state::{Action, BootId, Dir, StateError};
+use state::{Action, BootId, Dir, StateError, WriteGuard};
 
 use self::boot_tag::BootTag;
 pub use self::census::addresses_in_files;
-use self::files::{AddressFiles, Found};
+use self::files::{AddressFiles, Found, last_given_name};
 use self::index::OwnerHash;
 use self::lookup::Lookup;
 use crate::{Age, Held, Holding, Owner, SetKey, Store};
@@ -74,12 +74,22 @@ impl NetworkDir {
         })
     }
 
-    /// Finds out whether addresses can be noted in the network's folder, or it can be made.
-    pub fn probe(data_dir: &Path, network: &NetworkName) -> Result<(), StateError> {
-        match Self::open(data_dir, network)? {
-            Some(folder) => folder.addresses.check_writable(),
-            None => Dir::probe(data_dir),
-        }
+    /// Finds out whether an ADD can note one address of each of some range sets, as far as that can be known without making
+    /// anything.
+    ///
+    /// # Errors
+    ///
+    /// What an ADD would fail with.
+    pub fn probe(data_dir: &Path, network: &NetworkName, sets: usize) -> Result<(), StateError> {
+        let Some(parent) = Dir::open(data_dir)? else {
+            return Dir::probe(data_dir);
+        };
+        let Some(addresses) = parent.open_linked_child(network.as_str())? else {
+            return parent.check_child(network.as_str());
+        };
+        addresses.check_lock(LOCK)?;
+        addresses.check_create()?;
+        (0..sets).try_for_each(|set| addresses.check_replace(&last_given_name(set)))
     }
 
     /// Takes the network's lock, waiting for at most `patience`, and undoes what an ADD has left that did not come to its
@@ -90,7 +100,36 @@ impl NetworkDir {
         boot: Option<BootId>,
     ) -> Result<DiskStore<'_>, StateError> {
         let indexes = self.indexes();
-        let guard = self.addresses.lock(LOCK, patience)?;
+        self.store(self.addresses.lock(LOCK, patience)?, indexes, boot)
+    }
+
+    /// As [`NetworkDir::lock`], for who releases addresses and gives none. Where nobody can lock the lock file, such as a
+    /// directory or a socket in its place, the directory's own lock does: it keeps Twill's processes apart. The Go plugin may
+    /// be at work beside it then, so the index is neither used nor made, and the next operation rebuilds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`NetworkDir::lock`], of the lock file where the directory cannot be locked either.
+    pub fn lock_to_release(
+        &self,
+        patience: Duration,
+        boot: Option<BootId>,
+    ) -> Result<DiskStore<'_>, StateError> {
+        match self.addresses.lock(LOCK, patience) {
+            Ok(guard) => self.store(guard, self.indexes(), boot),
+            Err(error) => {
+                let guard = self.addresses.lock_without_file(error, patience)?;
+                self.store(guard, Ok(None), boot)
+            }
+        }
+    }
+
+    fn store<'a>(
+        &'a self,
+        guard: WriteGuard<'a>,
+        indexes: Result<Option<Dir>, StateError>,
+        boot: Option<BootId>,
+    ) -> Result<DiskStore<'a>, StateError> {
         let boot = boot.map(BootTag::of);
         let mut files = AddressFiles { guard, boot };
         let lookup = Lookup::open(&mut files, indexes, self.network.as_str())?;
@@ -156,6 +195,14 @@ impl Store for DiskStore<'_> {
             Found::Holding(holding) => Some(holding),
             Found::Nothing | Found::Debris | Found::Foreign => None,
         })
+    }
+
+    fn is_free(&mut self, address: IpAddr) -> Result<bool, StateError> {
+        self.files.is_free(address)
+    }
+
+    fn check_reserve(&mut self) -> Result<(), StateError> {
+        self.lookup.check_known()
     }
 
     fn all(&mut self) -> Result<Vec<Held>, StateError> {

@@ -27,9 +27,6 @@ pub enum RangeSetError {
     /// Some are IPv4 and some are IPv6.
     #[error("mixed address families: {} and {} need a range set each", .0.0, .0.1)]
     MixedFamilies(Box<(Range, Range)>),
-    /// All that they have is excluded.
-    #[error("exclude leaves no address to give in range set {0}")]
-    NothingLeft(String),
     /// Two of them have common addresses.
     #[error("ranges {} and {} overlap", .0.0, .0.1)]
     Overlap(Box<(Range, Range)>),
@@ -62,20 +59,15 @@ impl RangeSet {
         })
     }
 
-    /// The same set, but for addresses that are never to be given.
-    ///
-    /// Errors: [`RangeSetError::NothingLeft`].
-    pub fn excluding(mut self, excluded: &Spans) -> Result<Self, RangeSetError> {
+    /// The same set, but for addresses that are never to be given; none may be left.
+    pub fn excluding(mut self, excluded: &Spans) -> Self {
         for spans in &mut self.givable {
             *spans = spans
                 .iter()
                 .flat_map(|span| excluded.carve(*span))
                 .collect();
         }
-        if !excluded.is_empty() && self.size() == 0 {
-            return Err(RangeSetError::NothingLeft(self.to_string()));
-        }
-        Ok(self)
+        self
     }
 
     /// The ranges, in the order in which they are used.
@@ -126,6 +118,12 @@ impl RangeSet {
     pub fn size(&self) -> u128 {
         let sizes = self.givable.iter().flatten().map(Span::size);
         sizes.fold(0, u128::saturating_add)
+    }
+
+    /// Whether it has no address but its gateways'.
+    pub fn is_gateways_only(&self) -> bool {
+        let mut ranges = self.ranges.iter();
+        ranges.all(|range| range.span() == range.gateway().into())
     }
 
     fn overlaps(&self, other: &RangeSet) -> bool {
@@ -329,10 +327,7 @@ mod tests {
             Span::new(ip("10.1.1.4"), ip("10.1.1.6")).unwrap(),
             Span::from("fd00::/8".parse::<ipnetwork::IpNetwork>().unwrap()),
         ];
-        let rest = set
-            .clone()
-            .excluding(&Spans::new(excluded.to_vec()))
-            .unwrap();
+        let rest = set.clone().excluding(&Spans::new(excluded.to_vec()));
         assert_eq!(
             order(&rest, Some("10.1.1.5")),
             ["10.1.1.7", "10.1.1.8", "10.1.1.9", "10.1.1.3"]
@@ -344,12 +339,8 @@ mod tests {
             .parse::<ipnetwork::IpNetwork>()
             .unwrap()
             .into();
-        assert_eq!(
-            set.excluding(&Spans::new(vec![all]))
-                .unwrap_err()
-                .to_string(),
-            "exclude leaves no address to give in range set 10.1.1.1-10.1.1.9"
-        );
+        let none = set.excluding(&Spans::new(vec![all]));
+        assert_eq!((none.size(), none.is_gateways_only()), (0, false));
     }
 
     /// Nothing takes more than n log n: with n², each of these would take minutes.
@@ -371,7 +362,7 @@ mod tests {
         let excluded = starts.iter().map(|start| Span::from(address(start + 4)));
         let excluded = Spans::new(excluded.collect());
         let set = RangeSet::new(starts.iter().map(|start| made(*start)).collect()).unwrap();
-        let set = set.excluding(&excluded).unwrap();
+        let set = set.excluding(&excluded);
         assert_eq!(set.size(), 40_000 * 8);
         for start in &starts {
             assert!(set.gives(address(start + 3)) && !set.gives(address(start + 4)));
@@ -408,7 +399,7 @@ mod tests {
     fn most_of_a_large_range_can_be_excluded() {
         let set = RangeSet::new(vec![Range::new(spec("fd00::/64")).unwrap()]).unwrap();
         let half: Span = "fd00::/65".parse::<ipnetwork::IpNetwork>().unwrap().into();
-        let rest = set.excluding(&Spans::new(vec![half])).unwrap();
+        let rest = set.excluding(&Spans::new(vec![half]));
         let first = rest.candidates(None).next().map(|(address, _)| address);
         assert_eq!(first, Some(ip("fd00::8000:0:0:0")));
     }

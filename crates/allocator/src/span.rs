@@ -99,11 +99,6 @@ impl Spans {
         Self(merged)
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// What is left of a span without these, in order.
     pub(crate) fn carve(&self, span: Span) -> Vec<Span> {
         let first = self.0.partition_point(|other| other.end < span.start);

@@ -25,6 +25,12 @@ pub trait Store {
     /// Who holds an address; `None` if nobody does.
     fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, Self::Error>;
 
+    /// Whether [`Store::reserve`] would give an address. Something that is nobody's note may block one that nobody holds.
+    fn is_free(&mut self, address: IpAddr) -> Result<bool, Self::Error>;
+
+    /// Finds out whether [`Store::reserve`] can give any address.
+    fn check_reserve(&mut self) -> Result<(), Self::Error>;
+
     /// Every address that somebody holds, in no order.
     fn all(&mut self) -> Result<Vec<Held>, Self::Error>;
 

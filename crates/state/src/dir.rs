@@ -1,4 +1,5 @@
 mod locks;
+mod probe;
 mod write;
 
 use std::ffi::OsStr;
@@ -13,7 +14,6 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
-use nix::unistd::{AccessFlags, faccessat};
 
 use self::locks::Locks;
 use crate::{Action, DirStamp, InUse, Stamp, StateError};
@@ -129,23 +129,6 @@ impl Dir {
             .ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
     }
 
-    /// Finds out whether a folder that an operator named can be written to, or made and written to if it is missing.
-    pub fn probe(path: &Path) -> Result<(), StateError> {
-        let mut ancestors = path.ancestors();
-        let existing = ancestors
-            .find_map(|ancestor| Self::open(ancestor).transpose())
-            .transpose()?
-            .ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))?;
-        existing.check_writable()
-    }
-
-    /// Finds out whether files can be made in the folder.
-    pub fn check_writable(&self) -> Result<(), StateError> {
-        let access = AccessFlags::W_OK | AccessFlags::X_OK;
-        faccessat(&self.fd, ".", access, AtFlags::AT_EACCESS)
-            .map_err(|error| StateError::io(Action::Write, &self.path, error))
-    }
-
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -204,7 +187,11 @@ impl Dir {
     }
 
     fn open_file(&self, name: &str, access: OFlag) -> Result<Option<(File, FileStat)>, StateError> {
-        let failed = |error| StateError::io(Action::Read, self.path.join(name), error);
+        let action = match access == OFlag::O_RDONLY {
+            true => Action::Read,
+            false => Action::Write,
+        };
+        let failed = |error| StateError::io(action, self.path.join(name), error);
         // Opening a FIFO that somebody put there must not wait for its other end.
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {

@@ -69,31 +69,34 @@ impl Location {
         }
     }
 
-    /// As [`Location::perform_if_any`], for DEL and GC: there is nothing to release where no directory can be.
+    /// As [`Location::perform_if_any`], for DEL and GC: there is nothing to release where no address can have been noted.
     pub(crate) fn release<O: Operation>(&self, operation: O) -> Result<Option<O::Output>, Error> {
         match self.perform_if_any(operation) {
-            Err(_) if self.is_below_a_file() => Ok(None),
+            Err(_) if self.can_have_none() => Ok(None),
             outcome => outcome,
         }
     }
 
-    /// Whether the path of the directory leads to, or through, something that is none.
-    fn is_below_a_file(&self) -> bool {
-        let found = match self.backend {
-            Backend::Disk => std::fs::metadata(self.data_dir.join(self.network.as_str())),
-            Backend::Db => std::fs::metadata(&self.data_dir),
-        };
-        match found {
-            Ok(metadata) => !metadata.is_dir(),
-            Err(error) => error.kind() == io::ErrorKind::NotADirectory,
+    /// Whether something else is in the place of the directory or file that addresses are noted in, or of a directory that
+    /// it is in. A link to where it could be is none of that: somebody may have put it elsewhere.
+    pub(crate) fn can_have_none(&self) -> bool {
+        let path = self.to_path();
+        match (std::fs::metadata(&path), self.backend) {
+            (Ok(metadata), Backend::Disk) => !metadata.is_dir(),
+            (Ok(metadata), Backend::Db) => !metadata.is_file(),
+            (Err(error), _) => match error.kind() {
+                io::ErrorKind::NotADirectory => true,
+                io::ErrorKind::NotFound => std::fs::symlink_metadata(&path).is_ok(),
+                _ => false,
+            },
         }
     }
 
-    /// Finds out whether addresses can be noted.
-    pub(crate) fn probe(&self) -> Result<(), Error> {
+    /// Finds out whether an ADD can note one address of each of some range sets.
+    pub(crate) fn probe(&self, sets: usize) -> Result<(), Error> {
         match self.backend {
-            Backend::Disk => Ok(NetworkDir::probe(&self.data_dir, &self.network)?),
-            Backend::Db => Ok(state::Dir::probe(&self.data_dir)?),
+            Backend::Disk => Ok(NetworkDir::probe(&self.data_dir, &self.network, sets)?),
+            Backend::Db => Ok(Database::probe(&self.data_dir)?),
         }
     }
 
@@ -102,7 +105,12 @@ impl Location {
         folder: &NetworkDir,
         operation: O,
     ) -> Result<O::Output, Obstacle> {
-        Ok(operation.run(folder.lock(self.lock_patience, BootId::read())?)?)
+        let lock = if O::ONLY_RELEASES {
+            NetworkDir::lock_to_release
+        } else {
+            NetworkDir::lock
+        };
+        Ok(operation.run(lock(folder, self.lock_patience, BootId::read())?)?)
     }
 
     fn in_database<O: Operation>(
@@ -110,7 +118,12 @@ impl Location {
         database: &Database,
         operation: O,
     ) -> Result<O::Output, Obstacle> {
-        let transaction = database.begin(self.lock_patience, BootId::read())?;
+        let begin = if O::ONLY_RELEASES {
+            Database::begin_to_release
+        } else {
+            Database::begin
+        };
+        let transaction = begin(database, self.lock_patience, BootId::read())?;
         Ok(operation.run(transaction.network(&self.network))?)
     }
 }

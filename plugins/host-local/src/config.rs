@@ -115,6 +115,8 @@ pub(crate) struct Config {
     pub(crate) location: Location,
     /// The range sets in the order of the result's addresses; never empty.
     pub(crate) range_sets: RangeSets,
+    /// The key of each of them.
+    keys: Vec<String>,
     /// `ipam.routes`, for the result.
     pub(crate) routes: Vec<Route>,
     /// `ipam.resolvConf`: the file with the result's `dns`.
@@ -138,11 +140,12 @@ impl Config {
         if !section.is_present() {
             return Err(ConfigError::Missing(IPAM).into());
         }
-        let range_sets = range_sets(&raw, &ipam)?;
+        let (keys, range_sets) = range_sets(&raw, &ipam)?;
         one_address_per_family(&range_sets, call.conf.version)?;
         Ok(Self {
             location: Location::of(call, &section)?,
             range_sets,
+            keys,
             resolv_conf: ipam.resolv_conf.get().map(PathBuf::from),
             requested: requested(&raw, args.get("IP"))?,
             reclaim: reclaim(ipam.reclaim.get())?,
@@ -150,31 +153,35 @@ impl Config {
         })
     }
 
-    /// Checks that each range set has an address beside its gateway's.
+    /// Checks that each range set has an address to give beside its gateways'.
     ///
     /// # Errors
-    /// [`ConfigError::NothingToGive`].
+    /// [`ConfigError::OnlyGateways`], [`ConfigError::AllExcluded`].
     pub(crate) fn check_givable(&self) -> Result<(), ConfigError> {
-        let mut sets = self.range_sets.iter().enumerate();
-        match sets.find(|(_, set)| set.size() == 0) {
+        let mut sets = self.range_sets.iter().zip(&self.keys).enumerate();
+        match sets.find(|(_, (set, _))| set.size() == 0) {
             None => Ok(()),
-            Some((index, set)) => Err(ConfigError::NothingToGive {
+            Some((index, (set, key))) if set.is_gateways_only() => Err(ConfigError::OnlyGateways {
+                key: key.clone(),
                 index,
+                set: set.clone(),
+            }),
+            Some((_, (set, key))) => Err(ConfigError::AllExcluded {
+                key: key.clone(),
                 set: set.clone(),
             }),
         }
     }
 }
 
-/// The range sets of all three places: first the runtime's, then the one of the old style, then
-/// those of `ranges`.
-fn range_sets(raw: &RawConf, ipam: &RawIpam) -> Result<RangeSets, ConfigError> {
-    let mut sets = Vec::new();
+/// The range sets of all three places, and their keys: first the runtime's, then the one of the old
+/// style, then those of `ranges`.
+fn range_sets(raw: &RawConf, ipam: &RawIpam) -> Result<(Vec<String>, RangeSets), ConfigError> {
+    let (mut keys, mut sets) = (Vec::new(), Vec::new());
     for (index, ranges) in raw.runtime_config.ip_ranges.iter().enumerate() {
-        sets.push(range_set(
-            ranges,
-            &format!("runtimeConfig.ipRanges[{index}]"),
-        )?);
+        let key = format!("runtimeConfig.ipRanges[{index}]");
+        sets.push(range_set(ranges, &key)?);
+        keys.push(key);
     }
     let old_style = ipam.old_style();
     if old_style.subnet.get().is_some() {
@@ -184,17 +191,20 @@ fn range_sets(raw: &RawConf, ipam: &RawIpam) -> Result<RangeSets, ConfigError> {
             source,
         })?;
         sets.push(set);
+        keys.push(IPAM.to_owned());
     }
     for (index, ranges) in ipam.ranges.iter().enumerate() {
-        sets.push(range_set(ranges, &format!("ipam.ranges[{index}]"))?);
+        let key = format!("ipam.ranges[{index}]");
+        sets.push(range_set(ranges, &key)?);
+        keys.push(key);
     }
     if sets.is_empty() {
         return Err(ConfigError::NoRanges);
     }
     let excluded = excluded(ipam)?;
-    let excluding = |set: RangeSet| set.excluding(&excluded).map_err(ConfigError::Exclude);
-    let sets = sets.into_iter().map(excluding).collect::<Result<_, _>>()?;
-    RangeSets::new(sets).map_err(ConfigError::RangeSets)
+    let sets = sets.into_iter().map(|set| set.excluding(&excluded));
+    let sets = RangeSets::new(sets.collect()).map_err(ConfigError::RangeSets)?;
+    Ok((keys, sets))
 }
 
 fn range_set(raw: &[RawRange], key: &str) -> Result<RangeSet, ConfigError> {

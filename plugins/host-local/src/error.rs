@@ -35,12 +35,16 @@ pub(crate) enum ConfigError {
         Quoted(text)
     )]
     NoSpan { index: usize, text: String },
-    #[error("ipam.{0}")]
-    Exclude(RangeSetError),
+    #[error("ipam.exclude leaves no address to give in range set {set} of {key}")]
+    AllExcluded { key: String, set: RangeSet },
     #[error(
-        "failed to allocate for range {index}: no IP addresses available in range set: {set}: all that is in it is the gateway"
+        "{key}: failed to allocate for range {index}: no IP addresses available in range set: {set}: all that is in it is the gateway"
     )]
-    NothingToGive { index: usize, set: RangeSet },
+    OnlyGateways {
+        key: String,
+        index: usize,
+        set: RangeSet,
+    },
     #[error("ipam.reclaim: {} is neither \"reboot\" nor \"never\"", Quoted(.0))]
     Reclaim(String),
     #[error("ipam.backend: {} is neither \"disk\" nor \"db\"", Quoted(.0))]
@@ -65,8 +69,8 @@ impl From<ConfigError> for Error {
             | ConfigError::RangeSet { .. }
             | ConfigError::RangeSets(_)
             | ConfigError::NoSpan { .. }
-            | ConfigError::Exclude(_)
-            | ConfigError::NothingToGive { .. }
+            | ConfigError::AllExcluded { .. }
+            | ConfigError::OnlyGateways { .. }
             | ConfigError::Reclaim(_)
             | ConfigError::Backend(_)
             | ConfigError::LockTimeout(_)

@@ -142,7 +142,7 @@ impl Plugin for HostLocal {
             ..config.location.clone()
         };
         let exhausted = location
-            .probe()
+            .probe(config.range_sets.iter().count())
             .and_then(|()| location.check_elsewhere_unless_busy())
             .and_then(|()| location.perform_unless_busy(Exhausted(&config)));
         match exhausted {

@@ -14,6 +14,9 @@ use crate::error;
 pub(crate) trait Operation {
     type Output;
 
+    /// Whether it gives no address, so that a lock that only Twill knows is enough where there is no other.
+    const ONLY_RELEASES: bool = false;
+
     fn run<S: Store>(self, store: S) -> Result<Self::Output, Error>
     where
         S::Error: Into<Error> + std::error::Error;
@@ -48,6 +51,8 @@ pub(crate) struct Release<'a>(pub(crate) &'a Attachment);
 
 impl Operation for Release<'_> {
     type Output = Vec<IpAddr>;
+
+    const ONLY_RELEASES: bool = true;
 
     fn run<S: Store>(self, mut store: S) -> Result<Vec<IpAddr>, Error>
     where
@@ -97,6 +102,8 @@ pub(crate) struct Collect<'a>(pub(crate) &'a ValidAttachments);
 
 impl Operation for Collect<'_> {
     type Output = ();
+
+    const ONLY_RELEASES: bool = true;
 
     fn run<S: Store>(self, store: S) -> Result<(), Error>
     where

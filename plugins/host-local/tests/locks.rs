@@ -10,6 +10,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -184,25 +186,129 @@ fn who_removes_the_lock_again_and_again_makes_nothing_go_wrong() {
     }
 }
 
+/// Puts something that is no regular file in a place.
+fn put(kind: &str, path: &Path) {
+    match kind {
+        "a FIFO" => {
+            let made = Command::new("mkfifo").arg(path).status();
+            assert!(made.unwrap().success());
+        }
+        "a directory" => fs::create_dir(path).unwrap(),
+        "a socket" => drop(UnixListener::bind(path).unwrap()),
+        "a link to nothing" => symlink("nothing", path).unwrap(),
+        "a link to a file" => symlink("/etc/hostname", path).unwrap(),
+        other => panic!("{other}"),
+    }
+}
+
+fn remove(path: &Path) {
+    fs::remove_file(path)
+        .or_else(|_| fs::remove_dir(path))
+        .unwrap();
+}
+
 #[test]
-fn what_is_no_file_is_no_lock() {
+fn what_is_no_file_is_no_lock_but_keeps_nobody_from_releasing() {
+    for backend in BACKENDS {
+        for kind in [
+            "a FIFO",
+            "a directory",
+            "a socket",
+            "a link to nothing",
+            "a link to a file",
+        ] {
+            let network = Network::new(backend);
+            for container in ["c1", "c2", "c3"] {
+                network.add(container);
+            }
+            remove(&network.lock());
+            put(kind, &network.lock());
+            for command in ["ADD", "CHECK", "STATUS"] {
+                let failure = network.call(command, "c4").failure();
+                let told = format!(
+                    "{} is no regular file: remove it if nobody needs it",
+                    network.lock().display()
+                );
+                assert!(failure.msg.contains(&told), "{command}: {}", failure.msg);
+            }
+            network.call("DEL", "c1").silent();
+            network.call("DEL", "c1").silent();
+            remove(&network.lock());
+            assert_eq!(network.call("CHECK", "c1").failure().code, 120);
+            network.call("CHECK", "c2").silent();
+            remove(&network.lock());
+            put(kind, &network.lock());
+            network.call("GC", "").silent();
+            remove(&network.lock());
+            for container in ["c2", "c3"] {
+                let failure = network.call("CHECK", container).failure();
+                assert_eq!(failure.code, 120, "{backend}, {kind}, {container}");
+            }
+            network.add("c1");
+        }
+    }
+}
+
+/// Processes that release keep each other away all the same.
+#[test]
+fn who_releases_without_the_lock_file_locks_the_directory() {
     for backend in BACKENDS {
         let network = Network::new(backend);
         network.add("c1");
-        fs::remove_file(network.lock()).unwrap();
-        let fifo = Command::new("mkfifo").arg(network.lock()).status();
-        assert!(fifo.unwrap().success());
-        for command in ["ADD", "CHECK", "DEL", "GC", "STATUS"] {
-            let failure = network.call(command, "c2").failure();
-            let told = format!(
-                "{} is no regular file: remove it if nobody needs it",
-                network.lock().display()
-            );
-            assert!(failure.msg.contains(&told), "{command}: {}", failure.msg);
-        }
-        fs::remove_file(network.lock()).unwrap();
-        network.call("DEL", "c1").silent();
+        remove(&network.lock());
+        put("a directory", &network.lock());
+        let directory = network.lock().parent().unwrap().to_owned();
+        let holder = File::open(&directory).unwrap();
+        holder.lock().unwrap();
+        let mut config = network.config();
+        config["ipam"]["lockTimeout"] = 0.1.into();
+        let del = Invocation::attach(binaries::plugin("host-local"), "DEL", "c1").config(&config);
+        let failure = del.run().failure();
+        assert_eq!(failure.code, 11);
+        drop(holder);
+        del.run().silent();
     }
+}
+
+/// What is in the place of the database has no addresses, unless it is a link to one that somebody has put elsewhere.
+#[test]
+fn what_is_no_database_holds_nothing() {
+    let network = Network::new("db");
+    let file = network.temp.path().join(".addresses.db");
+    for kind in ["a FIFO", "a directory", "a socket", "a link to nothing"] {
+        put(kind, &file);
+        let failure = network.call("ADD", "c1").failure();
+        let told = format!(
+            "{} is no regular file: remove it if nobody needs it",
+            file.display()
+        );
+        assert_eq!((failure.code, &failure.msg), (5, &told), "{kind}");
+        let status = network.call("STATUS", "").failure();
+        assert_eq!(status.code, 50);
+        assert!(status.msg.ends_with(&told), "{}", status.msg);
+        network.call("DEL", "c1").silent();
+        network.call("GC", "").silent();
+        // Nor does it keep a network of files from its work.
+        let mut config = network.config();
+        config["ipam"]["backend"] = "disk".into();
+        for command in ["ADD", "DEL", "STATUS", "GC"] {
+            let call = Invocation::attach(binaries::plugin("host-local"), command, "c1");
+            let outcome = call.config(&config).run();
+            if command == "ADD" {
+                outcome.success();
+            } else {
+                outcome.silent();
+            }
+        }
+        remove(&file);
+    }
+    network.add("c1");
+    let elsewhere = network.temp.path().join("elsewhere");
+    fs::rename(&file, &elsewhere).unwrap();
+    symlink(&elsewhere, &file).unwrap();
+    assert_eq!(network.call("DEL", "c1").failure().code, 5);
+    fs::rename(&elsewhere, &file).unwrap();
+    network.call("DEL", "c1").silent();
 }
 
 #[test]

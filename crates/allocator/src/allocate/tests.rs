@@ -69,6 +69,14 @@ impl Store for Transaction<'_> {
         Ok(self.held.get(&address).cloned())
     }
 
+    fn is_free(&mut self, address: IpAddr) -> Result<bool, Full> {
+        Ok(!self.held.contains_key(&address))
+    }
+
+    fn check_reserve(&mut self) -> Result<(), Full> {
+        Ok(())
+    }
+
     fn all(&mut self) -> Result<Vec<Held>, Full> {
         let held = self.held.iter().map(|(address, holding)| Held {
             address: *address,

@@ -133,6 +133,14 @@ impl Store for NetworkStore<'_> {
         Ok(Some(Holding { owner, age }))
     }
 
+    fn is_free(&mut self, address: IpAddr) -> Result<bool, DbError> {
+        Ok(self.holding(address)?.is_none())
+    }
+
+    fn check_reserve(&mut self) -> Result<(), DbError> {
+        Ok(())
+    }
+
     fn all(&mut self) -> Result<Vec<Held>, DbError> {
         let now = self.transaction.boot;
         let prefix = keys::of_network(&self.network);

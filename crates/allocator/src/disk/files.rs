@@ -67,8 +67,20 @@ impl AddressFiles<'_> {
         if !matches!(self.find(address)?, Found::Debris) {
             return Ok(false);
         }
-        self.guard.remove(&name)?;
+        // Debris that nobody can remove, as an immutable file, blocks its address and nothing else.
+        if self.guard.remove(&name).is_err() {
+            return Ok(false);
+        }
         create()
+    }
+
+    /// Whether [`AddressFiles::give`] would give an address.
+    pub(super) fn is_free(&self, address: IpAddr) -> Result<bool, StateError> {
+        Ok(match self.find(address)? {
+            Found::Nothing => true,
+            Found::Debris => self.guard.dir().check_remove(&address.to_string()).is_ok(),
+            Found::Holding(_) | Found::Foreign => false,
+        })
     }
 
     /// Whether an address's file was written by this plugin.
@@ -166,7 +178,7 @@ impl AddressFiles<'_> {
     }
 }
 
-fn last_given_name(set: usize) -> String {
+pub(super) fn last_given_name(set: usize) -> String {
     format!("{LAST_GIVEN}{set}")
 }
 

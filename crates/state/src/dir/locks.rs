@@ -80,6 +80,36 @@ impl Dir {
         }
     }
 
+    /// Locks the directory itself, where [`Dir::lock`] has failed with an error that says that nobody can lock the file.
+    ///
+    /// # Errors
+    /// The same error where waiting is all that helps, or where the directory cannot be locked either;
+    /// [`StateError::Locked`].
+    pub fn lock_without_file(
+        &self,
+        error: StateError,
+        patience: Duration,
+    ) -> Result<WriteGuard<'_>, StateError> {
+        if matches!(error, StateError::Locked { .. }) {
+            return Err(error);
+        }
+        self.lock_whole(patience).map_err(|second| match second {
+            StateError::Locked { .. } => second,
+            _ => error,
+        })
+    }
+
+    /// Finds out whether something is in the place of the lock file `name` that is no file.
+    ///
+    /// # Errors
+    /// [`StateError::NotAFile`], as of [`Dir::lock`].
+    pub fn check_lock(&self, name: &str) -> Result<(), StateError> {
+        if self.has_other_than_a_file(name) {
+            return Err(StateError::NotAFile(self.path.join(name)));
+        }
+        Ok(())
+    }
+
     fn guard(&self, file: Option<Lock>, directory: Option<Lock>) -> WriteGuard<'_> {
         WriteGuard {
             dir: self,

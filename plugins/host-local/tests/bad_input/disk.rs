@@ -103,7 +103,7 @@ fn a_lock_that_is_a_link() {
     let lock = network.path().join("data/net/lock");
     fs::remove_file(&lock).unwrap();
     symlink("../../elsewhere", &lock).unwrap();
-    for command in ["ADD", "DEL", "CHECK"] {
+    for command in ["ADD", "CHECK"] {
         network.refuses(
             &network.call(command, &network.subnet()),
             5,

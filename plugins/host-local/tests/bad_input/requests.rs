@@ -140,20 +140,84 @@ fn very_many() {
 
 /// A mistake that only whoever wants an address need know of.
 #[test]
-fn a_range_that_has_nothing_but_its_gateway() {
+fn a_range_set_that_has_nothing_to_give() {
     let network = Network::new();
-    let conf = network.conf(json!({
-        "ranges": [[{ "subnet": "10.1.1.0/24", "rangeStart": "10.1.1.1", "rangeEnd": "10.1.1.1" }]],
-    }));
-    let message = "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.1: all that is in it is the gateway";
-    network.refuses(&network.call("ADD", &conf), 7, message);
-    let mut newer = conf.clone();
-    newer["cniVersion"] = "1.1.0".into();
-    network.refuses_with(
-        &network.call("STATUS", &newer),
-        &json!({ "cniVersion": "1.1.0", "code": 50, "msg": message }),
-    );
-    network.call("DEL", &conf).run().silent();
+    let gateway = |subnet: &str, address: &str| json!([{ "subnet": subnet, "rangeStart": address, "rangeEnd": address }]);
+    let gateways = json!([
+        { "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.1" },
+        { "subnet": "10.1.2.0/24", "gateway": "10.1.2.9", "rangeStart": "10.1.2.9", "rangeEnd": "10.1.2.9" },
+    ]);
+    let other = json!([{ "subnet": "10.2.0.0/24" }]);
+    let full = |key: &str, index: usize, set: &str| {
+        format!(
+            "{key}: failed to allocate for range {index}: no IP addresses available in range set: {set}: all that is in it is the gateway"
+        )
+    };
+    let excluded = |key: &str, set: &str| {
+        format!("ipam.exclude leaves no address to give in range set {set} of {key}")
+    };
+    for (ipam, ip_ranges, message) in [
+        (
+            json!({ "ranges": [gateway("10.1.1.0/24", "10.1.1.1")] }),
+            json!([]),
+            full("ipam.ranges[0]", 0, "10.1.1.1-10.1.1.1"),
+        ),
+        (
+            json!({ "subnet": "10.3.0.0/24", "ranges": [other, gateway("fd00::/64", "fd00::1")] }),
+            json!([]),
+            full("ipam.ranges[1]", 2, "fd00::1-fd00::1"),
+        ),
+        (
+            json!({ "ranges": [gateways] }),
+            json!([]),
+            full("ipam.ranges[0]", 0, "10.1.1.1-10.1.1.1,10.1.2.9-10.1.2.9"),
+        ),
+        (
+            json!({ "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.1", "exclude": ["10.9.0.1"] }),
+            json!([]),
+            full("ipam", 0, "10.1.1.1-10.1.1.1"),
+        ),
+        (
+            json!({ "ranges": [other] }),
+            json!([gateway("10.1.1.0/24", "10.1.1.1")]),
+            full("runtimeConfig.ipRanges[0]", 0, "10.1.1.1-10.1.1.1"),
+        ),
+        (
+            json!({ "subnet": "10.1.1.0/24", "exclude": ["10.1.0.0/16"] }),
+            json!([]),
+            excluded("ipam", "10.1.1.1-10.1.1.254"),
+        ),
+        (
+            json!({ "subnet": "10.1.1.0/30", "exclude": ["10.1.1.2"] }),
+            json!([]),
+            excluded("ipam", "10.1.1.1-10.1.1.2"),
+        ),
+        (
+            json!({ "ranges": [other], "exclude": ["10.1.1.2-10.1.1.6"] }),
+            json!([[{ "subnet": "10.1.1.0/29" }]]),
+            excluded("runtimeConfig.ipRanges[0]", "10.1.1.1-10.1.1.6"),
+        ),
+    ] {
+        for backend in ["disk", "db"] {
+            let mut ipam = ipam.clone();
+            ipam["backend"] = backend.into();
+            let mut conf = network.conf(ipam);
+            conf["runtimeConfig"] = json!({ "ipRanges": ip_ranges });
+            if backend == "disk" {
+                network.refuses(&network.call("ADD", &conf), 7, &message);
+            } else {
+                let failure = network.call("ADD", &conf).run().failure();
+                assert_eq!((failure.code, &failure.msg), (7, &message));
+            }
+            let mut newer = conf.clone();
+            newer["cniVersion"] = "1.1.0".into();
+            network.refuses_with(
+                &network.call("STATUS", &newer),
+                &json!({ "cniVersion": "1.1.0", "code": 50, "msg": message }),
+            );
+            network.call("DEL", &conf).run().silent();
+        }
+    }
 }
 
 #[test]

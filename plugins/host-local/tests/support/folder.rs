@@ -33,6 +33,8 @@ fn collect(folder: &Path, prefix: &str, found: &mut Contents) {
                 "-> {}",
                 fs::read_link(entry.path()).unwrap().display()
             ))
+        } else if !kind.is_file() {
+            Some("no regular file".to_owned())
         } else {
             Some(fs::read(entry.path()).unwrap().escape_ascii().to_string())
         };

@@ -1,0 +1,124 @@
+//! Whether a directory can be written to, as far as that can be known without writing.
+//!
+//! Each check here stands for something in `write`, and fails with the same error.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{SFlag, fstatat};
+use nix::sys::statvfs::fstatvfs;
+use nix::unistd::{AccessFlags, faccessat};
+
+use super::{ASIDE, Dir, FILE_MODE, is_regular};
+use crate::{Action, StateError};
+
+impl Dir {
+    /// Finds out whether a directory that is missing can be made, with its parents.
+    ///
+    /// # Errors
+    /// [`StateError::Io`], as of [`Dir::create`].
+    pub fn probe(path: &Path) -> Result<(), StateError> {
+        for ancestor in path.ancestors() {
+            let ancestor = match ancestor.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => ancestor,
+            };
+            if let Some(existing) = Self::open(ancestor)? {
+                existing.check_writable()?;
+                return existing.check_room();
+            }
+            // A link that leads to nothing.
+            if fs::symlink_metadata(ancestor).is_ok() {
+                return Err(StateError::io(Action::Create, path, Errno::EEXIST));
+            }
+        }
+        Err(StateError::io(Action::Open, path, Errno::ENOENT))
+    }
+
+    /// Finds out whether a directory that is missing in this one can be made.
+    ///
+    /// # Errors
+    /// [`StateError::Io`], as of [`Dir::create_linked_child`].
+    pub fn check_child(&self, name: &str) -> Result<(), StateError> {
+        let path = || self.path.join(name);
+        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::ENOENT) => {}
+            Err(error) => return Err(StateError::io(Action::Create, path(), error)),
+            // A link that leads to nothing.
+            Ok(_) => return Err(StateError::io(Action::Open, path(), Errno::ENOENT)),
+        }
+        self.check_writable()?;
+        self.check_room()
+    }
+
+    /// Finds out whether files can be made in the directory.
+    ///
+    /// # Errors
+    /// As of [`WriteGuard::create`](crate::WriteGuard::create).
+    pub fn check_create(&self) -> Result<(), StateError> {
+        self.check_writable()?;
+        self.check_remove(ASIDE)?;
+        self.check_room()
+    }
+
+    /// Finds out whether what has a name in the directory, if anything has it, can be replaced by a file.
+    ///
+    /// # Errors
+    /// As of [`WriteGuard::replace`](crate::WriteGuard::replace).
+    pub fn check_replace(&self, name: &str) -> Result<(), StateError> {
+        self.check_unlink(name, Action::Write)
+    }
+
+    /// Finds out whether what has a name in the directory, if anything has it, can be removed as a file.
+    ///
+    /// # Errors
+    /// As of [`WriteGuard::remove`](crate::WriteGuard::remove).
+    pub fn check_remove(&self, name: &str) -> Result<(), StateError> {
+        self.check_unlink(name, Action::Remove)
+    }
+
+    fn check_unlink(&self, name: &str, action: Action) -> Result<(), StateError> {
+        let Ok(stat) = fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) else {
+            return Ok(());
+        };
+        let path = || self.path.join(name);
+        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR {
+            return Err(StateError::NotAFile(path()));
+        }
+        // An immutable file, which nobody may replace either.
+        match faccessat(&self.fd, name, AccessFlags::W_OK, AtFlags::AT_EACCESS) {
+            Err(Errno::EPERM) if is_regular(&stat) => {
+                Err(StateError::io(action, path(), Errno::EPERM))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_writable(&self) -> Result<(), StateError> {
+        let access = AccessFlags::W_OK | AccessFlags::X_OK;
+        faccessat(&self.fd, ".", access, AtFlags::AT_EACCESS)
+            .map_err(|error| StateError::io(Action::Write, &self.path, error))
+    }
+
+    /// Finds out whether the file system has room for a small file. One that says that it has none may have it all the same,
+    /// where small files are kept with their inodes: then a file without a name is tried.
+    fn check_room(&self) -> Result<(), StateError> {
+        let full = fstatvfs(&self.fd).is_ok_and(|fs| {
+            let blocks = fs.blocks() > 0 && fs.blocks_free() == 0;
+            blocks || fs.files() > 0 && fs.files_free() == 0
+        });
+        if !full {
+            return Ok(());
+        }
+        let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let written = match openat(&self.fd, ".", flags, FILE_MODE) {
+            Ok(file) => File::from(file).write_all(&[0; 64]),
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR) => Err(Errno::ENOSPC.into()),
+            Err(error) => Err(error.into()),
+        };
+        written.map_err(|error| StateError::io(Action::Write, &self.path, error))
+    }
+}

@@ -1,0 +1,248 @@
+//! STATUS says what an ADD would say, whatever is on the disk, and makes nothing for it.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are for tests too"
+)]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::{Invocation, Outcome, binaries};
+
+#[path = "support/folder.rs"]
+mod folder;
+
+struct Network {
+    temp: TempDir,
+    config: Value,
+}
+
+impl Network {
+    /// Room for three attachments.
+    fn new(backend: &str) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let ipam = json!({
+            "backend": backend,
+            "dataDir": temp.path().join("data"),
+            "subnet": "10.1.1.0/29",
+            "rangeEnd": "10.1.1.4",
+        });
+        let config = json!({ "cniVersion": "1.1.0", "name": "net", "ipam": ipam });
+        Self { temp, config }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.temp.path().join("data").join(name)
+    }
+
+    fn call(&self, command: &str, container: &str) -> Outcome {
+        Invocation::attach(binaries::plugin("host-local"), command, container)
+            .config(&self.config)
+            .run()
+    }
+
+    /// STATUS makes nothing but the lock file, and says what the ADD after it says. Tells whether they succeed.
+    fn agree(&self, what: &str) -> bool {
+        let before = folder::contents(self.temp.path());
+        let status = self.call("STATUS", "");
+        assert!(status.elapsed < Duration::from_secs(2), "{what}: {status}");
+        let mut after = folder::contents(self.temp.path());
+        if !before.contains_key("data/net/lock") {
+            after.remove("data/net/lock");
+        }
+        assert_eq!(after, before, "{what}");
+        let add = self.call("ADD", "new");
+        if add.json()["ips"].is_array() {
+            status.silent();
+            return true;
+        }
+        let (add, status) = (add.failure(), status.failure());
+        assert_eq!(status.code, 50, "{what}");
+        let reason = add
+            .msg
+            .trim_start_matches("failed to allocate for range 0: ");
+        assert!(
+            status.msg.ends_with(reason),
+            "{what}:\n{}\n{}",
+            status.msg,
+            add.msg
+        );
+        false
+    }
+}
+
+const KINDS: [&str; 6] = [
+    "a directory",
+    "a FIFO",
+    "a socket",
+    "a link to nothing",
+    "a link to a file",
+    "an immutable file",
+];
+
+/// Puts something in the place of what is there; `false` if it cannot be put there.
+fn put(kind: &str, path: &Path) -> bool {
+    if !path.parent().unwrap().is_dir() {
+        return false;
+    }
+    let _ = fs::remove_file(path);
+    let _ = fs::remove_dir_all(path);
+    match kind {
+        "a directory" => fs::create_dir(path).unwrap(),
+        "a FIFO" => {
+            let made = Command::new("mkfifo").arg(path).status();
+            assert!(made.unwrap().success());
+        }
+        "a socket" => drop(UnixListener::bind(path).unwrap()),
+        "a link to nothing" => symlink("nothing", path).unwrap(),
+        "a link to a file" => symlink("/etc/hostname", path).unwrap(),
+        "an immutable file" => {
+            fs::write(path, "").unwrap();
+            return set_immutable(path, true);
+        }
+        other => panic!("{other}"),
+    }
+    true
+}
+
+fn set_immutable(path: &Path, immutable: bool) -> bool {
+    let flag = if immutable { "+i" } else { "-i" };
+    let changed = Command::new("chattr").arg(flag).arg(path).output();
+    let done = changed.is_ok_and(|output| output.status.success());
+    if immutable && !done {
+        testkit::requirements::skip("needs root and a file system with immutable files");
+    }
+    done
+}
+
+fn compare(backend: &str, names: &[&str]) {
+    let (mut succeeded, mut failed) = (0, 0);
+    for used in [false, true] {
+        for name in names {
+            for kind in KINDS {
+                let network = Network::new(backend);
+                fs::create_dir(network.path("")).unwrap();
+                if used {
+                    network.call("ADD", "first").success();
+                }
+                let path = network.path(name);
+                let path = PathBuf::from(path.to_str().unwrap().trim_end_matches('/'));
+                if !put(kind, &path) {
+                    continue;
+                }
+                let what = format!("{backend}, {name} is {kind}, used: {used}");
+                match network.agree(&what) {
+                    true => succeeded += 1,
+                    false => failed += 1,
+                }
+                set_immutable(&path, false);
+            }
+        }
+    }
+    assert!(succeeded > 10 && failed > 10, "{succeeded}, {failed}");
+}
+
+#[test]
+fn whatever_is_in_the_place_of_files() {
+    compare(
+        "disk",
+        &[
+            "",
+            "net",
+            "net/lock",
+            "net/.new",
+            "net/.lock",
+            "net/last_reserved_ip.0",
+            "net/10.1.1.3",
+            ".index",
+            ".index/net",
+            ".index/.new",
+            ".addresses.db",
+            ".addresses.lock",
+        ],
+    );
+}
+
+#[test]
+fn whatever_is_in_the_place_of_the_database() {
+    compare(
+        "db",
+        &[
+            "",
+            "net",
+            ".addresses.db",
+            ".addresses.lock",
+            ".addresses.new",
+            ".new",
+        ],
+    );
+}
+
+/// What is no note of an address blocks it all the same.
+#[test]
+fn addresses_that_nobody_holds_and_nobody_can_get() {
+    for kind in ["a directory", "a link to nothing", "a FIFO"] {
+        let network = Network::new("disk");
+        network.call("ADD", "first").success();
+        for address in ["net/10.1.1.3", "net/10.1.1.4"] {
+            assert!(network.agree(kind));
+            network.call("DEL", "new").silent();
+            assert!(put(kind, &network.path(address)));
+        }
+        assert!(!network.agree(kind), "{kind}");
+    }
+}
+
+/// It may be read, and a note in it may be of an ADD that somebody will undo.
+#[test]
+fn an_index_that_nobody_can_write() {
+    let network = Network::new("disk");
+    network.call("ADD", "first").success();
+    let index = network.path(".index/net");
+    if !set_immutable(&index, true) {
+        return;
+    }
+    let add = network.call("ADD", "second");
+    let agreed = network.agree("an immutable index");
+    let del = network.call("DEL", "first");
+    set_immutable(&index, false);
+    let add = add.failure();
+    let told = format!(
+        "cannot write {}: Operation not permitted (os error 1)",
+        index.display()
+    );
+    assert_eq!((add.code, add.msg, agreed), (5, told, false));
+    del.silent();
+    assert_eq!(network.call("CHECK", "first").failure().code, 120);
+}
+
+#[test]
+fn a_name_that_is_too_long_for_a_directory() {
+    let mut network = Network::new("disk");
+    network.config["name"] = "n".repeat(256).into();
+    fs::create_dir(network.path("")).unwrap();
+    assert!(!network.agree("an empty directory"));
+}
+
+#[test]
+fn a_data_dir_that_is_a_link_to_nothing() {
+    for backend in ["disk", "db"] {
+        let mut network = Network::new(backend);
+        symlink("nothing", network.path("")).unwrap_or_else(|_| {
+            symlink("nothing", network.temp.path().join("data")).unwrap();
+        });
+        assert!(!network.agree(backend));
+        let below = network.path("below");
+        network.config["ipam"]["dataDir"] = below.to_str().unwrap().into();
+        assert!(!network.agree(backend));
+    }
+}
