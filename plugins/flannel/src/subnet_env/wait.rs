@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -6,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use cni_plugin::Log;
 use nix::errno::Errno;
+use nix::libc::IN_MASK_ADD;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use super::{Lease, LeaseError, Reading, look};
 
@@ -52,17 +54,30 @@ fn may_pass(outcome: &Result<Reading, LeaseError>) -> bool {
 /// Looks at the file again whenever something changes about it.
 fn wait(file: &Path, timeout: Duration) -> io::Result<Result<Reading, LeaseError>> {
     let give_up = Instant::now().checked_add(timeout);
+    let left = || {
+        give_up.map_or(Duration::MAX, |give_up| {
+            give_up.saturating_duration_since(Instant::now())
+        })
+    };
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    let mut watched = Vec::new();
     loop {
-        // Before the look, so that no change is missed; and anew each time, as a folder may have come or gone.
-        watch(&inotify, file)?;
+        // What changes while the watches are set may have no watch yet. Once they are the same twice, whatever changed
+        // before the second time was seen by it, and whatever changes later is an event.
+        loop {
+            let now = watch(&inotify, file)?;
+            let is_settled = now == watched;
+            watched = now;
+            if is_settled || left().is_zero() {
+                break;
+            }
+        }
+        // After the watches, so that no change is missed.
         let outcome = look(file);
         if !may_pass(&outcome) {
             return Ok(outcome);
         }
-        let left = give_up.map_or(Duration::MAX, |give_up| {
-            give_up.saturating_duration_since(Instant::now())
-        });
+        let left = left();
         if left.is_zero() {
             return Ok(outcome);
         }
@@ -70,37 +85,57 @@ fn wait(file: &Path, timeout: Duration) -> io::Result<Result<Reading, LeaseError
     }
 }
 
-/// Watches the folders in which the file can appear: its own, or as much of the way there as exists; the same again for
-/// what is a symbolic link on that way, be it the file itself or a folder that is not there yet.
-fn watch(inotify: &Inotify, file: &Path) -> io::Result<()> {
-    let events = AddWatchFlags::IN_CREATE
-        | AddWatchFlags::IN_MOVED_TO
-        | AddWatchFlags::IN_MODIFY
-        | AddWatchFlags::IN_DELETE_SELF
-        | AddWatchFlags::IN_MOVE_SELF;
-    let mut names = vec![file.to_owned()];
-    for _ in 0..=MAX_LINKS {
-        let Some(name) = names.pop() else { break };
-        names.extend(link_target(&name));
-        for folder in name.ancestors().skip(1) {
-            let folder = if folder.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                folder
-            };
-            match inotify.add_watch(folder, events) {
-                Ok(_) => break,
-                Err(Errno::ENOENT) => names.extend(link_target(folder)),
-                Err(error) => return Err(error.into()),
+/// A directory that is watched, and for what.
+type Watch = (WatchDescriptor, AddWatchFlags);
+
+/// Watches every directory on the way to the file, as far as there is one: for being moved or removed itself, and for a name
+/// in it if that is missing, a symbolic link or the file's.
+fn watch(inotify: &Inotify, file: &Path) -> io::Result<Vec<Watch>> {
+    let itself = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+    let names = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_MODIFY;
+    // One directory may be watched for several reasons.
+    let also = AddWatchFlags::from_bits_retain(IN_MASK_ADD);
+    let mut watched = Vec::new();
+    // One that is gone by now is seen to be gone the next time.
+    let mut add = |directory: &Path, events| match inotify.add_watch(directory, events | also) {
+        Ok(descriptor) => {
+            watched.push((descriptor, events));
+            Ok(())
+        }
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(()),
+        Err(error) => Err(io::Error::from(error)),
+    };
+
+    let mut directory = PathBuf::from(".");
+    let mut ahead = components(file);
+    let mut links = 0;
+    while let Some(name) = ahead.pop() {
+        // The root takes the place of what is before it.
+        let path = directory.join(name);
+        if let Ok(target) = fs::read_link(&path) {
+            add(&directory, names)?;
+            links += 1;
+            if links > MAX_LINKS {
+                break;
             }
+            ahead.extend(components(&target));
+        } else if !ahead.is_empty() && path.is_dir() {
+            add(&path, itself)?;
+            directory = path;
+        } else {
+            add(&directory, names)?;
+            break;
         }
     }
-    Ok(())
+    Ok(watched)
 }
 
-fn link_target(file: &Path) -> Option<PathBuf> {
-    let target = fs::read_link(file).ok()?;
-    Some(file.parent()?.join(target))
+/// The components of a path, the first one last.
+fn components(path: &Path) -> Vec<OsString> {
+    let components = path.components().rev();
+    components
+        .map(|component| component.as_os_str().to_owned())
+        .collect()
 }
 
 /// Waits until something has happened, or the time is over.

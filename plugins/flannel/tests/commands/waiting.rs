@@ -165,6 +165,67 @@ fn a_folder_that_another_takes_the_place_of() {
     }
 }
 
+/// The directory of the file stays what it is, but is no longer on the way.
+#[test]
+fn a_folder_further_up_that_another_takes_the_place_of() {
+    let desk = without_lease();
+    let folder = desk.path("var/run/flannel");
+    fs::create_dir_all(&folder).unwrap();
+    let running = start_waiting(&desk, &folder.join("subnet.env"));
+    fs::rename(desk.path("var"), desk.path("old")).unwrap();
+    sleep(Duration::from_millis(20));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("subnet.env"), SUBNET_ENV).unwrap();
+    assert_added(&desk, running);
+
+    // So does what a link led to.
+    let desk = without_lease();
+    for folder in ["first", "second"] {
+        fs::create_dir_all(desk.path(folder)).unwrap();
+    }
+    symlink("first", desk.path("run")).unwrap();
+    let running = start_waiting(&desk, &desk.path("run/subnet.env"));
+    fs::write(desk.path("second/subnet.env"), SUBNET_ENV).unwrap();
+    symlink("second", desk.path("new")).unwrap();
+    fs::rename(desk.path("new"), desk.path("run")).unwrap();
+    assert_added(&desk, running);
+}
+
+/// The directories appear one by one while the watches are being set, which strace makes slow.
+#[test]
+fn what_appears_while_it_is_watched_for_is_seen() {
+    for step in 0..4 {
+        let desk = without_lease();
+        let file = desk.path("run/link/flannel/subnet.env");
+        symlink("disk/later", desk.path("target")).unwrap();
+        let mut netconf = desk.netconf();
+        netconf["subnetFile"] = json!(file);
+        netconf["subnetFileWait"] = json!(LIMIT);
+        let options = [
+            "-e",
+            "trace=inotify_add_watch",
+            "-e",
+            "inject=inotify_add_watch:delay_enter=60000:delay_exit=60000",
+        ];
+        let Some(traced) = Traced::start(&desk, &options, &netconf, &[]) else {
+            return;
+        };
+        wait_until("flannel sets watches", SOON, || !traced.calls().is_empty());
+        sleep(Duration::from_millis(30 * step));
+        fs::create_dir(desk.path("run")).unwrap();
+        sleep(Duration::from_millis(50));
+        symlink(desk.path("target"), desk.path("run/link")).unwrap();
+        sleep(Duration::from_millis(50));
+        fs::create_dir_all(desk.path("disk/later/flannel")).unwrap();
+        sleep(Duration::from_millis(700));
+        fs::write(desk.path("disk/later/flannel/subnet.env"), SUBNET_ENV).unwrap();
+        let begin = Instant::now();
+        let (output, calls) = traced.wait();
+        assert!(output.status.success(), "{output:?}");
+        assert!(begin.elapsed() < SOON, "step {step}: {calls}");
+    }
+}
+
 #[test]
 fn a_link_to_a_folder_that_is_made_later() {
     // The file itself is the link, by way of another; or a folder on the way is.
