@@ -16,14 +16,12 @@ use crate::config::{Config, Replay};
 use crate::delegate_conf;
 use crate::error::{ConfigError, ScratchError, is_for_want_of_master, naming_file};
 use crate::outlook::Outlook;
-use crate::prev_result::version_of;
+use crate::prev_result::{PREV_RESULT, version_of};
 use crate::scratch::{Failures, KeptConf, Scratch};
 use crate::subnet_env::{self, Lease};
 
 /// The keys in which two configurations may differ and still be the same to a delegate that deletes.
 const OF_THE_CALL: [&str; 2] = ["runtimeConfig", PREV_RESULT];
-
-const PREV_RESULT: &str = "prevResult";
 
 /// After how many failures the next one is the last: no ADD has succeeded with the configuration, nor has one DEL.
 const ENOUGH_FAILURES: u32 = 2;

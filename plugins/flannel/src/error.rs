@@ -181,3 +181,11 @@ pub(crate) fn is_for_want_of_master(error: &DelegateError) -> bool {
     };
     NO_MASTER.iter().any(|start| error.msg.starts_with(start))
 }
+
+/// What Go's bridge plugin says on CHECK of a result without the links on the node.
+const NO_INTERFACE: &str = "Interface name missing";
+
+/// Whether a delegate cannot check a result in which only the container's interface is named.
+pub(crate) fn is_for_want_of_interfaces(error: &DelegateError) -> bool {
+    matches!(error, DelegateError::Failed { error, .. } if error.msg.starts_with(NO_INTERFACE))
+}

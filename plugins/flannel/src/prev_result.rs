@@ -4,8 +4,11 @@
 //! list's present version, and the configuration that was kept has an earlier one.
 
 use cni_types::json::{self, Object, OptionalText};
-use cni_types::{AddResult, Version};
+use cni_types::{AddResult, Attachment, Interface, Version};
 use serde_json::value::RawValue;
+
+/// The key of a configuration that the result of ADD is under.
+pub(crate) const PREV_RESULT: &str = "prevResult";
 
 /// The version that a configuration names; `None` if it is none that is known.
 pub(crate) fn version_of(conf: &Object) -> Option<Version> {
@@ -41,6 +44,28 @@ pub(crate) fn of_version(
         return None;
     }
     RawValue::from_string(converted).ok()
+}
+
+/// Names the container's interface in a `prevResult` of an ADD whose version had no `interfaces`: it is the attachment's.
+/// Nobody knows those on the node.
+///
+/// What cannot be read stays as it is: the delegate refuses it in its own words.
+pub(crate) fn name_interface(conf: &mut Object, attachment: &Attachment, netns: &str) {
+    let Ok(Some(mut previous)) = conf.decode::<Object>(PREV_RESULT) else {
+        return;
+    };
+    let interfaces = previous.decode::<Vec<Object>>("interfaces");
+    if !interfaces.is_ok_and(|interfaces| interfaces.is_none_or(|list| list.is_empty())) {
+        return;
+    }
+    let interface = Interface {
+        name: attachment.ifname.to_string(),
+        sandbox: Some(netns.to_owned()),
+        ..Interface::default()
+    };
+    // Neither can fail: they are made of JSON.
+    let _ = previous.set("interfaces", &[interface]);
+    let _ = conf.set(PREV_RESULT, &previous);
 }
 
 #[cfg(test)]

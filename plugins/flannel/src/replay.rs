@@ -1,5 +1,6 @@
 //! CHECK and DEL: the delegate is called with the configuration that ADD kept.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use cni_plugin::{Call, Command};
@@ -9,9 +10,11 @@ use crate::circle;
 use crate::config::{Replay, own_type};
 use crate::delegate_conf;
 use crate::deletion::Deletion;
-use crate::error::{ConfigError, NotKept, is_for_want_of_master, naming_file};
+use crate::error::{
+    ConfigError, NotKept, is_for_want_of_interfaces, is_for_want_of_master, naming_file,
+};
 use crate::next_hops;
-use crate::prev_result::version_of;
+use crate::prev_result::{self, version_of};
 use crate::scratch::{Kept, Scratch};
 
 /// How long DEL waits for what a killed ADD has started; it has been told to end, and ends within milliseconds.
@@ -36,8 +39,9 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
             circle::ipam_of(&conf).map_or(Ok(()), |ipam| circle::refuse_false_ipam(&ipam))
         })
         .map_err(|error| naming_file(error.into(), &kept.file))?;
+    let version = version_of(&conf);
     // A delegate would refuse to check by a version that has no CHECK.
-    if version_of(&conf).is_some_and(|version| version < Version::V0_4_0) {
+    if version.is_some_and(|version| version < Version::V0_4_0) {
         conf.set("cniVersion", &call.conf.version)
             .map_err(ConfigError::from)?;
     }
@@ -45,10 +49,19 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
         .complete(conf, call.conf.version)
         .map_err(ConfigError::from)?;
     next_hops::complete(&mut conf);
+    let has_no_interfaces = version.is_some_and(|version| version < Version::V0_3_0);
+    if has_no_interfaces
+        && let Some(netns) = call.environment.get("CNI_NETNS").and_then(OsStr::to_str)
+    {
+        prev_result::name_interface(&mut conf, attachment, netns);
+    }
     let json = delegate_conf::to_json(&conf)?;
     let delegate = call.delegate(kept.plugin_type)?;
     match delegate.run(Command::Check, &json) {
-        Err(error) if is_for_want_of_master(&error) => {
+        Err(error)
+            if is_for_want_of_master(&error)
+                || has_no_interfaces && is_for_want_of_interfaces(&error) =>
+        {
             call.log
                 .info(format_args!("the delegate cannot check the link: {error}"));
             Ok(())

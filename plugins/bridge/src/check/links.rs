@@ -23,11 +23,9 @@ impl Links {
         outside: &mut Rtnetlink,
     ) -> Result<Self, Error> {
         let bridge = find_bridge(config, outside)?;
-        let (_, told) = check::interface_of(previous, &bridge.name, None)?;
-        // That of a bridge that is no gateway may follow its ports'.
-        if config.gives_bridge_addresses() {
-            check::mac(&bridge, told)?;
-        }
+        let of_node = OfNode::of(previous);
+        // The MAC of a bridge that is no gateway may follow its ports'.
+        of_node.check(&bridge, config.gives_bridge_addresses())?;
         check_bridge(config, &bridge)?;
         if container.kind != Kind::Veth {
             let kind = container.kind.name();
@@ -37,14 +35,39 @@ impl Links {
             check::up(&container)?;
         }
         let port = port_of(&container, outside)?;
-        let (_, told) = check::interface_of(previous, &port.name, None)?;
-        check::mac(&port, told)?;
+        of_node.check(&port, true)?;
         check_port(config, &port, &bridge, outside)?;
         Ok(Self {
             bridge,
             port,
             container,
         })
+    }
+}
+
+/// What a result says of links on the node. `None` if it has only the container's: versions before 0.3.0 have no interfaces,
+/// and a meta plugin that completes such a result knows no others.
+struct OfNode<'a>(Option<&'a AddResult>);
+
+impl<'a> OfNode<'a> {
+    fn of(previous: &'a AddResult) -> Self {
+        let interfaces = &previous.interfaces;
+        let is_any = interfaces.is_empty()
+            || interfaces
+                .iter()
+                .any(|interface| interface.sandbox.is_none());
+        Self(is_any.then_some(previous))
+    }
+
+    fn check(&self, link: &Link, has_own_mac: bool) -> Result<(), CheckError> {
+        let Some(previous) = self.0 else {
+            return Ok(());
+        };
+        let (_, told) = check::interface_of(previous, &link.name, None)?;
+        if has_own_mac {
+            check::mac(link, told)?;
+        }
+        Ok(())
     }
 }
 

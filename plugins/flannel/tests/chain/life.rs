@@ -239,3 +239,59 @@ fn in_version(result: &Value, version: &str) -> Value {
     }
     result
 }
+
+/// Versions before 0.3.0 have no interfaces in results, and no CHECK. What a runtime has of such an ADD, it gives in the
+/// list's present version.
+#[test]
+fn a_container_that_was_added_before_results_had_interfaces_can_be_checked() {
+    for delegates in Delegates::BOTH {
+        for kept in ["0.1.0", "0.2.0"] {
+            for present in ["0.4.0", "1.0.0", "1.1.0"] {
+                // Debian's delegates know 1.0.0 at most.
+                if delegates == Delegates::Debians && present == "1.1.0" {
+                    continue;
+                }
+                let Some(lab) = Lab::with(delegates, &DUAL_STACK) else {
+                    return;
+                };
+                let container = Container::new("a");
+                let of_add = lab.add(&container, &netconf(kept));
+                let mut result = json!({
+                    "cniVersion": present,
+                    "ips": [
+                        {"address": of_add["ip4"]["ip"], "gateway": of_add["ip4"]["gateway"]},
+                        {"address": of_add["ip6"]["ip"], "gateway": of_add["ip6"]["gateway"]},
+                    ],
+                    "routes": of_add["ip4"]["routes"],
+                    "dns": {},
+                });
+                if present == "0.4.0" {
+                    result["ips"][0]["version"] = "4".into();
+                    result["ips"][1]["version"] = "6".into();
+                }
+                let check = lab.call(
+                    "CHECK",
+                    &container,
+                    &with_prev_result(&netconf(present), &result),
+                );
+                lab.node.run(&check).silent();
+                let address = of_add["ip4"]["ip"].as_str().unwrap();
+                container
+                    .sandbox
+                    .ip(&format!("address delete {address} dev eth0"));
+                let outcome = lab.node.run(&check);
+                match delegates {
+                    Delegates::Ours => {
+                        let failure = outcome.failure();
+                        let expected = format!(
+                            "bridge: interface eth0 does not have address {address} of prevResult"
+                        );
+                        assert_eq!((failure.code, failure.msg), (120, expected));
+                    }
+                    // Debian's bridge checks nothing without the links on the node.
+                    Delegates::Debians => outcome.silent(),
+                }
+            }
+        }
+    }
+}
