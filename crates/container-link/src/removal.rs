@@ -4,7 +4,6 @@ use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface};
 use netlink::{Kind, Link, Mac, Rtnetlink};
 
-use crate::sandbox::delete_link;
 use crate::{Mark, Sandbox, SandboxError, Whose};
 
 /// Removes the link that has the attachment's name in its container. It stays where `whose` or the `prevResult` of the
@@ -43,7 +42,9 @@ pub fn remove_link(
         ));
         return Ok(());
     }
-    delete_link(&mut inside, link.index)?;
+    inside
+        .remove_links(&[link.index])
+        .map_err(SandboxError::from)?;
     call.log.debug(format_args!("link {name} removed"));
     Ok(())
 }

@@ -1,7 +1,7 @@
 use std::rc::Rc;
 
 use cni_plugin::ContainerNetns;
-use netlink::{Change, Netns, NetnsError, Rtnetlink};
+use netlink::{Netns, NetnsError, Rtnetlink};
 
 use crate::SandboxError;
 
@@ -74,15 +74,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn delete_link(&self, index: u32) -> Result<(), SandboxError> {
-        delete_link(&mut self.rtnetlink()?, index)
-    }
-}
-
-/// As [`Sandbox::delete_link`], by a socket inside.
-pub(crate) fn delete_link(inside: &mut Rtnetlink, index: u32) -> Result<(), SandboxError> {
-    match inside.perform(&[Change::delete_link(index)]) {
-        Err(error) if error.is_not_found() => Ok(()),
-        done => Ok(done?),
+    pub fn remove_link(&self, index: u32) -> Result<(), SandboxError> {
+        Ok(self.rtnetlink()?.remove_links(&[index])?)
     }
 }

@@ -118,6 +118,6 @@ fn is_usable(near: &Link) -> bool {
 fn delete(netns: &Path) -> Result<(), Box<dyn Error>> {
     let mut inside = Rtnetlink::open_in(&Netns::open(netns)?, &Netns::current()?)?;
     let link = inside.perform_and_read(&[], LinkRef::Name(IFNAME))?;
-    inside.perform(&[Change::delete_link(link.index)])?;
+    inside.remove_links(&[link.index])?;
     Ok(())
 }

@@ -105,7 +105,7 @@ fn measure(container: &Netns) -> Result<(), NetlinkError> {
         let mut inside = Rtnetlink::open_in(container, &home)?;
         let link = inside.perform_and_read(&[], LinkRef::Name("eth0"))?;
         done("find the link to remove");
-        inside.perform(&[Change::delete_link(link.index)])?;
+        inside.remove_links(&[link.index])?;
         done("remove it");
     }
     let mut create = 0;

@@ -88,7 +88,7 @@ impl Rtnetlink {
                     && let Ok(Some(left)) = inside.link_by_name(link.name)
                 {
                     // The first error is the one that tells why.
-                    drop(inside.perform(&[Change::delete_link(left.index)]));
+                    drop(inside.remove_links(&[left.index]));
                 }
                 made
             }
@@ -124,7 +124,7 @@ impl Rtnetlink {
         );
         if named.is_err() {
             // The first error is the one that tells why.
-            drop(inside.perform(&[Change::delete_link(index)]));
+            drop(inside.remove_links(&[index]));
         }
         named
     }

@@ -30,7 +30,7 @@ pub fn random_name(prefix: &str) -> String {
 }
 
 /// Random bits. The standard library seeds its hash maps with getrandom(2); a keyed hash of nothing is as random.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
 

@@ -30,7 +30,7 @@ const DATAGRAM_CHANGES: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "nothing is changed until it is performed"]
 pub struct Change<'a> {
-    request: Request<RouteNetlinkMessage>,
+    pub(crate) request: Request<RouteNetlinkMessage>,
     /// The namespace whose file descriptor's number is in the message.
     netns: PhantomData<&'a Netns>,
 }
@@ -138,22 +138,6 @@ impl Rtnetlink {
         refusals.into_iter().next().map_or(found, Err)
     }
 
-    /// Removes a link, which may be gone already, and looks for another one, in one exchange.
-    ///
-    /// # Errors
-    /// If the kernel refuses either for another reason.
-    pub fn delete_and_find(
-        &mut self,
-        index: u32,
-        next: LinkRef<'_>,
-    ) -> Result<Option<Link>, NetlinkError> {
-        let (refusals, found) = self.exchange_and_read(&[Change::delete_link(index)], next)?;
-        if let Some(error) = refusals.into_iter().find(|error| !error.is_not_found()) {
-            return Err(error);
-        }
-        some_if_found(found)
-    }
-
     /// The changes' refusals in order, and the link or why there is none.
     fn exchange_and_read(
         &mut self,
@@ -187,6 +171,30 @@ impl Rtnetlink {
     /// If the kernel refuses for another reason.
     pub fn link(&mut self, link: LinkRef<'_>) -> Result<Option<Link>, NetlinkError> {
         some_if_found(self.perform_and_read(&[], link))
+    }
+
+    /// Links by their names, in one exchange; those that there are, in the order of the names.
+    ///
+    /// # Errors
+    /// As [`Rtnetlink::link`].
+    pub fn links_by_names<'n>(
+        &mut self,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<Vec<Link>, NetlinkError> {
+        let names = names.into_iter();
+        let questions: Vec<_> = names
+            .map(|name| link_request(LinkRef::Name(name)))
+            .collect();
+        let requests: Vec<_> = questions.iter().collect();
+        let mut found = Vec::new();
+        let refusals = self.socket.exchange(&requests, |_, reply| {
+            let link = Link::parse(reply);
+            found.push(link.map_err(|e| garbled("find links by their names", e))?);
+            Ok(())
+        })?;
+        let mut errors = refusals.into_iter().map(|(_, error)| error);
+        let error = errors.find(|error| !error.is_not_found());
+        error.map_or(Ok(found), Err)
     }
 
     /// A link by its name; `None` if there is none.

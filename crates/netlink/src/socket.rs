@@ -1,11 +1,13 @@
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use child::Apart;
 use netlink_packet_core::{
     DecodeError, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE,
-    NetlinkHeader, NetlinkSerializable,
+    NLMSG_ERROR, NetlinkHeader, NetlinkSerializable,
 };
 use nix::errno::Errno;
 use nix::libc::{MSG_DONTWAIT, MSG_TRUNC};
@@ -81,6 +83,20 @@ impl NetlinkSerializable for Bytes {
 
     fn serialize(&self, buffer: &mut [u8]) {
         buffer.copy_from_slice(&self.payload);
+    }
+}
+
+/// A request that another process has.
+#[derive(Debug)]
+pub(crate) struct HandedOver {
+    pub(crate) process: Apart,
+    sequence: u32,
+}
+
+impl HandedOver {
+    /// Whether the kernel has refused the request, or carried it out.
+    pub(crate) fn is_answered_by(&self, reply: &Reply<'_>) -> bool {
+        reply.message_type == NLMSG_ERROR && reply.sequence == self.sequence
     }
 }
 
@@ -196,6 +212,24 @@ impl Socket {
         Ok(refusals)
     }
 
+    /// Has another process send a request and wait for its acknowledgement. Whatever the kernel says to it comes to this
+    /// socket, which both processes have.
+    ///
+    /// # Errors
+    /// [`NetlinkError::Socket`] if there can be no other process.
+    pub(crate) fn hand_over<P: NetlinkSerializable>(
+        &self,
+        request: &Request<P>,
+        process_name: &CStr,
+    ) -> Result<HandedOver, NetlinkError> {
+        let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+        let mut datagram = Vec::new();
+        append(&mut datagram, request, request.flags | NLM_F_ACK, sequence);
+        let process = Apart::write(process_name, self.socket.as_fd(), &datagram)
+            .map_err(failed("have another process write to"))?;
+        Ok(HandedOver { process, sequence })
+    }
+
     /// Asks for a list and gives what `read` makes of its entries. A list that changed while it was being read is asked
     /// for again.
     ///
@@ -269,13 +303,18 @@ impl Socket {
         joined.map_err(failed("subscribe to events with"))
     }
 
-    /// Gets no more of a group's events. Those that were not looked at are passed over by what comes next.
+    /// Gets no more of a group's events, and throws away those that were not looked at: they might leave no room for an answer.
     ///
     /// # Errors
     /// [`NetlinkError::Socket`].
     pub fn unsubscribe(&mut self, group: u32) -> Result<(), NetlinkError> {
         let left = self.socket.drop_membership(group);
-        left.map_err(failed("unsubscribe from events with"))
+        left.map_err(failed("unsubscribe from events with"))?;
+        while matches!(
+            self.receive(),
+            Ok(()) | Err(Errno::ENOBUFS | Errno::EMSGSIZE)
+        ) {}
+        Ok(())
     }
 
     /// Waits for an event that `is_it` says yes to, and tells whether it came in time.
@@ -311,6 +350,12 @@ impl Socket {
                 return Ok(true);
             }
         }
+    }
+
+    /// Sets how many bytes of messages may wait to be read.
+    #[cfg(test)]
+    pub(crate) fn set_receive_buffer(&mut self, bytes: usize) {
+        self.socket.set_rx_buf_sz(bytes).unwrap();
     }
 
     fn wait_readable(&self, deadline: Instant) -> Result<bool, NetlinkError> {

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::error::BridgeError;
 use crate::gateway::{Gateway, Replacement};
 use crate::pair::FarEnd;
-use crate::undo::{Changes, Ports, put_back};
+use crate::undo::{Changes, Ports, remove_link};
 use crate::{bridge_link, detach, forwarding, layer3, pair, port, rules, vlan_gateway};
 
 /// How long a port may take to come up. It does so at once, unless the node is overloaded.
@@ -158,9 +158,9 @@ impl<'a> Attempt<'a> {
                 Ok(port) => {
                     let index = port.index;
                     self.changes.ports.add_own(index);
-                    self.changes.undo.push("remove the pair of links", move || {
-                        Ok(put_back(&[Change::delete_link(index)])?)
-                    });
+                    self.changes
+                        .undo
+                        .push("remove the pair of links", move || Ok(remove_link(index)?));
                     self.call
                         .log
                         .debug(format_args!("{} plugged into {}", port.name, bridge.name));

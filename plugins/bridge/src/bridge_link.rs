@@ -6,7 +6,7 @@ use netlink::{Change, Kind, Link, LinkChange, Mac, NetlinkError, NewLink};
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
 use crate::pair::PORT_MAC_START;
-use crate::undo::{Changes, put_back};
+use crate::undo::{Changes, put_back, remove_link};
 use crate::{ipv6, router_advertisements};
 
 /// How often it is looked for and made anew while others make and remove it.
@@ -67,9 +67,7 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, Brid
     };
     let index = link.index;
     changes.ports.set_bridge(index);
-    changes.note_shared("remove the bridge", move || {
-        put_back(&[Change::delete_link(index)])
-    });
+    changes.note_shared("remove the bridge", move || remove_link(index));
     if let (Some(vlans), false) = (&config.vlans, filters_vlans(&link.kind)) {
         return Err(no_vlans(vlans, config));
     }

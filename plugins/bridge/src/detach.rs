@@ -3,7 +3,7 @@
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, ValidAttachments};
 use container_link::{Mark, Whose, mac_of, previous_of_del, remove_link, stale_links};
-use netlink::{Change, Kind, Link, LinkRef, NetlinkError, Rtnetlink};
+use netlink::{Kind, Link, NetlinkError, Rtnetlink};
 
 use crate::error::BridgeError;
 
@@ -41,8 +41,7 @@ pub(crate) fn collect(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), E
         let name = &link.name;
         call.log.info(format_args!("{name} removed: a stale pair"));
     }
-    let indexes = stale.iter().map(|link| link.index);
-    Ok(delete(&mut kernel, indexes)?)
+    Ok(remove_links(&mut kernel, &stale)?)
 }
 
 /// Removes an earlier pair of an attachment that has a new one by now: its end is in a namespace that only processes that were
@@ -55,47 +54,28 @@ pub(crate) fn remove_earlier(
     for name in mark.port_names().take_while(|name| *name != new.name) {
         let earlier = kernel.link_by_name(&name)?;
         if let Some(link) = earlier.filter(|link| is_marked(link, mark)) {
-            delete(kernel, [link.index])?;
+            remove_links(kernel, [&link])?;
         }
     }
     Ok(())
 }
 
-/// Removes links that may be gone already, as one end goes with the other.
-pub(crate) fn delete(
-    kernel: &mut Rtnetlink,
-    indexes: impl IntoIterator<Item = u32>,
-) -> Result<(), BridgeError> {
-    let changes: Vec<Change<'_>> = indexes.into_iter().map(Change::delete_link).collect();
-    let refusals = kernel.perform_each(&changes)?;
-    let mut errors = refusals.into_iter().map(|(_, error)| error);
-    match errors.find(|error| !error.is_not_found()) {
-        None => Ok(()),
-        Some(error) => Err(error.into()),
-    }
-}
-
 /// Removes the links that have the mark, and says whether there were any. There is a second one only if a first one was in
 /// its way.
 fn remove_marked(kernel: &mut Rtnetlink, mark: &Mark) -> Result<bool, BridgeError> {
-    let (mut is_removed, mut removable) = (false, None);
-    for name in mark.port_names() {
-        let found = match removable.take() {
-            Some(index) => kernel.delete_and_find(index, LinkRef::Name(&name))?,
-            None => kernel.link_by_name(&name)?,
-        };
-        match found {
-            Some(link) if is_marked(&link, mark) => {
-                removable = Some(link.index);
-                is_removed = true;
-            }
-            Some(_) => {}
-            None if is_removed => break,
-            None => {}
-        }
-    }
-    delete(kernel, removable)?;
-    Ok(is_removed)
+    let names: Vec<String> = mark.port_names().collect();
+    let mut links = kernel.links_by_names(names.iter().map(String::as_str))?;
+    links.retain(|link| is_marked(link, mark));
+    remove_links(kernel, &links)?;
+    Ok(!links.is_empty())
+}
+
+fn remove_links<'a>(
+    kernel: &mut Rtnetlink,
+    links: impl IntoIterator<Item = &'a Link>,
+) -> Result<(), BridgeError> {
+    let indexes: Vec<u32> = links.into_iter().map(|link| link.index).collect();
+    Ok(kernel.remove_links(&indexes)?)
 }
 
 /// Removes the node's end that a result tells of, and says whether it was there.
@@ -120,7 +100,7 @@ fn remove_of_result(
         };
         let name = interface.name.as_str();
         if let Some(link) = find(kernel, name)?.filter(is_it) {
-            delete(kernel, [link.index])?;
+            remove_links(kernel, [&link])?;
             is_removed = true;
         }
     }

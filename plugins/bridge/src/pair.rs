@@ -4,7 +4,6 @@ use cni_types::IfName;
 use container_link::{IfnameTaken, Mark};
 use netlink::{Change, Link, Mac, Netns, NewLink, Rtnetlink, random_name};
 
-use crate::detach;
 use crate::error::BridgeError;
 use crate::undo::Changes;
 
@@ -93,8 +92,9 @@ fn make_with(
             Err(error) => {
                 // It may be there without its mark.
                 let left = changes.kernel.link_by_name(&name)?;
-                let left = left.filter(|link| link.mac == Some(mac));
-                detach::delete(&mut changes.kernel, left.map(|link| link.index))?;
+                if let Some(link) = left.filter(|link| link.mac == Some(mac)) {
+                    changes.kernel.remove_links(&[link.index])?;
+                }
                 return Err(error.into());
             }
             Ok(port) => return Ok(port),

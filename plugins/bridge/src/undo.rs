@@ -82,3 +82,8 @@ pub(crate) fn put_back(changes: &[Change<'_>]) -> Result<(), BridgeError> {
         Some(error) => Err(error.into()),
     }
 }
+
+/// Removes a link of the node's, which may be gone already.
+pub(crate) fn remove_link(index: u32) -> Result<(), BridgeError> {
+    Ok(Rtnetlink::open()?.remove_links(&[index])?)
+}

@@ -9,7 +9,7 @@ use netlink::{
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
 use crate::pair::{self, FarEnd};
-use crate::undo::{Changes, put_back};
+use crate::undo::{Changes, put_back, remove_link};
 use crate::{port, router_advertisements};
 
 /// How often it is looked for and recreated while others make and remove it.
@@ -148,9 +148,7 @@ fn make(
     let port = pair::make(changes, bridge, end, &mut inside)?;
     changes.ports.add_own(port.index);
     let index = port.index;
-    changes.note_shared("remove the gateway's link", move || {
-        put_back(&[Change::delete_link(index)])
-    });
+    changes.note_shared("remove the gateway's link", move || remove_link(index));
     let membership = membership(config, bridge, &port);
     changes.kernel.perform(&membership)?;
     let index = port.parent.map_or(0, |end| end.index);

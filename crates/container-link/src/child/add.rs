@@ -49,7 +49,7 @@ pub fn add(
     let link = blueprint.create(&sandbox, &mut outside, &mut inside)?;
     let (index, in_sandbox) = (link.index, &sandbox);
     undo.push("remove the link", move || {
-        in_sandbox.delete_link(index).map_err(Error::from)
+        in_sandbox.remove_link(index).map_err(Error::from)
     });
     call.log.debug(format_args!(
         "{} {} made on {}",

@@ -12,6 +12,7 @@ mod children;
 mod link;
 mod namespace;
 mod netfilter;
+mod removal;
 mod route;
 mod sysctl;
 mod vlan;

@@ -1,0 +1,147 @@
+//! Removing links without waiting until the kernel has freed them.
+
+use std::time::{Duration, Instant};
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use nix::libc::{AF_UNSPEC, RTM_DELLINK, RTNLGRP_LINK};
+
+use crate::mac::random;
+use crate::{Change, NetlinkError, Reply, Request, Rtnetlink};
+
+/// How long an event is waited for, and how often it is looked meanwhile whether the process is still there that has the
+/// request. After that the kernel is asked and waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Groups of links that operators make have small numbers.
+const LOWEST_GROUP: u32 = 1 << 30;
+
+impl Rtnetlink {
+    /// Removes links of this namespace that were made by software; of a pair, both ends. They may be gone already.
+    ///
+    /// When this returns, their names are free and nothing refers to them: a bridge has no such port, and there are no
+    /// addresses, routes, neighbours and forwarding entries by them. Only their memory is still in use. The kernel
+    /// acknowledges a removal when that is free too, which takes 20 ms and more, as each processor has to let go of it. So
+    /// a process of its own makes the request ([`child::Apart`]) and waits for the acknowledgement, and what is waited for here is
+    /// the event that the link is gone. However that process fares, each link whose event has not been seen is removed by a
+    /// request of this process, whose answer counts.
+    ///
+    /// # Errors
+    /// The first refusal. All are tried.
+    pub fn remove_links(&mut self, links: &[u32]) -> Result<(), NetlinkError> {
+        let mut left = links.to_vec();
+        match *links {
+            [] => return Ok(()),
+            [link] => self.remove_apart(&Change::delete_link(link), &mut left),
+            _ => self.remove_group(&mut left),
+        }
+        let removals: Vec<Change<'_>> = left.into_iter().map(Change::delete_link).collect();
+        let refusals = self.perform_each(&removals)?;
+        let mut errors = refusals.into_iter().map(|(_, error)| error);
+        errors
+            .find(|error| !error.is_not_found())
+            .map_or(Ok(()), Err)
+    }
+
+    /// Removes many links at once, for which the kernel takes hardly longer than for one: each request of its own would wait
+    /// for the one before it. What is not removed stays in a group that means nothing to anybody.
+    fn remove_group(&mut self, left: &mut Vec<u32>) {
+        let group = LOWEST_GROUP | random() as u32 >> 2;
+        let members: Vec<Change<'_>> = left
+            .iter()
+            .map(|link| Change::set_group(*link, group))
+            .collect();
+        if self.perform_each(&members).is_ok() {
+            self.remove_apart(&Change::delete_group(group), left);
+        }
+    }
+
+    /// Has another process remove links, and takes those whose events come out of `left`.
+    fn remove_apart(&mut self, removal: &Change<'_>, left: &mut Vec<u32>) {
+        // Nothing of this is an error: the caller removes what is left.
+        if self.socket.subscribe(RTNLGRP_LINK).is_ok() {
+            let _ = self.watch_removal(&removal.request, left);
+            let _ = self.socket.unsubscribe(RTNLGRP_LINK);
+        }
+    }
+
+    fn watch_removal(
+        &mut self,
+        removal: &Request<RouteNetlinkMessage>,
+        left: &mut Vec<u32>,
+    ) -> Result<(), NetlinkError> {
+        let mut handed_over = self.socket.hand_over(removal, c"twill-unlink")?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let next_look = deadline.min(Instant::now() + LOOK);
+            // Lost events count as an answer, too.
+            let is_answered = self.socket.wait_for_event(next_look, |reply| {
+                left.retain(|link| !is_removed(reply, *link));
+                left.is_empty() || handed_over.is_answered_by(reply)
+            })?;
+            if is_answered || handed_over.process.has_ended() || Instant::now() >= deadline {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Whether an event says that a link is gone. One of the same kind and another family says that a bridge lost a port.
+fn is_removed(event: &Reply<'_>, link: u32) -> bool {
+    event.message_type == RTM_DELLINK
+        && event.payload.first() == Some(&(AF_UNSPEC as u8))
+        && event.link_index() == Some(link)
+}
+
+impl Change<'_> {
+    /// Puts a link into a group (ip-link(8), `group`).
+    fn set_group(link: u32, group: u32) -> Self {
+        let mut message = LinkMessage::default();
+        message.header.index = link;
+        message.attributes = vec![LinkAttribute::Group(group)];
+        let what = format!("put link {link} into group {group}");
+        Self::new(what, RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    /// Removes the links of a group.
+    fn delete_group(group: u32) -> Self {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![LinkAttribute::Group(group)];
+        let what = format!("delete the links of group {group}");
+        Self::new(what, RouteNetlinkMessage::DelLink(message), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::NetNs;
+
+    use super::*;
+    use crate::{LinkChange, NewLink};
+
+    #[test]
+    fn a_link_is_removed_even_if_events_are_lost() {
+        if !testkit::requirements::require_root() {
+            return;
+        }
+        let node = NetNs::new().unwrap();
+        node.enter(|| {
+            let mut kernel = Rtnetlink::open().unwrap();
+            let bridge = Change::create_bridge(&NewLink::named("cni0"), None);
+            let bridge = kernel.create(bridge, "cni0").unwrap().index;
+            // The least that the kernel allows, which has no room for a second event.
+            kernel.socket.set_receive_buffer(1);
+            kernel.socket.subscribe(RTNLGRP_LINK).unwrap();
+            let mut other = Rtnetlink::open().unwrap();
+            let change = |mtu| LinkChange {
+                mtu: Some(mtu),
+                ..LinkChange::default()
+            };
+            let changes = (1300..1320).map(|mtu| Change::change_link(bridge, &change(mtu)));
+            other.perform(&changes.collect::<Vec<_>>()).unwrap();
+            kernel.remove_links(&[bridge]).unwrap();
+            assert_eq!(other.link_by_index(bridge).unwrap(), None);
+        });
+    }
+}

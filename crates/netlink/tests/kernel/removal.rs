@@ -1,0 +1,235 @@
+//! What is so when a removal returns, which the kernel has not acknowledged yet.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netlink::{
+    Change, Child, Existing, Family, IpvlanMode, Link, LinkRef, MAIN_TABLE, MacvlanMode, NewLink,
+    Route, Rtnetlink,
+};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid};
+
+use crate::{Both, Pair, up};
+
+/// The name of the process that waits for the kernel.
+const HELPER: &str = "twill-unlink";
+
+/// The state of each child of this process by the helper's name (proc_pid_stat(5)).
+fn helpers() -> Vec<(Pid, char)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok());
+        let stat = fs::read_to_string(entry.path().join("stat"));
+        let (Some(pid), Ok(stat)) = (pid, stat) else {
+            continue;
+        };
+        let (before, after) = stat.rsplit_once(") ").unwrap();
+        let mut after = after.split(' ');
+        let state = after.next().unwrap().chars().next().unwrap();
+        let is_child = after.next().unwrap().parse() == Ok(getpid().as_raw());
+        if is_child && before.ends_with(&format!("({HELPER}")) {
+            found.push((Pid::from_raw(pid), state));
+        }
+    }
+    found
+}
+
+fn names(rtnetlink: &mut Rtnetlink) -> Vec<String> {
+    let links = rtnetlink.links().unwrap();
+    links.into_iter().map(|link| link.name).collect()
+}
+
+/// Addresses and a route by a container's link.
+fn address(both: &mut Both, link: &Link) {
+    let gateway = Route {
+        gateway: Some([10, 244, 0, 1].into()),
+        link: Some(link.index),
+        ..Route::to("0.0.0.0/0".parse().unwrap())
+    };
+    let changes = [
+        Change::change_link(link.index, &up()),
+        Change::add_address(link.index, "10.244.0.2/24".parse().unwrap(), false),
+        Change::add_address(link.index, "fd00::2/64".parse().unwrap(), false),
+        Change::add_route(&gateway, Existing::Refuse),
+    ];
+    both.container.perform(&changes).unwrap();
+}
+
+/// Nothing is left of a container's only link.
+fn assert_gone(both: &mut Both, link: &Link) {
+    assert_eq!(names(&mut both.container), ["lo"]);
+    let found = both.container.link_by_index(link.index).unwrap();
+    assert_eq!(found, None);
+    for family in [Family::V4, Family::V6] {
+        let routes = both.container.routes(family, MAIN_TABLE, None).unwrap();
+        assert_eq!(routes, []);
+    }
+}
+
+#[test]
+fn a_pair_is_gone_and_can_be_made_again_at_once() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let bridge = both.bridge();
+        for round in 0..20 {
+            let (near, far) = both.veth("veth0", "eth0", bridge.index);
+            address(both, &far);
+            // Whichever end the request names.
+            match round % 2 {
+                0 => both.host.remove_links(&[near.index]).unwrap(),
+                _ => both.container.remove_links(&[far.index]).unwrap(),
+            }
+            assert_eq!(names(&mut both.host), ["lo", "cni0"]);
+            assert_eq!(both.host.ports(bridge.index).unwrap(), []);
+            assert_gone(both, &far);
+        }
+    });
+    let forwarding = pair.bridge(&["fdb", "show", "br", "cni0"]);
+    let of_port = |entry: &&serde_json::Value| entry["ifname"] == "veth0";
+    let forwarding = forwarding.as_array().unwrap().iter();
+    assert_eq!(forwarding.filter(of_port).count(), 0);
+}
+
+#[track_caller]
+fn a_child_is_gone(child: Child) {
+    let Some(pair) = Pair::new() else { return };
+    let is_supported = pair.run(|both| {
+        let master = both.bridge().index;
+        for _ in 0..10 {
+            let link = NewLink::named("eth0");
+            let made = both.host.create_child_in(
+                &link,
+                child,
+                master,
+                None,
+                &both.netns,
+                &mut both.container,
+            );
+            let link = match made {
+                Err(error) if error.is_unsupported() => return false,
+                made => made.unwrap(),
+            };
+            address(both, &link);
+            both.container.remove_links(&[link.index]).unwrap();
+            assert_gone(both, &link);
+        }
+        assert_eq!(names(&mut both.host), ["lo", "cni0"]);
+        true
+    });
+    if !is_supported {
+        testkit::requirements::skip_for_kernel("ipvlan");
+    }
+}
+
+#[test]
+fn a_macvlan_is_gone_and_can_be_made_again_at_once() {
+    a_child_is_gone(Child::Macvlan(MacvlanMode::Bridge));
+    a_child_is_gone(Child::Macvlan(MacvlanMode::Passthru));
+}
+
+#[test]
+fn an_ipvlan_is_gone_and_can_be_made_again_at_once() {
+    a_child_is_gone(Child::Ipvlan(IpvlanMode::L2));
+}
+
+#[test]
+fn another_process_waits_for_the_kernel_and_ends() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let bridge = both.bridge();
+        // A machine that has other things to do may let the kernel be faster.
+        let is_seen = (0..200).any(|_| {
+            let (near, _) = both.veth("veth1", "eth1", bridge.index);
+            both.host.remove_links(&[near.index]).unwrap();
+            helpers().iter().any(|(_, state)| *state == 'D')
+        });
+        assert!(is_seen, "no removal has left the wait to another process");
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while helpers().iter().any(|(_, state)| *state != 'Z') {
+        assert!(Instant::now() < deadline, "{:?}", helpers());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_link_is_removed_even_if_the_other_process_is_killed() {
+    let Some(pair) = Pair::new() else { return };
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Those of other tests are killed as well.
+            while !is_over.load(Ordering::Relaxed) {
+                for (pid, _) in helpers() {
+                    let _ = kill(pid, Signal::SIGKILL);
+                }
+            }
+        });
+        pair.run(|both| {
+            let bridge = both.bridge();
+            for _ in 0..30 {
+                let (near, far) = both.veth("veth2", "eth2", bridge.index);
+                both.host.remove_links(&[near.index]).unwrap();
+                assert_eq!(names(&mut both.host), ["lo", "cni0"]);
+                assert_gone(both, &far);
+            }
+        });
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_link_that_is_gone_or_cannot_be_removed_is_as_ever() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        both.host.remove_links(&[]).unwrap();
+        both.host.remove_links(&[4711]).unwrap();
+        both.host.remove_links(&[4711, 4712, 4713]).unwrap();
+        let error = both.host.remove_links(&[1]).unwrap_err();
+        let expected = "cannot delete link lo: Operation not supported on transport endpoint";
+        assert_eq!(error.to_string(), expected);
+        // A removal of many fails for one of them, and the others go.
+        let bridge = both.bridge();
+        let (near, _) = both.veth("veth3", "eth3", bridge.index);
+        let error = both.host.remove_links(&[1, near.index, 4711, bridge.index]);
+        assert_eq!(error.unwrap_err().to_string(), expected);
+        assert_eq!(names(&mut both.host), ["lo"]);
+        assert_eq!(names(&mut both.container), ["lo"]);
+        let lo = both.host.link(LinkRef::Index(1)).unwrap().unwrap();
+        assert!(lo.is_up);
+    });
+}
+
+#[test]
+fn many_links_take_hardly_longer_than_one() {
+    const MANY: usize = 40;
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let bridge = both.bridge();
+        let make = |both: &mut Both| -> Vec<u32> {
+            let ends = (0..MANY).map(|number| {
+                let (near, far) = (format!("veth{number}"), format!("eth{number}"));
+                both.veth(&near, &far, bridge.index).0.index
+            });
+            ends.collect()
+        };
+        let links = make(both);
+        let start = Instant::now();
+        both.host.remove_links(&links).unwrap();
+        let together = start.elapsed();
+        assert_eq!(names(&mut both.host), ["lo", "cni0"]);
+        assert_eq!(names(&mut both.container), ["lo"]);
+
+        let links = make(both);
+        let start = Instant::now();
+        for link in links {
+            both.host.perform(&[Change::delete_link(link)]).unwrap();
+        }
+        let one_by_one = start.elapsed();
+        assert!(together < one_by_one / 2, "{together:?} {one_by_one:?}");
+    });
+}
