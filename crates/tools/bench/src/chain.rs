@@ -8,6 +8,7 @@ mod effort;
 mod entry;
 mod means;
 mod network;
+mod orphans;
 mod programs;
 mod quantity;
 mod report;

@@ -55,11 +55,11 @@ const ROUNDS: [Round; 2] = [
     },
 ];
 
-const SUITES: [Suite; 4] = [
+const SUITES: [Suite; 6] = [
     Suite {
         package: "netlink",
         target: "kernel",
-        args: &["vlan::", "children::an_ipvlan_"],
+        args: &["vlan::", "children::an_ipvlan_", "removal::"],
     },
     Suite {
         package: "twill-ipvlan",
@@ -70,6 +70,17 @@ const SUITES: [Suite; 4] = [
             "--skip=refused_chain::",
             "--skip=no_module::",
         ],
+    },
+    Suite {
+        package: "twill-macvlan",
+        target: "parity",
+        // Whatever a kernel means by the event that a link is gone.
+        args: &["common::removal::"],
+    },
+    Suite {
+        package: "twill-bridge",
+        target: "removal",
+        args: &[],
     },
     Suite {
         package: "twill-bridge",
@@ -113,7 +124,7 @@ const MODULES: [&str; 18] = [
 ];
 
 /// What tests run besides the plugins and busybox.
-const PROGRAMS: [&str; 4] = ["bridge", "ip", "ping", "setpriv"];
+const PROGRAMS: [&str; 5] = ["bridge", "ip", "nft", "ping", "setpriv"];
 
 /// Files that tests look for where they are here.
 const SUPPORT: [&str; 2] = [

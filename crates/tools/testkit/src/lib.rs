@@ -31,6 +31,7 @@ mod link;
 mod netns;
 mod node;
 mod outcome;
+pub mod removal;
 pub mod requirements;
 mod scripted;
 mod side;

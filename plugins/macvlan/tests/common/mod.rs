@@ -8,5 +8,6 @@ mod failed_add;
 mod many_routes;
 mod newer;
 pub(crate) mod refused;
+mod removal;
 mod results;
 mod traffic;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::sys::resource::{UsageWho, getrusage};
 
+use super::orphans;
 use crate::call::{Answer, Call, Timed};
 
 /// Calls that succeeded.
@@ -15,15 +16,15 @@ use crate::call::{Answer, Call, Timed};
 pub(super) struct Batch {
     /// From before the first call until the last one has ended.
     pub(super) elapsed: Duration,
-    /// What processors worked for all of them, in user and in system mode: for their processes, and those that these started
-    /// and waited for.
+    /// What processors worked for all of them, in user and in system mode: for their processes, those that these started
+    /// and waited for, and those that they left behind.
     pub(super) processor: Duration,
     /// In the order of the calls.
     pub(super) calls: Vec<Timed>,
 }
 
 impl Batch {
-    /// Makes calls, `at_a_time` of them as long as there are so many. A failure, or another answer than this, is an error.
+    /// Makes calls, `at_a_time` of them as long as there are so many, and waits for what they leave behind. A failure, or another answer than this, is an error.
     ///
     /// No other process may be waited for meanwhile: the kernel tells what all took together.
     pub(super) fn run(calls: &[Call], answer: Answer, at_a_time: usize) -> Result<Self> {
@@ -40,6 +41,7 @@ impl Batch {
                 done.push((number, call.run_for(answer)?));
             }
         };
+        orphans::adopt()?;
         let before = processor_time()?;
         let (elapsed, results) = thread::scope(|scope| {
             let workers: Vec<_> = (0..at_a_time).map(|_| scope.spawn(work)).collect();
@@ -48,6 +50,7 @@ impl Batch {
             let results: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
             (start.elapsed(), results)
         });
+        orphans::wait()?;
         let processor = processor_time()?.saturating_sub(before);
         let mut done = Vec::new();
         for result in results {

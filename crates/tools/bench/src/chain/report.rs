@@ -11,7 +11,8 @@ use crate::units;
 const REMARKS: &str = "\
 A call is for one container, whose network namespace was made beforehand, on a node of the contender's own whose bridge is\n\
 there: flannel starts bridge, which starts host-local. Go delegates are Debian's bridge and host-local behind our flannel.\n\
-The floor is one static program that has the kernel make the same links, address and routes, and nothing else.\n\
+The floor is one static program that has the kernel make the same links, address and routes, and nothing else. Its DEL, like ours,\n\
+ends with the event that the link is gone. What the kernel does after that counts as processor time, for whoever waits for it.\n\
 Processor time is that of all processes of a call, in user and in system mode; their peaks of memory are added up.\n";
 
 /// What was measured, as Markdown. `size` is that of all plugins on a disk, in KiB.

@@ -1,0 +1,154 @@
+//! What is so as soon as links are removed. These tests run on every kernel that there is to test on.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are for tests too"
+)]
+
+mod support;
+
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use testkit::removal::{assert_no_process, comes_and_goes};
+
+use crate::support::conf::{BRIDGE, dual_stack, with};
+use crate::support::lab::{Container, Lab};
+use crate::support::side::ours;
+use crate::support::snapshot::{Snapshot, assert_same};
+
+ours!(
+    by_a_namespace_that_is_there,
+    without_a_namespace,
+    of_a_namespace_that_is_gone,
+    of_a_namespace_that_a_process_holds,
+    by_an_add_that_fails,
+    many_at_once,
+);
+
+fn conf() -> Value {
+    dual_stack(json!({ "isDefaultGateway": true, "hairpinMode": true }))
+}
+
+fn by_a_namespace_that_is_there(lab: &Lab) {
+    let container = Container::new("a");
+    comes_and_goes(lab, &container, &conf(), |del| lab.node.run(del).silent());
+}
+
+fn without_a_namespace(lab: &Lab) {
+    let container = Container::new("a");
+    let without = |del: &_| {
+        let del = testkit::Invocation::clone(del).without("CNI_NETNS");
+        lab.node.run(&del).silent();
+    };
+    comes_and_goes(lab, &container, &conf(), without);
+}
+
+/// A container whose namespace goes before its DEL is replaced by another one of its id and address.
+fn of_a_namespace_that_is_gone(lab: &Lab) {
+    let conf = with(
+        conf(),
+        json!({ "args": { "cni": { "ips": ["10.1.1.77"] } } }),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("netns");
+    for _ in 0..10 {
+        let container = Container::new("a");
+        symlink(container.sandbox.path(), &path).unwrap();
+        let add = lab.call("ADD", &container, &conf).netns(&path);
+        lab.node.run(&add).success();
+        std::fs::remove_file(&path).unwrap();
+        drop(container);
+        lab.node.run(&add.command("DEL")).silent();
+        assert_eq!(lab.link_names(), ["lo", BRIDGE]);
+        assert_eq!(lab.taken(), [""; 0]);
+    }
+    assert_no_process(lab);
+}
+
+/// The container's process is gone, and one that it has left behind holds its namespace: another container comes under its name.
+fn of_a_namespace_that_a_process_holds(lab: &Lab) {
+    let conf = with(
+        conf(),
+        json!({ "args": { "cni": { "ips": ["10.1.1.77"] } } }),
+    );
+    for _ in 0..5 {
+        let (left, next) = (Container::new("a"), Container::new("a"));
+        lab.add(&left, &conf);
+        let mut sleep = Command::new("sleep");
+        sleep.arg("60").stdin(Stdio::null());
+        let mut orphan = left.sandbox.enter(|| sleep.spawn()).unwrap();
+        let del = lab.call("DEL", &left, &conf).without("CNI_NETNS");
+        lab.node.run(&del).silent();
+        assert_eq!(left.link_names(), ["lo"]);
+        assert_eq!(left.routes(), [""; 0]);
+        assert_eq!(lab.link_names(), ["lo", BRIDGE]);
+        lab.add(&next, &conf);
+        assert_eq!(next.link("eth0").addresses()[0], "10.1.1.77/24");
+        orphan.kill().unwrap();
+        orphan.wait().unwrap();
+        lab.del(&next, &conf);
+        assert_eq!(lab.link_names(), ["lo", BRIDGE]);
+    }
+    assert_no_process(lab);
+}
+
+/// The address that it asks for is taken, which comes out when its link has been made.
+fn by_an_add_that_fails(lab: &Lab) {
+    let asking = |address: &str| {
+        let args = json!({ "cni": { "ips": [address] } });
+        with(conf(), json!({ "args": args }))
+    };
+    let (owner, container) = (Container::new("a"), Container::new("b"));
+    lab.add(&owner, &asking("10.1.1.77"));
+    let before = Snapshot::take(lab, &[&owner, &container]);
+    for _ in 0..5 {
+        let error = lab.add_fails(&container, &asking("10.1.1.77"));
+        assert!(error.contains("10.1.1.77"), "{error}");
+        let after = Snapshot::take(lab, &[&owner, &container]);
+        assert_same(&before, &after, "an ADD that fails");
+        lab.add_fails(&container, &asking("10.1.1.77"));
+        lab.add(&container, &asking("10.1.1.78"));
+        lab.del(&container, &asking("10.1.1.78"));
+        let after = Snapshot::take(lab, &[&owner, &container]);
+        assert_same(&before, &after, "one that succeeds, and DEL");
+    }
+    assert_no_process(lab);
+}
+
+/// GC of many containers, of which one stays.
+fn many_at_once(lab: &Lab) {
+    let conf = with(conf(), json!({ "cniVersion": "1.1.0" }));
+    let containers: Vec<_> = (0..8).map(|i| Container::new(&format!("c{i}"))).collect();
+    let (stays, go) = containers.split_first().unwrap();
+    for _ in 0..2 {
+        lab.add(stays, &conf);
+        let port = lab.link_names().pop().unwrap();
+        for container in go {
+            lab.add(container, &conf);
+        }
+        assert_eq!(lab.links().len(), 2 + containers.len());
+        let valid = json!([{ "containerID": stays.id, "ifname": "eth0" }]);
+        let valid = json!({ "cni.dev/valid-attachments": valid });
+        let gc = lab.call_alone("GC", &with(conf.clone(), valid));
+        lab.node.run(&gc).silent();
+        assert_eq!(lab.link_names(), ["lo", BRIDGE, port.as_str()]);
+        for container in go {
+            assert_eq!(container.link_names(), ["lo"]);
+            assert_eq!(container.routes(), [""; 0]);
+        }
+        assert_eq!(lab.taken().len(), 2);
+        for container in go {
+            lab.add(container, &conf);
+        }
+        for container in &containers {
+            lab.del(container, &conf);
+        }
+        assert_eq!(lab.link_names(), ["lo", BRIDGE]);
+    }
+    assert_no_process(lab);
+}
