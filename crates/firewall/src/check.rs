@@ -124,7 +124,7 @@ impl Kernel {
     /// If the kernel refuses to answer.
     pub(crate) fn has_addresses(&mut self, owner: Owner<'_>) -> Result<bool, FirewallError> {
         let found = self.records_of(owner, &Table::MASQUERADE)?;
-        Ok(!found.records.is_empty())
+        Ok(!found.is_empty())
     }
 
     /// What is missing for a grant to have an effect.
@@ -135,7 +135,7 @@ impl Kernel {
     ) -> Result<Option<&'static str>, FirewallError> {
         let found = self.records_of(owner, &[grant.table()])?;
         let is_it = |record: &&Record| record.grant == Some(grant);
-        let Some(record) = found.records.iter().find(is_it) else {
+        let Some(record) = found.iter().find(is_it) else {
             return Ok(Some(NO_ELEMENT));
         };
         let questions: Vec<_> = grant.elements().iter().map(|it| it.find()).collect();
@@ -148,7 +148,8 @@ impl Kernel {
         if !elements.iter().all(is_there) {
             return Ok(Some(NO_ELEMENT));
         }
-        let is_intact = self.are_intact(&tables_of(&[grant]))?;
+        let is_intact =
+            self.frame(grant.table())?.is_complete() && self.are_intact(&tables_of(&[grant]))?;
         Ok((!is_intact).then_some(NO_RULES))
     }
 }

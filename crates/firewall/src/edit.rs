@@ -126,7 +126,9 @@ impl Edit {
     /// because another process was faster: then another look and another attempt help.
     pub(crate) fn is_overtaken(&self, errno: Errno) -> bool {
         match self.message {
-            Message::NewTable | Message::NewChain | Message::NewSet => errno == Errno::EEXIST,
+            Message::NewTable | Message::NewSet => errno == Errno::EEXIST,
+            // Also of an existing chain that has another hook; older kernels say `EBUSY` then.
+            Message::NewChain => matches!(errno, Errno::EEXIST | Errno::EBUSY),
             // The kernel says `EBUSY` if it has the element with other data, and `ENOENT` if it
             // does not have the set.
             Message::NewElement => matches!(errno, Errno::EEXIST | Errno::EBUSY | Errno::ENOENT),

@@ -3,9 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use netlink::Reply;
-use netlink_packet_core::DecodeError;
-
 use crate::FirewallError;
 use crate::element::{ListedElement, list};
 use crate::kernel::Kernel;
@@ -31,36 +28,10 @@ pub(crate) enum ChainState {
     Hooked,
 }
 
-/// The subject of a question about a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Subject {
-    Table,
-    Chain,
-    Witness,
-}
-
 impl Frame {
     /// Whether the table and its chain are as they should be.
     pub(crate) fn is_complete(&self) -> bool {
         self.exists && !self.is_dormant && self.chain == ChainState::Hooked
-    }
-
-    fn note(
-        &mut self,
-        table: Table,
-        subject: Subject,
-        reply: &Reply<'_>,
-    ) -> Result<(), DecodeError> {
-        match subject {
-            Subject::Table => {
-                self.exists = true;
-                self.is_dormant = Table::is_dormant(reply)?;
-            }
-            Subject::Chain if table.is_hooked(reply)? => self.chain = ChainState::Hooked,
-            Subject::Chain => self.chain = ChainState::Unhooked,
-            Subject::Witness => {}
-        }
-        Ok(())
     }
 }
 
@@ -71,16 +42,22 @@ impl Kernel {
     /// If the kernel refuses to answer.
     pub(crate) fn frame(&mut self, table: Table) -> Result<Frame, FirewallError> {
         let mut frame = Frame::default();
-        let subjects = [Subject::Table, Subject::Chain];
         self.ask_each(&[table.find(), table.find_chain()], |position, reply| {
-            let subject = subjects.get(position).copied();
-            frame.note(table, subject.unwrap_or(Subject::Witness), reply)
+            if position == 0 {
+                frame.exists = true;
+                frame.is_dormant = Table::is_dormant(reply)?;
+            } else if table.is_hooked(reply)? {
+                frame.chain = ChainState::Hooked;
+            } else {
+                frame.chain = ChainState::Unhooked;
+            }
+            Ok(())
         })?;
         Ok(frame)
     }
 
-    /// Whether the frames of these tables are complete, as far as the sets concerned are these and
-    /// those that the tables have from the start. This takes one exchange, and one list per table.
+    /// Whether these tables have their rules, and these of their sets a witness. This takes one list
+    /// per table, and one exchange.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
@@ -88,28 +65,6 @@ impl Kernel {
         &mut self,
         needed: &BTreeMap<Table, BTreeSet<Set>>,
     ) -> Result<bool, FirewallError> {
-        let (mut questions, mut subjects) = (Vec::new(), Vec::new());
-        for (table, sets) in needed {
-            questions.extend([table.find(), table.find_chain()]);
-            subjects.extend([(*table, Subject::Table), (*table, Subject::Chain)]);
-            for set in table.sets().chain(sets.iter().copied()) {
-                questions.push(set.witness().find());
-                subjects.push((*table, Subject::Witness));
-            }
-        }
-        let mut frames = BTreeMap::new();
-        let mut answers = 0;
-        self.ask_each(&questions, |position, reply| {
-            answers += 1;
-            let Some((table, subject)) = subjects.get(position) else {
-                return Ok(());
-            };
-            let frame: &mut Frame = frames.entry(*table).or_default();
-            frame.note(*table, *subject, reply)
-        })?;
-        if answers < questions.len() || !frames.values().all(Frame::is_complete) {
-            return Ok(false);
-        }
         for (table, sets) in needed {
             let listed = self.rules_in(*table, Some(table.chain_name()))?;
             let (fixed, of_sets) = table.rules_with(sets);
@@ -117,7 +72,8 @@ impl Kernel {
                 return Ok(false);
             }
         }
-        Ok(true)
+        let sets: BTreeSet<Set> = needed.values().flatten().copied().collect();
+        Ok(self.without_witness(&sets)?.is_empty())
     }
 
     /// Those of some sets that have no witness: the sets do not exist, or somebody has flushed

@@ -93,13 +93,13 @@ impl Grant {
     }
 }
 
-/// The tables of some grants, each with those of its sets that it does not have from the start.
+/// The tables of some grants, each with the sets that carry them out.
 pub(crate) fn tables_of(grants: &[Grant]) -> BTreeMap<Table, BTreeSet<Set>> {
     let mut tables: BTreeMap<Table, BTreeSet<Set>> = BTreeMap::new();
     for grant in grants {
         let sets = tables.entry(grant.table()).or_default();
         let own = grant.elements().into_iter().map(|element| element.set);
-        sets.extend(own.filter(Set::is_of_a_network));
+        sets.extend(own);
     }
     tables
 }

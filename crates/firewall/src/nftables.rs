@@ -93,7 +93,7 @@ impl Nftables {
 
     /// Removes all that [`Nftables::masquerade`] and [`Nftables::allow_only_mac`] did for an
     /// attachment, and returns whether any address was masqueraded. If there is nothing, this takes
-    /// one exchange.
+    /// two or three exchanges.
     ///
     /// # Errors
     /// If the kernel refuses; then nothing has changed.
@@ -109,17 +109,20 @@ impl Nftables {
         let mut is_checked = false;
         let mut was_masqueraded = false;
         self.kernel.until_done(|kernel| {
-            let mut found = kernel.records_of(owner, &Table::ALL)?;
-            if !found.flushed.is_empty() {
+            let mut records = kernel.records_of(owner, &Table::ALL)?;
+            let has_none = |table: &Table| !records.iter().any(|it| it.table == *table);
+            let without: Vec<_> = Table::ALL.into_iter().filter(has_none).collect();
+            let flushed = kernel.tables_without_records(&without)?;
+            if !flushed.is_empty() {
                 // Elements say which records there were. A table that cannot be repaired must not
                 // keep the other ones from being cleaned up.
-                for table in &found.flushed {
-                    drop(kernel.repair_table(*table));
+                for table in flushed {
+                    drop(kernel.repair_table(table));
                 }
-                found = kernel.records_of(owner, &Table::ALL)?;
+                records = kernel.records_of(owner, &Table::ALL)?;
             }
-            was_masqueraded |= found.records.iter().any(|it| it.table != Table::MacSpoof);
-            let doomed = kernel.elements_of(&found.records, is_checked)?;
+            was_masqueraded |= records.iter().any(|it| it.table != Table::MacSpoof);
+            let doomed = kernel.elements_of(&records, is_checked)?;
             is_checked = true;
             kernel.commit(Transaction::of(doomed.iter().map(Element::delete)))
         })?;
@@ -205,6 +208,11 @@ impl Nftables {
             }
         }
         let needed = tables_of(grants);
+        // These change nothing if the table is awake, and fail if its chain has another hook.
+        let assertions = needed
+            .keys()
+            .flat_map(|table| [table.wake(), table.create_chain().of_existing()]);
+        let assertions: Vec<_> = assertions.collect();
         let mut is_first = true;
         self.kernel.until_done(|kernel| {
             // The first attempt assumes that nobody has any of the grants, which is so almost
@@ -212,7 +220,7 @@ impl Nftables {
             // flushed.
             let is_plain = std::mem::take(&mut is_first) && kernel.are_intact(&needed)?;
             let mut transaction = if is_plain {
-                Transaction::default()
+                Transaction::of(assertions.iter().cloned())
             } else {
                 kernel.prepare(owner, tables, grants)?
             };

@@ -40,7 +40,7 @@ impl Kernel {
             others.extend(key.map(|key| (element.set.table, key)));
             taken.push(element.clone());
         }
-        let mut records = self.records_of(owner, tables)?.records;
+        let mut records = self.records_of(owner, tables)?;
         for record in &records {
             others.remove(&(record.table, record.key));
         }

@@ -20,14 +20,6 @@ pub(crate) struct Record {
     pub(crate) grant: Option<Grant>,
 }
 
-/// The records of an attachment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Records {
-    pub(crate) records: Vec<Record>,
-    /// The tables whose records somebody has flushed.
-    pub(crate) flushed: Vec<Table>,
-}
-
 impl Record {
     pub(crate) fn new(table: Table, key: RecordKey, listed: &ListedElement) -> Self {
         let grant = Grant::of_data(table, &listed.data);
@@ -57,9 +49,9 @@ impl Kernel {
         &mut self,
         owner: Owner<'_>,
         tables: &[Table],
-    ) -> Result<Records, FirewallError> {
+    ) -> Result<Vec<Record>, FirewallError> {
         let first = owner.key();
-        let mut all = Records::default();
+        let mut records = Vec::new();
         let mut tables = tables.to_vec();
         // A second address of a family is rare, so that one exchange is enough almost always.
         let mut numbers = 0..2;
@@ -73,26 +65,32 @@ impl Kernel {
                 let numbers = numbers.clone().take_while(|number| *number < most);
                 keys.extend(numbers.map(|number| (*table, first.with_number(number))));
             }
-            let mut questions: Vec<_> = keys.iter().map(find_record).collect();
-            if numbers.start == 0 {
-                let of_table = |table: &Table| [table.find(), table.owners().witness().find()];
-                questions.extend(tables.iter().flat_map(of_table));
-            }
-            let mut answers = self.ask(&questions)?;
-            let of_tables = answers.split_off(keys.len());
-            let of_tables = tables.iter().zip(of_tables.chunks(2));
-            let flushed = of_tables.filter(|(_, answers)| matches!(answers, [Some(_), None]));
-            all.flushed.extend(flushed.map(|(table, _)| *table));
-            let found = records_among(&keys, answers);
+            let found = self.records_at(&keys)?;
             let last = first.with_number(numbers.end - 1);
             tables.retain(|table| {
                 let is_last = |record: &Record| (record.table, record.key) == (*table, last);
                 found.iter().any(is_last)
             });
-            all.records.extend(found);
+            records.extend(found);
             numbers = numbers.end..MOST_GRANTS;
         }
-        Ok(all)
+        Ok(records)
+    }
+
+    /// Those of some tables that exist and whose records somebody has flushed.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn tables_without_records(
+        &mut self,
+        tables: &[Table],
+    ) -> Result<Vec<Table>, FirewallError> {
+        let questions: Vec<_> = tables.iter().map(|table| table.find()).collect();
+        let answers = self.ask(&questions)?;
+        let existing = tables.iter().zip(answers).filter(|(_, it)| it.is_some());
+        let maps = existing.map(|(table, _)| table.owners()).collect();
+        let flushed = self.without_witness(&maps)?;
+        Ok(flushed.into_iter().map(|map| map.table).collect())
     }
 
     /// The records with these keys.

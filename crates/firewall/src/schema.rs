@@ -38,9 +38,9 @@ impl Table {
         Message::DeleteTable.edit(self, what, self.attribute())
     }
 
-    /// Makes the table's chains see packets again.
+    /// Makes an existing table's chains see packets, if the table is dormant.
     pub(crate) fn wake(self) -> Edit {
-        let what = format!("wake table {self}, which is dormant");
+        let what = format!("wake table {self}");
         let awake = self.attribute().be32(table::FLAGS, 0);
         Message::NewTable.edit(self, what, awake).of_existing()
     }

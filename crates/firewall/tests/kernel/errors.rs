@@ -34,7 +34,7 @@ fn as_nobody() {
     assert_eq!(
         messages,
         [
-            format!("cannot find table ip twill_masquerade: {why}"),
+            format!("cannot list the rules of table ip twill_masquerade: {why}"),
             format!("cannot find an element of set owners of table ip twill_masquerade: {why}"),
             format!("cannot find the nftables ruleset's generation: {why}"),
         ]
