@@ -1,6 +1,7 @@
 //! When the IPAM plugin hears of what becomes of a container.
 
 use serde_json::{Value, json};
+use testkit::ScriptedDelegate;
 
 use crate::support::conf::{layer2, with};
 use crate::support::lab::{Container, Lab};
@@ -10,6 +11,7 @@ ours!(
     it_releases_while_the_link_is_there,
     it_fails_and_the_link_goes_nevertheless,
     a_failed_add_is_released_while_the_link_is_there,
+    a_killed_bookkeeper_is_asked_to_release_while_the_link_is_there,
 );
 
 fn conf() -> Value {
@@ -63,4 +65,28 @@ fn a_failed_add_is_released_while_the_link_is_there(lab: &Lab) {
     assert_eq!(last.command, "DEL");
     assert!(last.links.contains(&"eth0".to_owned()), "{last:?}");
     assert_eq!(container.link_names(), ["lo"]);
+}
+
+/// host-local is killed and may hold an address. It is asked to release it while the link is still there: another ADD of the
+/// attachment, which the link keeps off, would lose the address that it gets. What the link has is released after the link.
+fn a_killed_bookkeeper_is_asked_to_release_while_the_link_is_there(lab: &Lab) {
+    let ipam = ScriptedDelegate::new("host-local");
+    ipam.on("DEL").record_links();
+    let container = Container::new("a");
+    let conf = layer2(json!({ "ipam": { "type": "host-local" } }));
+    let add = || {
+        let call = lab.call("ADD", &container, &conf).paths([ipam.dir()]);
+        lab.node.run(&call).failure();
+        assert_eq!(container.link_names(), ["lo"]);
+        let last = ipam.calls().pop().unwrap();
+        assert_eq!(last.command, "DEL");
+        last.links
+    };
+    ipam.on("ADD").kill(9);
+    assert_eq!(add(), ["lo", "eth0"]);
+    let route = json!({ "dst": "10.9.0.0/16", "gw": "172.16.0.1" });
+    let ips = json!([{ "address": "10.1.1.7/24" }]);
+    let answer = json!({ "cniVersion": "1.0.0", "ips": ips, "routes": [route] });
+    ipam.on("ADD").reset().stdout(answer.to_string());
+    assert_eq!(add(), ["lo"]);
 }
