@@ -4,7 +4,6 @@ mod write;
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
@@ -13,9 +12,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
 
 use self::locks::Locks;
+use crate::read::{NEVER_WAIT, is_regular, read_start};
 use crate::{Action, DirStamp, InUse, Stamp, StateError};
 
 /// The file that is being written. No network, address, container or lock can have the name, for its dot.
@@ -25,7 +25,7 @@ const ASIDE: &str = ".new";
 const FILE_MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
 /// The most that is read of a file, in bytes. State files have a few hundred.
-const MAX_FILE: u64 = 16 << 20;
+const MAX_FILE: usize = 16 << 20;
 
 /// An open folder that holds state.
 #[derive(Debug)]
@@ -164,8 +164,8 @@ impl Dir {
         let Some((file, stat)) = self.open_file(name, OFlag::O_RDONLY)? else {
             return Ok(None);
         };
-        let size = u64::try_from(stat.st_size).unwrap_or(0).min(MAX_FILE);
-        let contents = read_whole(file, size)
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let contents = read_start(file, size, MAX_FILE)
             .map_err(|error| StateError::io(Action::Read, self.path.join(name), error))?;
         Ok(Some(StampedFile {
             contents,
@@ -192,8 +192,7 @@ impl Dir {
             false => Action::Write,
         };
         let failed = |error| StateError::io(action, self.path.join(name), error);
-        // Opening a FIFO that somebody put there must not wait for its other end.
-        let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let flags = access | OFlag::O_NOFOLLOW | NEVER_WAIT;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => return Ok(None),
@@ -235,31 +234,6 @@ impl Dir {
         openat(&self.fd, ".", FOLDER_FLAGS, Mode::empty())
             .map_err(|error| StateError::io(Action::Lock, &self.path, error))
     }
-}
-
-fn is_regular(stat: &FileStat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
-}
-
-/// Reads a regular file of about that many bytes, with as few calls as can be.
-fn read_whole(mut file: File, size: u64) -> io::Result<Vec<u8>> {
-    // One byte more, since only a read that comes back short has seen the end.
-    let mut contents = vec![0; usize::try_from(size).unwrap_or(0) + 1];
-    let mut length = 0;
-    while let Some(rest) = contents.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest) {
-            Ok(count) => {
-                length += count;
-                if count == 0 || length < contents.len() {
-                    break;
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    contents.truncate(length);
-    Ok(contents)
 }
 
 #[cfg(test)]

@@ -1,17 +1,37 @@
+//! Hashes and checksums that go to disks: no build of the plugins may change them.
+
 use siphasher::sip::SipHasher13;
 
-/// A number for some bytes: SipHash-1-3 with the key 0.
+/// A hash of some bytes: SipHash-1-3 with the key 0.
 ///
-/// It goes to disks and from process to process, so unlike that of the standard library it is the same for every build of
-/// the plugins. A node's plugins may be replaced while its containers run: to another number for the same boot or the same
-/// attachment, all that was noted under the first would be somebody else's.
+/// The hash goes to disks and from process to process, so unlike that of the standard library it is
+/// the same in every build of the plugins. A node's plugins may be replaced while its containers
+/// run: with another hash for the same boot or attachment, all records under the first hash would
+/// be somebody else's.
 pub fn stable_hash(bytes: &[u8]) -> u64 {
     SipHasher13::new().hash(bytes)
 }
 
-/// As [`stable_hash`], with a key of its own: whoever does not know it cannot choose bytes that have one hash.
+/// As [`stable_hash`], with a key of the caller's: who does not know the key cannot choose bytes
+/// with the same hash.
 pub fn keyed_hash(key: (u64, u64), bytes: &[u8]) -> u64 {
     SipHasher13::new_with_keys(key.0, key.1).hash(bytes)
+}
+
+/// A checksum of a page on disk. It detects damage, not malice: who can write the page can write
+/// the checksum as well. `seed` makes the checksums of equal pages at different places differ.
+///
+/// Each step maps different values to different ones, so a change within eight bytes is always
+/// detected, and any other change but once in 2^64 times.
+pub fn checksum(seed: u64, page: &[u8]) -> u64 {
+    // The golden ratio's digits: an odd number without a pattern.
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(FACTOR).rotate_left(29);
+    let (words, rest) = page.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let rest = rest.iter().map(|byte| u64::from(*byte));
+    let sum = words.chain(rest).fold(seed, mix);
+    sum ^ (sum >> 32)
 }
 
 #[cfg(test)]
@@ -24,6 +44,24 @@ mod tests {
         assert_eq!(stable_hash(b""), 0xd1fb_a762_150c_532c);
         assert_eq!(stable_hash(b"c1\r\neth0"), 0xb828_ed4e_d4e8_9cc8);
         assert_eq!(keyed_hash((0, 0), b"c1\r\neth0"), 0xb828_ed4e_d4e8_9cc8);
+    }
+
+    #[test]
+    fn checksums_never_change() {
+        assert_eq!(checksum(0, b""), 0);
+        assert_eq!(checksum(!0, &[0; 8]), 0xd016_b07d_bc2f_a0b5);
+        assert_eq!(checksum(7, b"c1\r\neth0x"), 0xb84b_941f_ca40_c437);
+    }
+
+    #[test]
+    fn every_changed_byte_changes_the_checksum() {
+        let page = *b"twelve bytes";
+        for index in 0..page.len() {
+            let mut changed = page;
+            changed[index] ^= 1;
+            assert_ne!(checksum(1, &changed), checksum(1, &page), "{index}");
+        }
+        assert_ne!(checksum(2, &page), checksum(1, &page));
     }
 
     #[test]

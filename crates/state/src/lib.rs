@@ -14,11 +14,13 @@ mod error;
 mod hash;
 mod in_use;
 mod lock;
+mod read;
 mod stamp;
 
 pub use boot_id::BootId;
 pub use dir::{Dir, StampedFile, WriteGuard};
 pub use error::{Action, StateError};
-pub use hash::{keyed_hash, stable_hash};
+pub use hash::{checksum, keyed_hash, stable_hash};
 pub use in_use::InUse;
+pub use read::read_bounded;
 pub use stamp::{DirStamp, Stamp};

@@ -7,11 +7,15 @@ use std::path::PathBuf;
 
 use cni_plugin::Call;
 use cni_types::json::OptionalText;
+use state::read_bounded;
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
 
 /// The file with the address that was given last from a range set, up to its number.
 const LAST_GIVEN: &str = "last_reserved_ip.";
+
+/// More bytes than an address has.
+const MAX_FILE: usize = 128;
 
 /// The network's addresses that containers hold. None where host-local keeps none there.
 pub(crate) fn held(call: &Call<'_>) -> Vec<IpAddr> {
@@ -39,12 +43,11 @@ fn last_given_by(entry: &DirEntry, name: &str) -> Option<IpAddr> {
     if !name.starts_with(LAST_GIVEN) {
         return None;
     }
-    // Reading a named pipe would wait for somebody to write to it.
     if !entry.file_type().ok()?.is_file() {
         return None;
     }
-    let contents = fs::read_to_string(entry.path()).ok()?;
-    contents.trim().parse().ok()
+    let contents = read_bounded(&entry.path(), MAX_FILE).ok()?;
+    String::from_utf8(contents).ok()?.trim().parse().ok()
 }
 
 fn directory(call: &Call<'_>) -> PathBuf {

@@ -16,27 +16,22 @@ mod parse;
 mod wait;
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::Log;
 use cni_types::json::Object;
 use cni_types::{AddResult, AddressError, Quoted, parse_cidr};
 use ipnetwork::IpNetwork;
-use nix::fcntl::OFlag;
 use serde::Deserialize;
+use state::read_bounded;
 
 use self::assignments::PassedOver;
 use self::parse::parse;
 pub(crate) use self::wait::read_or_wait;
 
-/// More than flanneld's file has, in bytes.
-const USUAL_FILE: usize = 512;
-
 /// The most that is read of the file, in bytes.
-const MAX_FILE: u64 = 1 << 20;
+const MAX_FILE: usize = 1 << 20;
 
 /// A node's lease. It has at least one network and one subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,7 +215,7 @@ fn look(file: &Path) -> Result<Reading, LeaseError> {
         problem,
         is_cut_off,
     };
-    match read_file(file) {
+    match read_bounded(file, MAX_FILE) {
         Ok(contents) => {
             parse(&contents).map_err(|problem| failed(problem, assignments::is_cut_off(&contents)))
         }
@@ -229,21 +224,6 @@ fn look(file: &Path) -> Result<Reading, LeaseError> {
         }
         Err(error) => Err(failed(Problem::Unreadable(error), false)),
     }
-}
-
-fn read_file(file: &Path) -> io::Result<Vec<u8>> {
-    // With room for all of it one read suffices, and another one to see the end.
-    let mut contents = Vec::with_capacity(USUAL_FILE);
-    // Opening a pipe that somebody put there must not wait for its other end.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(file)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut contents)?;
-    if contents.len() as u64 > MAX_FILE {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(contents)
 }
 
 /// The longest prefix length with an address for a gateway and one for a container.

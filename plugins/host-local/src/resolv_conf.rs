@@ -1,35 +1,21 @@
 //! The resolver's settings from a file in the format of resolv.conf(5).
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use cni_types::Dns;
+use state::read_bounded;
 
 use crate::error::ResolvConfError;
 
 /// The most that is read of the file, in bytes.
-const MAX_FILE: u64 = 1 << 20;
+const MAX_FILE: usize = 1 << 20;
 
 pub(crate) fn read(path: &Path) -> Result<Dns, ResolvConfError> {
-    let contents = read_file(path).map_err(|source| ResolvConfError {
+    let contents = read_bounded(path, MAX_FILE).map_err(|source| ResolvConfError {
         path: path.to_owned(),
         source,
     })?;
     Ok(parse(&String::from_utf8_lossy(&contents)))
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a FIFO would wait for its writer.
-    if std::fs::metadata(path)?.file_type().is_fifo() {
-        return Err(io::Error::other("it is a FIFO"));
-    }
-    let mut contents = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE)
-        .read_to_end(&mut contents)?;
-    Ok(contents)
 }
 
 /// Reads the lines that the resolver would; it passes over what it does not know, and so does this.

@@ -238,15 +238,6 @@ fn first_page(offset: u64, len: usize) -> io::Result<u64> {
     }
 }
 
-/// Tells pages from others and from themselves at another place. Each step maps different values to different ones, so
-/// a change within eight bytes is always seen, and any other but once in 2^64 times.
 fn checksum(number: u64, page: &[u8]) -> [u8; 8] {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let (words, _) = page.as_chunks();
-    let sum = words.iter().fold(!number, |sum, word| {
-        (sum ^ u64::from_le_bytes(*word))
-            .wrapping_mul(FACTOR)
-            .rotate_left(29)
-    });
-    (sum ^ (sum >> 32)).to_le_bytes()
+    state::checksum(!number, page).to_le_bytes()
 }

@@ -13,8 +13,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{fstat, fstatat};
 
-use super::{Dir, FILE_MODE, WriteGuard, is_regular};
+use super::{Dir, FILE_MODE, WriteGuard};
 use crate::lock::{Limit, Lock};
+use crate::read::{NEVER_WAIT, is_regular};
 use crate::{Action, StateError};
 
 /// The lock file of a directory that the file system has no lock on. No container, network or address has the name.
@@ -127,8 +128,7 @@ impl Dir {
     /// Opens the lock file: for writing, since NFS locks no other; where that is not allowed, as on a file system that is
     /// mounted read-only, for reading.
     fn open_lock_file(&self, name: &str) -> Result<File, StateError> {
-        // Opening a FIFO that somebody put there must not wait for its other end.
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_NOFOLLOW | NEVER_WAIT;
         let open = |access| openat(&self.fd, name, access | flags, FILE_MODE);
         let opened = match open(OFlag::O_RDWR | OFlag::O_CREAT) {
             Err(Errno::EROFS | Errno::EACCES | Errno::EPERM) => open(OFlag::O_RDONLY),

@@ -15,7 +15,7 @@
 
 use std::net::IpAddr;
 
-use state::{DirStamp, Stamp, keyed_hash};
+use state::{DirStamp, Stamp, checksum, keyed_hash};
 
 use crate::{Age, Owner, RangeSets};
 
@@ -192,28 +192,16 @@ impl Bucket {
     }
 }
 
-/// Tells damage, not malice: whoever may write here may also remove the addresses themselves.
-fn checksum(contents: &[u8], number: u64) -> u64 {
-    // An odd number without pattern: the golden ratio's.
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let (words, rest) = contents.as_chunks::<8>();
-    let mix = |sum: u64, word: u64| (sum.rotate_left(23) ^ word).wrapping_mul(FACTOR);
-    let sum = words.iter().fold(number ^ MAGIC, |sum, word| {
-        mix(sum, u64::from_le_bytes(*word))
-    });
-    rest.iter()
-        .fold(sum, |sum, byte| mix(sum, u64::from(*byte)))
-}
-
 fn seal(page: &mut Page, number: u64) {
     if let Some((sum, contents)) = page.split_first_chunk_mut::<8>() {
-        *sum = checksum(contents, number).to_le_bytes();
+        *sum = checksum(number ^ MAGIC, contents).to_le_bytes();
     }
 }
 
 fn unseal(page: &Page, number: u64) -> Option<Reader<'_>> {
     let (sum, contents) = page.split_first_chunk::<8>()?;
-    (u64::from_le_bytes(*sum) == checksum(contents, number)).then_some(Reader(contents))
+    let is_intact = u64::from_le_bytes(*sum) == checksum(number ^ MAGIC, contents);
+    is_intact.then_some(Reader(contents))
 }
 
 /// Puts one thing after another; what has no room is dropped, which the sizes above rule out.
