@@ -1,109 +1,230 @@
-//! The whole chain, flannel, bridge and host-local: what it costs to attach and detach a container.
+//! flannel, bridge and host-local: what it costs to attach and detach a container.
 
-mod attached;
 mod batch;
-mod chart;
-mod contender;
-mod effort;
 mod entry;
-mod means;
-mod network;
 mod orphans;
-mod programs;
-mod quantity;
-mod report;
-mod seen;
-mod slot;
-mod targets;
 
-use anyhow::Result;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use self::contender::Contender;
-use self::effort::{AT_A_TIME, Effort};
-use self::entry::Entry;
-use self::means::Means;
-use self::quantity::Quantity;
-use super::contest::Entrant;
-use super::{Outputs, Setting, figures, memory};
-use xtask::workspace::Workspace;
+use anyhow::{Context, Result, ensure};
+use testkit::requirements::REFERENCE_DIR;
 
-type Figures = figures::Figures<Quantity, Contender>;
+use self::entry::{Entry, Plugins};
+use crate::Setting;
+use crate::contest::Contest;
+use crate::figures::Figures;
+use crate::programs;
+use crate::report::{Report, Target};
 
-/// Measures, and tells of it in tables and a plot.
-pub(super) fn run(workspace: &Workspace, setting: &mut Setting) -> Result<Outputs> {
-    let effort = Effort::of(setting.extent);
-    let mut notes: Vec<String> = memory::obstacle(&setting.bare).into_iter().collect();
-    let measures_memory = notes.is_empty();
-    setting
-        .terminal
-        .line("building each plugin by itself, and making nodes and containers");
-    let mut entries = contenders(workspace, setting, effort.containers, &mut notes)?;
-    let terminal = &mut setting.terminal;
-    for note in &notes {
-        terminal.line(note);
-    }
+/// A program that has the kernel make the same, and does nothing else.
+const FLOOR: &str = "floor";
+/// The multi-call binary.
+const ONE: &str = "one process";
+/// A binary per plugin.
+const SEVERAL: &str = "processes";
+/// Our flannel with the Go plugins behind it.
+const GO: &str = "Go";
 
-    let mut figures = Figures::default();
-    let peaks = |entry: &Entry, figures: &mut Figures| {
-        let looks = 0..if measures_memory { effort.looks } else { 0 };
-        let mut calls = looks.flat_map(|round| Quantity::ROUND.map(|quantity| (quantity, round)));
-        calls.try_for_each(|(quantity, round)| entry.run_for_peak(quantity, round, figures))
+const CONTENDERS: &[&str] = &[FLOOR, ONE, SEVERAL, GO];
+
+/// The plugins of the chain, in the order of their calls.
+const PLUGINS: [&str; 3] = ["flannel", "bridge", "host-local"];
+
+/// How many calls are made at a time, beside one after another.
+const AT_A_TIME: u32 = 8;
+
+/// The processor time of a call's processes, in user and in system mode; the mean of a batch.
+const ADD_PROCESSOR: &str = "ADD, processor time";
+const DEL_PROCESSOR: &str = "DEL, processor time";
+/// The time of a batch of calls over their number.
+const ADD_SHARE: &str = "ADD, time per container";
+const DEL_SHARE: &str = "DEL, time per container";
+
+const REMARKS: &str = "\
+A call attaches or detaches one container, whose network namespace exists, on a node of the
+contender's own whose bridge exists. Go is Debian's bridge and host-local behind our flannel. The
+floor is one static program that has the kernel make the same links, address and routes. Its DEL,
+like ours, ends with the event that the link is gone. What the kernel does after that counts as
+processor time, for whoever waits for it. Memory is added up over a call's processes.
+";
+
+pub(crate) fn measure(setting: &Setting) -> Result<Report> {
+    println!("building each plugin by itself, and making nodes and containers");
+    let (rounds, batches, seconds, containers, look_rounds) = if setting.quick {
+        (40, 4, 3, 16, 1)
+    } else {
+        (300, 20, 20, 32, 3)
     };
-    let label = "one after another";
-    effort
-        .single
-        .run(label, terminal, &mut entries, &mut figures, peaks)?;
+    let mut entries = Vec::new();
+    for contender in CONTENDERS {
+        let (program, plugins) = means(setting, contender)?;
+        entries.push(Entry::new(contender, program, plugins, containers)?);
+    }
+    // What is compared must do the same.
+    for entry in &entries {
+        for floor in &entries {
+            let (own, floors) = (&entry.attached, &floor.attached);
+            ensure!(own == floors, "one makes {own:#?}, and another {floors:#?}");
+        }
+    }
+    let mut figures = Figures::default();
+    let mut contest = Contest {
+        round: &["ADD", "DEL"],
+        rounds,
+        budget: Duration::from_secs(seconds),
+        looks: &setting.looks,
+        look_rounds,
+    };
+    contest.run("one after another", &entries, &mut figures)?;
     for entry in &mut entries {
         entry.at_a_time = AT_A_TIME;
     }
-    let label = format!("{AT_A_TIME} at a time");
-    let nothing = |_: &Entry, _: &mut Figures| Ok(());
-    effort
-        .together
-        .run(&label, terminal, &mut entries, &mut figures, nothing)?;
+    (contest.rounds, contest.looks) = (batches, &[]);
+    contest.run(&format!("{AT_A_TIME} at a time"), &entries, &mut figures)?;
 
-    let machine = &setting.machine;
-    let size = programs::size(&setting.plugins)?;
-    Ok(Outputs {
-        text: report::text(&figures, size, machine, &notes),
-        plot: chart::of(&figures, machine).svg(),
+    let time = |operation, size, other, limit| {
+        Target::time(
+            &figures,
+            (operation, ONE, size),
+            (operation, other, size),
+            limit,
+        )
+    };
+    let targets = vec![
+        time("ADD", 1, GO, 0.25),
+        time("ADD", 1, FLOOR, 2.0),
+        time(ADD_PROCESSOR, 1, GO, 0.25),
+        // Three times the containers in the same time.
+        time(ADD_SHARE, AT_A_TIME, GO, 1.0 / 3.0),
+        time("DEL", 1, GO, 0.12),
+        time("DEL", 1, FLOOR, 1.8),
+        time(DEL_SHARE, AT_A_TIME, GO, 0.2),
+        time(DEL_PROCESSOR, 1, GO, 0.4),
+        Target::amount("peak memory", figures.peak(ONE), 5 * 1024),
+        Target::amount(
+            "all plugins on a disk",
+            Some(size(&setting.plugins)?),
+            4 * 1024,
+        ),
+    ];
+    Ok(Report {
+        title: "flannel, bridge and host-local, one after another and many at a time",
+        size: "at a time",
+        remarks: REMARKS,
+        contenders: CONTENDERS,
+        operations: &[
+            "ADD",
+            "DEL",
+            ADD_PROCESSOR,
+            DEL_PROCESSOR,
+            ADD_SHARE,
+            DEL_SHARE,
+        ],
+        plotted: &["ADD", ADD_PROCESSOR, "DEL", DEL_PROCESSOR],
+        compared: &[
+            (ONE, GO),
+            (ONE, FLOOR),
+            (ONE, SEVERAL),
+            (SEVERAL, GO),
+            (GO, FLOOR),
+        ],
+        targets,
+        figures,
     })
 }
 
-/// All who can take part; why others cannot is noted.
-fn contenders(
-    workspace: &Workspace,
-    setting: &Setting,
-    containers: usize,
-    notes: &mut Vec<String>,
-) -> Result<Vec<Entry>> {
-    let means = Means::new(workspace, setting)?;
-    let mut entries = Vec::new();
-    for contender in Contender::ALL {
-        let entry = means
-            .of(contender)
-            .and_then(|(program, plugins)| Entry::new(contender, &program, plugins, containers));
-        match entry {
-            Ok(entry) => entries.push(entry),
-            Err(error) => {
-                let error = format!("{error:#}");
-                let reason = error.lines().next().unwrap_or_default();
-                notes.push(format!("{contender} is left out: {reason}."));
-            }
-        }
-    }
-    let of = |contender| {
-        let found = entries.iter().find(|entry| entry.contender() == contender);
-        found.and_then(|entry| entry.attached.as_ref())
+/// The program that a contender runs, and where it finds things if it is a plugin.
+fn means(setting: &Setting, contender: &str) -> Result<(PathBuf, Option<Plugins>)> {
+    let apart = setting.dir.join("chain");
+    fs::create_dir_all(&apart).with_context(|| format!("cannot create {}", apart.display()))?;
+    let build = |name: &str| {
+        let manifest = format!("plugins/{name}/Cargo.toml");
+        programs::cargo(
+            setting,
+            &["--manifest-path", &manifest],
+            name,
+            &apart.join(name),
+        )
     };
-    for contender in Contender::ALL {
-        if let (Some(own), Some(floor)) = (of(contender), of(Contender::Floor))
-            && let Err(error) = own.check_same(floor)
-        {
-            notes.push(format!(
-                "{contender} makes something else than the floor: {error}."
-            ));
+    let (flannel, delegates) = match contender {
+        FLOOR => {
+            let floor = apart.join("attach");
+            let example = ["--package", "netlink", "--example", "attach"];
+            programs::cargo(setting, &example, "examples/attach", &floor)?;
+            return Ok((floor, None));
         }
+        ONE => {
+            check_one_file(&setting.plugins)?;
+            (&setting.plugins, setting.plugins.as_path())
+        }
+        SEVERAL => {
+            PLUGINS.into_iter().try_for_each(build)?;
+            (&apart, apart.as_path())
+        }
+        _ => (&apart, Path::new(REFERENCE_DIR)),
+    };
+    let plugins = Plugins {
+        delegates: delegates.to_owned(),
+        subnet_file: setting.state.path().join("subnet.env"),
+        data_dir: setting.state.dir(&format!("{contender}-flannel")),
+        addresses: setting.state.dir(&format!("{contender}-networks")),
+    };
+    crate::write(&plugins.subnet_file, &entry::subnet_env())?;
+    Ok((flannel.join("flannel"), Some(plugins)))
+}
+
+/// An error unless the plugins in a directory are one file under several names.
+fn check_one_file(dir: &Path) -> Result<()> {
+    let files: Result<BTreeSet<_>> = PLUGINS.iter().map(|name| file(&dir.join(name))).collect();
+    ensure!(
+        files?.len() == 1,
+        "{PLUGINS:?} are several files in {}",
+        dir.display()
+    );
+    Ok(())
+}
+
+/// What the files in a directory take on a disk, in KiB, each counted once whatever its names.
+fn size(dir: &Path) -> Result<u64> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let files: Result<BTreeSet<_>> = entries.map(|entry| file(&entry?.path())).collect();
+    Ok(files?
+        .iter()
+        .map(|(_, _, bytes)| bytes)
+        .sum::<u64>()
+        .div_ceil(1024))
+}
+
+/// Which file a path leads to, and its size in bytes.
+fn file(path: &Path) -> Result<(u64, u64, u64)> {
+    let metadata = fs::metadata(path).with_context(|| format!("cannot find {}", path.display()))?;
+    Ok((metadata.dev(), metadata.ino(), metadata.size()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_of_several_names_counts_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("twill"), vec![0; 5000]).unwrap();
+        for name in PLUGINS {
+            symlink("twill", path(name)).unwrap();
+        }
+        assert_eq!(size(dir.path()).unwrap(), 5);
+        check_one_file(dir.path()).unwrap();
+        fs::remove_file(path("bridge")).unwrap();
+        fs::write(path("bridge"), vec![0; 1024]).unwrap();
+        assert_eq!(size(dir.path()).unwrap(), 6);
+        let error = check_one_file(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("are several files"), "{error}");
     }
-    Ok(entries)
 }

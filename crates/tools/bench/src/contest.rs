@@ -1,238 +1,303 @@
-//! Contenders that take turns.
+//! Contenders that take turns, because a machine has good and bad seconds.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::call::{Answer, Call, Timed};
-use super::figures::Figures;
-use super::memory;
-use super::rounds::{Pace, order};
-use super::stats::Samples;
-use xtask::terminal::{Ink, Terminal, time};
+use crate::call::Call;
+use crate::figures::Figures;
+use crate::{memory, system_calls};
 
-/// A contender with its program and state of its own, of some size.
-pub(super) trait Entrant {
-    /// What is measured.
-    type Operation: Copy + Ord;
-    /// Who is measured.
-    type Contender: Copy + Ord + ToString;
+/// A contender with its program and state of its own.
+pub(crate) trait Entrant {
+    fn contender(&self) -> &'static str;
 
-    fn contender(&self) -> Self::Contender;
-
-    /// How many of what is counted there are to be, on behalf of other containers than those that calls are for.
+    /// How many of what the subject counts there are.
     fn size(&self) -> u32;
 
-    /// Sees to it that there are that many; there were no more before.
-    fn prepare(&mut self) -> Result<()>;
+    /// The call of an operation for the attachment of a round.
+    fn call(&self, operation: &'static str, round: usize) -> Call;
 
-    /// An error unless the calls have left as many.
+    /// What must happen before an operation; false if the operation is not for this contender, or
+    /// not in this round.
+    fn before(&self, _operation: &str, _round: usize) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// What must happen after an operation, to leave all as it was before the round.
+    fn after(&self, _operation: &str, _round: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// An error unless the calls have left all as it was.
     fn check(&self) -> Result<()>;
 
-    /// The call for the attachment of a round.
-    fn call(&self, operation: Self::Operation, round: usize) -> Call;
-
-    /// What that call is to print.
-    fn answer(&self, operation: Self::Operation) -> Answer;
-
-    /// Makes the call; an error unless the answer makes sense.
-    fn run(&self, operation: Self::Operation, round: usize) -> Result<Timed> {
-        let timed = self.call(operation, round).run_for(self.answer(operation));
-        timed.with_context(|| self.contender().to_string())
-    }
-
-    /// Makes the call and tells what was measured.
+    /// Makes the call and returns what was measured.
     fn measure(
         &self,
-        operation: Self::Operation,
+        operation: &'static str,
         round: usize,
-    ) -> Result<Vec<(Self::Operation, Duration)>> {
-        Ok(vec![(operation, self.run(operation, round)?.elapsed)])
+    ) -> Result<Vec<(&'static str, Duration)>> {
+        Ok(vec![(
+            operation,
+            self.call(operation, round).run()?.elapsed,
+        )])
     }
 
-    /// Makes the call and notes its peak memory.
-    fn run_for_peak(
-        &self,
-        operation: Self::Operation,
-        round: usize,
-        figures: &mut Figures<Self::Operation, Self::Contender>,
-    ) -> Result<()> {
-        let peak = memory::peak(&self.call(operation, round))?;
-        figures.add_peak(operation, self.contender(), self.size(), peak);
-        Ok(())
+    /// Makes the call and looks at something else than its time.
+    fn look(&self, look: Look, operation: &'static str, round: usize) -> Result<u64>;
+}
+
+/// What is measured of a call beside its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Look {
+    Memory,
+    SystemCalls,
+}
+
+impl Look {
+    /// Makes a call; with `family`, the processes that it starts count too.
+    pub(crate) fn at(self, call: &Call, family: bool) -> Result<u64> {
+        match self {
+            Self::Memory => memory::peak(call, family),
+            Self::SystemCalls => system_calls::count(call, family),
+        }
     }
 }
 
 /// What the entrants do.
-#[derive(Clone, Debug)]
-pub(super) struct Contest<O: 'static> {
-    /// What a round consists of, and the share of the time that each part may take. It leaves everything as it was.
-    pub(super) round: &'static [(&'static [O], f64)],
-    /// How many rounds there are.
-    pub(super) rounds: usize,
-    /// How long an entrant's calls may take together.
-    pub(super) budget: Duration,
+pub(crate) struct Contest<'a> {
+    /// The operations of a round, which leaves everything as it was.
+    pub(crate) round: &'a [&'static str],
+    pub(crate) rounds: usize,
+    /// The time that an entrant's calls may take together.
+    pub(crate) budget: Duration,
+    pub(crate) looks: &'a [Look],
+    /// How often each look is taken.
+    pub(crate) look_rounds: usize,
 }
 
-impl<O: Copy + Ord> Contest<O> {
-    /// Measures, and does with each entrant what follows the rounds. A line with this label tells how long it took.
-    pub(super) fn run<E: Entrant<Operation = O>>(
+impl Contest<'_> {
+    /// Measures, and prints a line with this label.
+    pub(crate) fn run(
         &self,
         label: &str,
-        terminal: &mut Terminal,
-        entrants: &mut [E],
-        figures: &mut Figures<O, E::Contender>,
-        afterwards: impl Fn(&E, &mut Figures<O, E::Contender>) -> Result<()>,
+        entrants: &[impl Entrant],
+        figures: &mut Figures,
     ) -> Result<()> {
         let start = Instant::now();
-        for entrant in &mut *entrants {
-            entrant.prepare()?;
-            // The files get into the kernel's caches, and ours into the index.
-            for operation in self.round.iter().flat_map(|(operations, _)| *operations) {
-                entrant.run(*operation, 0)?;
-            }
+        // The first round fills caches and builds indexes.
+        for entrant in entrants {
+            self.each(entrant, 0, |operation| {
+                entrant.measure(operation, 0).map(drop)
+            })?;
         }
-        let prepared = start.elapsed();
-
-        self.in_rounds(entrants, figures)?;
-        for entrant in &*entrants {
-            afterwards(entrant, figures)?;
-            entrant.check()?;
-        }
-        let measured = time(start.elapsed() - prepared);
-        let told = format!(
-            "{label}: prepared in {}, measured in {measured}",
-            time(prepared)
-        );
-        let told = terminal.ink(Ink::Dim, told);
-        terminal.line(told);
-        Ok(())
-    }
-
-    fn in_rounds<E: Entrant<Operation = O>>(
-        &self,
-        entrants: &[E],
-        figures: &mut Figures<O, E::Contender>,
-    ) -> Result<()> {
-        let parts = self.round.iter().map(|(operations, share)| {
-            let pace = Pace::new(self.rounds, self.budget.mul_f64(*share));
-            (*operations, vec![pace; entrants.len()])
-        });
-        let mut parts: Vec<_> = parts.collect();
-        let mut samples: BTreeMap<_, Samples> = BTreeMap::new();
+        let mut spent = vec![Duration::ZERO; entrants.len()];
         for round in 0..self.rounds {
             let order = order(round, entrants.len());
-            for (operations, paces) in &mut parts {
-                let is_due =
-                    |index: &usize| paces.get(*index).is_some_and(|pace| pace.is_due(round));
-                let due: Vec<usize> = order.iter().copied().filter(is_due).collect();
-                for operation in *operations {
-                    for index in &due {
-                        let (Some(entrant), Some(pace)) =
-                            (entrants.get(*index), paces.get_mut(*index))
-                        else {
-                            continue;
-                        };
-                        let start = Instant::now();
-                        for (operation, time) in entrant.measure(*operation, round)? {
-                            let key = (operation, entrant.contender(), entrant.size());
-                            samples.entry(key).or_default().push(time);
+            let is_due = |index: &usize| {
+                let share = round as f64 / self.rounds as f64;
+                spent
+                    .get(*index)
+                    .is_some_and(|spent| *spent <= self.budget.mul_f64(share))
+            };
+            let due: Vec<usize> = order.into_iter().filter(is_due).collect();
+            for operation in self.round {
+                for index in &due {
+                    let (Some(entrant), Some(spent)) =
+                        (entrants.get(*index), spent.get_mut(*index))
+                    else {
+                        continue;
+                    };
+                    let before = Instant::now();
+                    perform(entrant, operation, round, |operation| {
+                        for (what, time) in entrant.measure(operation, round)? {
+                            figures.add_time((what, entrant.contender(), entrant.size()), time);
                         }
-                        pace.spend(start.elapsed());
-                    }
+                        Ok(())
+                    })?;
+                    *spent += before.elapsed();
                 }
             }
         }
-        for ((operation, contender, size), samples) in samples {
-            if let Some(summary) = samples.summary() {
-                figures.add_time(operation, contender, size, summary);
+        for entrant in entrants {
+            for look in self.looks {
+                for round in 0..self.look_rounds {
+                    self.each(entrant, round, |operation| {
+                        let number = entrant.look(*look, operation, round)?;
+                        let key = (operation, entrant.contender(), entrant.size());
+                        match look {
+                            Look::Memory => figures.add_memory(key, number),
+                            Look::SystemCalls => figures.add_system_calls(key, number),
+                        }
+                        Ok(())
+                    })?;
+                }
             }
+            entrant.check()?;
         }
+        println!("{label}: {:.1?}", start.elapsed());
         Ok(())
     }
+
+    fn each(
+        &self,
+        entrant: &impl Entrant,
+        round: usize,
+        mut work: impl FnMut(&'static str) -> Result<()>,
+    ) -> Result<()> {
+        self.round
+            .iter()
+            .try_for_each(|operation| perform(entrant, operation, round, &mut work))
+    }
+}
+
+fn perform(
+    entrant: &impl Entrant,
+    operation: &'static str,
+    round: usize,
+    work: impl FnOnce(&'static str) -> Result<()>,
+) -> Result<()> {
+    let perform = || -> Result<()> {
+        if entrant.before(operation, round)? {
+            work(operation)?;
+            entrant.after(operation, round)?;
+        }
+        Ok(())
+    };
+    perform().with_context(|| entrant.contender())
+}
+
+/// The order of a round among `count` contenders (a Williams design).
+///
+/// Over `count` rounds (twice as many if that is odd) each contender has every place equally often
+/// and follows every other equally often, because one that fills the processor's caches slows the
+/// next one down.
+fn order(round: usize, count: usize) -> Vec<usize> {
+    let zigzag = (0..count).map(|place| match place % 2 {
+        0 => place / 2,
+        _ => count - 1 - place / 2,
+    });
+    let mut order: Vec<usize> = zigzag.map(|offset| (offset + round) % count).collect();
+    if count % 2 == 1 && round / count % 2 == 1 {
+        order.reverse();
+    }
+    order
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+
     use super::*;
 
-    /// Answers as asked, and may have lost count.
+    #[test]
+    fn everybody_follows_everybody_equally_often() {
+        for count in 1..8 {
+            let rounds = if count % 2 == 0 { count } else { 2 * count };
+            let (mut places, mut pairs) = (BTreeMap::new(), BTreeMap::new());
+            for round in 0..rounds {
+                let order = order(round, count);
+                for place in order.iter().copied().enumerate() {
+                    *places.entry(place).or_insert(0) += 1;
+                }
+                for pair in order.windows(2) {
+                    *pairs.entry((pair[0], pair[1])).or_insert(0) += 1;
+                }
+            }
+            assert_eq!(
+                (places.len(), pairs.len()),
+                (count * count, count * (count - 1))
+            );
+            let mut all = places.values().chain(pairs.values());
+            assert!(all.all(|times| *times == rounds / count), "{count}");
+        }
+    }
+
     struct Fake {
         name: &'static str,
-        size: u32,
-        there: u32,
+        takes: Duration,
+        works: bool,
+        balance: Cell<i32>,
     }
 
     impl Entrant for Fake {
-        type Operation = &'static str;
-        type Contender = &'static str;
-
         fn contender(&self) -> &'static str {
             self.name
         }
 
         fn size(&self) -> u32 {
-            self.size
+            7
         }
 
-        fn prepare(&mut self) -> Result<()> {
-            self.there += self.size;
+        fn call(&self, _: &'static str, _: usize) -> Call {
+            Call::bare(std::path::Path::new(if self.works {
+                "/bin/true"
+            } else {
+                "/bin/false"
+            }))
+        }
+
+        fn before(&self, operation: &str, round: usize) -> Result<bool> {
+            Ok(operation != "rare" || round.is_multiple_of(3))
+        }
+
+        fn after(&self, operation: &str, _: usize) -> Result<()> {
+            self.balance
+                .set(self.balance.get() + if operation == "ADD" { 1 } else { -1 });
+            std::thread::sleep(self.takes);
             Ok(())
         }
 
         fn check(&self) -> Result<()> {
-            anyhow::ensure!(self.there == self.size, "{} instead", self.there);
+            anyhow::ensure!(self.balance.get() == 0, "not as before");
             Ok(())
         }
 
-        fn call(&self, operation: &'static str, _round: usize) -> Call {
-            let call = Call::bare("/bin/sh".as_ref()).with("CNI_COMMAND", operation);
-            let stdin = format!("test {} = {}", self.there, self.size);
-            Call { stdin, ..call }
-        }
-
-        fn answer(&self, _operation: &'static str) -> Answer {
-            Answer::Nothing
+        fn look(&self, _: Look, _: &'static str, round: usize) -> Result<u64> {
+            Ok(round as u64)
         }
     }
 
-    fn run(there: u32) -> Result<Figures<&'static str, &'static str>> {
-        let contest = Contest {
-            round: &[(&["ADD", "DEL"], 0.5), (&["CHECK"], 0.5)],
-            rounds: 6,
-            budget: Duration::from_secs(60),
-        };
-        let fake = |name, size, there| Fake { name, size, there };
-        let mut entrants = [fake("a", 0, 0), fake("b", 0, 0), fake("b", 7, there)];
+    fn run(fakes: &[Fake], round: &[&'static str]) -> Result<Figures> {
         let mut figures = Figures::default();
-        let mut terminal = Terminal::to(std::io::sink());
-        let peak = |fake: &Fake, figures: &mut Figures<_, _>| {
-            figures.add_peak("ADD", fake.name, fake.size, 5);
-            Ok(())
+        let budget = Duration::from_millis(60);
+        let contest = Contest {
+            round,
+            rounds: 6,
+            budget,
+            looks: &[Look::Memory],
+            look_rounds: 3,
         };
-        contest.run("all", &mut terminal, &mut entrants, &mut figures, peak)?;
-        Ok(figures)
+        contest.run("all", fakes, &mut figures).map(|()| figures)
     }
 
-    #[test]
-    fn everybody_makes_every_call_in_every_round() {
-        let figures = run(0).unwrap();
-        for operation in ["ADD", "DEL", "CHECK"] {
-            for (name, size) in [("a", 0), ("b", 0), ("b", 7)] {
-                assert_eq!(figures.time(operation, name, size).unwrap().count, 6);
-            }
+    fn fake(name: &'static str, takes: u64, works: bool) -> Fake {
+        Fake {
+            name,
+            takes: Duration::from_millis(takes),
+            works,
+            balance: Cell::new(0),
         }
-        assert_eq!(figures.time("ADD", "a", 7), None);
-        assert_eq!(figures.peak(&["ADD"], "b", 7), Some(5));
     }
 
     #[test]
-    fn a_failed_call_ends_it() {
-        let error = format!("{:#}", run(1).unwrap_err());
+    fn everybody_makes_every_call_and_the_slow_fewer() {
+        let figures = run(&[fake("a", 0, true), fake("b", 40, true)], &["ADD", "DEL"]).unwrap();
+        let count = |contender| figures.time(("ADD", contender, 7)).unwrap().count;
+        assert!(count("a") > count("b"), "{} {}", count("a"), count("b"));
+        assert_eq!(figures.peak("a"), Some(2));
+    }
+
+    #[test]
+    fn a_failed_call_and_a_leak_end_it() {
+        let error = format!("{:#}", run(&[fake("a", 0, false)], &["ADD"]).unwrap_err());
         assert!(
-            error.starts_with("b: /bin/sh ADD: exit status: 1"),
+            error.starts_with("a: /bin/false : exit status: 1"),
             "{error}"
         );
+        let error = run(&[fake("a", 0, true)], &["ADD"]).unwrap_err();
+        assert_eq!(error.to_string(), "not as before");
     }
 }

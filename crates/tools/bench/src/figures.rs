@@ -1,90 +1,90 @@
 //! What was measured.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::stats::Summary;
+/// An operation, who performed it, and how many of what the subject counts there were.
+pub(crate) type Key = (&'static str, &'static str, u32);
 
-/// Everything that was measured, by operation (`O`), contender (`C`) and size: how many of something there were at the time.
-#[derive(Clone, Debug)]
-pub(super) struct Figures<O, C> {
-    times: BTreeMap<(O, C, u32), Summary>,
-    peaks: BTreeMap<(O, C, u32), u64>,
-    system_calls: BTreeMap<(O, C, u32), u32>,
+/// All measurements.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    times: BTreeMap<Key, Vec<Duration>>,
+    /// The highest peak of memory, in KiB.
+    pub(crate) memory: BTreeMap<Key, u64>,
+    /// The lowest number of system calls.
+    pub(crate) system_calls: BTreeMap<Key, u64>,
 }
 
-impl<O, C> Default for Figures<O, C> {
-    fn default() -> Self {
-        Self {
-            times: BTreeMap::new(),
-            peaks: BTreeMap::new(),
-            system_calls: BTreeMap::new(),
-        }
+/// The median of samples, and how far they spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// How many samples there are.
+    pub(crate) count: usize,
+    /// The 10th percentile.
+    pub(crate) low: Duration,
+    pub(crate) median: Duration,
+    /// The 90th percentile.
+    pub(crate) high: Duration,
+}
+
+impl Summary {
+    fn of(mut samples: Vec<Duration>) -> Option<Self> {
+        samples.sort_unstable();
+        Some(Self {
+            count: samples.len(),
+            low: quantile(&samples, 0.1)?,
+            median: quantile(&samples, 0.5)?,
+            high: quantile(&samples, 0.9)?,
+        })
     }
 }
 
-impl<O: Copy + Ord, C: Copy + Ord> Figures<O, C> {
-    pub(super) fn add_time(&mut self, operation: O, contender: C, size: u32, summary: Summary) {
-        self.times.insert((operation, contender, size), summary);
+/// The value below which a share of sorted values lies; it may lie between two of them.
+fn quantile(sorted: &[Duration], share: f64) -> Option<Duration> {
+    let place = share * sorted.len().checked_sub(1)? as f64;
+    let below = sorted.get(place.floor() as usize)?;
+    let above = sorted.get(place.ceil() as usize)?;
+    Some(*below + above.saturating_sub(*below).mul_f64(place.fract()))
+}
+
+impl Figures {
+    pub(crate) fn add_time(&mut self, key: Key, time: Duration) {
+        self.times.entry(key).or_default().push(time);
     }
 
-    /// Notes a peak of memory, in KiB; the highest counts.
-    pub(super) fn add_peak(&mut self, operation: O, contender: C, size: u32, kibibytes: u64) {
-        let peak = self.peaks.entry((operation, contender, size)).or_default();
+    pub(crate) fn add_memory(&mut self, key: Key, kibibytes: u64) {
+        let peak = self.memory.entry(key).or_default();
         *peak = kibibytes.max(*peak);
     }
 
-    /// Notes a number of system calls; the lowest counts.
-    pub(super) fn add_system_calls(&mut self, operation: O, contender: C, size: u32, count: u32) {
-        let key = (operation, contender, size);
+    pub(crate) fn add_system_calls(&mut self, key: Key, count: u64) {
         let lowest = self.system_calls.entry(key).or_insert(count);
         *lowest = count.min(*lowest);
     }
 
-    pub(super) fn time(&self, operation: O, contender: C, size: u32) -> Option<Summary> {
-        self.times.get(&(operation, contender, size)).copied()
+    pub(crate) fn time(&self, key: Key) -> Option<Summary> {
+        Summary::of(self.times.get(&key)?.clone())
     }
 
-    /// The highest peak of memory of these operations, in KiB.
-    pub(super) fn peak(&self, operations: &[O], contender: C, size: u32) -> Option<u64> {
-        let of = |operation: &O| self.peaks.get(&(*operation, contender, size));
-        operations.iter().filter_map(of).max().copied()
+    /// A contender's highest peak of memory, in KiB.
+    pub(crate) fn peak(&self, contender: &str) -> Option<u64> {
+        let own = self
+            .memory
+            .iter()
+            .filter(|((_, whose, _), _)| *whose == contender);
+        own.map(|(_, peak)| *peak).max()
     }
 
-    /// The highest peak of memory of these operations at any size, in KiB.
-    pub(super) fn highest_peak(&self, operations: &[O], contender: C) -> Option<u64> {
-        let sizes = self.sizes().into_iter();
-        sizes
-            .filter_map(|size| self.peak(operations, contender, size))
-            .max()
-    }
-
-    pub(super) fn system_calls(&self, operation: O, contender: C, size: u32) -> Option<u32> {
-        let key = (operation, contender, size);
-        self.system_calls.get(&key).copied()
+    /// One median as a multiple of another.
+    pub(crate) fn ratio(&self, one: Key, other: Key) -> Option<f64> {
+        let [one, other] = [self.time(one)?, self.time(other)?];
+        Some(one.median.as_secs_f64() / other.median.as_secs_f64())
     }
 
     /// The sizes, ascending.
-    pub(super) fn sizes(&self) -> Vec<u32> {
-        let sizes: BTreeSet<u32> = self.times.keys().map(|(_, _, size)| *size).collect();
-        sizes.into_iter().collect()
-    }
-
-    /// Those whose times were measured, in the order of the columns.
-    pub(super) fn contenders(&self) -> Vec<C> {
-        let contenders: BTreeSet<C> = self.times.keys().map(|(_, whose, _)| *whose).collect();
-        contenders.into_iter().collect()
-    }
-
-    /// How many times one contender's time is another's, in each case an operation at a size.
-    pub(super) fn ratio(
-        &self,
-        operation: O,
-        (one, at): (C, u32),
-        (other, other_at): (C, u32),
-    ) -> Option<f64> {
-        let one = self.time(operation, one, at)?;
-        let other = self.time(operation, other, other_at)?;
-        Some(one.ratio_to(&other))
+    pub(crate) fn sizes(&self) -> BTreeSet<u32> {
+        self.times.keys().map(|(_, _, size)| *size).collect()
     }
 }
 
@@ -92,16 +92,48 @@ impl<O: Copy + Ord, C: Copy + Ord> Figures<O, C> {
 mod tests {
     use super::*;
 
+    fn summary(milliseconds: &[u64]) -> Option<Summary> {
+        Summary::of(
+            milliseconds
+                .iter()
+                .copied()
+                .map(Duration::from_millis)
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn the_median_and_the_spread() {
+        let descending: Vec<u64> = (0..=100).rev().collect();
+        for (samples, expected) in [
+            (&[7][..], (1, 7, 7, 7)),
+            (&descending, (101, 10, 50, 90)),
+            // Between two values.
+            (&[200, 100], (2, 110, 150, 190)),
+        ] {
+            let of = |time| Duration::from_millis(time);
+            let (count, low, median, high) = expected;
+            let expected = Summary {
+                count,
+                low: of(low),
+                median: of(median),
+                high: of(high),
+            };
+            assert_eq!(summary(samples), Some(expected));
+        }
+        assert_eq!(summary(&[]), None);
+    }
+
     #[test]
     fn the_highest_peak_and_the_fewest_calls_count() {
         let mut figures = Figures::default();
-        for (size, kibibytes) in [(0, 3), (0, 2), (7, 5), (7, 9)] {
-            figures.add_peak("ADD", 'a', size, kibibytes);
-            figures.add_system_calls("ADD", 'a', size, kibibytes as u32);
+        for (size, number) in [(0, 3), (0, 2), (7, 5), (7, 9)] {
+            figures.add_memory(("ADD", "a", size), number);
+            figures.add_system_calls(("ADD", "a", size), number);
         }
-        assert_eq!(figures.peak(&["ADD", "DEL"], 'a', 0), Some(3));
-        assert_eq!(figures.peak(&["DEL"], 'a', 0), None);
-        let calls = [0, 7, 8].map(|size| figures.system_calls("ADD", 'a', size));
-        assert_eq!(calls, [Some(2), Some(5), None]);
+        assert_eq!(figures.peak("a"), Some(9));
+        assert_eq!(figures.peak("b"), None);
+        let calls: Vec<u64> = figures.system_calls.into_values().collect();
+        assert_eq!(calls, [2, 5]);
     }
 }

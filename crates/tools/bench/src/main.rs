@@ -1,7 +1,6 @@
-//! What calls of the plugins cost, measured beside a program that does nothing and, where it can
-//! be, beside the Go plugin.
+//! What calls of the plugins cost, beside a program that does nothing and beside the Go plugins.
 //!
-//! A subject has a module of its own; the modules beside it are for all subjects.
+//! Each subject has a module; the other modules serve all subjects.
 
 #![allow(
     clippy::disallowed_methods,
@@ -13,37 +12,31 @@
 mod call;
 mod chain;
 mod chart;
-mod container;
 mod contest;
 mod figures;
 mod flannel;
 mod ipam;
-mod machine;
 mod memory;
-mod plot;
 mod programs;
 mod report;
-mod rounds;
 mod state_dir;
-mod stats;
 mod system_calls;
-mod table;
-mod target;
 mod units;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
-
-use self::state_dir::StateDir;
 use xtask::command::Show;
 use xtask::platform::Platform;
-use xtask::terminal::Terminal;
 use xtask::workspace::Workspace;
 use xtask::{dist, packages};
+
+use self::contest::Look;
+use self::report::Report;
+use self::state_dir::StateDir;
 
 const USAGE: &str = "\
 usage: cargo xtask bench SUBJECT [--quick] [--dir DIR]
@@ -57,14 +50,6 @@ usage: cargo xtask bench SUBJECT [--quick] [--dir DIR]
   --dir DIR   keep the plugins' state on the file system of this directory [default: target/bench]
 ";
 
-/// What is measured.
-#[derive(Clone, Copy, Debug)]
-enum Subject {
-    Chain,
-    Flannel,
-    Ipam,
-}
-
 fn main() -> ExitCode {
     match parse_and_run(Parser::from_env()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,115 +61,104 @@ fn main() -> ExitCode {
 }
 
 fn parse_and_run(mut parser: Parser) -> Result<()> {
-    let (mut subject, mut extent, mut state) = (None, Extent::Full, None);
+    let (mut subject, mut quick, mut state) = (None, false, None);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("help") | Arg::Short('h') => {
                 print!("{USAGE}");
                 return Ok(());
             }
-            Arg::Long("quick") => extent = Extent::Quick,
+            Arg::Long("quick") => quick = true,
             Arg::Long("dir") => state = Some(PathBuf::from(parser.value()?)),
-            Arg::Value(name) if subject.is_none() => {
-                let name = name.string()?;
-                let which = match name.as_str() {
-                    "chain" => Subject::Chain,
-                    "flannel" => Subject::Flannel,
-                    "ipam" => Subject::Ipam,
-                    _ => bail!("there is no subject `{name}`"),
-                };
-                subject = Some((which, name));
-            }
+            Arg::Value(name) if subject.is_none() => subject = Some(name.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
-    let (subject, name) = subject.context("name a subject: chain, flannel or ipam")?;
-    run(
-        &Workspace::find()?,
-        (subject, &name),
-        extent,
-        state.as_deref(),
-    )
-}
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
-    /// Everything, in less than four minutes.
-    Full,
-    /// Smaller sizes and fewer rounds, in less than 40 seconds.
-    Quick,
-}
-
-/// Measures a subject, prints what came of it and leaves it in the target folder. The plugins' state is kept there too, on a
-/// real file system more often than in /tmp, or in the folder that is named.
-fn run(
-    workspace: &Workspace,
-    (subject, name): (Subject, &str),
-    extent: Extent,
-    state: Option<&Path>,
-) -> Result<()> {
-    let folder = workspace.target.join("bench");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut setting = Setting::new(workspace, &folder, state.unwrap_or(&folder), extent)?;
-    let Outputs { text, plot } = match subject {
-        Subject::Chain => chain::run(workspace, &mut setting)?,
-        Subject::Flannel => flannel::run(&mut setting)?,
-        Subject::Ipam => ipam::run(&mut setting)?,
+    let subject = subject.context("name a subject: chain, flannel or ipam")?;
+    let measure: fn(&Setting) -> Result<Report> = match subject.as_str() {
+        "chain" => chain::measure,
+        "flannel" => flannel::measure,
+        "ipam" => ipam::measure,
+        _ => bail!("there is no subject `{subject}`"),
     };
-    let text_file = write(&folder.join(format!("{name}.md")), &text)?;
-    let plot_file = write(&folder.join(format!("{name}.svg")), &plot)?;
-    println!("\n{text}\n{}\n{}", text_file.display(), plot_file.display());
+    let setting = Setting::new(Workspace::find()?, state.as_deref(), quick)?;
+    let report = measure(&setting)?;
+    let text = report.text(&setting.notes);
+    let [markdown, plot] =
+        ["md", "svg"].map(|kind| setting.dir.join(&subject).with_extension(kind));
+    write(&markdown, &text)?;
+    write(&plot, &chart::svg(&report)?)?;
+    println!("\n{text}\n{}\n{}", markdown.display(), plot.display());
     Ok(())
 }
 
-/// What a subject is measured with.
+/// What all subjects measure with.
 struct Setting {
-    terminal: Terminal,
-    extent: Extent,
-    /// The folder of the plugins.
+    workspace: Workspace,
+    quick: bool,
+    /// The directory of the bench's programs and reports.
+    dir: PathBuf,
+    /// The directory of the plugins under test.
     plugins: PathBuf,
-    /// The folder of the bench's own programs.
-    folder: PathBuf,
-    /// A program that does nothing, on the machine's own C library: the measure that targets are set in.
+    /// A program that does nothing, on the machine's own C library: the unit of the targets.
     empty: PathBuf,
-    /// The same as the plugins are built: what is left of a call when a plugin's own work is taken away.
-    bare: PathBuf,
+    /// The plugins' state lies on a real file system, which `/tmp` may not be.
     state: StateDir,
-    /// What there is to know of the machine.
-    machine: String,
+    /// What can be measured beside time.
+    looks: Vec<Look>,
+    /// What a reader must know: the machine, and what is left out.
+    notes: Vec<String>,
 }
 
 impl Setting {
-    /// Builds all programs, and keeps state inside a folder.
-    fn new(workspace: &Workspace, folder: &Path, state: &Path, extent: Extent) -> Result<Self> {
-        let mut terminal = Terminal::stdout();
+    fn new(workspace: Workspace, state: Option<&Path>, quick: bool) -> Result<Self> {
+        let dir = workspace.target.join("bench");
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         packages::install_missing(packages::NEEDED)?;
-        terminal.line("building the plugins");
-        dist::build(workspace, Show::IfItFails)?;
-        let state = StateDir::new(state)?;
+        println!("building the plugins");
+        dist::build(&workspace, Show::IfItFails)?;
+        let empty = programs::build(&dir, "empty", "fn main() {}\n", &Platform::of_machine()?)?;
+        let state = StateDir::new(state.unwrap_or(&dir))?;
+        let mut notes = vec![format!("Measured on {}.", machine(state.path())?)];
+        let mut looks = Vec::new();
+        for look in [Look::Memory, Look::SystemCalls] {
+            match look.at(&call::Call::bare(&empty), false) {
+                Ok(_) => looks.push(look),
+                Err(error) => notes.push(format!("{look:?} is left out: {error:#}.")),
+            }
+        }
+        let plugins = workspace.dist_dir();
         Ok(Self {
-            terminal,
-            extent,
-            plugins: workspace.dist_dir(),
-            folder: folder.to_owned(),
-            empty: programs::empty(folder, "empty", &Platform::of_machine()?)?,
-            bare: programs::empty(folder, "bare", &Platform::of_plugins()?)?,
-            machine: machine::described(state.path())?,
+            workspace,
+            quick,
+            dir,
+            plugins,
+            empty,
             state,
+            looks,
+            notes,
         })
     }
 }
 
-/// What a subject's measurement gives.
-struct Outputs {
-    /// Tables, in Markdown.
-    text: String,
-    /// A plot, in SVG.
-    plot: String,
+/// The processors, the kernel and a directory's file system, as `2 CPUs, Linux 6.1.0, ext4`.
+fn machine(dir: &Path) -> Result<String> {
+    let cpus = std::thread::available_parallelism()?;
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut df = Command::new("df");
+    let output = df
+        .arg("--output=fstype")
+        .arg(dir)
+        .output()
+        .context("cannot run `df`")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let file_system = text.lines().nth(1).context("`df` names no file system")?;
+    Ok(format!(
+        "{cpus} CPUs, Linux {}, {file_system}",
+        kernel.trim()
+    ))
 }
 
-fn write(path: &Path, contents: &str) -> Result<PathBuf> {
-    fs::write(path, contents).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path.to_owned())
+fn write(path: &Path, contents: &str) -> Result<()> {
+    fs::write(path, contents).with_context(|| format!("cannot write {}", path.display()))
 }

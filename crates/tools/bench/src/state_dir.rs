@@ -1,73 +1,66 @@
 //! Where plugins keep their state while they are measured.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
-/// What the names start with; the process's id follows.
-const PREFIX: &str = "twill-bench-";
+const NAME: &str = "twill-bench-state";
 
-/// A folder that goes with this value.
+/// A directory that is removed with this value.
 ///
-/// ext4 without a journal, when it makes a file, looks at each inode near the folder that was freed in the last minutes, to pass over it. After the
-/// removal of many files, such as a run's own at its end, that takes a millisecond for each file that the next run makes. So
-/// the folders in this one are spread over the disk, by the attribute that chattr(1) calls `T`, where there is such a thing.
+/// When ext4 without a journal creates a file, it passes over each inode nearby that was freed in
+/// the last minutes. After many files were removed, such as those of the previous run, that takes
+/// a millisecond per new file. Therefore the directories in this one are spread over the disk by
+/// the attribute `T` of chattr(1), where the file system has it.
 #[derive(Debug)]
-pub(super) struct StateDir(TempDir);
+pub(crate) struct StateDir(PathBuf);
 
 impl StateDir {
-    /// Makes one inside a folder, and removes what runs left there that were interrupted.
-    pub(super) fn new(inside: &Path) -> Result<Self> {
-        remove_leftovers(inside);
-        let prefix = format!("{PREFIX}{}-", std::process::id());
-        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(inside);
-        let made = made.with_context(|| format!("cannot make a folder in {}", inside.display()))?;
+    /// Creates the directory in another one, instead of what an interrupted run has left.
+    pub(crate) fn new(inside: &Path) -> Result<Self> {
+        let dir = inside.join(NAME);
+        drop(fs::remove_dir_all(&dir));
+        fs::create_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let mut chattr = Command::new("chattr");
-        chattr.arg("+T").arg(made.path());
-        // Other file systems know no such attribute, and need none.
-        drop(chattr.stdout(Stdio::null()).stderr(Stdio::null()).status());
-        Ok(Self(made))
+        chattr
+            .arg("+T")
+            .arg(&dir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // Other file systems do not know the attribute, and do not need it.
+        drop(chattr.status());
+        Ok(Self(dir))
     }
 
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        self.0.path()
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
-    /// The path of a folder in it, which is not made yet. Its name, which decides on its place, is another one each time.
-    pub(super) fn folder(&self, name: &str) -> PathBuf {
-        let own = self.0.path();
-        let random = own.file_name().unwrap_or_default().display();
-        own.join(format!("{name}-{random}"))
+    /// The path of a directory in this one, which is not created yet. The name determines its
+    /// place on the disk, and differs from run to run.
+    pub(crate) fn dir(&self, name: &str) -> PathBuf {
+        self.0.join(format!("{name}-{}", std::process::id()))
     }
 }
 
-/// How many files or folders in a folder have names of a kind.
-pub(super) fn count(folder: &Path, is_of_kind: impl Fn(&str) -> bool) -> Result<u32> {
-    let cannot = || format!("cannot read {}", folder.display());
-    let mut count = 0;
-    for entry in fs::read_dir(folder).with_context(cannot)? {
-        let name = entry.with_context(cannot)?.file_name();
-        count += u32::from(name.to_str().is_some_and(&is_of_kind));
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
     }
-    Ok(count)
 }
 
-/// Removes the folders of processes that are gone. One that cannot be removed is in nobody's way.
-fn remove_leftovers(inside: &Path) {
-    for entry in fs::read_dir(inside).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next())
-            .and_then(|pid| pid.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
-            drop(fs::remove_dir_all(entry.path()));
-        }
-    }
+/// The names of the files that an attachment has in a directory: addresses and container IDs.
+/// Others, such as locks and indexes, are the plugins' own. A missing directory has none.
+pub(crate) fn held(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let is_id = |name: &str| name.len() == 64 && name.chars().all(|it| it.is_ascii_hexdigit());
+    names
+        .filter(|name| is_id(name) || name.parse::<IpAddr>().is_ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -75,26 +68,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_have_new_names_and_go() {
+    fn only_attachments_files_count() {
         let outer = tempfile::tempdir().unwrap();
-        let [one, other] = [(), ()].map(|()| StateDir::new(outer.path()).unwrap());
-        let folder = one.folder("disk");
-        assert_ne!(folder.file_name(), other.folder("disk").file_name());
-        fs::create_dir(&folder).unwrap();
-        drop((one, other));
-        assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn what_an_interrupted_run_left_goes() {
-        let outer = tempfile::tempdir().unwrap();
-        // No process has an id that large.
-        let names = ["4194305-a", "4194305", "1-a", "other"].map(|name| format!("{PREFIX}{name}"));
-        for name in &names {
-            fs::create_dir(outer.path().join(name)).unwrap();
+        let state = StateDir::new(outer.path()).unwrap();
+        let id = crate::call::container_id("a", 1);
+        for name in [
+            "10.0.0.2",
+            "lock",
+            "last_reserved_ip.0",
+            &id,
+            &"x".repeat(64),
+        ] {
+            fs::write(state.path().join(name), "").unwrap();
         }
-        remove_leftovers(outer.path());
-        let left = names.map(|name| outer.path().join(name).exists());
-        assert_eq!(left, [false, false, true, true]);
+        let mut held = held(state.path());
+        held.sort_unstable_by_key(String::len);
+        assert_eq!(held, ["10.0.0.2", &id]);
+        // What an interrupted run has left goes.
+        let again = StateDir::new(outer.path()).unwrap();
+        assert_eq!(fs::read_dir(again.path()).unwrap().count(), 0);
+        drop((state, again));
+        assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 0);
     }
 }

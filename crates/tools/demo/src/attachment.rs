@@ -14,15 +14,15 @@ const IFNAME: &str = "eth0";
 
 /// Where the plugins are, and which one attaches.
 pub(crate) struct Plugins {
-    folder: PathBuf,
+    dir: PathBuf,
     delegate: Delegate,
 }
 
 impl Plugins {
-    pub(crate) fn find(folder: &Path, delegate: Delegate) -> Result<Done<Self>> {
+    pub(crate) fn find(dir: &Path, delegate: Delegate) -> Result<Done<Self>> {
         let mut sizes = Vec::new();
         for name in ["flannel", delegate.name(), "host-local"] {
-            let path = folder.join(name);
+            let path = dir.join(name);
             let metadata = fs::metadata(&path).with_context(|| {
                 format!("cannot find {}: run `cargo xtask dist`", path.display())
             })?;
@@ -32,10 +32,10 @@ impl Plugins {
             });
         }
         let plugins = Self {
-            folder: folder.to_owned(),
+            dir: dir.to_owned(),
             delegate,
         };
-        let path = folder.display().to_string();
+        let path = dir.display().to_string();
         Ok(Done::new(plugins, sizes.join(", ")).detail("CNI_PATH", vec![path]))
     }
 }
@@ -51,7 +51,7 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Makes a container's network namespace and has it attached. What was delegated is told in
+    /// Makes a container's network namespace and has it attached. What was delegated is printed in
     /// full unless it is what was delegated for `other`.
     pub(crate) fn attach(
         plugins: &Plugins,
@@ -86,18 +86,18 @@ impl Container {
             link.pointer("/0/address") == Some(&mac.into()),
             "the MAC is not {mac}: {link}"
         );
-        let scratch = node.list(scratch_folder());
+        let scratch = node.list(scratch_dir());
         ensure!(
             scratch.iter().any(|file| file == name),
             "no scratch file {name}: {scratch:?}"
         );
-        let path = format!("{}/{name}", scratch_folder());
+        let path = format!("{}/{name}", scratch_dir());
         let delegated: Value = serde_json::from_str(&node.read(&path))
             .with_context(|| format!("{path} is no JSON"))?;
 
         let summary = format!("ADD   {address:<15} mtu {MTU}");
         let interface = format!("{IFNAME} {mac}, gateway {gateway}");
-        let told = match other.filter(|other| other.delegated == delegated) {
+        let printed = match other.filter(|other| other.delegated == delegated) {
             Some(other) => format!("the same as for {}", other.name),
             None => spaced(&delegated),
         };
@@ -112,7 +112,7 @@ impl Container {
         )
         .detail("interface", vec![interface])
         .detail("routes", vec![routes(&result)])
-        .detail("delegated", vec![told])
+        .detail("delegated", vec![printed])
         .detail("kept in", vec![path]);
         Ok(done.took(outcome.elapsed))
     }
@@ -135,7 +135,7 @@ impl Container {
 }
 
 /// Where flannel keeps what it delegated.
-pub(crate) fn scratch_folder() -> &'static str {
+pub(crate) fn scratch_dir() -> &'static str {
     "/var/lib/cni/flannel"
 }
 
@@ -146,13 +146,13 @@ fn invocation(plugins: &Plugins, command: &str, name: &str, sandbox: &NetNs) -> 
         "type": "flannel",
         "delegate": plugins.delegate.conf(),
     });
-    Invocation::attach(plugins.folder.join("flannel"), command, name)
+    Invocation::attach(plugins.dir.join("flannel"), command, name)
         .ifname(IFNAME)
         .netns(sandbox.path())
         .args(format!(
             "IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME={name}"
         ))
-        .path(&plugins.folder)
+        .path(&plugins.dir)
         .config(&netconf)
 }
 
@@ -180,14 +180,14 @@ fn inside(result: &Value) -> Option<&str> {
 
 fn routes(result: &Value) -> String {
     let routes = result.get("routes").and_then(Value::as_array);
-    let told = routes.into_iter().flatten().map(|route| {
+    let printed = routes.into_iter().flatten().map(|route| {
         let part = |key: &str| route.get(key).and_then(Value::as_str);
         let via = part("gw")
             .map(|gateway| format!(" via {gateway}"))
             .unwrap_or_default();
         format!("{}{via}", part("dst").unwrap_or("?"))
     });
-    told.collect::<Vec<_>>().join(", ")
+    printed.collect::<Vec<_>>().join(", ")
 }
 
 /// JSON in one line with spaces where it may be folded.

@@ -6,11 +6,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use testkit::Node;
 
-use super::attachment::{Container, scratch_folder};
+use super::attachment::{Container, scratch_dir};
 use super::report::Done;
 use super::{Delegate, NETWORK, milliseconds};
 
-fn addresses_folder() -> String {
+fn addresses_dir() -> String {
     format!("/var/lib/cni/networks/{NETWORK}")
 }
 
@@ -20,28 +20,28 @@ pub(crate) fn node_state(
     delegate: Delegate,
     containers: &[&Container],
 ) -> Result<Done<()>> {
-    let folder = addresses_folder();
-    let files = node.list(&folder);
+    let dir = addresses_dir();
+    let files = node.list(&dir);
     for container in containers {
         let ip = container.ip();
         ensure!(
             files.iter().any(|file| file == ip),
-            "no file {ip} in {folder}: {files:?}"
+            "no file {ip} in {dir}: {files:?}"
         );
-        let owner = node.read(format!("{folder}/{ip}"));
+        let owner = node.read(format!("{dir}/{ip}"));
         let expected = format!("{}\r\neth0", container.name);
         ensure!(
             owner == expected,
-            "{folder}/{ip} holds {owner:?} instead of {expected:?}"
+            "{dir}/{ip} holds {owner:?} instead of {expected:?}"
         );
     }
-    let told = files.iter().map(|file| {
-        let text = node.read(format!("{folder}/{file}"));
+    let printed = files.iter().map(|file| {
+        let text = node.read(format!("{dir}/{file}"));
         format!("{file:<18} {}", text.replace("\r\n", " "))
             .trim_end()
             .to_owned()
     });
-    let told = told.collect();
+    let printed = printed.collect();
 
     let name = delegate.link();
     let link = node.ip_json(&["address", "show", name]);
@@ -55,7 +55,7 @@ pub(crate) fn node_state(
             "{name} mtu {mtu}, shared by {} containers",
             containers.len()
         );
-        return Ok(Done::new((), summary).detail(folder, told));
+        return Ok(Done::new((), summary).detail(dir, printed));
     }
     let length = text("/0/addr_info/0/prefixlen")?;
     let address = text("/0/addr_info/0/local")?.as_str().unwrap_or_default();
@@ -65,7 +65,7 @@ pub(crate) fn node_state(
         "{name} has other ports: {ports:?}"
     );
     let summary = format!("{name} {address}/{length} mtu {mtu}, {} ports", ports.len());
-    Ok(Done::new((), summary).detail(folder, told))
+    Ok(Done::new((), summary).detail(dir, printed))
 }
 
 /// One echo request from inside a container.
@@ -81,7 +81,7 @@ pub(crate) fn ping(node: &Node, from: &Container, to: &str) -> Result<Done<()>> 
     }
     let answer = text.lines().find(|line| line.contains("time="));
     let answer = answer
-        .with_context(|| format!("ping told no time: {text}"))?
+        .with_context(|| format!("ping printed no time: {text}"))?
         .trim();
     let time = answer
         .split("time=")
@@ -114,18 +114,18 @@ pub(crate) fn nothing_left(
             container.name
         );
     }
-    let folder = addresses_folder();
-    let files = node.list(&folder);
+    let dir = addresses_dir();
+    let files = node.list(&dir);
     let stays = |file: &str| {
         file == "lock" || file.starts_with("last_reserved_ip.") || file.starts_with('.')
     };
     let left: Vec<_> = files.iter().filter(|file| !stays(file)).collect();
-    ensure!(left.is_empty(), "addresses are left in {folder}: {left:?}");
-    let scratch = node.list(scratch_folder());
+    ensure!(left.is_empty(), "addresses are left in {dir}: {left:?}");
+    let scratch = node.list(scratch_dir());
     ensure!(
         scratch.is_empty(),
         "scratch files are left in {}: {scratch:?}",
-        scratch_folder()
+        scratch_dir()
     );
     let summary = format!(
         "no address, no scratch file, no link but {}",

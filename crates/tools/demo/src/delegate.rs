@@ -60,7 +60,7 @@ impl Delegate {
         Ok(())
     }
 
-    /// The link that is told of, once containers are attached.
+    /// The link that the demo shows, once containers are attached.
     pub(crate) fn link(self) -> &'static str {
         match self {
             Self::Bridge => "cni0",

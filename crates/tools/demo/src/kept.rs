@@ -10,7 +10,7 @@ use super::NETWORK;
 use super::attachment::Container;
 use super::report::Report;
 
-/// Starts processes that hold the namespaces, and tells how to look inside and how to end them.
+/// Starts processes that hold the namespaces, and prints how to look inside and how to end them.
 pub(crate) fn keep(report: &mut Report<'_>, node: &Node, containers: &[&Container]) -> Result<()> {
     let node_pid = node.enter(hold)?;
     let mut pids = Vec::new();
@@ -28,9 +28,9 @@ pub(crate) fn keep(report: &mut Report<'_>, node: &Node, containers: &[&Containe
     }
     report.note("look inside:");
     report.note(&format!("  nsenter -t {node_pid} -n -m ip address"));
-    let folder = format!("/var/lib/cni/networks/{NETWORK}");
+    let dir = format!("/var/lib/cni/networks/{NETWORK}");
     report.note(&format!(
-        "  nsenter -t {node_pid} -m sh -c 'tail -n +1 {folder}/*; echo'"
+        "  nsenter -t {node_pid} -m sh -c 'tail -n +1 {dir}/*; echo'"
     ));
     for (container, pid) in &pids {
         report.note(&format!(

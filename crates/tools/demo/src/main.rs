@@ -101,7 +101,7 @@ fn prepare_and_run(task: Task) -> Result<bool> {
     );
     packages::install_missing(packages::OF_DEMO)?;
     let plugins = match task.plugins {
-        Some(folder) => folder.canonicalize()?,
+        Some(dir) => dir.canonicalize()?,
         None => {
             let workspace = Workspace::find()?;
             dist::build(&workspace, Show::Always)?;
@@ -116,11 +116,11 @@ fn prepare_and_run(task: Task) -> Result<bool> {
     ))
 }
 
-/// Runs the demo with the plugins in a folder; true if all went well.
-fn run(terminal: &mut Terminal, folder: &Path, delegate: Delegate, keep: bool) -> bool {
+/// Runs the demo with the plugins in a directory; true if all went well.
+fn run(terminal: &mut Terminal, dir: &Path, delegate: Delegate, keep: bool) -> bool {
     let start = Instant::now();
     let mut report = Report::new(terminal);
-    let result = tour(&mut report, folder, delegate, keep);
+    let result = tour(&mut report, dir, delegate, keep);
     let failed = report.last_step();
     match result {
         Ok(()) => {
@@ -137,8 +137,8 @@ fn run(terminal: &mut Terminal, folder: &Path, delegate: Delegate, keep: bool) -
     }
 }
 
-fn tour(report: &mut Report<'_>, folder: &Path, delegate: Delegate, keep: bool) -> Result<()> {
-    let plugins = report.step("plugins", || Plugins::find(folder, delegate))?;
+fn tour(report: &mut Report<'_>, dir: &Path, delegate: Delegate, keep: bool) -> Result<()> {
+    let plugins = report.step("plugins", || Plugins::find(dir, delegate))?;
     let node = report.step("node", || make_node(delegate))?;
     let web = report.step("attach web", || {
         Container::attach(&plugins, &node, "web", None)

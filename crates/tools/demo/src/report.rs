@@ -1,4 +1,4 @@
-//! The steps as they are told: a line each, with details below.
+//! The steps as they are printed: a line each, with details below.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use xtask::terminal::{Ink, Terminal, time};
 const WIDTH: usize = 100;
 const INDENT: usize = 20;
 
-/// What a step gives, and what is told of it.
+/// What a step returns, and what is printed of it.
 pub(crate) struct Done<T> {
     value: T,
     summary: String,
@@ -34,7 +34,7 @@ impl<T> Done<T> {
         self
     }
 
-    /// The time to tell, if it is not the whole step's.
+    /// The time to print, if it is not the whole step's.
     pub(crate) fn took(mut self, time: Duration) -> Self {
         self.time = Some(time);
         self
@@ -62,7 +62,7 @@ impl<'a> Report<'a> {
         format!("{} ({})", self.number, self.title)
     }
 
-    /// Does a step and tells of it. A panic in it is an error like any other.
+    /// Does a step and prints it. A panic in it is an error like any other.
     pub(crate) fn step<T>(
         &mut self,
         title: &str,
@@ -72,9 +72,10 @@ impl<'a> Report<'a> {
         self.title = title.to_owned();
         let start = Instant::now();
         let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-            let told = panic.downcast_ref::<String>().cloned();
-            let told = told.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            Err(anyhow!(told.unwrap_or_else(|| "it panicked".into())))
+            let printed = panic.downcast_ref::<String>().cloned();
+            let printed =
+                printed.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Err(anyhow!(printed.unwrap_or_else(|| "it panicked".into())))
         });
         let title = self.terminal.ink(Ink::Bold, format_args!("{title:<15}"));
         let number = self.number;

@@ -1,6 +1,7 @@
 //! A runtime gets one JSON error, whatever happens in the plugin or to its streams.
 //!
-//! `TWILL_FAULTY` names another build of the binary to test, such as a release build, whose panics abort.
+//! `TWILL_FAULTY` names another build of the binary to test, such as a release build, whose panics
+//! abort.
 
 #![allow(
     clippy::disallowed_methods,
@@ -25,17 +26,17 @@ fn binary() -> PathBuf {
     other.unwrap_or_else(|| env!("CARGO_BIN_EXE_faulty").into())
 }
 
-/// A folder with the binary under both its names, and under another one.
+/// A directory with the binary under both its names, and under another one.
 fn plugins() -> TempDir {
-    let folder = TempDir::with_prefix("twill-faulty-").unwrap();
+    let dir = TempDir::with_prefix("twill-faulty-").unwrap();
     for name in ["faulty", "caller", "bridge"] {
-        symlink(binary(), folder.path().join(name)).unwrap();
+        symlink(binary(), dir.path().join(name)).unwrap();
     }
-    folder
+    dir
 }
 
-fn call(folder: &Path, name: &str, command: &str) -> Invocation {
-    Invocation::attach(folder.join(name), command, "c1").config(&json!({
+fn call(dir: &Path, name: &str, command: &str) -> Invocation {
+    Invocation::attach(dir.join(name), command, "c1").config(&json!({
         "cniVersion": "1.1.0",
         "name": "n",
         "type": name,
@@ -60,14 +61,14 @@ fn assert_failure(outcome: &Outcome, code: u64, version: &str, says: &[&str]) {
 
 #[test]
 fn a_panic_is_one_error() {
-    let folder = plugins();
+    let dir = plugins();
     for (command, says) in [
         ("ADD", "it says \"two lines\"\n"),
         ("DEL", "index out of bounds"),
         ("CHECK", "in a thread"),
         ("GC", "a panic without a message"),
     ] {
-        let outcome = call(folder.path(), "faulty", command).run();
+        let outcome = call(dir.path(), "faulty", command).run();
         let says = [says, "faulty: ", "src/main.rs:", "DEL removes"];
         assert_failure(&outcome, 190, "1.1.0", &says);
     }
@@ -75,27 +76,27 @@ fn a_panic_is_one_error() {
 
 #[test]
 fn a_panic_of_a_delegate_is_one_error() {
-    let folder = plugins();
+    let dir = plugins();
     // In the same process, the error is the process's; from another one, it is the delegate's.
-    let outcome = call(folder.path(), "caller", "ADD").run();
+    let outcome = call(dir.path(), "caller", "ADD").run();
     assert_failure(&outcome, 190, "1.1.0", &["caller: ", "two lines"]);
-    fs::remove_file(folder.path().join("faulty")).unwrap();
-    fs::copy(binary(), folder.path().join("faulty")).unwrap();
-    let outcome = call(folder.path(), "caller", "ADD").run();
+    fs::remove_file(dir.path().join("faulty")).unwrap();
+    fs::copy(binary(), dir.path().join("faulty")).unwrap();
+    let outcome = call(dir.path(), "caller", "ADD").run();
     assert_failure(&outcome, 190, "1.1.0", &["faulty: faulty: ", "two lines"]);
 }
 
 #[test]
 fn a_name_that_is_no_plugins() {
-    let folder = plugins();
+    let dir = plugins();
     let says = ["\"bridge\"", "CNI_COMMAND", "faulty, caller"];
     for command in ["ADD", "DEL", "STATUS", "VERSION"] {
-        let outcome = call(folder.path(), "bridge", command).run();
+        let outcome = call(dir.path(), "bridge", command).run();
         assert_failure(&outcome, 4, "1.1.0", &says);
     }
     // Somebody else than a runtime.
     let run = |arguments: &[&str], command: &str| {
-        Command::new(folder.path().join("bridge"))
+        Command::new(dir.path().join("bridge"))
             .args(arguments)
             .env("CNI_COMMAND", command)
             .output()
@@ -108,11 +109,11 @@ fn a_name_that_is_no_plugins() {
 }
 
 /// Runs an ADD of `caller`, which has no delegate, by a shell that redirects its streams.
-fn with_streams(folder: &Path, redirections: &str) -> Output {
+fn with_streams(dir: &Path, redirections: &str) -> Output {
     let script = format!("exec \"$0\" {redirections}");
     Command::new("/bin/sh")
         .args(["-c", &script])
-        .arg(folder.join("caller"))
+        .arg(dir.join("caller"))
         .env("CNI_COMMAND", "ADD")
         .env("CNI_CONTAINERID", "c1")
         .env("CNI_IFNAME", "eth0")
@@ -125,7 +126,7 @@ fn with_streams(folder: &Path, redirections: &str) -> Output {
 
 #[test]
 fn broken_input_is_one_error() {
-    let folder = plugins();
+    let dir = plugins();
     for (redirection, code) in [
         ("<&-", 6),
         ("</dev/null", 6),
@@ -133,7 +134,7 @@ fn broken_input_is_one_error() {
         ("</dev/zero", 6),
         ("<&- 2>&-", 6),
     ] {
-        let output = with_streams(folder.path(), redirection);
+        let output = with_streams(dir.path(), redirection);
         assert_eq!(output.status.code(), Some(1), "{redirection}: {output:?}");
         let error: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(error["code"], code, "{redirection}: {output:?}");
@@ -142,8 +143,8 @@ fn broken_input_is_one_error() {
 
 #[test]
 fn an_answer_that_cannot_be_written_is_no_success() {
-    let folder = plugins();
-    let output = with_streams(folder.path(), ">/dev/full");
+    let dir = plugins();
+    let output = with_streams(dir.path(), ">/dev/full");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -152,7 +153,7 @@ fn an_answer_that_cannot_be_written_is_no_success() {
     );
     // A success too, which VERSION is.
     let full = || File::options().write(true).open("/dev/full").unwrap();
-    let status = Command::new(folder.path().join("caller"))
+    let status = Command::new(dir.path().join("caller"))
         .env("CNI_COMMAND", "VERSION")
         .stdout(full())
         .stderr(Stdio::null())

@@ -17,8 +17,8 @@ use crate::mutation::mutate;
 use crate::targets::Target;
 use crate::{corpus, jail};
 
-/// How long one input may take. Some calls wait for a second, as they should.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of one input. Some calls rightly wait for a second.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How many inputs are remembered, beside the target's own.
 const MEMORY: usize = 4000;
@@ -47,16 +47,16 @@ struct Bag {
 impl Hunt {
     /// True if nothing wrong was found.
     pub(crate) fn run(&self) -> Result<bool> {
-        let corpus = corpus::read(self.target)?;
+        let (words, corpus) = (corpus::words()?, corpus::read(self.target)?);
         let (target, time, seed) = (self.target, self.time, self.seed);
         let start = Instant::now();
         let bag = watched(target, move |current| {
-            feed(target, time, seed, corpus, current)
+            feed(target, time, seed, &words, corpus, current)
         })?;
         let (name, runs, kinds) = (target.name(), bag.runs, bag.kinds);
         let rate = (runs as f64 / start.elapsed().as_secs_f64()).round();
         println!("{name:<16} {runs:>8} inputs {rate:>6}/s {kinds:>5} kinds of answers");
-        tell(target, bag.catch)
+        report(target, bag.catch)
     }
 }
 
@@ -77,10 +77,11 @@ pub(crate) fn replay(target: Target, input: Vec<u8>) -> Result<bool> {
     if bag.catch.is_none() {
         println!("nothing is wrong");
     }
-    tell(target, bag.catch)
+    report(target, bag.catch)
 }
 
-/// The input that is being fed, in memory for the one who watches, and in a file for when the process dies.
+/// The input that is being fed, in memory for the one who watches, and in a file for when the
+/// process dies.
 #[derive(Clone)]
 struct Current {
     fed: Arc<Mutex<(Instant, Vec<u8>)>>,
@@ -103,8 +104,8 @@ impl Current {
 
 /// Does the work in the jail, and looks from outside whether it hangs.
 fn watched(target: Target, work: impl FnOnce(&Current) -> Bag + Send + 'static) -> Result<Bag> {
-    let folder = catches()?;
-    let file = folder.join(format!("{}.running", target.name()));
+    let dir = catches()?;
+    let file = dir.join(format!("{}.running", target.name()));
     let cannot = || format!("cannot write {}", file.display());
     let current = Current {
         fed: Arc::new(Mutex::new((Instant::now(), Vec::new()))),
@@ -119,8 +120,8 @@ fn watched(target: Target, work: impl FnOnce(&Current) -> Bag + Send + 'static) 
             Ok(bag) => break bag?,
             Err(RecvTimeoutError::Timeout) => {
                 let (time, input) = current.get();
-                if time > PATIENCE {
-                    let problem = format!("still not answered after {PATIENCE:?}");
+                if time > TIMEOUT {
+                    let problem = format!("still not answered after {TIMEOUT:?}");
                     break Bag {
                         runs: 0,
                         kinds: 0,
@@ -146,6 +147,7 @@ fn feed(
     target: Target,
     time: Duration,
     seed: u64,
+    words: &[Vec<u8>],
     mut inputs: Vec<Vec<u8>>,
     current: &Current,
 ) -> Bag {
@@ -162,7 +164,7 @@ fn feed(
             None if Instant::now() >= until => break None,
             None => {
                 let start = random.choice(&inputs).cloned().unwrap_or_default();
-                mutate(&start, &inputs, &mut random)
+                mutate(&start, words, &inputs, &mut random)
             }
         };
         current.set(&input);
@@ -195,8 +197,8 @@ fn once(target: Target, input: &[u8]) -> Result<String, String> {
         .unwrap_or_else(|_| Err(SAID.lock().unwrap_or_else(PoisonError::into_inner).clone()))
 }
 
-/// Keeps what was caught and tells how to see it again; true if nothing was.
-fn tell(target: Target, catch: Option<Catch>) -> Result<bool> {
+/// Keeps what was caught and prints how to see it again; true if nothing was.
+fn report(target: Target, catch: Option<Catch>) -> Result<bool> {
     let Some(Catch { input, problem }) = catch else {
         return Ok(true);
     };
@@ -210,15 +212,15 @@ fn tell(target: Target, catch: Option<Catch>) -> Result<bool> {
     Ok(false)
 }
 
-/// The folder `fuzz` beside the build's own.
+/// The directory `fuzz` beside the build's own.
 fn catches() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot find the target folder")?;
+    let own = std::env::current_exe().context("cannot find the target directory")?;
     let target = own
         .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists());
-    let folder = target
-        .context("cannot find the target folder")?
+        .find(|dir| dir.join("CACHEDIR.TAG").exists());
+    let dir = target
+        .context("cannot find the target directory")?
         .join("fuzz");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    Ok(folder)
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    Ok(dir)
 }

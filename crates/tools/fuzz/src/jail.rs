@@ -9,8 +9,8 @@ use testkit::Node;
 
 const ROOT: &str = "/run/jail";
 
-/// Runs a closure on a thread whose network is a node's, and whose whole file system is a few empty folders in memory
-/// and `/proc`. All is gone when the closure has ended.
+/// Runs a closure on a thread whose network is a node's, and whose whole file system is a few empty
+/// directories in memory and `/proc`. All is gone when the closure has ended.
 pub(crate) fn inside<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
     let node = Node::new()?;
     node.enter(|| {
@@ -32,5 +32,5 @@ fn close() -> Result<()> {
     )
     .context("cannot have /proc in the jail")?;
     chroot(ROOT).context("cannot enter the jail")?;
-    chdir("/").context("cannot leave the old folder")
+    chdir("/").context("cannot leave the old directory")
 }

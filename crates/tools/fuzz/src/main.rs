@@ -1,6 +1,6 @@
-//! Fuzzing: each target takes bytes, hands them to the plugins as one kind of input, and says what is wrong with the
-//! answers. It works with the stable toolchain, without instrumentation: instead of the code that an input reaches, the
-//! answers tell which inputs are worth going on from.
+//! Fuzzing: each target takes bytes, hands them to the plugins as one kind of input, and says what
+//! is wrong with the answers. It works with the stable toolchain, without instrumentation: instead
+//! of the code that an input reaches, the answers show which inputs are worth going on from.
 //!
 //! ```console
 //! # cargo run -p fuzz -- --for 60s                                # all targets, a minute in all
@@ -8,7 +8,8 @@
 //! # cargo run -p fuzz -- host-local-conf --input FILE             # one input again
 //! ```
 //!
-//! The plugins run in this process, on a node of its own and in a folder that they cannot leave; this needs root.
+//! The plugins run in this process, on a node of its own and in a directory that they cannot leave;
+//! this needs root.
 
 #![allow(
     clippy::print_stderr,
@@ -24,35 +25,29 @@ mod mutation;
 mod targets;
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use anyhow::{Context, Result};
+use lexopt::{Arg, Parser, ValueExt};
 
 use crate::hunt::Hunt;
 use crate::targets::Target;
 
-#[derive(Parser)]
-#[command(about = "Feed the plugins with input that nobody thought of (needs root)")]
-struct Cli {
-    /// What to feed (all, unless some are named)
-    #[arg(value_enum)]
-    targets: Vec<Target>,
-    /// For how long, in all, such as 90s or 2h
-    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
-    time: Duration,
-    /// The start of the random numbers, to have the same inputs again
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Feed only this file, to the one target that is named
-    #[arg(long, value_name = "FILE")]
-    input: Option<PathBuf>,
-}
+const USAGE: &str = "\
+usage: fuzz [TARGET...] [OPTIONS]
+
+Feeds the plugins with random input (needs root): all targets, unless some are named.
+
+  --for TIME     for how long, in all, such as 90s or 2h [default: 60s]
+  --seed N       the start of the random numbers, to have the same inputs again
+  --input FILE   feed only this file, to the one target that is named
+
+targets:
+";
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    match parse_and_run(Parser::from_env()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -63,25 +58,46 @@ fn main() -> ExitCode {
 }
 
 /// True if nothing wrong was found.
-fn run(cli: &Cli) -> Result<bool> {
-    let targets = match cli.targets.as_slice() {
-        [] => <Target as clap::ValueEnum>::value_variants(),
-        named => named,
-    };
-    if let Some(file) = &cli.input {
-        ensure!(targets.len() == 1, "--input needs one target to be named");
-        let input = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        return targets.iter().try_fold(true, |well, target| {
-            Ok(hunt::replay(*target, input.clone())? && well)
-        });
+fn parse_and_run(mut parser: Parser) -> Result<bool> {
+    let (mut time, mut seed, mut input) = (Duration::from_secs(60), None, None);
+    let mut targets = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{USAGE}");
+                for target in Target::ALL {
+                    println!("  {:<16} {}", target.name(), target.about());
+                }
+                return Ok(true);
+            }
+            Arg::Long("for") => time = parser.value()?.parse_with(humantime::parse_duration)?,
+            Arg::Long("seed") => seed = Some(parser.value()?.parse()?),
+            Arg::Long("input") => input = Some(parser.value()?),
+            Arg::Value(name) => {
+                let name = name.string()?;
+                let target = Target::ALL.into_iter().find(|target| target.name() == name);
+                targets.push(target.with_context(|| format!("there is no target `{name}`"))?);
+            }
+            other => return Err(other.unexpected().into()),
+        }
     }
-    let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..));
-    let share = cli.time / u32::try_from(targets.len())?;
+    if let Some(file) = &input {
+        let [target] = targets.as_slice() else {
+            anyhow::bail!("--input needs one target to be named");
+        };
+        let input = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        return hunt::replay(*target, input);
+    }
+    if targets.is_empty() {
+        targets.extend(Target::ALL);
+    }
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    let share = time / u32::try_from(targets.len())?;
     println!("seed {seed}");
     let mut well = true;
     for target in targets {
         let hunt = Hunt {
-            target: *target,
+            target,
             time: share,
             seed,
         };

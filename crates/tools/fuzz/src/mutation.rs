@@ -7,125 +7,6 @@ use fastrand::Rng;
 /// The longest input, in bytes.
 const LIMIT: usize = 4096;
 
-/// Words that mean something in one kind of input or another.
-const WORDS: &[&str] = &[
-    "\"",
-    "\\",
-    "\\u0000",
-    "\\ud800",
-    "{",
-    "}",
-    "[",
-    "]",
-    ":",
-    ",",
-    "=",
-    ";",
-    "#",
-    "'",
-    "\n",
-    "\r\n",
-    "\0",
-    "\t",
-    " ",
-    "null",
-    "true",
-    "false",
-    "0",
-    "-1",
-    "1e999",
-    "0.5",
-    "65535",
-    "4294967296",
-    "18446744073709551616",
-    "\"cniVersion\"",
-    "\"1.1.0\"",
-    "\"1.0.0\"",
-    "\"0.4.0\"",
-    "\"0.3.1\"",
-    "\"0.2.0\"",
-    "\"0.1.0\"",
-    "\"name\"",
-    "\"type\"",
-    "\"ipam\"",
-    "\"delegate\"",
-    "\"ranges\"",
-    "\"subnet\"",
-    "\"rangeStart\"",
-    "\"rangeEnd\"",
-    "\"gateway\"",
-    "\"routes\"",
-    "\"dst\"",
-    "\"gw\"",
-    "\"mtu\"",
-    "\"exclude\"",
-    "\"reclaim\"",
-    "\"backend\"",
-    "\"db\"",
-    "\"resolvConf\"",
-    "\"dns\"",
-    "\"args\"",
-    "\"cni\"",
-    "\"ips\"",
-    "\"ip4\"",
-    "\"ip6\"",
-    "\"address\"",
-    "\"interface\"",
-    "\"interfaces\"",
-    "\"sandbox\"",
-    "\"mac\"",
-    "\"runtimeConfig\"",
-    "\"ipRanges\"",
-    "\"prevResult\"",
-    "\"vlan\"",
-    "\"vlanTrunk\"",
-    "\"minID\"",
-    "\"maxID\"",
-    "\"bridge\"",
-    "\"cni.dev/valid-attachments\"",
-    "\"containerID\"",
-    "\"ifname\"",
-    "\"code\"",
-    "\"msg\"",
-    "\"details\"",
-    "FLANNEL_NETWORK",
-    "FLANNEL_SUBNET",
-    "FLANNEL_IPV6_NETWORK",
-    "FLANNEL_IPV6_SUBNET",
-    "FLANNEL_MTU",
-    "FLANNEL_IPMASQ",
-    "export ",
-    "nameserver",
-    "search",
-    "options",
-    "domain",
-    "IP=",
-    "MAC=",
-    "IgnoreUnknown=1",
-    "10.244.1.2",
-    "10.244.0.0/16",
-    "/0",
-    "/31",
-    "/32",
-    "/33",
-    "/128",
-    "0.0.0.0/0",
-    "255.255.255.255",
-    "fd00::/64",
-    "::",
-    "::ffff:10.244.1.2",
-    "fe80::1%eth0",
-    "@@ ",
-    "lock",
-    "..",
-    "/",
-    "last_reserved_ip.",
-    "\r\neth0",
-    "ü",
-    "\u{fe0f}",
-    "\u{2028}",
-];
-
 /// Values that some number is not ready for.
 const NUMBERS: &[&str] = &[
     "",
@@ -142,19 +23,24 @@ const NUMBERS: &[&str] = &[
     "18446744073709551616",
 ];
 
-/// Changes an input in a few places; `others` are inputs to take parts of.
-pub(crate) fn mutate(input: &[u8], others: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
+/// Changes an input in a few places; `words` are put in, and `others` are inputs to take parts of.
+pub(crate) fn mutate(
+    input: &[u8],
+    words: &[Vec<u8>],
+    others: &[Vec<u8>],
+    random: &mut Rng,
+) -> Vec<u8> {
     let mut bytes = input.to_vec();
     // Mostly a little, sometimes much.
     let changes = 1 << random.u32(0..4);
     for _ in 0..random.u32(1..=changes) {
-        change(&mut bytes, others, random);
+        change(&mut bytes, words, others, random);
     }
     bytes.truncate(LIMIT);
     bytes
 }
 
-fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], random: &mut Rng) {
+fn change(bytes: &mut Vec<u8>, words: &[Vec<u8>], others: &[Vec<u8>], random: &mut Rng) {
     let place = random.usize(..=bytes.len());
     let span = place..(place + random.usize(..9)).min(bytes.len());
     match random.u8(..10) {
@@ -170,9 +56,9 @@ fn change(bytes: &mut Vec<u8>, others: &[Vec<u8>], random: &mut Rng) {
         }
         2 => drop(bytes.drain(span)),
         3 => drop(bytes.splice(span, [random.u8(b' '..=b'~')])),
-        4 => insert(bytes, place, word(random)),
-        5 => drop(bytes.splice(span, word(random).iter().copied())),
-        6 => drop(bytes.splice(token(bytes, place), word(random).iter().copied())),
+        4 => insert(bytes, place, word(words, random)),
+        5 => drop(bytes.splice(span, word(words, random).iter().copied())),
+        6 => drop(bytes.splice(token(bytes, place), word(words, random).iter().copied())),
         7 => {
             let number = random.choice(NUMBERS).map_or("", |number| number);
             drop(bytes.splice(token(bytes, place), number.bytes()));
@@ -205,8 +91,8 @@ fn insert(bytes: &mut Vec<u8>, place: usize, part: &[u8]) {
     bytes.splice(place..place, part.iter().copied());
 }
 
-fn word(random: &mut Rng) -> &'static [u8] {
-    random.choice(WORDS).map_or(b"", |word| word.as_bytes())
+fn word<'a>(words: &'a [Vec<u8>], random: &mut Rng) -> &'a [u8] {
+    random.choice(words).map_or(b"", Vec::as_slice)
 }
 
 fn part<'a>(bytes: &'a [u8], random: &mut Rng) -> &'a [u8] {
@@ -222,7 +108,7 @@ mod tests {
     fn many(seed: u64) -> Vec<Vec<u8>> {
         let mut random = Rng::with_seed(seed);
         let others = [b"other".to_vec()];
-        let inputs = (0..500).map(|_| mutate(b"{\"name\":\"n\"}", &others, &mut random));
+        let inputs = (0..500).map(|_| mutate(b"{\"name\":\"n\"}", &others, &others, &mut random));
         inputs.collect()
     }
 
@@ -237,7 +123,7 @@ mod tests {
         let mut random = Rng::with_seed(1);
         let mut input = Vec::new();
         for _ in 0..20_000 {
-            input = mutate(&input, &[], &mut random);
+            input = mutate(&input, &[b"word".to_vec()], &[], &mut random);
             assert!(input.len() <= LIMIT);
         }
     }

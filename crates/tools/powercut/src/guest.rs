@@ -1,4 +1,5 @@
-//! What happens in the machine: an audit of what the last power cut has left, then work until the next one.
+//! What happens in the machine: an audit of what the last power cut has left, then work until the
+//! next one.
 
 mod audit;
 mod call;
@@ -6,13 +7,13 @@ mod network;
 mod storm;
 mod telling;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::{fs, panic, process, thread};
 
 use anyhow::{Context, Result};
-use clap::Args;
 use fastrand::Rng;
 use nix::unistd::sync;
+use serde::{Deserialize, Serialize};
 
 use crate::attachment::Backend;
 use crate::event::Event;
@@ -27,39 +28,42 @@ pub(crate) const AUDITED: &str = "powercut: audited";
 /// Said when all calls after that are done.
 pub(crate) const RESTS: &str = "powercut: rests";
 
+/// Where the plugins are in the machine.
+pub(crate) const PLUGINS: &str = "/plugins";
+
+/// Has the last events of earlier containers, a line each.
+pub(crate) const OLD: &str = "/old";
+
+/// Has the [`Task`], as JSON.
+pub(crate) const TASK: &str = "/task";
+
 /// What to do after a boot.
-#[derive(Args)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Task {
-    /// A number of the boot, for containers to be named after
-    #[arg(long)]
+    /// A number of the boot, for containers to be named after.
     pub(crate) boot: u32,
-    /// The start of the random numbers
-    #[arg(long)]
+    /// The start of the random numbers.
     pub(crate) seed: u64,
-    /// The folder of the plugins
-    #[arg(long)]
-    pub(crate) plugins: PathBuf,
-    /// The last events of earlier containers, a line each
-    #[arg(long)]
-    pub(crate) old: PathBuf,
-    /// Whether what they say is as it was when the power was cut
-    #[arg(long)]
+    /// Whether the old events are all that happened until the power was cut.
     pub(crate) exact: bool,
-    /// Whether new containers come before the old ones are deleted
-    #[arg(long)]
+    /// Whether the audit adds new containers before it deletes the old ones.
     pub(crate) new_first: bool,
-    /// Whether the disk is new, so that there is nothing to audit
-    #[arg(long)]
+    /// Whether the disk is new, so that there is nothing to audit.
     pub(crate) fresh: bool,
-    /// How many calls each worker makes after the audit
-    #[arg(long)]
+    /// How many calls each worker makes after the audit.
     pub(crate) calls: u32,
-    /// Whether all is written out from time to time meanwhile
-    #[arg(long)]
+    /// Whether everything is written out from time to time meanwhile.
     pub(crate) sync: bool,
-    /// Whether to wait for the power to be cut
-    #[arg(long)]
+    /// Whether the machine waits for the power to be cut.
     pub(crate) until_cut: bool,
+}
+
+impl Task {
+    /// Reads the machine's own task.
+    pub(crate) fn read() -> Result<Self> {
+        let text = fs::read_to_string(TASK).with_context(|| format!("cannot read {TASK}"))?;
+        Ok(serde_json::from_str(&text)?)
+    }
 }
 
 /// Does it.
@@ -75,14 +79,13 @@ pub(crate) fn run(task: &Task) -> Result<()> {
     }));
     let telling = Telling::default();
     telling.line(BEGINS);
-    let mut networks = Backend::ALL.map(|backend| Network::new(backend, &task.plugins));
+    let mut networks = Backend::ALL.map(|backend| Network::new(backend, Path::new(PLUGINS)));
     Rng::with_seed(task.seed).shuffle(&mut networks);
     for network in &networks {
         network.write_lease()?;
     }
     if !task.fresh {
-        let text = fs::read_to_string(&task.old)
-            .with_context(|| format!("cannot read {}", task.old.display()))?;
+        let text = fs::read_to_string(OLD).with_context(|| format!("cannot read {OLD}"))?;
         let old: Vec<Event> = Event::all_in(&text).collect::<Result<_>>()?;
         let audit = Audit {
             task,

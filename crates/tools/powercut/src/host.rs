@@ -9,33 +9,27 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 use fastrand::Rng;
 use tempfile::TempDir;
 use vm::{DISK_MODULES, Finished, Kernel, Machine};
 
 use crate::attachment::Backend;
 use crate::event::{Event, Step};
-use crate::guest::AUDITED;
+use crate::guest::{AUDITED, OLD, PLUGINS, TASK};
 use boot::{Boot, Cut};
 use disk::{Disk, Loss};
 use ledger::Ledger;
 
 /// What is needed, and how much is done.
-#[derive(Args)]
 pub(crate) struct Plan {
-    /// The folder of the plugins
-    #[arg(long)]
-    plugins: PathBuf,
-    /// The folder of the machine's kernel; apt fetches it if it is not there
-    #[arg(long)]
-    kernel: PathBuf,
-    /// How often the power is cut
-    #[arg(long, default_value_t = 5)]
-    cuts: u32,
-    /// The start of the random numbers, to have the same choices again; what the machine makes of them is never the same
-    #[arg(long)]
-    seed: Option<u64>,
+    /// The directory of the plugins.
+    pub(crate) plugins: PathBuf,
+    /// The directory of the machine's kernel; apt fetches it if it is not there.
+    pub(crate) kernel: PathBuf,
+    /// How often the power is cut.
+    pub(crate) cuts: u32,
+    /// The start of the random numbers.
+    pub(crate) seed: u64,
 }
 
 /// What a bridge network needs, in the order in which it is loaded.
@@ -47,37 +41,38 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// What is said when something has failed, even if the machine has no time left to end by it.
 const FAILURES: [&str; 2] = ["panicked at", "\nerror: "];
 
-/// Of a console, this many lines are told; what went wrong is usually among the last.
-const TOLD: usize = 60;
+/// Of a console, this many lines are printed; what went wrong is usually among the last.
+const MOST: usize = 60;
 
-/// Cuts the power as often as planned, and tells a line for each.
+/// Cuts the power as often as planned, and prints a line for each.
 pub(crate) fn run(plan: &Plan) -> Result<()> {
-    let seed = plan.seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("seed {seed}");
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let done = cut_again_and_again(plan, &mut Rng::with_seed(seed), folder.path());
+    println!("seed {}", plan.seed);
+    let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let done = cut_again_and_again(plan, &mut Rng::with_seed(plan.seed), dir.path());
     done.with_context(|| {
-        let kept = TempDir::keep(folder);
+        let kept = TempDir::keep(dir);
         format!("the disk and what was said are in {}", kept.display())
     })
 }
 
-fn cut_again_and_again(plan: &Plan, random: &mut Rng, folder: &Path) -> Result<()> {
+fn cut_again_and_again(plan: &Plan, random: &mut Rng, dir: &Path) -> Result<()> {
     let kernel = Kernel::of_debian(&plan.kernel).context("cannot get a kernel")?;
-    let disk = Disk::new(folder, random)?;
+    let disk = Disk::new(dir, random)?;
     let mut ledger = Ledger::default();
     let mut is_fresh = true;
     // Whether the ledger has all that the machine has done since its disk was as it should be.
     let mut exact = true;
     for number in 0..=plan.cuts {
         let is_last = number == plan.cuts;
-        let boot = match is_last {
+        let mut boot = match is_last {
             true => Boot::last(number),
             false => Boot::random(number, is_fresh, random),
         };
-        let machine = machine(kernel.clone(), &plan.plugins, &disk, &ledger)?;
-        let (finished, certain) = switch_on(machine, &boot, &disk, exact)?;
-        let console = folder.join(format!("console-{number}"));
+        boot.task.exact = exact;
+        let machine = machine(kernel.clone(), &plan.plugins, &disk, &ledger)?
+            .file(TASK, serde_json::to_vec(&boot.task)?)?;
+        let (finished, certain) = switch_on(machine, &boot, &disk)?;
+        let console = dir.join(format!("console-{number}"));
         fs::write(console, &finished.console).context("cannot keep what was said")?;
         let expected = if is_last { Some(0) } else { None };
         let has_failed = FAILURES.iter().any(|word| finished.console.contains(word));
@@ -94,7 +89,7 @@ fn cut_again_and_again(plan: &Plan, random: &mut Rng, folder: &Path) -> Result<(
         };
         let lost = disk.lose(loss, certain, random)?;
         exact &= lost != Loss::CacheBeforeFlush;
-        tell(number + 1, cut, lost, &ledger);
+        print(number + 1, cut, lost, &ledger);
         ledger.reboot();
         is_fresh = cut.is_followed_by_fresh_disk;
         if is_fresh {
@@ -113,26 +108,28 @@ fn machine(kernel: Kernel, plugins: &Path, disk: &Disk, ledger: &Ledger) -> Resu
         .modules(&MODULES)
         .limit(LIMIT)
         .disk(disk.plug()?)
-        .folder("/var/lib/cni")
-        .file("/old", old)
+        .dir("/var/lib/cni")?
+        .file(OLD, old)?
         .program("ip")?
         .copy_as(program, "/powercut")?
-        .copy_folder(plugins, "/plugins")
+        .copy_dir(plugins, PLUGINS)
 }
 
-/// Lets the machine run until its power is cut, or to its end. Told is also how much was logged before what is to be cut.
-fn switch_on(machine: Machine, boot: &Boot, disk: &Disk, exact: bool) -> Result<(Finished, usize)> {
-    let mut running = machine.start(&boot.script(exact))?;
+/// Lets the machine run until its power is cut, or to its end. Returns also how much was logged
+/// before that.
+fn switch_on(machine: Machine, boot: &Boot, disk: &Disk) -> Result<(Finished, usize)> {
+    let mut running = machine.start(boot::SCRIPT)?;
     let Some(cut) = &boot.cut else {
         return Ok((running.finish(), disk.logged()?));
     };
     running.waits_until(LIMIT, |console| boot.has_begun(console));
     let logged = disk.logged()?;
-    running.waits_until(cut.patience, |console| boot.is_due(console));
+    running.waits_until(cut.timeout, |console| boot.is_due(console));
     Ok((running.cut_after(cut.then), logged))
 }
 
-/// Notes what a machine has said; true if it came through its audit, so that what it said since is all there is.
+/// Notes what a machine has said; true if it came through its audit, so that what it said since is
+/// all there is.
 fn take_in(console: &str, ledger: &mut Ledger) -> Result<bool> {
     let (before, after) = match console.split_once(AUDITED) {
         Some((before, after)) => (before, Some(after)),
@@ -149,7 +146,7 @@ fn take_in(console: &str, ledger: &mut Ledger) -> Result<bool> {
     Ok(true)
 }
 
-fn tell(number: u32, cut: &Cut, lost: Loss, ledger: &Ledger) {
+fn print(number: u32, cut: &Cut, lost: Loss, ledger: &Ledger) {
     let of = |backend: Backend| {
         let steps = ledger.new_of(backend);
         let held = steps.clone().filter(|step| matches!(step, Step::Added(_)));
@@ -165,7 +162,7 @@ fn tell(number: u32, cut: &Cut, lost: Loss, ledger: &Ledger) {
 
 fn failed(finished: &Finished) -> String {
     let lines: Vec<&str> = finished.console.lines().collect();
-    let first = lines.len().saturating_sub(TOLD);
+    let first = lines.len().saturating_sub(MOST);
     let last = lines.get(first..).unwrap_or_default();
     let status = match finished.status {
         Some(status) => format!("ended with status {status}"),

@@ -1,20 +1,21 @@
-//! Power cuts: a virtual machine attaches and detaches containers as fast as it can, loses its power at a random instant,
-//! and boots again from the same disk. Then all must be as `guest/audit.rs` has it.
+//! Power cuts: a virtual machine attaches and detaches containers as fast as it can, loses its
+//! power at a random instant, and boots again from the same disk. Then all must be as
+//! `guest/audit.rs` has it.
 //!
 //! ```console
 //! # cargo xtask test powercut --cuts 500
 //! ```
 //!
-//! The program runs on both sides: here, where it switches the machine on and off ([`host`]), and in the machine
-//! ([`guest`]), which tells by lines on its console what it does ([`event`]). From these it is known here what the disk must
-//! have.
+//! The program runs on both sides: here, where it switches the machine on and off ([`host`]), and
+//! in the machine ([`guest`]), which reports its work by lines on its console ([`event`]). From
+//! these it is known here what the disk must have.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::panic,
     clippy::print_stderr,
     clippy::print_stdout,
-    reason = "a developer's command: it prints, and in the machine a panic is how a failure is told"
+    reason = "a developer's command: it prints, and in the machine a panic reports a failure"
 )]
 
 mod attachment;
@@ -24,33 +25,55 @@ mod host;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result};
+use lexopt::{Arg, Parser, ValueExt};
 
-#[derive(Parser)]
-#[command(about = "Cut the power of a machine while its plugins work, and look what is left")]
-struct Cli {
-    #[command(subcommand)]
-    side: Side,
-}
+const USAGE: &str = "\
+usage: powercut --plugins DIR --kernel DIR [--cuts N] [--seed N]
 
-#[derive(Subcommand)]
-enum Side {
-    /// Boot a machine, cut its power, and boot it again from its disk
-    Host(host::Plan),
-    /// What the machine does: look at what the cut has left, then work until the next one
-    Guest(guest::Task),
-}
+Boots a machine, cuts its power, and boots it again from its disk.
+
+  --plugins DIR   the directory of the plugins
+  --kernel DIR    the directory of the machine's kernel, which apt fetches if it is not there
+  --cuts N        how often the power is cut [default: 5]
+  --seed N        the start of the random numbers, to have the same choices again; what the machine
+                  makes of them is never the same
+
+usage: powercut guest
+
+What the machine does: checks what the cut has left, then works until the next one.
+";
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().side {
-        Side::Host(plan) => host::run(&plan),
-        Side::Guest(task) => guest::run(&task),
-    };
-    match done {
+    match parse_and_run(Parser::from_env()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn parse_and_run(mut parser: Parser) -> Result<()> {
+    let (mut plugins, mut kernel, mut cuts, mut seed) = (None, None, 5, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{USAGE}");
+                return Ok(());
+            }
+            Arg::Value(side) if side == "guest" => return guest::run(&guest::Task::read()?),
+            Arg::Long("plugins") => plugins = Some(parser.value()?),
+            Arg::Long("kernel") => kernel = Some(parser.value()?),
+            Arg::Long("cuts") => cuts = parser.value()?.parse()?,
+            Arg::Long("seed") => seed = Some(parser.value()?.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    host::run(&host::Plan {
+        plugins: plugins.context("--plugins is missing")?.into(),
+        kernel: kernel.context("--kernel is missing")?.into(),
+        cuts,
+        seed: seed.unwrap_or_else(|| fastrand::u64(..)),
+    })
 }

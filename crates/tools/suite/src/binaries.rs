@@ -13,8 +13,8 @@ pub(super) struct Binary {
     pub(super) package: String,
     pub(super) target: String,
     kind: Kind,
-    /// The package's folder.
-    pub(super) folder: PathBuf,
+    /// The package's directory.
+    pub(super) dir: PathBuf,
     pub(super) file: PathBuf,
 }
 
@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl Binaries {
-    /// Takes what a cargo that has been told to build says of it.
+    /// Has cargo build, and takes what it prints about that.
     pub(super) fn build(mut cargo: Command) -> Result<Self> {
         let output = cargo
             .arg("--message-format=json-render-diagnostics")
@@ -34,8 +34,8 @@ impl Binaries {
             .output()
             .context("cannot run cargo")?;
         if !output.status.success() {
-            let told = String::from_utf8_lossy(&output.stderr);
-            bail!("the tests do not build:\n{}", told.trim_end());
+            let printed = String::from_utf8_lossy(&output.stderr);
+            bail!("the tests do not build:\n{}", printed.trim_end());
         }
         let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
         let mut all = Vec::new();
@@ -54,10 +54,10 @@ impl Binaries {
         self.all().filter(|binary| binary.kind != Kind::Program)
     }
 
-    /// The integration tests of packages below a folder.
-    pub(super) fn integration_tests(&self, folder: &Path) -> impl Iterator<Item = &Binary> {
+    /// The integration tests of packages below a directory.
+    pub(super) fn integration_tests(&self, dir: &Path) -> impl Iterator<Item = &Binary> {
         self.all().filter(move |binary| {
-            binary.kind == Kind::IntegrationTests && binary.folder.starts_with(folder)
+            binary.kind == Kind::IntegrationTests && binary.dir.starts_with(dir)
         })
     }
 
@@ -79,7 +79,7 @@ impl Binaries {
     }
 }
 
-/// What one of cargo's messages tells, if it is about something that can be run.
+/// What one of cargo's messages says, if it is about something that can be run.
 fn binary(message: &Value) -> Option<Binary> {
     if message.get("reason")? != "compiler-artifact" {
         return None;
@@ -98,12 +98,12 @@ fn binary(message: &Value) -> Option<Binary> {
         package: package_name(text("/package_id")?)?.to_owned(),
         target: text("/target/name")?.to_owned(),
         kind,
-        folder: manifest.parent()?.to_owned(),
+        dir: manifest.parent()?.to_owned(),
         file,
     })
 }
 
-/// `path+file:///folder/name#0.1.0` or `path+file:///folder#name@0.1.0`, see `cargo help pkgid`.
+/// `path+file:///dir/name#0.1.0` or `path+file:///dir#name@0.1.0`, see `cargo help pkgid`.
 fn package_name(id: &str) -> Option<&str> {
     let (url, fragment) = id.rsplit_once('#')?;
     match fragment.split_once('@') {
@@ -146,7 +146,7 @@ mod tests {
                 let binary = binary(&message(kind, is_test, id)).unwrap();
                 assert_eq!((&*binary.package, &*binary.target), (package, "parity"));
                 assert_eq!(binary.kind, expected);
-                assert_eq!(binary.folder, Path::new("/w/plugins/ipvlan"));
+                assert_eq!(binary.dir, Path::new("/w/plugins/ipvlan"));
                 assert_eq!(binary.file, Path::new("/t/parity-1"));
             }
             assert!(binary(&message("custom-build", false, id)).is_none());

@@ -1,7 +1,9 @@
-//! How much of the code has run in the tests: in the tests' own processes and in those of the plugins, also those that were killed.
+//! How much of the code has run in the tests: in the tests' own processes and in those of the
+//! plugins, also those that were killed.
 //!
-//! The compiler has each piece of the code count how often it runs. The counters are in files that processes share, mapped
-//! into memory (`%c`, `%m` of <https://clang.llvm.org/docs/SourceBasedCodeCoverage.html>), so nothing is to be written when
+//! The compiler has each piece of the code count how often it runs. The counters are in files that
+//! processes share, mapped into memory (`%c`, `%m` of
+//! <https://clang.llvm.org/docs/SourceBasedCodeCoverage.html>), so nothing is to be written when
 //! one ends.
 
 mod lines;
@@ -20,15 +22,16 @@ pub(super) use lines::Lines;
 use xtask::platform;
 use xtask::workspace::Workspace;
 
-/// The cargo profile of what is instrumented; its files are apart from those of others, so that nobody runs them unawares.
+/// The cargo profile of what is instrumented; its files are apart from those of others, so that
+/// nobody runs them unawares.
 const PROFILE: &str = "coverage";
 
 /// What is for tests and developers only does not count.
 const TOOLS: &str = "crates/tools/";
 
-/// Programs that tell what of them has run, and what they told.
+/// Programs that record which of their code has run, and their records.
 pub(super) struct Coverage {
-    /// The folder of llvm's tools.
+    /// The directory of llvm's tools.
     tools: PathBuf,
     /// Runs the compiler with the options for it.
     wrapper: PathBuf,
@@ -60,7 +63,8 @@ impl Coverage {
             .env("RUSTC_WORKSPACE_WRAPPER", &self.wrapper);
     }
 
-    /// Has a program that was built so tell what of it has run, and all that it starts.
+    /// Has an instrumented program record which of its code has run, and all programs that it
+    /// starts.
     pub(super) fn count(&self, program: &mut Command) {
         program.env(
             "LLVM_PROFILE_FILE",
@@ -92,8 +96,8 @@ impl Coverage {
         for binary in binaries.all() {
             arguments.extend(["-object".into(), binary.file.clone().into_os_string()]);
         }
-        let told = self.tool("llvm-cov", arguments)?;
-        Lines::of(&told, |file| self.counts(file))
+        let printed = self.tool("llvm-cov", arguments)?;
+        Lines::of(&printed, |file| self.counts(file))
     }
 
     /// The source, if a file is one that counts, and its name.
@@ -101,7 +105,7 @@ impl Coverage {
         let name = file.strip_prefix(&self.root).ok()?.to_str()?;
         let is_of_plugins = ["crates/", "plugins/"]
             .iter()
-            .any(|folder| name.starts_with(folder))
+            .any(|dir| name.starts_with(dir))
             && !name.starts_with(TOOLS);
         let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
         if !is_of_plugins || is_test {
@@ -119,8 +123,8 @@ impl Coverage {
             .args(arguments)
             .output()
             .with_context(|| format!("cannot run `{name}`"))?;
-        let told = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "`{name}` failed: {told}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`{name}` failed: {printed}");
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }

@@ -1,4 +1,5 @@
-//! Parts side by side: much of what they do is waiting, for the kernel or for one long step of the compiler.
+//! Parts side by side: much of what they do is waiting, for the kernel or for one long step of the
+//! compiler.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
@@ -18,11 +19,11 @@ pub(super) struct Done {
     pub(super) took: Duration,
 }
 
-/// Runs parts, each after those that it needs, and tells of each when it is done.
+/// Runs parts, each after those that it needs, and reports each when it is done.
 pub(super) fn run(
     parts: &[Part],
     work: impl Fn(Part) -> Verdict + Sync,
-    mut tell: impl FnMut(&Done),
+    mut report: impl FnMut(&Done),
 ) -> Vec<Done> {
     let work = &work;
     let mut waiting = parts.to_vec();
@@ -62,7 +63,7 @@ pub(super) fn run(
             } else if running > 0 {
                 let Ok(done) = ends.recv() else { break };
                 running -= 1;
-                tell(&done);
+                report(&done);
                 came_out.insert(done.part, !matches!(done.verdict, Verdict::Failed(_)));
                 all.push(done);
             } else {

@@ -19,6 +19,7 @@ mod skips;
 mod snapshot;
 mod tidy;
 mod vm;
+mod width;
 
 use std::fs;
 use std::process::ExitCode;
@@ -137,7 +138,7 @@ fn run(workspace: &Workspace, chosen: &[Part], cuts: Option<u32>) -> Result<bool
     }
     // A run without the machine may leave to it what only that can run.
     let may_leave = !parts.contains(&Part::Vm);
-    terminal.text(skips.told(may_leave));
+    terminal.text(skips.printed(may_leave));
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     let too_few = ci && !skips.is_none(may_leave);
     if too_few {
@@ -161,7 +162,8 @@ fn run(workspace: &Workspace, chosen: &[Part], cuts: Option<u32>) -> Result<bool
     Ok(well)
 }
 
-/// Installs what the parts need and is missing, or says what that would be; tells why podman cannot be had, if so.
+/// Installs what the parts need and is missing, or prints what that would be. Returns why podman
+/// cannot be installed, if so.
 fn get_packages(parts: &[Part], root: bool) -> Result<Option<String>> {
     let needs_qemu = [Part::Vm, Part::Powercut]
         .iter()

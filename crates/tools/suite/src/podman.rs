@@ -36,7 +36,7 @@ struct Container {
     address: String,
 }
 
-/// Runs all checks with the plugins in a folder; files go below another.
+/// Runs all checks with the plugins in a directory; files go below another.
 pub(super) fn run(plugins: &Path, temporary: &Path) -> Result<()> {
     let disk = Disk::new(temporary, plugins)?;
     let node = Machine::boot(&disk)?;
@@ -143,8 +143,8 @@ fn after_the_reboot(node: &Machine<'_>, disk: &Disk, before: &[Container]) -> Re
     let noted = disk.addresses()?;
     ensure!(noted.is_empty(), "these addresses are left: {noted:#?}");
 
-    let told = node.run(&["ip", "-brief", "link"])?;
-    let links: BTreeSet<_> = told
+    let printed = node.run(&["ip", "-brief", "link"])?;
+    let links: BTreeSet<_> = printed
         .lines()
         .filter_map(|line| line.split([' ', '@']).next())
         .collect();
@@ -160,7 +160,8 @@ fn after_the_reboot(node: &Machine<'_>, disk: &Disk, before: &[Container]) -> Re
     Ok(())
 }
 
-/// What flannel has kept for containers that podman never mentions again goes with GC, which podman 4.3 does not call.
+/// What flannel has kept for containers that podman never mentions again goes with GC, which podman
+/// 4.3 does not call.
 fn collect_garbage(node: &Machine<'_>, disk: &Disk, plugins: &Path) -> Result<()> {
     let config = serde_json::json!({
         "cniVersion": "1.1.0",
@@ -171,7 +172,7 @@ fn collect_garbage(node: &Machine<'_>, disk: &Disk, plugins: &Path) -> Result<()
     disk.write("gc.json", config.to_string())?;
     let gc = "CNI_COMMAND=GC CNI_PATH=$1 $1/flannel < $2";
     let (plugins, config) = (plugins.display(), disk.path("gc.json"));
-    let told = node.run(&[
+    let printed = node.run(&[
         "sh",
         "-c",
         gc,
@@ -179,7 +180,7 @@ fn collect_garbage(node: &Machine<'_>, disk: &Disk, plugins: &Path) -> Result<()
         &plugins.to_string(),
         &config.display().to_string(),
     ])?;
-    ensure!(told.is_empty(), "GC prints {told}");
+    ensure!(printed.is_empty(), "GC prints {printed}");
     disk.expect_only(&[]).context("after GC")
 }
 
@@ -231,7 +232,7 @@ fn at_once(node: &Machine<'_>, disk: &Disk, name: &str, count: usize) -> Result<
     .collect()
 }
 
-/// What podman tells about a container that it was to start.
+/// What podman reports of a container that it was to start.
 fn started(node: &Machine<'_>, name: String, output: std::io::Result<Output>) -> Result<Container> {
     let output = output.context("cannot run podman")?;
     ensure!(
@@ -263,17 +264,18 @@ fn last_numbers(containers: &[Container]) -> Result<BTreeSet<u8>> {
     Ok(numbers)
 }
 
-/// An error unless the container's interface and routes are as the lease and the configuration have them.
+/// An error unless the container's interface and routes are as the lease and the configuration have
+/// them.
 fn is_joined(node: &Machine<'_>, container: &Container, address: &str) -> Result<()> {
     let ip = |words: &[&str]| node.in_container(&container.name, &[&["ip", "-4"], words].concat());
-    let told = node.inspect(&container.name, "{{json .NetworkSettings.Networks}}")?;
-    let told: serde_json::Value = serde_json::from_str(&told)?;
-    let of = |key: &str| told.pointer(&format!("/{NETWORK}/{key}")).cloned();
+    let printed = node.inspect(&container.name, "{{json .NetworkSettings.Networks}}")?;
+    let printed: serde_json::Value = serde_json::from_str(&printed)?;
+    let of = |key: &str| printed.pointer(&format!("/{NETWORK}/{key}")).cloned();
     ensure!(
         of("IPAddress") == Some(address.into())
             && of("IPPrefixLen") == Some(28.into())
             && of("Gateway") == Some("10.244.1.1".into()),
-        "podman was not told of {address}/28 with the gateway 10.244.1.1: {told}"
+        "podman does not know {address}/28 with the gateway 10.244.1.1: {printed}"
     );
     let shown = ip(&["address", "show", "dev", "eth0"])?;
     let inet = format!("    inet {address}/28 brd 10.244.1.15 scope global eth0");
@@ -315,7 +317,7 @@ fn reach_each_other(node: &Machine<'_>, one: &Container, other: &Container) -> R
 
 /// The published port answers on the host's own address.
 fn answers(node: &Machine<'_>) -> Result<()> {
-    let told = node.run(&[
+    let printed = node.run(&[
         "busybox",
         "wget",
         "-q",
@@ -323,8 +325,8 @@ fn answers(node: &Machine<'_>) -> Result<()> {
         &format!("http://{HOST}:{PORT}/"),
     ])?;
     ensure!(
-        told == PAGE,
-        "the published port answers {told:?} instead of {PAGE:?}"
+        printed == PAGE,
+        "the published port answers {printed:?} instead of {PAGE:?}"
     );
     Ok(())
 }

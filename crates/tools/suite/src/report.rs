@@ -7,8 +7,8 @@ use crate::skips::Test;
 /// Comes before what a test binary says, with its package and its name.
 const BEGIN: &str = "vm: suite ";
 
-/// Of what went wrong, this many lines are told; the first failure is usually among them.
-const TOLD: usize = 200;
+/// Of what went wrong, this many lines are printed; the first failure is usually among them.
+const MOST: usize = 200;
 
 /// The line that comes before what a test binary says.
 pub(super) fn begin((package, target): (&str, &str)) -> String {
@@ -46,11 +46,11 @@ impl<'a> Report<'a> {
         let lines: Vec<&str> = lines
             .filter(|line| passed(line).is_none() && !line.trim().is_empty())
             .collect();
-        let left_out = lines.len().saturating_sub(TOLD);
-        let told: Vec<&str> = lines.into_iter().skip(left_out).collect();
+        let left_out = lines.len().saturating_sub(MOST);
+        let printed: Vec<&str> = lines.into_iter().skip(left_out).collect();
         match left_out {
-            0 => told.join("\n"),
-            _ => format!("({left_out} lines)\n{}", told.join("\n")),
+            0 => printed.join("\n"),
+            _ => format!("({left_out} lines)\n{}", printed.join("\n")),
         }
     }
 }
@@ -94,12 +94,12 @@ test vlan::c ... ok
 
     #[test]
     fn what_failed_is_told() {
-        let told = Report::of(TEXT).unexpected();
-        assert!(told.contains("vlan::b ... FAILED"), "{told}");
-        assert!(!told.contains(" ... ok"), "{told}");
-        let long = "a line\n".repeat(TOLD + 1) + "the end\n";
-        let told = Report::of(&long).unexpected();
-        assert!(told.starts_with("(2 lines)\na line\n"), "{told}");
-        assert!(told.ends_with("\nthe end"), "{told}");
+        let printed = Report::of(TEXT).unexpected();
+        assert!(printed.contains("vlan::b ... FAILED"), "{printed}");
+        assert!(!printed.contains(" ... ok"), "{printed}");
+        let long = "a line\n".repeat(MOST + 1) + "the end\n";
+        let printed = Report::of(&long).unexpected();
+        assert!(printed.starts_with("(2 lines)\na line\n"), "{printed}");
+        assert!(printed.ends_with("\nthe end"), "{printed}");
     }
 }

@@ -13,13 +13,16 @@ use super::binaries::Binaries;
 use super::coverage::{Coverage, Lines};
 use super::parts::Part;
 use super::skips::{Skips, Test};
-use super::{podman, runner, tidy, vm};
+use super::{podman, runner, tidy, vm, width};
 use crate::snapshot::Snapshot;
 use xtask::command::{self, Show};
 use xtask::workspace::Workspace;
 use xtask::{dist, packages};
 
-/// How often the part `powercut` cuts the power, unless it is told.
+/// Where lines have a limit.
+const CHECKED_WIDTH: &str = "crates/tools";
+
+/// How often the part `powercut` cuts the power by default.
 const CUTS: u32 = 5;
 
 /// What the parts share.
@@ -28,7 +31,7 @@ pub(super) struct Setting<'a> {
     pub(super) root: bool,
     /// Where temporary files go.
     pub(super) temporary: PathBuf,
-    /// Where tests tell that they were skipped.
+    /// Where tests record that they were skipped.
     pub(super) skip_log: PathBuf,
     /// What measures coverage, or why it cannot be measured.
     pub(super) coverage: Result<Coverage>,
@@ -38,7 +41,7 @@ pub(super) struct Setting<'a> {
     pub(super) kernel: Mutex<Option<Kernel>>,
     /// What passed in the part `vm`, if that succeeded.
     pub(super) passed_in_vm: Mutex<BTreeSet<Test>>,
-    /// How often the part `powercut` cuts the power, if it was told.
+    /// How often the part `powercut` cuts the power, if that was given.
     pub(super) cuts: Option<u32>,
     /// The machine before the first part.
     pub(super) before: Snapshot,
@@ -95,7 +98,8 @@ impl Setting<'_> {
 
     fn run(&self, part: Part) -> Result<Option<String>> {
         match part {
-            Part::Fmt => self.cargo(&["fmt", "--all", "--check"]),
+            Part::Fmt => width::check(&self.workspace.root.join(CHECKED_WIDTH))
+                .and_then(|()| self.cargo(&["fmt", "--all", "--check"])),
             Part::Build => self.build(),
             Part::Dist => dist::build(self.workspace, Show::IfItFails).map(drop),
             Part::Clippy => self.cargo(&[
@@ -139,7 +143,7 @@ impl Setting<'_> {
         self.binaries.get().context("the part `build` was not run")
     }
 
-    /// Tells a test what all tests are to know.
+    /// Sets the environment of all tests.
     pub(super) fn prepare(&self, test: &mut Command) {
         test.env("TMPDIR", &self.temporary)
             .env("TWILL_SKIP_LOG", &self.skip_log);
@@ -196,7 +200,7 @@ impl Setting<'_> {
         }
     }
 
-    pub(super) fn kernel_folder(&self) -> PathBuf {
+    pub(super) fn kernel_dir(&self) -> PathBuf {
         self.workspace.target.join("vm")
     }
 
@@ -206,7 +210,7 @@ impl Setting<'_> {
         if let Some(kernel) = &*kernel {
             return Ok(kernel.clone());
         }
-        let fetched = Kernel::of_debian(&self.kernel_folder()).context("cannot get a kernel")?;
+        let fetched = Kernel::of_debian(&self.kernel_dir()).context("cannot get a kernel")?;
         Ok(kernel.insert(fetched).clone())
     }
 
@@ -234,11 +238,10 @@ impl Setting<'_> {
         self.kernel()?;
         let mut powercut = self.program("powercut")?;
         powercut
-            .arg("host")
             .arg("--plugins")
             .arg(self.workspace.dist_dir())
             .arg("--kernel")
-            .arg(self.kernel_folder())
+            .arg(self.kernel_dir())
             .args(["--cuts", &cuts.to_string()]);
         command::run(powercut, show)
     }

@@ -15,7 +15,8 @@ const AT_A_TIME: usize = 2;
 /// As many tests of each.
 const THREADS: &str = "4";
 
-/// Runs test binaries as cargo would, all of them even if some fail, and tells how many tests have passed.
+/// Runs test binaries as cargo would, all of them even if some fail, and returns how many tests
+/// have passed.
 pub(super) fn run<'a>(
     binaries: impl Iterator<Item = &'a Binary>,
     prepare: impl Fn(&mut Command) + Sync,
@@ -53,8 +54,8 @@ fn run_one(binary: &Binary, prepare: impl Fn(&mut Command)) -> Result<usize> {
     let mut command = Command::new(&binary.file);
     command
         .args(["--test-threads", THREADS])
-        .current_dir(&binary.folder)
-        .env("CARGO_MANIFEST_DIR", &binary.folder)
+        .current_dir(&binary.dir)
+        .env("CARGO_MANIFEST_DIR", &binary.dir)
         .env("CARGO_PKG_NAME", &binary.package)
         .stdin(Stdio::null());
     prepare(&mut command);
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_passed_is_counted() {
-        let line = "test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        let line = "test result: ok. 7 passed; 0 failed; 0 ignored; finished in 0.01s";
         assert_eq!(passed(line), Some(7));
         assert_eq!(passed("test a ... ok"), None);
         assert_eq!(passed("test result: FAILED. 7 passed; 1 failed;"), None);

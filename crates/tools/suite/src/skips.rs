@@ -20,7 +20,8 @@ pub(super) struct Skips {
 }
 
 impl Skips {
-    /// What tests have logged, less those that were left to the virtual machine and have passed there.
+    /// What tests have logged, less those that were left to the virtual machine and have passed
+    /// there.
     pub(super) fn of(log: &str, passed_in_vm: &BTreeSet<Test>) -> Self {
         let is_left = |line: &&str| line.ends_with(LEFT_TO_VM);
         let (left, others): (BTreeSet<_>, BTreeSet<_>) = log.lines().partition(is_left);
@@ -44,8 +45,9 @@ impl Skips {
         self.others.is_empty() && (may_leave || self.left_to_vm.is_empty())
     }
 
-    /// The lines, or one that says that there are none; just the number of what may be left to the virtual machine.
-    pub(super) fn told(&self, may_leave: bool) -> String {
+    /// The lines, or one that says that there are none; just the number of what may be left to the
+    /// virtual machine.
+    pub(super) fn printed(&self, may_leave: bool) -> String {
         let mut lines: Vec<String> = self.others.iter().cloned().collect();
         match self.left_to_vm.len() {
             0 => {}
@@ -93,7 +95,7 @@ mod tests {
         let skips = Skips::of(&(lines.join("\n") + "\n"), &[passed].into());
         assert_eq!(skips.left_to_vm, lines[1..3].iter().cloned().collect());
         assert_eq!(skips.others, lines[3..].iter().cloned().collect());
-        assert_eq!(skips.told(false).lines().count(), 3);
+        assert_eq!(skips.printed(false).lines().count(), 3);
         assert!(!skips.is_none(true));
     }
 
@@ -102,14 +104,21 @@ mod tests {
         let kernel = format!("needs a kernel with ipvlan{LEFT_TO_VM}");
         let mut skips = Skips::of(&line("twill-ipvlan", "modes::each", &kernel), &[].into());
         assert!(skips.is_none(true) && !skips.is_none(false));
-        assert_eq!(skips.told(true), format!("SKIPPED 1 tests{LEFT_TO_VM}\n"));
+        assert_eq!(
+            skips.printed(true),
+            format!("SKIPPED 1 tests{LEFT_TO_VM}\n")
+        );
         skips.add("podman", "needs root");
         assert!(!skips.is_none(true));
-        assert!(skips.told(true).starts_with("SKIPPED podman: needs root\n"));
+        assert!(
+            skips
+                .printed(true)
+                .starts_with("SKIPPED podman: needs root\n")
+        );
     }
 
     #[test]
     fn nothing_is_told_too() {
-        assert_eq!(Skips::of("", &[].into()).told(false), "skipped: none\n");
+        assert_eq!(Skips::of("", &[].into()).printed(false), "skipped: none\n");
     }
 }

@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 pub(crate) struct Snapshot(BTreeSet<String>);
 
 impl Snapshot {
-    /// Looks at network namespaces, links, packet filter rules, mounts, forwarding, the plugins' files
-    /// and the contents of the temporary folder that the tests were given.
+    /// Looks at network namespaces, links, packet filter rules, mounts, forwarding, the plugins'
+    /// files and the contents of the temporary directory that the tests were given.
     pub(crate) fn take(temporary: &Path) -> Self {
         let mut seen = BTreeSet::new();
         add_names(&mut seen, "network namespace", "/run/netns");
@@ -34,8 +34,8 @@ impl Snapshot {
                 value.unwrap_or_default().trim()
             ));
         }
-        for folder in ["/var/lib/cni", "/run/flannel", "/etc/cni"].map(Path::new) {
-            add_files(&mut seen, folder);
+        for dir in ["/var/lib/cni", "/run/flannel", "/etc/cni"].map(Path::new) {
+            add_files(&mut seen, dir);
         }
         add_files(&mut seen, temporary);
         Self(seen)
@@ -47,8 +47,8 @@ impl Snapshot {
     }
 }
 
-fn add_names(seen: &mut BTreeSet<String>, what: &str, folder: &str) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+fn add_names(seen: &mut BTreeSet<String>, what: &str, dir: &str) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         seen.insert(format!("{what} {}", entry.file_name().display()));
     }
 }
@@ -57,13 +57,15 @@ fn add_names(seen: &mut BTreeSet<String>, what: &str, folder: &str) {
 fn add_rules(seen: &mut BTreeSet<String>) {
     let list = Command::new("nft").args(["-s", "list", "ruleset"]).output();
     // Without the right to ask there is none to leave any either.
-    let told = list.map(|output| output.stdout).unwrap_or_default();
-    seen.extend(parse_rules(&String::from_utf8_lossy(&told)));
+    let printed = list.map(|output| output.stdout).unwrap_or_default();
+    seen.extend(parse_rules(&String::from_utf8_lossy(&printed)));
 }
 
-fn parse_rules(told: &str) -> Vec<String> {
+fn parse_rules(printed: &str) -> Vec<String> {
     let mut table = "";
-    let lines = told.lines().map(|line| line.trim().trim_end_matches(" {"));
+    let lines = printed
+        .lines()
+        .map(|line| line.trim().trim_end_matches(" {"));
     let things = lines.filter(|line| !line.is_empty() && *line != "}");
     let named = things.map(|line| {
         if line.starts_with("table ") {
@@ -125,14 +127,14 @@ mod tests {
 
     #[test]
     fn a_new_file_is_seen() {
-        let folder = tempfile::tempdir().unwrap();
-        let before = Snapshot::take(folder.path());
-        assert_eq!(Snapshot::take(folder.path()).since(&before), [""; 0]);
-        fs::create_dir(folder.path().join("left")).unwrap();
-        fs::write(folder.path().join("left/over"), "").unwrap();
-        let shown = folder.path().display();
+        let dir = tempfile::tempdir().unwrap();
+        let before = Snapshot::take(dir.path());
+        assert_eq!(Snapshot::take(dir.path()).since(&before), [""; 0]);
+        fs::create_dir(dir.path().join("left")).unwrap();
+        fs::write(dir.path().join("left/over"), "").unwrap();
+        let shown = dir.path().display();
         assert_eq!(
-            Snapshot::take(folder.path()).since(&before),
+            Snapshot::take(dir.path()).since(&before),
             [
                 format!("file {shown}/left"),
                 format!("file {shown}/left/over")
@@ -142,9 +144,9 @@ mod tests {
 
     #[test]
     fn rules_are_told_with_their_table() {
-        let told = "table ip a {\n\tchain c {\n\t\tcounter accept\n\t}\n}\ntable ip6 b {\n}\n";
+        let printed = "table ip a {\n\tchain c {\n\t\tcounter accept\n\t}\n}\ntable ip6 b {\n}\n";
         assert_eq!(
-            parse_rules(told),
+            parse_rules(printed),
             [
                 "table ip a",
                 "table ip a: chain c",

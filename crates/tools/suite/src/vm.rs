@@ -1,8 +1,9 @@
-//! Tests that need another kernel than the running one: in a virtual machine, with a kernel of Debian's.
+//! Tests that need another kernel than the running one: in a virtual machine, with a kernel of
+//! Debian's.
 //!
-//! The machine has the binaries of `cargo xtask dist`, Debian's plugins to compare them with, and the test binaries of
-//! [`ROUNDS`]. A test that is skipped for its kernel anywhere belongs into one of these: what has not passed here stays on
-//! the list of what was skipped.
+//! The machine has the binaries of `cargo xtask dist`, Debian's plugins to compare them with, and
+//! the test binaries of [`ROUNDS`]. A test that is skipped for its kernel anywhere belongs into one
+//! of these: what has not passed here stays on the list of what was skipped.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -135,7 +136,7 @@ const SUPPORT: [&str; 2] = [
 /// It takes a minute, and several if other machines are emulated at the same time.
 const LIMIT: Duration = Duration::from_secs(480);
 
-/// Runs everything, and tells which tests have passed: all, or it is an error.
+/// Runs everything, and returns which tests have passed: all, or it is an error.
 pub(super) fn run(
     setting: &Setting<'_>,
     kernel: Kernel,
@@ -184,7 +185,7 @@ fn boot_tests(setting: &Setting<'_>, binary: &Binary) -> Result<BTreeSet<Test>> 
     setting.prepare(&mut command);
     command
         .args(BOOT.args)
-        .env("TWILL_VM_KERNEL", setting.kernel_folder())
+        .env("TWILL_VM_KERNEL", setting.kernel_dir())
         .env("CARGO_PKG_NAME", BOOT.package);
     let output = command
         .output()
@@ -209,8 +210,8 @@ fn machine(
     let mut machine = Machine::new(kernel)?
         .modules(&MODULES)
         .limit(LIMIT)
-        .folder("/var/lib/cni")
-        .folder("/etc/cni");
+        .dir("/var/lib/cni")?
+        .dir("/etc/cni")?;
     if let Some(option) = round.option {
         machine = machine.option(option);
     }
@@ -219,12 +220,12 @@ fn machine(
         machine = machine
             .copy_as(&binary.file, place(suite))?
             // Some tests go from here to files of others.
-            .folder(&binary.folder);
+            .dir(&binary.dir)?;
     }
     for file in SUPPORT {
         machine = machine.copy(root.join(file))?;
     }
-    machine = machine.copy_folder(plugins, "/plugins")?;
+    machine = machine.copy_dir(plugins, "/plugins")?;
     for plugin in ["bridge", "host-local", "ipvlan", "macvlan"] {
         machine = machine.copy(Path::new(REFERENCE_DIR).join(plugin))?;
     }
@@ -238,7 +239,7 @@ fn place(suite: &Suite) -> PathBuf {
     format!("/tests/{}-{}", suite.package, suite.target).into()
 }
 
-/// Runs the suites one after another; its status tells whether all went well.
+/// Runs the suites one after another; its status says whether all went well.
 fn script(suites: &[Suite]) -> String {
     let mut script = String::from(
         "export TWILL_IN_VM=1 TWILL_PLUGIN_DIR=/plugins RUST_BACKTRACE=0\nuname -r\nstatus=0\n",

@@ -24,15 +24,16 @@ const HOP_LIMIT: i32 = 255;
 /// How long a link may take until it has an address to send from.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Sends one router advertisement by a link of a namespace. Whoever heeds it has its sender as a default router for this
-/// many seconds; 0 takes that back.
+/// Sends one router advertisement by a link of a namespace. Whoever heeds it has its sender as a
+/// default router for this many seconds; 0 takes that back.
 ///
 /// # Panics
 /// If it cannot be sent, as when the link is down.
 #[track_caller]
 pub fn advertise_router(from: &NetNs, link: &str, lifetime: u16) {
     let [high, low] = lifetime.to_be_bytes();
-    // Type 134, code 0, the checksum, which the kernel sets, a hop limit, no flags, the lifetime, and two timers.
+    // Type 134, code 0, the checksum, which the kernel sets, a hop limit, no flags, the lifetime,
+    // and two timers.
     let message = [134, 0, 0, 0, 64, 0, high, low, 0, 0, 0, 0, 0, 0, 0, 0];
     let until = Instant::now() + LIMIT;
     loop {

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-/// The folder of the plugins under test: `TWILL_PLUGIN_DIR` if set, else where cargo puts the
+/// The directory of the plugins under test: `TWILL_PLUGIN_DIR` if set, else where cargo puts the
 /// binaries of the profile that the running test was built with.
 #[must_use]
 pub fn plugin_dir() -> PathBuf {
-    if let Some(folder) = std::env::var_os("TWILL_PLUGIN_DIR") {
-        return folder.into();
+    if let Some(dir) = std::env::var_os("TWILL_PLUGIN_DIR") {
+        return dir.into();
     }
     // Tests are in `target/<profile>/deps`, binaries in `target/<profile>`.
     let test = std::env::current_exe().expect("the running test's path is known");
     test.ancestors()
         .nth(2)
-        .expect("a test is two folders below the target folder")
+        .expect("a test is two directories below the target directory")
         .to_owned()
 }
 

@@ -52,7 +52,8 @@ impl Container {
         links.iter().map(|link| link.name().to_owned()).collect()
     }
 
-    /// The routes inside that the kernel has not made itself, such as `default via 10.1.1.1`, sorted, IPv4 first.
+    /// The routes inside that the kernel has not made itself, such as `default via 10.1.1.1`,
+    /// sorted, IPv4 first.
     #[track_caller]
     pub fn routes(&self) -> Vec<String> {
         self.routes_as(|route| with_words(route, &[("gateway", "via")]))
@@ -63,10 +64,10 @@ impl Container {
     pub fn routes_in_full(&self) -> Vec<String> {
         self.routes_as(|route| {
             let words = [("gateway", "via"), ("dev", "dev"), ("metric", "metric")];
-            let told = with_words(route, &words);
+            let printed = with_words(route, &words);
             match route["scope"].as_str() {
-                None | Some("global") => told,
-                Some(scope) => format!("{told} scope {scope}"),
+                None | Some("global") => printed,
+                Some(scope) => format!("{printed} scope {scope}"),
             }
         })
     }
@@ -78,9 +79,9 @@ impl Container {
             let routes = self.sandbox.ip_json(&[family, "-d", "route"]);
             let own = routes.as_array().unwrap().iter();
             let own = own.filter(|route| route["protocol"] != "kernel");
-            let mut told: Vec<String> = own.map(tell).collect();
-            told.sort_unstable();
-            all.extend(told);
+            let mut printed: Vec<String> = own.map(tell).collect();
+            printed.sort_unstable();
+            all.extend(printed);
         }
         all
     }
@@ -113,16 +114,16 @@ impl Container {
 
 /// A route's destination, and after their words what it has of these.
 fn with_words(route: &Value, keys: &[(&str, &str)]) -> String {
-    let mut told = route["dst"].as_str().unwrap().to_owned();
+    let mut printed = route["dst"].as_str().unwrap().to_owned();
     for (key, word) in keys {
         match &route[key] {
-            Value::String(text) => told = format!("{told} {word} {text}"),
+            Value::String(text) => printed = format!("{printed} {word} {text}"),
             // What the kernel gives those of IPv6 that ask for none.
             Value::Number(number) if number.as_u64() != Some(1024) => {
-                told = format!("{told} {word} {number}");
+                printed = format!("{printed} {word} {number}");
             }
             _ => {}
         }
     }
-    told
+    printed
 }

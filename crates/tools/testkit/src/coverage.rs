@@ -11,7 +11,8 @@ pub(crate) fn has(name: &str) -> bool {
     name == VARIABLE || name.starts_with(OF_PROGRAMS)
 }
 
-/// The variable and its value, to be passed on to programs that otherwise get an environment of their own.
+/// The variable and its value, to be passed on to programs that otherwise get an environment of
+/// their own.
 #[must_use]
 pub fn environment() -> Option<(&'static str, OsString)> {
     Some((VARIABLE, std::env::var_os(VARIABLE)?))

@@ -117,8 +117,8 @@ pub fn check_finds_lie(
 #[track_caller]
 pub fn del_of_a_namespace_that_is_gone(lab: &Lab, container: impl Borrow<Container>, conf: &Value) {
     // Under a name of its own: the number of an open file may soon be another file's.
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
     symlink(container.borrow().sandbox.path(), &path).unwrap();
     let call = lab.call("ADD", container.borrow(), conf).netns(&path);
     lab.node.run(&call).success();
@@ -136,8 +136,8 @@ pub fn del_of_a_namespace_that_is_gone(lab: &Lab, container: impl Borrow<Contain
 #[track_caller]
 pub fn del_of_a_path_that_is_no_namespace(lab: &Lab, container: &Container, conf: &Value) {
     lab.add(container, conf);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
     fs::write(&path, "").unwrap();
     let del = lab.call("DEL", container, conf).netns(&path);
     let outcome = lab.node.run(&del);

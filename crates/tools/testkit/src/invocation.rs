@@ -51,15 +51,15 @@ impl Invocation {
     }
 
     /// A call with all that a runtime passes: interface `eth0`, the netns path `/run/netns/<id>`
-    /// (which need not exist) and the program's own folder as `CNI_PATH`.
+    /// (which need not exist) and the program's own directory as `CNI_PATH`.
     pub fn attach(program: impl Into<PathBuf>, command: &str, container_id: &str) -> Self {
         let program = program.into();
-        let folder = program.parent().unwrap_or(Path::new("/")).to_owned();
+        let dir = program.parent().unwrap_or(Path::new("/")).to_owned();
         Self::new(program, command)
             .container(container_id)
             .ifname("eth0")
             .netns(format!("/run/netns/{container_id}"))
-            .path(folder)
+            .path(dir)
     }
 
     /// Sets `CNI_COMMAND`, for the next call of the same attachment.
@@ -87,15 +87,15 @@ impl Invocation {
         self.env("CNI_ARGS", args)
     }
 
-    /// Sets `CNI_PATH` to a string: one folder, or several with `:` between them.
+    /// Sets `CNI_PATH` to a string: one directory, or several with `:` between them.
     pub fn path(self, path: impl AsRef<OsStr>) -> Self {
         self.env("CNI_PATH", path)
     }
 
-    /// Sets `CNI_PATH` to a list of folders.
+    /// Sets `CNI_PATH` to a list of directories.
     #[track_caller]
-    pub fn paths(self, folders: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        let joined = std::env::join_paths(folders).expect("no folder of CNI_PATH has a `:` in it");
+    pub fn paths(self, dirs: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let joined = std::env::join_paths(dirs).expect("no directory of CNI_PATH has a `:` in it");
         self.path(joined)
     }
 

@@ -32,13 +32,13 @@ pub struct Lab {
     program: PathBuf,
     /// Has host-local of the same side.
     plugins: TempDir,
-    /// Folders of further plugins.
+    /// Directories of further plugins.
     further: Mutex<Vec<PathBuf>>,
 }
 
 impl Lab {
-    /// A lab for the plugin of this name. `None` where its side is not chosen or, told as a skip, where the machine cannot
-    /// have it.
+    /// A lab for the plugin of this name. `None` if its side is not chosen or, reported as a skip,
+    /// if the machine cannot have it.
     ///
     /// # Panics
     /// If what is under test is not built.
@@ -58,7 +58,8 @@ impl Lab {
         let plugins = TempDir::with_prefix("twill-plugins-").unwrap();
         symlink(host_local, plugins.path().join("host-local")).unwrap();
         let node = Node::new().unwrap();
-        // Looking for duplicates of an IPv6 address takes the kernel a second or two, in which it does not answer.
+        // Looking for duplicates of an IPv6 address takes the kernel a second or two, in which it
+        // does not answer.
         node.write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
         Some(Self {
             side,
@@ -77,7 +78,7 @@ impl Lab {
         scripted
     }
 
-    /// The folders for `CNI_PATH`.
+    /// The directories for `CNI_PATH`.
     pub fn plugin_folders(&self) -> Vec<PathBuf> {
         let further = self.further.lock().unwrap();
         let first = [self.plugins.path().to_owned()];

@@ -1,14 +1,14 @@
 //! What the tests of this workspace share: running a plugin as a container runtime does
 //! ([`Invocation`]), network namespaces ([`NetNs`]), a machine of one's own ([`Node`]), a delegate
-//! that does what it is told ([`ScriptedDelegate`]), where the binaries under test are
+//! that follows a script ([`ScriptedDelegate`]), where the binaries under test are
 //! ([`binaries`]), and what a test needs of the machine ([`requirements`]).
 //!
-//! What attaches containers is tested in a [`Lab`]: a node and the plugins of one [`Side`]. [`both`]
-//! runs the same assertions with either, on [`Container`]s and [`Link`]s, and a [`Snapshot`] tells
-//! whether anything is different afterwards.
+//! What attaches containers is tested in a [`Lab`]: a node and the plugins of one [`Side`].
+//! [`both`] runs the same assertions with either, on [`Container`]s and [`Link`]s, and a
+//! [`Snapshot`] shows whether anything is different afterwards.
 //!
 //! Nothing here outlives the process that uses it: a namespace is held by an open file, never by a
-//! mount, and files lie in temporary folders or on a node's own tmpfs.
+//! mount, and files lie in temporary directories or on a node's own tmpfs.
 
 #![allow(
     clippy::disallowed_methods,
@@ -16,7 +16,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "for tests only, where a panic is how a failure is told and the environment is an input"
+    reason = "for tests only, where a panic reports a failure and the environment is an input"
 )]
 
 pub mod advertisement;

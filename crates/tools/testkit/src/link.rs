@@ -79,7 +79,7 @@ impl Link {
 
     /// The global addresses with their prefix lengths, sorted, IPv4 first.
     pub fn addresses(&self) -> Vec<String> {
-        let mut told: Vec<(&str, String)> = self
+        let mut printed: Vec<(&str, String)> = self
             .global_addresses()
             .map(|address| {
                 let (local, length) = (&address["local"], &address["prefixlen"]);
@@ -87,8 +87,8 @@ impl Link {
                 (address["family"].as_str().unwrap(), text)
             })
             .collect();
-        told.sort_unstable();
-        told.into_iter().map(|(_, text)| text).collect()
+        printed.sort_unstable();
+        printed.into_iter().map(|(_, text)| text).collect()
     }
 
     /// The global addresses with everything that the kernel notes of them.
@@ -96,8 +96,8 @@ impl Link {
         self.global_addresses().cloned().collect()
     }
 
-    /// Whether an address is still being looked for on other machines, and may not be used yet. The one that the kernel
-    /// makes itself does not count: it takes a moment even if nobody is asked.
+    /// Whether an address is still being looked for on other machines, and may not be used yet. The
+    /// one that the kernel makes itself does not count: it takes a moment even if nobody is asked.
     pub fn has_tentative_address(&self) -> bool {
         self.global_addresses()
             .any(|address| address.get("tentative").is_some())

@@ -37,7 +37,7 @@ impl Node {
         let made = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS)
                 .context("cannot make a mount namespace: this needs root")?;
-            mount_fresh_folders()?;
+            mount_fresh_dirs()?;
             let path = "/proc/thread-self/ns/mnt";
             File::open(path).with_context(|| format!("cannot open {path}"))
         });
@@ -52,15 +52,15 @@ impl Node {
     /// # Panics
     /// If the closure panics.
     pub fn enter<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> T {
-        let folder = std::env::current_dir();
+        let dir = std::env::current_dir();
         on_a_thread(|| {
-            // A thread that shares its root and working folder cannot change its mounts.
-            unshare(CloneFlags::CLONE_FS).expect("a thread can have its own working folder");
+            // A thread that shares its root and working directory cannot change its mounts.
+            unshare(CloneFlags::CLONE_FS).expect("a thread can have its own working directory");
             setns(&self.mounts, CloneFlags::CLONE_NEWNS).expect("the node's mounts can be joined");
             self.net.join();
-            // Joining went to `/`; a working folder that the node does not have is no loss.
-            if let Ok(folder) = folder {
-                drop(std::env::set_current_dir(folder));
+            // Joining went to `/`; a working directory that the node does not have is no loss.
+            if let Ok(dir) = dir {
+                drop(std::env::set_current_dir(dir));
             }
             inside()
         })
@@ -84,7 +84,7 @@ impl Node {
         self.enter(|| invocation.start())
     }
 
-    /// Writes a file, and the folders above it.
+    /// Writes a file, and the directories above it.
     ///
     /// # Panics
     /// If it cannot be written.
@@ -113,7 +113,7 @@ impl Node {
         }
     }
 
-    /// The names in a folder, sorted; none if there is no such folder.
+    /// The names in a directory, sorted; none if there is no such directory.
     ///
     /// # Panics
     /// If it cannot be read.
@@ -160,8 +160,8 @@ impl Node {
     }
 }
 
-/// Gives the calling thread's mount namespace folders of its own for what plugins write.
-fn mount_fresh_folders() -> Result<()> {
+/// Gives the calling thread's mount namespace directories of its own for what plugins write.
+fn mount_fresh_dirs() -> Result<()> {
     // Without this, what is mounted here would show up on the machine where `/` is shared.
     mount(
         None::<&str>,
@@ -173,20 +173,20 @@ fn mount_fresh_folders() -> Result<()> {
     .context("cannot make the mounts private")?;
     // The overlays' own files lie on a tmpfs that the second one on /run then hides.
     mount_tmpfs("/run")?;
-    for (parent, folder) in [("/var/lib", "/var/lib/cni"), ("/etc", "/etc/cni")] {
-        make_mountpoint(Path::new(parent), Path::new(folder))?;
-        mount_tmpfs(folder)?;
+    for (parent, dir) in [("/var/lib", "/var/lib/cni"), ("/etc", "/etc/cni")] {
+        make_mountpoint(Path::new(parent), Path::new(dir))?;
+        mount_tmpfs(dir)?;
     }
     mount_tmpfs("/run")
 }
 
-/// Makes a folder to mount on without making it on the machine: where it is missing, its parent
+/// Makes a directory to mount on without making it on the machine: where it is missing, its parent
 /// becomes an overlay, which keeps all that the machine has there.
 ///
 /// A tmpfs on the parent would do too, but hide the resolver's configuration, the dynamic linker's
 /// cache, or whatever else a command inside needs.
-fn make_mountpoint(parent: &Path, folder: &Path) -> Result<()> {
-    if folder.is_dir() {
+fn make_mountpoint(parent: &Path, dir: &Path) -> Result<()> {
+    if dir.is_dir() {
         return Ok(());
     }
     let own = Path::new("/run").join(parent.strip_prefix("/")?);
@@ -207,24 +207,16 @@ fn make_mountpoint(parent: &Path, folder: &Path) -> Result<()> {
         Some(layers.as_str()),
     )
     .with_context(|| {
-        let (parent, folder) = (parent.display(), folder.display());
-        format!(
-            "cannot mount an overlay on {parent}: create {folder}, or load the module `overlay`"
-        )
+        let (parent, dir) = (parent.display(), dir.display());
+        format!("cannot mount an overlay on {parent}: create {dir}, or load the module `overlay`")
     })?;
-    fs::create_dir(folder).with_context(|| format!("cannot create {}", folder.display()))
+    fs::create_dir(dir).with_context(|| format!("cannot create {}", dir.display()))
 }
 
-fn mount_tmpfs(folder: &str) -> Result<()> {
+fn mount_tmpfs(dir: &str) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(
-        Some("tmpfs"),
-        folder,
-        Some("tmpfs"),
-        flags,
-        Some("mode=0755"),
-    )
-    .with_context(|| format!("cannot mount a tmpfs on {folder}"))
+    mount(Some("tmpfs"), dir, Some("tmpfs"), flags, Some("mode=0755"))
+        .with_context(|| format!("cannot mount a tmpfs on {dir}"))
 }
 
 #[cfg(test)]
@@ -242,13 +234,13 @@ mod tests {
         let machine = || {
             let links = Command::new("ip").arg("link").output().unwrap().stdout;
             let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-            let present = OF_A_NODE.map(|folder| Path::new(folder).exists());
+            let present = OF_A_NODE.map(|dir| Path::new(dir).exists());
             (String::from_utf8(links).unwrap(), mounts, present)
         };
         let before = machine();
         let node = Node::new().unwrap();
-        for folder in OF_A_NODE {
-            assert_eq!(node.list(folder), [""; 0], "{folder}");
+        for dir in OF_A_NODE {
+            assert_eq!(node.list(dir), [""; 0], "{dir}");
         }
         assert_eq!(node.ip_json(&["link"])[0]["ifname"], "lo");
         assert_eq!(node.ip_json(&["link"]).as_array().unwrap().len(), 1);

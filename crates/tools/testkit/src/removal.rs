@@ -1,4 +1,5 @@
-//! What is so as soon as a DEL has returned, although the kernel has not acknowledged the removal of the link yet.
+//! What is so as soon as a DEL has returned, although the kernel has not acknowledged the removal
+//! of the link yet.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::snapshot::{Observed, Snapshot, assert_same};
 const HELPER: &str = "twill-unlink\n";
 
 /// How long that may take on a machine with much to do.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a container comes and goes.
 const ROUNDS: usize = 5;
@@ -32,8 +33,9 @@ fn with_one_address(conf: &Value) -> Value {
     conf
 }
 
-/// A container comes and goes several times under the same name and address, each time at once. `detach` makes a DEL as it likes.
-/// After each, everything is as it was before, and after the last no process is left.
+/// A container comes and goes several times under the same name and address, each time at once.
+/// `detach` makes a DEL as it likes. After each, everything is as it was before, and after the last
+/// no process is left.
 ///
 /// # Panics
 /// If anything is left.
@@ -88,7 +90,7 @@ pub fn assert_no_process(lab: &Lab) {
             // A zombie has no namespaces.
             && fs::read_link(process.join("ns/net")).is_ok_and(|netns| netns == here)
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         if !processes.into_iter().any(|entry| is_helper(&entry.path())) {

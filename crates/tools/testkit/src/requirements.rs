@@ -1,8 +1,9 @@
 //! What a test needs of the machine, and how it says that it was skipped.
 //!
 //! A test without what it needs returns early, visibly: one line on stderr, and one in the file
-//! that `TWILL_SKIP_LOG` names. With `CI=true` it fails instead, unless what is missing is another kernel: no package
-//! brings that, only the virtual machine of `cargo xtask test vm`. Inside of that (`TWILL_IN_VM=1`) every skip is a failure.
+//! that `TWILL_SKIP_LOG` names. With `CI=true` it fails instead, unless what is missing is another
+//! kernel: no package brings that, only the virtual machine of `cargo xtask test vm`. Inside of
+//! that (`TWILL_IN_VM=1`) every skip is a failure.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -19,7 +20,7 @@ pub const LEFT_TO_VM: &str = " (left to `cargo xtask test vm`)";
 /// Where Debian's package `containernetworking-plugins` has the Go plugins.
 pub const REFERENCE_DIR: &str = "/usr/lib/cni";
 
-/// Whether the test can make namespaces and mounts; if not, it is told to be skipped.
+/// Whether the test can make namespaces and mounts; if not, the test is reported as skipped.
 ///
 /// # Panics
 /// If not, with `CI=true`.
@@ -41,7 +42,7 @@ pub fn require_root() -> bool {
     }
 }
 
-/// The path of one of the Go plugins; if it is not installed, the test is told to be skipped.
+/// The path of one of the Go plugins; if it is not installed, the test is reported as skipped.
 ///
 /// # Panics
 /// If it is not installed, with `CI=true`.
@@ -64,18 +65,19 @@ pub fn reference_plugin(name: &str) -> Option<PathBuf> {
     Some(Path::new(REFERENCE_DIR).join(name)).filter(|path| path.is_file())
 }
 
-/// Tells that the running test is skipped, for a reason of its own; the test then returns.
+/// Reports that the running test is skipped, for a reason of its own; the test then returns.
 ///
 /// # Panics
 /// With `CI=true`, where nothing may be skipped.
 #[track_caller]
 pub fn skip(reason: &str) {
-    let line = tell(reason);
+    let line = report(reason);
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     assert!(!ci, "with CI=true nothing may be {line}");
 }
 
-/// Tells that the running test is skipped, since the kernel lacks a feature; the test then returns.
+/// Reports that the running test is skipped, because the kernel lacks a feature; the test then
+/// returns.
 ///
 /// # Panics
 /// In the virtual machine, whose kernel has what the tests need.
@@ -84,17 +86,18 @@ pub fn skip_for_kernel(feature: &str) {
     leave_to_vm(&format!("needs a kernel with {feature}"));
 }
 
-/// Tells that the running test is skipped, since `cargo xtask test vm` is where it can run; the test then returns.
+/// Reports that the running test is skipped, because `cargo xtask test vm` is where it can run; the
+/// test then returns.
 ///
 /// # Panics
 /// In the virtual machine.
 #[track_caller]
 pub fn leave_to_vm(reason: &str) {
-    tell(&format!("{reason}{LEFT_TO_VM}"));
+    report(&format!("{reason}{LEFT_TO_VM}"));
 }
 
 #[track_caller]
-fn tell(reason: &str) -> String {
+fn report(reason: &str) -> String {
     let thread = std::thread::current();
     let place = Location::caller();
     // libtest names the thread after the test, except with one thread for all.
@@ -102,7 +105,7 @@ fn tell(reason: &str) -> String {
         Some(name) if name != "main" => format!("{name} ({}:{})", place.file(), place.line()),
         _ => format!("{}:{}", place.file(), place.line()),
     };
-    // Cargo tells the package; names of tests alone are not unique.
+    // Cargo names the package; names of tests alone are not unique.
     let package = std::env::var("CARGO_PKG_NAME").map_or_else(|_| String::new(), |name| name + " ");
     let line = format!("SKIPPED {package}{test}: {reason}\n");
     // Written past `eprintln!`, whose text libtest shows of failed tests only.
@@ -155,8 +158,8 @@ mod tests {
 
     #[test]
     fn a_skip_is_seen() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("skipped");
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("skipped");
         let output = run_skipped("reason", ("CI", ""), &log);
         assert!(output.status.success(), "{output:?}");
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -172,8 +175,8 @@ mod tests {
 
     #[test]
     fn in_ci_a_skip_is_a_failure() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("skipped");
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("skipped");
         let output = run_skipped("reason", ("CI", "true"), &log);
         assert_eq!(output.status.code(), Some(101), "{output:?}");
         assert!(
@@ -185,8 +188,8 @@ mod tests {
 
     #[test]
     fn a_skip_for_the_kernel_is_a_failure_in_the_virtual_machine_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("skipped");
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("skipped");
         let output = run_skipped("kernel", ("CI", "true"), &log);
         assert!(output.status.success(), "{output:?}");
         let line = std::fs::read_to_string(&log).unwrap();

@@ -1,4 +1,4 @@
-//! A delegate that does what it is told, and tells what it was asked.
+//! A delegate that follows a script, and records its calls.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,20 +14,20 @@ use crate::coverage;
 // open for writing, or has passed on to a child that is just being started, cannot be run.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripted-delegate.sh");
 
-/// A plugin in a folder of its own, to be found by its type in `CNI_PATH`.
+/// A plugin in a directory of its own, to be found by its type in `CNI_PATH`.
 ///
-/// Unless told otherwise it succeeds: ADD prints a result in the netconf's version with the
+/// Without a script it succeeds: ADD prints a result in the netconf's version with the
 /// interface that was asked for and no address, the other commands print nothing.
 #[derive(Debug)]
 pub struct ScriptedDelegate {
-    folder: TempDir,
+    dir: TempDir,
     plugin: PathBuf,
 }
 
 /// What the delegate does on one command. Each setting holds from the next call on.
 #[derive(Debug)]
 pub struct Script {
-    folder: PathBuf,
+    dir: PathBuf,
     command: String,
 }
 
@@ -40,7 +40,8 @@ pub struct Call {
     pub env: BTreeMap<String, String>,
     /// All of stdin; empty as long as it is still being read.
     pub stdin: Vec<u8>,
-    /// The names of the links in the container's namespace during the call, if it was asked for ([`Script::record_links`]).
+    /// The names of the links in the container's namespace during the call, if it was asked for
+    /// ([`Script::record_links`]).
     pub links: Vec<String>,
     /// The delegate's process, once it is known.
     pub pid: Option<u32>,
@@ -52,23 +53,23 @@ impl ScriptedDelegate {
     /// A delegate of this type, such as `bridge`.
     ///
     /// # Panics
-    /// If its temporary folder cannot be made.
+    /// If its temporary directory cannot be made.
     #[must_use]
     pub fn new(plugin_type: &str) -> Self {
-        let folder =
-            TempDir::with_prefix("twill-delegate-").expect("a temporary folder can be made");
+        let dir =
+            TempDir::with_prefix("twill-delegate-").expect("a temporary directory can be made");
         for name in ["bin", "script", "calls"] {
-            fs::create_dir(folder.path().join(name)).expect("the delegate's folders can be made");
+            fs::create_dir(dir.path().join(name)).expect("the delegate's directories can be made");
         }
-        let plugin = folder.path().join("bin").join(plugin_type);
+        let plugin = dir.path().join("bin").join(plugin_type);
         symlink(SCRIPT, &plugin).expect("the delegate can be linked");
-        Self { folder, plugin }
+        Self { dir, plugin }
     }
 
-    /// The folder for `CNI_PATH`, with nothing but the delegate in it.
+    /// The directory for `CNI_PATH`, with nothing but the delegate in it.
     #[must_use]
     pub fn dir(&self) -> PathBuf {
-        self.folder.path().join("bin")
+        self.dir.path().join("bin")
     }
 
     /// The delegate itself.
@@ -81,7 +82,7 @@ impl ScriptedDelegate {
     #[must_use]
     pub fn on(&self, command: &str) -> Script {
         Script {
-            folder: self.folder.path().join("script"),
+            dir: self.dir.path().join("script"),
             command: command.into(),
         }
     }
@@ -92,7 +93,7 @@ impl ScriptedDelegate {
     /// If the records cannot be read.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        let calls = self.folder.path().join("calls");
+        let calls = self.dir.path().join("calls");
         (1..)
             .map_while(|number| read_call(&calls, number))
             .collect()
@@ -171,7 +172,8 @@ impl Script {
         self.set("links", b"")
     }
 
-    /// Leaves a process in the background that lives for this long and has inherited everything that is open.
+    /// Leaves a process in the background that lives for this long and has inherited everything
+    /// that is open.
     #[track_caller]
     pub fn leave(self, time: Duration) -> Self {
         self.set("leave", time.as_secs_f64().to_string().as_bytes())
@@ -194,7 +196,7 @@ impl Script {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{}.{name}", self.command))
+        self.dir.join(format!("{}.{name}", self.command))
     }
 
     #[track_caller]

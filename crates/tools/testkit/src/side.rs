@@ -1,3 +1,5 @@
+//! Tests that run against ours and against the Go plugins.
+
 /// An implementation of a plugin, together with the other plugins that belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -34,8 +36,8 @@ impl Side {
 
 /// Makes two tests of each function, `<name>::ours` and `<name>::reference`, on a lab of its own.
 ///
-/// The first argument makes the lab for a side; with `None` there is nothing to run. A test can also be a closure:
-/// `name: |lab| assert_all(lab, &conf());`.
+/// The first argument makes the lab for a side; with `None` there is nothing to run. A test can
+/// also be a closure: `name: |lab| assert_all(lab, &conf());`.
 #[macro_export]
 macro_rules! both {
     ($lab:path; $($name:ident: $assertions:expr;)*) => {$(
@@ -73,7 +75,8 @@ macro_rules! ours {
     )*};
 }
 
-/// Runs assertions on a lab, if there is one: the body of the tests that [`both`] and [`ours`] make.
+/// Runs assertions on a lab, if there is one: the body of the tests that [`both`] and [`ours`]
+/// make.
 pub fn assert_on<L>(lab: Option<L>, assertions: impl FnOnce(&L)) {
     if let Some(lab) = lab {
         assertions(&lab);

@@ -11,8 +11,8 @@ use crate::container::Container;
 use crate::lab::Lab;
 use crate::link::Link;
 
-/// What there is, by where it is. Left out is what the kernel does by itself, and where IPAM will look for the next
-/// address.
+/// What there is, by where it is. Left out is what the kernel does by itself, and where IPAM will
+/// look for the next address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Snapshot(BTreeMap<String, String>);
 
@@ -38,8 +38,8 @@ impl Snapshot {
             network::<L>(&place, &|args| container.sandbox.ip_json(args), &mut all);
         }
         lab.node.enter(|| {
-            for folder in ["/var/lib/cni", "/run", "/etc/cni"] {
-                files(Path::new(folder), &mut all);
+            for dir in ["/var/lib/cni", "/run", "/etc/cni"] {
+                files(Path::new(dir), &mut all);
             }
         });
         Self(all)
@@ -108,7 +108,7 @@ fn network<L: Observed>(
             |flag: &&Value| ["LOWER_UP", "NO-CARRIER"].contains(&flag.as_str().unwrap());
         let flags = link.0["flags"].as_array().unwrap().iter();
         let flags: Vec<&Value> = flags.filter(|flag| !is_carrier(flag)).collect();
-        let told = json!({
+        let printed = json!({
             "addresses": addresses,
             "details": L::details(&link),
             "flags": flags,
@@ -117,22 +117,22 @@ fn network<L: Observed>(
             "mtu": link.mtu(),
         });
         let name = link.name();
-        all.insert(format!("{place}: link {name}"), told.to_string());
+        all.insert(format!("{place}: link {name}"), printed.to_string());
     }
     for family in ["-4", "-6"] {
         let routes = ip(&[family, "route", "show", "table", "all"]);
         let routes = routes.as_array().unwrap().iter();
-        let mut told: Vec<String> = routes
+        let mut printed: Vec<String> = routes
             .filter_map(made)
             .map(|route| route.to_string())
             .collect();
-        told.sort_unstable();
-        all.insert(format!("{place}: routes {family}"), told.join("\n"));
+        printed.sort_unstable();
+        all.insert(format!("{place}: routes {family}"), printed.join("\n"));
     }
 }
 
-fn files(folder: &Path, all: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).unwrap() {
+fn files(dir: &Path, all: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() {

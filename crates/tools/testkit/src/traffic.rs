@@ -26,7 +26,8 @@ pub fn assert_reaches(from: &Container, to: &str) {
     }
 }
 
-/// Whether one ping from inside a container is answered, soon. What it waits can be among the arguments too (`-W`).
+/// Whether one ping from inside a container is answered, soon. What it waits can be among the
+/// arguments too (`-W`).
 #[must_use]
 #[track_caller]
 pub fn pings(from: &Container, args: &[&str]) -> bool {

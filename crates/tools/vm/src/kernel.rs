@@ -11,26 +11,27 @@ use anyhow::{Context, Result, bail, ensure};
 pub struct Kernel {
     /// The kernel's image.
     pub image: PathBuf,
-    /// The folder that has its modules, in further folders.
+    /// The directory that has its modules, in further directories.
     pub modules: PathBuf,
     /// A busybox without libraries.
     pub busybox: PathBuf,
 }
 
 impl Kernel {
-    /// Gets Debian's cloud kernel and its static busybox with apt, and unpacks them into a folder, unless they are there.
-    /// Nothing is installed. What apt knows is brought up to date if need be, which takes root.
+    /// Gets Debian's cloud kernel and its static busybox with apt, and unpacks them into a
+    /// directory, unless they are there. Nothing is installed. What apt knows is brought up to date
+    /// if need be, which takes root.
     ///
     /// # Errors
     /// Without apt, or if the packages cannot be downloaded.
-    pub fn of_debian(folder: &Path) -> Result<Self> {
-        if let Ok(kernel) = Self::unpacked(folder) {
+    pub fn of_debian(dir: &Path) -> Result<Self> {
+        if let Ok(kernel) = Self::unpacked(dir) {
             return Ok(kernel);
         }
-        let above = folder.parent().context("the kernel's folder is `/`")?;
+        let above = dir.parent().context("the kernel's directory is `/`")?;
         fs::create_dir_all(above).with_context(|| format!("cannot create {}", above.display()))?;
         // In its place it is whole.
-        let aside = tempfile::tempdir_in(above).context("cannot make a temporary folder")?;
+        let aside = tempfile::tempdir_in(above).context("cannot make a temporary directory")?;
         if let Err(first) = download(aside.path()) {
             let update = run(Command::new("apt-get").args(["-qq", "update"]));
             update
@@ -45,21 +46,20 @@ impl Kernel {
             fs::remove_file(&package)?;
         }
         Self::unpacked(aside.path())?;
-        if folder.exists() {
-            fs::remove_dir_all(folder)
-                .with_context(|| format!("cannot remove {}", folder.display()))?;
+        if dir.exists() {
+            fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }
-        fs::rename(aside.path(), folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-        Self::unpacked(folder)
+        fs::rename(aside.path(), dir)
+            .with_context(|| format!("cannot create {}", dir.display()))?;
+        Self::unpacked(dir)
     }
 
-    /// What was unpacked into a folder.
+    /// What was unpacked into a directory.
     ///
     /// # Errors
     /// If it is not there.
-    fn unpacked(folder: &Path) -> Result<Self> {
-        let boot = folder.join("boot");
+    fn unpacked(dir: &Path) -> Result<Self> {
+        let boot = dir.join("boot");
         let entries = fs::read_dir(&boot)
             .with_context(|| format!("cannot read {}", boot.display()))?
             .collect::<std::io::Result<Vec<_>>>()?;
@@ -68,11 +68,11 @@ impl Kernel {
             .map(|entry| entry.path())
             .find(|path| name_of(path).starts_with("vmlinuz-"))
             .with_context(|| format!("no kernel in {}", boot.display()))?;
-        let busybox = folder.join("bin/busybox");
+        let busybox = dir.join("bin/busybox");
         ensure!(busybox.is_file(), "{} is missing", busybox.display());
         Ok(Self {
             image,
-            modules: folder.join("lib/modules"),
+            modules: dir.join("lib/modules"),
             busybox,
         })
     }
@@ -88,16 +88,16 @@ impl Kernel {
     }
 }
 
-fn download(folder: &Path) -> Result<()> {
+fn download(dir: &Path) -> Result<()> {
     let kernel = newest("linux-image-cloud-amd64")?;
     run(Command::new("apt-get")
         .args(["-qq", "download", &kernel, "busybox-static"])
-        .current_dir(folder))
+        .current_dir(dir))
     .map(drop)
 }
 
-fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
+fn debs(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
     let paths = entries.into_iter().map(|entry| entry.path());
     Ok(paths
         .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
@@ -114,10 +114,8 @@ fn newest(metapackage: &str) -> Result<String> {
         .to_owned())
 }
 
-fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
-    for entry in
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
+fn find(dir: &Path, name: &str) -> Result<Option<PathBuf>> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let path = entry?.path();
         let found = if path.is_dir() {
             find(&path, name)?

@@ -5,15 +5,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-/// The files that the dynamic linker would load for a program, and the linker; none for a script or a static program.
+/// The files that the dynamic linker would load for a program, and the linker; none for a script or
+/// a static program.
 pub(crate) fn of(program: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("ldd")
         .arg(program)
         .output()
         .context("cannot run `ldd` (Debian package libc-bin)")?;
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     // `name => /path (0x…)`, or `/path (0x…)` for the linker. A program that is not dynamic fails.
-    let paths = told.lines().filter_map(|line| {
+    let paths = printed.lines().filter_map(|line| {
         let place = line.split("=> ").last()?.trim();
         let path = place.split(" (").next()?;
         path.starts_with('/').then(|| PathBuf::from(path))

@@ -1,14 +1,14 @@
 //! The virtual machine.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
 
-use crate::cpio::Archive;
 use crate::running::{Finished, Running};
 use crate::{Kernel, libraries};
 
@@ -19,6 +19,7 @@ const INIT: &str = r#"#!/bin/busybox sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
+exec </dev/console >/dev/console 2>&1
 chmod 1777 /tmp
 for module in $(cat /modules/order); do
     insmod "/modules/$module.ko" || echo "vm: cannot load $module"
@@ -33,10 +34,12 @@ vm: exit status $status"
 poweroff -f
 "#;
 
-/// The kernel's command line. What only guards against attackers goes, since emulated it costs most of the time. So does
-/// the randomness of addresses: qemu keeps what it has translated by address, and would do it anew for every program.
-const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/init norandmaps nokaslr mitigations=off no5lvl \
-    init_on_alloc=0 audit=0 apparmor=0 preempt=none rcupdate.rcu_expedited=1";
+/// The kernel's command line. What only guards against attackers goes, since emulated it costs most
+/// of the time. So does the randomness of addresses: qemu keeps what it has translated by address,
+/// and would translate it again for every program.
+const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/init norandmaps nokaslr \
+    mitigations=off no5lvl init_on_alloc=0 audit=0 apparmor=0 preempt=none \
+    rcupdate.rcu_expedited=1";
 
 /// The modules for disks, in the order in which they are loaded; ext4 is in the kernel.
 pub const DISK_MODULES: [&str; 6] = [
@@ -52,9 +55,9 @@ pub const DISK_MODULES: [&str; 6] = [
 #[derive(Debug)]
 pub struct Machine {
     kernel: Kernel,
-    archive: Archive,
+    /// What its root directory is made of.
+    root: TempDir,
     modules: Vec<String>,
-    placed: Vec<PathBuf>,
     disks: Vec<String>,
     options: String,
     memory: u32,
@@ -63,7 +66,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine with two processors, 1 GiB of memory, and nothing but busybox. It may run for two minutes.
+    /// A machine with two processors, 1 GiB of memory, and nothing but busybox. It may run for two
+    /// minutes.
     ///
     /// # Errors
     /// If busybox cannot be read.
@@ -71,28 +75,19 @@ impl Machine {
         let busybox = kernel.busybox.clone();
         let mut machine = Self {
             kernel,
-            archive: Archive::default(),
+            root: tempfile::tempdir().context("cannot create a temporary directory")?,
             modules: Vec::new(),
-            placed: Vec::new(),
             disks: Vec::new(),
             options: COMMAND_LINE.to_owned(),
             memory: 1024,
             processors: 2,
             limit: Duration::from_secs(120),
         };
-        for folder in [
-            "proc", "sys", "dev", "tmp", "run", "root", "bin", "usr/bin", "etc",
-        ] {
-            machine.archive.folder(Path::new(folder));
+        for dir in ["proc", "sys", "dev", "tmp", "run", "root", "usr/bin", "etc"] {
+            machine = machine.dir(dir)?;
         }
-        // What the first process writes to before it has mounted anything.
-        machine
-            .archive
-            .character_device(Path::new("/dev/console"), 5, 1);
         machine.copy_to(&busybox, Path::new("/bin/busybox"))?;
-        machine
-            .archive
-            .file(Path::new("/init"), INIT.as_bytes(), 0o755);
+        machine.write("/init", INIT.as_bytes(), 0o755)?;
         Ok(machine)
     }
 
@@ -116,26 +111,60 @@ impl Machine {
         self
     }
 
-    /// Makes a folder.
-    pub fn folder(mut self, path: impl AsRef<Path>) -> Self {
-        self.archive.folder(path.as_ref());
-        self
+    /// Creates a directory.
+    ///
+    /// # Errors
+    /// If something else is in its place.
+    pub fn dir(self, path: impl AsRef<Path>) -> Result<Self> {
+        let place = self.place(path.as_ref());
+        fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
+        Ok(self)
     }
 
-    /// Makes a symbolic link.
-    pub fn link(mut self, path: impl AsRef<Path>, target: impl AsRef<Path>) -> Self {
-        self.archive.link(path.as_ref(), target.as_ref());
-        self
+    /// Creates a symbolic link.
+    ///
+    /// # Errors
+    /// If something is in its place.
+    pub fn link(self, path: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<Self> {
+        let place = self.parent_of(path.as_ref())?;
+        symlink(target, &place).with_context(|| format!("cannot create {}", place.display()))?;
+        Ok(self)
     }
 
-    /// Makes a file.
-    pub fn file(mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Self {
-        self.archive.file(path.as_ref(), contents.as_ref(), 0o644);
-        self
+    /// Creates a file.
+    ///
+    /// # Errors
+    /// If a directory is in its place.
+    pub fn file(self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<Self> {
+        self.write(path, contents.as_ref(), 0o644)?;
+        Ok(self)
     }
 
-    /// Attaches a disk, the first as `/dev/vda`, given as `-drive` has it but for the interface, such as
-    /// `format=raw,file=/tmp/image`. What is on it is only there once the modules [`DISK_MODULES`] are loaded.
+    fn write(&self, path: impl AsRef<Path>, contents: &[u8], mode: u32) -> Result<()> {
+        let place = self.parent_of(path.as_ref())?;
+        fs::write(&place, contents)
+            .and_then(|()| fs::set_permissions(&place, fs::Permissions::from_mode(mode)))
+            .with_context(|| format!("cannot write {}", place.display()))
+    }
+
+    /// Where a path of the machine is, until it boots.
+    fn place(&self, path: &Path) -> PathBuf {
+        self.root
+            .path()
+            .join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// As [`Self::place`]; the directories above exist.
+    fn parent_of(&self, path: &Path) -> Result<PathBuf> {
+        let place = self.place(path);
+        let above = place.parent().unwrap_or(self.root.path());
+        fs::create_dir_all(above).with_context(|| format!("cannot create {}", above.display()))?;
+        Ok(place)
+    }
+
+    /// Attaches a disk, the first as `/dev/vda`, given as `-drive` has it but for the interface,
+    /// such as `format=raw,file=/tmp/image`. What is on it is only there once the modules
+    /// [`DISK_MODULES`] are loaded.
     pub fn disk(mut self, drive: impl Into<String>) -> Self {
         self.disks.push(drive.into());
         self
@@ -150,7 +179,8 @@ impl Machine {
         self.copy_as(&path, &path)
     }
 
-    /// Copies a program that is in `PATH` here, or in one of root's folders, to where it is here.
+    /// Copies a program that is in `PATH` here, or in one of root's directories, to where it is
+    /// here.
     ///
     /// # Errors
     /// If it is not installed; as [`Machine::copy`].
@@ -159,7 +189,7 @@ impl Machine {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut files = std::env::split_paths(&path)
             .chain(["/usr/sbin".into(), "/sbin".into()])
-            .map(|folder| folder.join(name));
+            .map(|dir| dir.join(name));
         let file = files.find(|file| file.is_file());
         self.copy(file.with_context(|| format!("{name} is not installed"))?)
     }
@@ -168,7 +198,7 @@ impl Machine {
     ///
     /// # Errors
     /// As [`Machine::copy`].
-    pub fn copy_as(mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Self> {
+    pub fn copy_as(self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Self> {
         let from = from.as_ref();
         self.copy_to(from, to.as_ref())?;
         for library in libraries::of(from)? {
@@ -177,18 +207,18 @@ impl Machine {
         Ok(self)
     }
 
-    /// Copies what is in a folder, but not in further ones; symbolic links stay links.
+    /// Copies what is in a directory, but not in further ones; symbolic links stay links.
     ///
     /// # Errors
     /// As [`Machine::copy`].
-    pub fn copy_folder(mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Self> {
+    pub fn copy_dir(mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Self> {
         let (from, to) = (from.as_ref(), to.as_ref());
         let entries = fs::read_dir(from);
         for entry in entries.with_context(|| format!("cannot read {}", from.display()))? {
             let entry = entry?;
             let to = to.join(entry.file_name());
             self = if entry.file_type()?.is_symlink() {
-                self.link(to, fs::read_link(entry.path())?)
+                self.link(to, fs::read_link(entry.path())?)?
             } else {
                 self.copy_as(entry.path(), to)?
             };
@@ -196,14 +226,11 @@ impl Machine {
         Ok(self)
     }
 
-    fn copy_to(&mut self, from: &Path, to: &Path) -> Result<()> {
-        if self.placed.iter().any(|placed| placed == to) {
-            return Ok(());
+    fn copy_to(&self, from: &Path, to: &Path) -> Result<()> {
+        let place = self.parent_of(to)?;
+        if place.symlink_metadata().is_err() {
+            fs::copy(from, place).with_context(|| format!("cannot copy {}", from.display()))?;
         }
-        let contents = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-        let mode = fs::metadata(from)?.permissions().mode();
-        self.archive.file(to, &contents, mode & 0o777);
-        self.placed.push(to.to_owned());
         Ok(())
     }
 
@@ -218,24 +245,18 @@ impl Machine {
     /// Switches it on. It boots, runs a script of `sh`, and switches itself off.
     ///
     /// # Errors
-    /// If a module is missing, or no program can be started. That the script fails is no error, nor that there is no qemu:
-    /// the console says so.
-    pub fn start(mut self, script: &str) -> Result<Running> {
-        self.archive
-            .file(Path::new("/script"), script.as_bytes(), 0o755);
+    /// If a module is missing, or no program can be started. A script that fails is no error, nor is
+    /// a missing qemu: the console says so.
+    pub fn start(self, script: &str) -> Result<Running> {
+        self.write("/script", script.as_bytes(), 0o755)?;
         for name in &self.modules {
-            let file = self.kernel.module(name)?;
-            let contents =
-                fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let to = format!("/modules/{name}.ko");
-            self.archive.file(Path::new(&to), &contents, 0o644);
+            self.copy_to(&self.kernel.module(name)?, Path::new(&to))?;
         }
-        let order = self.modules.join("\n");
-        self.archive
-            .file(Path::new("/modules/order"), order.as_bytes(), 0o644);
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let initramfs = folder.path().join("initramfs");
-        fs::write(&initramfs, self.archive.finish()).context("cannot write the initramfs")?;
+        self.write("/modules/order", self.modules.join("\n").as_bytes(), 0o644)?;
+        let dir = tempfile::tempdir().context("cannot create a temporary directory")?;
+        let initramfs = dir.path().join("initramfs");
+        self.pack(&initramfs)?;
 
         // It ends with this process, however that ends.
         let mut qemu = Command::new("setpriv");
@@ -253,6 +274,22 @@ impl Machine {
         for disk in &self.disks {
             qemu.arg("-drive").arg(format!("if=virtio,{disk}"));
         }
-        Running::start(qemu, folder, self.limit)
+        Running::start(qemu, dir, self.limit)
+    }
+
+    /// Writes the root directory as an initramfs. `/dev/console` is in the kernel's own.
+    fn pack(&self, initramfs: &Path) -> Result<()> {
+        let pack = "find . | cpio --create --format=newc --owner=0:0 --quiet --file=\"$0\"";
+        let output = Command::new("sh")
+            .args(["-c", pack])
+            .arg(initramfs)
+            .current_dir(self.root.path())
+            .output()
+            .context("cannot run `sh`")?;
+        ensure!(
+            output.status.success() && output.stderr.is_empty(),
+            "`cpio` failed: {output:?}"
+        );
+        Ok(())
     }
 }

@@ -19,7 +19,7 @@ pub struct Running {
     console: Console,
     until: Instant,
     /// Holds what it boots from.
-    _folder: TempDir,
+    _dir: TempDir,
 }
 
 /// A virtual machine that has run.
@@ -32,7 +32,7 @@ pub struct Finished {
 }
 
 impl Running {
-    pub(crate) fn start(mut qemu: Command, folder: TempDir, limit: Duration) -> Result<Self> {
+    pub(crate) fn start(mut qemu: Command, dir: TempDir, limit: Duration) -> Result<Self> {
         let (output, input) = pipe().context("cannot make a pipe")?;
         let child = qemu
             .stdin(Stdio::null())
@@ -45,13 +45,14 @@ impl Running {
             qemu: Killed(child),
             console: Console::of(output),
             until: Instant::now() + limit,
-            _folder: folder,
+            _dir: dir,
         })
     }
 
-    /// Waits until something is so of what it has said; false if it is not when the machine has ended, or after a while.
-    pub fn waits_until(&mut self, patience: Duration, is_so: impl Fn(&str) -> bool) -> bool {
-        let until = self.until.min(Instant::now() + patience);
+    /// Waits until something is so of what it has said; false if it is not when the machine has
+    /// ended, or after the timeout.
+    pub fn waits_until(&mut self, timeout: Duration, is_so: impl Fn(&str) -> bool) -> bool {
+        let until = self.until.min(Instant::now() + timeout);
         loop {
             if is_so(&self.console.text()) {
                 return true;
@@ -62,7 +63,8 @@ impl Running {
         }
     }
 
-    /// Lets it run for a while, or to its end if that comes earlier, and switches it off as a power cut does.
+    /// Lets it run for a while, or to its end if that comes earlier, and switches it off as a power
+    /// cut does.
     pub fn cut_after(self, time: Duration) -> Finished {
         let until = self.until.min(Instant::now() + time);
         self.end_at(until)

@@ -1,10 +1,10 @@
-//! A machine that boots. It takes some seconds, and a kernel in the folder that `TWILL_VM_KERNEL` names;
-//! apt fetches it if it is not there.
+//! A machine that boots. It takes some seconds, and a kernel in the directory that
+//! `TWILL_VM_KERNEL` names; apt fetches it if it is not there.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    reason = "for tests only, where the environment is an input and a panic is how a failure is told"
+    reason = "for tests only, where a panic reports a failure and the environment is an input"
 )]
 
 use std::path::Path;
@@ -15,20 +15,21 @@ use vm::{DISK_MODULES, Kernel, Machine};
 
 #[track_caller]
 fn machine() -> Option<Machine> {
-    let Some(folder) = std::env::var_os("TWILL_VM_KERNEL") else {
-        leave_to_vm("needs TWILL_VM_KERNEL, the folder of a kernel");
+    let Some(dir) = std::env::var_os("TWILL_VM_KERNEL") else {
+        leave_to_vm("needs TWILL_VM_KERNEL, the directory of a kernel");
         return None;
     };
-    let kernel = Kernel::of_debian(Path::new(&folder)).unwrap();
+    let kernel = Kernel::of_debian(Path::new(&dir)).unwrap();
     Some(Machine::new(kernel).unwrap())
 }
 
 #[test]
 fn a_script_has_modules_files_and_a_status() {
     let Some(machine) = machine() else { return };
-    let script = "uname -s; ls /usr/bin/env; env -i A=1 /usr/bin/env; ip link add probe0 type dummy && ip link; cat /link; exit 3";
+    let script = "uname -s; ls /usr/bin/env; env -i A=1 /usr/bin/env; \
+        ip link add probe0 type dummy && ip link; cat /link; exit 3";
     let machine = machine.copy("/usr/bin/env").unwrap().modules(&["dummy"]);
-    let machine = machine.link("/link", "script");
+    let machine = machine.link("/link", "script").unwrap();
     let finished = machine.run(script).unwrap();
     assert_eq!(finished.status, Some(3), "{}", finished.console);
     for text in [
@@ -54,8 +55,8 @@ fn a_machine_that_takes_too_long_is_killed() {
 fn a_machine_is_switched_off_where_it_is() {
     let Some(machine) = machine() else { return };
     let mut running = machine.start("echo before; sleep 600").unwrap();
-    let patience = Duration::from_secs(60);
-    assert!(running.waits_until(patience, |console| console.contains("before\n")));
+    let timeout = Duration::from_secs(60);
+    assert!(running.waits_until(timeout, |console| console.contains("before\n")));
     let finished = running.cut_after(Duration::ZERO);
     assert_eq!(finished.status, None, "{}", finished.console);
     assert!(

@@ -41,7 +41,7 @@ pub fn run(mut command: Command, show: Show) -> Result<()> {
     Ok(())
 }
 
-/// A command as it is told to people: its program without the folder, and its arguments.
+/// A command as people read it: its program without the directory, and its arguments.
 pub fn command_line(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let program = program.file_name().unwrap_or(command.get_program());

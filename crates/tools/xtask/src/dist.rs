@@ -1,4 +1,5 @@
-//! The plugins as they are installed: one small binary under all their names, stripped, and with no need of any library.
+//! The plugins as they are installed: one small binary under all their names, stripped, and with no
+//! need of any library.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -34,7 +35,8 @@ const PLUGINS: [&str; 6] = [
 /// traffic.
 pub const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
 
-/// Builds the binary, leaves it in [`Workspace::dist_dir`] under all names, and tells its size in bytes.
+/// Builds the binary, leaves it in [`Workspace::dist_dir`] under all names, and returns its size in
+/// bytes.
 pub fn build(workspace: &Workspace, show: Show) -> Result<u64> {
     let platform = Platform::of_plugins()?;
     // With a target named, cargo keeps RUSTFLAGS from build scripts and procedural macros.
@@ -45,22 +47,22 @@ pub fn build(workspace: &Workspace, show: Show) -> Result<u64> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     command::run(cargo, show)?;
 
-    let folder = workspace.dist_dir();
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let dir = workspace.dist_dir();
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let built_in = workspace.target.join(platform.triple()).join("release");
     let built = built_in.join(BINARY);
     let bytes = check_static(&built)?;
-    install(&built, &folder.join(BINARY))?;
+    install(&built, &dir.join(BINARY))?;
     for name in PLUGINS {
-        link(BINARY, &folder.join(name))?;
+        link(BINARY, &dir.join(name))?;
     }
     Ok(bytes)
 }
 
-/// What there is in the folder of the plugins, a line each.
-pub fn table(bytes: u64, folder: &Path) -> String {
+/// What there is in the directory of the plugins, a line each.
+pub fn table(bytes: u64, dir: &Path) -> String {
     let kib = bytes as f64 / 1024.0;
-    let mut table = format!("{BINARY:<12} {kib:>6.1} KiB  in {}\n", folder.display());
+    let mut table = format!("{BINARY:<12} {kib:>6.1} KiB  in {}\n", dir.display());
     for name in PLUGINS {
         table.push_str(&format!("{name:<12} -> {BINARY}\n"));
     }
@@ -142,23 +144,23 @@ mod tests {
 
     #[test]
     fn a_link_takes_the_place_of_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("flannel");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("flannel");
         fs::write(&file, "old").unwrap();
         link("twill", &file).unwrap();
         link("twill", &file).unwrap();
         assert_eq!(fs::read_link(&file).unwrap(), Path::new("twill"));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_binary_is_installed_over_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::write(&from, "new").unwrap();
         fs::write(&to, "old").unwrap();
         install(&from, &to).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"new");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

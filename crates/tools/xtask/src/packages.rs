@@ -67,8 +67,8 @@ pub fn install_missing(needed: &[Needed]) -> Result<()> {
 /// Where a program is in `PATH`.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // An absolute program replaces the folder it is joined to.
-    let mut files = std::env::split_paths(&path).map(|folder| folder.join(program));
+    // An absolute program replaces the directory it is joined to.
+    let mut files = std::env::split_paths(&path).map(|dir| dir.join(program));
     files.find(|file| file.is_file())
 }
 

@@ -17,14 +17,15 @@ impl Platform {
         let version = rustc(&["-vV"])?;
         let host = version.lines().find_map(|line| line.strip_prefix("host: "));
         Ok(Self(
-            host.context("`rustc -vV` does not tell the host")?
+            host.context("`rustc -vV` does not name the host")?
                 .to_owned(),
         ))
     }
 
-    /// What the plugins are compiled for: the machine's own with musl for its C library, a third of glibc's start. glibc asks the
-    /// processor for its features in dozens of instructions that a virtual machine has to emulate, each for
-    /// microseconds, before a static program comes to its first line.
+    /// What the plugins are compiled for: the machine's own with musl for its C library, a third of
+    /// glibc's start. glibc asks the processor for its features in dozens of instructions that a
+    /// virtual machine has to emulate, each for microseconds, before a static program comes to its
+    /// first line.
     ///
     /// Where musl's standard library is missing and cannot be installed, it is the machine's own.
     pub fn of_plugins() -> Result<Self> {
@@ -46,8 +47,8 @@ impl Platform {
     }
 
     fn is_installed(&self) -> Result<bool> {
-        let folder = rustc(&["--print", "target-libdir", "--target", &self.0])?;
-        Ok(Path::new(folder.trim_end()).is_dir())
+        let dir = rustc(&["--print", "target-libdir", "--target", &self.0])?;
+        Ok(Path::new(dir.trim_end()).is_dir())
     }
 
     fn install(&self) -> Result<()> {
@@ -57,18 +58,18 @@ impl Platform {
     }
 }
 
-/// The folder of the tools of the compiler's own llvm; rustup installs them if they are missing.
+/// The directory of the tools of the compiler's own llvm; rustup installs them if they are missing.
 pub fn llvm_tools() -> Result<PathBuf> {
     let libraries = rustc(&["--print", "target-libdir"])?;
-    let folder = Path::new(libraries.trim_end()).with_file_name("bin");
-    let is_there = || folder.join("llvm-cov").is_file() && folder.join("llvm-profdata").is_file();
+    let dir = Path::new(libraries.trim_end()).with_file_name("bin");
+    let is_there = || dir.join("llvm-cov").is_file() && dir.join("llvm-profdata").is_file();
     if !is_there() {
         let mut rustup = Command::new("rustup");
         rustup.args(["component", "add", "llvm-tools"]);
         command::run(rustup, Show::IfItFails)?;
     }
-    ensure!(is_there(), "no llvm-cov in {}", folder.display());
-    Ok(folder)
+    ensure!(is_there(), "no llvm-cov in {}", dir.display());
+    Ok(dir)
 }
 
 fn rustc(arguments: &[&str]) -> Result<String> {

@@ -6,11 +6,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// The workspace's folders.
+/// The workspace's directories.
 pub struct Workspace {
-    /// The folder of the workspace's `Cargo.toml`.
+    /// The directory of the workspace's `Cargo.toml`.
     pub root: PathBuf,
-    /// Cargo's target folder, wherever its configuration puts it.
+    /// Cargo's target directory, wherever its configuration puts it.
     pub target: PathBuf,
 }
 
@@ -24,17 +24,20 @@ impl Workspace {
         command.args(["metadata", "--format-version=1", "--no-deps"]);
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
         let output = command.output().context("cannot run `cargo metadata`")?;
-        let told = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "`cargo metadata` failed: {told}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "`cargo metadata` failed: {printed}"
+        );
         let metadata: Value = serde_json::from_slice(&output.stdout)?;
-        let folder = |key: &str| {
+        let dir = |key: &str| {
             let path = metadata.get(key).and_then(Value::as_str);
             path.map(PathBuf::from)
-                .with_context(|| format!("`cargo metadata` does not tell `{key}`"))
+                .with_context(|| format!("`cargo metadata` has no `{key}`"))
         };
         Ok(Self {
-            root: folder("workspace_root")?,
-            target: folder("target_directory")?,
+            root: dir("workspace_root")?,
+            target: dir("target_directory")?,
         })
     }
 

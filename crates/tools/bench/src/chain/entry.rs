@@ -1,265 +1,276 @@
-//! A contender on a node of its own, and what calls it gets.
+//! A contender on a node of its own, and its calls.
 
-use std::path::{Path, PathBuf};
-use std::process;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use serde_json::Value;
-use testkit::Node;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use testkit::{Container, Node};
 
-use super::Figures;
-use super::attached;
 use super::batch::Batch;
-use super::contender::Contender;
-use super::network::{self, BRIDGE, DESTINATIONS, GATEWAY, MTU, PREFIX};
-use super::quantity::{Aspect, Command, Quantity};
-use super::seen::Seen;
-use super::slot::Slot;
-use crate::call::{Answer, Call, Timed};
-use crate::contest::Entrant;
-use crate::{container, memory};
-use xtask::command::{self, Show};
+use super::{ADD_PROCESSOR, ADD_SHARE, DEL_PROCESSOR, DEL_SHARE};
+use crate::call::{Call, container_id};
+use crate::contest::{Entrant, Look};
+use crate::state_dir::held;
+
+const NETWORK: &str = "cbr0";
+const BRIDGE: &str = "cni0";
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 1);
+const PREFIX: u8 = 24;
+const MTU: u32 = 1450;
+/// The destinations of a container's routes through the gateway: all, and the flannel network.
+const DESTINATIONS: [&str; 2] = ["0.0.0.0/0", "10.244.0.0/16"];
+
+/// The lease, as flanneld writes it when it takes care of masquerading itself.
+pub(super) fn subnet_env() -> String {
+    let [_, network] = DESTINATIONS;
+    format!(
+        "FLANNEL_NETWORK={network}\nFLANNEL_SUBNET={GATEWAY}/{PREFIX}\nFLANNEL_MTU={MTU}\n\
+         FLANNEL_IPMASQ=true\n"
+    )
+}
+
+/// Where a chain of plugins finds things.
+pub(super) struct Plugins {
+    /// The directory of flannel's delegate and of that one's IPAM plugin.
+    pub(super) delegates: PathBuf,
+    pub(super) subnet_file: PathBuf,
+    /// Where flannel keeps configurations.
+    pub(super) data_dir: PathBuf,
+    /// Where host-local keeps addresses.
+    pub(super) addresses: PathBuf,
+}
 
 /// A contender with a node and containers.
-#[derive(Debug)]
 pub(super) struct Entry {
-    contender: Contender,
+    contender: &'static str,
     program: PathBuf,
-    /// What it attaches with, if that is plugins.
+    /// What it attaches with; the floor attaches without plugins.
     plugins: Option<Plugins>,
     node: Node,
     slots: Vec<Slot>,
     /// How many calls are made at a time.
     pub(super) at_a_time: u32,
-    /// What there is when no container is attached.
-    at_rest: Seen,
-    /// What there was when the first container was attached; `None` of one that attaches none.
-    pub(super) attached: Option<Seen>,
+    /// What exists while no container is attached.
+    at_rest: Vec<String>,
+    /// What an ADD makes: the interface, its routes and the bridge's port.
+    pub(super) attached: Vec<String>,
 }
 
-/// Where a chain of plugins finds things.
-#[derive(Clone, Debug)]
-pub(super) struct Plugins {
-    /// The folder of flannel's delegate and of that one's IPAM plugin.
-    pub(super) delegates: PathBuf,
-    /// flanneld's lease.
-    pub(super) subnet_file: PathBuf,
-    /// Where flannel keeps the delegate's configurations.
-    pub(super) data_dir: PathBuf,
-    /// Where the addresses of networks are noted.
-    pub(super) addresses: PathBuf,
-}
-
-impl Plugins {
-    fn netconf(&self) -> Value {
-        network::netconf(&self.subnet_file, &self.data_dir, &self.addresses)
-    }
+/// A container that is attached and detached over and over.
+struct Slot {
+    container: Container,
+    /// The address for the floor, which has no IPAM.
+    address: String,
+    /// The last ADD's result, for the DEL after it.
+    result: Mutex<Option<Value>>,
 }
 
 impl Entry {
-    /// Makes the node and the containers, attaches a first one, sees whether it reaches its gateway, and detaches it again.
-    ///
-    /// A program without plugins finds the bridge there, as plugins do from their second call on.
+    /// Makes the node and the containers, and sees whether an attached one reaches its gateway.
     pub(super) fn new(
-        contender: Contender,
-        program: &Path,
+        contender: &'static str,
+        program: PathBuf,
         plugins: Option<Plugins>,
         containers: usize,
     ) -> Result<Self> {
-        let slots: Result<Vec<Slot>> = (0..containers).map(Slot::new).collect();
+        let slots = (0..containers).map(|number| {
+            let address = Ipv4Addr::from_bits(GATEWAY.to_bits() + 1 + number as u32);
+            Slot {
+                container: Container::new(&format!("slot{number}")),
+                address: format!("{address}/{PREFIX}"),
+                result: Mutex::default(),
+            }
+        });
         let mut entry = Self {
             contender,
-            program: program.to_owned(),
+            program,
             plugins,
             node: Node::new()?,
-            slots: slots?,
+            slots: slots.collect(),
             at_a_time: 1,
-            at_rest: Seen::default(),
-            attached: None,
+            at_rest: Vec::new(),
+            attached: Vec::new(),
         };
-        let [add, del] = Quantity::ROUND;
-        match contender {
-            Contender::Empty => {}
-            Contender::Floor => entry.make_bridge()?,
-            Contender::OneProcess | Contender::Processes | Contender::Reference => {
-                // The node's bridge stays after the first container.
-                entry.run(add, 0)?;
-                entry.run(del, 0)?;
+        if entry.plugins.is_some() {
+            // The bridge stays after the first container.
+            entry.measure("ADD", 0)?;
+            entry.measure("DEL", 0)?;
+        } else {
+            let address = format!("address add {GATEWAY}/{PREFIX} dev {BRIDGE}");
+            let bridge =
+                format!("link add {BRIDGE} mtu {MTU} address 0a:58:0a:f4:01:01 type bridge");
+            for command in [bridge, address, format!("link set {BRIDGE} up")] {
+                entry.node.ip(&command);
             }
         }
         entry.at_rest = entry.seen();
-        entry.run(add, 0)?;
-        if let (Some(slot), true) = (entry.slots.first(), contender != Contender::Empty) {
-            slot.check_gateway()?;
-            entry.attached = Some(attached::look(&entry.node, slot));
-        }
-        entry.run(del, 0)?;
+        entry.measure("ADD", 0)?;
+        entry.attached = entry.look_at_attached()?;
+        entry.measure("DEL", 0)?;
         entry.check()?;
         Ok(entry)
     }
 
-    fn make_bridge(&self) -> Result<()> {
-        let address = format!("{GATEWAY}/{PREFIX}");
-        let commands = [
-            format!("link add {BRIDGE} address 0a:58:0a:f4:01:01 mtu {MTU} type bridge"),
-            format!("address add {address} dev {BRIDGE}"),
-            format!("link set {BRIDGE} up"),
-        ];
-        self.node.enter(|| {
-            commands.iter().try_for_each(|arguments| {
-                let mut ip = process::Command::new("ip");
-                ip.args(arguments.split(' '));
-                command::run(ip, Show::IfItFails)
-            })
-        })
+    /// All links, and the files of attachments.
+    fn seen(&self) -> Vec<String> {
+        let mut seen = vec![format!("{}", self.node.ip_json(&["-br", "address"]))];
+        for slot in &self.slots {
+            seen.extend(slot.container.link_names());
+        }
+        if let Some(plugins) = &self.plugins {
+            seen.extend(held(&plugins.data_dir));
+            seen.extend(held(&plugins.addresses.join(NETWORK)));
+        }
+        seen
     }
 
-    fn seen(&self) -> Seen {
-        let folders = self.plugins.iter().flat_map(|plugins| {
-            let addresses = plugins.addresses.join(network::NAME);
-            [plugins.data_dir.clone(), addresses]
-        });
-        let folders: Vec<PathBuf> = folders.collect();
-        Seen::on(
-            &self.node,
-            &self.slots,
-            folders.iter().map(PathBuf::as_path),
-        )
-    }
-
-    /// The containers that a round's calls are for, with their ids: one, or all.
-    fn containers(&self, round: usize, is_one: bool) -> Vec<(&Slot, String)> {
-        let all = self.slots.len();
-        let numbers = match is_one {
-            true => round..round + 1,
-            false => round * all..(round + 1) * all,
-        };
-        let slots = self
+    /// What the first container has, without its address; an error unless it reaches its gateway.
+    fn look_at_attached(&self) -> Result<Vec<String>> {
+        let container = &self
             .slots
+            .first()
+            .context("there is no container")?
+            .container;
+        let ping = ["-q", "-c", "1", "-W", "2", &GATEWAY.to_string()];
+        let output = container.sandbox.command(Command::new("ping").args(ping));
+        ensure!(
+            output.status.success(),
+            "{}: no gateway: {output:?}",
+            self.contender
+        );
+        let link = container.link("eth0");
+        let port = self.node.ip_json(&["-d", "link", "show", "master", BRIDGE]);
+        let hairpin = port.pointer("/0/linkinfo/info_slave_data/hairpin");
+        let own = link.addresses().first().cloned().unwrap_or_default();
+        let own = own.split('/').next().unwrap_or_default();
+        let mut all = vec![format!("mtu {}, hairpin {hairpin:?}", link.mtu())];
+        all.extend(link.addresses());
+        all.extend(container.routes_in_full());
+        Ok(all
             .iter()
-            .cycle()
-            .skip(round % all * usize::from(is_one));
-        slots.zip(numbers.map(container::caller)).collect()
+            .map(|line| line.replace(own, "ADDRESS"))
+            .collect())
     }
 
-    /// The call for a container.
-    fn call_for(&self, command: Command, slot: &Slot, id: &str) -> Call {
-        let netns = slot.sandbox.path().display().to_string();
+    fn call_for(&self, command: &'static str, slot: &Slot, id: &str) -> Call {
+        let netns = slot.container.sandbox.path().display().to_string();
         let Some(plugins) = &self.plugins else {
+            let mut arguments = vec![command.to_lowercase(), netns];
+            if command == "ADD" {
+                let words = [
+                    BRIDGE,
+                    &MTU.to_string(),
+                    &slot.address,
+                    &GATEWAY.to_string(),
+                ];
+                arguments.extend(words.into_iter().chain(DESTINATIONS).map(str::to_owned));
+            }
             return Call {
-                arguments: self.arguments(command, slot, netns),
+                arguments,
                 ..Call::bare(&self.program)
             };
         };
-        let mut netconf = plugins.netconf();
-        if let (Command::Del, Some(result)) = (command, slot.kept())
-            && let Some(netconf) = netconf.as_object_mut()
-        {
-            netconf.insert("prevResult".to_owned(), result);
+        let mut netconf = json!({
+            "cniVersion": "1.0.0",
+            "name": NETWORK,
+            "type": "flannel",
+            "subnetFile": plugins.subnet_file,
+            "dataDir": plugins.data_dir,
+            "ipam": { "dataDir": plugins.addresses },
+            "delegate": { "hairpinMode": true, "isDefaultGateway": true },
+        });
+        let result = slot
+            .result
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let ("DEL", Some(result)) = (command, result) {
+            netconf = testkit::conf::with(netconf, json!({ "prevResult": result }));
         }
-        Call::plugin(&self.program, command.name(), id, &netconf)
+        Call::plugin(&self.program, command, id, &netconf)
             .with("CNI_NETNS", netns)
             .with("CNI_PATH", plugins.delegates.display().to_string())
     }
 
-    /// What a program that is no plugin is told on its command line.
-    fn arguments(&self, command: Command, slot: &Slot, netns: String) -> Vec<String> {
-        match (self.contender, command) {
-            (Contender::Floor, Command::Add) => {
-                let mut arguments = vec!["add".to_owned(), netns, BRIDGE.to_owned()];
-                arguments.extend([MTU.to_string(), slot.address.clone(), GATEWAY.to_string()]);
-                arguments.extend(DESTINATIONS.map(str::to_owned));
-                arguments
-            }
-            (Contender::Floor, Command::Del) => vec!["del".to_owned(), netns],
-            _ => Vec::new(),
-        }
-    }
-
-    /// Makes the calls for these containers, inside the node, and keeps their results.
-    fn make(
-        &self,
-        quantity: Quantity,
-        containers: &[(&Slot, String)],
-        at_a_time: u32,
-    ) -> Result<Batch> {
-        let calls = containers.iter();
-        let calls = calls.map(|(slot, id)| self.call_for(quantity.command, slot, id));
-        let calls: Vec<Call> = calls.collect();
-        let answer = self.answer(quantity);
-        let batch = self
-            .node
-            .enter(|| Batch::run(&calls, answer, at_a_time as usize))
-            .with_context(|| self.contender.to_string())?;
-        if quantity.command == Command::Add {
-            for ((slot, _), call) in containers.iter().zip(&batch.calls) {
-                slot.keep(&call.stdout);
-            }
-        }
-        Ok(batch)
+    /// The containers that a round's calls are for, with their IDs: one, or all.
+    fn containers(&self, round: usize) -> Vec<(&Slot, String)> {
+        let all = self.slots.len();
+        let (skipped, numbers) = match self.at_a_time {
+            1 => (round % all, round..round + 1),
+            _ => (0, round * all..(round + 1) * all),
+        };
+        let slots = self.slots.iter().cycle().skip(skipped);
+        slots
+            .zip(numbers.map(|number| container_id("caller", number)))
+            .collect()
     }
 }
 
 impl Entrant for Entry {
-    type Operation = Quantity;
-    type Contender = Contender;
-
-    fn contender(&self) -> Contender {
+    fn contender(&self) -> &'static str {
         self.contender
     }
 
-    /// How many calls are made at a time.
     fn size(&self) -> u32 {
         self.at_a_time
     }
 
-    fn prepare(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    /// An error unless no container is attached and nothing is left of any.
-    fn check(&self) -> Result<()> {
-        let checked = self.seen().check_same(&self.at_rest);
-        checked.with_context(|| format!("{}: not as before", self.contender))
-    }
-
-    fn call(&self, quantity: Quantity, round: usize) -> Call {
-        let containers = self.containers(round, true);
-        let call = containers.first();
-        let call = call.map(|(slot, id)| self.call_for(quantity.command, slot, id));
+    fn call(&self, operation: &'static str, round: usize) -> Call {
+        let containers = self.containers(round);
+        let call = containers
+            .first()
+            .map(|(slot, id)| self.call_for(operation, slot, id));
         call.unwrap_or_else(|| Call::bare(&self.program))
     }
 
-    fn answer(&self, quantity: Quantity) -> Answer {
-        match (&self.plugins, quantity.command) {
-            (Some(_), Command::Add) => Answer::Address,
-            _ => Answer::Nothing,
+    fn measure(
+        &self,
+        operation: &'static str,
+        round: usize,
+    ) -> Result<Vec<(&'static str, Duration)>> {
+        let containers = self.containers(round);
+        let calls = containers
+            .iter()
+            .map(|(slot, id)| self.call_for(operation, slot, id));
+        let calls: Vec<Call> = calls.collect();
+        let batch = self
+            .node
+            .enter(|| Batch::run(&calls, self.at_a_time as usize))?;
+        if operation == "ADD" {
+            for ((slot, _), call) in containers.iter().zip(&batch.calls) {
+                let result = serde_json::from_slice(&call.stdout).ok();
+                *slot.result.lock().unwrap_or_else(PoisonError::into_inner) = result;
+            }
         }
-    }
-
-    fn run(&self, quantity: Quantity, round: usize) -> Result<Timed> {
-        let batch = self.make(quantity, &self.containers(round, true), 1)?;
-        let call = batch.calls.into_iter().next();
-        call.context("there is no container")
-    }
-
-    fn measure(&self, quantity: Quantity, round: usize) -> Result<Vec<(Quantity, Duration)>> {
-        let is_one = self.at_a_time == 1;
-        let batch = self.make(quantity, &self.containers(round, is_one), self.at_a_time)?;
+        let (processor, share) = match operation {
+            "ADD" => (ADD_PROCESSOR, ADD_SHARE),
+            _ => (DEL_PROCESSOR, DEL_SHARE),
+        };
         let count = batch.calls.len().max(1) as u32;
-        let times = batch.calls.iter().map(|call| (quantity, call.elapsed));
+        let times = batch.calls.iter().map(|call| (operation, call.elapsed));
         let means = [
-            (quantity.but(Aspect::Processor), batch.processor / count),
-            (quantity.but(Aspect::Share), batch.elapsed / count),
+            (processor, batch.processor / count),
+            (share, batch.elapsed / count),
         ];
         Ok(times.chain(means).collect())
     }
 
-    fn run_for_peak(&self, quantity: Quantity, round: usize, figures: &mut Figures) -> Result<()> {
-        let call = self.call(quantity, round);
-        let peak = self.node.enter(|| memory::peak_of_all(&call))?;
-        figures.add_peak(quantity, self.contender, self.at_a_time, peak);
+    fn check(&self) -> Result<()> {
+        let (seen, at_rest) = (self.seen(), &self.at_rest);
+        ensure!(
+            seen == *at_rest,
+            "{}: {seen:?} instead of {at_rest:?}",
+            self.contender
+        );
         Ok(())
+    }
+
+    fn look(&self, look: Look, operation: &'static str, round: usize) -> Result<u64> {
+        let call = self.call(operation, round);
+        self.node.enter(|| look.at(&call, true))
     }
 }

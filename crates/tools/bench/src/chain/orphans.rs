@@ -1,4 +1,5 @@
-//! Processes that calls leave behind: a DEL returns before the kernel has freed the link, and another process waits for that.
+//! Processes that calls leave behind: a DEL returns before the kernel has freed the link, and
+//! another process waits for that.
 
 use std::fs;
 use std::process;
@@ -16,7 +17,8 @@ pub(super) fn adopt() -> Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
-/// Waits until those that were adopted have ended, and the kernel's account of this process's children has what they took.
+/// Waits until those that were adopted have ended, and the kernel's account of this process's
+/// children has what they took.
 pub(super) fn wait() -> Result<()> {
     for entry in fs::read_dir("/proc")?.flatten() {
         let name = entry.file_name();

@@ -1,3 +1,5 @@
+//! `CNI_ARGS`.
+
 use twill_bridge::Bridge;
 use twill_host_local::HostLocal;
 

@@ -1,4 +1,5 @@
-//! Changes to a file: four bytes that say where, one that says how much, and so many that are put there.
+//! Changes to a file: four bytes that say where, one that says how much, and so many that are put
+//! there.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -43,11 +44,11 @@ pub(super) fn feed(input: &[u8]) -> Result<String, String> {
     for container in CONTAINERS.into_iter().chain(["d"]) {
         ensure(!call("DEL", container)?.failed, "DEL fails")?;
     }
-    let folder = Path::new(DATA_DIR).join(NETWORK);
+    let dir = Path::new(DATA_DIR).join(NETWORK);
     let left = held
         .iter()
         .chain(&given)
-        .find(|address| folder.join(address).exists());
+        .find(|address| dir.join(address).exists());
     match left {
         Some(address) => Err(format!("{address} is still there after DEL")),
         None => Ok("well".into()),

@@ -1,3 +1,5 @@
+//! subnet.env, which is flanneld's lease.
+
 use std::path::Path;
 
 use twill_flannel::Flannel;

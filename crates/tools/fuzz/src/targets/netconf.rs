@@ -1,3 +1,5 @@
+//! Network configurations.
+
 use std::path::{Component, Path, PathBuf};
 
 use cni_plugin::Plugin;
@@ -6,7 +8,8 @@ use serde_json::Value;
 use super::room::{SUBNET_FILE, files, write};
 use crate::answer::{COMMANDS, Call};
 
-const LEASE: &[u8] = b"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
+const LEASE: &[u8] = b"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\n\
+    FLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
 
 /// Where all plugins keep what no key says another place for.
 const DEFAULT: &str = "/var/lib/cni";
@@ -46,16 +49,16 @@ fn asks_to_wait(conf: &Value) -> bool {
 
 /// Files are only where the configuration says, or nowhere else is said.
 fn stays_inside(conf: &Value) -> Result<(), String> {
-    let told = values(conf, "dataDir");
-    let mut folders: Vec<PathBuf> = told
+    let named = values(conf, "dataDir");
+    let mut dirs: Vec<PathBuf> = named
         .iter()
         .filter_map(|value| value.as_str())
         .map(absolute)
         .collect();
-    folders.push(DEFAULT.into());
+    dirs.push(DEFAULT.into());
     for file in files() {
         let is_known =
-            file == Path::new(SUBNET_FILE) || folders.iter().any(|folder| file.starts_with(folder));
+            file == Path::new(SUBNET_FILE) || dirs.iter().any(|dir| file.starts_with(dir));
         if !is_known {
             return Err(format!("there is a file {} now", file.display()));
         }

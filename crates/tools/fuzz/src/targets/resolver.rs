@@ -1,3 +1,5 @@
+//! resolv.conf.
+
 use std::path::Path;
 
 use twill_host_local::HostLocal;

@@ -1,14 +1,16 @@
+//! Results and errors, as a delegate prints them.
+
 use cni_types::{AddResult, Error, Version, json};
 use serde_json::Value;
 
 pub(super) fn feed(input: &[u8]) -> Result<String, String> {
     let mut kinds = Vec::new();
-    // What a delegate that fails has printed is told on, in the version of the configuration.
+    // The error of a failed delegate is passed on, in the version of the configuration.
     match json::from_slice::<Error>(input) {
         Ok(error) => {
             for version in Version::ALL {
                 serde_json::to_string(&error.at_version(version))
-                    .map_err(|source| format!("{error:?} cannot be told: {source}"))?;
+                    .map_err(|source| format!("{error:?} cannot be printed: {source}"))?;
             }
             kinds.push("an error".to_owned());
         }

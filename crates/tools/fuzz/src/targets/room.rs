@@ -8,7 +8,7 @@ pub(crate) const SUBNET_FILE: &str = "/run/flannel/subnet.env";
 pub(crate) const DATA_DIR: &str = "/data";
 pub(crate) const NETWORK: &str = "cbr0";
 
-/// Not the plugins', and no folder to look into.
+/// Not the plugins', and no directory to look into.
 const PROC: &str = "/proc";
 
 /// Removes all files.
@@ -30,23 +30,23 @@ pub(crate) fn clear() -> Result<(), String> {
     clear().map_err(|error| format!("the jail cannot be cleared: {error}"))
 }
 
-/// Writes a file, and its folders where they are missing.
+/// Writes a file, and its directories where they are missing.
 pub(crate) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
     }
     fs::write(path, contents)
 }
 
-/// All files, not their folders.
+/// All files, not their directories.
 pub(crate) fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     list(Path::new("/"), &mut files);
     files
 }
 
-fn list(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+fn list(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         if path == Path::new(PROC) {
             continue;
@@ -59,7 +59,7 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// A configuration of host-local for its folder here, with more keys of `ipam` and of its own.
+/// A configuration of host-local for its directory here, with more keys of `ipam` and of its own.
 pub(crate) fn host_local_conf(ipam: &str, others: &str) -> String {
     format!(
         r#"{{"cniVersion":"1.1.0","name":"{NETWORK}","type":"host-local",{others}

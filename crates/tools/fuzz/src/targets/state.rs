@@ -1,5 +1,5 @@
 //! ```text
-//! @@ networks/cbr0/10.244.1.2      a file below the data folder; its contents come up to the next
+//! @@ networks/cbr0/10.244.1.2      a file below the data directory; its contents reach to the next
 //! c1\r\neth0
 //! @@ …
 //! ```
@@ -20,7 +20,7 @@ pub(super) fn feed(input: &[u8]) -> Result<String, String> {
         let name = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
         let contents = parts.next().unwrap_or_default();
         if let Some(path) = below(Path::new(DATA_DIR), &name) {
-            // One may stand where another one's folder would have to be.
+            // One may stand where another one's directory would have to be.
             let _ = write(&path, contents);
         }
     }
@@ -80,17 +80,18 @@ fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
         .position(|window| window == pattern)
 }
 
-fn below(folder: &Path, name: &str) -> Option<PathBuf> {
+fn below(dir: &Path, name: &str) -> Option<PathBuf> {
     let is_name = |component| matches!(component, Component::Normal(_));
     let path = Path::new(name);
     let is_path = !name.is_empty() && !name.contains('\0') && path.components().all(is_name);
-    is_path.then(|| folder.join(path))
+    is_path.then(|| dir.join(path))
 }
 
-/// The addresses whose files are text, as an owner's name is. Other files are what a power cut leaves, and mean nothing.
+/// The addresses whose files are text, as an owner's name is. Other files are what a power cut
+/// leaves, and mean nothing.
 fn held() -> Vec<String> {
-    let folder = Path::new(DATA_DIR).join(NETWORK);
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let dir = Path::new(DATA_DIR).join(NETWORK);
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries
         .filter(|entry| fs::read_to_string(entry.path()).is_ok_and(|owner| is_text(&owner)))
         .map(|entry| entry.file_name().to_string_lossy().into_owned())

@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::{Invocation, NetNs, Outcome};
 
-use super::Task;
 use super::call::Caller;
 use super::network::{INTERFACES, Network, STATE};
 use super::telling::Telling;
+use super::{PLUGINS, Task};
 use crate::attachment::Attachment;
 use crate::event::{Event, Step};
 
@@ -68,9 +68,7 @@ impl Audit<'_> {
     }
 
     fn every_plugin_starts(&self) -> Result<()> {
-        let plugins = &self.task.plugins;
-        let entries =
-            fs::read_dir(plugins).with_context(|| format!("cannot read {}", plugins.display()))?;
+        let entries = fs::read_dir(PLUGINS).with_context(|| format!("cannot read {PLUGINS}"))?;
         for entry in entries {
             let entry = entry?;
             // What is no link is the binary under its own name, which is no plugin's.
@@ -190,7 +188,8 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// A container is attached with all plugins, by two interfaces; what a cut has left of writing their files is replaced.
+    /// A container is attached with all plugins, by two interfaces; what a cut has left of writing
+    /// their files is replaced.
     fn come_and_go(&self, network: &Network) -> Result<()> {
         let flannel = Caller::of_flannel(network, self.telling);
         let netns = NetNs::new()?;
@@ -226,11 +225,10 @@ impl Audit<'_> {
     }
 }
 
-/// All that are no folders.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+/// All that are no directories.
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
     for entry in entries {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

@@ -1,4 +1,4 @@
-//! Calls of plugins, told before and after.
+//! Calls of plugins, reported before and after.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -54,7 +54,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// A call that nobody is told of.
+    /// A call that is not reported.
     pub(super) fn call(
         &self,
         command: &str,
@@ -80,9 +80,9 @@ impl<'a> Caller<'a> {
     /// A call about no attachment in particular.
     pub(super) fn status(&self) -> Invocation {
         let plugin = self.network.plugin(self.plugin);
-        let folder = plugin.parent().unwrap_or(Path::new("/")).to_owned();
+        let dir = plugin.parent().unwrap_or(Path::new("/")).to_owned();
         Invocation::new(plugin, "STATUS")
-            .path(folder)
+            .path(dir)
             .config(&self.config)
             .limit(LIMIT)
     }

@@ -59,7 +59,8 @@ impl Network {
     pub(super) fn write_lease(&self) -> Result<()> {
         let file = self.subnet_file();
         let lease = format!(
-            "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET={}/27\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
+            "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET={}/27\nFLANNEL_MTU=1450\n\
+             FLANNEL_IPMASQ=true\n",
             self.subnet(1)
         );
         fs::create_dir_all(file.parent().unwrap_or(Path::new("/")))?;
@@ -91,13 +92,15 @@ impl Network {
         })
     }
 
-    /// A result of an ADD, as far as `host-local` looks at it. CHECK with one that has no address succeeds for who holds any.
+    /// A result of an ADD, as far as `host-local` looks at it. CHECK with one that has no address
+    /// succeeds for who holds any.
     pub(super) fn result(&self, address: Option<Ipv4Addr>) -> Value {
         let ips = address.map(|address| json!({ "address": format!("{address}/27") }));
         json!({ "cniVersion": CNI_VERSION, "ips": ips.as_slice() })
     }
 
-    /// The files that are there when nothing is attached, once something was; the database is shared.
+    /// The files that are there when nothing is attached, once something was; the database is
+    /// shared.
     pub(super) fn files(&self) -> &'static [&'static str] {
         match self.backend {
             Backend::Disk => &[

@@ -19,7 +19,7 @@ use crate::attachment::Attachment;
 const WORKERS: u32 = 2;
 const CONTAINERS_OF_A_WORKER: usize = 4;
 
-/// Makes as many calls as it is told to.
+/// Makes the task's calls.
 ///
 /// # Panics
 /// If one fails.

@@ -9,7 +9,8 @@ use nix::sys::termios::tcdrain;
 use crate::attachment::Attachment;
 use crate::event::{Event, Step};
 
-/// Says lines, one at a time. When one is said, it is outside of the machine, so a power cut does not take it away.
+/// Says lines, one at a time. When one is said, it is outside of the machine, so a power cut does
+/// not take it away.
 #[derive(Default)]
 pub(super) struct Telling(Mutex<()>);
 

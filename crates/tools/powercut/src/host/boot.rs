@@ -7,20 +7,19 @@ use fastrand::Rng;
 
 use super::disk::Loss;
 use crate::event::Event;
-use crate::guest::{AUDITED, BEGINS, RESTS};
+use crate::guest::{AUDITED, BEGINS, RESTS, Task};
+
+/// What the machine does. A word of the kernel's could come between an event's. The journal is
+/// written out every second instead of every five, so that more of it is worth a look.
+pub(super) const SCRIPT: &str = "\
+dmesg -n 1
+mount -t ext4 -o commit=1,noinit_itable /dev/vda /var/lib/cni || exit 1
+RUST_BACKTRACE=0 /powercut guest
+";
 
 /// The life of a machine.
 pub(super) struct Boot {
-    number: u32,
-    seed: u64,
-    /// Whether the disk has nothing on it that could be audited.
-    is_fresh: bool,
-    /// Whether the audit has new containers before it deletes the old ones.
-    new_first: bool,
-    /// Whether others have their files written out, and with them what else the journal holds.
-    sync: bool,
-    /// How many calls there are of each worker in the storm.
-    calls: u32,
+    pub(super) task: Task,
     /// When its power is cut, if it is.
     pub(super) cut: Option<Cut>,
 }
@@ -28,10 +27,10 @@ pub(super) struct Boot {
 /// When the power is cut.
 pub(super) struct Cut {
     pub(super) in_audit: bool,
-    /// After so many events of the audit or of the storm; if it is none, when the storm has come to rest; or when patience
-    /// is over,
+    /// After so many events of the audit or of the storm; if it is none, when the storm has come to
+    /// rest; or when the timeout is over,
     events: Option<usize>,
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     /// and this time.
     pub(super) then: Duration,
     pub(super) loss: Loss,
@@ -44,15 +43,12 @@ const ENDLESS: u32 = 1_000_000;
 impl Boot {
     /// One to look at all that the cuts have left.
     pub(super) fn last(number: u32) -> Self {
-        Self {
-            number,
-            seed: 0,
-            is_fresh: false,
+        let task = Task {
+            boot: number,
             new_first: true,
-            sync: false,
-            calls: 0,
-            cut: None,
-        }
+            ..Task::default()
+        };
+        Self { task, cut: None }
     }
 
     pub(super) fn random(number: u32, is_fresh: bool, random: &mut Rng) -> Self {
@@ -61,25 +57,31 @@ impl Boot {
         let comes_to_rest = !in_audit && random.u8(..3) == 0;
         let events = random.usize(..if in_audit { 400 } else { 120 });
         let losses = [Loss::Nothing, Loss::Cache, Loss::CacheBeforeFlush];
-        Self {
-            number,
+        let task = Task {
+            boot: number,
             seed: random.u64(..),
-            is_fresh,
+            exact: false,
             new_first: random.bool(),
-            sync: !comes_to_rest && random.u8(..4) != 0,
+            fresh: is_fresh,
             calls: if comes_to_rest {
                 random.u32(1..6)
             } else {
                 ENDLESS
             },
-            cut: Some(Cut {
-                in_audit,
-                events: (!comes_to_rest).then_some(events),
-                patience: Duration::from_secs(6),
-                then: Duration::from_millis(random.u64(..300)),
-                loss: random.choice(losses).unwrap_or(Loss::Nothing),
-                is_followed_by_fresh_disk: random.u8(..5) == 0,
-            }),
+            sync: !comes_to_rest && random.u8(..4) != 0,
+            until_cut: true,
+        };
+        let cut = Cut {
+            in_audit,
+            events: (!comes_to_rest).then_some(events),
+            timeout: Duration::from_secs(6),
+            then: Duration::from_millis(random.u64(..300)),
+            loss: random.choice(losses).unwrap_or(Loss::Nothing),
+            is_followed_by_fresh_disk: random.u8(..5) == 0,
+        };
+        Self {
+            task,
+            cut: Some(cut),
         }
     }
 
@@ -101,34 +103,6 @@ impl Boot {
         let in_audit = self.cut.as_ref().is_some_and(|cut| cut.in_audit);
         let begin = if in_audit { BEGINS } else { AUDITED };
         console.split_once(begin).map(|(_, after)| after)
-    }
-
-    /// What the machine does. `exact` tells whether all is known that it has done before.
-    pub(super) fn script(&self, exact: bool) -> String {
-        let Self {
-            number,
-            seed,
-            calls,
-            ..
-        } = self;
-        let flags = [
-            (self.is_fresh, " --fresh"),
-            (exact, " --exact"),
-            (self.new_first, " --new-first"),
-            (self.sync, " --sync"),
-            (self.cut.is_some(), " --until-cut"),
-        ];
-        let flags: String = flags
-            .iter()
-            .filter_map(|(is_set, flag)| is_set.then_some(*flag))
-            .collect();
-        // A word of the kernel's could come between an event's; and the journal is written out every second instead of
-        // every five, so that there is more of it that is worth a look.
-        format!(
-            "dmesg -n 1\n\
-             mount -t ext4 -o commit=1,noinit_itable /dev/vda /var/lib/cni || exit 1\n\
-             RUST_BACKTRACE=0 /powercut guest --boot {number} --seed {seed} --plugins /plugins --old /old --calls {calls}{flags}\n"
-        )
     }
 }
 

@@ -21,24 +21,25 @@ const PHYSICAL_SECTOR: usize = 4096;
 /// What a disk loses when the power is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// Nothing: what it was told to write is on it.
+    /// Nothing: all writes are on it.
     Nothing,
-    /// What it was not told to flush.
+    /// What was written but not flushed.
     Cache,
-    /// The same, as if the power had been cut somewhat earlier, when some flush was just about to be done.
+    /// The same, as if the power had been cut somewhat earlier, when some flush was just about to
+    /// be done.
     CacheBeforeFlush,
 }
 
-/// A disk with a cache: what it was told to write is for certain on it only after a flush.
+/// A disk with a cache: a write is certain only after a flush.
 pub(super) struct Disk {
-    folder: PathBuf,
+    dir: PathBuf,
 }
 
 impl Disk {
-    /// A disk whose files are in a folder, with an empty file system.
-    pub(super) fn new(folder: &Path, random: &mut Rng) -> Result<Self> {
+    /// A disk whose files are in a directory, with an empty file system.
+    pub(super) fn new(dir: &Path, random: &mut Rng) -> Result<Self> {
         let disk = Self {
-            folder: folder.to_owned(),
+            dir: dir.to_owned(),
         };
         disk.make_file_system(random)?;
         Ok(disk)
@@ -82,7 +83,8 @@ impl Disk {
         Ok(usize::try_from(log.len())?)
     }
 
-    /// Loses something, but nothing of the first so many bytes of the log; and tells what, as that may not be possible.
+    /// Loses something, but nothing of the first so many bytes of the log; and returns what, as
+    /// that may not be possible.
     pub(super) fn lose(&self, loss: Loss, kept: usize, random: &mut Rng) -> Result<Loss> {
         let log = fs::read(self.log()).context("cannot read the disk's log")?;
         let Some(entries) = write_log::parse(&log)?.filter(|_| loss != Loss::Nothing) else {
@@ -136,7 +138,7 @@ impl Disk {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.dir.join(name)
     }
 }
 

@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 use crate::attachment::{Attachment, Backend};
 use crate::event::{Event, Step};
 
-/// How far each attachment has come: those of this boot, and those of boots whose traces are not removed yet.
+/// How far each attachment has come: those of this boot, and those of boots whose traces are not
+/// removed yet.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     old: BTreeMap<Attachment, Step>,

@@ -17,8 +17,9 @@ struct Count {
 }
 
 impl Lines {
-    /// Takes a file in lcov's format, see geninfo(1). For each source file in it `counts` gives the name, which starts
-    /// with the folder and the crate's folder in it, and the text, unless the file is of no interest.
+    /// Takes a file in lcov's format, see geninfo(1). For each source file in it `counts` gives the
+    /// name, which starts with the directory and the crate's directory in it, and the text, unless
+    /// the file is of no interest.
     pub(super) fn of(
         lcov: &str,
         counts: impl Fn(&Path) -> Option<(String, String)>,

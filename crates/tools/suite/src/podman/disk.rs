@@ -1,4 +1,5 @@
-//! What a node keeps when it is switched off: podman's containers, the plugins' state, configuration.
+//! What a node keeps when it is switched off: podman's containers, the plugins' state,
+//! configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,21 +20,21 @@ use xtask::packages;
 /// The network that the containers join.
 pub(super) const NETWORK: &str = "cbr0";
 
-/// What the container's web server tells.
+/// The page of the container's web server.
 pub(super) const PAGE: &str = "published\n";
 
-/// A folder with all that outlives a boot.
+/// A directory with all that outlives a boot.
 pub(super) struct Disk {
-    folder: TempDir,
+    dir: TempDir,
     plugins: PathBuf,
 }
 
 impl Disk {
-    /// Makes the folder, for the plugins in another.
+    /// Makes the directory, for the plugins in another.
     pub(super) fn new(within: &Path, plugins: &Path) -> Result<Self> {
-        let folder = TempDir::with_prefix_in("podman", within)?;
+        let dir = TempDir::with_prefix_in("podman", within)?;
         let plugins = plugins.to_owned();
-        let disk = Self { folder, plugins };
+        let disk = Self { dir, plugins };
         for name in [
             "cni",
             "net",
@@ -49,12 +50,12 @@ impl Disk {
         Ok(disk)
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder().join(name)
+        self.dir().join(name)
     }
 
     pub(super) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> Result<()> {
@@ -64,8 +65,8 @@ impl Disk {
 
     /// Removes it all.
     pub(super) fn remove(self) -> Result<()> {
-        let shown = self.folder().display().to_string();
-        self.folder
+        let shown = self.dir().display().to_string();
+        self.dir
             .close()
             .with_context(|| format!("cannot remove {shown}"))
     }
@@ -81,7 +82,7 @@ impl Disk {
 
     /// Podman's files are below /run as far as they belong to a boot, and here otherwise.
     fn write_configuration(&self) -> Result<()> {
-        let here = self.folder().display();
+        let here = self.dir().display();
         let plugins = self.plugins.display();
         let containers = format!(
             r#"[network]
@@ -104,14 +105,18 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
         );
         self.write("containers.conf", containers)?;
         let storage = format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{here}/store\"\nrunroot = \"/run/containers\"\n"
+            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{here}/store\"\n\
+             runroot = \"/run/containers\"\n"
         );
         self.write("storage.conf", storage)?;
         let network = json!({
             "cniVersion": "1.0.0",
             "name": NETWORK,
             "plugins": [
-                { "type": "flannel", "delegate": { "hairpinMode": true, "isDefaultGateway": true } },
+                {
+                    "type": "flannel",
+                    "delegate": { "hairpinMode": true, "isDefaultGateway": true },
+                },
                 { "type": "portmap", "capabilities": { "portMappings": true } },
             ],
         });
@@ -144,8 +149,8 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
         Ok(owners)
     }
 
-    /// An error unless these containers' addresses, and no others, are noted as given, and flannel keeps a file for each
-    /// of them and for no other.
+    /// An error unless these containers' addresses, and no others, are noted as given, and flannel
+    /// keeps a file for each of them and for no other.
     pub(super) fn expect_only(&self, containers: &[Container]) -> Result<()> {
         let expected = containers.iter().map(|container| {
             let Container { id, address, .. } = container;
@@ -171,12 +176,12 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
     }
 }
 
-/// The names in a folder; none if there is no such folder.
-fn names(folder: &Path) -> Result<BTreeSet<String>> {
-    let entries = match fs::read_dir(folder) {
+/// The names in a directory; none if there is no such directory.
+fn names(dir: &Path) -> Result<BTreeSet<String>> {
+    let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(error).context(format!("cannot list {}", folder.display())),
+        Err(error) => return Err(error).context(format!("cannot list {}", dir.display())),
     };
     let name = |entry: std::io::Result<fs::DirEntry>| {
         Ok(entry?.file_name().to_string_lossy().into_owned())

@@ -21,8 +21,8 @@ FLANNEL_IPMASQ=true
 /// The address of the node on its own network.
 pub(super) const HOST: &str = "192.0.2.10";
 
-// Podman's locks are in /dev/shm. It asks for a cgroup2 even for containers that it makes no cgroup for, and a
-// machine may have those of version 1.
+// Podman's locks are in /dev/shm. It asks for a cgroup2 even for containers that it makes no cgroup
+// for, and a machine may have those of version 1.
 const BOOT: &str = "\
 mount --bind $DISK/cni /var/lib/cni &&
 mount -t tmpfs none /dev/shm &&
@@ -31,8 +31,8 @@ ip link add uplink type bridge &&
 ip address add $HOST/24 dev uplink &&
 ip link set uplink up";
 
-// The first process of the machine reaps orphans, and ends, with all others, when its standard input does: at the
-// latest with the process that holds the other end.
+// The first process of the machine reaps orphans, and ends, with all others, when its standard
+// input does: at the latest with the process that holds the other end.
 const INIT: &str =
     "mount --bind $DISK/boot_id /proc/sys/kernel/random/boot_id && echo up && cat; :";
 
@@ -60,14 +60,14 @@ impl<'a> Machine<'a> {
 
         let mut boot = Command::new("sh");
         boot.args(["-c", BOOT])
-            .env("DISK", disk.folder())
+            .env("DISK", disk.dir())
             .env("HOST", HOST);
         printed(&mut boot, |command| node.enter(|| command.output()))?;
 
         let mut init = Command::new("unshare");
         init.args(["--fork", "--pid", "--kill-child=KILL", "--mount-proc"])
             .args(["sh", "-c", INIT])
-            .env("DISK", disk.folder())
+            .env("DISK", disk.dir())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut init = node
@@ -115,14 +115,14 @@ impl<'a> Machine<'a> {
 
     /// What an expression of podman's says about a container.
     pub(super) fn inspect(&self, name: &str, format: &str) -> Result<String> {
-        let told = self.podman(&["container", "inspect", "--format", format, name])?;
-        Ok(told.trim_end().to_owned())
+        let printed = self.podman(&["container", "inspect", "--format", format, name])?;
+        Ok(printed.trim_end().to_owned())
     }
 
     /// What a command of busybox prints in a container, without white space at the ends of lines.
     pub(super) fn in_container(&self, name: &str, words: &[&str]) -> Result<String> {
-        let told = self.podman(&[&["exec", name, "/bin/busybox"], words].concat())?;
-        let lines: Vec<_> = told.lines().map(str::trim_end).collect();
+        let printed = self.podman(&[&["exec", name, "/bin/busybox"], words].concat())?;
+        let lines: Vec<_> = printed.lines().map(str::trim_end).collect();
         Ok(lines.join("\n"))
     }
 
@@ -148,7 +148,7 @@ impl<'a> Machine<'a> {
 
 impl Drop for Machine<'_> {
     fn drop(&mut self) {
-        // After a failure, which is already told; what is left is seen by the part `tidy`.
+        // After a failure, which is already reported; what is left is seen by the part `tidy`.
         let _ = self.end();
     }
 }

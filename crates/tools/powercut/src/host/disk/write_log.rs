@@ -1,8 +1,10 @@
-//! What was written to a disk, in the order in which it was: the log of qemu's driver `blklogwrites`, whose format is that of
-//! Linux's device mapper target `log-writes` (Documentation/admin-guide/device-mapper/log-writes.rst).
+//! What was written to a disk, in the order in which it was: the log of qemu's driver
+//! `blklogwrites`, whose format is that of Linux's device mapper target `log-writes`
+//! (Documentation/admin-guide/device-mapper/log-writes.rst).
 //!
-//! A header of one sector is followed by the entries, each a sector with four numbers of 64 bits, the lowest byte first, and
-//! the data: the first sector, the number of sectors, flags, and a number that is not used.
+//! A header of one sector is followed by the entries, each a sector with four numbers of 64 bits,
+//! the lowest byte first, and the data: the first sector, the number of sectors, flags, and a
+//! number that is not used.
 
 use anyhow::{Context, Result, ensure};
 
@@ -14,7 +16,7 @@ const FLUSH: u64 = 1;
 const FUA: u64 = 2;
 const DISCARD: u64 = 4;
 
-/// Something that the disk was told.
+/// A command to the disk.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entry<'a> {
     /// To write this from this byte on.
@@ -25,8 +27,9 @@ pub(super) enum Entry<'a> {
     Discard,
 }
 
-/// The entries of a log that was cut off anywhere; `None` if it has a hole: entries are written at the same time, so when
-/// the power is cut an earlier one may be missing, and it cannot be told where the next begins.
+/// The entries of a log that was cut off anywhere; `None` if it has a hole: entries are written at
+/// the same time, so when the power is cut an earlier one may be missing, and nothing shows where
+/// the next begins.
 pub(super) fn parse(log: &[u8]) -> Result<Option<Vec<Entry<'_>>>> {
     let mut entries = Vec::new();
     let Some((header, mut rest)) = log.split_at_checked(SECTOR) else {
