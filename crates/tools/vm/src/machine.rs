@@ -245,8 +245,8 @@ impl Machine {
     /// Switches it on. It boots, runs a script of `sh`, and switches itself off.
     ///
     /// # Errors
-    /// If a module is missing, or no program can be started. A script that fails is no error, nor is
-    /// a missing qemu: the console says so.
+    /// If a module is missing, or no program can be started. A script that fails is no error, nor
+    /// is a missing qemu: the console says so.
     pub fn start(self, script: &str) -> Result<Running> {
         self.write("/script", script.as_bytes(), 0o755)?;
         for name in &self.modules {
