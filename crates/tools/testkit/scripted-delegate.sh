@@ -1,19 +1,19 @@
 #!/bin/sh
-# A CNI plugin for tests. It is run through a link <folder>/bin/<type>, does what the files
-# <folder>/script/<command>.{links,leave,daemon,hang,sleep,stdout,stderr,kill,exit} say, and records each call as
-# <folder>/calls/<number>.{command,pid,env,stdin,links,left}.
+# A CNI plugin for tests. It is run through a link <dir>/bin/<type>, does what the files
+# <dir>/script/<command>.{links,leave,daemon,hang,sleep,stdout,stderr,kill,exit} say, and records
+# each call as <dir>/calls/<number>.{command,pid,env,stdin,links,left}.
 PATH=/usr/local/bin:/usr/bin:/bin
-folder=${0%/*}/..
-script=$folder/script/$CNI_COMMAND
+dir=${0%/*}/..
+script=$dir/script/$CNI_COMMAND
 
 # With -C the file is only made if it is not there, so each call has a number of its own.
 set -C
 number=1
-until { printf %s "$CNI_COMMAND" >"$folder/calls/$number.command"; } 2>/dev/null; do
+until { printf %s "$CNI_COMMAND" >"$dir/calls/$number.command"; } 2>/dev/null; do
     number=$((number + 1))
 done
 set +C
-call=$folder/calls/$number
+call=$dir/calls/$number
 echo $$ >"$call.pid"
 # What the kernel was given: the shell's own view lacks names that are no identifiers.
 cat "/proc/$$/environ" >"$call.env"
@@ -24,8 +24,8 @@ if [ -e "$script.links" ]; then
     nsenter --net="$CNI_NETNS" cat /proc/net/dev >"$call.links"
 fi
 if [ -e "$script.leave" ]; then
-    # It keeps every descriptor, as what a careless plugin starts. The time is read first: once the process is noted the
-    # script may change.
+    # It keeps every descriptor, as what a careless plugin starts. The time is read first: once the
+    # process is noted the script may change.
     time=$(cat "$script.leave")
     if [ -e "$script.daemon" ]; then
         sleep "$time" </dev/null >/dev/null 2>&1 &
