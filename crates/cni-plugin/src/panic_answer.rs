@@ -10,7 +10,7 @@ use cni_types::{Code, Error, Version};
 use crate::dispatch::failure;
 use crate::streams;
 
-/// The version of the call's configuration, once it is known.
+/// The version of the call's configuration, once that has been parsed.
 static VERSION: OnceLock<Version> = OnceLock::new();
 
 /// Whether the answer has begun: there must not be a second one.
@@ -25,7 +25,7 @@ pub(crate) fn arm(plugin: &'static str) {
             let error = Error::new(
                 Code::INTERNAL,
                 format!(
-                    "{plugin}: a mistake in the program{}: {}: report it; DEL removes what is left of this call",
+                    "{plugin}: a bug in the program{}: {}: report it; DEL removes what is left of this call",
                     place.unwrap_or_default(),
                     info.payload_as_str().unwrap_or("a panic without a message")
                 ),
@@ -44,7 +44,7 @@ pub(crate) fn arm(plugin: &'static str) {
     }));
 }
 
-/// Sets the version to answer in.
+/// Sets the version to answer in: that of the runtime's call, which is the first one.
 pub(crate) fn answer_in(version: Version) {
     let _ = VERSION.set(version);
 }
