@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cni_types::{Code, Error};
+use cni_types::{Code, Error, Quoted};
 use netns::{Netns, NetnsError};
 
 /// What `CNI_NETNS` leads to.
@@ -38,6 +38,22 @@ impl ContainerNetns {
     /// `CNI_NETNS` itself.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The path as results name it (`sandbox`).
+    ///
+    /// # Errors
+    /// Code 4: JSON cannot hold a path that is not UTF-8, and with other characters in it it would be another one.
+    pub fn sandbox(&self) -> Result<&str, Error> {
+        self.path.to_str().ok_or_else(|| {
+            Error::new(
+                Code::INVALID_ENVIRONMENT,
+                format!(
+                    "CNI_NETNS {} is not UTF-8, and a result cannot name it in JSON: give the namespace a path in UTF-8",
+                    Quoted(&self.path.to_string_lossy())
+                ),
+            )
+        })
     }
 
     /// The open namespace, and the one that the plugin is in.

@@ -62,10 +62,11 @@ impl NetnsError {
     fn new(action: &'static str, path: &Path, errno: Errno) -> Self {
         let path = path.to_owned();
         match errno {
-            Errno::ENOENT | Errno::ENOTDIR => Self::NotFound(path),
+            Errno::ENOENT => Self::NotFound(path),
             Errno::EPERM | Errno::EACCES => Self::NotPermitted { path, errno },
-            // What setns(2) says to a namespace of another kind, and open(2) to a socket and to a path without an end.
-            Errno::EINVAL | Errno::ENXIO | Errno::ELOOP | Errno::ENAMETOOLONG => {
+            // What setns(2) says to a namespace of another kind, and open(2) to a socket, to a path without an end and to
+            // one through a file.
+            Errno::EINVAL | Errno::ENXIO | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::ENOTDIR => {
                 Self::NotANetns(path)
             }
             _ => Self::Failed {

@@ -36,6 +36,7 @@ pub(crate) fn add(
             None
         }
     };
+    let sandbox_name = netns.sandbox()?;
     let (sandbox, inside) = Sandbox::open(netns)?;
     let started = ipam.as_ref().map(|ipam| ipam.start(Command::Add));
     let started = started.transpose()?;
@@ -46,6 +47,7 @@ pub(crate) fn add(
         attachment,
         config,
         sandbox: &sandbox,
+        sandbox_name,
         inside,
         mark: Mark::new(&call.conf.name, attachment),
         changes: Changes::new(kernel, &ports, call.log),
@@ -69,6 +71,8 @@ struct Attempt<'a> {
     attachment: &'a Attachment,
     config: Config,
     sandbox: &'a Sandbox,
+    /// The container's namespace, as the result names it.
+    sandbox_name: &'a str,
     /// The container's network.
     inside: Rtnetlink,
     /// What the attachment's links are known by.
@@ -116,7 +120,7 @@ impl<'a> Attempt<'a> {
                 name: self.attachment.ifname.to_string(),
                 mac: Some(mac.to_string()),
                 mtu: mtu(&port, version),
-                sandbox: Some(self.sandbox.netns().path().display().to_string()),
+                sandbox: Some(self.sandbox_name.to_owned()),
                 ..Interface::default()
             },
         ];

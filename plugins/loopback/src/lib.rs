@@ -31,6 +31,7 @@ impl Plugin for Loopback {
         let version = call.conf.version;
         // What the plugins before it in a chain answered is none of its business.
         let previous = call.conf.passed_on_prev_result()?;
+        let sandbox_name = netns.sandbox()?;
         let (sandbox, mut inside) = Sandbox::open(netns)?;
         let lo = find(&mut inside)?;
         let mut undo = Undo::new(call.log);
@@ -43,7 +44,7 @@ impl Plugin for Loopback {
         let addresses = addresses(&mut inside)?;
         let encoded = match previous {
             Some(previous) => previous,
-            None => result(&lo, &addresses, netns, version).encode(version)?,
+            None => result(&lo, &addresses, sandbox_name, version).encode(version)?,
         };
         undo.commit();
         Ok(encoded)
@@ -99,12 +100,7 @@ fn addresses(inside: &mut Rtnetlink) -> Result<Vec<LinkAddress>, Error> {
 }
 
 /// The first address of each family. Without IPv6 there is one.
-fn result(
-    lo: &Link,
-    addresses: &[LinkAddress],
-    netns: &ContainerNetns,
-    version: Version,
-) -> AddResult {
+fn result(lo: &Link, addresses: &[LinkAddress], sandbox: &str, version: Version) -> AddResult {
     let first = |family| {
         let is_of_family = |address: &&LinkAddress| Family::of(address.network.ip()) == family;
         addresses.iter().find(is_of_family)
@@ -115,7 +111,7 @@ fn result(
             name: NAME.to_owned(),
             mac: lo.mac.map(|mac| mac.to_string()),
             mtu: (version >= Version::V1_1_0).then_some(lo.mtu),
-            sandbox: Some(netns.path().to_string_lossy().into_owned()),
+            sandbox: Some(sandbox.to_owned()),
             ..Interface::default()
         }],
         ips: ips

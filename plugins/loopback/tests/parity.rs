@@ -9,7 +9,10 @@
     reason = "the functions beside the tests are for tests too"
 )]
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -249,7 +252,28 @@ fn a_namespace_that_is_none(lab: &Lab) {
         // The Go plugin fails, for ever.
         let call = lab.call("DEL", &conf("1.0.0")).netns(&file);
         call.run().silent();
+        let below = file.join("below");
+        let call = lab.call("DEL", &conf("1.0.0")).netns(&below);
+        call.run().silent();
     }
+}
+
+/// A result could only name another path. DEL has no result.
+#[test]
+fn a_path_that_is_not_utf8() {
+    let Some(lab) = Lab::new(Side::Ours) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(OsStr::from_bytes(b"lo\xff"));
+    symlink(lab.sandbox.path(), &path).unwrap();
+    let call = lab.call("ADD", &conf("1.0.0")).netns(&path);
+    let says = format!("CNI_NETNS {:?} is not UTF-8", path.to_string_lossy());
+    call.run().refusal(4, &[&says]);
+    assert!(!lab.is_up());
+    lab.run("ADD", &conf("1.0.0")).success();
+    call.command("DEL").run().silent();
+    assert!(!lab.is_up());
 }
 
 fn check(lab: &Lab) {

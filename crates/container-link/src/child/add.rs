@@ -22,6 +22,7 @@ pub fn add(
     netns: &ContainerNetns,
     conf: &ChildConf,
 ) -> Result<String, Error> {
+    let sandbox_name = netns.sandbox()?;
     let (sandbox, mut inside) = Sandbox::open(netns)?;
     let mut outside = Rtnetlink::open().map_err(KernelError::from)?;
     let ipam = match &conf.addresses {
@@ -78,7 +79,13 @@ pub fn add(
         ));
     }
     let version = call.conf.version;
-    let result = finish(given.unwrap_or_default(), &link, netns, version, conf);
+    let result = finish(
+        given.unwrap_or_default(),
+        &link,
+        sandbox_name,
+        version,
+        conf,
+    );
     let encoded = result.encode(version)?;
     undo.commit();
     Ok(encoded)
@@ -109,7 +116,7 @@ fn ask<'a>(
 fn finish(
     given: AddResult,
     link: &Link,
-    netns: &ContainerNetns,
+    sandbox: &str,
     version: Version,
     conf: &ChildConf,
 ) -> AddResult {
@@ -117,7 +124,7 @@ fn finish(
         name: link.name.clone(),
         mac: link.mac.map(|mac| mac.to_string()),
         mtu: (version >= Version::V1_1_0).then_some(link.mtu),
-        sandbox: Some(netns.path().to_string_lossy().into_owned()),
+        sandbox: Some(sandbox.to_owned()),
         ..Interface::default()
     };
     let own = |ip: IpConfig| IpConfig {

@@ -1,6 +1,8 @@
 //! Paths of network namespaces that lead to none.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +16,7 @@ use crate::support::side::{Side, both, ours};
 
 both!(nothing_there, something_else_there, the_nodes_own);
 ours!(
+    a_path_that_is_not_utf8,
     del_when_the_path_leads_to_the_node,
     del_while_the_path_leads_to_one_and_the_other,
 );
@@ -64,6 +67,34 @@ fn the_nodes_own(lab: &Lab) {
         &["CNI_NETNS", "/proc/self/ns/net"],
         crate::refusal::Takes,
     );
+}
+
+/// A result could only name another path. DEL has no result.
+fn a_path_that_is_not_utf8(lab: &Lab) {
+    let scene = Scene::new(lab);
+    let folder = tempfile::tempdir().unwrap();
+    let path_to = |container: &Container| {
+        let name = [container.id.as_bytes(), b"\xff"].concat();
+        let path = folder.path().join(OsStr::from_bytes(&name));
+        symlink(container.sandbox.path(), &path).unwrap();
+        path
+    };
+    let path = path_to(&scene.container);
+    for keys in [json!({}), json!({ "bridge": "new0", "isGateway": true })] {
+        let call = lab.call("ADD", &scene.container, &dual_stack(keys));
+        let shown = path.to_string_lossy();
+        let says = format!("CNI_NETNS {shown:?} is not UTF-8");
+        scene.refuses(&call.netns(&path), 4, &[&says], Fails);
+    }
+    assert_eq!(scene.container.link_names(), ["lo"]);
+    assert_eq!(lab.find_link("new0"), None);
+
+    let attached = &scene.attached;
+    assert_eq!(attached.link_names(), ["lo", "eth0"]);
+    let del = lab.call("DEL", attached, &dual_stack(json!({})));
+    lab.node.run(&del.netns(path_to(attached))).silent();
+    assert_eq!(attached.link_names(), ["lo"]);
+    assert_eq!(lab.taken(), [""; 0]);
 }
 
 /// The address and the rules go; the node's own `eth0`, a veth as the container's was, stays.

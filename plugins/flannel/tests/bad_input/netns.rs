@@ -41,6 +41,8 @@ fn a_del_goes_on_without_it() {
         (Path::new(&of_this_process()), ""),
         (Path::new("/proc/self/ns/net"), ""),
         (&file, ""),
+        // A Go delegate fails with this one, and takes the next one for a namespace that is gone.
+        (&file.join("below"), ""),
         (Path::new("/run/netns/gone"), "/run/netns/gone"),
     ] {
         desk.call("ADD").run().success();

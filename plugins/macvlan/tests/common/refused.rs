@@ -1,7 +1,10 @@
 //! Bad input gets one error that names the key and the value, and everything is as before. All of it is refused before the
 //! link is made, so any kernel will do.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 
 use serde_json::{Value, json};
 use testkit::Invocation;
@@ -142,6 +145,15 @@ fn namespaces(lab: &Lab) {
         let own = "/proc/self/ns/net";
         let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(own);
         refuses(lab, &call, 8, &["CNI_NETNS", own]);
+
+        // A result could only name another path.
+        let path = folder.path().join(OsStr::from_bytes(b"c\xff"));
+        symlink(container.sandbox.path(), &path).unwrap();
+        let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(&path);
+        let says = format!("CNI_NETNS {:?} is not UTF-8", path.to_string_lossy());
+        refuses(lab, &call, 4, &[&says]);
+        assert_eq!(container.link_names(), ["lo"]);
+        lab.node.run(&call.command("DEL")).silent();
     }
 }
 
