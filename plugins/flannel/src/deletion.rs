@@ -14,7 +14,9 @@ use cni_types::{Attachment, Code, Error, PluginType, Version};
 use crate::circle;
 use crate::config::{Config, Replay};
 use crate::delegate_conf;
-use crate::error::{ConfigError, ScratchError, is_for_want_of_master, naming_file};
+use crate::error::{
+    ConfigError, ScratchError, is_for_other_master, is_for_want_of_master, naming_file,
+};
 use crate::outlook::Outlook;
 use crate::prev_result::{PREV_RESULT, version_of};
 use crate::scratch::{Failures, KeptConf, Scratch};
@@ -28,6 +30,12 @@ const ENOUGH_FAILURES: u32 = 2;
 
 /// The keys of `ipam` that do not say where addresses are noted.
 const OF_RANGES: [&str; 2] = ["ranges", "routes"];
+
+/// The key that names the link of the node that macvlan and ipvlan make theirs on.
+const MASTER: &str = "master";
+
+/// A master that every namespace has, with an MTU that no configuration exceeds.
+const ANY_MASTER: &str = "lo";
 
 /// One attachment that is to be deleted.
 pub(crate) struct Deletion<'a> {
@@ -302,12 +310,20 @@ impl Deletion<'_> {
 
     fn call_del_as_it_is(&self, delegate: &Delegate<'_>, conf: Object) -> Result<(), Failure> {
         let mut conf = self.complete(conf)?;
-        match delegate.run(Command::Del, &delegate_conf::to_json(&conf)?) {
-            Err(error) if is_for_want_of_master(&error) && conf.contains(PREV_RESULT) => {
-                conf.remove(PREV_RESULT);
-                Ok(delegate.run(Command::Del, &delegate_conf::to_json(&conf)?)?)
+        loop {
+            let outcome = delegate.run(Command::Del, &delegate_conf::to_json(&conf)?);
+            match outcome {
+                Err(error) if is_for_want_of_master(&error) && conf.contains(PREV_RESULT) => {
+                    conf.remove(PREV_RESULT);
+                }
+                Err(error) if is_for_other_master(&error) && !has_any_master(&conf) => {
+                    self.call
+                        .log
+                        .info(format_args!("{error}; going on with master {ANY_MASTER}"));
+                    conf.set(MASTER, ANY_MASTER).map_err(ConfigError::from)?;
+                }
+                outcome => return Ok(outcome?),
             }
-            outcome => Ok(outcome?),
         }
     }
 
@@ -317,6 +333,11 @@ impl Deletion<'_> {
             None => Ok(conf),
         }
     }
+}
+
+fn has_any_master(conf: &Object) -> bool {
+    let master = conf.decode::<String>(MASTER);
+    master.is_ok_and(|master| master.as_deref() == Some(ANY_MASTER))
 }
 
 /// Whether a delegate has refused a call for the version of its configuration.

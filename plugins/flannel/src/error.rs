@@ -182,6 +182,28 @@ pub(crate) fn is_for_want_of_master(error: &DelegateError) -> bool {
     NO_MASTER.iter().any(|start| error.msg.starts_with(start))
 }
 
+/// What Go's macvlan and ipvlan plugins say of a `master` that is gone.
+const NO_SUCH_MASTER: &str = "Link not found";
+
+/// What they say without a `master` on a node that has no default route any more.
+const NO_DEFAULT_ROUTE: &str = "no default route interface found";
+
+/// How macvlan's error starts if the MTU of the master is less by now than the configuration's.
+const SMALLER_MASTER: &str = "invalid MTU ";
+
+/// Whether a delegate's DEL has not begun because of what became of the master since ADD. These plugins look at the master
+/// before they release addresses and remove the link, and use it for neither.
+pub(crate) fn is_for_other_master(error: &DelegateError) -> bool {
+    let DelegateError::Failed { plugin_type, error } = error else {
+        return false;
+    };
+    let has_master = matches!(plugin_type.as_str(), "macvlan" | "ipvlan");
+    has_master
+        && (error.msg == NO_SUCH_MASTER
+            || error.msg == NO_DEFAULT_ROUTE
+            || error.msg.starts_with(SMALLER_MASTER))
+}
+
 /// What Go's bridge plugin says on CHECK of a result without the links on the node.
 const NO_INTERFACE: &str = "Interface name missing";
 
