@@ -1,9 +1,10 @@
 //! The attachments that runtimes name: one per call, and the valid ones of a GC.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::json::{DecodeError, Object};
 use crate::{ContainerId, Error, IfName, NetConf};
@@ -38,11 +39,21 @@ pub struct ValidAttachment {
     pub ifname: String,
 }
 
+/// An element as libcni writes it, which serde_json reads in one pass.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plain<'a> {
+    #[serde(rename = "containerID", borrow)]
+    container_id: Cow<'a, str>,
+    #[serde(borrow)]
+    ifname: Cow<'a, str>,
+}
+
 /// The attachments that GC must leave alone: `cni.dev/valid-attachments` of its configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValidAttachments {
-    attachments: HashSet<ValidAttachment>,
-    containers: HashSet<String>,
+    /// In ascending order, without duplicates.
+    sorted: Vec<ValidAttachment>,
 }
 
 impl ValidAttachments {
@@ -59,6 +70,17 @@ impl ValidAttachments {
         let Some(key) = KEYS.into_iter().find(|key| conf.contains(key)) else {
             return Ok(None);
         };
+        let Some(list) = conf.value::<&RawValue>(key)? else {
+            return Ok(Some(Self::default()));
+        };
+        if let Ok(plain) = serde_json::from_str::<Vec<Plain<'_>>>(list.get()) {
+            let attachments = plain.into_iter().map(|element| ValidAttachment {
+                container_id: element.container_id.into_owned(),
+                ifname: element.ifname.into_owned(),
+            });
+            return Ok(Some(attachments.collect()));
+        }
+        // Keys in another case, missing or unknown ones, or a mistake to report.
         let attachments: Option<Vec<ValidAttachment>> = conf.value(key)?;
         Ok(Some(attachments.into_iter().flatten().collect()))
     }
@@ -68,42 +90,42 @@ impl ValidAttachments {
     /// # Errors
     /// As [`Object::set`].
     pub fn put_into(&self, conf: &mut Object) -> Result<(), DecodeError> {
-        let mut attachments: Vec<&ValidAttachment> = self.attachments.iter().collect();
-        attachments.sort();
-        KEYS.into_iter()
-            .try_for_each(|key| conf.set(key, &attachments))
+        let list = to_raw_value(&self.sorted).map_err(|error| DecodeError::at("", error))?;
+        KEYS.into_iter().try_for_each(|key| conf.set(key, &list))
     }
 
-    /// The attachments, in no order.
+    /// The attachments, each once, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = &ValidAttachment> {
-        self.attachments.iter()
+        self.sorted.iter()
     }
 
     /// Whether this very attachment is still valid.
     pub fn contains(&self, container_id: &str, ifname: &str) -> bool {
-        self.attachments.contains(&ValidAttachment {
-            container_id: container_id.to_owned(),
-            ifname: ifname.to_owned(),
-        })
+        self.of_container(container_id)
+            .any(|valid| valid.ifname == ifname)
     }
 
     /// Whether any attachment of this container is still valid.
     pub fn contains_container(&self, container_id: &str) -> bool {
-        self.containers.contains(container_id)
+        self.of_container(container_id).next().is_some()
+    }
+
+    fn of_container(&self, container_id: &str) -> impl Iterator<Item = &ValidAttachment> {
+        let start = self
+            .sorted
+            .partition_point(|valid| valid.container_id.as_str() < container_id);
+        let rest = self.sorted.get(start..).unwrap_or_default();
+        rest.iter()
+            .take_while(move |valid| valid.container_id == container_id)
     }
 }
 
 impl FromIterator<ValidAttachment> for ValidAttachments {
     fn from_iter<I: IntoIterator<Item = ValidAttachment>>(attachments: I) -> Self {
-        let attachments: HashSet<_> = attachments.into_iter().collect();
-        let containers = attachments
-            .iter()
-            .map(|attachment| attachment.container_id.clone())
-            .collect();
-        Self {
-            attachments,
-            containers,
-        }
+        let mut sorted: Vec<_> = attachments.into_iter().collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        Self { sorted }
     }
 }
 
@@ -124,10 +146,29 @@ mod tests {
             let valid = valid.unwrap();
             assert!(valid.contains("c1", "eth0") && valid.contains_container("c2"));
             assert!(!valid.contains("c1", "eth1") && !valid.contains_container("c3"));
+            assert!(valid.contains("c2", "") && !valid.contains_container("c"));
         }
         for empty in ["[]", "null"] {
             let text = format!(r#"{{"name":"n","cni.dev/valid-attachments":{empty}}}"#);
             assert_eq!(valid(&text), Ok(Some(ValidAttachments::default())));
+        }
+    }
+
+    #[test]
+    fn however_a_list_is_written() {
+        let written = [
+            r#"[{"containerID":"c2","ifname":"eth0"},{"containerID":"c1","ifname":"eth1"},{"containerID":"c1","ifname":"eth0"}]"#,
+            r#"[{"ifname":"eth0","containerID":"c1"},{"IFNAME":"eth1","x":[],"containerid":"c1"},
+                {"containerID":"\u00632","ifname":"eth0"},{"containerID":"c1","ifname":"eth0"}]"#,
+        ];
+        for list in written {
+            let text = format!(r#"{{"name":"n","CNI.dev/valid-attachments":{list}}}"#);
+            let valid = valid(&text).unwrap().unwrap();
+            let all: Vec<_> = valid
+                .iter()
+                .map(|it| (&*it.container_id, &*it.ifname))
+                .collect();
+            assert_eq!(all, [("c1", "eth0"), ("c1", "eth1"), ("c2", "eth0")]);
         }
     }
 
