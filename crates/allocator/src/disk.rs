@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use cni_types::{Attachment, NetworkName};
+use cni_types::{Attachment, NetworkName, ValidAttachments};
 use state::{Action, BootId, Dir, StateError, WriteGuard};
 
 use self::boot_tag::BootTag;
@@ -207,6 +207,10 @@ impl Store for DiskStore<'_> {
 
     fn all(&mut self) -> Result<Vec<Held>, StateError> {
         self.lookup.all(&self.files)
+    }
+
+    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, StateError> {
+        self.lookup.held_by_invalid(&self.files, valid)
     }
 
     fn reserve(

@@ -1,6 +1,8 @@
 use std::net::IpAddr;
 
-use crate::{Owner, Store};
+use cni_types::ValidAttachments;
+
+use crate::Store;
 
 /// What a collection did.
 #[derive(Debug)]
@@ -11,23 +13,23 @@ pub struct Collected<E> {
     pub errors: Vec<E>,
 }
 
-/// Releases every address whose owner is not to be kept, and goes on after errors.
+/// Releases every address whose owner is no valid attachment any more, and goes on after errors.
 pub fn collect_garbage<S: Store>(
     mut store: S,
-    keep: impl Fn(&Owner) -> bool,
+    valid: &ValidAttachments,
 ) -> Result<Collected<S::Error>, S::Error> {
     let mut collected = Collected {
         released: Vec::new(),
         errors: Vec::new(),
     };
-    for held in store.all()? {
-        let outcome = match store.holding(held.address) {
-            Ok(Some(holding)) if !keep(&holding.owner) => store.release(held.address),
+    for address in store.held_by_invalid(valid)? {
+        let outcome = match store.holding(address) {
+            Ok(Some(holding)) if !holding.owner.is_valid(valid) => store.release(address),
             Ok(_) => continue,
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(()) => collected.released.push(held.address),
+            Ok(()) => collected.released.push(address),
             Err(error) => collected.errors.push(error),
         }
     }

@@ -1,6 +1,9 @@
 use std::fmt;
 
-use cni_types::{Attachment, ContainerId, IfName};
+use cni_types::{Attachment, ContainerId, IfName, ValidAttachments};
+
+/// What is between the container and the interface.
+const SEPARATOR: &str = "\r\n";
 
 /// Who holds an address. Its text is what the Go plugin writes into the address's file: `<container id>\r\n<ifname>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +18,7 @@ impl Owner {
     /// Reads the text; `None` if it names nobody. White space around it does not count.
     pub fn parse(contents: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(contents).ok()?.trim();
-        let (container_id, ifname) = match text.split_once("\r\n") {
+        let (container_id, ifname) = match text.split_once(SEPARATOR) {
             Some((container_id, ifname)) => (container_id, Some(IfName::recorded(ifname).ok()?)),
             None => (text, None),
         };
@@ -41,6 +44,15 @@ impl Owner {
             && self.ifname.as_ref() == Some(&attachment.ifname)
     }
 
+    /// Whether it is a valid attachment. Where nothing is known of the interface, any valid attachment of the container will do.
+    pub fn is_valid(&self, valid: &ValidAttachments) -> bool {
+        let container_id = self.container_id.as_str();
+        match &self.ifname {
+            Some(ifname) => valid.contains(container_id, ifname.as_str()),
+            None => valid.contains_container(container_id),
+        }
+    }
+
     /// Whether this is the container, and nothing is known of the interface.
     pub fn is_only(&self, container_id: &ContainerId) -> bool {
         self.container_id == *container_id && self.ifname.is_none()
@@ -58,12 +70,16 @@ impl From<&Attachment> for Owner {
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.container_id)?;
         match &self.ifname {
-            Some(ifname) => write!(f, "\r\n{ifname}"),
-            None => Ok(()),
+            Some(ifname) => f.write_str(&text(self.container_id.as_str(), ifname.as_str())),
+            None => write!(f, "{}", self.container_id),
         }
     }
+}
+
+/// The text of an owner whose interface is known.
+pub(crate) fn text(container_id: &str, ifname: &str) -> String {
+    [container_id, SEPARATOR, ifname].concat()
 }
 
 #[cfg(test)]

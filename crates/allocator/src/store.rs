@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use cni_types::Attachment;
+use cni_types::{Attachment, ValidAttachments};
 
 use crate::{Owner, RangeSet};
 
@@ -33,6 +33,10 @@ pub trait Store {
 
     /// Every address that somebody holds, in no order.
     fn all(&mut self) -> Result<Vec<Held>, Self::Error>;
+
+    /// The addresses whose owners are no valid attachments any more ([`Owner::is_valid`]), in no order. There may be others
+    /// among them, so who releases an address looks at its owner first.
+    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, Self::Error>;
 
     /// Gives an address to an attachment and notes it as the set's last, if nobody holds it; tells whether it did.
     fn reserve(

@@ -1,5 +1,6 @@
 //! Whose link it is, said by the link itself.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -81,22 +82,26 @@ impl Mark {
 /// The links of a network whose attachments are not valid any more.
 pub fn stale_links(links: Vec<Link>, network: &NetworkName, valid: &ValidAttachments) -> Vec<Link> {
     let network = network.as_str();
-    let starts = [format!("{START}{network}/"), start_with_digest(network)];
-    let is_of_network = |link: &Link| {
+    let start = format!("{START}{network}/");
+    let start_with_digest = start_with_digest(network);
+    // A digest does not say of what it is. Names that are so long are rare.
+    let with_digest = LazyCell::new(|| {
+        let marks = valid
+            .iter()
+            .map(|valid| Mark::of(network, &valid.container_id, &valid.ifname));
+        marks.map(|mark| mark.alias).collect::<HashSet<String>>()
+    });
+    let is_stale = |link: &Link| {
         let alias = link.alias.as_deref().unwrap_or_default();
-        starts.iter().any(|start| alias.starts_with(start))
-    };
-    let valid: HashSet<String> = valid
-        .iter()
-        .map(|valid| Mark::of(network, &valid.container_id, &valid.ifname).alias)
-        .collect();
-    let is_valid = |link: &Link| {
-        link.alias
-            .as_ref()
-            .is_some_and(|alias| valid.contains(alias))
+        match alias.strip_prefix(&start) {
+            Some(attachment) => !attachment
+                .split_once('/')
+                .is_some_and(|(container_id, ifname)| valid.contains(container_id, ifname)),
+            None => alias.starts_with(&start_with_digest) && !with_digest.contains(alias),
+        }
     };
     let mut links = links;
-    links.retain(|link| is_of_network(link) && !is_valid(link));
+    links.retain(is_stale);
     links
 }
 

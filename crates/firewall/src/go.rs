@@ -1,6 +1,7 @@
 //! What the Go plugins create in nftables (`pkg/ip` and `pkg/link` of containernetworking/plugins),
 //! which names and comments identify: finding it, and removing it with its attachment. Tables stay.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
@@ -133,19 +134,23 @@ impl Kernel {
         valid: &ValidAttachments,
     ) -> Result<(), FirewallError> {
         let of_network = format!("{}-", digits(network));
-        let tokens: HashSet<_> = valid
-            .iter()
-            .map(|it| masquerading_token(network, &it.container_id, &it.ifname))
-            .collect();
+        let tokens = LazyCell::new(|| -> HashSet<_> {
+            let tokens = valid
+                .iter()
+                .map(|it| of_network.clone() + &attachment_token(&it.container_id, &it.ifname));
+            tokens.collect()
+        });
         self.remove_masquerading(|comment| {
             let token = comment.split(',').next();
-            let is_valid = token.is_some_and(|token| tokens.contains(token));
-            comment.starts_with(&of_network) && !is_valid
+            let is_valid = || token.is_some_and(|token| tokens.contains(token));
+            comment.starts_with(&of_network) && !is_valid()
         })?;
-        let references: HashSet<_> = valid
-            .iter()
-            .map(|it| reference(&it.container_id, &it.ifname))
-            .collect();
+        let references = LazyCell::new(|| -> HashSet<_> {
+            let references = valid
+                .iter()
+                .map(|it| reference(&it.container_id, &it.ifname));
+            references.collect()
+        });
         for rule in self.rules_of_chain(&ForeignChain::mac_checks())? {
             let Some(reference) = rule.comment.strip_prefix(MAC_COMMENT) else {
                 continue;
@@ -290,8 +295,12 @@ fn token_of(owner: Owner<'_>) -> String {
 
 /// The start of the comments of the Go plugin's rules that masquerade an attachment.
 fn masquerading_token(network: &str, container_id: &str, ifname: &str) -> String {
-    let attachment = digits(&format!("{ifname}:{container_id}"));
+    let attachment = attachment_token(container_id, ifname);
     format!("{}-{attachment}", digits(network))
+}
+
+fn attachment_token(container_id: &str, ifname: &str) -> String {
+    digits(&format!("{ifname}:{container_id}"))
 }
 
 /// The first 16 digits of a SHA-512.

@@ -1,5 +1,6 @@
 //! Masquerading and MAC checks by nftables: granting, removing and collecting.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 
 use cni_types::{Attachment, NetworkName, ValidAttachments};
@@ -139,17 +140,22 @@ impl Nftables {
         network: &NetworkName,
         valid: &ValidAttachments,
     ) -> Result<(), FirewallError> {
-        let valid: HashSet<RecordKey> = valid
-            .iter()
-            .map(|it| RecordKey::new(network.as_str(), &it.container_id, &it.ifname))
-            .collect();
+        // Digests are only computed when there is a record to compare them with.
+        let of_network = RecordKey::of_network(network.as_str());
+        let valid = LazyCell::new(|| -> HashSet<RecordKey> {
+            let keys = valid
+                .iter()
+                .map(|it| of_network.with_attachment(&it.container_id, &it.ifname));
+            keys.collect()
+        });
         for table in Table::ALL {
             self.kernel.repair_table(table)?;
             let mut is_checked = false;
             self.kernel.until_done(|kernel| {
                 let mut stale = kernel.records_in(table)?;
                 stale.retain(|record| {
-                    record.key.is_of_network(network) && !valid.contains(&record.key.with_number(0))
+                    record.key.is_of_same_network(&of_network)
+                        && !valid.contains(&record.key.with_number(0))
                 });
                 for records in stale.chunks(COLLECTED_AT_ONCE) {
                     let doomed = kernel.elements_of(records, is_checked)?;

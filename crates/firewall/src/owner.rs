@@ -84,12 +84,22 @@ fn fit(mut comment: String) -> String {
 impl RecordKey {
     /// The key of an attachment's first record.
     pub(crate) fn new(network: &str, container_id: &str, ifname: &str) -> Self {
+        Self::of_network(network).with_attachment(container_id, ifname)
+    }
+
+    /// The part that all keys of a network share, with nothing after it.
+    pub(crate) fn of_network(network: &str) -> Self {
         let mut key = [0; KEY];
-        let (first, second) = key.split_at_mut(TOKEN + 1);
+        fill(key.split_at_mut(TOKEN + 1).0, network);
+        Self(key)
+    }
+
+    /// The key of the first record of an attachment of the same network.
+    pub(crate) fn with_attachment(mut self, container_id: &str, ifname: &str) -> Self {
         // Neither a container ID nor a network's name contains a slash.
-        fill(first, network);
-        fill(second, &format!("{container_id}/{ifname}"));
-        Self(key).with_number(0)
+        let name = format!("{container_id}/{ifname}");
+        fill(self.0.split_at_mut(TOKEN + 1).1, &name);
+        self.with_number(0)
     }
 
     /// The key of another record of the same attachment; numbers are below [`MOST_GRANTS`].
@@ -101,10 +111,9 @@ impl RecordKey {
         self
     }
 
-    /// Whether the record belongs to an attachment of this network.
-    pub(crate) fn is_of_network(&self, network: &NetworkName) -> bool {
-        let of_network = Self::new(network.as_str(), "", "");
-        self.0.get(..TOKEN) == of_network.0.get(..TOKEN)
+    /// Whether both keys are of one network.
+    pub(crate) fn is_of_same_network(&self, other: &Self) -> bool {
+        self.0.get(..TOKEN) == other.0.get(..TOKEN)
     }
 
     pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
@@ -182,8 +191,8 @@ mod tests {
         assert_eq!(RecordKey::of_comment(&comment), Some(key));
         assert_eq!(words_of(&comment), owner.in_words());
         assert_eq!(RecordKey::of_bytes(key.as_bytes()), Some(key));
-        assert!(key.is_of_network(&network));
-        assert!(!key.is_of_network(&"cbr1".parse().unwrap()));
+        assert!(key.is_of_same_network(&RecordKey::of_network("cbr0")));
+        assert!(!key.is_of_same_network(&RecordKey::of_network("cbr1")));
         for other in ["", " ", "a b", "eth0 of c1", &comment[1..], &comment[..30]] {
             assert_eq!(RecordKey::of_comment(other), None, "{other:?}");
         }

@@ -10,6 +10,9 @@
 //! Where an id is too long for a file name, a digest takes the place of its end, and the file has the id under
 //! [`CONTAINER`].
 //!
+//! GC goes by the files' names, and opens none of a valid attachment. The name of a first one does not say whose it is: a directory
+//! in which all are of [`USUAL_IFNAME`], or the Go plugin's, is marked as such by an empty one inside, `.only-eth0`, that GC makes.
+//!
 //! A configuration that a call has failed with has the error under [`FAILURE`], and the number of failed calls under
 //! [`FAILURES`].
 //!
@@ -18,15 +21,19 @@
 //! them.
 
 mod names;
+mod stale;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cni_types::json::{self, DecodeError, Object};
-use cni_types::{Attachment, ContainerId, Error, IfName, NetworkName, PluginType};
+use cni_types::{
+    Attachment, ContainerId, Error, IfName, NetworkName, PluginType, ValidAttachments,
+};
 use state::{Dir, InUse, StateError, WriteGuard};
 
 use self::names::{first_name, further_name, key};
+pub(crate) use self::stale::Stale;
 use crate::error::ScratchError;
 
 /// How long others are waited for that write to the folder, which takes them microseconds.
@@ -36,6 +43,12 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const FOLDER_MODE: u32 = 0o700;
 
 const FURTHER: &str = ".attachments";
+
+/// An empty directory. While it exists, every first file is one of [`USUAL_IFNAME`], or does not say of which interface it is.
+const ONLY_USUAL: &str = ".only-eth0";
+
+/// The interface that runtimes ask for: the one to delete for a file of the Go plugin, which does not say it.
+pub(crate) const USUAL_IFNAME: &str = "eth0";
 
 /// The key under which a configuration that is kept has the attachment's interface name.
 const OWNER: &str = "twill/ifname";
@@ -193,7 +206,12 @@ impl Scratch {
 
         let is_free = first.is_none_or(|first| first.is_of(attachment) || first.is_debris());
         match first_name(attachment).filter(|_| is_free) {
-            Some(name) => guard.replace(name, conf.to_json()?.as_bytes())?,
+            Some(name) => {
+                if attachment.ifname.as_str() != USUAL_IFNAME {
+                    guard.remove_child(ONLY_USUAL)?;
+                }
+                guard.replace(name, conf.to_json()?.as_bytes())?;
+            }
             None => {
                 let name = further_name(attachment);
                 if name.is_shortened {
@@ -279,18 +297,6 @@ impl Scratch {
         patience: Duration,
     ) -> Result<(), StateError> {
         self.0.wait_until_unused(key(attachment), patience)
-    }
-
-    /// Every usable configuration that is kept, in the order of the files' names, the first attachments before the others;
-    /// and an error for each file that cannot be read.
-    pub(crate) fn list(&self) -> Result<(Vec<Entry>, Vec<StateError>), StateError> {
-        let (mut entries, mut unread) = list(&self.0, Place::First)?;
-        if let Some(further) = self.0.open_child(FURTHER)? {
-            let (of_further, unread_further) = list(&further, Place::Further)?;
-            entries.extend(of_further);
-            unread.extend(unread_further);
-        }
-        Ok((entries, unread))
     }
 
     /// Finds what is kept for an attachment.
@@ -386,26 +392,6 @@ fn remove(guard: &WriteGuard<'_>, name: &str) -> Result<(), StateError> {
     guard.remove(name).map(drop)
 }
 
-/// Reads the files of a folder into entries, by means of their names.
-fn list(dir: &Dir, place: Place) -> Result<(Vec<Entry>, Vec<StateError>), StateError> {
-    let mut names = Vec::new();
-    dir.visit(|name| {
-        names.extend(name.to_str().map(str::to_owned));
-        Ok::<_, StateError>(())
-    })?;
-    names.sort();
-    let (mut entries, mut unread) = (Vec::new(), Vec::new());
-    for name in names {
-        match File::read(dir, &name, place) {
-            Ok(file) => entries.extend(file.and_then(|file| Entry::new(place, &name, file))),
-            // Not ours: a folder, a link.
-            Err(StateError::NotAFile(_)) => {}
-            Err(error) => unread.push(error),
-        }
-    }
-    Ok((entries, unread))
-}
-
 impl Entry {
     fn new(place: Place, name: &str, file: File) -> Option<Self> {
         let Kept::Conf(kept) = file.kept else {
@@ -425,8 +411,17 @@ impl Entry {
         })
     }
 
+    /// Whether the attachment is valid; where its interface is not known, whether any of its container is.
+    fn is_valid(&self, valid: &ValidAttachments) -> bool {
+        let container_id = self.container_id.as_str();
+        match &self.ifname {
+            Some(ifname) => valid.contains(container_id, ifname.as_str()),
+            None => valid.contains_container(container_id),
+        }
+    }
+
     /// Whether the configuration is one of this network.
-    pub(crate) fn is_of(&self, network: &NetworkName) -> bool {
+    fn is_of(&self, network: &NetworkName) -> bool {
         let name: Result<Option<String>, _> = self.kept.conf.decode("name");
         name.is_ok_and(|name| name.as_deref() == Some(network.as_str()))
     }

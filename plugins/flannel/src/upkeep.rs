@@ -11,36 +11,31 @@ use crate::config::{Config, Replay};
 use crate::delegate_conf;
 use crate::deletion::Deletion;
 use crate::error::{ConfigError, NotReady};
-use crate::scratch::{Entry, Scratch};
+use crate::scratch::{Entry, Scratch, Stale, USUAL_IFNAME};
 use crate::subnet_env::{self, Lease};
-
-/// The interface that runtimes ask for: the one to delete for a file of the Go plugin, which does not say it.
-const USUAL_IFNAME: &str = "eth0";
 
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
     // What was added goes whatever the configuration says now.
     let replay = Replay::of(call)?;
     let scratch = Scratch::open(&replay.data_dir)?;
-    let (entries, unread) = match &scratch {
-        Some(scratch) => scratch.list()?,
-        None => Default::default(),
+    let Stale { entries, unread } = match &scratch {
+        Some(scratch) => scratch.stale(&call.conf.name, valid)?,
+        None => Stale::default(),
     };
-    let (kept, stale): (Vec<Entry>, Vec<Entry>) = entries
-        .into_iter()
-        .filter(|entry| entry.is_of(&call.conf.name))
-        .partition(|entry| match &entry.ifname {
-            Some(ifname) => valid.contains(entry.container_id.as_str(), ifname.as_str()),
-            None => valid.contains_container(entry.container_id.as_str()),
-        });
-
     let mut errors: Vec<Error> = unread.into_iter().map(Error::from).collect();
-    for entry in &stale {
+    for entry in &entries {
         if let Some(scratch) = &scratch {
             errors.extend(delete(call, scratch, entry).err());
         }
     }
-    let any = kept.iter().chain(&stale).next();
-    errors.extend(delegate_gc(call, any, valid).err());
+    let of_entry = |entry: &Entry| Lease::of_delegate_conf(&entry.kept.conf);
+    let kept_lease = || {
+        let kept = scratch.as_ref()?.find_map(&call.conf.name, of_entry);
+        kept.ok()
+            .flatten()
+            .or_else(|| entries.iter().find_map(of_entry))
+    };
+    errors.extend(delegate_gc(call, kept_lease, valid).err());
     Error::join(errors).map_or(Ok(()), Err)
 }
 
@@ -113,15 +108,13 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
 /// attachment was added with. A delegate that does not know GC would not pass it on to its IPAM plugin, which is asked then.
 fn delegate_gc(
     call: &Call<'_>,
-    any: Option<&Entry>,
+    kept_lease: impl FnOnce() -> Option<Lease>,
     valid: &ValidAttachments,
 ) -> Result<(), Error> {
     let config = Config::of(call)?;
     let lease = match subnet_env::read(&config.subnet_file, call.log) {
         Ok(lease) => lease,
-        Err(error) => any
-            .and_then(|entry| Lease::of_delegate_conf(&entry.kept.conf))
-            .ok_or(error)?,
+        Err(error) => kept_lease().ok_or(error)?,
     };
     let mut conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
     valid.put_into(&mut conf).map_err(ConfigError::from)?;

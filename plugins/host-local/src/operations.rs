@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use allocator::{
-    Allocation, Demand, Held, Owner, SetError, Store, allocate, collect_garbage, exhausted,
-};
+use allocator::{Allocation, Demand, Held, SetError, Store, allocate, collect_garbage, exhausted};
 use cni_types::{Attachment, Error, ValidAttachments};
 
 use crate::config::Config;
@@ -109,14 +107,7 @@ impl Operation for Collect<'_> {
     where
         S::Error: Into<Error> + std::error::Error,
     {
-        let keep = |owner: &Owner| {
-            let container_id = owner.container_id.as_str();
-            match &owner.ifname {
-                Some(ifname) => self.0.contains(container_id, ifname.as_str()),
-                None => self.0.contains_container(container_id),
-            }
-        };
-        let collected = collect_garbage(store, keep).map_err(Into::into)?;
+        let collected = collect_garbage(store, self.0).map_err(Into::into)?;
         match Error::join(collected.errors.into_iter().map(Into::into)) {
             None => Ok(()),
             Some(error) => Err(error),

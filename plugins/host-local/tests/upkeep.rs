@@ -34,11 +34,22 @@ impl Network {
         self.temp.path().join("data/net").join(file)
     }
 
-    fn call_with(&self, command: &str, container: &str, more: &[(&str, Value)]) -> Outcome {
+    fn conf(&self) -> Value {
         let mut ipam = self.ipam.clone();
         let data_dir = self.temp.path().join("data");
         ipam["dataDir"] = data_dir.to_str().unwrap().into();
-        let mut conf = json!({ "cniVersion": "1.1.0", "name": "net", "ipam": ipam });
+        json!({ "cniVersion": "1.1.0", "name": "net", "ipam": ipam })
+    }
+
+    fn call_of(&self, command: &str, container: &str, ifname: &str) -> Outcome {
+        Invocation::attach(binaries::plugin("host-local"), command, container)
+            .ifname(ifname)
+            .config(&self.conf())
+            .run()
+    }
+
+    fn call_with(&self, command: &str, container: &str, more: &[(&str, Value)]) -> Outcome {
+        let mut conf = self.conf();
         for (key, value) in more {
             conf[key] = value.clone();
         }
@@ -105,6 +116,77 @@ fn gc_releases_what_is_not_valid_any_more() {
     network.gc(json!(null)).silent();
     assert_eq!(network.held(), [] as [&str; 0]);
     network.gc(json!([])).silent();
+}
+
+#[test]
+fn gc_beside_many_valid_attachments() {
+    for backend in ["disk", "db"] {
+        let network = Network::new(json!({ "subnet": "10.1.1.0/24", "backend": backend }));
+        let ids: Vec<String> = (0..40).map(|number| format!("c{number}")).collect();
+        for id in &ids {
+            network.add(id);
+        }
+        let second = |command| network.call_of(command, "c0", "eth1");
+        second("ADD").success();
+        let is_dead = |id: &str| ["c3", "c17"].contains(&id);
+        let valid = ids.iter().filter(|id| !is_dead(id));
+        let valid: Vec<Value> = valid
+            .map(|id| json!({ "containerID": id, "ifname": "eth0" }))
+            .collect();
+        network.gc(json!(valid)).silent();
+        for id in &ids {
+            let check = network.call("CHECK", id);
+            if is_dead(id) {
+                assert_eq!(check.failure().code, 120, "{backend} {id}");
+            } else {
+                check.silent();
+            }
+        }
+        assert_eq!(second("CHECK").failure().code, 120, "{backend}");
+        // They are given again.
+        let more: Vec<String> = (0..3)
+            .map(|number| network.add(&format!("d{number}")))
+            .collect();
+        assert_eq!(more.len(), 3);
+    }
+}
+
+#[test]
+fn gc_opens_no_file_of_a_valid_attachment() {
+    let network = Network::new(json!({ "subnet": "10.1.1.0/24" }));
+    for number in 0..40 {
+        network.add(&format!("c{number}"));
+    }
+    let valid: Vec<Value> = (1..40)
+        .map(|number| json!({ "containerID": format!("c{number}"), "ifname": "eth0" }))
+        .collect();
+    let mut conf = network.conf();
+    conf["cni.dev/valid-attachments"] = json!(valid);
+    let trace = network.temp.path().join("trace");
+    let input = network.temp.path().join("conf");
+    fs::write(&input, conf.to_string()).unwrap();
+    let output = Command::new("strace")
+        .args(["-f", "-e", "trace=open,openat", "-o"])
+        .arg(&trace)
+        .arg(binaries::plugin("host-local"))
+        .env("CNI_COMMAND", "GC")
+        .env("CNI_PATH", "/nowhere")
+        .stdin(File::open(&input).unwrap())
+        .output();
+    if !output.is_ok_and(|output| output.status.success()) {
+        testkit::requirements::skip("needs strace and the right to trace");
+        return;
+    }
+    assert_eq!(network.held().len(), 39);
+    let trace = fs::read_to_string(trace).unwrap();
+    let opened: Vec<&str> = trace
+        .split('"')
+        .filter(|text| text.starts_with("10.1.1."))
+        .collect();
+    assert!(
+        !opened.is_empty() && opened.iter().all(|name| *name == "10.1.1.2"),
+        "{opened:?}"
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use cni_types::ValidAttachments;
+
 use super::*;
 use crate::range::tests::{ip, spec};
 use crate::{Holding, Range, RangeSpec};
@@ -83,6 +85,12 @@ impl Store for Transaction<'_> {
             age: holding.age,
         });
         Ok(held.collect())
+    }
+
+    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, Full> {
+        let held = self.held.iter();
+        let invalid = held.filter(|(_, holding)| !holding.owner.is_valid(valid));
+        Ok(invalid.map(|(address, _)| *address).collect())
     }
 
     fn reserve(

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use cni_types::{Attachment, NetworkName};
+use cni_types::{Attachment, NetworkName, ValidAttachments};
 
 use super::keys;
 use super::{ADDRESSES, DbError, LAST, OWNERS, Transaction};
@@ -149,6 +149,17 @@ impl Store for NetworkStore<'_> {
             let address = keys::read_address(rest)?;
             Some(Held { address, age })
         })
+    }
+
+    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, DbError> {
+        let now = self.transaction.boot;
+        let prefix = keys::of_network(&self.network);
+        let all = self.transaction.scan(ADDRESSES, &prefix, |rest, value| {
+            let (owner, _): (Owner, Age) = keys::read_holding(value, now)?;
+            let address = keys::read_address(rest)?;
+            Some((!owner.is_valid(valid)).then_some(address))
+        })?;
+        Ok(all.into_iter().flatten().collect())
     }
 
     fn reserve(

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use cni_types::ValidAttachments;
 use state::{Dir, StateError};
 
 use super::boot_tag::BootTag;
@@ -108,6 +109,28 @@ impl<'a> Lookup<'a> {
 
     /// All addresses that somebody holds.
     pub(super) fn all(&mut self, files: &AddressFiles<'_>) -> Result<Vec<Held>, StateError> {
+        let held = self.slots(files)?.into_iter().map(|slot| Held {
+            address: slot.address,
+            age: slot.age,
+        });
+        Ok(held.collect())
+    }
+
+    /// The addresses of all but valid attachments, as far as hashes tell. No file is read of those that are valid.
+    pub(super) fn held_by_invalid(
+        &mut self,
+        files: &AddressFiles<'_>,
+        valid: &ValidAttachments,
+    ) -> Result<Vec<IpAddr>, StateError> {
+        let mut slots = self.slots(files)?;
+        if !slots.is_empty() {
+            let valid = self.key.hashes_of(valid);
+            slots.retain(|slot| valid.binary_search(&slot.owner).is_err());
+        }
+        Ok(slots.into_iter().map(|slot| slot.address).collect())
+    }
+
+    fn slots(&self, files: &AddressFiles<'_>) -> Result<Vec<Slot>, StateError> {
         let mut slots = match &self.source {
             Source::Scan(slots) => slots.clone(),
             Source::Index(index) => match index.all() {
@@ -116,11 +139,7 @@ impl<'a> Lookup<'a> {
             },
         };
         self.apply_changes(&mut slots);
-        let held = slots.into_iter().map(|slot| Held {
-            address: slot.address,
-            age: slot.age,
-        });
-        Ok(held.collect())
+        Ok(slots)
     }
 
     /// Makes sure that nobody will take an address back which is given now.

@@ -128,6 +128,19 @@ impl WriteGuard<'_> {
         }
     }
 
+    /// Removes an empty directory and reports whether there was one.
+    pub fn remove_child(&self, name: &str) -> Result<bool, StateError> {
+        match unlinkat(&self.dir.fd, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(false),
+            Err(error) => Err(StateError::io(
+                Action::Remove,
+                self.dir.path.join(name),
+                error,
+            )),
+        }
+    }
+
     /// Writes the file that is to get `name`. If that fails, nothing is left.
     fn write_aside(
         &self,

@@ -1,6 +1,8 @@
 //! The names of an attachment's files, and the key that it is marked under.
 
-use cni_types::Attachment;
+use std::collections::HashSet;
+
+use cni_types::{Attachment, ValidAttachments};
 use state::stable_hash;
 
 /// The longest name of a file, in bytes (`NAME_MAX` of the kernel's own file systems).
@@ -18,7 +20,7 @@ pub(super) struct FurtherName {
 
 /// What an attachment is marked under. Two that share a key would only wait for each other.
 pub(super) fn key(attachment: &Attachment) -> u64 {
-    stable_hash(full_name(attachment).as_bytes())
+    stable_hash(full_name(attachment.container_id.as_str(), attachment.ifname.as_str()).as_bytes())
 }
 
 /// The name of the file of a container's first attachment; `None` where the id is too long for one.
@@ -28,24 +30,39 @@ pub(super) fn first_name(attachment: &Attachment) -> Option<&str> {
 
 /// The name of the file of a further attachment, and of every attachment whose id is too long to be a name.
 pub(super) fn further_name(attachment: &Attachment) -> FurtherName {
-    let text = full_name(attachment);
+    further_name_of(attachment.container_id.as_str(), attachment.ifname.as_str())
+}
+
+fn further_name_of(container_id: &str, ifname: &str) -> FurtherName {
+    let text = full_name(container_id, ifname);
     if text.len() <= MAX_NAME {
         return FurtherName {
             text,
             is_shortened: false,
         };
     }
-    let id = attachment.container_id.as_str();
-    let digest = stable_hash(id.as_bytes());
-    let start = id.get(..START_OF_ID).unwrap_or(id);
+    let digest = stable_hash(container_id.as_bytes());
+    let start = container_id.get(..START_OF_ID).unwrap_or(container_id);
     FurtherName {
         // No id has a "~", so this is no other attachment's full name.
-        text: format!("{start}~{digest:016x}:{}", attachment.ifname),
+        text: format!("{start}~{digest:016x}:{ifname}"),
         is_shortened: true,
     }
 }
 
+/// The names of further attachments' files that do not have their whole container ids.
+pub(super) fn shortened_names(valid: &ValidAttachments) -> HashSet<String> {
+    let names = valid
+        .iter()
+        .filter(|valid| valid.container_id.len() + valid.ifname.len() >= MAX_NAME)
+        .map(|valid| further_name_of(&valid.container_id, &valid.ifname));
+    names
+        .filter(|name| name.is_shortened)
+        .map(|name| name.text)
+        .collect()
+}
+
 /// Neither a container id nor an interface name has a colon, so no two attachments have one name.
-fn full_name(attachment: &Attachment) -> String {
-    format!("{}:{}", attachment.container_id, attachment.ifname)
+fn full_name(container_id: &str, ifname: &str) -> String {
+    format!("{container_id}:{ifname}")
 }

@@ -25,6 +25,7 @@ mod broken;
 mod corrected;
 mod failed;
 mod gc;
+mod gc_of_many;
 mod gc_of_the_delegate;
 mod go_state;
 mod log_file;

@@ -15,9 +15,10 @@
 
 use std::net::IpAddr;
 
+use cni_types::ValidAttachments;
 use state::{DirStamp, Stamp, checksum, keyed_hash};
 
-use crate::{Age, Owner, RangeSets};
+use crate::{Age, Owner, RangeSets, owner};
 
 pub(super) const PAGE: usize = 4096;
 pub(super) type Page = [u8; PAGE];
@@ -43,7 +44,26 @@ pub(in crate::disk) struct Key(pub(in crate::disk) u64, pub(in crate::disk) u64)
 
 impl Key {
     pub(in crate::disk) fn hash(self, owner: &Owner) -> OwnerHash {
-        OwnerHash(keyed_hash((self.0, self.1), owner.to_string().as_bytes()))
+        self.hash_text(&owner.to_string())
+    }
+
+    /// The hashes of all owners that are valid, in ascending order: of each attachment, and of what was noted without an
+    /// interface.
+    pub(in crate::disk) fn hashes_of(self, valid: &ValidAttachments) -> Vec<OwnerHash> {
+        let texts = valid.iter().flat_map(|valid| {
+            let container_id = &valid.container_id;
+            [
+                owner::text(container_id, &valid.ifname),
+                container_id.clone(),
+            ]
+        });
+        let mut hashes: Vec<_> = texts.map(|text| self.hash_text(&text)).collect();
+        hashes.sort_unstable();
+        hashes
+    }
+
+    fn hash_text(self, owner: &str) -> OwnerHash {
+        OwnerHash(keyed_hash((self.0, self.1), owner.as_bytes()))
     }
 }
 
