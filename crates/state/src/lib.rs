@@ -22,5 +22,5 @@ pub use dir::{Dir, StampedFile, WriteGuard};
 pub use error::{Action, StateError};
 pub use hash::{checksum, keyed_hash, stable_hash};
 pub use in_use::InUse;
-pub use read::read_bounded;
+pub use read::{read_beginning, read_bounded};
 pub use stamp::{DirStamp, Stamp};

@@ -16,25 +16,32 @@ pub(crate) const NEVER_WAIT: OFlag = OFlag::O_NONBLOCK
     .union(OFlag::O_NOCTTY)
     .union(OFlag::O_CLOEXEC);
 
-/// Reads a file that somebody else has written, such as a lease or a resolv.conf: all of it, but
-/// at most `limit` bytes. Neither a FIFO nor a device makes the caller wait; symbolic links are
-/// followed.
+/// Reads a file that somebody else has written, such as a lease: all of it, but at most `limit`
+/// bytes. Neither a FIFO nor a device makes the caller wait; symbolic links are followed.
 ///
 /// # Errors
 /// Those of open(2) and read(2); [`ErrorKind::FileTooLarge`] for more than `limit` bytes; an error
 /// for a FIFO, whatever is in it.
 pub fn read_bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let contents = read_beginning(path, limit.saturating_add(1))?;
+    if contents.len() > limit {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(contents)
+}
+
+/// As [`read_bounded`], but ignores what follows the first `limit` bytes.
+///
+/// # Errors
+/// Those of open(2) and read(2); an error for a FIFO, whatever is in it.
+pub fn read_beginning(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = open(path, OFlag::O_RDONLY | NEVER_WAIT, Mode::empty())?;
     let stat = fstat(&file)?;
     if kind(&stat) == SFlag::S_IFIFO {
         return Err(io::Error::other("it is a FIFO"));
     }
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    let contents = read_start(file.into(), size, limit.saturating_add(1))?;
-    if contents.len() > limit {
-        return Err(ErrorKind::FileTooLarge.into());
-    }
-    Ok(contents)
+    read_start(file.into(), size, limit)
 }
 
 /// Whether a file is a regular one.
@@ -96,6 +103,7 @@ mod tests {
         }
         let error = read_bounded(&path, 9_999).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        assert_eq!(read_beginning(&path, 9_999).unwrap(), [b'x'; 9_999]);
         let link = directory.path().join("link");
         symlink(&path, &link).unwrap();
         assert_eq!(read_bounded(&link, 10_000).unwrap().len(), 10_000);

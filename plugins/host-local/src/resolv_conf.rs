@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cni_types::Dns;
-use state::read_bounded;
+use state::read_beginning;
 
 use crate::error::ResolvConfError;
 
@@ -11,7 +11,7 @@ use crate::error::ResolvConfError;
 const MAX_FILE: usize = 1 << 20;
 
 pub(crate) fn read(path: &Path) -> Result<Dns, ResolvConfError> {
-    let contents = read_bounded(path, MAX_FILE).map_err(|source| ResolvConfError {
+    let contents = read_beginning(path, MAX_FILE).map_err(|source| ResolvConfError {
         path: path.to_owned(),
         source,
     })?;
