@@ -161,7 +161,7 @@ impl DelegateError {
         matches!(
             self,
             Self::Failed { error, .. }
-                if error.code == Code::INVALID_ENVIRONMENT && error.msg.contains("CNI_COMMAND")
+                if error.code == Code::INVALID_ENVIRONMENT && error.msg.contains("unknown CNI_COMMAND")
         )
     }
 }

@@ -1,11 +1,11 @@
 //! A delegate that cannot be: by its configuration, or by what is found for it.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::binaries;
 
 use crate::assert_refused;
@@ -91,71 +91,94 @@ fn flannel_is_no_ipam_plugin() {
     }
 }
 
-/// The delegate's file is flannel, under another name or where another plugin was, and so is perhaps its IPAM plugin. Each
-/// ends, as flannel does not call itself under the name that it was called by.
+/// The delegate's file is flannel, and so is its IPAM plugin's: a link or a copy.
 #[test]
 fn a_delegate_that_is_flannel_again() {
-    let flannel = binaries::plugin("flannel");
-    // argv[0] selects the plugin of a multi-call binary: under another name it is not flannel.
-    if flannel.is_symlink() {
-        return;
-    }
-    for make in [
-        (|from, to| symlink(from, to)) as fn(PathBuf, PathBuf) -> io::Result<()>,
+    let links = [
+        |from, to| symlink(from, to),
         |from, to| fs::copy(from, to).map(drop),
-    ] {
+    ] as [fn(PathBuf, PathBuf) -> io::Result<()>; 2];
+    let flannel = binaries::plugin("flannel");
+    for link in links {
         let desk = Desk::new();
-        let folder = desk.path("plugins");
-        fs::create_dir(&folder).unwrap();
-        for name in ["bridge", "host-local", "my-ipam"] {
-            make(flannel.clone(), folder.join(name)).unwrap();
+        let dir = desk.path("plugins");
+        fs::create_dir(&dir).unwrap();
+        for name in ["bridge", "host-local", "my-bridge", "my-ipam"] {
+            link(flannel.clone(), dir.join(name)).unwrap();
         }
-        let told = "network configuration: flannel is called as \"bridge\", and delegate.type is that as well: \
-            it would call itself for ever; correct delegate.type or ipam.type, or install the plugin of that name again";
-        let lease = fs::read(desk.subnet_file()).unwrap();
-        let node = desk.listing();
-        // The inner one reads nothing of the outer one's configuration.
-        let mut netconf = desk.netconf();
-        netconf["delegate"] = json!({
-            "subnetFile": desk.subnet_file(),
-            "dataDir": desk.data_dir(),
-        });
-        netconf["ipam"] = json!({"type": "my-ipam"});
-        let failure = desk
-            .call("ADD")
-            .path(&folder)
-            .config(&netconf)
-            .limit(SOON)
-            .run()
-            .failure();
-        assert_eq!((failure.code, failure.msg), (7, format!("bridge: {told}")));
-        desk.call("DEL")
-            .path(&folder)
-            .config(&netconf)
-            .limit(SOON)
-            .run()
-            .silent();
-        assert_eq!(desk.kept(), [].into());
-        assert_eq!(fs::read(desk.subnet_file()).unwrap(), lease);
-        let after = desk.listing();
-        assert_eq!(
-            node.keys()
-                .filter(|path| !after.contains_key(*path))
-                .count(),
-            0
-        );
-
-        // It is called under that name by the list itself.
-        netconf["type"] = json!("bridge");
-        let failure = desk
-            .call("ADD")
-            .path(&folder)
-            .config(&netconf)
-            .limit(SOON)
-            .run()
-            .failure();
-        assert_eq!((failure.code, failure.msg), (7, told.to_owned()));
+        // argv[0] selects the plugin of a multi-call binary.
+        if flannel.is_symlink() {
+            assert_is_no_plugin(&desk, &dir);
+        } else {
+            assert_does_not_call_itself(&desk, &dir);
+        }
     }
+}
+
+/// Whatever its name is, the file is flannel, which does not call itself under the name that it was called by.
+#[track_caller]
+fn assert_does_not_call_itself(desk: &Desk, dir: &Path) {
+    let told = "network configuration: flannel is called as \"bridge\", and delegate.type is that as well: \
+        it would call itself for ever; correct delegate.type or ipam.type, or install the plugin of that name again";
+    let lease = fs::read(desk.subnet_file()).unwrap();
+    let node = desk.listing();
+    // The inner one reads nothing of the outer one's configuration.
+    let mut netconf = desk.netconf();
+    netconf["delegate"] = json!({
+        "subnetFile": desk.subnet_file(),
+        "dataDir": desk.data_dir(),
+    });
+    netconf["ipam"] = json!({"type": "my-ipam"});
+    let call = |command: &str, netconf: &Value| {
+        let call = desk.call(command).path(dir).config(netconf);
+        call.limit(SOON).run()
+    };
+    let failure = call("ADD", &netconf).failure();
+    assert_eq!((failure.code, failure.msg), (7, format!("bridge: {told}")));
+    call("DEL", &netconf).silent();
+    assert_eq!(desk.kept(), [].into());
+    assert_eq!(fs::read(desk.subnet_file()).unwrap(), lease);
+    let after = desk.listing();
+    assert_eq!(
+        node.keys()
+            .filter(|path| !after.contains_key(*path))
+            .count(),
+        0
+    );
+
+    // It is called under that name by the list itself.
+    netconf["type"] = json!("bridge");
+    let failure = call("ADD", &netconf).failure();
+    assert_eq!((failure.code, failure.msg), (7, told.to_owned()));
+}
+
+/// Under a name that is no plugin's, the file is none, and says so. As any failure of a delegate that may pass, that holds
+/// up one DEL.
+#[track_caller]
+fn assert_is_no_plugin(desk: &Desk, dir: &Path) {
+    let told = "my-bridge: CNI_COMMAND is set, but the name that the program was started by, \"my-bridge\", \
+        is no plugin's: link or copy it to one of ";
+    let mut netconf = desk.netconf();
+    netconf["delegate"] = json!({"type": "my-bridge"});
+    netconf["ipam"] = json!({"type": "my-ipam"});
+    netconf["cniVersion"] = "1.1.0".into();
+    let call = |command: &str| {
+        let call = desk.call(command).path(dir).config(&netconf);
+        call.limit(SOON).run()
+    };
+    let failure = call("ADD").failure();
+    assert_eq!(failure.code, 4, "{failure:?}");
+    assert!(failure.msg.starts_with(told), "{failure:?}");
+    assert_eq!(desk.kept(), [].into());
+    // It cannot serve an ADD.
+    let failure = call("STATUS").failure();
+    assert_eq!(failure.code, 4, "{failure:?}");
+    assert!(failure.msg.starts_with(told), "{failure:?}");
+
+    let failure = call("DEL").failure();
+    assert!(failure.msg.starts_with(told), "{failure:?}");
+    call("DEL").silent();
+    assert_eq!(desk.kept(), [].into());
 }
 
 #[test]
