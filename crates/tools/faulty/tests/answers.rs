@@ -69,7 +69,7 @@ fn a_panic_is_one_error() {
         ("GC", "a panic without a message"),
     ] {
         let outcome = call(dir.path(), "faulty", command).run();
-        let says = [says, "faulty: ", "src/main.rs:", "DEL removes"];
+        let says = [says, "faulty: ", "a bug", "src/main.rs:", "DEL removes"];
         assert_failure(&outcome, 190, "1.1.0", &says);
     }
 }

@@ -175,10 +175,16 @@ impl Setting<'_> {
 
     /// The other side of comparisons is the same as in the part `test`, so it is left out.
     fn test_dist(&self) -> Result<String> {
+        // In a release build a panic aborts: only there is its answer what a runtime gets.
+        let faulty = dist::build_program(self.workspace, "faulty", Show::IfItFails)?;
         let plugins = self.workspace.root.join("plugins");
-        let passed = runner::run(self.binaries()?.integration_tests(&plugins), |test| {
+        let binaries = self.binaries()?;
+        let answers = binaries.integration_test("faulty", "answers")?;
+        let all = binaries.integration_tests(&plugins).chain([answers]);
+        let passed = runner::run(all, |test| {
             self.prepare(test);
             test.env("TWILL_PLUGIN_DIR", self.workspace.dist_dir())
+                .env("TWILL_FAULTY", &faulty)
                 .env("TWILL_UNDER_TEST", "ours");
         })?;
         Ok(tests(passed))

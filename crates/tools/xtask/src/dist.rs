@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use object::elf::{FileHeader32, FileHeader64, PT_DYNAMIC, PT_INTERP, ProgramType};
@@ -38,25 +38,33 @@ pub const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=s
 /// Builds the binary, leaves it in [`Workspace::dist_dir`] under all names, and returns its size in
 /// bytes.
 pub fn build(workspace: &Workspace, show: Show) -> Result<u64> {
-    let platform = Platform::of_plugins()?;
-    // With a target named, cargo keeps RUSTFLAGS from build scripts and procedural macros.
-    let mut cargo = workspace.cargo(&["build", "--release", "--target", platform.triple()]);
-    cargo
-        .args(["--package", BINARY])
-        .env("RUSTFLAGS", RUSTFLAGS)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    command::run(cargo, show)?;
-
+    let built = build_program(workspace, BINARY, show)?;
     let dir = workspace.dist_dir();
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let built_in = workspace.target.join(platform.triple()).join("release");
-    let built = built_in.join(BINARY);
     let bytes = check_static(&built)?;
     install(&built, &dir.join(BINARY))?;
     for name in PLUGINS {
         link(BINARY, &dir.join(name))?;
     }
     Ok(bytes)
+}
+
+/// Builds the program of a package, which has the package's name, as the plugins are built, and
+/// returns its path.
+///
+/// # Errors
+/// If it does not build.
+pub fn build_program(workspace: &Workspace, package: &str, show: Show) -> Result<PathBuf> {
+    let platform = Platform::of_plugins()?;
+    // With a target named, cargo keeps RUSTFLAGS from build scripts and procedural macros.
+    let mut cargo = workspace.cargo(&["build", "--release", "--target", platform.triple()]);
+    cargo
+        .args(["--package", package])
+        .env("RUSTFLAGS", RUSTFLAGS)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command::run(cargo, show)?;
+    let built_in = workspace.target.join(platform.triple()).join("release");
+    Ok(built_in.join(package))
 }
 
 /// What there is in the directory of the plugins, a line each.
