@@ -227,19 +227,22 @@ impl<'a> Transaction<'a> {
     }
 
     /// Removes the database if nobody holds an address in it any more. A transaction that has changed something removes
-    /// nothing.
+    /// nothing, and nobody's but its own file.
     pub fn remove_if_empty(self) -> Result<(), DbError> {
         let holds_any = redb::ReadableTable::range(&self.table(ADDRESSES)?, b"".as_slice()..)
             .map_err(|error| self.failed(error))?
             .next()
             .is_some();
-        if !self.changed && !holds_any {
+        if !self.changed && !holds_any && self.lock.is_of_database()? {
             self.lock.guard().remove(FILE)?;
         }
         Ok(())
     }
 
     /// Makes what was done count.
+    ///
+    /// # Errors
+    /// [`DbError::Replaced`] if the file is not the database any more: nobody will read there what was done.
     pub fn commit(self) -> Result<(), DbError> {
         let Transaction {
             session,
@@ -248,9 +251,13 @@ impl<'a> Transaction<'a> {
             changed,
             ..
         } = self;
-        let committed = session.end(changed);
-        drop(lock);
-        committed.map_err(|error| DbError::of(path, error))
+        session
+            .end(changed)
+            .map_err(|error| DbError::of(path, error))?;
+        if changed && !lock.is_of_database()? {
+            return Err(DbError::Replaced(path.to_owned()));
+        }
+        Ok(())
     }
 
     fn failed(&self, error: impl Into<redb::Error>) -> DbError {

@@ -4,7 +4,7 @@ mod write;
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -207,6 +207,23 @@ impl Dir {
             return Err(StateError::NotAFile(self.path.join(name)));
         }
         Ok(Some((file.into(), stat)))
+    }
+
+    /// Whether a file that was opened as `name` still has the name: somebody may have removed or replaced it.
+    ///
+    /// # Errors
+    /// [`StateError::NotAFile`] if it is no regular file; [`StateError::Io`].
+    pub fn has(&self, name: &str, file: impl AsFd) -> Result<bool, StateError> {
+        let failed = |error| StateError::io(Action::Open, self.path.join(name), error);
+        let opened = fstat(file).map_err(failed)?;
+        if !is_regular(&opened) {
+            return Err(StateError::NotAFile(self.path.join(name)));
+        }
+        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// Whether something has the name that is no regular file.

@@ -18,6 +18,12 @@ pub enum DbError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// Somebody removed it or put another file in its place while it was in use, so what was done in it does not count.
+    #[error(
+        "{} was removed or replaced while this call wrote to it, so the call has changed nothing: repeat it",
+        .0.display()
+    )]
+    Replaced(PathBuf),
     /// It is not as it was written. It is left as it is: which addresses the node's containers have is known only to it.
     #[error(
         "{} is damaged: {reason}; to start with an empty one, end this node's containers, whose addresses it would give again, and move the file away",
@@ -74,6 +80,7 @@ impl From<DbError> for cni_types::Error {
         let code = match error {
             DbError::State(error) => return error.into(),
             DbError::Io { .. } => Code::IO_FAILURE,
+            DbError::Replaced(_) => Code::TRY_AGAIN_LATER,
             DbError::Damaged { .. } => Code::DECODING_FAILURE,
         };
         cni_types::Error::new(code, error)

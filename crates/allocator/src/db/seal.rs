@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use state::WriteGuard;
+use state::{StateError, WriteGuard};
 
+use super::FILE;
 use super::keys::Boot;
 use super::pages::PageFile;
 
@@ -73,6 +74,11 @@ impl<'a> SealedLock<'a> {
     /// Notes that the file has been found to be right. Without that it gets no seal.
     pub(super) fn set_right(&mut self) {
         self.right = true;
+    }
+
+    /// Whether the file is still the database: an operator may have removed or replaced it, with or without the lock.
+    pub(super) fn is_of_database(&self) -> Result<bool, StateError> {
+        self.guard.dir().has(FILE, self.pages.file())
     }
 
     /// The lock.

@@ -17,6 +17,7 @@ mod container;
 mod crash;
 mod damage;
 mod lock;
+mod replaced;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000001";

@@ -5,17 +5,15 @@
 //! without what is in it. The file's lock is taken first, since it is in its queue that the Go plugins wait.
 
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{fstat, fstatat};
+use nix::fcntl::{OFlag, openat};
 
 use super::{Dir, FILE_MODE, WriteGuard};
 use crate::lock::{Limit, Lock};
-use crate::read::{NEVER_WAIT, is_regular};
+use crate::read::NEVER_WAIT;
 use crate::{Action, StateError};
 
 /// The lock file of a directory that the file system has no lock on. No container, network or address has the name.
@@ -64,7 +62,7 @@ impl Dir {
             let file = Lock::acquire(self.open_lock_file(name)?, &path, limit)?;
             let directory = self.lock_directory(limit)?;
             // While the lock was waited for, somebody may have removed the file: then others lock another one by now.
-            if self.is_named(file.file(), name)? {
+            if self.has(name, file.file())? {
                 return Ok(self.guard(Some(file), directory));
             }
         }
@@ -140,20 +138,6 @@ impl Dir {
                 Err(StateError::NotAFile(self.path.join(name)))
             }
             Err(error) => Err(StateError::io(Action::Lock, self.path.join(name), error)),
-        }
-    }
-
-    /// Whether a file that was opened as `name` still has the name.
-    fn is_named(&self, file: impl AsFd, name: &str) -> Result<bool, StateError> {
-        let failed = |error| StateError::io(Action::Lock, self.path.join(name), error);
-        let opened = fstat(file).map_err(failed)?;
-        if !is_regular(&opened) {
-            return Err(StateError::NotAFile(self.path.join(name)));
-        }
-        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(named) => Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)),
-            Err(Errno::ENOENT) => Ok(false),
-            Err(error) => Err(failed(error)),
         }
     }
 }
