@@ -62,6 +62,9 @@ const ASIDE: &str = ".addresses.new";
 /// The mode of the folder, if it has to be made.
 const FOLDER_MODE: u32 = 0o755;
 
+/// The size of a new file, in bytes: 258 pages with their checksums.
+const NEW_FILE: u64 = 258 * 4104;
+
 /// How much of the file is kept in memory, in bytes. An operation reads some twenty pages of 4096 bytes.
 const CACHE: usize = 256 << 10;
 
@@ -100,12 +103,13 @@ impl Database {
     /// What an ADD would fail with.
     pub fn probe(data_dir: &Path) -> Result<(), DbError> {
         let Some(dir) = Dir::open(data_dir)? else {
-            return Ok(Dir::probe(data_dir)?);
+            return Ok(Dir::probe_for(data_dir, NEW_FILE)?);
         };
         dir.check_lock(LOCK)?;
         if dir.open_in_place(FILE)?.is_none() {
             dir.check_create()?;
             dir.check_remove(ASIDE)?;
+            dir.check_space(NEW_FILE)?;
         }
         Ok(())
     }
@@ -186,9 +190,16 @@ impl Database {
         })
     }
 
-    /// Makes the file. It gets its name when it is complete and on the disk.
+    /// Makes the file. It gets its name when it is complete and on the disk; if that fails, nothing is left.
     fn make(&self, guard: &WriteGuard<'_>) -> Result<File, DbError> {
         guard.remove(ASIDE)?;
+        self.make_aside(guard).inspect_err(|_| {
+            // The next call removes it otherwise.
+            let _ = guard.remove(ASIDE);
+        })
+    }
+
+    fn make_aside(&self, guard: &WriteGuard<'_>) -> Result<File, DbError> {
         guard.create(ASIDE, b"", None)?;
         let io = |source| DbError::Io {
             path: self.path.clone(),

@@ -15,6 +15,7 @@ mod hash;
 mod in_use;
 mod lock;
 mod read;
+mod space;
 mod stamp;
 
 pub use boot_id::BootId;
@@ -23,4 +24,5 @@ pub use error::{Action, StateError};
 pub use hash::{checksum, keyed_hash, stable_hash};
 pub use in_use::InUse;
 pub use read::{read_beginning, read_bounded};
+pub use space::grow;
 pub use stamp::{DirStamp, Stamp};

@@ -192,7 +192,13 @@ impl StorageBackend for PageFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.change()?;
-        self.noting(self.0.file.set_len(len / PAGE as u64 * STRIDE as u64))
+        let (now, new) = (self.len()?, len / PAGE as u64 * STRIDE as u64);
+        let now = now / PAGE as u64 * STRIDE as u64;
+        // A commit writes to pages that were free. On a full disk they must have their blocks, or no DEL could end.
+        self.noting(match new > now {
+            true => state::grow(&self.0.file, now, new),
+            false => self.0.file.set_len(new),
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {

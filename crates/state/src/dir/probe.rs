@@ -21,6 +21,14 @@ impl Dir {
     /// # Errors
     /// [`StateError::Io`], as of [`Dir::create`].
     pub fn probe(path: &Path) -> Result<(), StateError> {
+        Self::probe_for(path, 0)
+    }
+
+    /// As [`Dir::probe`], for a directory that is to have a file of this many bytes.
+    ///
+    /// # Errors
+    /// As [`Dir::probe`] and [`Dir::check_space`].
+    pub fn probe_for(path: &Path, space: u64) -> Result<(), StateError> {
         for ancestor in path.ancestors() {
             let ancestor = match ancestor.as_os_str().is_empty() {
                 true => Path::new("."),
@@ -28,7 +36,8 @@ impl Dir {
             };
             if let Some(existing) = Self::open(ancestor)? {
                 existing.check_writable()?;
-                return existing.check_room();
+                existing.check_room()?;
+                return existing.check_space(space);
             }
             // A link that leads to nothing.
             if fs::symlink_metadata(ancestor).is_ok() {
@@ -94,6 +103,21 @@ impl Dir {
                 Err(StateError::io(action, path(), Errno::EPERM))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Finds out whether the file system has room for a file of this many bytes.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] with the kernel's "No space left on device" if it says that it has not.
+    pub fn check_space(&self, bytes: u64) -> Result<(), StateError> {
+        let is_short = fstatvfs(&self.fd).is_ok_and(|fs| {
+            let free = fs.blocks_free().saturating_mul(fs.fragment_size());
+            fs.blocks() > 0 && free < bytes
+        });
+        match is_short {
+            true => Err(StateError::io(Action::Write, &self.path, Errno::ENOSPC)),
+            false => Ok(()),
         }
     }
 
