@@ -11,7 +11,6 @@
 //! files are the truth; all else can be deleted.
 
 mod boot_tag;
-mod census;
 mod files;
 mod index;
 mod lookup;
@@ -26,8 +25,8 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use state::{Action, BootId, Dir, StateError, WriteGuard};
 
 use self::boot_tag::BootTag;
-pub use self::census::addresses_in_files;
 use self::files::{AddressFiles, Found, last_given_name};
+pub(crate) use self::files::{address_of, is_last_given, read_last_given};
 use self::index::OwnerHash;
 use self::lookup::Lookup;
 use crate::{Age, Held, Holding, Owner, SetKey, Store};

@@ -9,6 +9,7 @@ mod db;
 mod disk;
 mod first;
 mod garbage;
+mod leases;
 #[cfg(test)]
 mod model;
 mod owner;
@@ -25,9 +26,10 @@ pub use db::{
     ContainerAddresses, ContainerError, Database, DbError, NetworkRequest, NetworkStore,
     Transaction, allocate_container, lookup_container, release_container,
 };
-pub use disk::{DiskStore, NetworkDir, addresses_in_files};
+pub use disk::{DiskStore, NetworkDir};
 pub use first::First;
 pub use garbage::{Collected, collect_garbage};
+pub use leases::{DEFAULT_DATA_DIR, Leases};
 pub use owner::Owner;
 pub use range::{Range, RangeError, RangeSpec};
 pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};

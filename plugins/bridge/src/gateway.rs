@@ -4,7 +4,7 @@
 //! it, for an earlier lease. What an operator gave is not for plugins to remove, unless `forceAddress` says so.
 //!
 //! A plugin gave it if it bears [`PROTOCOL`]. The Go plugin and kernels before 5.18 leave no such mark: there it counts as
-//! given by a plugin if it has nothing that plugins do not give, such as a label or a metric, and host-local's files show
+//! given by a plugin if it has nothing that plugins do not give, such as a label or a metric, and host-local's notes show
 //! that containers of this network have had addresses of its network.
 
 mod plan;
@@ -57,7 +57,7 @@ impl Gateway {
         let may_replace = config.is_gateway && !config.force_address && !link.is_operational();
         let may_need = |address: &LinkAddress| address.is_plain(&link.name);
         let earlier = if may_replace && addresses.iter().any(may_need) {
-            leases::last_given(call)
+            leases::read(call).last_given
         } else {
             Vec::new()
         };
@@ -138,7 +138,7 @@ impl Gateway {
             .any(|one| one.existing.is_plain(&link.name))
         {
             let is_new = |address: &IpAddr| given.iter().any(|new| new.ip() == *address);
-            let known = leases::held(call).into_iter();
+            let known = leases::read(call).held.into_iter();
             earlier.extend(known.filter(|address| !is_new(address)));
         }
         let by_plugin = |found: &LinkAddress| is_by_plugin(found, &link.name, &earlier);
@@ -152,7 +152,7 @@ impl Gateway {
         if !changes.has_others()? {
             return Ok(());
         }
-        // When the last container of that lease is gone, host-local's files do not show any more where it came from.
+        // When the last container of that lease is gone, host-local's notes do not show any more where it came from.
         let unmarked = conflicts.iter().map(|one| &one.existing);
         let unmarked = unmarked.filter(|found| found.protocol != PROTOCOL);
         let marks: Vec<Change<'_>> = unmarked

@@ -1,58 +1,36 @@
-//! What host-local's files say of a network's addresses (`<dataDir>/<network>`, as the Go plugin has them too). They tell
-//! whether a gateway's address on the node is one that a plugin once gave.
+//! Which addresses host-local has noted for the network. They show whether a gateway's address on the node is one that a
+//! plugin once gave.
 
-use std::fs::{self, DirEntry};
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::Path;
+use std::time::Duration;
 
+use allocator::{DEFAULT_DATA_DIR, Leases};
 use cni_plugin::Call;
 use cni_types::json::OptionalText;
-use state::read_bounded;
+use state::BootId;
 
-const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
+/// The timeout for the database's lock. If it expires, the ADD fails as with an operator's address, and a repeated ADD
+/// looks again.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The file with the address that was given last from a range set, up to its number.
-const LAST_GIVEN: &str = "last_reserved_ip.";
-
-/// More bytes than an address has.
-const MAX_FILE: usize = 128;
-
-/// The network's addresses that containers hold. None where host-local keeps none there.
-pub(crate) fn held(call: &Call<'_>) -> Vec<IpAddr> {
-    addresses(call, held_by)
-}
-
-/// The network's addresses that were given last from each range set.
-pub(crate) fn last_given(call: &Call<'_>) -> Vec<IpAddr> {
-    addresses(call, last_given_by)
-}
-
-fn addresses(call: &Call<'_>, by: fn(&DirEntry, &str) -> Option<IpAddr>) -> Vec<IpAddr> {
-    let Ok(entries) = fs::read_dir(directory(call)) else {
-        return Vec::new();
-    };
-    let address = |entry: DirEntry| by(&entry, entry.file_name().to_str()?);
-    entries.flatten().filter_map(address).collect()
-}
-
-fn held_by(_: &DirEntry, name: &str) -> Option<IpAddr> {
-    name.parse().ok()
-}
-
-fn last_given_by(entry: &DirEntry, name: &str) -> Option<IpAddr> {
-    if !name.starts_with(LAST_GIVEN) {
-        return None;
-    }
-    if !entry.file_type().ok()?.is_file() {
-        return None;
-    }
-    let contents = read_bounded(&entry.path(), MAX_FILE).ok()?;
-    String::from_utf8(contents).ok()?.trim().parse().ok()
-}
-
-fn directory(call: &Call<'_>) -> PathBuf {
+/// The network's leases in both backends: the configuration may name another one by now. None where host-local keeps none.
+pub(crate) fn read(call: &Call<'_>) -> Leases {
     let ipam = call.conf.section("ipam").ok();
     let data_dir: Option<OptionalText> = ipam.and_then(|ipam| ipam.value("dataDir").ok()?);
     let data_dir = data_dir.unwrap_or_default();
-    PathBuf::from(data_dir.get().unwrap_or(DEFAULT_DATA_DIR)).join(call.conf.name.as_str())
+    let data_dir = Path::new(data_dir.get().unwrap_or(DEFAULT_DATA_DIR));
+    let network = &call.conf.name;
+    let in_files = Leases::in_files(data_dir, network).unwrap_or_else(|error| {
+        call.log.info(format_args!("{error}"));
+        Leases::default()
+    });
+    let in_database = Leases::in_database(data_dir, network, LOCK_TIMEOUT, BootId::read());
+    let in_database = in_database.unwrap_or_else(|error| {
+        call.log.info(format_args!("{error}"));
+        Leases::default()
+    });
+    Leases {
+        held: [in_files.held, in_database.held].concat(),
+        last_given: [in_files.last_given, in_database.last_given].concat(),
+    }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use allocator::{Range, RangeSet, RangeSets, RangeSpec, Reclaim, Span, Spans};
+use allocator::{DEFAULT_DATA_DIR, Range, RangeSet, RangeSets, RangeSpec, Reclaim, Span, Spans};
 use cni_plugin::{Call, Log};
 use cni_types::json::{OptionalText, unless_empty};
 use cni_types::{
@@ -17,7 +17,6 @@ use cni_types::{
 use self::raw::{RawConf, RawIpam, RawLocation, RawRange};
 use crate::error::ConfigError;
 
-const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
 const IPAM: &str = "ipam";
 const DEFAULT_LOCK_PATIENCE: Duration = Duration::from_secs(10);
 

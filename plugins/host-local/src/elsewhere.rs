@@ -1,7 +1,7 @@
 //! Addresses of the network in the backend that the configuration does not name: what is there when `backend` was changed
 //! and the addresses were not moved. They are held all the same.
 
-use allocator::addresses_in_files;
+use allocator::Leases;
 use cni_types::Error;
 
 use crate::config::{Backend, Location};
@@ -44,7 +44,10 @@ impl Location {
             return Ok(None);
         }
         match elsewhere.backend {
-            Backend::Disk => Ok(Some(addresses_in_files(&self.data_dir, &self.network)?)),
+            Backend::Disk => {
+                let leases = Leases::in_files(&self.data_dir, &self.network)?;
+                Ok(Some(leases.held.len()))
+            }
             Backend::Db => match count(&elsewhere) {
                 Err(_) if elsewhere.can_have_none() => Ok(None),
                 counted => counted,

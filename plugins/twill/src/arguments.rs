@@ -1,5 +1,6 @@
 //! The command line.
 
+use allocator::DEFAULT_DATA_DIR;
 use anyhow::{Context, Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
 
@@ -14,8 +15,6 @@ usage: twill convert (db | disk) NETWORK [--data-dir DIR]
   --data-dir DIR   host-local's dataDir [default: /var/lib/cni/networks]
   --help, --version
 ";
-
-const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]

@@ -114,14 +114,10 @@ impl AddressFiles<'_> {
     }
 
     pub(super) fn last_given(&self, set: usize) -> Result<Option<IpAddr>, StateError> {
-        let contents = match self.guard.dir().read(&last_given_name(set)) {
-            Err(StateError::NotAFile(_)) => return Ok(None),
-            contents => contents?,
-        };
-        Ok(contents.and_then(|contents| {
-            let text = String::from_utf8(contents).ok()?;
-            cni_types::parse_ip(text.trim()).ok()
-        }))
+        match self.guard.dir().read(&last_given_name(set)) {
+            Err(StateError::NotAFile(_)) => Ok(None),
+            contents => Ok(contents?.and_then(read_last_given)),
+        }
     }
 
     pub(super) fn set_last_given(&self, set: usize, address: IpAddr) -> Result<(), StateError> {
@@ -132,8 +128,7 @@ impl AddressFiles<'_> {
     pub(super) fn all_last_given(&self) -> Result<BTreeMap<usize, IpAddr>, StateError> {
         let mut all = BTreeMap::new();
         self.guard.dir().visit(|name| {
-            let index = name.to_str().and_then(|name| name.strip_prefix(LAST_GIVEN));
-            if let Some(index) = index.and_then(|index| index.parse().ok())
+            if let Some(index) = name.to_str().and_then(last_given_index)
                 && let Some(address) = self.last_given(index)?
             {
                 all.insert(index, address);
@@ -182,8 +177,23 @@ pub(super) fn last_given_name(set: usize) -> String {
     format!("{LAST_GIVEN}{set}")
 }
 
+/// Whether a file has this name that says which address a range set has given last.
+pub(crate) fn is_last_given(name: &str) -> bool {
+    last_given_index(name).is_some()
+}
+
+fn last_given_index(name: &str) -> Option<usize> {
+    name.strip_prefix(LAST_GIVEN)?.parse().ok()
+}
+
+/// The address in such a file's contents.
+pub(crate) fn read_last_given(contents: Vec<u8>) -> Option<IpAddr> {
+    let text = String::from_utf8(contents).ok()?;
+    cni_types::parse_ip(text.trim()).ok()
+}
+
 /// The address whose file has this name; names are in canonical form (RFC 5952), so no address has two.
-pub(super) fn address_of(name: &str) -> Option<IpAddr> {
+pub(crate) fn address_of(name: &str) -> Option<IpAddr> {
     let address = cni_types::parse_ip(name).ok()?;
     (address.to_string() == name).then_some(address)
 }

@@ -1,6 +1,7 @@
 //! An address on the bridge that is in the way of the gateway's is replaced if a plugin gave it, for an earlier lease; what
 //! its operator gave stays.
 
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -25,6 +26,8 @@ ours!(
     routes_survive_a_new_lease,
     that_of_an_earlier_lease_of_the_go_plugin,
     that_of_the_go_plugins_last_container,
+    that_of_an_earlier_lease_in_either_backend,
+    that_of_the_last_container_in_either_backend,
     the_error_reports_how_it_ends,
 );
 
@@ -255,6 +258,68 @@ fn that_of_the_go_plugins_last_container(lab: &Lab) {
     lab.add(&b, &second);
     assert_eq!(lab.link(BRIDGE).addresses(), ["10.2.2.1/24"]);
     assert_reaches(&b, "10.2.2.1");
+}
+
+/// In this backend, and with an address that bears no mark, as kernels before 5.18 give it.
+fn in_backend(subnet: &str, backend: &str) -> Value {
+    let mut conf = gateway(subnet, json!({}));
+    conf["ipam"]["backend"] = backend.into();
+    conf
+}
+
+fn lose_mark(lab: &Lab) {
+    lab.ip("address del 10.1.1.1/24 dev cni0");
+    lab.ip("address add 10.1.1.1/24 broadcast 10.1.1.255 dev cni0");
+}
+
+/// The second lease may be in the other one.
+const BACKENDS: [[&str; 2]; 3] = [["disk", "disk"], ["db", "db"], ["db", "disk"]];
+
+fn that_of_an_earlier_lease_in_either_backend(lab: &Lab) {
+    for [first, second] in BACKENDS {
+        let (a, conf) = (Container::new("a"), in_backend("10.1.1.0/24", first));
+        lab.add(&a, &conf);
+        lab.del(&a, &conf);
+        lose_mark(lab);
+        let (b, conf) = (Container::new("b"), in_backend("10.2.2.0/24", second));
+        lab.add(&b, &conf);
+        assert_eq!(lab.link(BRIDGE).addresses(), ["10.2.2.1/24"], "{first}");
+        assert_reaches(&b, "10.2.2.1");
+        forget(lab, &b, &conf);
+    }
+}
+
+fn forget(lab: &Lab, last: &Container, conf: &Value) {
+    lab.del(last, conf);
+    lab.ip("link del cni0");
+    lab.node.enter(|| {
+        fs::remove_dir_all("/var/lib/cni/networks/net").unwrap_or_default();
+        fs::remove_file("/var/lib/cni/networks/.addresses.db").unwrap_or_default();
+    });
+}
+
+fn that_of_the_last_container_in_either_backend(lab: &Lab) {
+    for backend in ["disk", "db"] {
+        let (a, first) = (Container::new("a"), in_backend("10.1.1.0/24", backend));
+        lab.add(&a, &first);
+        lose_mark(lab);
+        // What it gave last is an address of another network by now.
+        let c = Container::new("c");
+        let other = with(
+            in_backend("10.3.3.0/24", backend),
+            json!({ "bridge": "cni1" }),
+        );
+        lab.add(&c, &other);
+        let (b, second) = (Container::new("b"), in_backend("10.2.2.0/24", backend));
+        let told = lab.add_fails(&b, &second);
+        assert!(told.contains("earlier lease"), "{backend}: {told}");
+        assert_reaches(&a, "10.1.1.1");
+        lab.del(&a, &first);
+        lab.add(&b, &second);
+        assert_eq!(lab.link(BRIDGE).addresses(), ["10.2.2.1/24"], "{backend}");
+        lab.del(&c, &other);
+        forget(lab, &b, &second);
+    }
 }
 
 /// Nobody has to remove anything: it ends with the last container of the earlier lease.
