@@ -115,9 +115,17 @@ impl Entry {
         Ok(entry)
     }
 
-    /// All links, and the files of attachments.
+    /// All links with their IPv4 addresses, and the files of attachments.
     fn seen(&self) -> Vec<String> {
-        let mut seen = vec![format!("{}", self.node.ip_json(&["-br", "address"]))];
+        let links = self.node.ip_json(&["address"]);
+        let links = links.as_array().into_iter().flatten().map(|link| {
+            let addresses = link.get("addr_info").and_then(Value::as_array);
+            let is_ipv4 = |it: &&Value| it.get("family").is_some_and(|family| family == "inet");
+            let addresses = addresses.into_iter().flatten().filter(is_ipv4);
+            let addresses: Vec<_> = addresses.filter_map(|it| it.get("local")).collect();
+            format!("{:?} {addresses:?}", link.get("ifname"))
+        });
+        let mut seen: Vec<String> = links.collect();
         for slot in &self.slots {
             seen.extend(slot.container.link_names());
         }
