@@ -1,3 +1,5 @@
+//! Allocation policy: one address per range set for an attachment, or none at all.
+
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -22,11 +24,12 @@ pub struct Demand<'a> {
     pub reclaim: Reclaim,
 }
 
-/// What becomes of addresses that were given before the kernel started, and whose containers cannot be running.
+/// What becomes of addresses that were given before the kernel started, and whose containers cannot
+/// be running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reclaim {
-    /// They are passed over while others are free, but yield when there is no other, when exactly that one is asked for, and to
-    /// their own attachment.
+    /// They are passed over while others are free, but yield when there is no other, when exactly
+    /// that one is asked for, and to their own attachment.
     #[default]
     AfterReboot,
     /// They are held until they are released.
@@ -54,7 +57,8 @@ pub enum AllocateError<E> {
         reason: SetError,
     },
     /// Requested addresses that are in no range set, or that come second in theirs.
-    #[error("failed to allocate all requested IPs: {}: each must be in a range set, and a set gives one", First(.0, " "))]
+    #[error("failed to allocate all requested IPs: {}: each must be in a range set, and a set \
+        gives one", First(.0, " "))]
     Unfulfilled(Vec<IpAddr>),
     /// The store failed.
     #[error(transparent)]
@@ -91,7 +95,8 @@ pub enum SetError {
     #[error("requested IP address {0} is excluded")]
     Excluded(IpAddr),
     /// The one that was asked for is taken.
-    #[error("requested IP address {address} is not available in range set {set}{}", by(.holder.as_deref()))]
+    #[error("requested IP address {address} is not available in range set \
+        {set}{}", by(.holder.as_deref()))]
     Taken {
         /// The requested address.
         address: IpAddr,
@@ -117,7 +122,8 @@ pub fn allocate<S: Store>(
     Ok(allocations)
 }
 
-/// Gives an attachment what it demands, as a part of a transaction. If it fails, the transaction must not be committed.
+/// Gives an attachment what it demands, as a part of a transaction. If it fails, the transaction
+/// must not be committed.
 pub fn allocate_in<S: Store>(
     store: &mut S,
     demand: &Demand<'_>,
@@ -138,7 +144,8 @@ pub fn allocate_in<S: Store>(
         if let Some(address) = before {
             store.release(address)?;
         }
-        // What it had before the reboot, unless it asks for another or that may not be given any more.
+        // What it had before the reboot, unless it asks for another or that may not be given any
+        // more.
         let wish = wish.or(before.filter(|address| key.set.gives(*address)));
         let (address, range) = match wish {
             Some(address) => requested(store, demand, key, address)?,
@@ -154,7 +161,8 @@ pub fn allocate_in<S: Store>(
     Ok(allocations)
 }
 
-/// Why the first range set that could not give an address to anybody could not; `None` if all could.
+/// Why the first range set that could not give an address to anybody could not; `None` if all
+/// could.
 pub fn exhausted<S: Store>(
     store: &mut S,
     sets: &RangeSets,
@@ -183,7 +191,8 @@ fn exhaustion(set: &RangeSet, all: &[Held]) -> SetError {
     }
 }
 
-/// Finds the set of each requested address. What is in no set, or not the first in its own, is returned as the error.
+/// Finds the set of each requested address. What is in no set, or not the first in its own, is
+/// returned as the error.
 fn assign(sets: &RangeSets, requested: &[IpAddr]) -> Result<Vec<Option<IpAddr>>, Vec<IpAddr>> {
     let mut wishes: Vec<Option<IpAddr>> = sets.iter().map(|_| None).collect();
     let mut seen = HashSet::new();
@@ -202,8 +211,9 @@ fn assign(sets: &RangeSets, requested: &[IpAddr]) -> Result<Vec<Option<IpAddr>>,
     }
 }
 
-/// The address that the attachment has had of a set since before a reboot. That it holds one since is an error: an attachment has
-/// one address of a set (CNI specification: no second ADD without a DEL).
+/// The address that the attachment has had of a set since before a reboot. That it holds one since
+/// is an error: an attachment has one address of a set (CNI specification: no second ADD without a
+/// DEL).
 fn from_before_reboot<E>(
     demand: &Demand<'_>,
     key: SetKey<'_>,
@@ -278,8 +288,9 @@ fn next_free<'a, S: Store>(
     found.or_else(|reason| refuse(key, reason))
 }
 
-/// Tries a few addresses one by one, then looks at all that are taken, then tries those from before a reboot. `take` tells
-/// whether an address is to be had; it gets the age of one that somebody holds.
+/// Tries a few addresses one by one, then looks at all that are taken, then tries those from before
+/// a reboot. `take` tells whether an address is to be had; it gets the age of one that somebody
+/// holds.
 fn search<'a, S: Store>(
     store: &mut S,
     key: SetKey<'a>,

@@ -9,21 +9,23 @@
 //! It has three tables:
 //!
 //! ```text
-//! addresses  network, address           → boot, owner     one network's addresses are a range, in order
-//! owners     container, ifname, network → addresses       so are one container's
-//! last       network, subnet            → address         by the first subnet of a range set
+//! addresses  network, address           → boot, owner   one network's addresses are in order
+//! owners     container, ifname, network → addresses     so are one container's
+//! last       network, subnet            → address       by the first subnet of a range set
 //! ```
 //!
-//! **A transaction that counts is on the disk**, and one that does not has changed nothing: not by a kill, a power cut or a full
-//! disk. Each commit records what the next process needs to go on at once (redb's quick repair), so that there is no
-//! difference between opening after a kill and opening at any other time, and neither depends on the number of addresses.
+//! **A transaction that counts is on the disk**, and one that does not has changed nothing: not by
+//! a kill, a power cut or a full disk. Each commit records what the next process needs to go on at
+//! once (redb's quick repair), so that there is no difference between opening after a kill and
+//! opening at any other time, and neither depends on the number of addresses.
 //!
-//! **What is read is what was written.** Each page has a checksum that is verified before redb sees it. A file that fails
-//! that is an error, and stays as it is: with an empty one in its place, addresses of running containers would be given again.
-//! That holds for an empty file as well, since a new database gets its name when it is complete.
+//! **What is read is what was written.** Each page has a checksum that is verified before redb sees
+//! it. A file that fails that is an error, and stays as it is: with an empty one in its place,
+//! addresses of running containers would be given again. That holds for an empty file as well,
+//! since a new database gets its name when it is complete.
 //!
-//! **Processes wait for each other** with the lock, which is held from before the file is opened. redb itself would refuse to
-//! open a file that another process has open.
+//! **Processes wait for each other** with the lock, which is held from before the file is opened.
+//! redb itself would refuse to open a file that another process has open.
 
 mod check;
 mod container;
@@ -59,13 +61,14 @@ const FILE: &str = ".addresses.db";
 const LOCK: &str = ".addresses.lock";
 const ASIDE: &str = ".addresses.new";
 
-/// The mode of the folder, if it has to be made.
-const FOLDER_MODE: u32 = 0o755;
+/// The mode of the directory, if it has to be made.
+const DIRECTORY_MODE: u32 = 0o755;
 
 /// The size of a new file, in bytes: 258 pages with their checksums.
 const NEW_FILE: u64 = 258 * 4104;
 
-/// How much of the file is kept in memory, in bytes. An operation reads some twenty pages of 4096 bytes.
+/// How much of the file is kept in memory, in bytes. An operation reads some twenty pages of 4096
+/// bytes.
 const CACHE: usize = 256 << 10;
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -74,7 +77,7 @@ const ADDRESSES: Table = Table::new("addresses");
 const OWNERS: Table = Table::new("owners");
 const LAST: Table = Table::new("last");
 
-/// The database of a folder.
+/// The database of a directory.
 #[derive(Debug)]
 pub struct Database {
     dir: Dir,
@@ -91,12 +94,14 @@ impl Database {
         Ok(exists.then(|| Self::in_dir(dir)))
     }
 
-    /// The database in `data_dir`, which is made by its first transaction if it is missing, and so is the folder.
+    /// The database in `data_dir`, which is made by its first transaction if it is missing, and so
+    /// is the directory.
     pub fn create(data_dir: &Path) -> Result<Self, DbError> {
-        Ok(Self::in_dir(Dir::create(data_dir, FOLDER_MODE)?))
+        Ok(Self::in_dir(Dir::create(data_dir, DIRECTORY_MODE)?))
     }
 
-    /// Finds out whether an ADD can begin a transaction in `data_dir`, as far as that can be known without making anything.
+    /// Finds out whether an ADD can begin a transaction in `data_dir`, as far as that can be known
+    /// without making anything.
     ///
     /// # Errors
     ///
@@ -124,28 +129,30 @@ impl Database {
         Self { dir, path }
     }
 
-    /// Begins a transaction, once others have ended theirs. `boot` is the running boot, where the kernel tells.
+    /// Begins a transaction, once others have ended theirs. `boot` is the running boot, where the
+    /// kernel tells.
     ///
-    /// Errors: [`state::StateError::Locked`] if others take longer than `patience`; [`DbError::Damaged`].
+    /// Errors: [`state::StateError::Locked`] if others take longer than `timeout`;
+    /// [`DbError::Damaged`].
     pub fn begin(
         &self,
-        patience: Duration,
+        timeout: Duration,
         boot: Option<BootId>,
     ) -> Result<Transaction<'_>, DbError> {
-        self.begin_under(self.dir.lock(LOCK, patience)?, boot)
+        self.begin_under(self.dir.lock(LOCK, timeout)?, boot)
     }
 
-    /// As [`Database::begin`], for who releases addresses and gives none. Where nobody can lock the lock file, such as a
-    /// directory or a socket in its place, the directory's own lock does: it keeps Twill's processes apart, and nobody else
-    /// writes the database.
+    /// As [`Database::begin`], for who releases addresses and gives none. Where nobody can lock the
+    /// lock file, such as a directory or a socket in its place, the directory's own lock does: it
+    /// keeps Twill's processes apart, and nobody else writes the database.
     pub fn begin_to_release(
         &self,
-        patience: Duration,
+        timeout: Duration,
         boot: Option<BootId>,
     ) -> Result<Transaction<'_>, DbError> {
-        let guard = match self.dir.lock(LOCK, patience) {
+        let guard = match self.dir.lock(LOCK, timeout) {
             Ok(guard) => guard,
-            Err(error) => self.dir.lock_without_file(error, patience)?,
+            Err(error) => self.dir.lock_without_file(error, timeout)?,
         };
         self.begin_under(guard, boot)
     }
@@ -190,7 +197,8 @@ impl Database {
         })
     }
 
-    /// Makes the file. It gets its name when it is complete and on the disk; if that fails, nothing is left.
+    /// Makes the file. It gets its name when it is complete and on the disk; if that fails, nothing
+    /// is left.
     fn make(&self, guard: &WriteGuard<'_>) -> Result<File, DbError> {
         guard.remove(ASIDE)?;
         self.make_aside(guard).inspect_err(|_| {
@@ -218,10 +226,10 @@ fn removed() -> io::Error {
     io::Error::other("somebody has removed it")
 }
 
-/// A transaction on all networks of a folder. What it does counts once it is committed; if it is dropped before that, or
-/// its process is killed, nothing of it does.
+/// A transaction on all networks of a directory. What it does counts once it is committed; if it is
+/// dropped before that, or its process is killed, nothing of it does.
 ///
-/// Nobody else can do anything in the folder while it exists.
+/// Nobody else can do anything in the directory while it exists.
 pub struct Transaction<'a> {
     // Before the lock: nothing of the file may be used without it.
     session: Session,
@@ -237,8 +245,8 @@ impl<'a> Transaction<'a> {
         NetworkStore::new(self, network)
     }
 
-    /// Removes the database if nobody holds an address in it any more. A transaction that has changed something removes
-    /// nothing, and nobody's but its own file.
+    /// Removes the database if nobody holds an address in it any more. A transaction that has
+    /// changed something removes nothing, and nobody's but its own file.
     pub fn remove_if_empty(self) -> Result<(), DbError> {
         let holds_any = redb::ReadableTable::range(&self.table(ADDRESSES)?, b"".as_slice()..)
             .map_err(|error| self.failed(error))?
@@ -253,7 +261,8 @@ impl<'a> Transaction<'a> {
     /// Makes what was done count.
     ///
     /// # Errors
-    /// [`DbError::Replaced`] if the file is not the database any more: nobody will read there what was done.
+    /// [`DbError::Replaced`] if the file is not the database any more: nobody will read there what
+    /// was done.
     pub fn commit(self) -> Result<(), DbError> {
         let Transaction {
             session,

@@ -1,4 +1,4 @@
-//! The Go plugin's format: a folder a network, a file an address.
+//! The Go plugin's format: a directory a network, a file an address.
 //!
 //! ```text
 //! <dataDir>/<network>/<address>             "<container id>\r\n<ifname>", mode 0600
@@ -7,8 +7,8 @@
 //! <dataDir>/.index/<network>                which addresses an attachment holds; see `index`
 //! ```
 //!
-//! Both plugins may work on one folder at once: the lock is the same, and each understands the other's files. The address
-//! files are the truth; all else can be deleted.
+//! Both plugins may work on one directory at once: the lock is the same, and each understands the
+//! other's files. The address files are the truth; all else can be deleted.
 
 mod boot_tag;
 mod files;
@@ -31,16 +31,17 @@ use self::index::OwnerHash;
 use self::lookup::Lookup;
 use crate::{Age, Held, Holding, Owner, SetKey, Store};
 
-/// The modes of the folders: the networks' is the Go plugin's.
-const FOLDER_MODE: u32 = 0o755;
-const INDEX_FOLDER_MODE: u32 = 0o700;
+/// The modes of the directories: the networks' is the Go plugin's.
+const DIRECTORY_MODE: u32 = 0o755;
+const INDEX_DIRECTORY_MODE: u32 = 0o700;
 
 const LOCK: &str = "lock";
 
 /// No network can have the name, for its dot.
-const INDEX_FOLDER: &str = ".index";
+const INDEX_DIRECTORY: &str = ".index";
 
-/// The folder with a network's addresses. It may be a symbolic link to one: an operator put it there.
+/// The directory with a network's addresses. It may be a symbolic link to one: an operator put it
+/// there.
 #[derive(Debug)]
 pub struct NetworkDir {
     data_dir: Dir,
@@ -49,7 +50,8 @@ pub struct NetworkDir {
 }
 
 impl NetworkDir {
-    /// Opens the network's folder in `data_dir`; `None` if it does not exist, and the network has given no address.
+    /// Opens the network's directory in `data_dir`; `None` if it does not exist, and the network
+    /// has given no address.
     pub fn open(data_dir: &Path, network: &NetworkName) -> Result<Option<Self>, StateError> {
         let Some(data_dir) = Dir::open(data_dir)? else {
             return Ok(None);
@@ -62,10 +64,10 @@ impl NetworkDir {
         }))
     }
 
-    /// Opens the network's folder in `data_dir`, and makes both where they are missing.
+    /// Opens the network's directory in `data_dir`, and makes both where they are missing.
     pub fn create(data_dir: &Path, network: &NetworkName) -> Result<Self, StateError> {
-        let data_dir = Dir::create(data_dir, FOLDER_MODE)?;
-        let addresses = data_dir.create_linked_child(network.as_str(), FOLDER_MODE)?;
+        let data_dir = Dir::create(data_dir, DIRECTORY_MODE)?;
+        let addresses = data_dir.create_linked_child(network.as_str(), DIRECTORY_MODE)?;
         Ok(Self {
             data_dir,
             addresses,
@@ -73,8 +75,8 @@ impl NetworkDir {
         })
     }
 
-    /// Finds out whether an ADD can note one address of each of some range sets, as far as that can be known without making
-    /// anything.
+    /// Finds out whether an ADD can note one address of each of some range sets, as far as that can
+    /// be known without making anything.
     ///
     /// # Errors
     ///
@@ -91,33 +93,34 @@ impl NetworkDir {
         (0..sets).try_for_each(|set| addresses.check_replace(&last_given_name(set)))
     }
 
-    /// Takes the network's lock, waiting for at most `patience`, and undoes what an ADD has left that did not come to its
-    /// end. `boot` is the running boot, where the kernel tells.
+    /// Takes the network's lock, waiting for at most `timeout`, and undoes what an ADD has left
+    /// that did not come to its end. `boot` is the running boot, where the kernel tells.
     pub fn lock(
         &self,
-        patience: Duration,
+        timeout: Duration,
         boot: Option<BootId>,
     ) -> Result<DiskStore<'_>, StateError> {
         let indexes = self.indexes();
-        self.store(self.addresses.lock(LOCK, patience)?, indexes, boot)
+        self.store(self.addresses.lock(LOCK, timeout)?, indexes, boot)
     }
 
-    /// As [`NetworkDir::lock`], for who releases addresses and gives none. Where nobody can lock the lock file, such as a
-    /// directory or a socket in its place, the directory's own lock does: it keeps Twill's processes apart. The Go plugin may
-    /// be at work beside it then, so the index is neither used nor made, and the next operation rebuilds it.
+    /// As [`NetworkDir::lock`], for who releases addresses and gives none. Where nobody can lock
+    /// the lock file, such as a directory or a socket in its place, the directory's own lock does:
+    /// it keeps Twill's processes apart. The Go plugin may be at work beside it then, so the index
+    /// is neither used nor made, and the next operation rebuilds it.
     ///
     /// # Errors
     ///
     /// As [`NetworkDir::lock`], of the lock file where the directory cannot be locked either.
     pub fn lock_to_release(
         &self,
-        patience: Duration,
+        timeout: Duration,
         boot: Option<BootId>,
     ) -> Result<DiskStore<'_>, StateError> {
-        match self.addresses.lock(LOCK, patience) {
+        match self.addresses.lock(LOCK, timeout) {
             Ok(guard) => self.store(guard, self.indexes(), boot),
             Err(error) => {
-                let guard = self.addresses.lock_without_file(error, patience)?;
+                let guard = self.addresses.lock_without_file(error, timeout)?;
                 self.store(guard, Ok(None), boot)
             }
         }
@@ -140,11 +143,14 @@ impl NetworkDir {
         })
     }
 
-    /// The folder of the indexes. Without it everything works, only slower, so it is no error where nobody can make or use
-    /// one.
+    /// The directory of the indexes. Without it everything works, only slower, so it is no error
+    /// where nobody can make or use one.
     fn indexes(&self) -> Result<Option<Dir>, StateError> {
-        match self.data_dir.create_child(INDEX_FOLDER, INDEX_FOLDER_MODE) {
-            Ok(folder) => Ok(Some(folder)),
+        match self
+            .data_dir
+            .create_child(INDEX_DIRECTORY, INDEX_DIRECTORY_MODE)
+        {
+            Ok(directory) => Ok(Some(directory)),
             Err(error) => match error {
                 StateError::Io {
                     action: Action::Open,
@@ -273,7 +279,8 @@ impl Store for DiskStore<'_> {
 
 impl Drop for DiskStore<'_> {
     fn drop(&mut self) {
-        // What cannot be taken back stays in the journal, and the index is not declared current: the next operation takes it back.
+        // What cannot be taken back stays in the journal, and the index is not declared current:
+        // the next operation takes it back.
         if let Some((address, hash)) = self.doubtful.take()
             && self.lookup.undo(&self.files, hash, address).is_err()
         {

@@ -1,9 +1,12 @@
+//! The first few values of a list, for error messages.
+
 use std::fmt;
 
 /// How many values of a list an error message repeats.
 const LIMIT: usize = 8;
 
-/// Displays a list for use in an error message, however long it is: the first few, and how many there are.
+/// Displays a list for use in an error message, however long it is: the first few, and how many
+/// there are.
 pub struct First<'a, T>(
     /// The list.
     pub &'a [T],

@@ -1,3 +1,5 @@
+//! GC: releasing what belongs to no valid attachment.
+
 use std::net::IpAddr;
 
 use cni_types::ValidAttachments;

@@ -23,8 +23,8 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// The leases in the files of a network in `data_dir`, which the Go plugin has too. Reads without a lock; none where
-    /// the network has no directory.
+    /// The leases in the files of a network in `data_dir`, which the Go plugin has too. Reads
+    /// without a lock; none where the network has no directory.
     ///
     /// # Errors
     /// [`StateError::Io`] if the directory or a file in it cannot be read.
@@ -35,7 +35,7 @@ impl Leases {
         };
         let directory = match data_dir.open_linked_child(network.as_str()) {
             Ok(Some(directory)) => directory,
-            Ok(None) | Err(StateError::NotAFolder(_)) => return Ok(leases),
+            Ok(None) | Err(StateError::NotADirectory(_)) => return Ok(leases),
             Err(error) => return Err(error),
         };
         let read = |name: &str| match directory.read(name) {
@@ -58,7 +58,8 @@ impl Leases {
         Ok(leases)
     }
 
-    /// The leases of a network in the database of `data_dir`; none where there is no database. `boot` is the running boot.
+    /// The leases of a network in the database of `data_dir`; none where there is no database.
+    /// `boot` is the running boot.
     ///
     /// # Errors
     /// As of [`Database::begin`], whose lock it waits for until the timeout.

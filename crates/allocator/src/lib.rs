@@ -1,8 +1,9 @@
 //! Hands out a node's addresses.
 //!
-//! What may be given is a list of [`RangeSet`]s, valid once they exist. Which address of a set comes next is policy, and
-//! pure: [`RangeSet::candidates`]. What is given already, and to whom, is in a [`Store`]: one network's state, held under
-//! one lock for as long as the store exists. [`allocate`] brings the three together: one address of each set, or none.
+//! What may be given is a list of [`RangeSet`]s, valid once they exist. Which address of a set
+//! comes next is policy, and pure: [`RangeSet::candidates`]. What is given already, and to whom, is
+//! in a [`Store`]: one network's state, held under one lock for as long as the store exists.
+//! [`allocate`] brings the three together: one address of each set, or none.
 
 mod allocate;
 mod db;

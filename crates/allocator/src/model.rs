@@ -31,7 +31,8 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..40)
 }
 
-/// Six addresses to give: 10.0.0.2 to 10.0.0.6 without the gateway 10.0.0.4, 10.0.0.9 and 10.0.0.10.
+/// Six addresses to give: 10.0.0.2 to 10.0.0.6 without the gateway 10.0.0.4, 10.0.0.9 and
+/// 10.0.0.10.
 fn sets() -> RangeSets {
     let first = RangeSpec {
         start: Some(ip("10.0.0.2")),

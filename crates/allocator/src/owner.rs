@@ -1,3 +1,5 @@
+//! Who holds an address, and its text in an address file.
+
 use std::fmt;
 
 use cni_types::{Attachment, ContainerId, IfName, ValidAttachments};
@@ -5,7 +7,8 @@ use cni_types::{Attachment, ContainerId, IfName, ValidAttachments};
 /// What is between the container and the interface.
 const SEPARATOR: &str = "\r\n";
 
-/// Who holds an address. Its text is what the Go plugin writes into the address's file: `<container id>\r\n<ifname>`.
+/// Who holds an address. Its text is what the Go plugin writes into the address's file: `<container
+/// id>\r\n<ifname>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The container.
@@ -28,8 +31,8 @@ impl Owner {
         })
     }
 
-    /// Whether a text that names nobody is what a power cut or a full disk leaves of one that did: nothing, or what no program
-    /// writes. Anything else somebody meant.
+    /// Whether a text that names nobody is what a power cut or a full disk leaves of one that did:
+    /// nothing, or what no program writes. Anything else somebody meant.
     pub fn is_debris(contents: &[u8]) -> bool {
         let broken = |c: char| c.is_control() && !c.is_ascii_whitespace();
         match std::str::from_utf8(contents) {
@@ -44,7 +47,8 @@ impl Owner {
             && self.ifname.as_ref() == Some(&attachment.ifname)
     }
 
-    /// Whether it is a valid attachment. Where nothing is known of the interface, any valid attachment of the container will do.
+    /// Whether it is a valid attachment. Where nothing is known of the interface, any valid
+    /// attachment of the container will do.
     pub fn is_valid(&self, valid: &ValidAttachments) -> bool {
         let container_id = self.container_id.as_str();
         match &self.ifname {

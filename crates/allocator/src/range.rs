@@ -1,3 +1,5 @@
+//! One range of addresses: what a configuration says, and what is valid.
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -12,7 +14,8 @@ pub struct RangeSpec {
     pub subnet: IpNetwork,
     /// The first address that may be given; by default the subnet's first.
     pub start: Option<IpAddr>,
-    /// The last address that may be given; by default the subnet's last, for IPv4 the one before the broadcast address.
+    /// The last address that may be given; by default the subnet's last, for IPv4 the one before
+    /// the broadcast address.
     pub end: Option<IpAddr>,
     /// The subnet's gateway, which is never given; by default the subnet's first address.
     pub gateway: Option<IpAddr>,
@@ -22,7 +25,8 @@ pub struct RangeSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
     /// The subnet has no address beside its own, the gateway's and the broadcast address.
-    #[error("subnet {0} is too small to allocate from: use a prefix length of {max} or less", max = if .0.is_ipv4() { 30 } else { 126 })]
+    #[error("subnet {0} is too small to allocate from: use a prefix length of {max} or \
+        less", max = if .0.is_ipv4() { 30 } else { 126 })]
     TooSmall(IpNetwork),
     /// `rangeStart` is not in the subnet.
     #[error("rangeStart {start} is not in subnet {subnet}")]
@@ -170,11 +174,13 @@ pub(crate) mod tests {
         for (spec, message) in [
             (
                 spec("10.1.2.0/31"),
-                "subnet 10.1.2.0/31 is too small to allocate from: use a prefix length of 30 or less",
+                "subnet 10.1.2.0/31 is too small to allocate from: use a prefix length of 30 or \
+                    less",
             ),
             (
                 spec("fd00::/127"),
-                "subnet fd00::/127 is too small to allocate from: use a prefix length of 126 or less",
+                "subnet fd00::/127 is too small to allocate from: use a prefix length of 126 or \
+                    less",
             ),
             (
                 RangeSpec {

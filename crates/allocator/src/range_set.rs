@@ -1,3 +1,5 @@
+//! Range sets, and the order in which their addresses are tried.
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -5,7 +7,8 @@ use crate::first::First;
 use crate::span::{Disjoint, Spans};
 use crate::{Range, RangeError, Span};
 
-/// Ranges of one address family, without a common address: a pool that gives one address to each attachment.
+/// Ranges of one address family, without a common address: a pool that gives one address to each
+/// attachment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeSet {
     ranges: Box<[Range]>,
@@ -86,7 +89,8 @@ impl RangeSet {
             .and_then(|index| self.ranges.get(index))
     }
 
-    /// Whether an address may be given: it is in one of the ranges, and neither a gateway nor excluded.
+    /// Whether an address may be given: it is in one of the ranges, and neither a gateway nor
+    /// excluded.
     pub fn gives(&self, address: IpAddr) -> bool {
         let spans = self
             .place_of(address)
@@ -103,7 +107,8 @@ impl RangeSet {
         range.span().contains(address).then_some(index)
     }
 
-    /// Of the ranges that start at this address or before it, the one that starts last, and its place.
+    /// Of the ranges that start at this address or before it, the one that starts last, and its
+    /// place.
     fn last_from(&self, address: IpAddr) -> Option<(usize, &Range)> {
         let starts = |index: &usize| {
             let range = self.ranges.get(*index);
@@ -133,8 +138,9 @@ impl RangeSet {
         })
     }
 
-    /// Every address that may be given, each once, in the order in which they come up: round robin through all ranges,
-    /// starting after the one given last, so that a released address rests for as long as possible.
+    /// Every address that may be given, each once, in the order in which they come up: round robin
+    /// through all ranges, starting after the one given last, so that a released address rests for
+    /// as long as possible.
     ///
     /// `last` is anything: where it is none of the set's addresses, the search starts at the first.
     pub fn candidates(&self, last: Option<IpAddr>) -> impl Iterator<Item = (IpAddr, &Range)> {
@@ -198,7 +204,8 @@ pub enum RangeSetsError {
         sets: Box<(RangeSet, RangeSet)>,
     },
     /// There are more than [`RangeSets::MAX`].
-    #[error("there are {0} range sets, but an attachment can have {max} addresses at most", max = RangeSets::MAX)]
+    #[error("there are {0} range sets, but an attachment can have {max} addresses at \
+        most", max = RangeSets::MAX)]
     TooMany(usize),
 }
 
@@ -310,7 +317,8 @@ mod tests {
         );
         assert_eq!(
             RangeSet::new(vec![a, c]).unwrap_err().to_string(),
-            "mixed address families: 10.1.1.1-10.1.1.9 and fd00::1-fd00::ffff:ffff:ffff:ffff need a range set each"
+            "mixed address families: 10.1.1.1-10.1.1.9 and fd00::1-fd00::ffff:ffff:ffff:ffff need \
+                a range set each"
         );
         let sets = [a, c, b].map(|range| RangeSet::new(vec![range]).unwrap());
         assert_eq!(
@@ -424,7 +432,8 @@ mod tests {
             let set = RangeSet::new(vec![range, other]).unwrap();
 
             let seen: Vec<IpAddr> = set.candidates(Some(address(last))).map(|(a, _)| a).collect();
-            let mut model: Vec<IpAddr> = (start..=end).filter(|o| *o != gateway).map(address).collect();
+            let octets = (start..=end).filter(|octet| *octet != gateway);
+            let mut model: Vec<IpAddr> = octets.map(address).collect();
             model.extend((2..=6).map(|octet| ip(&format!("10.1.2.{octet}"))));
             if (start..=end).contains(&last) {
                 let split = model.iter().filter(|a| **a <= address(last)).count();

@@ -1,3 +1,5 @@
+//! Spans of consecutive addresses, and sets of them.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,7 +14,8 @@ pub struct Span {
 }
 
 impl Span {
-    /// The addresses from `start` to `end`; `None` if they are of two families, or the end comes before the start.
+    /// The addresses from `start` to `end`; `None` if they are of two families, or the end comes
+    /// before the start.
     pub fn new(start: IpAddr, end: IpAddr) -> Option<Self> {
         (start.is_ipv4() == end.is_ipv4() && start <= end).then_some(Self { start, end })
     }
@@ -235,14 +238,17 @@ mod tests {
         }
 
         #[test]
-        fn arithmetic_is_that_of_sets(a in 0u8..30, b in 0u8..30, c in 0u8..30, d in 0u8..30, at in 0u8..30) {
+        fn arithmetic_is_that_of_sets(
+            [a, b, c, d, at] in [0u8..30, 0u8..30, 0u8..30, 0u8..30, 0u8..30],
+        ) {
             if let (Some(left), Some(right)) = (span(a, b), span(c, d)) {
                 prop_assert_eq!(left.size(), u128::from(b - a) + 1);
                 let rest: Vec<u8> = (a..=b).filter(|octet| !(c..=d).contains(octet)).collect();
                 prop_assert_eq!(octets(left.without(&right)), rest);
                 let (head, tail) = left.split_after(IpAddr::from([10, 0, 0, at]));
-                prop_assert_eq!(octets(head), (a..=b).filter(|octet| *octet <= at).collect::<Vec<_>>());
-                prop_assert_eq!(octets(tail), (a..=b).filter(|octet| *octet > at).collect::<Vec<_>>());
+                let (below, above) = (a..=b).partition::<Vec<u8>, _>(|octet| *octet <= at);
+                prop_assert_eq!(octets(head), below);
+                prop_assert_eq!(octets(tail), above);
             }
         }
     }

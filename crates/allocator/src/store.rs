@@ -1,3 +1,5 @@
+//! What the allocation policy needs of a store.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -5,27 +7,28 @@ use cni_types::{Attachment, ValidAttachments};
 
 use crate::{Owner, RangeSet};
 
-/// What one network has given, and to whom: one transaction on it, under one lock from the making of the store to its
-/// end, so that no two operations on a network ever mix.
+/// What one network has given, and to whom: one transaction on it, under one lock from the making
+/// of the store to its end, so that no two operations on a network ever mix.
 ///
-/// What was given counts once it is committed. A store that is dropped before that, or whose process is killed, has
-/// given nothing.
+/// What was given counts once it is committed. A store that is dropped before that, or whose
+/// process is killed, has given nothing.
 pub trait Store {
     /// What can go wrong with it.
     type Error;
 
-    /// The address that a range set has given last. It is a hint: nothing depends on it but the order in which addresses
-    /// come up.
+    /// The address that a range set has given last. It is a hint: nothing depends on it but the
+    /// order in which addresses come up.
     fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, Self::Error>;
 
-    /// The addresses that an attachment holds. Where older versions noted only the container, and nothing is known of
-    /// the attachment itself, those of the container.
+    /// The addresses that an attachment holds. Where older versions noted only the container, and
+    /// nothing is known of the attachment itself, those of the container.
     fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, Self::Error>;
 
     /// Who holds an address; `None` if nobody does.
     fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, Self::Error>;
 
-    /// Whether [`Store::reserve`] would give an address. Something that is nobody's note may block one that nobody holds.
+    /// Whether [`Store::reserve`] would give an address. Something that is nobody's note may block
+    /// one that nobody holds.
     fn is_free(&mut self, address: IpAddr) -> Result<bool, Self::Error>;
 
     /// Finds out whether [`Store::reserve`] can give any address.
@@ -34,11 +37,12 @@ pub trait Store {
     /// Every address that somebody holds, in no order.
     fn all(&mut self) -> Result<Vec<Held>, Self::Error>;
 
-    /// The addresses whose owners are no valid attachments any more ([`Owner::is_valid`]), in no order. There may be others
-    /// among them, so who releases an address looks at its owner first.
+    /// The addresses whose owners are no valid attachments any more ([`Owner::is_valid`]), in no
+    /// order. There may be others among them, so who releases an address looks at its owner first.
     fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, Self::Error>;
 
-    /// Gives an address to an attachment and notes it as the set's last, if nobody holds it; tells whether it did.
+    /// Gives an address to an attachment and notes it as the set's last, if nobody holds it; tells
+    /// whether it did.
     fn reserve(
         &mut self,
         address: IpAddr,
@@ -46,7 +50,8 @@ pub trait Store {
         set: SetKey<'_>,
     ) -> Result<bool, Self::Error>;
 
-    /// Notes who holds an address, as another store has it, unless somebody holds it here; tells whether it did.
+    /// Notes who holds an address, as another store has it, unless somebody holds it here; tells
+    /// whether it did.
     fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, Self::Error>;
 
     /// The addresses that range sets have given last, by the sets' places in the list.

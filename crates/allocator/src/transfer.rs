@@ -1,3 +1,5 @@
+//! Moving a network's addresses from one store to another.
+
 use std::net::IpAddr;
 
 use crate::{Holding, Store};
@@ -12,7 +14,8 @@ pub enum TransferError<F, T> {
     #[error(transparent)]
     To(T),
     /// Both stores say that somebody holds an address, but not who.
-    #[error("{address} is held by {} in one store and by {} in the other: release it in one of them", one(&.holders.0), one(&.holders.1))]
+    #[error("{address} is held by {} in one store and by {} in the other: release it in one of \
+        them", one(&.holders.0), one(&.holders.1))]
     Conflict {
         /// The address.
         address: IpAddr,
@@ -25,10 +28,11 @@ fn one(holding: &Holding) -> String {
     holding.owner.to_string().replace("\r\n", " ")
 }
 
-/// Moves all that one store knows of a network to another one; returns the number of addresses. Afterwards the first knows of
-/// none, so no address is in both.
+/// Moves all that one store knows of a network to another one; returns the number of addresses.
+/// Afterwards the first knows of none, so no address is in both.
 ///
-/// If it fails, or its process is killed, it can be repeated: what both stores have by then is the same.
+/// If it fails, or its process is killed, it can be repeated: what both stores have by then is the
+/// same.
 pub fn transfer<F: Store, T: Store>(
     mut from: F,
     mut to: T,

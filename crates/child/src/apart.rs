@@ -1,3 +1,5 @@
+//! A process that makes one slow write and is not waited for.
+
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -9,15 +11,16 @@ use nix::unistd::{Pid, write};
 
 use crate::raw;
 
-/// Those that had not ended yet when they were last looked at. They are reaped by the next [`Apart::write`], so a process that
-/// lives on has no more zombies than the last of its writes left behind.
+/// Those that had not ended yet when they were last looked at. They are reaped by the next
+/// [`Apart::write`], so a process that lives on has no more zombies than the last of its writes
+/// left behind.
 static LEFT: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// A process that makes one write(2), for which the kernel takes long, and ends. It is not waited for: whoever has started it
-/// may end before, and init reaps it then.
+/// A process that makes one write(2), for which the kernel takes long, and ends. It is not waited
+/// for: whoever has started it may end before, and init reaps it then.
 ///
-/// It has nothing open but the file that is written to: no stream that a reader waits for the end of, no lock, no directory.
-/// Nothing kills it with its parent.
+/// It has nothing open but the file that is written to: no stream that a reader waits for the end
+/// of, no lock, no directory. Nothing kills it with its parent.
 #[derive(Debug)]
 pub struct Apart {
     pid: Option<Pid>,

@@ -1,3 +1,5 @@
+//! A program with its arguments and environment, prepared before the fork.
+
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -46,21 +48,26 @@ impl Image {
         })
     }
 
-    /// The first program of a name in `PATH`, with these arguments after its name, and with this process's environment.
+    /// The first program of a name in `PATH`, with these arguments after its name, and with this
+    /// process's environment.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`]: a name or an argument with a NUL byte.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the environment is passed on as it is, and nothing is read from it but where programs are"
+        reason = "the environment is passed on as it is, and nothing is read from it but where \
+            programs are"
     )]
     pub fn named(name: &str, arguments: &[&str]) -> io::Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
         // An empty entry is the working directory.
-        let programs = path.as_bytes().split(|byte| *byte == b':').map(|folder| {
-            let slash: &[u8] = if folder.is_empty() { b"" } else { b"/" };
-            CString::new([folder, slash, name.as_bytes()].concat())
-        });
+        let programs = path
+            .as_bytes()
+            .split(|byte| *byte == b':')
+            .map(|directory| {
+                let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+                CString::new([directory, slash, name.as_bytes()].concat())
+            });
         let arguments = [&name].into_iter().chain(arguments);
         let arguments = arguments.map(|argument| CString::new(*argument));
         let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
@@ -85,8 +92,8 @@ impl Image {
 }
 
 impl Prepared<'_> {
-    /// Replaces this process by the program. Returns if that fails: as execvp(3), which goes on to the next place where there
-    /// is no program or none that may be run.
+    /// Replaces this process by the program. Returns if that fails: as execvp(3), which goes on to
+    /// the next place where there is no program or none that may be run.
     pub(crate) fn exec(&self) -> Errno {
         let mut refusal = Errno::ENOENT;
         for program in self.programs {

@@ -1,4 +1,5 @@
-//! Processes that a plugin starts: programs that end with it ([`Child`]), and a system call that outlives it ([`Apart`]).
+//! Processes that a plugin starts: programs that end with it ([`Child`]), and a system call that
+//! outlives it ([`Apart`]).
 
 mod apart;
 mod image;
@@ -20,11 +21,13 @@ pub use image::Image;
 
 use image::Prepared;
 
-/// A process that the kernel ends when this one ends, however that happens. A runtime kills a plugin that is late, but
-/// knows nothing of what the plugin has started, and its DEL must not run beside that.
+/// A process that the kernel ends when this one ends, however that happens. A runtime kills a
+/// plugin that is late, but knows nothing of what the plugin has started, and its DEL must not run
+/// beside that.
 ///
-/// A child can only set its parent-death signal (prctl(2), `PR_SET_PDEATHSIG`) itself, between fork and exec, so the
-/// standard library's `Child` cannot be had. The signal comes with the end of the parent's thread; a plugin has one.
+/// A child can only set its parent-death signal (prctl(2), `PR_SET_PDEATHSIG`) itself, between fork
+/// and exec, so the standard library's `Child` cannot be had. The signal comes with the end of the
+/// parent's thread; a plugin has one.
 ///
 /// Dropped without having been waited for, it is killed.
 #[derive(Debug)]
@@ -47,10 +50,11 @@ pub struct Streams {
 }
 
 impl Child {
-    /// Starts a program with pipes for its three standard streams. The open file `lifeline` stays open in it, and in all
-    /// that it starts itself.
+    /// Starts a program with pipes for its three standard streams. The open file `lifeline` stays
+    /// open in it, and in all that it starts itself.
     ///
-    /// Whether execve(2) succeeds is only told by [`Child::wait`]: until then there is time for something else.
+    /// Whether execve(2) succeeds is only told by [`Child::wait`]: until then there is time for
+    /// something else.
     ///
     /// # Errors
     /// Those of pipe(2) and fork(2).
@@ -73,7 +77,8 @@ impl Child {
                 let _ = write(&its_refusal, &(error as i32).to_ne_bytes());
             }
         })?;
-        // What is the child's must not be open here as well, or its pipes would never end: it is dropped here.
+        // What is the child's must not be open here as well, or its pipes would never end: it is
+        // dropped here.
         let child = Self {
             pid,
             refusal,

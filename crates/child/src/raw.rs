@@ -14,12 +14,15 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{ForkResult, Pid};
 
-/// The highest descriptor plus one that is closed on a kernel that cannot close them all at once (before 5.9).
+/// The highest descriptor plus one that is closed on a kernel that cannot close them all at once
+/// (before 5.9).
 const DESCRIPTORS: c_uint = 4096;
 
-/// Runs `work` in a copy of this process, which then ends. Nothing of the parent's runs in the copy, not even after a panic.
+/// Runs `work` in a copy of this process, which then ends. Nothing of the parent's runs in the
+/// copy, not even after a panic.
 ///
-/// A lock that another thread holds stays locked in the copy: `work` must only make system calls, and allocate nothing.
+/// A lock that another thread holds stays locked in the copy: `work` must only make system calls,
+/// and allocate nothing.
 pub(crate) fn fork(work: impl FnOnce()) -> nix::Result<Pid> {
     // SAFETY: `work` is this crate's, and makes nothing but async-signal-safe calls.
     match unsafe { nix::unistd::fork() }? {
@@ -81,13 +84,15 @@ pub(crate) fn wait(child: Pid) -> nix::Result<i32> {
     }
 }
 
-/// Has a broken pipe end the process, which Rust's runtime prevents. What a process ignores its program ignores too.
+/// Has a broken pipe end the process, which Rust's runtime prevents. What a process ignores its
+/// program ignores too.
 pub(crate) fn reset_sigpipe() {
     // SAFETY: no handler is installed.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Closes every descriptor but one. Only for what [`fork`] runs: there nobody uses the others any more.
+/// Closes every descriptor but one. Only for what [`fork`] runs: there nobody uses the others any
+/// more.
 pub(crate) fn close_all_but(kept: BorrowedFd<'_>) {
     let kept = kept.as_raw_fd().unsigned_abs();
     let below = kept.checked_sub(1).map(|last| (0, last));

@@ -1,3 +1,5 @@
+//! Tests with a shell as the child process.
+
 use std::os::fd::AsFd;
 use std::thread;
 
@@ -50,13 +52,13 @@ fn it_has_its_streams_and_its_environment_and_no_arguments() {
 
 #[test]
 fn only_the_lifeline_is_open_in_it_and_in_what_it_starts() {
-    let folder = tempfile::tempdir().unwrap();
-    let open = |name: &str| std::fs::File::create(folder.path().join(name)).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let open = |name: &str| std::fs::File::create(directory.path().join(name)).unwrap();
     let (lifeline, other) = (open("lifeline"), open("other"));
     let list = "/bin/ls -l /proc/self/fd";
     let (_, without, _) = run_shell(list, &[], None);
     let (_, with, _) = run_shell(list, &[], Some(lifeline.as_fd()));
-    let shown = |name: &str| folder.path().join(name).display().to_string();
+    let shown = |name: &str| directory.path().join(name).display().to_string();
     assert!(!without.contains(&shown("")), "{without}");
     assert!(with.contains(&shown("lifeline")), "{with}");
     assert!(!with.contains(&shown("other")), "{with}");

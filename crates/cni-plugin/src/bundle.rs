@@ -1,3 +1,5 @@
+//! The plugins of a multi-call binary.
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::metadata;
@@ -8,8 +10,9 @@ use crate::Plugin;
 
 /// The plugins that one binary is, each by the name that it is called by.
 ///
-/// When one of them delegates to another, and what is found in `CNI_PATH` is this very binary, the other one is called in
-/// the process: the answer is the same, without the cost of a process. Whatever else is found is run.
+/// When one of them delegates to another, and what is found in `CNI_PATH` is this very binary, the
+/// other one is called in the process: the answer is the same, without the cost of a process.
+/// Whatever else is found is run.
 #[derive(Clone, Copy, Default)]
 pub struct Bundle<'a>(&'a [&'a dyn Plugin]);
 

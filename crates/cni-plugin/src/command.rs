@@ -1,3 +1,5 @@
+//! The commands of the protocol.
+
 use std::fmt;
 
 /// What a plugin is asked to do: `CNI_COMMAND` (CNI specification, "Section 2: CNI operations").

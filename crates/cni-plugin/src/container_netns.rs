@@ -1,3 +1,5 @@
+//! The container's namespace, opened once.
+
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -6,8 +8,9 @@ use netns::{Netns, NetnsError};
 
 /// What `CNI_NETNS` leads to.
 ///
-/// The path is looked up once a process: the namespace that is compared with the plugin's own is the one that the plugin
-/// enters, and so do the delegates that it calls in its process, even if the path leads elsewhere by then.
+/// The path is looked up once a process: the namespace that is compared with the plugin's own is
+/// the one that the plugin enters, and so do the delegates that it calls in its process, even if
+/// the path leads elsewhere by then.
 #[derive(Clone, Debug)]
 pub struct ContainerNetns {
     path: PathBuf,
@@ -22,8 +25,8 @@ struct Opened {
 }
 
 impl ContainerNetns {
-    /// Opens what a path leads to. That this fails is an error only for a plugin that needs the namespace: see
-    /// [`ContainerNetns::open_pair`].
+    /// Opens what a path leads to. That this fails is an error only for a plugin that needs the
+    /// namespace: see [`ContainerNetns::open_pair`].
     pub fn open(path: &Path) -> Self {
         let opened = Netns::open_with_home(path).map(|(netns, home)| Opened {
             netns: Rc::new(netns),
@@ -43,13 +46,15 @@ impl ContainerNetns {
     /// The path as results name it (`sandbox`).
     ///
     /// # Errors
-    /// Code 4: JSON cannot hold a path that is not UTF-8, and with other characters in it it would be another one.
+    /// Code 4: JSON cannot hold a path that is not UTF-8, and with other characters in it it would
+    /// be another one.
     pub fn sandbox(&self) -> Result<&str, Error> {
         self.path.to_str().ok_or_else(|| {
             Error::new(
                 Code::INVALID_ENVIRONMENT,
                 format!(
-                    "CNI_NETNS {} is not UTF-8, and a result cannot name it in JSON: give the namespace a path in UTF-8",
+                    "CNI_NETNS {} is not UTF-8, and a result cannot name it in JSON: give the \
+                        namespace a path in UTF-8",
                     Quoted(&self.path.to_string_lossy())
                 ),
             )
@@ -78,7 +83,8 @@ impl ContainerNetns {
         matches!(self.opened, Err(NetnsError::NotFound(_)))
     }
 
-    /// Whether something is at the path that is no namespace, such as the file that one was mounted on before a reboot.
+    /// Whether something is at the path that is no namespace, such as the file that one was mounted
+    /// on before a reboot.
     pub(crate) fn is_something_else(&self) -> bool {
         matches!(self.opened, Err(NetnsError::NotANetns(_)))
     }

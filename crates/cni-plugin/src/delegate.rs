@@ -1,3 +1,5 @@
+//! Finding and calling a delegate.
+
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -16,8 +18,8 @@ use crate::dispatch::dispatch_in;
 use crate::exec::{Output, Program, RunError, Started};
 use crate::{Bundle, Command, ContainerNetns, Environment, Plugin};
 
-/// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin delegation"). It gets the
-/// caller's environment.
+/// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin
+/// delegation"). It gets the caller's environment.
 #[derive(Debug)]
 pub struct Delegate<'a> {
     plugin_type: PluginType,
@@ -78,12 +80,13 @@ struct Versions {
 /// Why a delegate did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum DelegateError {
-    /// No folder of `CNI_PATH` has a file of this name.
-    #[error("no plugin {plugin_type:?} in CNI_PATH {}: install it there, or correct the type in the network configuration", path.display())]
+    /// No directory of `CNI_PATH` has a file of this name.
+    #[error("no plugin {plugin_type:?} in CNI_PATH {}: install it there, or correct the type in \
+        the network configuration", path.display())]
     Missing {
         /// The delegate's type.
         plugin_type: String,
-        /// The folders that were searched.
+        /// The directories that were searched.
         path: OsString,
     },
     /// There is a file, but it may not be run.
@@ -141,8 +144,8 @@ pub enum DelegateError {
 }
 
 impl DelegateError {
-    /// Whether the delegate is known to have come to its own end, or never to have begun: then nothing that it has started
-    /// goes on with its work.
+    /// Whether the delegate is known to have come to its own end, or never to have begun: then
+    /// nothing that it has started goes on with its work.
     pub fn has_ended(&self) -> bool {
         match self {
             Self::Missing { .. }
@@ -155,8 +158,8 @@ impl DelegateError {
         }
     }
 
-    /// Whether the delegate says that it has never heard of the command, as plugins do that were made for an earlier
-    /// version of the specification.
+    /// Whether the delegate says that it has never heard of the command, as plugins do that were
+    /// made for an earlier version of the specification.
     fn is_unknown_command(&self) -> bool {
         matches!(
             self,
@@ -216,8 +219,8 @@ impl<'a> Delegate<'a> {
         }
     }
 
-    /// Has an open file stay open for as long as the delegate runs, or anything that it started: whoever finds its lock
-    /// held knows that they are not done, even if the caller is gone.
+    /// Has an open file stay open for as long as the delegate runs, or anything that it started:
+    /// whoever finds its lock held knows that they are not done, even if the caller is gone.
     pub fn with_lifeline(mut self, lifeline: BorrowedFd<'a>) -> Self {
         self.lifeline = Some(lifeline);
         self
@@ -233,8 +236,8 @@ impl<'a> Delegate<'a> {
         &self.program
     }
 
-    /// Starts the delegate, which waits for its configuration: the kernel needs a while for that, in which the caller can
-    /// do something else.
+    /// Starts the delegate, which waits for its configuration: the kernel needs a while for that,
+    /// in which the caller can do something else.
     ///
     /// Errors: [`DelegateError::Start`].
     pub fn start(&self, command: Command) -> Result<DelegateCall<'_>, DelegateError> {
@@ -295,7 +298,8 @@ impl<'a> Delegate<'a> {
         }
     }
 
-    /// Whether the plugin supports a version of the specification (CNI specification, "VERSION"). It is asked once.
+    /// Whether the plugin supports a version of the specification (CNI specification, "VERSION").
+    /// It is asked once.
     ///
     /// Errors: as [`DelegateCall::add`].
     pub fn supports(&self, version: Version) -> Result<bool, DelegateError> {
@@ -444,18 +448,19 @@ impl DelegateCall<'_> {
     }
 }
 
-/// Searches the folders in order. A file that cannot be run does not hide one in a later folder that can; if there is
-/// no other, it is the error.
+/// Searches the directories in order. A file that cannot be run does not hide one in a later
+/// directory that can; if there is no other, it is the error.
 fn search(plugin_type: &PluginType, path: &OsStr) -> Result<PathBuf, Option<PathBuf>> {
     // An empty part would mean the working directory, which nobody means.
-    let folders = || std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty());
-    let found = std::env::join_paths(folders())
+    let directories =
+        || std::env::split_paths(path).filter(|directory| !directory.as_os_str().is_empty());
+    let found = std::env::join_paths(directories())
         .ok()
         .and_then(|path| which::which_in_global(plugin_type.as_str(), Some(path)).ok())
         .and_then(|mut programs| programs.next());
     found.ok_or_else(|| {
-        folders()
-            .map(|folder| folder.join(plugin_type.as_str()))
+        directories()
+            .map(|directory| directory.join(plugin_type.as_str()))
             .find(|file| file.is_file())
     })
 }

@@ -4,11 +4,12 @@ use cni_types::{Code, Error};
 
 use crate::Environment;
 
-/// Counts the delegations between the runtime and a plugin. Plugins of others pass it on as they pass on all of their
-/// environment, so it counts through them.
+/// Counts the delegations between the runtime and a plugin. Plugins of others pass it on as they
+/// pass on all of their environment, so it counts through them.
 pub(crate) const VARIABLE: &str = "CNI_DELEGATION_DEPTH";
 
-/// The most delegations. A meta plugin of another project, flannel, bridge and host-local make three.
+/// The most delegations. A meta plugin of another project, flannel, bridge and host-local make
+/// three.
 const MAX: u32 = 8;
 
 /// How many plugins have delegated to get here. What is no number counts as none.

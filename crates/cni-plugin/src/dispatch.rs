@@ -1,3 +1,5 @@
+//! From a request to a reply.
+
 use std::path::Path;
 
 use cni_types::{Attachment, Code, Error, NetConf, RefusedConf, ValidAttachments, Version};
@@ -84,7 +86,8 @@ fn perform(
     log: &Log,
 ) -> Result<String, Error> {
     if let Err(error) = depth::check(environment) {
-        // No ADD gets here, so there is nothing to remove, and the callers' DEL must not be stuck on it.
+        // No ADD gets here, so there is nothing to remove, and the callers' DEL must not be stuck
+        // on it.
         return match operation {
             Operation::Del { .. } => {
                 log.error(format_args!("nothing is removed: {error}"));
@@ -232,7 +235,8 @@ fn versions() -> String {
 }
 
 pub(crate) fn failure(error: &Error, version: Version) -> Reply {
-    // Numbers and strings can always be encoded; should it fail all the same, the runtime still sees the failure.
+    // Numbers and strings can always be encoded; should it fail all the same, the runtime still
+    // sees the failure.
     let stdout = serde_json::to_string(&error.at_version(version)).unwrap_or_default();
     Reply {
         stdout: stdout + "\n",

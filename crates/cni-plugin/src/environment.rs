@@ -1,6 +1,9 @@
+//! The environment of a call, as a value.
+
 use std::ffi::{OsStr, OsString};
 
-/// The environment variables of a call, those of the specification and all others. Values need not be UTF-8.
+/// The environment variables of a call, those of the specification and all others. Values need not
+/// be UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment(Vec<(OsString, OsString)>);
 

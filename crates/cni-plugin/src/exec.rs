@@ -20,10 +20,11 @@ const MAX_STDOUT: usize = 64 << 20;
 const KEPT_STDERR: usize = 1024;
 
 /// For how long, and how often, the start of a binary is tried again that is open for writing.
-const BUSY_PATIENCE: Duration = Duration::from_secs(3);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
-/// The most that can be written to a pipe at once without blocking when poll(2) says that it is writable: `PIPE_BUF`.
+/// The most that can be written to a pipe at once without blocking when poll(2) says that it is
+/// writable: `PIPE_BUF`.
 const PIPE_CHUNK: usize = 4096;
 
 /// Why there is no [`Output`].
@@ -53,8 +54,8 @@ pub(crate) struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
-    /// Starts the program with nothing but its own path as argument. It has its input, and can do anything, only when it is
-    /// [`Started::finish`]ed.
+    /// Starts the program with nothing but its own path as argument. It has its input, and can do
+    /// anything, only when it is [`Started::finish`]ed.
     pub(crate) fn start(self, environment: &Environment) -> Result<Started<'a>, RunError> {
         let image = Image::at(self.path, environment.iter()).map_err(RunError::Start)?;
         let process = Child::start(&image, self.lifeline).map_err(RunError::Start)?;
@@ -75,14 +76,15 @@ pub(crate) struct Started<'a> {
 }
 
 impl Started<'_> {
-    /// Feeds the program, and waits for its end and for the end of its output. What it says on standard error is passed on
-    /// at once.
+    /// Feeds the program, and waits for its end and for the end of its output. What it says on
+    /// standard error is passed on at once.
     pub(crate) fn finish(self, stdin: &[u8]) -> Result<Output, RunError> {
-        let give_up = Instant::now() + BUSY_PATIENCE;
+        let give_up = Instant::now() + BUSY_TIMEOUT;
         let mut process = self.process;
         loop {
             match finish(process, stdin) {
-                // A binary that is just being replaced cannot be run (ETXTBSY) until its writer is done.
+                // A binary that is just being replaced cannot be run (ETXTBSY) until its writer is
+                // done.
                 Err(RunError::Start(error))
                     if error.kind() == io::ErrorKind::ExecutableFileBusy
                         && Instant::now() < give_up =>
@@ -115,8 +117,8 @@ fn finish((child, streams): (Child, Streams), stdin: &[u8]) -> Result<Output, Ru
     }
 }
 
-/// Feeds standard input and drains both outputs, whichever is ready, so that neither side ever waits for the other.
-/// Ends when both outputs have ended.
+/// Feeds standard input and drains both outputs, whichever is ready, so that neither side ever
+/// waits for the other. Ends when both outputs have ended.
 fn communicate(stdin: &[u8], streams: Streams) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut to_stdin = Some(streams.stdin);
     let mut from_stdout = Some(streams.stdout);
@@ -172,7 +174,8 @@ fn communicate(stdin: &[u8], streams: Streams) -> io::Result<(Vec<u8>, Vec<u8>)>
     }
 }
 
-/// Waits until something can be done with at least one of the pipes, or its other end is closed, and tells with which.
+/// Waits until something can be done with at least one of the pipes, or its other end is closed,
+/// and tells with which.
 fn wait_until_ready(pipes: [Option<(BorrowedFd<'_>, PollFlags)>; 3]) -> io::Result<[bool; 3]> {
     let mut polled: Vec<PollFd<'_>> = pipes
         .iter()

@@ -1,9 +1,11 @@
-//! The edge between a CNI plugin and whoever calls it (CNI specification, "Section 2: execution protocol").
+//! The edge between a CNI plugin and whoever calls it (CNI specification, "Section 2: execution
+//! protocol").
 //!
-//! A call is a value, a [`Request`]: environment variables and standard input. So is the answer, a [`Reply`]: standard
-//! output and exit status. [`dispatch`] goes from one to the other by way of a [`Plugin`], and only [`main`] touches the
-//! process: it is all that a plugin's binary consists of. A binary can be several plugins, a [`Bundle`]. [`Delegate`] is the same edge on the other side, where a plugin
-//! is itself the caller of another one.
+//! A call is a value, a [`Request`]: environment variables and standard input. So is the answer, a
+//! [`Reply`]: standard output and exit status. [`dispatch`] goes from one to the other by way of a
+//! [`Plugin`], and only [`main`] touches the process: it is all that a plugin's binary consists of.
+//! A binary can be several plugins, a [`Bundle`]. [`Delegate`] is the same edge on the other side,
+//! where a plugin is itself the caller of another one.
 
 mod bundle;
 mod command;

@@ -1,3 +1,5 @@
+//! The log: CNI_LOG and CNI_LOG_FILE.
+
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -31,8 +33,9 @@ impl Level {
     }
 }
 
-/// What a plugin tells an operator about a call: one line a step, in logfmt. Nothing, unless `CNI_LOG` asks for it with
-/// `error`, `info` or `debug`; it goes to standard error, or to the end of the file that `CNI_LOG_FILE` names.
+/// What a plugin tells an operator about a call: one line a step, in logfmt. Nothing, unless
+/// `CNI_LOG` asks for it with `error`, `info` or `debug`; it goes to standard error, or to the end
+/// of the file that `CNI_LOG_FILE` names.
 #[derive(Debug, Default)]
 pub struct Log {
     level: Level,
@@ -44,8 +47,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log as the environment wants it. What cannot be done is told in the log: it is no reason to leave a container
-    /// without a network.
+    /// A log as the environment wants it. What cannot be done is told in the log: it is no reason
+    /// to leave a container without a network.
     pub(crate) fn from_environment(plugin: &str, environment: &Environment) -> Self {
         let Some(wanted) = environment.get("CNI_LOG") else {
             return Self::default();
@@ -134,7 +137,8 @@ impl Log {
             elapsed.as_secs_f64() * 1000.0,
             message.to_string()
         );
-        // One write a line, so that those of many processes do not mix. A log that cannot be written stops nothing.
+        // One write a line, so that those of many processes do not mix. A log that cannot be
+        // written stops nothing.
         let _ = match &self.file {
             Some(file) => (&mut &*file).write_all(line.as_bytes()),
             None => io::stderr().lock().write_all(line.as_bytes()),

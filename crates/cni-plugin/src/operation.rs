@@ -1,3 +1,5 @@
+//! The parameters of a command, validated.
+
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
@@ -274,7 +276,8 @@ mod tests {
             message,
             "required env variables [CNI_NETNS] missing; \
              CNI_CONTAINERID \"../../etc\" has invalid characters: allowed are letters and digits, then also \"_\", \".\" and \"-\"; \
-             CNI_IFNAME \"eth 0\" is no interface name: it must not be \".\" or \"..\" nor contain \"/\", \":\" or white space"
+             CNI_IFNAME \"eth 0\" is no interface name: it must not be \".\" or \"..\" nor \
+                 contain \"/\", \":\" or white space"
         );
     }
 

@@ -1,4 +1,5 @@
-//! What a runtime gets when a plugin, or a library in it, panics: the one JSON error that every failure gets.
+//! What a runtime gets when a plugin, or a library in it, panics: the one JSON error that every
+//! failure gets.
 
 use std::panic;
 use std::process;
@@ -16,8 +17,8 @@ static VERSION: OnceLock<Version> = OnceLock::new();
 /// Whether the answer has begun: there must not be a second one.
 static IS_ANSWERED: AtomicBool = AtomicBool::new(false);
 
-/// From now on, a panic in any thread is answered on standard output and ends the process with exit status 1. Nothing is
-/// undone: what a killed plugin leaves is what the runtime's DEL removes.
+/// From now on, a panic in any thread is answered on standard output and ends the process with exit
+/// status 1. Nothing is undone: what a killed plugin leaves is what the runtime's DEL removes.
 pub(crate) fn arm(plugin: &'static str) {
     panic::set_hook(Box::new(move |info| {
         if begin() {
@@ -25,7 +26,8 @@ pub(crate) fn arm(plugin: &'static str) {
             let error = Error::new(
                 Code::INTERNAL,
                 format!(
-                    "{plugin}: a bug in the program{}: {}: report it; DEL removes what is left of this call",
+                    "{plugin}: a bug in the program{}: {}: report it; DEL removes what is left of \
+                        this call",
                     place.unwrap_or_default(),
                     info.payload_as_str().unwrap_or("a panic without a message")
                 ),

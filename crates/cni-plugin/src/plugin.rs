@@ -1,3 +1,5 @@
+//! The trait that a plugin implements.
+
 use std::fmt;
 
 use cni_types::{Attachment, CniArgs, Code, Error, NetConf, PluginType, ValidAttachments};
@@ -6,7 +8,8 @@ use crate::{Bundle, ContainerNetns, Delegate, DelegateError, Environment, Log};
 
 /// A CNI plugin: what it does for each command (CNI specification, "Section 2: CNI operations").
 ///
-/// Every method is called with parameters that are valid, for a configuration whose version knows the command.
+/// Every method is called with parameters that are valid, for a configuration whose version knows
+/// the command.
 pub trait Plugin: fmt::Debug {
     /// The name of the plugin's binary, and so the `type` that configurations call it by.
     fn name(&self) -> &'static str;
@@ -19,8 +22,9 @@ pub trait Plugin: fmt::Debug {
         netns: &ContainerNetns,
     ) -> Result<String, Error>;
 
-    /// Removes all that ADD made. It is no error if there is nothing (any more). `netns` is `None` where the container has
-    /// no namespace any more: `CNI_NETNS` is not set, leads to none, or leads to the plugin's own.
+    /// Removes all that ADD made. It is no error if there is nothing (any more). `netns` is `None`
+    /// where the container has no namespace any more: `CNI_NETNS` is not set, leads to none, or
+    /// leads to the plugin's own.
     fn del(
         &self,
         call: &Call<'_>,
@@ -36,7 +40,8 @@ pub trait Plugin: fmt::Debug {
         netns: &ContainerNetns,
     ) -> Result<(), Error>;
 
-    /// Removes what belongs to attachments that are not in the list of valid ones. Without such a list it is not called.
+    /// Removes what belongs to attachments that are not in the list of valid ones. Without such a
+    /// list it is not called.
     fn gc(&self, _call: &Call<'_>, _valid: &ValidAttachments) -> Result<(), Error> {
         Ok(())
     }
@@ -54,7 +59,8 @@ pub struct Call<'a> {
     pub conf: &'a NetConf<'a>,
     /// The environment, which delegates get too.
     pub environment: &'a Environment,
-    /// What `CNI_NETNS` leads to, where it has been opened; delegates in the same process get it too.
+    /// What `CNI_NETNS` leads to, where it has been opened; delegates in the same process get it
+    /// too.
     pub netns: Option<&'a ContainerNetns>,
     /// Where to tell what is done.
     pub log: &'a Log,
@@ -72,7 +78,8 @@ impl<'a> Call<'a> {
             .map_err(|error| Error::new(Code::INVALID_ENVIRONMENT, error))
     }
 
-    /// Finds the plugin to delegate to in the first folder of `CNI_PATH` that has an executable of its name.
+    /// Finds the plugin to delegate to in the first directory of `CNI_PATH` that has an executable
+    /// of its name.
     ///
     /// Errors: [`DelegateError::Missing`], [`DelegateError::NotExecutable`].
     pub fn delegate(&self, plugin_type: PluginType) -> Result<Delegate<'a>, DelegateError> {

@@ -1,3 +1,5 @@
+//! The process: the only place that reads its environment and streams and sets its exit status.
+
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,13 +9,14 @@ use cni_types::{Code, Error, NetConf, Quoted, Version};
 use crate::dispatch::{dispatch_in, failure, version_of};
 use crate::{Bundle, Command, Environment, Plugin, Reply, Request, panic_answer, streams};
 
-/// musl's own gives memory back to the kernel as soon as it can, which takes as long as a plugin's work does.
+/// musl's own gives memory back to the kernel as soon as it can, which takes as long as a plugin's
+/// work does.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// The largest configuration that is read, in bytes: 64 MiB. GC of a full node lists tens of thousands of attachments,
-/// which makes a few MiB.
+/// The largest configuration that is read, in bytes: 64 MiB. GC of a full node lists tens of
+/// thousands of attachments, which makes a few MiB.
 const MAX_STDIN: usize = 64 << 20;
 
 /// Runs a plugin as the process that the runtime started: the whole of a plugin's `main`.
@@ -21,9 +24,11 @@ pub fn main(plugin: &dyn Plugin) -> ExitCode {
     serve(Bundle::default(), plugin)
 }
 
-/// As [`main`], for the plugin of a bundle that the process was started as: by the base name of its first argument.
+/// As [`main`], for the plugin of a bundle that the process was started as: by the base name of its
+/// first argument.
 ///
-/// `None` if it was started under another name by somebody who is no runtime. A runtime gets an error.
+/// `None` if it was started under another name by somebody who is no runtime. A runtime gets an
+/// error.
 pub fn main_of_bundle(bundle: Bundle<'_>) -> Option<ExitCode> {
     let mut arguments = std::env::args_os();
     let started_as = arguments.next().unwrap_or_default();

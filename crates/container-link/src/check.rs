@@ -49,7 +49,8 @@ pub fn link(kernel: &mut Rtnetlink, interface: &Interface) -> Result<Link, Error
     Ok(link)
 }
 
-/// The name of a link by its index, for a message: `nothing` if there is no index, and the index if no link has it.
+/// The name of a link by its index, for a message: `nothing` if there is no index, and the index if
+/// no link has it.
 ///
 /// # Errors
 /// If the kernel cannot be asked.

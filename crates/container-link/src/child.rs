@@ -1,4 +1,5 @@
-//! A plugin whose links share the wire of another one, their master: all that ipvlan and macvlan have in common.
+//! A plugin whose links share the wire of another one, their master: all that ipvlan and macvlan
+//! have in common.
 
 mod add;
 mod conf;

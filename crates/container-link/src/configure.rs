@@ -1,3 +1,5 @@
+//! Configuring the container's link: addresses, routes and IPv6 settings.
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,11 +14,12 @@ use crate::{ConfigureError, KernelError, Sandbox, SandboxError, Undo, plan};
 /// The least that IPv6 works with, in bytes (RFC 8200).
 const MIN_IPV6_MTU: u32 = 1280;
 
-/// How long others have to say that they have an address: the kernel asks once and waits for a second, after up to a
-/// second's delay.
-const DETECTION_PATIENCE: Duration = Duration::from_secs(5);
+/// How long others have to say that they have an address: the kernel asks once and waits for a
+/// second, after up to a second's delay.
+const DETECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether it is found out that nobody else has the IPv6 addresses (RFC 4862), which takes a second or two.
+/// Whether it is found out that nobody else has the IPv6 addresses (RFC 4862), which takes a second
+/// or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DuplicateDetection {
     /// It is not: the addresses can be used at once.
@@ -38,13 +41,14 @@ pub struct ContainerLink<'a> {
     pub mac: Option<Mac>,
     /// The alias that it gets (ip-link(8)), if any.
     pub alias: Option<&'a str>,
-    /// Whether frames get through as soon as it is set up, so that it can announce its addresses then. A port of a bridge takes
-    /// a moment more.
+    /// Whether frames get through as soon as it is set up, so that it can announce its addresses
+    /// then. A port of a bridge takes a moment more.
     pub can_announce: bool,
 }
 
-/// Has a link announce its addresses to its neighbours, who may know an earlier owner of them: its Ethernet address is set to
-/// what it is (arp_notify and ndisc_notify of the kernel's ip-sysctl documentation).
+/// Has a link announce its addresses to its neighbours, who may know an earlier owner of them: its
+/// Ethernet address is set to what it is (arp_notify and ndisc_notify of the kernel's ip-sysctl
+/// documentation).
 pub fn announcement(index: u32, mac: Mac) -> Change<'static> {
     let itself = LinkChange {
         mac: Some(mac),
@@ -55,11 +59,13 @@ pub fn announcement(index: u32, mac: Mac) -> Change<'static> {
 
 /// Gives a link of the container the addresses and routes of an IPAM result, and sets it up.
 ///
-/// Addresses come before the link is set up, so that it announces them when it is. An IPAM plugin may have set it up before.
+/// Addresses come before the link is set up, so that it announces them when it is. An IPAM plugin
+/// may have set it up before.
 ///
 /// # Errors
-/// What the kernel refuses, with the address or route that it was about. What was made before stays: all of it goes with
-/// the link, except for what `undo` is told. If there is no way back from the container's namespace, nothing is undone.
+/// What the kernel refuses, with the address or route that it was about. What was made before
+/// stays: all of it goes with the link, except for what `undo` is told. If there is no way back
+/// from the container's namespace, nothing is undone.
 pub fn configure<'a>(
     sandbox: &'a Sandbox,
     inside: &mut Rtnetlink,
@@ -225,7 +231,7 @@ fn wait_for_addresses(inside: &mut Rtnetlink, link: u32) -> Result<(), Configure
     if has_no_wire(&now(inside)?) {
         return Ok(());
     }
-    match inside.wait_for_addresses(link, DETECTION_PATIENCE) {
+    match inside.wait_for_addresses(link, DETECTION_TIMEOUT) {
         Err(NetlinkError::DuplicateAddress { address, .. }) => {
             Err(ConfigureError::Duplicate(address))
         }

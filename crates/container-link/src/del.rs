@@ -1,13 +1,16 @@
+//! The order of a DEL.
+
 use cni_plugin::{Call, Command};
 use cni_types::Error;
 
 use crate::Ipam;
 
-/// DEL: `remove_link` removes the attachment's link, `clean_up` what is left of it on the node, and IPAM releases its
-/// addresses. Of the configuration nothing counts but `ipam.type`.
+/// DEL: `remove_link` removes the attachment's link, `clean_up` what is left of it on the node, and
+/// IPAM releases its addresses. Of the configuration nothing counts but `ipam.type`.
 ///
-/// An IPAM plugin that may need the link to release an address, as `dhcp` does, comes first. Others come last, and only where
-/// the link and the rest are gone: as long as these have an address, nobody else may get it.
+/// An IPAM plugin that may need the link to release an address, as `dhcp` does, comes first. Others
+/// come last, and only where the link and the rest are gone: as long as these have an address,
+/// nobody else may get it.
 ///
 /// # Errors
 /// If something stays; all the rest is done nevertheless. It can be tried again.

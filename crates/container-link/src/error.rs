@@ -63,7 +63,8 @@ impl From<SandboxError> for Error {
     }
 }
 
-/// The container has such an interface already, so the ADD is one too many, or another plugin was there before.
+/// The container has such an interface already, so the ADD is one too many, or another plugin was
+/// there before.
 #[derive(Debug, thiserror::Error)]
 #[error("CNI_IFNAME {ifname}: container {} has an interface of this name already", netns.display())]
 pub struct IfnameTaken {
@@ -92,7 +93,8 @@ pub enum MacError {
     },
     /// It is a group's, or nobody's.
     #[error(
-        "{key}: {mac} is no address of a single interface: the second digit must be even, and not all zero"
+        "{key}: {mac} is no address of a single interface: the second digit must be even, and not \
+            all zero"
     )]
     OfNoInterface {
         /// Where it was asked for.
@@ -116,7 +118,8 @@ pub enum IpamError {
     Type(NameError),
     /// It is another kind of plugin.
     #[error(
-        "ipam.type {0} is no IPAM plugin: it gives no addresses, and would call itself for ever; host-local is one, for example"
+        "ipam.type {0} is no IPAM plugin: it gives no addresses, and would call itself for ever; \
+            host-local is one, for example"
     )]
     NoIpam(PluginType),
     /// It failed, or could not be run.
@@ -131,8 +134,8 @@ pub enum IpamError {
 }
 
 impl IpamError {
-    /// Whether the plugin may hold addresses nevertheless. One that fails in an orderly way has given none; a DEL then
-    /// could take away what an earlier ADD of the same attachment was given.
+    /// Whether the plugin may hold addresses nevertheless. One that fails in an orderly way has
+    /// given none; a DEL then could take away what an earlier ADD of the same attachment was given.
     pub(crate) fn may_hold_addresses(&self) -> bool {
         match self {
             Self::NoAddress(_) => true,
@@ -172,7 +175,8 @@ pub enum ConfigureError {
     },
     /// IPv6 does not work with so small a link.
     #[error(
-        "mtu {mtu} of interface {ifname} is too small for IPv6 address {address}: it needs 1280 or more"
+        "mtu {mtu} of interface {ifname} is too small for IPv6 address {address}: it needs 1280 \
+            or more"
     )]
     Mtu {
         /// The interface.
@@ -201,7 +205,8 @@ pub enum ConfigureError {
         source: KernelError,
     },
     /// The link cannot be set up.
-    #[error("cannot set up interface {ifname}{}: {source}", mac.map(|mac| format!(" with mac {mac}")).unwrap_or_default())]
+    #[error("cannot set up interface {ifname}{}: \
+        {source}", mac.map(|mac| format!(" with mac {mac}")).unwrap_or_default())]
     Up {
         /// The interface.
         ifname: String,
@@ -280,13 +285,13 @@ impl From<ConfigureError> for Error {
     }
 }
 
-/// A refusal is the configuration's fault, unless the plugin may not ask at all or the kernel has run out of something.
+/// A refusal is the configuration's fault, unless the plugin may not ask at all or the kernel has
+/// run out of something.
 pub(crate) fn code_of_refusal(error: &KernelError) -> Code {
     match error.errno() {
         None
-        | Some(Errno::EPERM | Errno::EACCES | Errno::ENOMEM | Errno::ENOBUFS | Errno::EOPNOTSUPP) => {
-            Code::IO_FAILURE
-        }
+        | Some(Errno::EPERM | Errno::EACCES)
+        | Some(Errno::ENOMEM | Errno::ENOBUFS | Errno::EOPNOTSUPP) => Code::IO_FAILURE,
         Some(_) => Code::INVALID_NETWORK_CONFIG,
     }
 }
@@ -343,7 +348,8 @@ pub enum CheckError {
     },
     /// The node does not pass its packets on.
     #[error(
-        "{0} is 0: the node does not pass on what the container sends to other networks; set it to 1"
+        "{0} is 0: the node does not pass on what the container sends to other networks; set it \
+            to 1"
     )]
     Forwarding(String),
     /// Another machine has its address.

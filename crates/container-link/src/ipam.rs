@@ -153,8 +153,8 @@ impl<'a> IpamCall<'a> {
         if given.as_ref().err().is_none_or(may_hold) {
             let what = "release the addresses";
             let release = || Ok(ipam.release()?);
-            // Where the plugin gave no answer, the link has no address, and keeps another ADD of the attachment off that would
-            // lose its own.
+            // Where the plugin gave no answer, the link has no address, and keeps another ADD of
+            // the attachment off that would lose its own.
             if ipam.needs_link() || given.is_err() {
                 undo.push(what, release);
             } else {

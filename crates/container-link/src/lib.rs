@@ -1,11 +1,12 @@
 //! What the plugins share that give a container an interface.
 //!
-//! An ADD opens the container's namespace ([`Sandbox`]), makes the link, asks the IPAM plugin ([`Ipam`]), and gives the
-//! link what that answered ([`configure`]). Each step is noted with an [`Undo`], which takes all of them back unless the
-//! ADD succeeds. DEL goes the other way ([`del`]). CHECK compares `prevResult` with what is there ([`check`]).
+//! An ADD opens the container's namespace ([`Sandbox`]), makes the link, asks the IPAM plugin
+//! ([`Ipam`]), and gives the link what that answered ([`configure`]). Each step is noted with an
+//! [`Undo`], which takes all of them back unless the ADD succeeds. DEL goes the other way
+//! ([`del`]). CHECK compares `prevResult` with what is there ([`check`]).
 //!
-//! [`child`] is the whole of a plugin whose link shares the wire of another one, its master: ipvlan and macvlan differ in
-//! little but the mode.
+//! [`child`] is the whole of a plugin whose link shares the wire of another one, its master: ipvlan
+//! and macvlan differ in little but the mode.
 
 pub mod check;
 pub mod child;

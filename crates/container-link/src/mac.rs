@@ -78,11 +78,13 @@ mod tests {
             ),
             (
                 "01:00:5e:00:00:01",
-                "mac: 01:00:5e:00:00:01 is no address of a single interface: the second digit must be even, and not all zero",
+                "mac: 01:00:5e:00:00:01 is no address of a single interface: the second digit \
+                    must be even, and not all zero",
             ),
             (
                 "00:00:00:00:00:00",
-                "mac: 00:00:00:00:00:00 is no address of a single interface: the second digit must be even, and not all zero",
+                "mac: 00:00:00:00:00:00 is no address of a single interface: the second digit \
+                    must be even, and not all zero",
             ),
         ] {
             let error = parse_mac("mac", Some(text)).unwrap_err();

@@ -14,16 +14,19 @@ const START: &str = "twill/";
 /// The longest alias that every kernel takes, in bytes (`IFALIASZ` less final zeros).
 const LONGEST_ALIAS: usize = 254;
 
-/// How many names an attachment's port can have. The first one is free unless a link of an earlier ADD has it.
+/// How many names an attachment's port can have. The first one is free unless a link of an earlier
+/// ADD has it.
 const PORT_NAMES: u8 = 4;
 
 /// The characters of a port's name after its prefix.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghijkmnpqrstuvwx";
 
-/// The mark of an attachment's links: an alias (ip-link(8)), which says whose they are, and the names that follow from it, by
-/// which the node's end of a pair is found without the container's namespace.
+/// The mark of an attachment's links: an alias (ip-link(8)), which says whose they are, and the
+/// names that follow from it, by which the node's end of a pair is found without the container's
+/// namespace.
 ///
-/// The alias is `twill/<network>/<container id>/<ifname>`; where that is too long, it has digests instead.
+/// The alias is `twill/<network>/<container id>/<ifname>`; where that is too long, it has digests
+/// instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     alias: String,
@@ -105,7 +108,8 @@ pub fn stale_links(links: Vec<Link>, network: &NetworkName, valid: &ValidAttachm
     links
 }
 
-/// What the aliases of a network begin with that are too long. No network's name begins with a tilde.
+/// What the aliases of a network begin with that are too long. No network's name begins with a
+/// tilde.
 fn start_with_digest(network: &str) -> String {
     format!("{START}~{}/", digest(network))
 }
@@ -120,7 +124,8 @@ fn digest(text: &str) -> String {
         })
 }
 
-/// `veth` and 55 bits of a digest: two attachments of a node never have the same, nor does the Go plugin give a name as long.
+/// `veth` and 55 bits of a digest: two attachments of a node never have the same, nor does the Go
+/// plugin give a name as long.
 fn port_name(alias: &str, number: u8) -> String {
     let hash = Hash::hash([alias.as_bytes(), &[0, number]].concat());
     let characters = hash
@@ -145,7 +150,8 @@ mod tests {
         Mark::new(&network.parse().unwrap(), &attachment)
     }
 
-    // A node's plugins may be replaced while its containers run: whatever has to be changed for it to pass, it is not this.
+    // A node's plugins may be replaced while its containers run: whatever has to be changed for it
+    // to pass, it is not this.
     #[test]
     fn it_never_changes() {
         let mark = mark("cbr0", "c1", "eth0");

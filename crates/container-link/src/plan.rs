@@ -8,8 +8,9 @@ use netlink::{MAIN_TABLE, Route};
 
 use crate::ConfigureError;
 
-/// The route as it is made: one without a next hop goes through the first gateway of its family, if there is one. A next hop
-/// or a gateway that is unspecified, `0.0.0.0` or `::`, means that the destination is on the link (RFC 3442).
+/// The route as it is made: one without a next hop goes through the first gateway of its family, if
+/// there is one. A next hop or a gateway that is unspecified, `0.0.0.0` or `::`, means that the
+/// destination is on the link (RFC 3442).
 pub(crate) fn route(
     link: u32,
     ips: &[IpConfig],

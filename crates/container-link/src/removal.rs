@@ -6,8 +6,9 @@ use netlink::{Kind, Link, Mac, Rtnetlink};
 
 use crate::{Mark, Sandbox, SandboxError, Whose};
 
-/// Removes the link that has the attachment's name in its container. It stays where `whose` or the `prevResult` of the
-/// call says that it is somebody else's: the path of the namespace may be another container's by now.
+/// Removes the link that has the attachment's name in its container. It stays where `whose` or the
+/// `prevResult` of the call says that it is somebody else's: the path of the namespace may be
+/// another container's by now.
 ///
 /// # Errors
 /// If the namespace cannot be used, or the kernel refuses.
@@ -49,7 +50,8 @@ pub fn remove_link(
     Ok(())
 }
 
-/// As the argument `whose` of [`remove_link`], for a link of one of the plugin's kinds that has the mark itself.
+/// As the argument `whose` of [`remove_link`], for a link of one of the plugin's kinds that has the
+/// mark itself.
 pub(crate) fn whose_child(mark: &Mark, link: &Link, is_own: impl FnOnce(&Kind) -> bool) -> Whose {
     if is_own(&link.kind) {
         mark.whose(link)

@@ -1,3 +1,5 @@
+//! The container's network namespace and a socket in it.
+
 use std::rc::Rc;
 
 use cni_plugin::ContainerNetns;

@@ -1,7 +1,8 @@
 //! The kernel's settings of a container's link, for the namespace that the calling thread is in.
 //!
-//! A setting is needed or a nicety. Without what is needed the ADD fails. A nicety that cannot be written, as `/proc/sys` may be
-//! mounted read-only, is in the log; one that the kernel does not have is passed over.
+//! A setting is needed or a nicety. Without what is needed the ADD fails. A nicety that cannot be
+//! written, as `/proc/sys` may be mounted read-only, is in the log; one that the kernel does not
+//! have is passed over.
 
 use cni_plugin::Log;
 use netlink::sysctl::{self, SysctlError};
@@ -18,15 +19,16 @@ pub(crate) struct Settings<'a> {
 }
 
 impl Settings<'_> {
-    /// A nicety: the kernel tells neighbours who has the address now, as one that a container had before may still be in their
-    /// caches.
+    /// A nicety: the kernel tells neighbours who has the address now, as one that a container had
+    /// before may still be in their caches.
     pub(crate) fn announce(&self) {
         self.prefer("ipv4", "arp_notify", "1");
         self.prefer("ipv6", "ndisc_notify", "1");
     }
 
-    /// A nicety, as the setting is about the link-local address that the kernel makes too: others are given with or without
-    /// detection. Enhanced detection does not take the link's own packets that come back for another machine's (RFC 7527).
+    /// A nicety, as the setting is about the link-local address that the kernel makes too: others
+    /// are given with or without detection. Enhanced detection does not take the link's own packets
+    /// that come back for another machine's (RFC 7527).
     pub(crate) fn detect_duplicates(&self, detection: DuplicateDetection) {
         let accept = match detection {
             DuplicateDetection::Off => "0",
@@ -43,8 +45,8 @@ impl Settings<'_> {
         self.prefer("ipv6", "keep_addr_on_down", "1");
     }
 
-    /// Needed for IPv6, which runtimes that know of none may have switched off. Returns what the setting of `lo` was, if it was
-    /// changed: unlike the link's it stays when the link goes.
+    /// Needed for IPv6, which runtimes that know of none may have switched off. Returns what the
+    /// setting of `lo` was, if it was changed: unlike the link's it stays when the link goes.
     pub(crate) fn enable_ipv6(&self) -> Result<Option<String>, SysctlError> {
         enable(self.ifname)?;
         enable(LO)

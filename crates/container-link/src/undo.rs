@@ -1,3 +1,5 @@
+//! The rollback of an ADD.
+
 use std::fmt;
 
 use cni_plugin::Log;
@@ -19,7 +21,8 @@ enum Outcome {
     Needed,
 }
 
-/// The way back from an ADD: dropped, it takes what was done back, the last first, unless it was committed.
+/// The way back from an ADD: dropped, it takes what was done back, the last first, unless it was
+/// committed.
 ///
 /// What cannot be undone is told in the log. The error of the ADD is the one that the runtime gets.
 #[must_use = "dropped at once, it undoes nothing"]
@@ -45,7 +48,8 @@ impl<'a> Undo<'a> {
         self.steps.push(Step::own(what, step));
     }
 
-    /// As [`Undo::push`], for what others may have come to need by then: it is as if they had done it.
+    /// As [`Undo::push`], for what others may have come to need by then: it is as if they had done
+    /// it.
     pub fn push_shared(
         &mut self,
         what: &'static str,

@@ -56,8 +56,8 @@ impl Kernel {
         Ok(frame)
     }
 
-    /// Whether these tables have their rules, and these of their sets a witness. This takes one list
-    /// per table, and one exchange.
+    /// Whether these tables have their rules, and these of their sets a witness. This takes one
+    /// list per table, and one exchange.
     ///
     /// # Errors
     /// If the kernel refuses to answer.

@@ -1,8 +1,10 @@
-//! A container attached to a bridge with nothing around it: what a plugin takes at least that is asked for the same.
+//! A container attached to a bridge with nothing around it: what a plugin takes at least that is
+//! asked for the same.
 //!
-//! `attach add NETNS BRIDGE MTU ADDRESS GATEWAY DESTINATION…` gives a network namespace an `eth0` that is a port of an existing
-//! bridge in hairpin mode, with an address, and routes through a gateway. `attach del NETNS` removes it. `cargo xtask bench
-//! chain` runs it beside the plugins; it needs root.
+//! `attach add NETNS BRIDGE MTU ADDRESS GATEWAY DESTINATION…` gives a network namespace an `eth0`
+//! that is a port of an existing bridge in hairpin mode, with an address, and routes through a
+//! gateway. `attach del NETNS` removes it. `cargo xtask bench chain` runs it beside the plugins; it
+//! needs root.
 
 use std::error::Error;
 use std::path::Path;
@@ -15,7 +17,7 @@ use netlink::{
 };
 
 const IFNAME: &str = "eth0";
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const USAGE: &str =
     "usage: attach add NETNS BRIDGE MTU ADDRESS GATEWAY DESTINATION... | attach del NETNS";
 
@@ -105,7 +107,7 @@ fn add(
     let hairpin = Change::change_link(near.index, &hairpin);
     let near = outside.perform_and_read(&[hairpin], LinkRef::Index(near.index))?;
     if !is_usable(&near) {
-        outside.wait_for_link(near.index, PATIENCE, "up", is_usable)?;
+        outside.wait_for_link(near.index, TIMEOUT, "up", is_usable)?;
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! What an attachment costs at least: a veth with a bridge, an address and a route, made and removed.
+//! What an attachment costs at least: a veth with a bridge, an address and a route, made and
+//! removed.
 //!
-//! `cargo run --release -p netlink --example floor` prints median microseconds. It makes namespaces of its own (root).
+//! `cargo run --release -p netlink --example floor` prints median microseconds. It makes namespaces
+//! of its own (root).
 
 #![allow(
     clippy::print_stdout,
@@ -94,8 +96,8 @@ fn measure(container: &Netns) -> Result<(), NetlinkError> {
             LinkRef::Index(far),
         )?;
         done("set up, address, route");
-        let patience = Duration::from_secs(5);
-        outside.wait_for_link(near.index, patience, "up", |link| {
+        let timeout = Duration::from_secs(5);
+        outside.wait_for_link(near.index, timeout, "up", |link| {
             link.is_operational() && link.port.is_some_and(|port| port.is_forwarding)
         })?;
         done("wait for the port");

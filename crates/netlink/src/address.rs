@@ -1,3 +1,5 @@
+//! Addresses of links.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnetwork::IpNetwork;
@@ -41,12 +43,13 @@ pub enum Family {
 pub struct LinkAddress {
     /// The address, with the length of its network's prefix.
     pub network: IpNetwork,
-    /// Who gave it, as a number that those who give addresses choose (`IFA_PROTO`); 0 if nobody said so, and with kernels
-    /// before 5.18.
+    /// Who gave it, as a number that those who give addresses choose (`IFA_PROTO`); 0 if nobody
+    /// said so, and with kernels before 5.18.
     pub protocol: u8,
     /// How it was given.
     pub given: Given,
-    /// Whether it may not be used yet: the link is still being asked whether another machine has it (RFC 4862).
+    /// Whether it may not be used yet: the link is still being asked whether another machine has it
+    /// (RFC 4862).
     pub is_tentative: bool,
     /// Whether another machine has it.
     pub is_duplicate: bool,
@@ -108,7 +111,8 @@ impl Family {
 }
 
 impl Change<'_> {
-    /// Gives a link an address and the route to its network. An IPv4 address gets its broadcast address too.
+    /// Gives a link an address and the route to its network. An IPv4 address gets its broadcast
+    /// address too.
     ///
     /// Without `detect_duplicates` an IPv6 address can be used at once; IPv4 does not ask anyhow.
     pub fn add_address(link: u32, address: IpNetwork, detect_duplicates: bool) -> Self {
@@ -124,7 +128,8 @@ impl Change<'_> {
         Self::new_address(link, address, &given, 0, NLM_F_EXCL)
     }
 
-    /// As [`Change::add_address`] without looking for duplicates, and with who gave it ([`LinkAddress::protocol`]).
+    /// As [`Change::add_address`] without looking for duplicates, and with who gave it
+    /// ([`LinkAddress::protocol`]).
     pub fn add_address_of(protocol: u8, link: u32, address: IpNetwork) -> Self {
         let given = Given {
             flags: libc::IFA_F_NODAD,
@@ -194,7 +199,8 @@ impl Change<'_> {
         Self::remove_address(link, address, None)
     }
 
-    /// Takes an address that was listed from a link; with that of the other end, as the kernel wants it.
+    /// Takes an address that was listed from a link; with that of the other end, as the kernel
+    /// wants it.
     pub fn delete_listed_address(link: u32, address: &LinkAddress) -> Self {
         Self::remove_address(link, address.network, address.given.peer)
     }
@@ -291,8 +297,8 @@ impl LinkAddress {
         }
     }
 
-    /// Whether it is just an address, as a program gives it that has nothing else to say: known anywhere, without end, and
-    /// without a label, a metric or a name for who gave it.
+    /// Whether it is just an address, as a program gives it that has nothing else to say: known
+    /// anywhere, without end, and without a label, a metric or a name for who gave it.
     ///
     /// `name` is the link's.
     pub fn is_plain(&self, name: &str) -> bool {

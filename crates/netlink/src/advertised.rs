@@ -1,3 +1,5 @@
+//! Routes and addresses that router advertisements made.
+
 use netlink_packet_core::DecodeError;
 use netlink_packet_route::route::RouteHeader;
 use nix::libc;
@@ -5,7 +7,8 @@ use nix::libc;
 use crate::address::Given;
 use crate::{Family, LinkAddress, NetlinkError, Reply, Route, Rtnetlink, address, route};
 
-/// Who makes the routes of router advertisements (`RTPROT_RA`), and where that stands in `struct rtmsg`.
+/// Who makes the routes of router advertisements (`RTPROT_RA`), and where that stands in `struct
+/// rtmsg`.
 const OF_ADVERTISEMENTS: u8 = 9;
 const PROTOCOL: usize = 5;
 
@@ -13,9 +16,11 @@ const PROTOCOL: usize = 5;
 const ANY_LINK: u32 = 0;
 
 impl Rtnetlink {
-    /// The indexes of the links that have an IPv6 route or address by a router advertisement, each once (RFC 4861, RFC 4862).
+    /// The indexes of the links that have an IPv6 route or address by a router advertisement, each
+    /// once (RFC 4861, RFC 4862).
     ///
-    /// An address counts if it does not last: one by DHCP stands on a link where advertisements ask for that.
+    /// An address counts if it does not last: one by DHCP stands on a link where advertisements ask
+    /// for that.
     ///
     /// # Errors
     /// If the kernel refuses.

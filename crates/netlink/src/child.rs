@@ -1,3 +1,5 @@
+//! Links that share another link: ipvlan, macvlan, VLAN.
+
 use std::os::fd::{AsFd, AsRawFd};
 
 use netlink_packet_route::link::{
@@ -22,8 +24,9 @@ pub enum Child {
 impl<'a> Change<'a> {
     /// Makes an ipvlan or a macvlan on a link of this namespace: here, or at once in another one.
     ///
-    /// Kernels before 6.15 refuse a name that a link has in this namespace, even where the new link goes elsewhere;
-    /// [`Rtnetlink::create_child_in`](crate::Rtnetlink::create_child_in) knows a way.
+    /// Kernels before 6.15 refuse a name that a link has in this namespace, even where the new link
+    /// goes elsewhere; [`Rtnetlink::create_child_in`](crate::Rtnetlink::create_child_in) knows a
+    /// way.
     pub fn create_child(
         link: &NewLink<'_>,
         child: Child,
@@ -55,8 +58,9 @@ impl<'a> Change<'a> {
 }
 
 impl Rtnetlink {
-    /// Makes an ipvlan or macvlan on one of this namespace's links in another namespace, and reads what it became there. It gets
-    /// an alias of at most 254 bytes, if one is given, by the message that reads it.
+    /// Makes an ipvlan or macvlan on one of this namespace's links in another namespace, and reads
+    /// what it became there. It gets an alias of at most 254 bytes, if one is given, by the message
+    /// that reads it.
     ///
     /// # Errors
     /// [`NetlinkError::is_exists`] if the name is taken in the other namespace.
@@ -71,7 +75,8 @@ impl Rtnetlink {
     ) -> Result<Link, NetlinkError> {
         match self.perform(&[Change::create_child(link, child, parent, Some(netns))]) {
             Err(error) if error.is_exists() => {
-                // Kernels before 6.15 look for the name here. If it is free there, it can be given there.
+                // Kernels before 6.15 look for the name here. If it is free there, it can be given
+                // there.
                 if inside.link_by_name(link.name)?.is_some() {
                     return Err(error);
                 }

@@ -1,3 +1,5 @@
+//! The crate's errors.
+
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -41,12 +43,12 @@ pub enum NetlinkError {
         reason: String,
     },
     /// A link or its addresses did not become what they should in time.
-    #[error("{what} is not so after {} s", patience.as_secs_f32())]
+    #[error("{what} is not so after {} s", timeout.as_secs_f32())]
     TimedOut {
         /// What was waited for: `link veth0 up`.
         what: String,
         /// How long it was waited for.
-        patience: Duration,
+        timeout: Duration,
     },
     /// Another machine on the link has the address (duplicate address detection, RFC 4862).
     #[error("address {address} is in use by another machine on link {link}: give another one")]
@@ -95,13 +97,14 @@ impl NetlinkError {
         self.errno() == Some(Errno::EXFULL)
     }
 
-    /// Whether the process lacks a capability (`CAP_NET_ADMIN`). `EACCES` has other reasons: IPv6 that is switched off on a
-    /// link.
+    /// Whether the process lacks a capability (`CAP_NET_ADMIN`). `EACCES` has other reasons: IPv6
+    /// that is switched off on a link.
     pub fn is_not_permitted(&self) -> bool {
         self.errno() == Some(Errno::EPERM)
     }
 
-    /// Whether the kernel cannot do it at all: a kind of link whose module it does not have, for example.
+    /// Whether the kernel cannot do it at all: a kind of link whose module it does not have, for
+    /// example.
     pub fn is_unsupported(&self) -> bool {
         matches!(
             self.errno(),

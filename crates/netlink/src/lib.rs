@@ -1,13 +1,16 @@
-//! The edge to the kernel: links, addresses, routes, network namespaces and the settings below `/proc/sys/net`.
+//! The edge to the kernel: links, addresses, routes, network namespaces and the settings below
+//! `/proc/sys/net`.
 //!
-//! A plugin lives for a millisecond, so what counts is how few messages it takes. A [`Change`] is a value; any number of
-//! them travels in one datagram ([`Rtnetlink::perform`]), only the last is acknowledged, and reading what a link has
-//! become can ride along ([`Rtnetlink::perform_and_read`]). Both ends of a pair are made where they belong, in one
-//! message: moving a link between namespaces takes twenty milliseconds. Removing one takes as long, which is not waited for
-//! ([`Rtnetlink::remove_links`]).
+//! A plugin lives for a millisecond, so what counts is how few messages it takes. A [`Change`] is a
+//! value; any number of them travels in one datagram ([`Rtnetlink::perform`]), only the last is
+//! acknowledged, and reading what a link has become can ride along
+//! ([`Rtnetlink::perform_and_read`]). Both ends of a pair are made where they belong, in one
+//! message: moving a link between namespaces takes twenty milliseconds. Removing one takes as long,
+//! which is not waited for ([`Rtnetlink::remove_links`]).
 //!
-//! A [`Netns`] is an open namespace. An [`Rtnetlink`] is opened in one and works from anywhere. Below it is [`Socket`],
-//! which knows nothing of what the messages are about, and so does for nftables too.
+//! A [`Netns`] is an open namespace. An [`Rtnetlink`] is opened in one and works from anywhere.
+//! Below it is [`Socket`], which knows nothing of what the messages are about, and so does for
+//! nftables too.
 
 mod address;
 mod advertised;

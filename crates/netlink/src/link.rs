@@ -1,3 +1,5 @@
+//! Links as the kernel reports them.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -24,7 +26,8 @@ const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFLA_IPVLAN_MODE: u16 = 1;
 const IFLA_MACVLAN_MODE: u16 = 1;
 
-// Where settings stand among a link's: those of IPv4 are counted from 1 in linux/ip.h, those of IPv6 from 0 in linux/ipv6.h.
+// Where settings stand among a link's: those of IPv4 are counted from 1 in linux/ip.h, those of
+// IPv6 from 0 in linux/ipv6.h.
 const IPV4_FORWARDING: usize = 0;
 const ACCEPT_RA: usize = 3;
 const DISABLE_IPV6: usize = 26;
@@ -40,7 +43,8 @@ const FORWARDING: u8 = 3;
 pub struct Link {
     /// Its number in its namespace.
     pub index: u32,
-    /// Its name in its namespace. It may have alternative names beside it, by which it is found too.
+    /// Its name in its namespace. It may have alternative names beside it, by which it is found
+    /// too.
     pub name: String,
     /// The text that somebody gave it for administration (`IFLA_IFALIAS`).
     pub alias: Option<String>,
@@ -58,16 +62,18 @@ pub struct Link {
     pub is_up: bool,
     /// Whether it works.
     pub state: OperState,
-    /// Whether somebody asked it to take all packets. A bridge's port does so anyhow and does not count.
+    /// Whether somebody asked it to take all packets. A bridge's port does so anyhow and does not
+    /// count.
     pub is_promiscuous: bool,
     /// The interface it belongs to: a veth's other end, an ipvlan's or macvlan's master.
     pub parent: Option<Parent>,
-    /// `accept_ra`: 0 if its namespace ignores router advertisements on it, 1 if it heeds them unless it forwards, 2 if it
-    /// heeds them anyhow. `None` where the link has no IPv6.
+    /// `accept_ra`: 0 if its namespace ignores router advertisements on it, 1 if it heeds them
+    /// unless it forwards, 2 if it heeds them anyhow. `None` where the link has no IPv6.
     pub accept_ra: Option<i32>,
     /// Whether IPv6 is there and switched off on the link (`disable_ipv6`).
     pub is_ipv6_off: bool,
-    /// Whether its namespace does not pass on what comes in by it over IPv4 (`forwarding`), whatever `ip_forward` says.
+    /// Whether its namespace does not pass on what comes in by it over IPv4 (`forwarding`),
+    /// whatever `ip_forward` says.
     pub is_ipv4_forwarding_off: bool,
 }
 
@@ -76,7 +82,8 @@ pub struct Link {
 pub struct Parent {
     /// Its index in its own namespace.
     pub index: u32,
-    /// That namespace, as a number that only the namespace of the link itself knows; `None` if it is the same.
+    /// That namespace, as a number that only the namespace of the link itself knows; `None` if it
+    /// is the same.
     pub netns: Option<i32>,
 }
 

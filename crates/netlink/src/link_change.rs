@@ -1,3 +1,5 @@
+//! Changes of links and bridge ports.
+
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, LinkAttribute,
@@ -7,7 +9,8 @@ use netlink_packet_route::link::{
 use crate::subject::LINK;
 use crate::{Change, Mac};
 
-/// What to change of a link. `None` leaves it as it is, and so does [`LinkChange::default`] with everything.
+/// What to change of a link. `None` leaves it as it is, and so does [`LinkChange::default`] with
+/// everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkChange<'a> {
     /// Its name. It must be down, unless this very change sets it up.
@@ -116,12 +119,14 @@ impl Change<'_> {
         if !info.is_empty() {
             attributes.push(LinkAttribute::LinkInfo(info));
         }
-        // SETLINK does not know a bridge's and a port's settings. NEWLINK without leave to create changes what is there.
+        // SETLINK does not know a bridge's and a port's settings. NEWLINK without leave to create
+        // changes what is there.
         let what = format!("change link {LINK}");
         Self::new(what, RouteNetlinkMessage::NewLink(message), 0)
     }
 
-    /// Gives a link an alias, at most 254 bytes. Unlike all other changes, this one finds the link by its name.
+    /// Gives a link an alias, at most 254 bytes. Unlike all other changes, this one finds the link
+    /// by its name.
     pub(crate) fn set_alias(name: &str, alias: &str) -> Self {
         let mut message = LinkMessage::default();
         message.attributes = vec![

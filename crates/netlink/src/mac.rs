@@ -1,3 +1,5 @@
+//! Ethernet addresses.
+
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
@@ -12,7 +14,8 @@ pub struct Mac(pub [u8; 6]);
 pub struct InvalidMac(pub String);
 
 impl Mac {
-    /// What the kernel says of a link that has none now but can have one, such as a bridge that lost its last port.
+    /// What the kernel says of a link that has none now but can have one, such as a bridge that
+    /// lost its last port.
     pub const NONE: Self = Self([0; 6]);
 
     /// A random one that no manufacturer gives away: locally administered, not multicast.
@@ -22,14 +25,16 @@ impl Mac {
     }
 }
 
-/// A prefix and eight random hexadecimal digits, as a name for a link that nobody knows by name: `veth1c9a04ff`.
+/// A prefix and eight random hexadecimal digits, as a name for a link that nobody knows by name:
+/// `veth1c9a04ff`.
 ///
 /// The prefix must leave room for them: a link's name has at most 15 bytes.
 pub fn random_name(prefix: &str) -> String {
     format!("{prefix}{:08x}", random() as u32)
 }
 
-/// Random bits. The standard library seeds its hash maps with getrandom(2); a keyed hash of nothing is as random.
+/// Random bits. The standard library seeds its hash maps with getrandom(2); a keyed hash of nothing
+/// is as random.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(())
 }
@@ -44,7 +49,8 @@ impl fmt::Display for Mac {
 impl FromStr for Mac {
     type Err = InvalidMac;
 
-    /// Reads the forms that Go's `net.ParseMAC` reads: pairs of digits between colons or hyphens, groups of four between dots.
+    /// Reads the forms that Go's `net.ParseMAC` reads: pairs of digits between colons or hyphens,
+    /// groups of four between dots.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidMac(text.to_owned());
         let (separator, digits) = match (text.contains(':'), text.contains('-')) {

@@ -1,3 +1,5 @@
+//! Creating links.
+
 use std::os::fd::{AsFd, AsRawFd};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -56,7 +58,8 @@ impl<'a> NewLink<'a> {
 impl<'a> Change<'a> {
     /// Makes a bridge, with whether it heeds VLANs; as the kernel does it if `None`.
     ///
-    /// Without an Ethernet address of its own it takes one of its ports', and changes it as they come and go.
+    /// Without an Ethernet address of its own it takes one of its ports', and changes it as they
+    /// come and go.
     pub fn create_bridge(link: &NewLink<'_>, vlan_filtering: Option<bool>) -> Self {
         let data = vlan_filtering.map(InfoBridge::VlanFiltering);
         let info = vec![
@@ -68,8 +71,9 @@ impl<'a> Change<'a> {
 
     /// Makes a pair of links: one here, the other one at once in its namespace.
     ///
-    /// The far one stays down and is no port, whatever `far` says: the kernel sets a link up before it is connected, which
-    /// a veth refuses, and heeds no master there. Both names may be taken, with the same error.
+    /// The far one stays down and is no port, whatever `far` says: the kernel sets a link up before
+    /// it is connected, which a veth refuses, and heeds no master there. Both names may be taken,
+    /// with the same error.
     pub fn create_veth(near: &NewLink<'_>, far: &NewLink<'_>, far_netns: &'a Netns) -> Self {
         let far_end = NewLink {
             master: None,

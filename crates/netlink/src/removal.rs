@@ -9,23 +9,25 @@ use nix::libc::{AF_UNSPEC, RTM_DELLINK, RTNLGRP_LINK};
 use crate::mac::random;
 use crate::{Change, NetlinkError, Reply, Request, Rtnetlink};
 
-/// How long an event is waited for, and how often it is looked meanwhile whether the process is still there that has the
-/// request. After that the kernel is asked and waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an event is waited for, and how often it is looked meanwhile whether the process is
+/// still there that has the request. After that the kernel is asked and waited for.
+const TIMEOUT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Groups of links that operators make have small numbers.
 const LOWEST_GROUP: u32 = 1 << 30;
 
 impl Rtnetlink {
-    /// Removes links of this namespace that were made by software; of a pair, both ends. They may be gone already.
+    /// Removes links of this namespace that were made by software; of a pair, both ends. They may
+    /// be gone already.
     ///
-    /// When this returns, their names are free and nothing refers to them: a bridge has no such port, and there are no
-    /// addresses, routes, neighbours and forwarding entries by them. Only their memory is still in use. The kernel
-    /// acknowledges a removal when that is free too, which takes 20 ms and more, as each processor has to let go of it. So
-    /// a process of its own makes the request ([`child::Apart`]) and waits for the acknowledgement, and what is waited for here is
-    /// the event that the link is gone. However that process fares, each link whose event has not been seen is removed by a
-    /// request of this process, whose answer counts.
+    /// When this returns, their names are free and nothing refers to them: a bridge has no such
+    /// port, and there are no addresses, routes, neighbours and forwarding entries by them. Only
+    /// their memory is still in use. The kernel acknowledges a removal when that is free too, which
+    /// takes 20 ms and more, as each processor has to let go of it. So a process of its own makes
+    /// the request ([`child::Apart`]) and waits for the acknowledgement, and what is waited for
+    /// here is the event that the link is gone. However that process fares, each link whose event
+    /// has not been seen is removed by a request of this process, whose answer counts.
     ///
     /// # Errors
     /// The first refusal. All are tried.
@@ -44,8 +46,9 @@ impl Rtnetlink {
             .map_or(Ok(()), Err)
     }
 
-    /// Removes many links at once, for which the kernel takes hardly longer than for one: each request of its own would wait
-    /// for the one before it. What is not removed stays in a group that means nothing to anybody.
+    /// Removes many links at once, for which the kernel takes hardly longer than for one: each
+    /// request of its own would wait for the one before it. What is not removed stays in a group
+    /// that means nothing to anybody.
     fn remove_group(&mut self, left: &mut Vec<u32>) {
         let group = LOWEST_GROUP | random() as u32 >> 2;
         let members: Vec<Change<'_>> = left
@@ -72,7 +75,7 @@ impl Rtnetlink {
         left: &mut Vec<u32>,
     ) -> Result<(), NetlinkError> {
         let mut handed_over = self.socket.hand_over(removal, c"twill-unlink")?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let next_look = deadline.min(Instant::now() + LOOK);
             // Lost events count as an answer, too.
@@ -87,7 +90,8 @@ impl Rtnetlink {
     }
 }
 
-/// Whether an event says that a link is gone. One of the same kind and another family says that a bridge lost a port.
+/// Whether an event says that a link is gone. One of the same kind and another family says that a
+/// bridge lost a port.
 fn is_removed(event: &Reply<'_>, link: u32) -> bool {
     event.message_type == RTM_DELLINK
         && event.payload.first() == Some(&(AF_UNSPEC as u8))

@@ -1,3 +1,5 @@
+//! The kernel's answers.
+
 use netlink_packet_core::{
     DecodeError, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, parse_i32,
     parse_u16, parse_u32,

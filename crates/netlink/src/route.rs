@@ -1,3 +1,5 @@
+//! Routes.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
@@ -43,8 +45,9 @@ pub struct Route {
     pub priority: Option<u32>,
     /// The table.
     pub table: u32,
-    /// How far away the destination is: 0 anywhere, 253 on the link, 254 on this machine. If `None`, anywhere through a
-    /// gateway and else on the link, as iproute2 has it. IPv6 has no scopes.
+    /// How far away the destination is: 0 anywhere, 253 on the link, 254 on this machine. If
+    /// `None`, anywhere through a gateway and else on the link, as iproute2 has it. IPv6 has no
+    /// scopes.
     pub scope: Option<u8>,
     /// The MTU in bytes.
     pub mtu: Option<u32>,
@@ -184,7 +187,8 @@ impl Route {
         Ok(routes)
     }
 
-    /// This route with the first of several ways (`struct rtnexthop` and its attributes), which is taken off.
+    /// This route with the first of several ways (`struct rtnexthop` and its attributes), which is
+    /// taken off.
     fn take_way(&self, ways: &mut &[u8]) -> Result<Self, DecodeError> {
         let malformed = "a route with a malformed way";
         let length = usize::from(u16_of(ways.get(..2).ok_or(malformed)?)?);

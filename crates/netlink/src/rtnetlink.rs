@@ -1,3 +1,5 @@
+//! The rtnetlink socket: links, addresses, routes.
+
 use std::marker::PhantomData;
 
 use netlink_packet_core::{DecodeError, DefaultNla, Emitable};
@@ -19,14 +21,16 @@ const LONGEST_NAME: usize = libc::IFNAMSIZ - 1;
 // linux/if_link.h
 const IFLA_ALT_IFNAME: u16 = 53;
 
-/// How large a datagram with several changes becomes, in bytes. The kernel's limit is the send buffer, 208 KiB by default.
+/// How large a datagram with several changes becomes, in bytes. The kernel's limit is the send
+/// buffer, 208 KiB by default.
 const DATAGRAM: usize = 32 << 10;
 
-/// How many changes go into one. Each may be refused, which takes about 1 KiB of the receive buffer, 208 KiB by default.
+/// How many changes go into one. Each may be refused, which takes about 1 KiB of the receive
+/// buffer, 208 KiB by default.
 const DATAGRAM_CHANGES: usize = 128;
 
-/// A change of links, addresses or routes that can be asked for; asking is [`Rtnetlink::perform`]. It lives no longer than
-/// the namespace that it names, whose file it refers to by its descriptor.
+/// A change of links, addresses or routes that can be asked for; asking is [`Rtnetlink::perform`].
+/// It lives no longer than the namespace that it names, whose file it refers to by its descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "nothing is changed until it is performed"]
 pub struct Change<'a> {
@@ -65,7 +69,8 @@ pub enum LinkRef<'a> {
 
 /// Links, addresses and routes of one namespace (rtnetlink(7)).
 ///
-/// What it is told to do is done when the call returns, and it takes one system call to ask and mostly one to get the answer.
+/// What it is told to do is done when the call returns, and it takes one system call to ask and
+/// mostly one to get the answer.
 #[derive(Debug)]
 pub struct Rtnetlink {
     pub(crate) socket: Socket,
@@ -89,7 +94,8 @@ impl Rtnetlink {
         netns.enter(home, Self::open)
     }
 
-    /// Carries out changes in order, a few hundred in one datagram. All of them are tried, whatever becomes of the others.
+    /// Carries out changes in order, a few hundred in one datagram. All of them are tried, whatever
+    /// becomes of the others.
     ///
     /// # Errors
     /// The first refusal. It names its change.
@@ -125,7 +131,8 @@ impl Rtnetlink {
         Ok(refusals)
     }
 
-    /// Carries out a few changes and reads what a link is then, with no more system calls than for either.
+    /// Carries out a few changes and reads what a link is then, with no more system calls than for
+    /// either.
     ///
     /// # Errors
     /// The first refusal, be it that the link does not exist.
@@ -213,8 +220,8 @@ impl Rtnetlink {
         self.link(LinkRef::Index(index))
     }
 
-    /// Makes a link that belongs to this namespace and reads what it became: [`Change::create_bridge`] or
-    /// [`Change::create_veth`] with the name that was given there.
+    /// Makes a link that belongs to this namespace and reads what it became:
+    /// [`Change::create_bridge`] or [`Change::create_veth`] with the name that was given there.
     ///
     /// # Errors
     /// [`NetlinkError::is_exists`] if the name is taken.
@@ -222,10 +229,12 @@ impl Rtnetlink {
         self.perform_and_read(&[new], LinkRef::Name(name))
     }
 
-    /// As [`Rtnetlink::create`], for a link that gets an alias of at most 254 bytes. The kernel takes none with a new link;
-    /// the alias follows in the same datagram, so not even a kill leaves the link without it.
+    /// As [`Rtnetlink::create`], for a link that gets an alias of at most 254 bytes. The kernel
+    /// takes none with a new link; the alias follows in the same datagram, so not even a kill
+    /// leaves the link without it.
     ///
-    /// Where the name is taken, the link that has it gets the alias: the name must follow from the alias.
+    /// Where the name is taken, the link that has it gets the alias: the name must follow from the
+    /// alias.
     ///
     /// # Errors
     /// As [`Rtnetlink::create`]. Where it is the alias that is refused, the link stays.
@@ -353,8 +362,8 @@ fn some_if_found(found: Result<Link, NetlinkError>) -> Result<Option<Link>, Netl
     }
 }
 
-/// Splits changes into as many as fit into a datagram, whose size the kernel limits, and whose refusals must find room in the
-/// socket's receive buffer.
+/// Splits changes into as many as fit into a datagram, whose size the kernel limits, and whose
+/// refusals must find room in the socket's receive buffer.
 fn datagrams<'c, 'a>(changes: &'c [Change<'a>]) -> impl Iterator<Item = &'c [Change<'a>]> {
     let mut rest = changes;
     std::iter::from_fn(move || {
@@ -411,8 +420,8 @@ fn link_request(link: LinkRef<'_>) -> Request<RouteNetlinkMessage> {
     }
 }
 
-/// The attribute that asks for a link by its name, or by an alternative name (ip-link(8), `altname`). The kernel takes the
-/// short ones of either kind under the same number.
+/// The attribute that asks for a link by its name, or by an alternative name (ip-link(8),
+/// `altname`). The kernel takes the short ones of either kind under the same number.
 fn name_attribute(name: &str) -> LinkAttribute {
     if name.len() <= LONGEST_NAME {
         return LinkAttribute::IfName(name.to_owned());

@@ -1,3 +1,5 @@
+//! Policy routing rules.
+
 use ipnetwork::IpNetwork;
 use netlink_packet_core::DecodeError;
 use netlink_packet_route::RouteNetlinkMessage;
@@ -33,8 +35,8 @@ pub struct SourceRule {
 }
 
 impl Rtnetlink {
-    /// The rules that look at nothing but where a packet is from, in the order in which they are tried. None where the kernel
-    /// has no policy routing.
+    /// The rules that look at nothing but where a packet is from, in the order in which they are
+    /// tried. None where the kernel has no policy routing.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -55,7 +57,8 @@ impl Rtnetlink {
 }
 
 impl SourceRule {
-    /// `None` for a rule of another kind, or one that looks at something that this crate does not know.
+    /// `None` for a rule of another kind, or one that looks at something that this crate does not
+    /// know.
     fn parse(reply: &Reply<'_>) -> Result<Option<Self>, DecodeError> {
         let &[_, destination, prefix, tos, table, _, _, action, ..] = reply.payload else {
             return Err("a routing rule without a header".into());

@@ -1,3 +1,5 @@
+//! A netlink socket: requests out, answers in.
+
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::AsFd;
@@ -17,14 +19,16 @@ use crate::error::errno_of;
 use crate::reply::{HEADER, Refusal};
 use crate::{NetlinkError, Reply};
 
-/// How much is read at a time. The kernel makes the parts of a dump as large as the reader's buffer, up to this.
+/// How much is read at a time. The kernel makes the parts of a dump as large as the reader's
+/// buffer, up to this.
 const BUFFER: usize = 32 << 10;
 
 /// How often a dump is tried that others' changes disturb.
 const ATTEMPTS: usize = 16;
 
-/// The number of the next request. All sockets of a process share it: the kernel may give two of them, in two namespaces,
-/// the same port, and an event says which port and which number it was caused by.
+/// The number of the next request. All sockets of a process share it: the kernel may give two of
+/// them, in two namespaces, the same port, and an event says which port and which number it was
+/// caused by.
 static SEQUENCE: AtomicU32 = AtomicU32::new(1);
 
 /// A part of the kernel that can be talked to.
@@ -41,8 +45,8 @@ pub enum Protocol {
 pub enum Answer {
     /// Not at all.
     Nothing,
-    /// As with [`Answer::Nothing`], but with a refusal of this request nothing else is answered either: the start of an
-    /// nftables batch.
+    /// As with [`Answer::Nothing`], but with a refusal of this request nothing else is answered
+    /// either: the start of an nftables batch.
     NothingUnlessAllFails,
     /// With an acknowledgement, which is asked for.
     Acknowledgement,
@@ -102,8 +106,8 @@ impl HandedOver {
 
 /// A netlink socket. It stays in the namespace that it was opened in and works from everywhere.
 ///
-/// The kernel works on a request while it is being sent, so its answer is there when sending is over: nothing here waits
-/// but [`Socket::wait_for_event`].
+/// The kernel works on a request while it is being sent, so its answer is there when sending is
+/// over: nothing here waits but [`Socket::wait_for_event`].
 #[derive(Debug)]
 pub struct Socket {
     socket: netlink_sys::Socket,
@@ -121,8 +125,8 @@ impl Socket {
             Protocol::Netfilter => netlink_sys::protocols::NETLINK_NETFILTER,
         };
         let socket = netlink_sys::Socket::new(protocol).map_err(failed("open"))?;
-        // Kernels before 4.12 and 4.20 do not know them. What is lost is the texts of errors, and filters: whoever lists
-        // something filters it again.
+        // Kernels before 4.12 and 4.20 do not know them. What is lost is the texts of errors, and
+        // filters: whoever lists something filters it again.
         drop(socket.set_ext_ack(true));
         drop(socket.set_netlink_get_strict_chk(true));
         socket.set_cap_ack(true).map_err(failed("set up"))?;
@@ -132,14 +136,15 @@ impl Socket {
         })
     }
 
-    /// Sends requests in one datagram and collects the answers. Each is carried out, whatever becomes of the others; the
-    /// refusals come with their requests' positions, in order.
+    /// Sends requests in one datagram and collects the answers. Each is carried out, whatever
+    /// becomes of the others; the refusals come with their requests' positions, in order.
     ///
-    /// At least the last request should be answered: it marks the end. If none is, it is acknowledged.
+    /// At least the last request should be answered: it marks the end. If none is, it is
+    /// acknowledged.
     ///
     /// # Errors
-    /// If the socket fails, an answer cannot be read, or there is none. `read` may fail too; it gets the answers that are
-    /// messages, and the position of each one's request.
+    /// If the socket fails, an answer cannot be read, or there is none. `read` may fail too; it
+    /// gets the answers that are messages, and the position of each one's request.
     pub fn exchange<P: NetlinkSerializable>(
         &mut self,
         requests: &[&Request<P>],
@@ -212,8 +217,8 @@ impl Socket {
         Ok(refusals)
     }
 
-    /// Has another process send a request and wait for its acknowledgement. Whatever the kernel says to it comes to this
-    /// socket, which both processes have.
+    /// Has another process send a request and wait for its acknowledgement. Whatever the kernel
+    /// says to it comes to this socket, which both processes have.
     ///
     /// # Errors
     /// [`NetlinkError::Socket`] if there can be no other process.
@@ -230,8 +235,8 @@ impl Socket {
         Ok(HandedOver { process, sequence })
     }
 
-    /// Asks for a list and gives what `read` makes of its entries. A list that changed while it was being read is asked
-    /// for again.
+    /// Asks for a list and gives what `read` makes of its entries. A list that changed while it was
+    /// being read is asked for again.
     ///
     /// # Errors
     /// As [`Socket::exchange`]; and with a list that never stays the same.
@@ -266,7 +271,8 @@ impl Socket {
         loop {
             match self.receive() {
                 Ok(()) => {}
-                // A part did not fit. The buffer is larger now; what follows of this dump has a number that nobody expects.
+                // A part did not fit. The buffer is larger now; what follows of this dump has a
+                // number that nobody expects.
                 Err(Errno::EMSGSIZE) => return Ok(false),
                 Err(Errno::EAGAIN) => return Err(garbled(&request.what, "it is not complete")),
                 Err(errno) => {
@@ -303,7 +309,8 @@ impl Socket {
         joined.map_err(failed("subscribe to events with"))
     }
 
-    /// Gets no more of a group's events, and throws away those that were not looked at: they might leave no room for an answer.
+    /// Gets no more of a group's events, and throws away those that were not looked at: they might
+    /// leave no room for an answer.
     ///
     /// # Errors
     /// [`NetlinkError::Socket`].
@@ -319,7 +326,8 @@ impl Socket {
 
     /// Waits for an event that `is_it` says yes to, and tells whether it came in time.
     ///
-    /// If events were lost, since there were too many, this says yes: only a look at the present state helps.
+    /// If events were lost, since there were too many, this says yes: only a look at the present
+    /// state helps.
     ///
     /// # Errors
     /// If the socket fails.
@@ -379,7 +387,8 @@ impl Socket {
         sent.map(drop).map_err(failed("write to"))
     }
 
-    /// A datagram; `EAGAIN` if there is none, `EMSGSIZE` if it was cut off because the buffer was too small for it.
+    /// A datagram; `EAGAIN` if there is none, `EMSGSIZE` if it was cut off because the buffer was
+    /// too small for it.
     fn receive(&mut self) -> Result<(), Errno> {
         self.buffer.clear();
         let capacity = self.buffer.capacity();

@@ -6,12 +6,13 @@ use netlink_packet_route::route::RouteAttribute;
 
 use crate::{LinkRef, NetlinkError, Rtnetlink};
 
-/// Stands in a request's words for the link's name. Requests know a link by its index; its name is looked up only when the
-/// kernel refuses. No name of a link and no path has a null byte in it.
+/// Stands in a request's words for the link's name. Requests know a link by its index; its name is
+/// looked up only when the kernel refuses. No name of a link and no path has a null byte in it.
 pub(crate) const LINK: char = '\0';
 
 impl Rtnetlink {
-    /// Puts the name of the link that a request was about into the words of its refusal, or its index if the link is gone.
+    /// Puts the name of the link that a request was about into the words of its refusal, or its
+    /// index if the link is gone.
     pub(crate) fn name_link(
         &mut self,
         error: NetlinkError,

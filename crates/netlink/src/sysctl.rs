@@ -1,7 +1,8 @@
 //! Kernel settings below `/proc/sys/net`.
 //!
-//! They are those of the namespace that the calling thread is in: [`Netns::enter`](crate::Netns::enter) chooses it. A
-//! setting is named by its path's components, so an interface's name may have dots: `["ipv4", "conf", "eth0.5", "forwarding"]`.
+//! They are those of the namespace that the calling thread is in:
+//! [`Netns::enter`](crate::Netns::enter) chooses it. A setting is named by its path's components,
+//! so an interface's name may have dots: `["ipv4", "conf", "eth0.5", "forwarding"]`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -56,7 +57,8 @@ pub fn read(name: &[&str]) -> Result<String, SysctlError> {
     }
 }
 
-/// A setting comes whole with the first read, so neither its length nor its end is asked for, unless it is a long one.
+/// A setting comes whole with the first read, so neither its length nor its end is asked for,
+/// unless it is a long one.
 fn read_once(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut start = [0; USUAL_LENGTH];

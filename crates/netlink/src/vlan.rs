@@ -1,3 +1,5 @@
+//! VLANs of bridge ports.
+
 use std::ops::RangeInclusive;
 
 use netlink_packet_core::DecodeError;
@@ -120,7 +122,8 @@ fn message(owner: VlanOwner, vlans: &[PortVlans]) -> LinkMessage {
     message
 }
 
-/// Asks for the VLANs of all ports of all bridges. There is no question for those of one that every kernel knows.
+/// Asks for the VLANs of all ports of all bridges. There is no question for those of one that every
+/// kernel knows.
 pub(crate) fn list_request() -> Request<RouteNetlinkMessage> {
     let mut message = LinkMessage::default();
     message.header.interface_family = AddressFamily::Bridge;
@@ -170,8 +173,8 @@ mod tests {
 
     use super::*;
 
-    // As iproute2 sends it for `bridge vlan add dev … vid 100 pvid untagged` and `… vid 200-210`. Not every kernel that tests
-    // run on heeds VLANs.
+    // As iproute2 sends it for `bridge vlan add dev … vid 100 pvid untagged` and `… vid 200-210`.
+    // Not every kernel that tests run on heeds VLANs.
     #[test]
     fn what_is_sent_can_be_read() {
         let vlans = [PortVlans::access(100), PortVlans::tagged(200..=210)];

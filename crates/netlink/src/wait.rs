@@ -1,3 +1,5 @@
+//! Waiting for events of the kernel.
+
 use std::time::{Duration, Instant};
 
 use nix::libc::{RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
@@ -7,23 +9,23 @@ use crate::{Family, Link, LinkRef, NetlinkError, Rtnetlink};
 impl Rtnetlink {
     /// Waits until a link is as `is_so` wants it, which `wanted` says in words: `up`.
     ///
-    /// The kernel is asked first. Only if the link is not so are its events subscribed to, and the kernel asked again, so
-    /// none is missed. A kernel from 6.8 on settles a change of carrier before it answers, so there is mostly nothing to
-    /// wait for.
+    /// The kernel is asked first. Only if the link is not so are its events subscribed to, and the
+    /// kernel asked again, so none is missed. A kernel from 6.8 on settles a change of carrier
+    /// before it answers, so there is mostly nothing to wait for.
     ///
     /// # Errors
     /// [`NetlinkError::is_not_found`] if the link is gone; [`NetlinkError::TimedOut`].
     pub fn wait_for_link(
         &mut self,
         index: u32,
-        patience: Duration,
+        timeout: Duration,
         wanted: &str,
         is_so: impl Fn(&Link) -> bool,
     ) -> Result<Link, NetlinkError> {
         self.wait(
             RTNLGRP_LINK,
             index,
-            patience,
+            timeout,
             |name| format!("link {name} {wanted}"),
             |rtnetlink| {
                 let link = rtnetlink.perform_and_read(&[], LinkRef::Index(index))?;
@@ -32,20 +34,21 @@ impl Rtnetlink {
         )
     }
 
-    /// Waits until all IPv6 addresses of a link may be used, or one turns out to be in use elsewhere.
+    /// Waits until all IPv6 addresses of a link may be used, or one turns out to be in use
+    /// elsewhere.
     ///
     /// # Errors
-    /// [`NetlinkError::DuplicateAddress`] and [`NetlinkError::TimedOut`]. Where the link has no carrier the kernel does not
-    /// begin to ask, and it is up to the caller whether that is wrong.
+    /// [`NetlinkError::DuplicateAddress`] and [`NetlinkError::TimedOut`]. Where the link has no
+    /// carrier the kernel does not begin to ask, and it is up to the caller whether that is wrong.
     pub fn wait_for_addresses(
         &mut self,
         index: u32,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), NetlinkError> {
         self.wait(
             RTNLGRP_IPV6_IFADDR,
             index,
-            patience,
+            timeout,
             |name| format!("duplicate address detection on link {name} over"),
             |rtnetlink| {
                 let addresses = rtnetlink.addresses(index, Some(Family::V6))?;
@@ -66,14 +69,14 @@ impl Rtnetlink {
         &mut self,
         group: u32,
         index: u32,
-        patience: Duration,
+        timeout: Duration,
         what: impl Fn(&str) -> String,
         mut look: impl FnMut(&mut Self) -> Result<Option<T>, NetlinkError>,
     ) -> Result<T, NetlinkError> {
         if let Some(seen) = look(self)? {
             return Ok(seen);
         }
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         self.socket.subscribe(group)?;
         let seen = loop {
             match look(self) {
@@ -88,7 +91,7 @@ impl Rtnetlink {
                     let name = self.name_of(index);
                     break Err(NetlinkError::TimedOut {
                         what: what(&name),
-                        patience,
+                        timeout,
                     });
                 }
                 Err(error) => break Err(error),

@@ -1,7 +1,7 @@
 //! Network namespaces: open ones, which of them it is, and running code inside.
 //!
-//! A path is looked up once. What is checked and what is entered is the open file ([`Netns`]), so a path that leads
-//! elsewhere a moment later changes nothing.
+//! A path is looked up once. What is checked and what is entered is the open file ([`Netns`]), so a
+//! path that leads elsewhere a moment later changes nothing.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -22,11 +22,13 @@ pub enum NetnsError {
     /// Nothing is there: the container is gone, or never was.
     #[error("network namespace {} does not exist", .0.display())]
     NotFound(PathBuf),
-    /// Something else is there: a file that a namespace is no longer mounted on, or a namespace of another kind.
+    /// Something else is there: a file that a namespace is no longer mounted on, or a namespace of
+    /// another kind.
     #[error("{} is no network namespace", .0.display())]
     NotANetns(PathBuf),
     /// The process may not open or enter it.
-    #[error("cannot use network namespace {}: {}: this needs CAP_SYS_ADMIN", path.display(), errno.desc())]
+    #[error("cannot use network namespace {}: {}: this needs \
+        CAP_SYS_ADMIN", path.display(), errno.desc())]
     NotPermitted {
         /// The namespace.
         path: PathBuf,
@@ -43,13 +45,15 @@ pub enum NetnsError {
         /// The kernel's reason.
         errno: Errno,
     },
-    /// Nobody can say which namespace the thread is in, so nothing may be done in another one: it might be this one, and
-    /// there would be no way back.
-    #[error("cannot tell the plugin's own network namespace from {CURRENT}: {}: /proc must be mounted", .0.desc())]
+    /// Nobody can say which namespace the thread is in, so nothing may be done in another one: it
+    /// might be this one, and there would be no way back.
+    #[error("cannot tell the plugin's own network namespace from {CURRENT}: {}: /proc must be \
+        mounted", .0.desc())]
     NoHome(Errno),
-    /// The thread is in a namespace that is not its own and cannot leave it. It must not do anything more that concerns the
-    /// network, least of all undo what it did elsewhere.
-    #[error("cannot come back from network namespace {}: {}: nothing more can be done", path.display(), errno.desc())]
+    /// The thread is in a namespace that is not its own and cannot leave it. It must not do
+    /// anything more that concerns the network, least of all undo what it did elsewhere.
+    #[error("cannot come back from network namespace {}: {}: nothing more can be \
+        done", path.display(), errno.desc())]
     Stranded {
         /// Where the thread still is.
         path: PathBuf,
@@ -64,8 +68,8 @@ impl NetnsError {
         match errno {
             Errno::ENOENT => Self::NotFound(path),
             Errno::EPERM | Errno::EACCES => Self::NotPermitted { path, errno },
-            // What setns(2) says to a namespace of another kind, and open(2) to a socket, to a path without an end and to
-            // one through a file.
+            // What setns(2) says to a namespace of another kind, and open(2) to a socket, to a path
+            // without an end and to one through a file.
             Errno::EINVAL | Errno::ENXIO | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::ENOTDIR => {
                 Self::NotANetns(path)
             }
@@ -84,7 +88,8 @@ impl From<NetnsError> for cni_types::Error {
     }
 }
 
-/// An open network namespace. It lives at least as long as this value, whatever becomes of its path.
+/// An open network namespace. It lives at least as long as this value, whatever becomes of its
+/// path.
 #[derive(Debug)]
 pub struct Netns {
     file: OwnedFd,
@@ -103,8 +108,9 @@ impl Netns {
     /// Opens a namespace by a path such as `/run/netns/x` or `/proc/4711/ns/net`.
     ///
     /// # Errors
-    /// [`NetnsError::NotFound`], [`NetnsError::NotPermitted`], and [`NetnsError::NotANetns`] where the path leads to
-    /// something else. A namespace of another kind is only found out by [`Netns::enter`].
+    /// [`NetnsError::NotFound`], [`NetnsError::NotPermitted`], and [`NetnsError::NotANetns`] where
+    /// the path leads to something else. A namespace of another kind is only found out by
+    /// [`Netns::enter`].
     pub fn open(path: &Path) -> Result<Self, NetnsError> {
         let netns = Self::open_any(path)?;
         netns.require_nsfs()?;
@@ -162,13 +168,14 @@ impl Netns {
         &self.path
     }
 
-    /// Runs a closure inside the namespace and comes back to `home`, the one that the calling thread is in.
+    /// Runs a closure inside the namespace and comes back to `home`, the one that the calling
+    /// thread is in.
     ///
     /// Other threads stay where they are. Sockets that are opened inside stay inside.
     ///
     /// # Errors
-    /// The closure's; if the namespace cannot be entered; and [`NetnsError::Stranded`], instead of whatever the closure
-    /// returned, if there is no way back.
+    /// The closure's; if the namespace cannot be entered; and [`NetnsError::Stranded`], instead of
+    /// whatever the closure returned, if there is no way back.
     pub fn enter<T, E: From<NetnsError>>(
         &self,
         home: &Netns,

@@ -1,3 +1,5 @@
+//! The boot ID.
+
 use std::fs;
 
 /// Which start of the kernel this is.

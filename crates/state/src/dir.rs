@@ -1,3 +1,5 @@
+//! An open directory that holds state.
+
 mod locks;
 mod probe;
 mod write;
@@ -18,16 +20,17 @@ use self::locks::Locks;
 use crate::read::{NEVER_WAIT, is_regular, read_start};
 use crate::{Action, DirStamp, InUse, Stamp, StateError};
 
-/// The file that is being written. No network, address, container or lock can have the name, for its dot.
+/// The file that is being written. No network, address, container or lock can have the name, for
+/// its dot.
 const ASIDE: &str = ".new";
 
-/// The mode of every file: whoever may read a folder need not read who owns its addresses.
+/// The mode of every file: whoever may read a directory need not read who owns its addresses.
 const FILE_MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
 /// The most that is read of a file, in bytes. State files have a few hundred.
 const MAX_FILE: usize = 16 << 20;
 
-/// An open folder that holds state.
+/// An open directory that holds state.
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
@@ -43,21 +46,22 @@ pub struct StampedFile {
     pub stamp: Stamp,
 }
 
-/// The right to change a folder's files, which comes from holding its lock.
+/// The right to change a directory's files, which comes from holding its lock.
 #[derive(Debug)]
 pub struct WriteGuard<'a> {
     dir: &'a Dir,
     locks: Locks,
 }
 
-const FOLDER_FLAGS: OFlag = OFlag::O_RDONLY
+const DIRECTORY_FLAGS: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_DIRECTORY)
     .union(OFlag::O_CLOEXEC);
 
 impl Dir {
-    /// Opens a folder that an operator named; `None` if it does not exist. Links on the way are followed.
+    /// Opens a directory that an operator named; `None` if it does not exist. Links on the way are
+    /// followed.
     pub fn open(path: &Path) -> Result<Option<Self>, StateError> {
-        match nix::fcntl::open(path, FOLDER_FLAGS, Mode::empty()) {
+        match nix::fcntl::open(path, DIRECTORY_FLAGS, Mode::empty()) {
             Ok(fd) => Ok(Some(Self {
                 fd,
                 path: path.to_owned(),
@@ -67,7 +71,8 @@ impl Dir {
         }
     }
 
-    /// As [`Dir::open`], but makes the folder and its parents with this mode where they are missing.
+    /// As [`Dir::open`], but makes the directory and its parents with this mode where they are
+    /// missing.
     pub fn create(path: &Path, mode: u32) -> Result<Self, StateError> {
         if let Some(dir) = Self::open(path)? {
             return Ok(dir);
@@ -80,22 +85,24 @@ impl Dir {
         Self::open(path)?.ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
     }
 
-    /// Opens a folder inside this one; `None` if it does not exist. A symbolic link is not followed.
+    /// Opens a directory inside this one; `None` if it does not exist. A symbolic link is not
+    /// followed.
     pub fn open_child(&self, name: &str) -> Result<Option<Self>, StateError> {
         self.open_below(name, OFlag::O_NOFOLLOW)
     }
 
-    /// As [`Dir::open_child`], for a folder that an operator may have put elsewhere: a symbolic link to it is followed.
+    /// As [`Dir::open_child`], for a directory that an operator may have put elsewhere: a symbolic
+    /// link to it is followed.
     pub fn open_linked_child(&self, name: &str) -> Result<Option<Self>, StateError> {
         self.open_below(name, OFlag::empty())
     }
 
-    /// As [`Dir::open_child`], but makes the folder with this mode if it is missing.
+    /// As [`Dir::open_child`], but makes the directory with this mode if it is missing.
     pub fn create_child(&self, name: &str, mode: u32) -> Result<Self, StateError> {
         self.create_below(name, OFlag::O_NOFOLLOW, mode)
     }
 
-    /// As [`Dir::open_linked_child`], but makes the folder with this mode if it is missing.
+    /// As [`Dir::open_linked_child`], but makes the directory with this mode if it is missing.
     ///
     /// # Errors
     ///
@@ -106,11 +113,11 @@ impl Dir {
 
     fn open_below(&self, name: &str, links: OFlag) -> Result<Option<Self>, StateError> {
         let path = self.path.join(name);
-        match openat(&self.fd, name, FOLDER_FLAGS | links, Mode::empty()) {
+        match openat(&self.fd, name, DIRECTORY_FLAGS | links, Mode::empty()) {
             Ok(fd) => Ok(Some(Self { fd, path })),
             // Nothing can have a name that is too long for the file system.
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(None),
-            Err(Errno::ENOTDIR) => Err(StateError::NotAFolder(path)),
+            Err(Errno::ENOTDIR) => Err(StateError::NotADirectory(path)),
             Err(error) => Err(StateError::io(Action::Open, path, error)),
         }
     }
@@ -129,21 +136,23 @@ impl Dir {
             .ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
     }
 
-    /// Where the folder is.
+    /// Where the directory is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Calls `visit` with each name in the folder, in no order; a folder may have so many that a list of them would be large.
+    /// Calls `visit` with each name in the directory, in no order; a directory may have so many
+    /// that a list of them would be large.
     ///
-    /// Files must not be made, renamed or removed in it meanwhile: it would be open whether they are visited.
+    /// Files must not be made, renamed or removed in it meanwhile: it would be open whether they
+    /// are visited.
     pub fn visit<E: From<StateError>>(
         &self,
         mut visit: impl FnMut(&OsStr) -> Result<(), E>,
     ) -> Result<(), E> {
         let failed = |error| StateError::io(Action::List, &self.path, error);
         let mut listing =
-            nix::dir::Dir::openat(&self.fd, ".", FOLDER_FLAGS, Mode::empty()).map_err(failed)?;
+            nix::dir::Dir::openat(&self.fd, ".", DIRECTORY_FLAGS, Mode::empty()).map_err(failed)?;
         for entry in listing.iter() {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_bytes();
@@ -173,13 +182,14 @@ impl Dir {
         }))
     }
 
-    /// Opens a file for reading and writing in place; `None` if there is none. What is written in place can be seen half
-    /// written, so it has to be a file that is checked whenever it is read.
+    /// Opens a file for reading and writing in place; `None` if there is none. What is written in
+    /// place can be seen half written, so it has to be a file that is checked whenever it is read.
     pub fn open_in_place(&self, name: &str) -> Result<Option<File>, StateError> {
         Ok(self.open_file(name, OFlag::O_RDWR)?.map(|(file, _)| file))
     }
 
-    /// The folder's times, which change with every file that is created, renamed or removed in it.
+    /// The directory's times, which change with every file that is created, renamed or removed in
+    /// it.
     pub fn stamp(&self) -> Result<DirStamp, StateError> {
         let stat =
             fstat(&self.fd).map_err(|error| StateError::io(Action::Read, &self.path, error))?;
@@ -196,7 +206,8 @@ impl Dir {
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => return Ok(None),
-            // Each kind that is none has an error of its own: a link, a folder, a socket, a device without a driver.
+            // Each kind that is none has an error of its own: a link, a directory, a socket, a
+            // device without a driver.
             Err(_) if self.has_other_than_a_file(name) => {
                 return Err(StateError::NotAFile(self.path.join(name)));
             }
@@ -209,7 +220,8 @@ impl Dir {
         Ok(Some((file.into(), stat)))
     }
 
-    /// Whether a file that was opened as `name` still has the name: somebody may have removed or replaced it.
+    /// Whether a file that was opened as `name` still has the name: somebody may have removed or
+    /// replaced it.
     ///
     /// # Errors
     /// [`StateError::NotAFile`] if it is no regular file; [`StateError::Io`].
@@ -231,24 +243,25 @@ impl Dir {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|stat| !is_regular(&stat))
     }
 
-    /// What a key can be marked as in use with, which it is not yet. What keys are of is the folder's users' business.
+    /// What a key can be marked as in use with, which it is not yet. What keys are of is the
+    /// directory's users' business.
     ///
     /// # Errors
-    /// If the folder cannot be opened once more.
+    /// If the directory cannot be opened once more.
     pub fn in_use(&self, key: u64) -> Result<InUse, StateError> {
         Ok(InUse::new(self.reopen()?, &self.path, key))
     }
 
     /// Waits until nobody has a key marked as in use.
     ///
-    /// Errors: [`StateError::Locked`] if somebody still has after `patience`.
-    pub fn wait_until_unused(&self, key: u64, patience: Duration) -> Result<(), StateError> {
-        InUse::wait(&self.fd, &self.path, key, patience)
+    /// Errors: [`StateError::Locked`] if somebody still has after `timeout`.
+    pub fn wait_until_unused(&self, key: u64, timeout: Duration) -> Result<(), StateError> {
+        InUse::wait(&self.fd, &self.path, key, timeout)
     }
 
-    /// Another descriptor of the folder, whose locks are its own.
+    /// Another descriptor of the directory, whose locks are its own.
     fn reopen(&self) -> Result<OwnedFd, StateError> {
-        openat(&self.fd, ".", FOLDER_FLAGS, Mode::empty())
+        openat(&self.fd, ".", DIRECTORY_FLAGS, Mode::empty())
             .map_err(|error| StateError::io(Action::Lock, &self.path, error))
     }
 }

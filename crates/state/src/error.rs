@@ -1,3 +1,5 @@
+//! Errors that carry their path.
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -5,7 +7,7 @@ use std::time::Duration;
 
 use cni_types::Code;
 
-/// What was tried with a file or folder.
+/// What was tried with a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Action {
@@ -40,35 +42,38 @@ pub enum StateError {
     Io {
         /// What was tried.
         action: Action,
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// The kernel's reason.
         source: io::Error,
     },
-    /// Something else than a regular file has the name: a symbolic link, which is never followed, or a folder.
+    /// Something else than a regular file has the name: a symbolic link, which is never followed,
+    /// or a directory.
     #[error("{} is no regular file: remove it if nobody needs it", .0.display())]
     NotAFile(PathBuf),
-    /// Something else has the name of a folder: a file, or a symbolic link, which is never followed.
-    #[error("{} is no folder: remove it if nobody needs it", .0.display())]
-    NotAFolder(PathBuf),
+    /// Something else has the name of a directory: a file, or a symbolic link, which is never
+    /// followed.
+    #[error("{} is not a directory: remove it if nobody needs it", .0.display())]
+    NotADirectory(PathBuf),
     /// Somebody else kept the lock for too long.
     #[error(
         "{} {}{} for more than {} s: wait for {}",
         path.display(),
         if *moves_on { "is locked by one process after another, now" } else { "is locked" },
         holder.map(|pid| format!(" by process {pid}")).unwrap_or_default(),
-        patience.as_secs_f32(),
+        timeout.as_secs_f32(),
         if *moves_on { "them to end their work" } else { "it or end it" },
     )]
     Locked {
         /// The lock's file, or the directory that is locked itself.
         path: PathBuf,
-        /// Whether the lock has changed hands meanwhile: then nobody is stuck, but many are at work.
+        /// Whether the lock has changed hands meanwhile: then nobody is stuck, but many are at
+        /// work.
         moves_on: bool,
         /// The process that holds it, where the kernel says.
         holder: Option<u32>,
         /// How long it was waited for.
-        patience: Duration,
+        timeout: Duration,
     },
 }
 
@@ -89,7 +94,7 @@ impl StateError {
 impl From<StateError> for cni_types::Error {
     fn from(error: StateError) -> Self {
         let code = match error {
-            StateError::Io { .. } | StateError::NotAFile(_) | StateError::NotAFolder(_) => {
+            StateError::Io { .. } | StateError::NotAFile(_) | StateError::NotADirectory(_) => {
                 Code::IO_FAILURE
             }
             StateError::Locked { .. } => Code::TRY_AGAIN_LATER,

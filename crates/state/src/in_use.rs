@@ -1,3 +1,5 @@
+//! Marks on what is in use, which child processes inherit.
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -9,37 +11,39 @@ use nix::libc;
 use crate::lock::Pauses;
 use crate::{Action, StateError};
 
-/// A mark on something in a folder that is in use, once [`InUse::mark`] has set it. The mark is a lock on one byte of the
-/// folder itself, that of the key (fcntl(2), open file description locks). The kernel takes it away with the last process
-/// that has the descriptor, which children may inherit; so the mark outlives a killed process for as long as anything does
-/// that the process has started.
+/// A mark on something in a directory that is in use, once [`InUse::mark`] has set it. The mark is
+/// a lock on one byte of the directory itself, that of the key (fcntl(2), open file description
+/// locks). The kernel takes it away with the last process that has the descriptor, which children
+/// may inherit; so the mark outlives a killed process for as long as anything does that the process
+/// has started.
 ///
-/// Dropped, the mark stays with these children. Whoever knows that they are done, whatever of them still runs, removes it
-/// for all of them with [`InUse::release`].
+/// Dropped, the mark stays with these children. Whoever knows that they are done, whatever of them
+/// still runs, removes it for all of them with [`InUse::release`].
 #[derive(Debug)]
 #[must_use = "the mark is gone when this is dropped"]
 pub struct InUse {
-    folder: OwnedFd,
+    directory: OwnedFd,
     path: PathBuf,
     key: u64,
 }
 
 impl AsFd for InUse {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.folder.as_fd()
+        self.directory.as_fd()
     }
 }
 
 impl InUse {
-    pub(crate) fn new(folder: OwnedFd, path: &Path, key: u64) -> Self {
+    pub(crate) fn new(directory: OwnedFd, path: &Path, key: u64) -> Self {
         Self {
-            folder,
+            directory,
             path: path.to_owned(),
             key,
         }
     }
 
-    /// Marks the key, whoever else has marked it. Processes that have inherited the descriptor before have the mark as well.
+    /// Marks the key, whoever else has marked it. Processes that have inherited the descriptor
+    /// before have the mark as well.
     ///
     /// # Errors
     /// If the kernel refuses it.
@@ -53,11 +57,11 @@ impl InUse {
     /// # Errors
     /// If the kernel cannot be asked.
     pub fn is_marked_by_others(&self) -> Result<bool, StateError> {
-        is_marked(&self.folder, &self.path, self.key)
+        is_marked(&self.directory, &self.path, self.key)
     }
 
-    /// Removes the mark, also from the processes that have inherited the descriptor: they share one open file description,
-    /// and the lock is that one's.
+    /// Removes the mark, also from the processes that have inherited the descriptor: they share one
+    /// open file description, and the lock is that one's.
     ///
     /// # Errors
     /// If the kernel refuses it; the mark then stays for as long as any of these processes.
@@ -66,22 +70,22 @@ impl InUse {
     }
 
     fn set(&self, kind: libc::c_int) -> Result<(), StateError> {
-        fcntl(&self.folder, FcntlArg::F_OFD_SETLK(&at(self.key, kind)))
+        fcntl(&self.directory, FcntlArg::F_OFD_SETLK(&at(self.key, kind)))
             .map(drop)
             .map_err(|error| StateError::io(Action::Lock, &self.path, error))
     }
 
     /// Waits until nobody marks a key.
     pub(crate) fn wait(
-        folder: &OwnedFd,
+        directory: &OwnedFd,
         path: &Path,
         key: u64,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), StateError> {
-        let give_up = Instant::now() + patience;
+        let give_up = Instant::now() + timeout;
         let mut pauses = Pauses::default();
         loop {
-            if !is_marked(folder, path, key)? {
+            if !is_marked(directory, path, key)? {
                 return Ok(());
             }
             if Instant::now() >= give_up {
@@ -89,7 +93,7 @@ impl InUse {
                     path: path.to_owned(),
                     moves_on: false,
                     holder: None,
-                    patience,
+                    timeout,
                 });
             }
             sleep(pauses.next());
@@ -98,9 +102,9 @@ impl InUse {
 }
 
 /// Whether a key is marked through another open file than this one.
-fn is_marked(folder: &OwnedFd, path: &Path, key: u64) -> Result<bool, StateError> {
+fn is_marked(directory: &OwnedFd, path: &Path, key: u64) -> Result<bool, StateError> {
     let mut lock = at(key, libc::F_WRLCK);
-    fcntl(folder, FcntlArg::F_OFD_GETLK(&mut lock))
+    fcntl(directory, FcntlArg::F_OFD_GETLK(&mut lock))
         .map_err(|error| StateError::io(Action::Lock, path, error))?;
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }
@@ -134,8 +138,8 @@ mod tests {
 
     #[test]
     fn a_mark_of_ones_own_is_not_others() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::create(folder.path(), 0o700).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::create(directory.path(), 0o700).unwrap();
         let (own, other) = (dir.in_use(1).unwrap(), dir.in_use(1).unwrap());
         // The descriptor is inherited first, and marked later.
         let mut heir = heir(&own);
@@ -151,14 +155,14 @@ mod tests {
 
     #[test]
     fn a_mark_is_one_keys() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::create(folder.path(), 0o700).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::create(directory.path(), 0o700).unwrap();
         dir.wait_until_unused(7, MOMENT).unwrap();
         let marks = [marked(&dir, 70), marked(&dir, 70)];
         for mark in marks {
             dir.wait_until_unused(7, MOMENT).unwrap();
             let error = dir.wait_until_unused(70, MOMENT).unwrap_err();
-            let shown = folder.path().display();
+            let shown = directory.path().display();
             assert_eq!(
                 error.to_string(),
                 format!("{shown} is locked for more than 0.02 s: wait for it or end it")
@@ -179,8 +183,8 @@ mod tests {
 
     #[test]
     fn a_mark_is_kept_by_whoever_has_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::create(folder.path(), 0o700).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::create(directory.path(), 0o700).unwrap();
         let mark = marked(&dir, 1);
         let mut heir = heir(&mark);
         drop(mark);
@@ -192,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_released_mark_is_gone_whoever_has_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = Dir::create(folder.path(), 0o700).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let dir = Dir::create(directory.path(), 0o700).unwrap();
         let (mark, other) = (marked(&dir, 1), marked(&dir, 2));
         let mut heir = heir(&mark);
         mark.release().unwrap();

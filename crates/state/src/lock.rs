@@ -1,3 +1,5 @@
+//! flock(2) with a timeout.
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +13,8 @@ use nix::errno::Errno;
 
 use crate::{Action, StateError};
 
-/// The pauses between attempts: short at first, since most things are held for a fraction of a millisecond.
+/// The pauses between attempts: short at first, since most things are held for a fraction of a
+/// millisecond.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses(Option<Duration>);
 
@@ -31,26 +34,26 @@ impl Pauses {
 /// How long to wait for others, over all locks that one operation takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
-    patience: Duration,
+    timeout: Duration,
     started: Instant,
 }
 
 impl Limit {
-    pub(crate) fn new(patience: Duration) -> Self {
+    pub(crate) fn new(timeout: Duration) -> Self {
         Self {
-            patience,
+            timeout,
             started: Instant::now(),
         }
     }
 
     /// The time that is left.
     pub(crate) fn left(self) -> Duration {
-        self.patience.saturating_sub(self.started.elapsed())
+        self.timeout.saturating_sub(self.started.elapsed())
     }
 }
 
-/// An exclusive lock on a file or directory (flock(2)), held until it is dropped. The kernel releases it with the process,
-/// however that ends.
+/// An exclusive lock on a file or directory (flock(2)), held until it is dropped. The kernel
+/// releases it with the process, however that ends.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub(crate) struct Lock {
@@ -77,8 +80,8 @@ impl Lock {
         &self.file
     }
 
-    /// As [`Lock::acquire`], but `None` where the file system has no locks on such a file: on some network file systems a
-    /// directory, which cannot be opened for writing, has none.
+    /// As [`Lock::acquire`], but `None` where the file system has no locks on such a file: on some
+    /// network file systems a directory, which cannot be opened for writing, has none.
     pub(crate) fn acquire_if_supported(
         file: File,
         path: &Path,
@@ -102,8 +105,8 @@ fn is_unsupported(error: &io::Error) -> bool {
 /// In how many parts a wait is divided. At the end of each, it is noted who holds the lock.
 const PARTS: u32 = 4;
 
-/// Waits for a lock that somebody holds, in the kernel's queue: others that wait in it, such as the Go plugins, and this
-/// process get the lock in turn.
+/// Waits for a lock that somebody holds, in the kernel's queue: others that wait in it, such as the
+/// Go plugins, and this process get the lock in turn.
 fn wait(file: &Arc<File>, path: &Path, limit: Limit) -> Result<(), StateError> {
     let part = limit.left() / PARTS;
     // Who does not want to wait leaves no thread behind that waits.
@@ -124,22 +127,23 @@ fn wait(file: &Arc<File>, path: &Path, limit: Limit) -> Result<(), StateError> {
         path: path.to_owned(),
         moves_on: changes_hands(&holders),
         holder: holders.pop().flatten(),
-        patience: limit.patience,
+        timeout: limit.timeout,
     })
 }
 
-/// Whether several processes have held a lock, one after another. Where nobody was seen to hold it, that says nothing:
-/// `/proc/locks` is not one moment's picture, and may leave a lock out.
+/// Whether several processes have held a lock, one after another. Where nobody was seen to hold it,
+/// that says nothing: `/proc/locks` is not one moment's picture, and may leave a lock out.
 fn changes_hands(holders: &[Option<u32>]) -> bool {
     let mut seen = holders.iter().flatten();
     seen.next()
         .is_some_and(|first| seen.any(|holder| holder != first))
 }
 
-/// Has a thread wait for the lock, since flock(2) itself cannot wait for a limited time; `None` where no thread can be
-/// started.
+/// Has a thread wait for the lock, since flock(2) itself cannot wait for a limited time; `None`
+/// where no thread can be started.
 ///
-/// A thread whose answer nobody waits for any more releases the lock as soon as it gets it, or ends with the process.
+/// A thread whose answer nobody waits for any more releases the lock as soon as it gets it, or ends
+/// with the process.
 fn wait_in_thread(file: &Arc<File>) -> Option<Receiver<io::Result<()>>> {
     let (sender, answer) = mpsc::channel();
     let file = Arc::clone(file);
@@ -181,7 +185,8 @@ fn poll(file: &File, pauses: &mut Pauses, time: Duration) -> Option<io::Result<(
     }
 }
 
-/// The process that holds a file's lock, from `/proc/locks`: lines such as `1: FLOCK  ADVISORY  WRITE 4711 fe:00:99 0 EOF`.
+/// The process that holds a file's lock, from `/proc/locks`: lines such as `1: FLOCK  ADVISORY
+/// WRITE 4711 fe:00:99 0 EOF`.
 fn holder(file: &File) -> Option<u32> {
     let metadata = file.metadata().ok()?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;

@@ -6,8 +6,9 @@ use std::io;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-/// Makes a file longer, on blocks of its own: what is written there later, over zeros, does not need a disk with room. A
-/// file system that cannot allocate blocks ahead, such as NFSv3 or ZFS, leaves a hole.
+/// Makes a file longer, on blocks of its own: what is written there later, over zeros, does not
+/// need a disk with room. A file system that cannot allocate blocks ahead, such as NFSv3 or ZFS,
+/// leaves a hole.
 ///
 /// # Errors
 /// Those of fallocate(2) and ftruncate(2); the file has its former length then.

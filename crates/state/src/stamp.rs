@@ -1,7 +1,9 @@
+//! Times of files and directories.
+
 use nix::sys::time::TimeSpec;
 
-/// A modification time. Whoever changes a file or a folder sets it to the present, so a value of one's own making tells
-/// whether somebody else did.
+/// A modification time. Whoever changes a file or a directory sets it to the present, so a value of
+/// one's own making tells whether somebody else did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Seconds since 1970.
@@ -19,13 +21,13 @@ impl Stamp {
     }
 }
 
-/// When a folder was changed. Nobody can set the time of the change itself, so one that has another's modification time, as
-/// what copies folders gives it, is still told from that.
+/// When a directory was changed. Nobody can set the time of the change itself, so one that has
+/// another's modification time, as what copies directories gives it, is still told from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirStamp {
-    /// The modification time, of the folder's entries.
+    /// The modification time, of the directory's entries.
     pub modified: Stamp,
-    /// The change time, of these and of the folder's inode: of its modification time too.
+    /// The change time, of these and of the directory's inode: of its modification time too.
     pub changed: Stamp,
 }
 

@@ -1,5 +1,5 @@
-//! ADD: the bridge and the pair of links are made while the IPAM plugin starts; then the container gets the addresses that
-//! the plugin gives, and the node those of their gateways.
+//! ADD: the bridge and the pair of links are made while the IPAM plugin starts; then the container
+//! gets the addresses that the plugin gives, and the node those of their gateways.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::undo::{Changes, Ports, remove_link};
 use crate::{bridge_link, detach, forwarding, layer3, pair, port, rules, vlan_gateway};
 
 /// How long a port may take to come up. It does so at once, unless the node is overloaded.
-const PORT_PATIENCE: Duration = Duration::from_secs(5);
+const PORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a bridge is looked for that others remove again.
 const ATTEMPTS: usize = 4;
@@ -141,7 +141,8 @@ impl<'a> Attempt<'a> {
         Ok(json)
     }
 
-    /// Finds or makes the bridge, and makes a pair of links between it and the container. Returns the bridge and the port.
+    /// Finds or makes the bridge, and makes a pair of links between it and the container. Returns
+    /// the bridge and the port.
     fn plug_in(&mut self, mac: Mac) -> Result<(Link, Link), BridgeError> {
         for _ in 0..ATTEMPTS {
             let bridge = bridge_link::find_or_make(&mut self.changes, &self.config)?;
@@ -191,8 +192,8 @@ impl<'a> Attempt<'a> {
         let vlan_gateway = self.vlan_gateway(bridge)?;
         let gateway = vlan_gateway.as_ref().unwrap_or(bridge).clone();
         let gateway = Gateway::look_at(&mut self.changes, self.call, &self.config, gateway)?;
-        // Until now the container had no such interface. Asked any earlier, IPAM would hear of an ADD too many, and nobody
-        // could tell what to undo there.
+        // Until now the container had no such interface. Asked any earlier, IPAM would hear of a
+        // repeated ADD, and nobody could tell what to undo there.
         let undo = &mut self.changes.undo;
         let mut result = ipam.ask_for_addresses(undo)?;
         self.call.log.debug(format_args!("ipam has answered"));
@@ -225,7 +226,8 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// The link that gets the gateways' addresses in the containers' VLAN; `None` where that is the bridge.
+    /// The link that gets the gateways' addresses in the containers' VLAN; `None` where that is the
+    /// bridge.
     fn vlan_gateway(&mut self, bridge: &Link) -> Result<Option<Link>, BridgeError> {
         let (changes, config) = (&mut self.changes, &self.config);
         let vlan = config.vlans.as_ref().and_then(|vlans| vlans.access);
@@ -236,7 +238,8 @@ impl<'a> Attempt<'a> {
         vlan_gateway::find_or_make(changes, config, bridge, wanted, home).map(Some)
     }
 
-    /// Has the node forward packets of the result's protocols, and replaces the gateways' addresses of an earlier lease.
+    /// Has the node forward packets of the result's protocols, and replaces the gateways' addresses
+    /// of an earlier lease.
     fn become_router(
         &mut self,
         result: &AddResult,
@@ -283,8 +286,8 @@ impl<'a> Attempt<'a> {
         )?)
     }
 
-    /// Has the container's end announce its addresses to the neighbours: what it announced when it was set up was lost, as the
-    /// port did not pass it on yet.
+    /// Has the container's end announce its addresses to the neighbours: what it announced when it
+    /// was set up was lost, as the port did not pass it on yet.
     fn announce(&mut self, index: u32, mac: Mac) {
         if let Err(error) = self.inside.perform(&[announcement(index, mac)]) {
             self.call.log.error(format_args!(
@@ -293,14 +296,16 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Waits until the port passes frames on, which it does as soon as the container's end is set up.
+    /// Waits until the port passes frames on, which it does as soon as the container's end is set
+    /// up.
     fn wait_for_port(&mut self, bridge: &Link, port: Link) -> Result<Link, BridgeError> {
         if !self.config.sets_container_up {
             return Ok(port);
         }
         let kernel = &mut self.changes.kernel;
-        let port = kernel.wait_for_link(port.index, PORT_PATIENCE, "up", Link::is_operational)?;
-        // Another ADD that had made the bridge may have failed, and removed it just when the port was plugged in.
+        let port = kernel.wait_for_link(port.index, PORT_TIMEOUT, "up", Link::is_operational)?;
+        // Another ADD that had made the bridge may have failed, and removed it just when the port
+        // was plugged in.
         if port.master != Some(bridge.index) {
             return Err(BridgeError::Unsteady(self.config.bridge.to_string()));
         }

@@ -9,7 +9,7 @@ use crate::pair::PORT_MAC_START;
 use crate::undo::{Changes, put_back, remove_link};
 use crate::{ipv6, router_advertisements};
 
-/// How often it is looked for and made anew while others make and remove it.
+/// How often it is looked for and rebuilt while others make and remove it.
 const ATTEMPTS: usize = 8;
 
 /// Finds the bridge or makes it.
@@ -30,8 +30,9 @@ pub(crate) fn find_or_make(
 
 /// The bridge with the MAC that it has once a container's port is plugged in.
 ///
-/// One without a MAC of its own has that of a port, the lowest. It can only have become that of the new port if nothing
-/// was plugged in before, or if it was that of another container's port: these start with the highest byte.
+/// One without a MAC of its own has that of a port, the lowest. It can only have become that of the
+/// new port if nothing was plugged in before, or if it was that of another container's port: these
+/// start with the highest byte.
 pub(crate) fn with_final_mac(
     changes: &mut Changes<'_>,
     config: &Config,
@@ -46,8 +47,8 @@ pub(crate) fn with_final_mac(
     now.ok_or_else(|| BridgeError::Unsteady(config.bridge.to_string()))
 }
 
-/// Makes it with a MAC of its own, so that it does not take one of its ports', and set up. `None` if another plugin has just
-/// made it.
+/// Makes it with a MAC of its own, so that it does not take one of its ports', and set up. `None`
+/// if another plugin has just made it.
 fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, BridgeError> {
     let name = name_of_new(config)?;
     let name = name.as_str();
@@ -126,8 +127,8 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, mut link: Link) -> Result<L
             put_back(&[Change::change_link(index, &former)])
         });
     }
-    // One that nobody has given a MAC takes that of a port, such as its uplink's, and with the last port it has none any
-    // more. As a gateway it keeps what it has: hosts remember it.
+    // One that nobody has given a MAC takes that of a port, such as its uplink's, and with the last
+    // port it has none any more. As a gateway it keeps what it has: hosts remember it.
     let own_mac = (gets_addresses && !link.is_operational()).then(|| match link.mac {
         Some(mac) if mac != Mac::NONE => mac,
         _ => Mac::random(),
@@ -154,7 +155,8 @@ fn refuse_to_filter_for_others(
     let Some(vlans) = &config.vlans else {
         return Ok(());
     };
-    // A VLAN device on the bridge is in no VLAN either, but for the one that this ADD is going to use.
+    // A VLAN device on the bridge is in no VLAN either, but for the one that this ADD is going to
+    // use.
     let is_on_bridge = |link: &Link| {
         let is_vlan = matches!(link.kind, Kind::Vlan(id) if id.is_none() || id != vlans.access);
         is_vlan

@@ -7,8 +7,9 @@ use netlink::{Kind, Link, NetlinkError, Rtnetlink};
 
 use crate::error::BridgeError;
 
-/// Removes an attachment's pair by the node's end, which is there whatever has become of the container's namespace: by its
-/// mark, or by `prevResult` where the Go plugin made it. Only where neither finds it, the container's end is looked for.
+/// Removes an attachment's pair by the node's end, which is there whatever has become of the
+/// container's namespace: by its mark, or by `prevResult` where the Go plugin made it. Only where
+/// neither finds it, the container's end is looked for.
 pub(crate) fn remove(
     call: &Call<'_>,
     attachment: &Attachment,
@@ -44,8 +45,8 @@ pub(crate) fn collect(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), E
     Ok(remove_links(&mut kernel, &stale)?)
 }
 
-/// Removes an earlier pair of an attachment that has a new one by now: its end is in a namespace that only processes that were
-/// left behind hold.
+/// Removes an earlier pair of an attachment that has a new one by now: its end is in a namespace
+/// that only processes that were left behind hold.
 pub(crate) fn remove_earlier(
     kernel: &mut Rtnetlink,
     mark: &Mark,
@@ -60,8 +61,8 @@ pub(crate) fn remove_earlier(
     Ok(())
 }
 
-/// Removes the links that have the mark, and says whether there were any. There is a second one only if a first one was in
-/// its way.
+/// Removes the links that have the mark, and says whether there were any. There is a second one
+/// only if a first one was in its way.
 fn remove_marked(kernel: &mut Rtnetlink, mark: &Mark) -> Result<bool, BridgeError> {
     let names: Vec<String> = mark.port_names().collect();
     let mut links = kernel.links_by_names(names.iter().map(String::as_str))?;

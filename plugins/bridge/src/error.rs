@@ -17,7 +17,8 @@ pub(crate) enum ConfigError {
     Bridge(NameError),
     #[error("bridge and vlan make the name of a link on the node: {0}")]
     VlanGateway(NameError),
-    #[error("{key} {number} is no VLAN: use 1 to 4094{}", if key == "vlan" { ", or 0 for none" } else { "" })]
+    #[error("{key} {number} is no VLAN: use 1 to \
+        4094{}", if key == "vlan" { ", or 0 for none" } else { "" })]
     Vlan { key: String, number: i64 },
     #[error("{key}: minID {min} is greater than maxID {max}")]
     TrunkOrder { key: String, min: i64, max: i64 },
@@ -29,11 +30,13 @@ pub(crate) enum ConfigError {
         lacks: &'static str,
     },
     #[error(
-        "hairpinMode and promiscMode are both true: the bridge can do one of them, leave the other one out"
+        "hairpinMode and promiscMode are both true: the bridge can do one of them, leave the \
+            other one out"
     )]
     HairpinAndPromisc,
     #[error(
-        "disableContainerInterface is true, but there is an ipam: an interface that is down has no use for addresses"
+        "disableContainerInterface is true, but there is an ipam: an interface that is down has \
+            no use for addresses"
     )]
     DisabledWithIpam,
     #[error(transparent)]
@@ -49,10 +52,12 @@ impl From<ConfigError> for Error {
 /// Why a container could not be attached or detached.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BridgeError {
-    #[error("bridge {} is no bridge, its kind is {}: give another name", Quoted(name.as_str()), kind.name())]
+    #[error("bridge {} is no bridge, its kind is {}: give another \
+        name", Quoted(name.as_str()), kind.name())]
     NotABridge { name: LinkName, kind: Kind },
     #[error(
-        "bridge {0}, and there is none with this alternative name: create it, or give a shorter name"
+        "bridge {0}, and there is none with this alternative name: create it, or give a shorter \
+            name"
     )]
     NotMade(NameError),
     #[error(
@@ -67,12 +72,14 @@ pub(crate) enum BridgeError {
         vlan: u16,
     },
     #[error(
-        "{asked_by} cannot be had on bridge {bridge}: the kernel does not filter VLANs (CONFIG_BRIDGE_VLAN_FILTERING)"
+        "{asked_by} cannot be had on bridge {bridge}: the kernel does not filter VLANs \
+            (CONFIG_BRIDGE_VLAN_FILTERING)"
     )]
     NoVlans { asked_by: String, bridge: LinkName },
     #[error(
         "{asked_by} cannot be had on bridge {bridge}: it does not filter VLANs, and would drop the tagged frames of what \
-         else is plugged into it if it did: put its ports into their VLANs (bridge vlan add), then switch filtering on \
+         else is plugged into it if it did: put its ports into their VLANs (bridge vlan add), \
+         then switch filtering on \
          (ip link set {bridge} type bridge vlan_filtering 1), or use another bridge"
     )]
     WouldFilter { asked_by: String, bridge: LinkName },
@@ -90,7 +97,8 @@ pub(crate) enum BridgeError {
     // The words up to the wanted address are the Go plugin's, and looked for.
     #[error(
         "{link:?} already has an IP address different from {wanted}: it has {existing} of an earlier lease, which others \
-         that are attached to it still use; the first ADD after the last of them is gone replaces it, so there is nothing \
+         that are attached to it still use; the first ADD after the last of them is gone replaces \
+         it, so there is nothing \
          to remove by hand; forceAddress replaces it at once, and cuts them off"
     )]
     StaleAddress {
@@ -100,7 +108,8 @@ pub(crate) enum BridgeError {
     },
     #[error(
         "{link:?} already has an IP address different from {wanted}: it has {existing}, which no CNI plugin is known to \
-         have given it; use another bridge, remove it if it is of no use any more (ip address del {existing} dev {link}), \
+         have given it; use another bridge, remove it if it is of no use any more (ip address del \
+         {existing} dev {link}), \
          or set forceAddress to have it replaced"
     )]
     OtherAddress {

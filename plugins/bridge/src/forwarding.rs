@@ -1,7 +1,7 @@
 //! The node as a router.
 //!
-//! What is switched on here is the whole node's, and others rely on it from then on: nothing of it is ever undone. So it
-//! comes when nothing but the gateway's addresses can fail any more.
+//! What is switched on here is the whole node's, and others rely on it from then on: nothing of it
+//! is ever undone. So it comes when nothing but the gateway's addresses can fail any more.
 
 use netlink::sysctl;
 use netlink::{Family, Link, Rtnetlink};
@@ -12,9 +12,11 @@ use crate::router_advertisements;
 const OFF: &str = "0";
 const ON: &str = "1";
 
-/// Has the node pass on packets of a protocol that come in by `gateway`, the link with the gateways' addresses.
+/// Has the node pass on packets of a protocol that come in by `gateway`, the link with the
+/// gateways' addresses.
 ///
-/// IPv4 looks at the setting of that link, which the node's overwrites when it is switched on, and never again.
+/// IPv4 looks at the setting of that link, which the node's overwrites when it is switched on, and
+/// never again.
 pub(crate) fn enable(
     kernel: &mut Rtnetlink,
     family: Family,

@@ -1,11 +1,13 @@
 //! The gateways' addresses on the node.
 //!
-//! An address that is in the way is replaced only where that harms nobody: nothing else is plugged in, and a plugin gave
-//! it, for an earlier lease. What an operator gave is not for plugins to remove, unless `forceAddress` says so.
+//! An address that is in the way is replaced only where that harms nobody: nothing else is plugged
+//! in, and a plugin gave it, for an earlier lease. What an operator gave is not for plugins to
+//! remove, unless `forceAddress` says so.
 //!
-//! A plugin gave it if it bears [`PROTOCOL`]. The Go plugin and kernels before 5.18 leave no such mark: there it counts as
-//! given by a plugin if it has nothing that plugins do not give, such as a label or a metric, and host-local's notes show
-//! that containers of this network have had addresses of its network.
+//! A plugin gave it if it bears [`PROTOCOL`]. The Go plugin and kernels before 5.18 leave no such
+//! mark: there it counts as given by a plugin if it has nothing that plugins do not give, such as a
+//! label or a metric, and host-local's notes show that containers of this network have had
+//! addresses of its network.
 
 mod plan;
 
@@ -33,7 +35,8 @@ pub(crate) struct Gateway {
     earlier: Vec<IpAddr>,
 }
 
-/// What is to be done, once everything else that an ADD does has succeeded: there is no full way back from it.
+/// What is to be done, once everything else that an ADD does has succeeded: there is no full way
+/// back from it.
 #[derive(Debug)]
 #[must_use = "until it is carried out, the link lacks addresses"]
 pub(crate) struct Replacement {
@@ -83,10 +86,11 @@ impl Gateway {
         }
     }
 
-    /// Gives the link the addresses that it lacks; those that another one is in the way of are left to the [`Replacement`].
+    /// Gives the link the addresses that it lacks; those that another one is in the way of are left
+    /// to the [`Replacement`].
     ///
-    /// Errors: [`BridgeError::StaleAddress`] and [`BridgeError::OtherAddress`] if something in the way must stay,
-    /// [`BridgeError::Ipv6Off`].
+    /// Errors: [`BridgeError::StaleAddress`] and [`BridgeError::OtherAddress`] if something in the
+    /// way must stay, [`BridgeError::Ipv6Off`].
     pub(crate) fn provide(
         &self,
         changes: &mut Changes<'_>,
@@ -152,7 +156,8 @@ impl Gateway {
         if !changes.has_others()? {
             return Ok(());
         }
-        // When the last container of that lease is gone, host-local's notes do not show any more where it came from.
+        // When the last container of that lease is gone, host-local's notes do not show any more
+        // where it came from.
         let unmarked = conflicts.iter().map(|one| &one.existing);
         let unmarked = unmarked.filter(|found| found.protocol != PROTOCOL);
         let marks: Vec<Change<'_>> = unmarked
@@ -193,7 +198,8 @@ fn try_to_add(
 ) -> Result<(Vec<IpNetwork>, Option<BridgeError>), BridgeError> {
     let mut wanted = additions(link.index, addresses);
     if matches!(link.kind, Kind::Bridge { .. }) {
-        // Hosts on the link remember the gateway's MAC. It is now the bridge's own, not one of its ports'.
+        // Hosts on the link remember the gateway's MAC. It is now the bridge's own, not one of its
+        // ports'.
         let own_mac = LinkChange {
             mac: link.mac,
             ..LinkChange::default()
@@ -224,9 +230,10 @@ fn removals(link: u32, addresses: &[IpNetwork]) -> Vec<Change<'static>> {
 }
 
 impl Replacement {
-    /// Adds before it removes, so that routes through the link always have an address there. But IPv6 knows an address
-    /// once, whatever its prefix length is. And with an IPv4 address the kernel removes the later ones of the same network,
-    /// its secondaries, so all are added once more; where they are still there, nothing comes of it.
+    /// Adds before it removes, so that routes through the link always have an address there. But
+    /// IPv6 knows an address once, whatever its prefix length is. And with an IPv4 address the
+    /// kernel removes the later ones of the same network, its secondaries, so all are added once
+    /// more; where they are still there, nothing comes of it.
     pub(crate) fn carry_out(self, kernel: &mut Rtnetlink) -> Result<(), BridgeError> {
         let link = self.link.index;
         let removed: Vec<IpNetwork> = self.removed.iter().map(|old| old.network).collect();

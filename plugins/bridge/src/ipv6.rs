@@ -1,6 +1,6 @@
 //! IPv6 of the links that get gateways' addresses. A node may have it off for new links
-//! (`net.ipv6.conf.default.disable_ipv6`): it is switched on where a gateway's address needs it, on links that this plugin has
-//! made. On others it was their operator who left it off.
+//! (`net.ipv6.conf.default.disable_ipv6`): it is switched on where a gateway's address needs it, on
+//! links that this plugin has made. On others it was their operator who left it off.
 
 use ipnetwork::IpNetwork;
 use netlink::sysctl::{self, SysctlError};

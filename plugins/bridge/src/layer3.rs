@@ -1,4 +1,5 @@
-//! What IPAM's result means for the container: gateways and default routes. Nothing here changes anything.
+//! What IPAM's result means for the container: gateways and default routes. Nothing here changes
+//! anything.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,8 +13,8 @@ use crate::error::BridgeError;
 /// Where the container's end stands in the result's interfaces.
 const CONTAINER: u32 = 2;
 
-/// Makes IPAM's result that of an ADD: with the interface that has the addresses, and with the gateways and default routes
-/// that are up to this plugin.
+/// Makes IPAM's result that of an ADD: with the interface that has the addresses, and with the
+/// gateways and default routes that are up to this plugin.
 ///
 /// Errors: [`BridgeError::GatewaysAddress`].
 pub(crate) fn complete(result: &mut AddResult, config: &Config) -> Result<(), BridgeError> {
@@ -38,8 +39,8 @@ pub(crate) fn complete(result: &mut AddResult, config: &Config) -> Result<(), Br
     Ok(())
 }
 
-/// The gateways' addresses, with the prefix lengths of their networks. An unspecified one, `0.0.0.0` or `::`, is nobody's: what
-/// would lead through it is on the link.
+/// The gateways' addresses, with the prefix lengths of their networks. An unspecified one,
+/// `0.0.0.0` or `::`, is nobody's: what would lead through it is on the link.
 pub(crate) fn gateways(ips: &[IpConfig]) -> Vec<IpNetwork> {
     let gateway = |ip: &IpConfig| {
         let address = ip.gateway.filter(|address| !address.is_unspecified())?;

@@ -1,5 +1,5 @@
-//! Which addresses host-local has noted for the network. They show whether a gateway's address on the node is one that a
-//! plugin once gave.
+//! Which addresses host-local has noted for the network. They show whether a gateway's address on
+//! the node is one that a plugin once gave.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,11 +9,12 @@ use cni_plugin::Call;
 use cni_types::json::OptionalText;
 use state::BootId;
 
-/// The timeout for the database's lock. If it expires, the ADD fails as with an operator's address, and a repeated ADD
-/// looks again.
+/// The timeout for the database's lock. If it expires, the ADD fails as with an operator's address,
+/// and a repeated ADD looks again.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The network's leases in both backends: the configuration may name another one by now. None where host-local keeps none.
+/// The network's leases in both backends: the configuration may name another one by now. None where
+/// host-local keeps none.
 pub(crate) fn read(call: &Call<'_>) -> Leases {
     let ipam = call.conf.section("ipam").ok();
     let data_dir: Option<OptionalText> = ipam.and_then(|ipam| ipam.value("dataDir").ok()?);

@@ -1,5 +1,6 @@
-//! `bridge`, a plugin that attaches containers to a bridge on the node: a pair of links, one end in the container and the
-//! other one a port of the bridge. Addresses come from an IPAM plugin (CNI specification, "Section 4: plugin delegation").
+//! `bridge`, a plugin that attaches containers to a bridge on the node: a pair of links, one end in
+//! the container and the other one a port of the bridge. Addresses come from an IPAM plugin (CNI
+//! specification, "Section 4: plugin delegation").
 
 mod add;
 mod bridge_link;

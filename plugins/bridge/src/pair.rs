@@ -10,8 +10,8 @@ use crate::undo::Changes;
 /// How often another name is tried for the port.
 const ATTEMPTS: usize = 8;
 
-/// The first byte of a port's MAC. A bridge without a MAC of its own takes the lowest of its ports', and it should not
-/// change as containers come and go.
+/// The first byte of a port's MAC. A bridge without a MAC of its own takes the lowest of its
+/// ports', and it should not change as containers come and go.
 pub(crate) const PORT_MAC_START: u8 = 0xfe;
 
 /// The end that is to be no port.
@@ -24,8 +24,8 @@ pub(crate) struct FarEnd<'a> {
     pub(crate) mtu: Option<u32>,
 }
 
-/// Makes both ends where they belong, the port set up and plugged in, and returns the port. Its parent is the far end,
-/// which stays down.
+/// Makes both ends where they belong, the port set up and plugged in, and returns the port. Its
+/// parent is the far end, which stays down.
 ///
 /// Errors: [`BridgeError::IfnameTaken`].
 pub(crate) fn make(
@@ -38,8 +38,8 @@ pub(crate) fn make(
     make_with(changes, bridge, end, inside, names, None)
 }
 
-/// As [`make`], with an attachment's mark on the port. A pair of an earlier ADD of the same attachment, whose end is in
-/// another namespace, is in nobody's way.
+/// As [`make`], with an attachment's mark on the port. A pair of an earlier ADD of the same
+/// attachment, whose end is in another namespace, is in nobody's way.
 pub(crate) fn make_marked(
     changes: &mut Changes<'_>,
     bridge: &Link,

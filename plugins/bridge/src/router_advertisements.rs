@@ -1,5 +1,6 @@
-//! Which links the node heeds router advertisements on (RFC 4861): those of its own uplinks, and never those of a link
-//! that containers can send on, where any of them could become the node's default route (CVE-2020-10749).
+//! Which links the node heeds router advertisements on (RFC 4861): those of its own uplinks, and
+//! never those of a link that containers can send on, where any of them could become the node's
+//! default route (CVE-2020-10749).
 
 use netlink::sysctl::{self, SysctlError};
 use netlink::{Link, Rtnetlink};
@@ -31,7 +32,8 @@ pub(crate) fn ignore_on(changes: &mut Changes<'_>, link: &Link) {
     });
 }
 
-/// Returns what the setting was, if it was changed. An ADD does not fail for it: what cannot be changed is in the log.
+/// Returns what the setting was, if it was changed. An ADD does not fail for it: what cannot be
+/// changed is in the log.
 fn ignore(changes: &Changes<'_>, link: &Link) -> Option<i32> {
     let former = link.accept_ra.filter(|former| *former != 0)?;
     match write(&link.name, NEVER) {
@@ -46,8 +48,9 @@ fn ignore(changes: &Changes<'_>, link: &Link) -> Option<i32> {
     }
 }
 
-/// A node that starts to forward ignores router advertisements from then on, and loses the routes and addresses that it got
-/// by them, unless it is told to heed them always. This is done for the links that it has such from.
+/// A node that starts to forward ignores router advertisements from then on, and loses the routes
+/// and addresses that it got by them, unless it is told to heed them always. This is done for the
+/// links that it has such from.
 pub(crate) fn keep_heeding(kernel: &mut Rtnetlink) -> Result<(), BridgeError> {
     for index in kernel.advertised_links()? {
         if let Some(link) = kernel.link_by_index(index)?

@@ -31,8 +31,8 @@ pub(crate) fn allow_only_mac(
     Nftables::open()?.allow_only_mac(network, attachment, port, mac)
 }
 
-/// Removes an attachment's rules, if there are any, whatever made them. Its `addresses` are those of `prevResult` if they are
-/// not known otherwise.
+/// Removes an attachment's rules, if there are any, whatever made them. Its `addresses` are those
+/// of `prevResult` if they are not known otherwise.
 pub(crate) fn remove(
     call: &Call<'_>,
     attachment: &Attachment,

@@ -1,4 +1,5 @@
-//! What an ADD has changed on the node so far. Unless it is committed, all of it is undone, the last step first.
+//! What an ADD has changed on the node so far. Unless it is committed, all of it is undone, the
+//! last step first.
 
 use std::cell::{Cell, RefCell};
 
@@ -27,7 +28,8 @@ impl<'a> Changes<'a> {
         }
     }
 
-    /// Notes how to undo what others may come to need: it stays if anything else is plugged into the bridge by then.
+    /// Notes how to undo what others may come to need: it stays if anything else is plugged into
+    /// the bridge by then.
     pub(crate) fn note_shared(
         &mut self,
         what: &'static str,

@@ -1,5 +1,6 @@
-//! The link that has the gateways' addresses in a VLAN: the far end of a pair whose port is in it, or a VLAN device on the
-//! bridge that an operator has made. It stays for others, as the bridge does.
+//! The link that has the gateways' addresses in a VLAN: the far end of a pair whose port is in it,
+//! or a VLAN device on the bridge that an operator has made. It stays for others, as the bridge
+//! does.
 
 use cni_types::IfName;
 use netlink::{
@@ -84,8 +85,8 @@ fn is_on(link: &Link, bridge: &Link) -> bool {
     link.parent.is_some_and(is_bridge)
 }
 
-/// Whether the other end of a pair is a port of the bridge. It is plugged in again where a bridge of the same name was
-/// removed meanwhile, which leaves the pair.
+/// Whether the other end of a pair is a port of the bridge. It is plugged in again where a bridge
+/// of the same name was removed meanwhile, which leaves the pair.
 fn adopt_port(
     changes: &mut Changes<'_>,
     config: &Config,

@@ -1,5 +1,5 @@
-//! bridge is killed on ADD with `ipMasqBackend` `iptables`, while a program of iptables works: the DEL that follows at once
-//! leaves no rule.
+//! bridge is killed on ADD with `ipMasqBackend` `iptables`, while a program of iptables works: the
+//! DEL that follows at once leaves no rule.
 
 #![allow(
     clippy::expect_used,
@@ -41,7 +41,8 @@ fn conf() -> Value {
 fn a_program_ends_with_the_plugin(lab: &Lab) {
     kill_while(
         lab,
-        "input=$(cat); touch here/started; sleep 1; printf '%s\n' \"$input\" | exec iptables-restore \"$@\"",
+        "input=$(cat); touch here/started; sleep 1; printf '%s\n' \"$input\" | exec \
+            iptables-restore \"$@\"",
     );
 }
 
@@ -49,14 +50,15 @@ fn a_program_ends_with_the_plugin(lab: &Lab) {
 fn what_a_program_has_started_is_waited_for(lab: &Lab) {
     kill_while(
         lab,
-        "input=$(cat); (touch here/started; sleep 1; printf '%s\n' \"$input\" | iptables-restore \"$@\"); exit",
+        "input=$(cat); (touch here/started; sleep 1; printf '%s\n' \"$input\" | iptables-restore \
+            \"$@\"); exit",
     );
 }
 
 #[track_caller]
 fn kill_while(lab: &Lab, script: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let here = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
     let slow = here.join("iptables-restore");
     let script = script.replace("here", here.to_str().unwrap());
     fs::write(&slow, format!("#!/bin/sh\nPATH={PATH}\n{script}\n")).unwrap();

@@ -1,4 +1,5 @@
-//! What is so as soon as links are removed. These tests run on every kernel that there is to test on.
+//! What is so as soon as links are removed. These tests run on every kernel that there is to test
+//! on.
 
 #![allow(
     clippy::expect_used,
@@ -48,14 +49,15 @@ fn without_a_namespace(lab: &Lab) {
     comes_and_goes(lab, &container, &conf(), without);
 }
 
-/// A container whose namespace goes before its DEL is replaced by another one of its id and address.
+/// A container whose namespace goes before its DEL is replaced by another one of its id and
+/// address.
 fn of_a_namespace_that_is_gone(lab: &Lab) {
     let conf = with(
         conf(),
         json!({ "args": { "cni": { "ips": ["10.1.1.77"] } } }),
     );
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("netns");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("netns");
     for _ in 0..10 {
         let container = Container::new("a");
         symlink(container.sandbox.path(), &path).unwrap();
@@ -70,7 +72,8 @@ fn of_a_namespace_that_is_gone(lab: &Lab) {
     assert_no_process(lab);
 }
 
-/// The container's process is gone, and one that it has left behind holds its namespace: another container comes under its name.
+/// The container's process is gone, and one that it has left behind holds its namespace: another
+/// container comes under its name.
 fn of_a_namespace_that_a_process_holds(lab: &Lab) {
     let conf = with(
         conf(),

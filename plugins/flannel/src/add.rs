@@ -14,7 +14,7 @@ use crate::scratch::{Failures, Kept, KeptConf, Scratch};
 use crate::subnet_env;
 
 /// How long another ADD of the attachment is waited for, and what a killed one has started.
-const OTHERS_PATIENCE: Duration = Duration::from_secs(3);
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Error> {
     let config = Config::of(call)?;
@@ -29,15 +29,17 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
     let delegate = call.delegate(config.delegate_type)?;
 
     let scratch = Scratch::create(&config.data_dir)?;
-    // What cannot be read is refused before a delegate starts. What counts is read once more, under the lock.
+    // What cannot be read is refused before a delegate starts. What counts is read once more, under
+    // the lock.
     scratch.find(attachment)?;
     let in_use = scratch.in_use(attachment)?;
     let delegate = delegate.with_lifeline(in_use.as_fd());
-    // It does nothing before it is given its configuration, which is after that is kept: what takes longest comes first.
+    // It does nothing before it is given its configuration, which is after that is kept: what takes
+    // longest comes first.
     let started = delegate.start(Command::Add)?;
     call.log
         .debug(format_args!("{} started", delegate.program().display()));
-    let earlier = scratch.keep(attachment, &conf, &in_use, OTHERS_PATIENCE)?;
+    let earlier = scratch.keep(attachment, &conf, &in_use, OTHERS_TIMEOUT)?;
     call.log.debug(format_args!(
         "configuration kept in {}",
         config.data_dir.display()
@@ -54,8 +56,8 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
         };
         attempt.undo(error);
     }
-    // What the delegate has started for good, a daemon, is nothing that DEL waits for. What a killed one has started may
-    // still be at work.
+    // What the delegate has started for good, a daemon, is nothing that DEL waits for. What a
+    // killed one has started may still be at work.
     if outcome.as_ref().err().is_none_or(DelegateError::has_ended)
         && let Err(error) = in_use.release()
     {

@@ -1,5 +1,5 @@
-//! Configurations by which plugins would call each other for ever: the plugin that is named as the delegate or as the IPAM
-//! plugin would call the same one again.
+//! Configurations by which plugins would call each other for ever: the plugin that is named as the
+//! delegate or as the IPAM plugin would call the same one again.
 
 use cni_types::PluginType;
 use cni_types::json::Object;
@@ -20,8 +20,8 @@ pub(crate) fn refuse_own_type(delegate_type: &str, key: &'static str) -> Result<
     Ok(())
 }
 
-/// Refuses an `ipam` whose `type` is known to be no IPAM plugin: the delegate would call it with the delegate's own
-/// configuration.
+/// Refuses an `ipam` whose `type` is known to be no IPAM plugin: the delegate would call it with
+/// the delegate's own configuration.
 ///
 /// # Errors
 /// [`ConfigError::OwnType`], [`ConfigError::NoIpam`].

@@ -66,7 +66,8 @@ fn ipam(own: &Object, lease: &Lease) -> Result<Object, DecodeError> {
     });
     ipam.set("ranges", &ranges.collect::<Vec<_>>())?;
 
-    // Decoded only to find mistakes here and not in the IPAM plugin; they are passed on as they were written.
+    // Decoded only to find mistakes here and not in the IPAM plugin; they are passed on as they
+    // were written.
     let in_ipam = |error: DecodeError| error.inside("ipam");
     own.decode::<Vec<Route>>("routes").map_err(in_ipam)?;
     let mut routes: Vec<Box<RawValue>> = own.decode("routes").map_err(in_ipam)?.unwrap_or_default();

@@ -1,9 +1,10 @@
 //! DEL of one attachment, for a runtime's DEL and for GC.
 //!
-//! The delegate gets the configuration that ADD kept. It may be one that no DEL will ever succeed with: the delegate is not
-//! installed any more, or the configuration is a mistake. The container is gone all the same, so what the present network
-//! configuration renders is tried next, then the IPAM plugin alone. Failures that may pass are reported, and noted with what
-//! is kept. A configuration that no ADD is known to have succeeded with holds up one DEL, and no more.
+//! The delegate gets the configuration that ADD kept. It may be one that no DEL will ever succeed
+//! with: the delegate is not installed any more, or the configuration is a mistake. The container
+//! is gone all the same, so what the present network configuration renders is tried next, then the
+//! IPAM plugin alone. Failures that may pass are reported, and noted with what is kept. A
+//! configuration that no ADD is known to have succeeded with holds up one DEL, and no more.
 
 use std::path::Path;
 
@@ -22,10 +23,12 @@ use crate::prev_result::{PREV_RESULT, version_of};
 use crate::scratch::{Failures, KeptConf, Scratch};
 use crate::subnet_env::{self, Lease};
 
-/// The keys in which two configurations may differ and still be the same to a delegate that deletes.
+/// The keys in which two configurations may differ and still be the same to a delegate that
+/// deletes.
 const OF_THE_CALL: [&str; 2] = ["runtimeConfig", PREV_RESULT];
 
-/// After how many failures the next one is the last: no ADD has succeeded with the configuration, nor has one DEL.
+/// After how many failures the next one is the last: no ADD has succeeded with the configuration,
+/// nor has one DEL.
 const ENOUGH_FAILURES: u32 = 2;
 
 /// The keys of `ipam` that do not say where addresses are noted.
@@ -71,12 +74,14 @@ impl From<ConfigError> for Failure {
 }
 
 impl Deletion<'_> {
-    /// Deletes with the configuration that was kept, or with whatever else is known, and removes what was kept.
+    /// Deletes with the configuration that was kept, or with whatever else is known, and removes
+    /// what was kept.
     ///
     /// # Errors
-    /// The delegate's, with the file that its configuration was kept in. Where the present network configuration is another
-    /// one and its DEL succeeds, that is at most once; and so it is where no ADD has succeeded with the kept one, unless
-    /// others hold a lock, the node is broken or the delegate is not installed.
+    /// The delegate's, with the file that its configuration was kept in. Where the present network
+    /// configuration is another one and its DEL succeeds, that is at most once; and so it is where
+    /// no ADD has succeeded with the kept one, unless others hold a lock, the node is broken or the
+    /// delegate is not installed.
     pub(crate) fn by_kept(&self, scratch: &Scratch, kept: &KeptConf) -> Result<(), Error> {
         if let Err(failure) = self.run(&kept.plugin_type, &kept.conf) {
             self.in_spite_of(failure, scratch, kept)?;
@@ -84,9 +89,10 @@ impl Deletion<'_> {
         Ok(scratch.remove_kept(self.attachment, kept)?)
     }
 
-    /// Deletes where nothing usable is kept: the file was lost, or there never was an ADD. Where no configuration can be
-    /// rendered, or it is one that nothing can have been added with, there is nothing to do. A configuration that fails is
-    /// kept in `data_dir` with its failure, so that the next attempt is known to be the second.
+    /// Deletes where nothing usable is kept: the file was lost, or there never was an ADD. Where no
+    /// configuration can be rendered, or it is one that nothing can have been added with, there is
+    /// nothing to do. A configuration that fails is kept in `data_dir` with its failure, so that
+    /// the next attempt is known to be the second.
     ///
     /// # Errors
     /// The delegate's.
@@ -96,7 +102,7 @@ impl Deletion<'_> {
             Ok(rendered) => rendered,
             Err(error) => {
                 log.info(format_args!(
-                    "no configuration is kept, nor can it be made anew: {error}"
+                    "no configuration is kept, nor can it be rebuilt: {error}"
                 ));
                 return Ok(());
             }
@@ -129,9 +135,10 @@ impl Deletion<'_> {
         Err(error)
     }
 
-    /// Deletes although the delegate's DEL fails with the configuration that was kept: with the present one, which may be a
-    /// correction of it, and then by the IPAM plugin of the one that was kept. That is done at once where the first
-    /// failure is no passing one, or the present configuration leads to the very same things; else by the second DEL.
+    /// Deletes although the delegate's DEL fails with the configuration that was kept: with the
+    /// present one, which may be a correction of it, and then by the IPAM plugin of the one that
+    /// was kept. That is done at once where the first failure is no passing one, or the present
+    /// configuration leads to the very same things; else by the second DEL.
     fn in_spite_of(
         &self,
         failure: Failure,
@@ -189,8 +196,8 @@ impl Deletion<'_> {
         }
     }
 
-    /// Fails, where no configuration is left to call a delegate with; unless that has been so before, and the configuration
-    /// itself may be at fault.
+    /// Fails, where no configuration is left to call a delegate with; unless that has been so
+    /// before, and the configuration itself may be at fault.
     fn fail_or_give_up(
         &self,
         error: Error,
@@ -208,7 +215,8 @@ impl Deletion<'_> {
         }
     }
 
-    /// Whether a failure could be noted. Where nothing can be noted, there is no later attempt to wait for.
+    /// Whether a failure could be noted. Where nothing can be noted, there is no later attempt to
+    /// wait for.
     fn is_noted(&self, scratch: &Scratch, kept: &KeptConf, error: &Error) -> bool {
         let noted = scratch.note(self.attachment, kept, &kept.failures.and(error));
         if let Err(unnoted) = &noted {
@@ -217,14 +225,15 @@ impl Deletion<'_> {
         noted.is_ok()
     }
 
-    /// Leaves it to the end of the container's namespace to delete what no delegate does, but for the addresses.
+    /// Leaves it to the end of the container's namespace to delete what no delegate does, but for
+    /// the addresses.
     fn give_up(&self, error: Error, conf: &Object) -> Result<(), Error> {
         self.call.log.error(format_args!("given up: {error}"));
         self.release_if_possible(error, conf)
     }
 
-    /// Releases addresses by the IPAM plugin. Those that stay taken all the same are for GC, which asks the present one for
-    /// all that is not valid.
+    /// Releases addresses by the IPAM plugin. Those that stay taken all the same are for GC, which
+    /// asks the present one for all that is not valid.
     ///
     /// # Errors
     /// `error`, if the IPAM plugin could release the addresses at another time.
@@ -254,8 +263,8 @@ impl Deletion<'_> {
         plugin_type.map_or(Ok(()), |plugin_type| self.run(&plugin_type, conf))
     }
 
-    /// Renders the configuration as an ADD would: from the lease or, without one, from what is known of the attachment's
-    /// own, ADD's result and the configuration that was kept.
+    /// Renders the configuration as an ADD would: from the lease or, without one, from what is
+    /// known of the attachment's own, ADD's result and the configuration that was kept.
     fn present_conf(&self, kept: Option<&Object>) -> Result<(PluginType, Object), Error> {
         let config = Config::of(self.call)?;
         let lease = match subnet_env::read(&config.subnet_file, self.call.log) {
@@ -286,9 +295,9 @@ impl Deletion<'_> {
         self.call_del(&delegate, &conf)
     }
 
-    /// Calls a delegate's DEL in the version of the configuration or, if the delegate does not know that, in the latest
-    /// earlier one that it knows. ADD may have had another delegate, and the list has at least the version of GC when GC
-    /// is called.
+    /// Calls a delegate's DEL in the version of the configuration or, if the delegate does not know
+    /// that, in the latest earlier one that it knows. ADD may have had another delegate, and the
+    /// list has at least the version of GC when GC is called.
     fn call_del(&self, delegate: &Delegate<'_>, conf: &Object) -> Result<(), Failure> {
         let outcome = self.call_del_as_it_is(delegate, conf.clone());
         let own = version_of(conf);

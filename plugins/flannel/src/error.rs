@@ -28,7 +28,8 @@ pub(crate) enum ConfigError {
     )]
     Recursion(String),
     #[error(
-        "ipam.type {0} is no IPAM plugin: it gives no addresses, and would call itself for ever; leave the key out for host-local"
+        "ipam.type {0} is no IPAM plugin: it gives no addresses, and would call itself for ever; \
+            leave the key out for host-local"
     )]
     NoIpam(PluginType),
     #[error("subnetFileWait: {0} is no number of seconds to wait")]
@@ -71,7 +72,8 @@ impl From<LeaseError> for Error {
             Problem::Absent | Problem::Partial { .. } => "check the log of flanneld on this node",
             Problem::Unreadable(_) => "make it a file that root can read",
             Problem::NoRoom { .. } => {
-                "see SubnetLen and IPv6SubnetLen in flannel's net-conf.json, or podCIDR of this node"
+                "see SubnetLen and IPv6SubnetLen in flannel's net-conf.json, or podCIDR of this \
+                    node"
             }
             _ => "correct it, or have flanneld write it anew by restarting it",
         };
@@ -87,7 +89,8 @@ pub(crate) enum ScratchError {
     #[error(transparent)]
     State(#[from] StateError),
     #[error(
-        "another ADD of {0} is under way, or something that a killed one has started: wait for it, or call DEL"
+        "another ADD of {0} is under way, or something that a killed one has started: wait for \
+            it, or call DEL"
     )]
     UnderWay(Attachment),
 }
@@ -104,7 +107,8 @@ impl From<ScratchError> for Error {
 
 /// CHECK finds nothing to replay.
 #[derive(Debug, thiserror::Error)]
-#[error("{attachment} has no usable configuration in {}: it was not added, or has been deleted", data_dir.display())]
+#[error("{attachment} has no usable configuration in {}: it was not added, or has been \
+    deleted", data_dir.display())]
 pub(crate) struct NotKept {
     pub(crate) attachment: Attachment,
     pub(crate) data_dir: PathBuf,
@@ -160,7 +164,7 @@ pub(crate) fn explain_old_bridge(mut error: Error, lease: &Lease) -> Error {
     if error.msg.contains(OTHER_ADDRESS) {
         let remedy = format!(
             "the bridge has the address of an earlier lease, flanneld's is now {lease}: when no container uses the bridge any \
-             more, delete it with \"ip link delete\", and the next ADD makes it anew"
+             more, delete it with \"ip link delete\", and the next ADD rebuild it"
         );
         if !error.details.is_empty() {
             error.details.push_str("; ");
@@ -170,11 +174,12 @@ pub(crate) fn explain_old_bridge(mut error: Error, lease: &Lease) -> Error {
     error
 }
 
-/// What Go's ipvlan plugin says of a configuration without `master`, which ADD can do without: on each CHECK, and on a DEL
-/// whose `prevResult` has more than one interface.
+/// What Go's ipvlan plugin says of a configuration without `master`, which ADD can do without: on
+/// each CHECK, and on a DEL whose `prevResult` has more than one interface.
 const NO_MASTER: [&str; 2] = ["failed to lookup master \"\":", "chained master failure."];
 
-/// Whether a delegate has failed for want of a link that only ADD needs, so that it has said nothing about the container.
+/// Whether a delegate has failed for want of a link that only ADD needs, so that it has said
+/// nothing about the container.
 pub(crate) fn is_for_want_of_master(error: &DelegateError) -> bool {
     let DelegateError::Failed { error, .. } = error else {
         return false;
@@ -191,8 +196,9 @@ const NO_DEFAULT_ROUTE: &str = "no default route interface found";
 /// How macvlan's error starts if the MTU of the master is less by now than the configuration's.
 const SMALLER_MASTER: &str = "invalid MTU ";
 
-/// Whether a delegate's DEL has not begun because of what became of the master since ADD. These plugins look at the master
-/// before they release addresses and remove the link, and use it for neither.
+/// Whether a delegate's DEL has not begun because of what became of the master since ADD. These
+/// plugins look at the master before they release addresses and remove the link, and use it for
+/// neither.
 pub(crate) fn is_for_other_master(error: &DelegateError) -> bool {
     let DelegateError::Failed { plugin_type, error } = error else {
         return false;

@@ -1,5 +1,6 @@
-//! `flannel`, a meta plugin: it completes another plugin's configuration from the lease that flanneld got for this node,
-//! keeps it for DEL, and calls that plugin (CNI specification, "Section 4: plugin delegation").
+//! `flannel`, a meta plugin: it completes another plugin's configuration from the lease that
+//! flanneld got for this node, keeps it for DEL, and calls that plugin (CNI specification, "Section
+//! 4: plugin delegation").
 
 mod add;
 mod circle;

@@ -1,9 +1,10 @@
 //! The next hops of the routes in `prevResult`, for the CHECK of a delegate.
 //!
-//! A route in `ipam.routes` that names no next hop leads through the first gateway of its family: so the delegates make it
-//! on ADD. In CHECK the Go plugins up to 1.2.0 take the same route literally, look for one without a next hop, and fail for
-//! each container that flannel has attached. A route that says where it leads is right for them, for newer Go plugins and
-//! for Twill's.
+//! A route in `ipam.routes` that names no next hop leads through the first gateway of its family:
+//! so the delegates make it on ADD. In CHECK the Go plugins up to 1.2.0 take the same route
+//! literally, look for one without a next hop, and fail for each container that flannel has
+//! attached. A route that says where it leads is right for them, for newer Go plugins and for
+//! Twill's.
 
 use std::net::IpAddr;
 
@@ -11,8 +12,8 @@ use cni_types::json::{DecodeError, Object};
 use cni_types::{AddResult, IpConfig, Route, Version};
 use ipnetwork::IpNetwork;
 
-/// Completes the routes of a configuration's `prevResult` that ADD was given without a next hop, in `ipam.routes`; all others
-/// stay as they are, as another plugin of the list may have added them.
+/// Completes the routes of a configuration's `prevResult` that ADD was given without a next hop, in
+/// `ipam.routes`; all others stay as they are, as another plugin of the list may have added them.
 ///
 /// What cannot be read stays as it is too: the delegate refuses it in its own words.
 pub(crate) fn complete(conf: &mut Object) {
@@ -52,7 +53,8 @@ fn completed(conf: &Object) -> Result<Option<Object>, DecodeError> {
     Ok(is_changed.then_some(previous))
 }
 
-/// The first gateway of a family. An unspecified one, such as 0.0.0.0, is none: the route is made without a next hop.
+/// The first gateway of a family. An unspecified one, such as 0.0.0.0, is none: the route is made
+/// without a next hop.
 fn gateway(ips: &[IpConfig], is_ipv4: bool) -> Option<IpAddr> {
     ips.iter()
         .filter_map(|ip| ip.gateway)

@@ -51,8 +51,9 @@ impl Outlook {
     }
 }
 
-/// Whether a delegate that failed an ADD and then the ADD's DEL can have left nothing that a later DEL has to remove: it
-/// ended in order both times, and refused the configuration or the node as such, since both commands met the same error.
+/// Whether a delegate that failed an ADD and then the ADD's DEL can have left nothing that a later
+/// DEL has to remove: it ended in order both times, and refused the configuration or the node as
+/// such, since both commands met the same error.
 pub(crate) fn left_nothing(add: &DelegateError, del: &DelegateError) -> bool {
     match (add, del) {
         (

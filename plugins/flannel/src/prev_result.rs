@@ -1,7 +1,8 @@
 //! `prevResult` in another version than the runtime gave it.
 //!
-//! The network list may be raised or lowered in version while containers run: the runtime then gives `prevResult` in the
-//! list's present version, and the configuration that was kept has an earlier one.
+//! The network list may be raised or lowered in version while containers run: the runtime then
+//! gives `prevResult` in the list's present version, and the configuration that was kept has an
+//! earlier one.
 
 use cni_types::json::{self, Object, OptionalText};
 use cni_types::{AddResult, Attachment, Interface, Version};
@@ -16,11 +17,12 @@ pub(crate) fn version_of(conf: &Object) -> Option<Version> {
     version.unwrap_or_default().parse().ok()
 }
 
-/// A `prevResult` in the version of the configuration that it is for, `wanted`. It stays as it was written where it has
-/// that version already, or nobody knows what was wanted. One that does not name its version has `fallback`.
+/// A `prevResult` in the version of the configuration that it is for, `wanted`. It stays as it was
+/// written where it has that version already, or nobody knows what was wanted. One that does not
+/// name its version has `fallback`.
 ///
-/// `None` if that version cannot express it: it has no address, or more than one of a family, and 0.1.0 and 0.2.0 have
-/// room for one; or if it is no result at all.
+/// `None` if that version cannot express it: it has no address, or more than one of a family, and
+/// 0.1.0 and 0.2.0 have room for one; or if it is no result at all.
 pub(crate) fn of_version(
     given: &RawValue,
     fallback: Version,
@@ -46,8 +48,8 @@ pub(crate) fn of_version(
     RawValue::from_string(converted).ok()
 }
 
-/// Names the container's interface in a `prevResult` of an ADD whose version had no `interfaces`: it is the attachment's.
-/// Nobody knows those on the node.
+/// Names the container's interface in a `prevResult` of an ADD whose version had no `interfaces`:
+/// it is the attachment's. Nobody knows those on the node.
 ///
 /// What cannot be read stays as it is: the delegate refuses it in its own words.
 pub(crate) fn name_interface(conf: &mut Object, attachment: &Attachment, netns: &str) {

@@ -17,8 +17,9 @@ use crate::next_hops;
 use crate::prev_result::{self, version_of};
 use crate::scratch::{Kept, Scratch};
 
-/// How long DEL waits for what a killed ADD has started; it has been told to end, and ends within milliseconds.
-const ORPHAN_PATIENCE: Duration = Duration::from_secs(3);
+/// How long DEL waits for what a killed ADD has started; it has been told to end, and ends within
+/// milliseconds.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
     let replay = Replay::of(call)?;
@@ -96,7 +97,7 @@ fn find(
     scratch: &Scratch,
     attachment: &Attachment,
 ) -> Result<Option<Kept>, Error> {
-    if let Err(error) = scratch.wait_until_unused(attachment, ORPHAN_PATIENCE) {
+    if let Err(error) = scratch.wait_until_unused(attachment, ORPHAN_TIMEOUT) {
         call.log.error(format_args!(
             "something that ADD has started does not end, going on: {error}"
         ));
@@ -104,8 +105,9 @@ fn find(
     find_own(call, scratch, attachment)
 }
 
-/// Finds what is kept for an attachment, unless that is the very configuration that this plugin is called with: another
-/// flannel has kept it, whose delegate this one is, and to replay it would be to call itself for ever.
+/// Finds what is kept for an attachment, unless that is the very configuration that this plugin is
+/// called with: another flannel has kept it, whose delegate this one is, and to replay it would be
+/// to call itself for ever.
 fn find_own(
     call: &Call<'_>,
     scratch: &Scratch,
@@ -115,7 +117,8 @@ fn find_own(
     Ok(kept.filter(|kept| match kept {
         Kept::Conf(kept) => {
             let kept_type = kept.plugin_type.as_str();
-            // By its proper name it is no delegate, and nothing is ever called with such a configuration.
+            // By its proper name it is no delegate, and nothing is ever called with such a
+            // configuration.
             circle::refuse_own_type(kept_type, "type").is_err()
                 || own_type(call).as_deref() != Some(kept_type)
         }

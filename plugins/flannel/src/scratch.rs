@@ -1,24 +1,25 @@
 //! What ADD leaves for CHECK and DEL: each attachment's delegate configuration.
 //!
 //! ```text
-//! <dataDir>/<container id>                        the configuration of a container's first attachment
-//! <dataDir>/.attachments/<container id>:<ifname>  those of its further ones
+//! <dataDir>/<container id>                        of a container's first attachment
+//! <dataDir>/.attachments/<container id>:<ifname>  of its further ones
 //! ```
 //!
-//! The first file is the Go plugin's, which knows one attachment a container. Ours say whose they are under a key that
-//! no plugin knows, [`OWNER`]; a file without it is the Go plugin's and belongs to whichever attachment asks for it.
-//! Where an id is too long for a file name, a digest takes the place of its end, and the file has the id under
-//! [`CONTAINER`].
+//! The first file is the Go plugin's, which knows one attachment per container. Ours say whose they
+//! are under a key that no plugin knows, [`OWNER`]; a file without it is the Go plugin's and
+//! belongs to whichever attachment asks for it. Where an id is too long for a file name, a digest
+//! takes the place of its end, and the file has the id under [`CONTAINER`].
 //!
-//! GC goes by the files' names, and opens none of a valid attachment. The name of a first one does not say whose it is: a directory
-//! in which all are of [`USUAL_IFNAME`], or the Go plugin's, is marked as such by an empty one inside, `.only-eth0`, that GC makes.
+//! GC goes by the files' names, and opens none of a valid attachment. The name of a first one does
+//! not say whose it is: a directory in which all are of [`USUAL_IFNAME`], or the Go plugin's, is
+//! marked as such by an empty one inside, `.only-eth0`, that GC makes.
 //!
-//! A configuration that a call has failed with has the error under [`FAILURE`], and the number of failed calls under
-//! [`FAILURES`].
+//! A configuration that a call has failed with has the error under [`FAILURE`], and the number of
+//! failed calls under [`FAILURES`].
 //!
-//! The folder is locked while a file is written or removed, never while a delegate runs. Meanwhile the attachment is marked
-//! as in use, by a descriptor that the delegate and all that it starts inherit: after a kill, DEL waits for the last of
-//! them.
+//! The directory is locked while a file is written or removed, never while a delegate runs.
+//! Meanwhile the attachment is marked as in use, by a descriptor that the delegate and all that it
+//! starts inherit: after a kill, DEL waits for the last of them.
 
 mod names;
 mod stale;
@@ -36,18 +37,21 @@ use self::names::{first_name, further_name, key};
 pub(crate) use self::stale::Stale;
 use crate::error::ScratchError;
 
-/// How long others are waited for that write to the folder, which takes them microseconds.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long others are waited for that write to the directory, which takes them microseconds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The mode of the folders, which is the Go plugin's: what is in the files may be nobody else's business.
-const FOLDER_MODE: u32 = 0o700;
+/// The mode of the directories, which is the Go plugin's: what is in the files may be nobody else's
+/// business.
+const DIRECTORY_MODE: u32 = 0o700;
 
 const FURTHER: &str = ".attachments";
 
-/// An empty directory. While it exists, every first file is one of [`USUAL_IFNAME`], or does not say of which interface it is.
+/// An empty directory. While it exists, every first file is one of [`USUAL_IFNAME`], or does not
+/// say of which interface it is.
 const ONLY_USUAL: &str = ".only-eth0";
 
-/// The interface that runtimes ask for: the one to delete for a file of the Go plugin, which does not say it.
+/// The interface that runtimes ask for: the one to delete for a file of the Go plugin, which does
+/// not say it.
 pub(crate) const USUAL_IFNAME: &str = "eth0";
 
 /// The key under which a configuration that is kept has the attachment's interface name.
@@ -65,7 +69,7 @@ const FAILURES: &str = "twill/failures";
 /// The keys that are not the delegate's.
 const OWN_KEYS: [&str; 4] = [OWNER, CONTAINER, FAILURE, FAILURES];
 
-/// The folder that the configurations are kept in.
+/// The directory that the configurations are kept in.
 #[derive(Debug)]
 pub(crate) struct Scratch(Dir);
 
@@ -73,7 +77,8 @@ pub(crate) struct Scratch(Dir);
 #[derive(Clone, Debug)]
 pub(crate) enum Kept {
     Conf(KeptConf),
-    /// The file is empty or garbled: there was a power cut, or another plugin was killed while it wrote it.
+    /// The file is empty or garbled: there was a power cut, or another plugin was killed while it
+    /// wrote it.
     Debris,
 }
 
@@ -93,7 +98,8 @@ pub(crate) struct KeptConf {
 /// The calls that have failed with a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Failures {
-    /// How many of them: a failed ADD with its rollback is one, each DEL is one, and so is that there was no ADD.
+    /// How many of them: a failed ADD with its rollback is one, each DEL is one, and so is that
+    /// there was no ADD.
     pub(crate) count: u32,
     /// The error of the last DEL.
     pub(crate) last: String,
@@ -146,37 +152,38 @@ struct File {
 }
 
 impl Scratch {
-    /// Opens the folder; `None` if it does not exist, and nothing is kept.
+    /// Opens the directory; `None` if it does not exist, and nothing is kept.
     pub(crate) fn open(data_dir: &Path) -> Result<Option<Self>, StateError> {
         Ok(Dir::open(data_dir)?.map(Self))
     }
 
-    /// Opens the folder, and makes it if it is missing.
+    /// Opens the directory, and makes it if it is missing.
     pub(crate) fn create(data_dir: &Path) -> Result<Self, StateError> {
-        Dir::create(data_dir, FOLDER_MODE).map(Self)
+        Dir::create(data_dir, DIRECTORY_MODE).map(Self)
     }
 
-    /// Keeps an attachment's configuration, in the place of one that an earlier ADD has left, which is returned. From that
-    /// moment the attachment is marked as in use.
+    /// Keeps an attachment's configuration, in the place of one that an earlier ADD has left, which
+    /// is returned. From that moment the attachment is marked as in use.
     ///
     /// # Errors
-    /// [`ScratchError::UnderWay`] if another ADD of the attachment is, or what a killed one has started, for all of
-    /// `patience`: each of the two would undo what the other one makes.
+    /// [`ScratchError::UnderWay`] if another ADD of the attachment is, or what a killed one has
+    /// started, for all of `timeout`: each of the two would undo what the other one makes.
     pub(crate) fn keep(
         &self,
         attachment: &Attachment,
         conf: &Object,
         in_use: &InUse,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Option<Kept>, ScratchError> {
-        let give_up = Instant::now() + patience;
+        let give_up = Instant::now() + timeout;
         loop {
             // Whoever else wants to keep something waits for this lock, and then sees the mark.
-            let guard = self.0.lock_whole(LOCK_PATIENCE)?;
+            let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
             let first = self.read_first(attachment)?;
             let earlier = self.locate_by(first.as_ref(), attachment)?;
             let earlier = earlier.map(|(_, kept)| kept);
-            // Where nothing is kept, a DEL is done with whatever the one that has the mark belongs to.
+            // Where nothing is kept, a DEL is done with whatever the one that has the mark belongs
+            // to.
             if earlier.is_none() || !in_use.is_marked_by_others()? {
                 in_use.mark()?;
                 self.write(&guard, first.as_ref(), attachment, conf)?;
@@ -193,7 +200,8 @@ impl Scratch {
         }
     }
 
-    /// Writes an attachment's configuration; `first` is what [`Scratch::read_first`] returned under the same lock.
+    /// Writes an attachment's configuration; `first` is what [`Scratch::read_first`] returned under
+    /// the same lock.
     fn write(
         &self,
         guard: &WriteGuard<'_>,
@@ -217,8 +225,8 @@ impl Scratch {
                 if name.is_shortened {
                     conf.set(CONTAINER, attachment.container_id.as_str())?;
                 }
-                let further = self.0.create_child(FURTHER, FOLDER_MODE)?;
-                let guard = further.lock_whole(LOCK_PATIENCE)?;
+                let further = self.0.create_child(FURTHER, DIRECTORY_MODE)?;
+                let guard = further.lock_whole(LOCK_TIMEOUT)?;
                 guard.replace(&name.text, conf.to_json()?.as_bytes())?;
             }
         }
@@ -235,7 +243,7 @@ impl Scratch {
             // The Go plugin's file is still there.
             Some((place, _)) if place != earlier.place => Ok(self.remove_at(place, attachment)?),
             _ => {
-                let guard = self.0.lock_whole(LOCK_PATIENCE)?;
+                let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
                 let first = self.read_first(attachment)?;
                 self.write(&guard, first.as_ref(), attachment, &earlier.conf)?;
                 drop(guard);
@@ -247,7 +255,8 @@ impl Scratch {
         }
     }
 
-    /// Keeps a configuration that a DEL has failed with, and that it has, unless anything is kept for the attachment.
+    /// Keeps a configuration that a DEL has failed with, and that it has, unless anything is kept
+    /// for the attachment.
     pub(crate) fn keep_failed(
         &self,
         attachment: &Attachment,
@@ -256,7 +265,7 @@ impl Scratch {
     ) -> Result<(), ScratchError> {
         let mut conf = conf.clone();
         failures.put_into(&mut conf)?;
-        let guard = self.0.lock_whole(LOCK_PATIENCE)?;
+        let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
         let first = self.read_first(attachment)?;
         match self.locate_by(first.as_ref(), attachment)? {
             Some((_, Kept::Conf(_))) => Ok(()),
@@ -282,21 +291,22 @@ impl Scratch {
         })
     }
 
-    /// What [`Scratch::keep`] marks an attachment with as one that something is at work on, until the last process is gone that
-    /// has the descriptor.
+    /// What [`Scratch::keep`] marks an attachment with as one that something is at work on, until
+    /// the last process is gone that has the descriptor.
     pub(crate) fn in_use(&self, attachment: &Attachment) -> Result<InUse, StateError> {
         self.0.in_use(key(attachment))
     }
 
-    /// Waits until no ADD of the attachment is under way, nor anything that a killed one has started.
+    /// Waits until no ADD of the attachment is under way, nor anything that a killed one has
+    /// started.
     ///
-    /// Errors: [`StateError::Locked`] if something still is after `patience`.
+    /// Errors: [`StateError::Locked`] if something still is after `timeout`.
     pub(crate) fn wait_until_unused(
         &self,
         attachment: &Attachment,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), StateError> {
-        self.0.wait_until_unused(key(attachment), patience)
+        self.0.wait_until_unused(key(attachment), timeout)
     }
 
     /// Finds what is kept for an attachment.
@@ -306,7 +316,7 @@ impl Scratch {
 
     /// Removes what is kept for an attachment, if anything is.
     pub(crate) fn remove(&self, attachment: &Attachment) -> Result<(), StateError> {
-        let guard = self.0.lock_whole(LOCK_PATIENCE)?;
+        let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
         match self.locate(attachment)? {
             None => Ok(()),
             Some((place, _)) => self.change_locked(&guard, place, attachment, remove),
@@ -333,7 +343,7 @@ impl Scratch {
         attachment: &Attachment,
         change: impl FnOnce(&WriteGuard<'_>, &str) -> Result<(), E>,
     ) -> Result<(), E> {
-        let guard = self.0.lock_whole(LOCK_PATIENCE)?;
+        let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
         self.change_locked(&guard, place, attachment, change)
     }
 
@@ -350,7 +360,7 @@ impl Scratch {
                 let Some(further) = self.0.open_child(FURTHER)? else {
                     return Ok(());
                 };
-                let guard = further.lock_whole(LOCK_PATIENCE)?;
+                let guard = further.lock_whole(LOCK_TIMEOUT)?;
                 change(&guard, &further_name(attachment).text)
             }
         }
@@ -411,7 +421,8 @@ impl Entry {
         })
     }
 
-    /// Whether the attachment is valid; where its interface is not known, whether any of its container is.
+    /// Whether the attachment is valid; where its interface is not known, whether any of its
+    /// container is.
     fn is_valid(&self, valid: &ValidAttachments) -> bool {
         let container_id = self.container_id.as_str();
         match &self.ifname {

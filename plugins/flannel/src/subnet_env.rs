@@ -9,7 +9,8 @@
 //! FLANNEL_IPMASQ=true                    whether flanneld itself masquerades
 //! ```
 //!
-//! The values of these keys are checked. Whatever else is in the file is somebody else's, and is passed over.
+//! The values of these keys are checked. Whatever else is in the file is somebody else's, and is
+//! passed over.
 
 mod assignments;
 mod parse;
@@ -62,12 +63,14 @@ struct Range {
 }
 
 impl Lease {
-    /// As much of a lease as deleting takes: the subnets that a result's addresses are of. `None` if it has no address.
+    /// As much of a lease as deleting takes: the subnets that a result's addresses are of. `None`
+    /// if it has no address.
     pub(crate) fn of_result(result: &AddResult) -> Option<Self> {
         Self::of_subnets(result.ips.iter().map(|ip| ip.address).collect())
     }
 
-    /// As much of a lease as deleting takes, from a configuration that was rendered from it. `None` if that has no subnet.
+    /// As much of a lease as deleting takes, from a configuration that was rendered from it. `None`
+    /// if that has no subnet.
     pub(crate) fn of_delegate_conf(conf: &Object) -> Option<Self> {
         let ipam: Ipam = conf.decode("ipam").ok()??;
         let ranges = ipam.ranges.iter().flatten();
@@ -89,7 +92,8 @@ impl Lease {
         })
     }
 
-    /// Whether each subnet has an address for the gateway and one for a container, as `host-local` needs them.
+    /// Whether each subnet has an address for the gateway and one for a container, as `host-local`
+    /// needs them.
     ///
     /// # Errors
     /// [`Problem::NoRoom`] of `file`, which the lease was read from.
@@ -140,7 +144,8 @@ impl LeaseError {
 pub(crate) enum Problem {
     #[error("there is no such file: flanneld has no lease for this node yet")]
     Absent,
-    #[error("{} missing: flanneld has not written all of the lease{}", keys.join(", "), in_addition(passed_over))]
+    #[error("{} missing: flanneld has not written all of the \
+        lease{}", keys.join(", "), in_addition(passed_over))]
     Partial {
         keys: Vec<&'static str>,
         /// What might have been meant for a key.
@@ -165,7 +170,8 @@ pub(crate) enum Problem {
         network: IpNetwork,
     },
     #[error(
-        "{key}: {network} has no room for a gateway and a container: have flanneld get subnets of a prefix length of at most {}",
+        "{key}: {network} has no room for a gateway and a container: have flanneld get subnets of \
+            a prefix length of at most {}",
         longest_prefix(network)
     )]
     NoRoom {

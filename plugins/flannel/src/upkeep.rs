@@ -104,8 +104,9 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
     })
 }
 
-/// Passes GC on to the delegate, with a configuration rendered from the lease; while flanneld has none, from what any
-/// attachment was added with. A delegate that does not know GC would not pass it on to its IPAM plugin, which is asked then.
+/// Passes GC on to the delegate, with a configuration rendered from the lease; while flanneld has
+/// none, from what any attachment was added with. A delegate that does not know GC would not pass
+/// it on to its IPAM plugin, which is asked then.
 fn delegate_gc(
     call: &Call<'_>,
     kept_lease: impl FnOnce() -> Option<Lease>,

@@ -1,5 +1,6 @@
-//! flannel is killed at many instants of an ADD, as a runtime does it with a plugin that is late: the DEL that follows at
-//! once leaves nothing, whatever the delegate and its IPAM plugin were about to do.
+//! flannel is killed at many instants of an ADD, as a runtime does it with a plugin that is late:
+//! the DEL that follows at once leaves nothing, whatever the delegate and its IPAM plugin were
+//! about to do.
 
 #![allow(
     clippy::expect_used,
@@ -53,7 +54,8 @@ fn assert_nothing_is_left(lab: &Lab) {
     let mut life = undisturbed.elapsed;
     for number in 0..KILLS {
         let running = lab.node.start(&add);
-        // From before the first instruction to after the last, also when the machine gets slower or faster.
+        // From before the first instruction to after the last, also when the machine gets slower or
+        // faster.
         sleep(life * (number % INSTANTS) * 11 / (INSTANTS * 10));
         running.kill();
         let killed = running.wait();
@@ -89,7 +91,8 @@ fn assert_nothing_is_left(lab: &Lab) {
     lab.del(&container, &netconf);
 }
 
-/// What is kept for any attachment, less the file that the next one overwrites before it gives it a name.
+/// What is kept for any attachment, less the file that the next one overwrites before it gives it a
+/// name.
 fn configurations(lab: &Lab) -> Vec<String> {
     let kept = lab.kept().into_iter();
     kept.filter(|name| name != ".new").collect()

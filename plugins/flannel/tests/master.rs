@@ -1,5 +1,6 @@
-//! flannel with the delegates that have no bridge: ipvlan and macvlan share a link of the node, which is the containers'
-//! way to each other. All plugins are those under test, but for one test with Debian's.
+//! flannel with the delegates that have no bridge: ipvlan and macvlan share a link of the node,
+//! which is the containers' way to each other. All plugins are those under test, but for one test
+//! with Debian's.
 
 #![allow(
     clippy::expect_used,
@@ -94,8 +95,8 @@ fn ipvlan_of_debian_finds_a_healthy_container_healthy() {
     check_debians("ipvlan", "l2", ONLY_IPV4, None);
 }
 
-/// CHECK is right with the result of ADD, though these plugins take a route literally that has no next hop, and ipvlan's
-/// has to be told the master that it has found by itself on ADD.
+/// CHECK is right with the result of ADD, though these plugins take a route literally that has no
+/// next hop, and ipvlan's has to be told the master that it has found by itself on ADD.
 fn check_debians(delegate: &str, mode: &str, lease: Lease, master: Option<&str>) {
     for name in [delegate, "host-local"] {
         if require_reference(name).is_none() {
@@ -205,7 +206,8 @@ struct Lab {
 }
 
 impl Lab {
-    /// `None`, told as a skip, where the machine cannot have it or its kernel does not have the delegate's kind of link.
+    /// `None`, told as a skip, where the machine cannot have it or its kernel does not have the
+    /// delegate's kind of link.
     #[track_caller]
     fn new(delegate: &str, mode: &str, lease: Lease) -> Option<Self> {
         if !require_root() {
@@ -217,7 +219,8 @@ impl Lab {
             mode: mode.to_owned(),
             lease,
         };
-        // Until no other machine is known to have an address of the wire, the node has work to do of its own accord.
+        // Until no other machine is known to have an address of the wire, the node has work to do
+        // of its own accord.
         lab.node
             .write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
         lab.node
@@ -303,7 +306,8 @@ impl Lab {
         self.node.run(&call).silent();
     }
 
-    /// The container is host `number` of the lease, in its result and inside, on a link of the right kind.
+    /// The container is host `number` of the lease, in its result and inside, on a link of the
+    /// right kind.
     #[track_caller]
     fn assert_attached(&self, container: &Container, result: &Value, number: u8) {
         let lease = self.lease.0.iter();
@@ -360,7 +364,8 @@ impl Lab {
         assert_eq!(self.kept(), [""; 0]);
     }
 
-    /// The links of the node with their addresses, and its routes, but for what the kernel adds when a link has a carrier.
+    /// The links of the node with their addresses, and its routes, but for what the kernel adds
+    /// when a link has a carrier.
     #[track_caller]
     fn network(&self) -> Vec<String> {
         let mut told = Vec::new();

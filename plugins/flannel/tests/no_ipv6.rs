@@ -1,4 +1,5 @@
-//! flannel with each delegate on a node whose kernel has IPv6 switched off. All plugins are those under test.
+//! flannel with each delegate on a node whose kernel has IPv6 switched off. All plugins are those
+//! under test.
 
 #![allow(
     clippy::expect_used,

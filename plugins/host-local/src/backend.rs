@@ -30,15 +30,16 @@ impl Location {
     pub(crate) fn perform<O: Operation>(&self, operation: O) -> Result<O::Output, Error> {
         let done = match self.backend {
             Backend::Disk => {
-                let folder = NetworkDir::create(&self.data_dir, &self.network)?;
-                self.in_folder(&folder, operation)
+                let directory = NetworkDir::create(&self.data_dir, &self.network)?;
+                self.in_directory(&directory, operation)
             }
             Backend::Db => self.in_database(&Database::create(&self.data_dir)?, operation),
         };
         Ok(done?)
     }
 
-    /// Does an operation on the network's addresses; `None` if none has ever been given, and nothing is made then.
+    /// Does an operation on the network's addresses; `None` if none has ever been given, and
+    /// nothing is made then.
     pub(crate) fn perform_if_any<O: Operation>(
         &self,
         operation: O,
@@ -46,8 +47,8 @@ impl Location {
         Ok(self.attempt_if_any(operation)?)
     }
 
-    /// As [`Location::perform_if_any`], but `None` as well where others are at work on the addresses all the time that this
-    /// was to wait.
+    /// As [`Location::perform_if_any`], but `None` as well where others are at work on the
+    /// addresses all the time that this was to wait.
     pub(crate) fn perform_unless_busy<O: Operation>(
         &self,
         operation: O,
@@ -61,7 +62,7 @@ impl Location {
     fn attempt_if_any<O: Operation>(&self, operation: O) -> Result<Option<O::Output>, Obstacle> {
         match self.backend {
             Backend::Disk => NetworkDir::open(&self.data_dir, &self.network)?
-                .map(|folder| self.in_folder(&folder, operation))
+                .map(|directory| self.in_directory(&directory, operation))
                 .transpose(),
             Backend::Db => Database::open(&self.data_dir)?
                 .map(|database| self.in_database(&database, operation))
@@ -69,7 +70,8 @@ impl Location {
         }
     }
 
-    /// As [`Location::perform_if_any`], for DEL and GC: there is nothing to release where no address can have been noted.
+    /// As [`Location::perform_if_any`], for DEL and GC: there is nothing to release where no
+    /// address can have been noted.
     pub(crate) fn release<O: Operation>(&self, operation: O) -> Result<Option<O::Output>, Error> {
         match self.perform_if_any(operation) {
             Err(_) if self.can_have_none() => Ok(None),
@@ -77,8 +79,9 @@ impl Location {
         }
     }
 
-    /// Whether something else is in the place of the directory or file that addresses are noted in, or of a directory that
-    /// it is in. A link to where it could be is none of that: somebody may have put it elsewhere.
+    /// Whether something else is in the place of the directory or file that addresses are noted in,
+    /// or of a directory that it is in. A link to where it could be is none of that: somebody may
+    /// have put it elsewhere.
     pub(crate) fn can_have_none(&self) -> bool {
         let path = self.to_path();
         match (std::fs::metadata(&path), self.backend) {
@@ -100,9 +103,9 @@ impl Location {
         }
     }
 
-    fn in_folder<O: Operation>(
+    fn in_directory<O: Operation>(
         &self,
-        folder: &NetworkDir,
+        directory: &NetworkDir,
         operation: O,
     ) -> Result<O::Output, Obstacle> {
         let lock = if O::ONLY_RELEASES {
@@ -110,7 +113,7 @@ impl Location {
         } else {
             NetworkDir::lock
         };
-        Ok(operation.run(lock(folder, self.lock_patience, BootId::read())?)?)
+        Ok(operation.run(lock(directory, self.lock_timeout, BootId::read())?)?)
     }
 
     fn in_database<O: Operation>(
@@ -123,7 +126,7 @@ impl Location {
         } else {
             Database::begin
         };
-        let transaction = begin(database, self.lock_patience, BootId::read())?;
+        let transaction = begin(database, self.lock_timeout, BootId::read())?;
         Ok(operation.run(transaction.network(&self.network))?)
     }
 }

@@ -18,7 +18,7 @@ use self::raw::{RawConf, RawIpam, RawLocation, RawRange};
 use crate::error::ConfigError;
 
 const IPAM: &str = "ipam";
-const DEFAULT_LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The store of the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) struct Location {
     /// `ipam.backend`.
     pub(crate) backend: Backend,
     /// `ipam.lockTimeout`: the timeout for the lock that calls on the same network hold.
-    pub(crate) lock_patience: Duration,
+    pub(crate) lock_timeout: Duration,
 }
 
 impl Location {
@@ -60,7 +60,7 @@ impl Location {
         Ok(Self {
             data_dir: data_dir(&raw.data_dir),
             network: call.conf.name.clone(),
-            lock_patience: lock_patience(raw.lock_timeout)?,
+            lock_timeout: lock_timeout(raw.lock_timeout)?,
             backend: backend(raw.backend.get())?,
         })
     }
@@ -78,12 +78,12 @@ impl Location {
             Ok(backend(text.get())?)
         });
         let timeout = ipam.value("lockTimeout");
-        let timeout = timeout.and_then(|seconds| Ok(lock_patience(seconds)?));
+        let timeout = timeout.and_then(|seconds| Ok(lock_timeout(seconds)?));
         Ok(Self {
             data_dir: data_dir(&text.unwrap_or_default()),
             network: call.conf.name.clone(),
             backend: or_default(call.log, named, Backend::Disk),
-            lock_patience: or_default(call.log, timeout, DEFAULT_LOCK_PATIENCE),
+            lock_timeout: or_default(call.log, timeout, DEFAULT_LOCK_TIMEOUT),
         })
     }
 }
@@ -99,9 +99,9 @@ fn data_dir(text: &OptionalText) -> PathBuf {
     text.get().unwrap_or(DEFAULT_DATA_DIR).into()
 }
 
-fn lock_patience(seconds: Option<f64>) -> Result<Duration, ConfigError> {
+fn lock_timeout(seconds: Option<f64>) -> Result<Duration, ConfigError> {
     match seconds {
-        None => Ok(DEFAULT_LOCK_PATIENCE),
+        None => Ok(DEFAULT_LOCK_TIMEOUT),
         Some(seconds) => {
             Duration::try_from_secs_f64(seconds).map_err(|_| ConfigError::LockTimeout(seconds))
         }

@@ -1,5 +1,5 @@
-//! Addresses of the network in the backend that the configuration does not name: what is there when `backend` was changed
-//! and the addresses were not moved. They are held all the same.
+//! Addresses of the network in the backend that the configuration does not name: what is there when
+//! `backend` was changed and the addresses were not moved. They are held all the same.
 
 use allocator::Leases;
 use cni_types::Error;
@@ -29,7 +29,8 @@ impl Location {
         self.expect_none(self.count_elsewhere(|elsewhere| elsewhere.perform_if_any(Count))?)
     }
 
-    /// As [`Location::check_elsewhere`], but content where others are at work on the other backend all the time.
+    /// As [`Location::check_elsewhere`], but content where others are at work on the other backend
+    /// all the time.
     pub(crate) fn check_elsewhere_unless_busy(&self) -> Result<(), Error> {
         self.expect_none(self.count_elsewhere(|elsewhere| elsewhere.perform_unless_busy(Count))?)
     }

@@ -31,14 +31,16 @@ pub(crate) enum ConfigError {
     #[error(transparent)]
     RangeSets(RangeSetsError),
     #[error(
-        "ipam.exclude[{index}]: {} is no address, network or span of addresses such as 10.0.0.5-10.0.0.9",
+        "ipam.exclude[{index}]: {} is no address, network or span of addresses such as \
+            10.0.0.5-10.0.0.9",
         Quoted(text)
     )]
     NoSpan { index: usize, text: String },
     #[error("ipam.exclude leaves no address to give in range set {set} of {key}")]
     AllExcluded { key: String, set: RangeSet },
     #[error(
-        "{key}: failed to allocate for range {index}: no IP addresses available in range set: {set}: all that is in it is the gateway"
+        "{key}: failed to allocate for range {index}: no IP addresses available in range set: \
+            {set}: all that is in it is the gateway"
     )]
     OnlyGateways {
         key: String,
@@ -128,7 +130,8 @@ impl std::fmt::Display for Location {
 /// `ipam.backend` was changed, and the network's addresses stayed where they were.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "network {} has {count} {} in {}, which \"backend\": \"{}\" does not know: move them with `twill convert {} {} --data-dir {}`, or set \"backend\": \"{}\"",
+    "network {} has {count} {} in {}, which \"backend\": \"{}\" does not know: move them with \
+        `twill convert {} {} --data-dir {}`, or set \"backend\": \"{}\"",
     location.network,
     if *count == 1 { "address" } else { "addresses" },
     location.elsewhere(),

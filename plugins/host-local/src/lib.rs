@@ -1,5 +1,6 @@
-//! `host-local`, an IPAM plugin (CNI specification, "Section 4: plugin delegation"): it gives each attachment one address
-//! out of each of its network's range sets, and remembers it on this node's disk.
+//! `host-local`, an IPAM plugin (CNI specification, "Section 4: plugin delegation"): it gives each
+//! attachment one address out of each of its network's range sets, and remembers it on this node's
+//! disk.
 
 mod backend;
 mod config;
@@ -18,9 +19,9 @@ use crate::config::{Config, Location};
 use crate::error::{CheckError, Unavailable};
 use crate::operations::{Allocate, Collect, Exhausted, HeldBy, Release};
 
-/// STATUS does not wait for long: a kubelet asks every few seconds, and stalls. Where others are at work all that time, the
-/// network works.
-const STATUS_PATIENCE: Duration = Duration::from_millis(500);
+/// STATUS does not wait for long: a kubelet asks every few seconds, and stalls. Where others are at
+/// work all that time, the network works.
+const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The plugin.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +139,7 @@ impl Plugin for HostLocal {
         let config = Config::of(call)?;
         config.check_givable().map_err(Unavailable::NothingToGive)?;
         let location = Location {
-            lock_patience: config.location.lock_patience.min(STATUS_PATIENCE),
+            lock_timeout: config.location.lock_timeout.min(STATUS_TIMEOUT),
             ..config.location.clone()
         };
         let exhausted = location

@@ -12,7 +12,8 @@ use crate::error;
 pub(crate) trait Operation {
     type Output;
 
-    /// Whether it gives no address, so that a lock that only Twill knows is enough where there is no other.
+    /// Whether it gives no address, so that a lock that only Twill knows is enough where there is
+    /// no other.
     const ONLY_RELEASES: bool = false;
 
     fn run<S: Store>(self, store: S) -> Result<Self::Output, Error>

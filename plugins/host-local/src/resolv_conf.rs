@@ -49,7 +49,8 @@ mod tests {
     fn the_four_keywords() {
         let dns = parse(
             "# comment\n; another\n\n  nameserver 192.0.2.1 # not ours\r\nnameserver\t2001:db8::1\nnameserver\n\
-             domain example.org\ndomain\nsearch a.example b.example\nsearch c.example\noptions ndots:5 rotate\n\
+             domain example.org\ndomain\nsearch a.example b.example\nsearch c.example\noptions \
+             ndots:5 rotate\n\
              sortlist 10.0.0.0\n#nameserver 192.0.2.9\n",
         );
         assert_eq!(
@@ -70,7 +71,8 @@ mod tests {
             read(Path::new("/nowhere/resolv.conf"))
                 .unwrap_err()
                 .to_string(),
-            "ipam.resolvConf: cannot read /nowhere/resolv.conf: No such file or directory (os error 2)"
+            "ipam.resolvConf: cannot read /nowhere/resolv.conf: No such file or directory (os \
+                error 2)"
         );
     }
 

@@ -1,4 +1,5 @@
-//! File systems and rights that are not as the plugin would like them, and what people do to its files.
+//! File systems and rights that are not as the plugin would like them, and what people do to its
+//! files.
 
 #![allow(
     clippy::disallowed_methods,
@@ -85,7 +86,7 @@ impl Network {
     }
 }
 
-/// A network whose folder is in a file system that this command makes in a file.
+/// A network whose directory is in a file system that this command makes in a file.
 fn in_image(make: &[&str]) -> Option<Network> {
     if !requirements::require_root() {
         return None;
@@ -129,7 +130,8 @@ fn a_file_system_with_times_in_seconds() {
         let script = network.temp.path().join("killed");
         let plugin = network.program.display();
         let text = format!(
-            "#!/bin/sh\nexec {strace} -qq -o /dev/null -e inject=pwrite64:signal=SIGKILL:when=3 {plugin}\n"
+            "#!/bin/sh\nexec {strace} -qq -o /dev/null -e inject=pwrite64:signal=SIGKILL:when=3 \
+                {plugin}\n"
         );
         executable(&script, &text);
         let killed = Network {
@@ -191,7 +193,8 @@ fn as_nobody(network: &mut Network) -> bool {
     fs::set_permissions(network.temp.path(), Permissions::from_mode(0o755)).unwrap();
     let script = network.temp.path().join("as-nobody");
     let text = format!(
-        "#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all {}\n",
+        "#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all \
+            {}\n",
         program.display()
     );
     executable(&script, &text);
@@ -206,14 +209,14 @@ fn executable(path: &Path, text: &str) {
 
 /// Who may write there may not set its time, and so the index is never current.
 #[test]
-fn a_folder_of_another_user() {
+fn a_directory_of_another_user() {
     let mut network = Network::new();
     if !as_nobody(&mut network) {
         return;
     }
     fs::create_dir_all(network.path("")).unwrap();
-    for folder in [network.data_dir(), network.path("")] {
-        fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+    for directory in [network.data_dir(), network.path("")] {
+        fs::set_permissions(directory, Permissions::from_mode(0o777)).unwrap();
     }
     network.life();
 }
@@ -233,7 +236,7 @@ fn indexes_of_another_user() {
 }
 
 #[test]
-fn a_network_folder_that_is_a_link() {
+fn a_network_directory_that_is_a_link() {
     let network = Network::new();
     fs::create_dir(network.data_dir()).unwrap();
     let elsewhere = network.temp.path().join("elsewhere");
@@ -272,7 +275,7 @@ fn make_fifo(path: &Path) {
     assert!(made.success());
 }
 
-/// In the places of what the plugin writes, too: a pipe nobody reads, a socket, a folder.
+/// In the places of what the plugin writes, too: a pipe nobody reads, a socket, a directory.
 #[test]
 fn what_is_no_file_in_the_last_addresss_name() {
     let network = Network::new();
@@ -305,26 +308,26 @@ fn what_is_no_file_in_the_last_addresss_name() {
 
 /// What `rsync -a` of a backup does: old contents, and times as they were.
 #[test]
-fn a_backup_that_is_copied_over_the_folder() {
+fn a_backup_that_is_copied_over_the_directory() {
     let network = Network::new();
     network.add("c1");
     let index = network.data_dir().join(".index/net");
-    let folder = fs::File::open(network.path("")).unwrap();
+    let directory = fs::File::open(network.path("")).unwrap();
     let saved = fs::read(&index).unwrap();
-    let time = folder.metadata().unwrap().modified().unwrap();
+    let time = directory.metadata().unwrap().modified().unwrap();
     assert_eq!(network.add("c2"), "10.1.1.3");
     fs::write(&index, saved).unwrap();
-    folder.set_modified(time).unwrap();
+    directory.set_modified(time).unwrap();
     network.call("CHECK", "c2").silent();
     network.call("DEL", "c2").silent();
     assert!(!network.path("10.1.1.3").exists());
 
     // GC as well.
     let saved = fs::read(&index).unwrap();
-    let time = folder.metadata().unwrap().modified().unwrap();
+    let time = directory.metadata().unwrap().modified().unwrap();
     assert_eq!(network.add("c3"), "10.1.1.4");
     fs::write(&index, saved).unwrap();
-    folder.set_modified(time).unwrap();
+    directory.set_modified(time).unwrap();
     network.call("GC", "").silent();
     assert!(!network.path("10.1.1.4").exists());
 }

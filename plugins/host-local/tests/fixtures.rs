@@ -1,10 +1,11 @@
-//! The cases in `testdata/host-local`, a folder each.
+//! The cases in `testdata/host-local`, a directory each.
 //!
-//! `add/<case>`: `netconf.json`, `env` with more variables of the call, and in `expected.json` the result or error of an
-//! ADD on an empty data folder, and the files that it leaves. `state/<case>`: a data folder, `networks`, that somebody
-//! else left, and in `expected.json` who holds what, what comes next and which files stay when all is released; where the
-//! Go plugin wrote it, `calls.json` has the calls. In texts, `{dataDir}` stands for the data folder and `{case}` for the
-//! case's own.
+//! `add/<case>`: `netconf.json`, `env` with more variables of the call, and in `expected.json` the
+//! result or error of an ADD on an empty data directory, and the files that it leaves.
+//! `state/<case>`: a data directory, `networks`, that somebody else left, and in `expected.json`
+//! who holds what, what comes next and which files stay when all is released; where the Go plugin
+//! wrote it, `calls.json` has the calls. In texts, `{dataDir}` stands for the data directory and
+//! `{case}` for the case's own.
 
 #![allow(
     clippy::expect_used,
@@ -23,31 +24,31 @@ use tempfile::TempDir;
 use testkit::requirements::require_reference;
 use testkit::{Invocation, Outcome, binaries};
 
-#[path = "support/folder.rs"]
-mod folder;
+#[path = "support/directory.rs"]
+mod directory;
 
-use folder::contents;
+use directory::contents;
 
 struct Case {
-    folder: PathBuf,
+    directory: PathBuf,
     data_dir: TempDir,
 }
 
-/// The cases of a kind, each with an empty data folder.
+/// The cases of a kind, each with an empty data directory.
 fn cases(kind: &str) -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../testdata/host-local")
         .join(kind);
-    let mut folders: Vec<PathBuf> = fs::read_dir(&root)
+    let mut directories: Vec<PathBuf> = fs::read_dir(&root)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    folders.sort();
-    assert!(!folders.is_empty(), "{} has no cases", root.display());
-    folders
+    directories.sort();
+    assert!(!directories.is_empty(), "{} has no cases", root.display());
+    directories
         .into_iter()
-        .map(|folder| Case {
-            folder,
+        .map(|directory| Case {
+            directory,
             data_dir: tempfile::tempdir().unwrap(),
         })
         .collect()
@@ -55,11 +56,11 @@ fn cases(kind: &str) -> Vec<Case> {
 
 impl Case {
     fn name(&self) -> &str {
-        self.folder.file_name().unwrap().to_str().unwrap()
+        self.directory.file_name().unwrap().to_str().unwrap()
     }
 
     fn json(&self, file: &str) -> Value {
-        let path = self.folder.join(file);
+        let path = self.directory.join(file);
         let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
@@ -68,12 +69,12 @@ impl Case {
         self.json("netconf.json")
             .to_string()
             .replace("{dataDir}", self.data_dir.path().to_str().unwrap())
-            .replace("{case}", self.folder.to_str().unwrap())
+            .replace("{case}", self.directory.to_str().unwrap())
     }
 
     fn call(&self, program: &Path, command: &str, container: &str) -> Invocation {
         let call = Invocation::attach(program, command, container).stdin(self.conf());
-        let variables = fs::read_to_string(self.folder.join("env")).unwrap_or_default();
+        let variables = fs::read_to_string(self.directory.join("env")).unwrap_or_default();
         variables.lines().fold(call, |call, line| {
             let (name, value) = line.split_once('=').expect("a variable has a value");
             call.env(name, value)
@@ -93,7 +94,7 @@ impl Case {
             .collect()
     }
 
-    /// The names of the files in the one network's folder.
+    /// The names of the files in the one network's directory.
     fn names(&self) -> Vec<String> {
         let files = self.files();
         files
@@ -167,7 +168,7 @@ fn state_that_others_left() {
         let (name, expected) = (case.name(), case.json("expected.json"));
         let attachments = expected["attachments"].as_array().unwrap();
         let newcomer = json!({ "container": "newcomer", "ifname": "eth0" });
-        copy(&case.folder.join("networks"), case.data_dir.path());
+        copy(&case.directory.join("networks"), case.data_dir.path());
 
         let result = case.ours("ADD", &newcomer).run().success();
         let ips = result["ips"].as_array().unwrap().iter();
@@ -213,7 +214,7 @@ fn state_that_others_left() {
     }
 }
 
-/// The folders that the Go plugin wrote are what it writes.
+/// The directories that the Go plugin wrote are what it writes.
 #[test]
 fn the_reference_writes_the_same() {
     let Some(reference) = require_reference("host-local") else {
@@ -222,7 +223,7 @@ fn the_reference_writes_the_same() {
     let mut count = 0;
     for case in cases("state")
         .iter()
-        .filter(|case| case.folder.join("calls.json").exists())
+        .filter(|case| case.directory.join("calls.json").exists())
     {
         count += 1;
         for call in case.json("calls.json").as_array().unwrap() {
@@ -236,7 +237,7 @@ fn the_reference_writes_the_same() {
         let written = contents(case.data_dir.path());
         assert_eq!(
             written,
-            contents(&case.folder.join("networks")),
+            contents(&case.directory.join("networks")),
             "{}",
             case.name()
         );

@@ -1,5 +1,5 @@
-//! The database on a disk that is full. A DEL that fails there keeps its container from its end, and freeing room is what
-//! deleting containers is for.
+//! The database on a disk that is full. A DEL that fails there keeps its container from its end,
+//! and freeing room is what deleting containers is for.
 
 #![allow(
     clippy::disallowed_methods,

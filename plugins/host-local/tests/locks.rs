@@ -270,7 +270,8 @@ fn who_releases_without_the_lock_file_locks_the_directory() {
     }
 }
 
-/// What is in the place of the database has no addresses, unless it is a link to one that somebody has put elsewhere.
+/// What is in the place of the database has no addresses, unless it is a link to one that somebody
+/// has put elsewhere.
 #[test]
 fn what_is_no_database_holds_nothing() {
     let network = Network::new("db");

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Invocation, Outcome, binaries};
 
-#[path = "support/folder.rs"]
-mod folder;
+#[path = "support/directory.rs"]
+mod directory;
 
 struct Network {
     temp: TempDir,
@@ -50,12 +50,13 @@ impl Network {
             .run()
     }
 
-    /// STATUS makes nothing but the lock file, and says what the ADD after it says. Tells whether they succeed.
+    /// STATUS makes nothing but the lock file, and says what the ADD after it says. Tells whether
+    /// they succeed.
     fn agree(&self, what: &str) -> bool {
-        let before = folder::contents(self.temp.path());
+        let before = directory::contents(self.temp.path());
         let status = self.call("STATUS", "");
         assert!(status.elapsed < Duration::from_secs(2), "{what}: {status}");
-        let mut after = folder::contents(self.temp.path());
+        let mut after = directory::contents(self.temp.path());
         if !before.contains_key("data/net/lock") {
             after.remove("data/net/lock");
         }

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Invocation, binaries};
 
-#[path = "support/folder.rs"]
-mod folder;
+#[path = "support/directory.rs"]
+mod directory;
 
-use folder::contents;
+use directory::contents;
 
 struct Network {
     temp: TempDir,
@@ -40,7 +40,7 @@ impl Network {
         Invocation::attach(binaries::plugin("host-local"), command, container).config(&conf)
     }
 
-    /// The files in the network's folder: who holds which address, and everything else.
+    /// The files in the network's directory: who holds which address, and everything else.
     fn files(&self) -> (BTreeMap<String, String>, Vec<String>) {
         let files = contents(&self.temp.path().join("net"));
         let (held, others): (Vec<_>, Vec<_>) = files
@@ -112,27 +112,29 @@ fn kills_leave_nothing_that_del_does_not_find() {
     let stormy = |thread: usize| {
         let network = &network;
         move || {
-            let mut patience = network.call("DEL", "nobody").run().elapsed;
+            let mut timeout = network.call("DEL", "nobody").run().elapsed;
             let mut kills = 0;
             for turn in 0..20 * KILLS {
                 let container = format!("c{thread}-{}", turn % CONTAINERS);
-                // Two ADDs, then a DEL: a later ADD comes on top of whatever an earlier one has left.
+                // Two ADDs, then a DEL: a later ADD comes on top of whatever an earlier one has
+                // left.
                 let command = if turn / CONTAINERS % 3 == 2 {
                     "DEL"
                 } else {
                     "ADD"
                 };
                 let running = network.call(command, &container).start();
-                // Spread over the life of the process, of which the first third is spent on starting.
+                // Spread over the life of the process, of which the first third is spent on
+                // starting.
                 let part = 30 + (turn * 37 + thread * 11) % 100;
-                thread::sleep(patience * u32::try_from(part).unwrap() / 100);
+                thread::sleep(timeout * u32::try_from(part).unwrap() / 100);
                 running.kill();
                 let outcome = running.wait();
                 if outcome.signal == Some(9) {
                     kills += 1;
-                    patience += patience / 16;
+                    timeout += timeout / 16;
                 } else {
-                    patience -= patience / 16;
+                    timeout -= timeout / 16;
                     if command == "ADD" && outcome.code == Some(0) {
                         // Once it is said, it is so.
                         network.call("CHECK", &container).run().silent();

@@ -89,7 +89,8 @@ impl Network {
             let other = time - Duration::from_secs(1);
             file.set_modified(other).unwrap();
         }
-        // Only an index of another boot would not see it: it is made anew at the first call of each boot.
+        // Only an index of another boot would not see it: it is rebuilt at the first call of each
+        // boot.
         fs::remove_dir_all(self.temp.path().join("data/.index")).unwrap();
     }
 }
@@ -197,7 +198,8 @@ fn gc_without_its_list_deletes_nothing() {
     assert_eq!(network.held(), ["10.1.1.2"]);
 }
 
-/// Makes even root unable to change a file or folder, and takes that back; tells whether the file system can.
+/// Makes even root unable to change a file or directory, and takes that back; tells whether the
+/// file system can.
 fn set_immutable(path: &Path, immutable: bool) -> bool {
     let flag = if immutable { "+i" } else { "-i" };
     let changed = Command::new("chattr").arg(flag).arg(path).output();
@@ -209,24 +211,24 @@ fn set_immutable(path: &Path, immutable: bool) -> bool {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written() {
+fn a_directory_that_cannot_be_written() {
     let network = small();
     network.add("c1");
-    let folder = network.path("");
-    if !set_immutable(&folder, true) {
+    let directory = network.path("");
+    if !set_immutable(&directory, true) {
         return;
     }
     let outcomes = ["ADD", "STATUS"].map(|command| network.call(command, "c2"));
     let kept = network.call("CHECK", "c1");
-    assert!(set_immutable(&folder, false));
+    assert!(set_immutable(&directory, false));
     let [add, status] = outcomes.map(|outcome| outcome.failure());
-    let folder = folder.display().to_string();
-    let folder = folder.trim_end_matches('/');
+    let directory = directory.display().to_string();
+    let directory = directory.trim_end_matches('/');
     assert_eq!(
         (add.code, add.msg),
         (
             5,
-            format!("cannot write {folder}/10.1.1.3: Operation not permitted (os error 1)")
+            format!("cannot write {directory}/10.1.1.3: Operation not permitted (os error 1)")
         )
     );
     assert_eq!(
@@ -234,7 +236,8 @@ fn a_folder_that_cannot_be_written() {
         (
             50,
             format!(
-                "the addresses in {folder} cannot be used: cannot write {folder}: Operation not permitted (os error 1)"
+                "the addresses in {directory} cannot be used: cannot write {directory}: Operation \
+                    not permitted (os error 1)"
             )
         )
     );
@@ -298,13 +301,14 @@ fn status_says_why_the_store_cannot_be_used() {
     let network = small();
     fs::write(network.temp.path().join("data"), "in its place").unwrap();
     let failure = network.call("STATUS", "").failure();
-    let folder = network.temp.path().join("data");
+    let directory = network.temp.path().join("data");
     assert_eq!(failure.code, 50);
     assert_eq!(
         failure.msg,
         format!(
-            "the addresses in {0}/net cannot be used: cannot open {0}: Not a directory (os error 20)",
-            folder.display()
+            "the addresses in {0}/net cannot be used: cannot open {0}: Not a directory (os error \
+                20)",
+            directory.display()
         )
     );
 }

@@ -6,11 +6,13 @@ use cni_types::{Code, Error, NameError};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error(
-        "ipam.type is missing: ipvlan needs addresses, from an IPAM plugin or from the prevResult of a chain"
+        "ipam.type is missing: ipvlan needs addresses, from an IPAM plugin or from the prevResult \
+            of a chain"
     )]
     NoAddresses,
     #[error(
-        "master is not configured, and prevResult has {0} interfaces where one with a name would be taken for it"
+        "master is not configured, and prevResult has {0} interfaces where one with a name would \
+            be taken for it"
     )]
     NoSingleInterface(usize),
     #[error("prevResult.interfaces[0].name {0}")]

@@ -1,5 +1,5 @@
-//! `ipvlan`, a plugin that gives a container a link of its own on the wire of one of the node's: with the same Ethernet
-//! address, and told apart by its IP addresses.
+//! `ipvlan`, a plugin that gives a container a link of its own on the wire of one of the node's:
+//! with the same Ethernet address, and told apart by its IP addresses.
 
 mod config;
 mod error;

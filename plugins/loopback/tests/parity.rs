@@ -1,5 +1,5 @@
-//! One suite for two implementations: each assertion runs with this workspace's loopback, and with Debian's.
-//! `TWILL_UNDER_TEST=ours` or `=reference` chooses one side.
+//! One suite for two implementations: each assertion runs with this workspace's loopback, and with
+//! Debian's. `TWILL_UNDER_TEST=ours` or `=reference` chooses one side.
 
 #![allow(
     clippy::expect_used,
@@ -234,8 +234,8 @@ fn del_of_nothing(lab: &Lab) {
 }
 
 fn a_namespace_that_is_none(lab: &Lab) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
     for path in ["/run/netns/none", file.to_str().unwrap()] {
         for command in ["ADD", "CHECK"] {
@@ -264,8 +264,8 @@ fn a_path_that_is_not_utf8() {
     let Some(lab) = Lab::new(Side::Ours) else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(OsStr::from_bytes(b"lo\xff"));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(OsStr::from_bytes(b"lo\xff"));
     symlink(lab.sandbox.path(), &path).unwrap();
     let call = lab.call("ADD", &conf("1.0.0")).netns(&path);
     let says = format!("CNI_NETNS {:?} is not UTF-8", path.to_string_lossy());

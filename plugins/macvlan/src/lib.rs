@@ -1,5 +1,5 @@
-//! `macvlan`, a plugin that gives a container a link of its own on the wire of one of the node's, with an Ethernet address
-//! of its own.
+//! `macvlan`, a plugin that gives a container a link of its own on the wire of one of the node's,
+//! with an Ethernet address of its own.
 
 mod config;
 mod error;

@@ -9,8 +9,9 @@ use crate::convert::{Backend, Conversion};
 pub(crate) const USAGE: &str = "\
 usage: twill convert (db | disk) NETWORK [--data-dir DIR]
 
-  convert   Move a network's addresses to the database, or from there back to files. Do it while no container of the
-            network comes or goes, and set \"backend\" in the network's ipam right after it.
+  convert   Move a network's addresses to the database, or from there back to files. Do it while
+            no container of the network comes or goes, and set \"backend\" in the network's ipam
+            right after it.
 
   --data-dir DIR   host-local's dataDir [default: /var/lib/cni/networks]
   --help, --version
@@ -104,7 +105,8 @@ mod tests {
             ),
             (
                 &["convert", "db", "../x"],
-                "\"../x\" is no name of a network: \"../x\" has invalid characters: allowed are letters and digits, then also \"_\", \".\" and \"-\"",
+                "\"../x\" is no name of a network: \"../x\" has invalid characters: allowed are \
+                    letters and digits, then also \"_\", \".\" and \"-\"",
             ),
             (&["convert", "--force"], "invalid option '--force'"),
         ] {

@@ -9,7 +9,7 @@ use cni_types::NetworkName;
 use state::BootId;
 
 /// How long plugins are waited for that are at work.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where addresses are to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Conversion {
         let boot = BootId::read();
         let moved = match to {
             Backend::Db => {
-                let Some(folder) = NetworkDir::open(&data_dir, &network)? else {
+                let Some(directory) = NetworkDir::open(&data_dir, &network)? else {
                     println!(
                         "network {network} has no addresses in {}",
                         data_dir.display()
@@ -45,8 +45,8 @@ impl Conversion {
                     return Ok(());
                 };
                 let database = Database::create(&data_dir)?;
-                let from = folder.lock(LOCK_PATIENCE, boot)?;
-                let to = database.begin(LOCK_PATIENCE, boot)?.network(&network);
+                let from = directory.lock(LOCK_TIMEOUT, boot)?;
+                let to = database.begin(LOCK_TIMEOUT, boot)?.network(&network);
                 transfer(from, to).context("nothing was lost; repeat it once this is solved")?
             }
             Backend::Disk => {
@@ -54,13 +54,13 @@ impl Conversion {
                     println!("there is no database in {}", data_dir.display());
                     return Ok(());
                 };
-                let folder = NetworkDir::create(&data_dir, &network)?;
-                let to = folder.lock(LOCK_PATIENCE, boot)?;
-                let from = database.begin(LOCK_PATIENCE, boot)?.network(&network);
+                let directory = NetworkDir::create(&data_dir, &network)?;
+                let to = directory.lock(LOCK_TIMEOUT, boot)?;
+                let from = database.begin(LOCK_TIMEOUT, boot)?.network(&network);
                 let moved = transfer(from, to)
                     .context("nothing was lost; repeat it once this is solved")?;
                 // Where there is a database, each ADD looks into it.
-                database.begin(LOCK_PATIENCE, boot)?.remove_if_empty()?;
+                database.begin(LOCK_TIMEOUT, boot)?.remove_if_empty()?;
                 moved
             }
         };
@@ -69,7 +69,8 @@ impl Conversion {
             Backend::Disk => ("disk", "files"),
         };
         println!(
-            "moved {moved} addresses of network {network} to {noun}: now set \"backend\": \"{backend}\" in its ipam"
+            "moved {moved} addresses of network {network} to {noun}: now set \"backend\": \
+                \"{backend}\" in its ipam"
         );
         Ok(())
     }

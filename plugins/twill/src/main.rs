@@ -1,4 +1,5 @@
-//! One binary that is every plugin, by the name that it is called by; called by its own, it has the operator's commands.
+//! One binary that is every plugin, by the name that it is called by; called by its own, it has the
+//! operator's commands.
 
 #![allow(
     clippy::print_stderr,

@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Invocation, ScriptedDelegate, binaries};
 
-/// A folder of plugins, a lease, and folders for what they keep.
+/// A directory of plugins, a lease, and directories for what they keep.
 struct Desk {
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Desk {
     fn new() -> Self {
         let desk = Self {
-            folder: TempDir::with_prefix("twill-bundle-").unwrap(),
+            directory: TempDir::with_prefix("twill-bundle-").unwrap(),
         };
         fs::create_dir(desk.plugins()).unwrap();
         fs::write(
@@ -36,15 +36,16 @@ impl Desk {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn plugins(&self) -> PathBuf {
         self.path("bin")
     }
 
-    /// flannel with host-local for its delegate, which is unusual, but needs no rights and no other plugin.
-    fn call(&self, command: &str, folders: &[&Path]) -> Invocation {
+    /// flannel with host-local for its delegate, which is unusual, but needs no rights and no other
+    /// plugin.
+    fn call(&self, command: &str, directories: &[&Path]) -> Invocation {
         let netconf = json!({
             "cniVersion": "1.1.0",
             "name": "n",
@@ -55,7 +56,7 @@ impl Desk {
             "ipam": {"dataDir": self.path("networks")},
         });
         Invocation::attach(self.plugins().join("flannel"), command, "c1")
-            .paths(folders)
+            .paths(directories)
             .env("CNI_LOG", "info")
             .env("CNI_LOG_FILE", self.path("log"))
             .config(&netconf)
@@ -135,9 +136,9 @@ fn a_plugin_earlier_in_the_path_wins() {
 
 #[test]
 fn each_name_is_a_plugin() {
-    let folder = TempDir::with_prefix("twill-bundle-").unwrap();
+    let directory = TempDir::with_prefix("twill-bundle-").unwrap();
     for name in ["flannel", "host-local"] {
-        let program = folder.path().join(name);
+        let program = directory.path().join(name);
         symlink(binaries::plugin("twill"), &program).unwrap();
         let outcome = Invocation::new(&program, "").run();
         let about = format!("CNI {name} plugin {}\n", env!("CARGO_PKG_VERSION"));

@@ -62,8 +62,8 @@ fn convert(data_dir: &Path, to: &str) -> (String, bool) {
     )
 }
 
-fn files(folder: &Path) -> BTreeMap<String, String> {
-    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+fn files(directory: &Path) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
     entries
         .map(|entry| {
             let name = entry.file_name().into_string().unwrap();
@@ -80,7 +80,8 @@ fn there_and_back() {
     assert_eq!(first_address(data_dir, "disk", "c2"), "10.1.1.3/24");
     let before = files(&data_dir.join("net"));
 
-    let moved = "moved 4 addresses of network net to the database: now set \"backend\": \"db\" in its ipam\n";
+    let moved = "moved 4 addresses of network net to the database: now set \"backend\": \"db\" in \
+        its ipam\n";
     assert_eq!(convert(data_dir, "db"), (moved.to_owned(), true));
     call(data_dir, "db", "CHECK", "c1").silent();
     assert_eq!(call(data_dir, "disk", "CHECK", "c1").failure().code, 120);
@@ -110,7 +111,8 @@ fn a_backend_that_was_changed_without_it_gives_nothing() {
             first_address(data_dir, old, container);
         }
         let told = format!(
-            "network net has 6 addresses in {}, which \"backend\": \"{new}\" does not know: move them with `twill convert {new} net --data-dir {}`, or set \"backend\": \"{old}\"",
+            "network net has 6 addresses in {}, which \"backend\": \"{new}\" does not know: move \
+                them with `twill convert {new} net --data-dir {}`, or set \"backend\": \"{old}\"",
             data_dir.join(place).display(),
             data_dir.display()
         );
@@ -175,14 +177,17 @@ fn a_database_of_other_networks_is_in_nobodys_way() {
 #[test]
 fn there_is_nothing_to_move() {
     let temp = tempfile::tempdir().unwrap();
-    let folder = temp.path().display();
+    let directory = temp.path().display();
     assert_eq!(
         convert(temp.path(), "db"),
-        (format!("network net has no addresses in {folder}\n"), true)
+        (
+            format!("network net has no addresses in {directory}\n"),
+            true
+        )
     );
     assert_eq!(
         convert(temp.path(), "disk"),
-        (format!("there is no database in {folder}\n"), true)
+        (format!("there is no database in {directory}\n"), true)
     );
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
 }

@@ -1,3 +1,5 @@
+//! Tests of the allocation policy, on a store in memory.
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -214,7 +216,11 @@ fn all_or_nothing() {
     let before = memory.held.clone();
     assert_eq!(
         add(&mut memory, &sets, "c", &[]),
-        Err("failed to allocate for range 1: no IP addresses available in range set: fd00::1-fd00::3".into())
+        Err(
+            "failed to allocate for range 1: no IP addresses available in range set: \
+            fd00::1-fd00::3"
+                .into()
+        )
     );
     assert_eq!(memory.held, before);
 }
@@ -253,7 +259,8 @@ fn requested_addresses() {
     for (requested, message) in [
         (
             &["10.1.1.5"][..],
-            "failed to allocate for range 0: requested IP address 10.1.1.5 is not available in range set 10.1.1.1-10.1.1.6: a eth0 holds it",
+            "failed to allocate for range 0: requested IP address 10.1.1.5 is not available in \
+                range set 10.1.1.1-10.1.1.6: a eth0 holds it",
         ),
         (
             &["fd00::1"],
@@ -261,11 +268,13 @@ fn requested_addresses() {
         ),
         (
             &["10.1.1.2", "10.1.1.3", "192.0.2.1"],
-            "failed to allocate all requested IPs: 10.1.1.3 192.0.2.1: each must be in a range set, and a set gives one",
+            "failed to allocate all requested IPs: 10.1.1.3 192.0.2.1: each must be in a range \
+                set, and a set gives one",
         ),
         (
             &["10.1.1.7"],
-            "failed to allocate all requested IPs: 10.1.1.7: each must be in a range set, and a set gives one",
+            "failed to allocate all requested IPs: 10.1.1.7: each must be in a range set, and a \
+                set gives one",
         ),
     ] {
         assert_eq!(add(&mut memory, &sets, "b", requested), Err(message.into()));
@@ -278,7 +287,8 @@ fn a_second_add_is_an_error() {
     let mut memory = Memory::default();
     let sets = dual_stack();
     add(&mut memory, &sets, "a", &[]).unwrap();
-    let message = "failed to allocate for range 0: 10.1.1.2 has been allocated to a already: a second ADD needs a DEL before it";
+    let message = "failed to allocate for range 0: 10.1.1.2 has been allocated to a already: a \
+        second ADD needs a DEL before it";
     for requested in [&[][..], &["10.1.1.4"]] {
         assert_eq!(add(&mut memory, &sets, "a", requested), Err(message.into()));
     }
@@ -302,7 +312,11 @@ fn addresses_from_before_a_reboot_yield_last() {
     );
     assert_eq!(
         add(&mut memory, &sets, "i", &[]),
-        Err("failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.6".into())
+        Err(
+            "failed to allocate for range 0: no IP addresses available in range set: \
+            10.1.1.1-10.1.1.6"
+                .into()
+        )
     );
 }
 
@@ -315,7 +329,11 @@ fn an_attachment_gets_its_own_address_again_after_a_reboot() {
     memory.reboot();
     assert_eq!(
         add_with(&mut memory, &sets, "a", &[], Reclaim::Never),
-        Err("failed to allocate for range 0: 10.1.1.2 has been allocated to a already: a second ADD needs a DEL before it".into())
+        Err(
+            "failed to allocate for range 0: 10.1.1.2 has been allocated to a already: a second \
+            ADD needs a DEL before it"
+                .into()
+        )
     );
     assert_eq!(add(&mut memory, &sets, "a", &[]).unwrap(), before);
     assert!(
@@ -336,7 +354,8 @@ fn a_requested_address_from_before_a_reboot_is_given() {
     let sets = sets(&[&[spec("10.1.1.0/29")]]);
     add(&mut memory, &sets, "a", &["10.1.1.5"]).unwrap();
     memory.reboot();
-    let taken = "failed to allocate for range 0: requested IP address 10.1.1.5 is not available in range set 10.1.1.1-10.1.1.6: a eth0 holds it";
+    let taken = "failed to allocate for range 0: requested IP address 10.1.1.5 is not available \
+        in range set 10.1.1.1-10.1.1.6: a eth0 holds it";
     assert_eq!(
         add_with(&mut memory, &sets, "b", &["10.1.1.5"], Reclaim::Never),
         Err(taken.into())

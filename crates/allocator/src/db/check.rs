@@ -1,9 +1,10 @@
 //! Checks a whole file that this build was not the last to write.
 //!
-//! A page's own checksum says that it is as somebody wrote it, but not that it is the one that its commit needs: an
-//! earlier version of it, from a copy that was made while the file was in use, is a whole page too. redb's pages form a
-//! tree in which each knows the checksums of those below it. redb walks it if it is told to, and then rebuilds what it
-//! has of free pages and commits; here it does so in memory, and the file stays as it is.
+//! A page's own checksum says that it is as somebody wrote it, but not that it is the one that its
+//! commit needs: an earlier version of it, from a copy that was made while the file was in use, is
+//! a whole page too. redb's pages form a tree in which each knows the checksums of those below it.
+//! redb walks it if it is told to, and then rebuilds what it has of free pages and commits; here it
+//! does so in memory, and the file stays as it is.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};

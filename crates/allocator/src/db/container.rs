@@ -1,5 +1,5 @@
-//! A container on several networks, in one transaction: for programs that run containers themselves, and so know all of a
-//! container's networks at once.
+//! A container on several networks, in one transaction: for programs that run containers
+//! themselves, and so know all of a container's networks at once.
 
 use std::net::IpAddr;
 
@@ -22,12 +22,14 @@ pub struct NetworkRequest {
     pub network: NetworkName,
     /// The container's interface in it.
     pub ifname: IfName,
-    /// What gives the network's addresses; unless that is `host-local`, the container gets none here.
+    /// What gives the network's addresses; unless that is `host-local`, the container gets none
+    /// here.
     pub driver: String,
     /// The container gets one address of each: of the part from `start` to `end`, the lease range.
     pub subnets: Vec<RangeSpec>,
-    /// Addresses that the container is to get, instead of the next free ones, in the subnets that they belong to. They need
-    /// not be in the lease ranges, and do not change which address comes next there.
+    /// Addresses that the container is to get, instead of the next free ones, in the subnets that
+    /// they belong to. They need not be in the lease ranges, and do not change which address comes
+    /// next there.
     pub static_addresses: Vec<IpAddr>,
 }
 
@@ -74,7 +76,8 @@ pub enum ContainerError {
     Db(#[from] DbError),
 }
 
-/// Gives a container its addresses in all these networks, and commits; or in none. Returned in the order of the requests.
+/// Gives a container its addresses in all these networks, and commits; or in none. Returned in the
+/// order of the requests.
 pub fn allocate_container(
     mut transaction: Transaction<'_>,
     container_id: &ContainerId,
@@ -111,7 +114,8 @@ pub fn lookup_container(
     })
 }
 
-/// Takes back what a container holds in all networks, and commits. It is no error if that is nothing.
+/// Takes back what a container holds in all networks, and commits. It is no error if that is
+/// nothing.
 pub fn release_container(
     mut transaction: Transaction<'_>,
     container_id: &ContainerId,
@@ -176,7 +180,8 @@ fn allocate_network(
     Ok(given)
 }
 
-/// What a subnet may give: its lease range, or, if a static address lies outside of that, all of it.
+/// What a subnet may give: its lease range, or, if a static address lies outside of that, all of
+/// it.
 fn range(spec: &RangeSpec, static_addresses: &[IpAddr]) -> Result<Range, RangeError> {
     let lease = Range::new(*spec)?;
     let outside =

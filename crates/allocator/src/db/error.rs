@@ -1,3 +1,5 @@
+//! The database's errors.
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,15 +20,19 @@ pub enum DbError {
         /// The kernel's reason.
         source: io::Error,
     },
-    /// Somebody removed it or put another file in its place while it was in use, so what was done in it does not count.
+    /// Somebody removed it or put another file in its place while it was in use, so what was done
+    /// in it does not count.
     #[error(
-        "{} was removed or replaced while this call wrote to it, so the call has changed nothing: repeat it",
+        "{} was removed or replaced while this call wrote to it, so the call has changed nothing: \
+            repeat it",
         .0.display()
     )]
     Replaced(PathBuf),
-    /// It is not as it was written. It is left as it is: which addresses the node's containers have is known only to it.
+    /// It is not as it was written. It is left as it is: which addresses the node's containers have
+    /// is known only to it.
     #[error(
-        "{} is damaged: {reason}; to start with an empty one, end this node's containers, whose addresses it would give again, and move the file away",
+        "{} is damaged: {reason}; to start with an empty one, end this node's containers, whose \
+            addresses it would give again, and move the file away",
         path.display()
     )]
     Damaged {
@@ -43,7 +49,8 @@ impl DbError {
         match error {
             redb::Error::Corrupted(_) => Self::Damaged {
                 path: path.to_owned(),
-                reason: "its pages are not all of one time, as in a copy that was made while plugins were at work"
+                reason: "its pages are not all of one time, as in a copy that was made while \
+                    plugins were at work"
                     .to_owned(),
             },
             error => Self::of(path, error),

@@ -1,4 +1,5 @@
-//! How the tables' keys and values are written. Names have no zero byte, so a key's parts cannot run into each other.
+//! How the tables' keys and values are written. Names have no zero byte, so a key's parts cannot
+//! run into each other.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

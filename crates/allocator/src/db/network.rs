@@ -1,3 +1,5 @@
+//! One network of a database transaction, as a store.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

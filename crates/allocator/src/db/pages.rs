@@ -1,11 +1,11 @@
 //! How redb's file is written: each of its pages is followed by a checksum.
 //!
-//! redb verifies its own checksums only after a kill, and then all of them; otherwise it trusts what it reads, and a damaged page
-//! makes it panic or read nonsense. Here a page that is not as it was written is an error of the storage, whichever page
-//! redb comes across and whenever.
+//! redb verifies its own checksums only after a kill, and then all of them; otherwise it trusts
+//! what it reads, and a damaged page makes it panic or read nonsense. Here a page that is not as it
+//! was written is an error of the storage, whichever page redb comes across and whenever.
 //!
-//! The first page holds redb's header, and writing that is what commits. Its checksum stands right behind it, so both are
-//! written at once and lie in one sector of the disk.
+//! The first page holds redb's header, and writing that is what commits. Its checksum stands right
+//! behind it, so both are written at once and lie in one sector of the disk.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -72,7 +72,8 @@ impl PageFile {
 
     /// From now on, nothing is written.
     ///
-    /// redb, when it is closed, commits once more, to spare the next opening what each commit of ours spares it already.
+    /// redb, when it is closed, commits once more, to spare the next opening what each commit of
+    /// ours spares it already.
     pub(super) fn end(&self) {
         self.0.ended.store(true, Ordering::Release);
     }
@@ -194,7 +195,8 @@ impl StorageBackend for PageFile {
         self.change()?;
         let (now, new) = (self.len()?, len / PAGE as u64 * STRIDE as u64);
         let now = now / PAGE as u64 * STRIDE as u64;
-        // A commit writes to pages that were free. On a full disk they must have their blocks, or no DEL could end.
+        // A commit writes to pages that were free. On a full disk they must have their blocks, or
+        // no DEL could end.
         self.noting(match new > now {
             true => state::grow(&self.0.file, now, new),
             false => self.0.file.set_len(new),
@@ -214,8 +216,8 @@ fn damaged(reason: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, reason)
 }
 
-/// How long the file has to be for its last commit, in redb's bytes, as redb's header says: it shrinks the file only after it
-/// has noted the new length there.
+/// How long the file has to be for its last commit, in redb's bytes, as redb's header says: it
+/// shrinks the file only after it has noted the new length there.
 fn committed_len(header: &Header) -> u64 {
     let field = |at: usize| {
         let bytes = header.get(at..).and_then(<[u8]>::first_chunk);

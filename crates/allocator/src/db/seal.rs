@@ -1,8 +1,9 @@
 //! How the database's file looked when this build was done with it.
 //!
-//! The seal is noted in the lock file after each transaction that wrote to a file that was right, and holds what nobody can give to another file or
-//! bring back to this one: inode and change time. Where it does not fit, somebody else has written the file, or a process
-//! was killed while it wrote, or the node has started anew; then the whole file is checked before it is used.
+//! The seal is noted in the lock file after each transaction that wrote to a file that was right,
+//! and holds what nobody can give to another file or bring back to this one: inode and change time.
+//! Where it does not fit, somebody else has written the file, or a process was killed while it
+//! wrote, or the node has started anew; then the whole file is checked before it is used.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +15,8 @@ use super::FILE;
 use super::keys::Boot;
 use super::pages::PageFile;
 
-/// Boot ID, device, inode, size, change time in seconds and nanoseconds, checksum of the header: little-endian.
+/// Boot ID, device, inode, size, change time in seconds and nanoseconds, checksum of the header:
+/// little-endian.
 const LENGTH: usize = 64;
 
 /// A file's seal.
@@ -43,7 +45,8 @@ impl Seal {
     }
 }
 
-/// The right to use the database's file: its lock, and the seal that is noted before the lock is released.
+/// The right to use the database's file: its lock, and the seal that is noted before the lock is
+/// released.
 pub(super) struct SealedLock<'a> {
     guard: WriteGuard<'a>,
     pages: PageFile,
@@ -76,7 +79,8 @@ impl<'a> SealedLock<'a> {
         self.right = true;
     }
 
-    /// Whether the file is still the database: an operator may have removed or replaced it, with or without the lock.
+    /// Whether the file is still the database: an operator may have removed or replaced it, with or
+    /// without the lock.
     pub(super) fn is_of_database(&self) -> Result<bool, StateError> {
         self.guard.dir().has(FILE, self.pages.file())
     }

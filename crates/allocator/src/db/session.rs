@@ -5,11 +5,11 @@ use redb::{StorageBackend, WriteTransaction};
 use super::pages::PageFile;
 use super::{CACHE, Table};
 
-/// A transaction of redb's, and all that has the file open for it. After [`Session::end`], and after it is dropped, nothing
-/// has.
+/// A transaction of redb's, and all that has the file open for it. After [`Session::end`], and
+/// after it is dropped, nothing has.
 pub(super) struct Session {
-    // In the order in which they have to be dropped: redb keeps the file open for a transaction that lives, and what it
-    // writes when it is closed must not reach the file.
+    // In the order in which they have to be dropped: redb keeps the file open for a transaction
+    // that lives, and what it writes when it is closed must not reach the file.
     write: WriteTransaction,
     end: End,
     database: redb::Database,

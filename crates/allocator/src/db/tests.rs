@@ -1,3 +1,5 @@
+//! Tests of the database.
+
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -19,16 +21,16 @@ mod damage;
 mod lock;
 mod replaced;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000001";
 const NEXT_BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000002";
 
-/// A folder with a database.
-struct Folder {
+/// A directory with a database.
+struct Directory {
     temp: TempDir,
 }
 
-impl Folder {
+impl Directory {
     fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
         Self { temp }
@@ -63,7 +65,7 @@ impl Folder {
 }
 
 fn begin(database: &Database) -> Result<Transaction<'_>, DbError> {
-    database.begin(PATIENCE, BootId::parse(BOOT))
+    database.begin(TIMEOUT, BootId::parse(BOOT))
 }
 
 fn name(text: &str) -> NetworkName {
@@ -137,59 +139,62 @@ fn audit(database: &Database) -> Vec<(NetworkName, IpAddr, String)> {
 
 #[test]
 fn one_file_for_all_networks() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let dual = ["10.1.1.0/24", "fd00::/64"];
     assert_eq!(
-        folder.add("net", &dual, "c1").unwrap(),
+        directory.add("net", &dual, "c1").unwrap(),
         ["10.1.1.2", "fd00::2"]
     );
     assert_eq!(
-        folder.add("net", &dual, "c2").unwrap(),
+        directory.add("net", &dual, "c2").unwrap(),
         ["10.1.1.3", "fd00::3"]
     );
     // Another network has addresses and a turn of its own, with the same subnet too.
-    assert_eq!(folder.add("net.1", &dual[..1], "c1").unwrap(), ["10.1.1.2"]);
-    let mut files: Vec<_> = fs::read_dir(folder.path())
+    assert_eq!(
+        directory.add("net.1", &dual[..1], "c1").unwrap(),
+        ["10.1.1.2"]
+    );
+    let mut files: Vec<_> = fs::read_dir(directory.path())
         .unwrap()
         .map(|entry| entry.unwrap())
         .map(|entry| (entry.file_name(), entry.metadata().unwrap().mode() & 0o777))
         .collect();
     files.sort();
     assert_eq!(files, [(FILE.into(), 0o600), (LOCK.into(), 0o600)]);
-    assert_eq!(audit(&folder.database()).len(), 5);
+    assert_eq!(audit(&directory.database()).len(), 5);
 
-    let database = folder.database();
+    let database = directory.database();
     del(begin(&database).unwrap().network(&name("net")), "c1").unwrap();
-    assert_eq!(folder.held_by("net", "c1").unwrap(), [] as [IpAddr; 0]);
-    assert_eq!(folder.held_by("net.1", "c1").unwrap(), [ip("10.1.1.2")]);
+    assert_eq!(directory.held_by("net", "c1").unwrap(), [] as [IpAddr; 0]);
+    assert_eq!(directory.held_by("net.1", "c1").unwrap(), [ip("10.1.1.2")]);
     assert_eq!(audit(&database).len(), 3);
 }
 
 #[test]
 fn looking_makes_and_writes_nothing() {
-    let folder = Folder::new();
-    assert!(Database::open(&folder.path()).unwrap().is_none());
-    fs::create_dir(folder.path()).unwrap();
-    assert!(Database::open(&folder.path()).unwrap().is_none());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let directory = Directory::new();
+    assert!(Database::open(&directory.path()).unwrap().is_none());
+    fs::create_dir(directory.path()).unwrap();
+    assert!(Database::open(&directory.path()).unwrap().is_none());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 
-    folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
-    let before = fs::read(folder.file()).unwrap();
-    let file = File::options().write(true).open(folder.file()).unwrap();
+    directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
+    let before = fs::read(directory.file()).unwrap();
+    let file = File::options().write(true).open(directory.file()).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    let database = Database::open(&folder.path()).unwrap().unwrap();
-    assert_eq!(folder.held_by("net", "c1").unwrap(), [ip("10.1.1.2")]);
+    let database = Database::open(&directory.path()).unwrap().unwrap();
+    assert_eq!(directory.held_by("net", "c1").unwrap(), [ip("10.1.1.2")]);
     del(begin(&database).unwrap().network(&name("net")), "c2").unwrap();
     audit(&database);
-    assert!(fs::read(folder.file()).unwrap() == before);
+    assert!(fs::read(directory.file()).unwrap() == before);
     let modified = file.metadata().unwrap().modified().unwrap();
     assert_eq!(modified, SystemTime::UNIX_EPOCH);
 }
 
 #[test]
 fn a_transaction_over_several_networks_counts_as_a_whole() {
-    let folder = Folder::new();
-    let database = folder.database();
+    let directory = Directory::new();
+    let database = directory.database();
     let sets = sets(&["10.1.1.0/24"]);
     let demand = Demand {
         attachment: &attachment("c1"),
@@ -215,32 +220,32 @@ fn a_transaction_over_several_networks_counts_as_a_whole() {
 
 #[test]
 fn an_address_goes_and_the_others_stay() {
-    let folder = Folder::new();
-    folder
+    let directory = Directory::new();
+    directory
         .add("net", &["10.1.1.0/24", "fd00::/64"], "c1")
         .unwrap();
-    let database = folder.database();
+    let database = directory.database();
     let mut store = begin(&database).unwrap().network(&name("net"));
     store.release(ip("10.1.1.2")).unwrap();
     store.release(ip("10.1.1.99")).unwrap();
     store.commit().unwrap();
-    assert_eq!(folder.held_by("net", "c1").unwrap(), [ip("fd00::2")]);
+    assert_eq!(directory.held_by("net", "c1").unwrap(), [ip("fd00::2")]);
     let owner = "c1\r\neth0".to_owned();
     assert_eq!(audit(&database), [(name("net"), ip("fd00::2"), owner)]);
 }
 
 #[test]
 fn addresses_know_their_boot() {
-    let folder = Folder::new();
-    folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
-    let database = folder.database();
+    let directory = Directory::new();
+    directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
+    let database = directory.database();
     for (boot, age) in [
         (Some(BOOT), Age::ThisBoot),
         (Some(NEXT_BOOT), Age::EarlierBoot),
         (None, Age::ThisBoot),
     ] {
         let boot = boot.and_then(BootId::parse);
-        let transaction = database.begin(PATIENCE, boot).unwrap();
+        let transaction = database.begin(TIMEOUT, boot).unwrap();
         let mut store = transaction.network(&name("net"));
         assert_eq!(store.holding(ip("10.1.1.2")).unwrap().unwrap().age, age);
         assert_eq!(store.held_by(&attachment("c1")).unwrap()[0].age, age);
@@ -250,8 +255,8 @@ fn addresses_know_their_boot() {
 
 #[test]
 fn others_wait_and_learn_for_whom() {
-    let folder = Folder::new();
-    let database = folder.database();
+    let directory = Directory::new();
+    let database = directory.database();
     let transaction = begin(&database).unwrap();
     let waiting = database.begin(Duration::from_millis(20), None);
     let error = waiting.map(drop).unwrap_err();
@@ -260,13 +265,13 @@ fn others_wait_and_learn_for_whom() {
         error.to_string(),
         format!(
             "{} is locked by process {} for more than 0.02 s: wait for it or end it",
-            folder.path().join(LOCK).display(),
+            directory.path().join(LOCK).display(),
             std::process::id()
         )
     );
     assert_eq!(cni_types::Error::from(error).code, Code::TRY_AGAIN_LATER);
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| folder.add("net", &["10.1.1.0/24"], "c1"));
+        let waiting = scope.spawn(|| directory.add("net", &["10.1.1.0/24"], "c1"));
         std::thread::sleep(Duration::from_millis(50));
         drop(transaction);
         waiting.join().unwrap().unwrap();
@@ -276,12 +281,12 @@ fn others_wait_and_learn_for_whom() {
 #[test]
 fn symbolic_links_are_not_followed() {
     for planted in [FILE, LOCK, ASIDE] {
-        let folder = Folder::new();
-        let outside = folder.temp.path().join("outside");
+        let directory = Directory::new();
+        let outside = directory.temp.path().join("outside");
         fs::write(&outside, "secret").unwrap();
-        fs::create_dir(folder.path()).unwrap();
-        symlink(&outside, folder.path().join(planted)).unwrap();
-        let added = folder.add("net", &["10.1.1.0/24"], "c1");
+        fs::create_dir(directory.path()).unwrap();
+        symlink(&outside, directory.path().join(planted)).unwrap();
+        let added = directory.add("net", &["10.1.1.0/24"], "c1");
         // What is left of the making of a database is nobody's.
         assert_eq!(added.is_ok(), planted == ASIDE, "{added:?}");
         if let Err(message) = added {
@@ -289,7 +294,7 @@ fn symbolic_links_are_not_followed() {
                 message,
                 format!(
                     "{} is no regular file: remove it if nobody needs it",
-                    folder.path().join(planted).display()
+                    directory.path().join(planted).display()
                 )
             );
         }
@@ -299,14 +304,14 @@ fn symbolic_links_are_not_followed() {
 
 #[test]
 fn the_file_does_not_grow_with_time() {
-    let folder = Folder::new();
-    let database = folder.database();
+    let directory = Directory::new();
+    let database = directory.database();
     let mut sizes = Vec::new();
     for round in 0..60 {
-        folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
+        directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
         del(begin(&database).unwrap().network(&name("net")), "c1").unwrap();
         if round >= 10 {
-            sizes.push(fs::metadata(folder.file()).unwrap().len());
+            sizes.push(fs::metadata(directory.file()).unwrap().len());
         }
     }
     assert!(sizes.iter().all(|size| *size <= 1 << 20), "{sizes:?}");
@@ -316,8 +321,8 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(16))]
     #[test]
     fn the_database_is_like_the_model(steps in model::steps()) {
-        let folder = Folder::new();
-        let database = folder.database();
+        let directory = Directory::new();
+        let database = directory.database();
         let network = name("net");
         model::run(|| begin(&database).unwrap().network(&network), &steps);
         audit(&database);

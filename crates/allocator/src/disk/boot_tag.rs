@@ -1,8 +1,9 @@
 //! In which boot an address was given: noted as the modification time of the address's file.
 //!
-//! Nothing else about the file can say it: its contents and its name are the Go plugin's format. The time is set before the file
-//! gets its name and is part of its inode, so it is there whenever the file is, after a power cut as well, and no clock
-//! is involved. A file with any other time was written by somebody else, and nothing is known of its boot.
+//! Nothing else about the file can say it: its contents and its name are the Go plugin's format.
+//! The time is set before the file gets its name and is part of its inode, so it is there whenever
+//! the file is, after a power cut as well, and no clock is involved. A file with any other time was
+//! written by somebody else, and nothing is known of its boot.
 
 use state::{BootId, Stamp, stable_hash};
 
@@ -16,9 +17,10 @@ const SECONDS: u64 = 1 << 30;
 
 /// The modification time of addresses that were given in the running boot.
 ///
-/// Some file systems round times: those of ext file systems with inodes of 128 bytes are whole seconds. What identifies a
-/// tag is then what they make of one, which is learnt by setting it ([`BootTag::kept_as`]). Where all fractions are cut off,
-/// a file that somebody else wrote while the clock stood before 2004 is taken for one of an earlier boot.
+/// Some file systems round times: those of ext file systems with inodes of 128 bytes are whole
+/// seconds. What identifies a tag is then what they make of one, which is learnt by setting it
+/// ([`BootTag::kept_as`]). Where all fractions are cut off, a file that somebody else wrote while
+/// the clock stood before 2004 is taken for one of an earlier boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BootTag {
     set: Stamp,
@@ -26,8 +28,8 @@ pub(super) struct BootTag {
 }
 
 impl BootTag {
-    /// The tag of a boot, on a file system that keeps times as they are. That two boots have the same is possible, and means that
-    /// one's addresses are not known to be from before the other.
+    /// The tag of a boot, on a file system that keeps times as they are. That two boots have the
+    /// same is possible, and means that one's addresses are not known to be from before the other.
     pub(super) fn of(boot: BootId) -> Self {
         let hash = stable_hash(&boot.to_bits().to_le_bytes());
         let set = Stamp {

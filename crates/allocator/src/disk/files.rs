@@ -1,4 +1,4 @@
-//! A network's folder as the Go plugin knows it.
+//! A network's directory as the Go plugin knows it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use crate::{Age, Holding, Owner};
 
 const LAST_GIVEN: &str = "last_reserved_ip.";
 
-/// The files in a network's folder, under its held lock.
+/// The files in a network's directory, under its held lock.
 #[derive(Debug)]
 pub(super) struct AddressFiles<'a> {
     pub(super) guard: WriteGuard<'a>,
@@ -22,11 +22,12 @@ pub(super) struct AddressFiles<'a> {
 pub(super) enum Found {
     Nothing,
     Holding(Holding),
-    /// An empty or garbled file: what a power cut leaves of one, or a full disk of another plugin's. It says that nobody
-    /// holds the address, since under the lock nobody is just writing it.
+    /// An empty or garbled file: what a power cut leaves of one, or a full disk of another
+    /// plugin's. It says that nobody holds the address, since under the lock nobody is just writing
+    /// it.
     Debris,
-    /// Nothing of ours: something else than a regular file, or one in which a person wrote something else. It is left alone,
-    /// and so is its address.
+    /// Nothing of ours: something else than a regular file, or one in which a person wrote
+    /// something else. It is left alone, and so is its address.
     Foreign,
 }
 
@@ -95,7 +96,7 @@ impl AddressFiles<'_> {
     /// Finds out what the file system makes of tags.
     pub(super) fn learn_tags(&mut self) {
         self.boot = self.boot.map(|boot| {
-            // Where nobody may set the folder's time, tags are taken to be kept as they are.
+            // Where nobody may set the directory's time, tags are taken to be kept as they are.
             let learnt = self.guard.set_stamp(boot.set());
             learnt.map_or(boot, |stamp| boot.kept_as(stamp.modified))
         });
@@ -138,8 +139,8 @@ impl AddressFiles<'_> {
         Ok(all)
     }
 
-    /// Reads every address file. Those of which nobody knows in which boot they were written get this one's tag: in the next
-    /// they will be known to be older.
+    /// Reads every address file. Those of which nobody knows in which boot they were written get
+    /// this one's tag: in the next they will be known to be older.
     pub(super) fn scan(&self, key: Key) -> Result<Vec<Slot>, StateError> {
         let mut slots = Vec::new();
         self.guard.dir().visit(|name| {
@@ -192,7 +193,8 @@ pub(crate) fn read_last_given(contents: Vec<u8>) -> Option<IpAddr> {
     cni_types::parse_ip(text.trim()).ok()
 }
 
-/// The address whose file has this name; names are in canonical form (RFC 5952), so no address has two.
+/// The address whose file has this name; names are in canonical form (RFC 5952), so no address has
+/// two.
 pub(crate) fn address_of(name: &str) -> Option<IpAddr> {
     let address = cni_types::parse_ip(name).ok()?;
     (address.to_string() == name).then_some(address)

@@ -1,10 +1,11 @@
 //! Where an attachment's addresses are, so that nobody has to read every file to find out.
 //!
-//! The index is a hash table in a file of its own, outside the network's folder. It is derived from the address files and
-//! never believed over them: who uses it reads the file of each address that it names. That it lacks none is known from the folder's
-//! times: its modification time is set to a random value after each operation, and both that and the change time are noted here.
-//! Whoever else creates or removes a file puts the present in the place of the first, and whoever then puts a noted time back
-//! changes the second; the index is made anew.
+//! The index is a hash table in a file of its own, outside the network's directory. It is derived
+//! from the address files and never believed over them: who uses it reads the file of each address
+//! that it names. That it lacks none is known from the directory's times: its modification time is
+//! set to a random value after each operation, and both that and the change time are noted here.
+//! Whoever else creates or removes a file puts the present in the place of the first, and whoever
+//! then puts a noted time back changes the second; the index is rebuilt.
 
 mod page;
 mod table;
@@ -22,8 +23,8 @@ pub(super) use self::page::{Journal, Key, OwnerHash, Slot};
 use self::table::{Cached, Table};
 use super::boot_tag::BootTag;
 
-/// How long others are waited for that make another network's index in the same folder.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long others are waited for that make another network's index in the same directory.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A network's index, open.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub(super) enum Opened {
     Unread(StateError),
 }
 
-/// The index cannot be used, and has to be made anew.
+/// The index cannot be used, and has to be rebuilt.
 #[derive(Debug)]
 pub(super) enum Unusable {
     /// A page of it is damaged, or cannot be read or written.
@@ -76,7 +77,7 @@ fn random_stamp() -> Stamp {
     }
 }
 
-/// The times of no folder.
+/// The times of no directory.
 fn never() -> DirStamp {
     DirStamp {
         modified: random_stamp(),
@@ -86,8 +87,8 @@ fn never() -> DirStamp {
 
 impl Index {
     /// Opens a network's index.
-    pub(super) fn open(folder: &Dir, network: &str) -> Opened {
-        let file = match folder.open_in_place(network) {
+    pub(super) fn open(directory: &Dir, network: &str) -> Opened {
+        let file = match directory.open_in_place(network) {
             Ok(Some(file)) => file,
             Ok(None) | Err(StateError::NotAFile(_)) => return Opened::Nothing,
             Err(error) => return Opened::Unread(error),
@@ -99,7 +100,7 @@ impl Index {
             Err(source) => {
                 return Opened::Unread(StateError::Io {
                     action: Action::Read,
-                    path: folder.path().join(network),
+                    path: directory.path().join(network),
                     source,
                 });
             }
@@ -114,14 +115,15 @@ impl Index {
         }
     }
 
-    /// Whether it holds all that a folder with these times has, seen from this boot.
+    /// Whether it holds all that a directory with these times has, seen from this boot.
     pub(super) fn is_current(&self, stamp: DirStamp, boot: Option<BootTag>) -> bool {
         self.header.stamp == stamp
             && self.header.boot == boot_number(boot)
             && self.header.journal == Journal::default()
     }
 
-    /// The boot's tag as the network's file system keeps it. It holds for the boot that the index is of.
+    /// The boot's tag as the network's file system keeps it. It holds for the boot that the index
+    /// is of.
     pub(super) fn kept_tag(&self) -> Stamp {
         self.header.tag
     }
@@ -140,7 +142,7 @@ impl Index {
     ///
     /// `None` if it cannot be made, as on a full disk.
     pub(super) fn build(
-        folder: &Dir,
+        directory: &Dir,
         network: &str,
         slots: &[Slot],
         key: Key,
@@ -155,7 +157,7 @@ impl Index {
             stamp: never(),
             journal: Journal::default(),
         };
-        let guard = folder.lock_whole(LOCK_PATIENCE).ok()?;
+        let guard = directory.lock_whole(LOCK_TIMEOUT).ok()?;
         let written = guard.replace_with(network, |file| {
             let mut writer = BufWriter::with_capacity(16 * PAGE, file);
             writer.write_all(&header.encode())?;
@@ -165,15 +167,15 @@ impl Index {
             writer.flush()
         });
         written.ok()?;
-        match Self::open(folder, network) {
+        match Self::open(directory, network) {
             Opened::Index(index) => Some(index),
             Opened::Nothing | Opened::Unread(_) => None,
         }
     }
 
     /// Removes a network's index.
-    pub(super) fn remove(folder: &Dir, network: &str) -> Result<(), StateError> {
-        match folder.lock_whole(LOCK_PATIENCE)?.remove(network) {
+    pub(super) fn remove(directory: &Dir, network: &str) -> Result<(), StateError> {
+        match directory.lock_whole(LOCK_TIMEOUT)?.remove(network) {
             // What nobody takes for an index may stay.
             Ok(_) | Err(StateError::NotAFile(_)) => Ok(()),
             Err(error) => Err(error),
@@ -225,8 +227,8 @@ impl Index {
         self.write_page(0, &self.header.encode())
     }
 
-    /// Declares that the index has all that is in the network's folder, and that no ADD is under way, by a new modification time that
-    /// `set_stamp` gives to the folder.
+    /// Declares that the index has all that is in the network's directory, and that no ADD is under
+    /// way, by a new modification time that `set_stamp` gives to the directory.
     pub(super) fn set_current(
         &mut self,
         set_stamp: impl FnOnce(Stamp) -> Result<DirStamp, StateError>,
@@ -238,7 +240,8 @@ impl Index {
         Ok(())
     }
 
-    /// Clears the journal, whatever has become of the rest, so that nobody undoes what is done; the index is not current then.
+    /// Clears the journal, whatever has become of the rest, so that nobody undoes what is done; the
+    /// index is not current then.
     ///
     /// # Errors
     ///

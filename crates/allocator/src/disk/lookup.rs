@@ -20,10 +20,10 @@ pub(super) struct Lookup<'a> {
     source: Source,
     removed: Vec<Slot>,
     added: Vec<Slot>,
-    /// Whether the folder has changed since the index was declared current.
+    /// Whether the directory has changed since the index was declared current.
     changed: bool,
-    /// Why nobody knows whether there still is an index with an earlier ADD's journal. Whoever reads that one day undoes
-    /// what it names, so nothing may be given meanwhile.
+    /// Why nobody knows whether there still is an index with an earlier ADD's journal. Whoever
+    /// reads that one day undoes what it names, so nothing may be given meanwhile.
     unknown: Option<StateError>,
 }
 
@@ -35,8 +35,8 @@ enum Source {
 }
 
 impl<'a> Lookup<'a> {
-    /// Opens the network's index and undoes what its journal says, or makes it anew if it is not current. `indexes` is the
-    /// folder of the indexes; `None` where nobody can have made one.
+    /// Opens the network's index and undoes what its journal says, or rebuild it if it is not
+    /// current. `indexes` is the directory of the indexes; `None` where nobody can have made one.
     pub(super) fn open(
         files: &mut AddressFiles<'_>,
         indexes: Result<Option<Dir>, StateError>,
@@ -116,7 +116,8 @@ impl<'a> Lookup<'a> {
         Ok(held.collect())
     }
 
-    /// The addresses of all but valid attachments, as far as hashes tell. No file is read of those that are valid.
+    /// The addresses of all but valid attachments, as far as hashes tell. No file is read of those
+    /// that are valid.
     pub(super) fn held_by_invalid(
         &mut self,
         files: &AddressFiles<'_>,
@@ -187,7 +188,7 @@ impl<'a> Lookup<'a> {
         undo(files, &journal, self.key)
     }
 
-    /// Notes that something else in the folder was changed.
+    /// Notes that something else in the directory was changed.
     pub(super) fn touch(&mut self) {
         self.changed = true;
     }
@@ -216,8 +217,8 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// Brings the index up to date, declares it current, and clears its journal. Where something fails the journal alone is
-    /// cleared, or the whole index; the next operation then makes it anew.
+    /// Brings the index up to date, declares it current, and clears its journal. Where something
+    /// fails the journal alone is cleared, or the whole index; the next operation then rebuild it.
     ///
     /// # Errors
     ///
@@ -230,7 +231,8 @@ impl<'a> Lookup<'a> {
             self.changed = false;
             return Ok(());
         }
-        // What is in the index by now may be half of what was to get there: this operation does not try again.
+        // What is in the index by now may be half of what was to get there: this operation does not
+        // try again.
         let source = std::mem::replace(&mut self.source, Source::Scan(Vec::new()));
         let cleared = match source {
             Source::Index(mut index) => index.withdraw_journal(),
@@ -336,8 +338,9 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Takes back what an ADD took that did not come to its end. What is not our own writing is left alone: after our ADD was
-/// killed, the Go plugin may have given the same address to the same attachment.
+/// Takes back what an ADD took that did not come to its end. What is not our own writing is left
+/// alone: after our ADD was killed, the Go plugin may have given the same address to the same
+/// attachment.
 fn undo(files: &AddressFiles<'_>, journal: &Journal, key: Key) -> Result<(), StateError> {
     for address in &journal.addresses {
         if files.is_tagged(*address)?

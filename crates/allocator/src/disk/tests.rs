@@ -1,3 +1,5 @@
+//! Tests of the store of address files.
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::PathBuf;
@@ -9,7 +11,7 @@ use crate::model;
 use crate::range::tests::{ip, spec};
 use crate::{Demand, Range, RangeSet, RangeSets, Reclaim, allocate};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 const BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000001";
 const NEXT_BOOT: &str = "5a2e9ee8-5b0c-4a34-b5c4-000000000002";
 
@@ -47,7 +49,7 @@ impl Network {
     }
 
     fn lock_in(&self, boot: &str) -> DiskStore<'_> {
-        self.dir.lock(PATIENCE, BootId::parse(boot)).unwrap()
+        self.dir.lock(TIMEOUT, BootId::parse(boot)).unwrap()
     }
 
     /// ADD of a container, on eth0.
@@ -169,7 +171,7 @@ fn what_is_not_ours_is_left_alone() {
 }
 
 #[test]
-fn a_network_folder_may_be_a_link_to_one() {
+fn a_network_directory_may_be_a_link_to_one() {
     let temp = tempfile::tempdir().unwrap();
     let elsewhere = temp.path().join("elsewhere");
     symlink(&elsewhere, temp.path().join("net")).unwrap();
@@ -186,7 +188,7 @@ fn a_network_folder_may_be_a_link_to_one() {
     );
     fs::create_dir(&elsewhere).unwrap();
     let dir = NetworkDir::create(temp.path(), &name()).unwrap();
-    let store = dir.lock(PATIENCE, BootId::parse(BOOT)).unwrap();
+    let store = dir.lock(TIMEOUT, BootId::parse(BOOT)).unwrap();
     assert_eq!(add(store, &["10.1.1.0/24"], "c1").unwrap(), ["10.1.1.2"]);
     assert_eq!(
         fs::read_to_string(elsewhere.join("10.1.1.2")).unwrap(),
@@ -200,7 +202,7 @@ fn a_network_folder_may_be_a_link_to_one() {
             .unwrap_err()
             .to_string(),
         format!(
-            "{} is no folder: remove it if nobody needs it",
+            "{} is not a directory: remove it if nobody needs it",
             temp.path().join("net").display()
         )
     );
@@ -263,7 +265,7 @@ fn what_others_do_is_noticed() {
     // removes one,
     fs::remove_file(network.path("10.1.1.2")).unwrap();
     assert_eq!(network.held_by("c1"), [] as [IpAddr; 0]);
-    // and writes into one, which the folder does not show.
+    // and writes into one, which the directory does not show.
     fs::write(network.path("10.1.1.9"), "c8\r\neth0").unwrap();
     assert_eq!(network.held_by("c9"), [] as [IpAddr; 0]);
     assert_eq!(network.held_by("c8"), [ip("10.1.1.9")]);
@@ -311,8 +313,8 @@ fn an_index_that_is_wrong_is_made_anew() {
 #[test]
 fn without_an_index_everything_works() {
     let network = Network::new();
-    let folder = network.temp.path().join("networks/.index");
-    fs::write(&folder, "in its place").unwrap();
+    let directory = network.temp.path().join("networks/.index");
+    fs::write(&directory, "in its place").unwrap();
     let dir = NetworkDir::create(&network.temp.path().join("networks"), &name()).unwrap();
     assert!(dir.indexes().unwrap().is_none());
     let network = Network { dir, ..network };
@@ -338,7 +340,7 @@ fn the_index_grows() {
     assert_eq!(network.lock().all().unwrap().len(), 3000);
 }
 
-/// A full disk, as far as indexes go: nothing can be written aside in their folder.
+/// A full disk, as far as indexes go: nothing can be written aside in their directory.
 #[test]
 fn an_index_that_cannot_grow_costs_no_address() {
     let network = Network::new();
@@ -454,7 +456,8 @@ fn a_killed_transaction_is_undone_by_the_next() {
     let c2 = attachment("c2", "eth0");
     let mut store = network.lock();
     assert!(store.reserve(ip("10.1.1.7"), &c2, key).unwrap());
-    // As a kill leaves it: nothing is taken back, nothing is declared current, only the lock is gone.
+    // As a kill leaves it: nothing is taken back, nothing is declared current, only the lock is
+    // gone.
     store.given.clear();
     let journal = index(&network).unwrap().journal().clone();
     assert_eq!(journal.addresses, [ip("10.1.1.7")]);

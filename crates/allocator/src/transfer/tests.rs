@@ -1,3 +1,5 @@
+//! Tests of moving addresses between stores.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -11,12 +13,12 @@ use super::*;
 use crate::range::tests::{ip, spec};
 use crate::{Database, Demand, NetworkDir, Range, RangeSet, RangeSets, Reclaim, SetKey, allocate};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a store has, as text.
 type Snapshot = (Vec<String>, BTreeMap<usize, IpAddr>);
 
-struct Folder(TempDir);
+struct Directory(TempDir);
 
 fn boot(digit: u8) -> Option<BootId> {
     BootId::parse(&format!("5a2e9ee8-5b0c-4a34-b5c4-00000000000{digit}"))
@@ -41,7 +43,7 @@ where
     (lines, store.all_last_given().unwrap())
 }
 
-impl Folder {
+impl Directory {
     fn path(&self) -> &Path {
         self.0.path()
     }
@@ -55,24 +57,24 @@ impl Folder {
     }
 
     fn in_disk(&self) -> Snapshot {
-        snapshot(self.disk().lock(PATIENCE, boot(2)).unwrap())
+        snapshot(self.disk().lock(TIMEOUT, boot(2)).unwrap())
     }
 
     fn in_db(&self) -> Snapshot {
-        snapshot(self.db().begin(PATIENCE, boot(2)).unwrap().network(&name()))
+        snapshot(self.db().begin(TIMEOUT, boot(2)).unwrap().network(&name()))
     }
 
     fn to_db(&self) -> Result<usize, String> {
         let (disk, db) = (self.disk(), self.db());
-        let from = disk.lock(PATIENCE, boot(2)).unwrap();
-        let to = db.begin(PATIENCE, boot(2)).unwrap().network(&name());
+        let from = disk.lock(TIMEOUT, boot(2)).unwrap();
+        let to = db.begin(TIMEOUT, boot(2)).unwrap().network(&name());
         transfer(from, to).map_err(|error| error.to_string())
     }
 
     fn to_disk(&self) -> Result<usize, String> {
         let (disk, db) = (self.disk(), self.db());
-        let from = db.begin(PATIENCE, boot(2)).unwrap().network(&name());
-        let to = disk.lock(PATIENCE, boot(2)).unwrap();
+        let from = db.begin(TIMEOUT, boot(2)).unwrap().network(&name());
+        let to = disk.lock(TIMEOUT, boot(2)).unwrap();
         transfer(from, to).map_err(|error| error.to_string())
     }
 }
@@ -102,19 +104,20 @@ where
     allocate(store, &demand).unwrap();
 }
 
-/// Addresses of this boot and of one before, one without an interface, and the last ones of two sets.
-fn folder() -> Folder {
-    let folder = Folder(tempfile::tempdir().unwrap());
-    add(folder.disk().lock(PATIENCE, boot(1)).unwrap(), "c1");
-    add(folder.disk().lock(PATIENCE, boot(2)).unwrap(), "c2");
-    fs::write(folder.path().join("net/10.1.0.77"), "old").unwrap();
-    folder
+/// Addresses of this boot and of one before, one without an interface, and the last ones of two
+/// sets.
+fn directory() -> Directory {
+    let directory = Directory(tempfile::tempdir().unwrap());
+    add(directory.disk().lock(TIMEOUT, boot(1)).unwrap(), "c1");
+    add(directory.disk().lock(TIMEOUT, boot(2)).unwrap(), "c2");
+    fs::write(directory.path().join("net/10.1.0.77"), "old").unwrap();
+    directory
 }
 
 #[test]
 fn there_and_back_loses_nothing() {
-    let folder = folder();
-    let before = folder.in_disk();
+    let directory = directory();
+    let before = directory.in_disk();
     assert_eq!(
         before.0,
         [
@@ -127,64 +130,68 @@ fn there_and_back_loses_nothing() {
     );
     assert_eq!(before.1, [(0, ip("10.1.0.3")), (1, ip("fd00::3"))].into());
 
-    assert_eq!(folder.to_db(), Ok(5));
-    assert_eq!(folder.in_db(), before);
-    assert_eq!(folder.in_disk().0, [""; 0]);
+    assert_eq!(directory.to_db(), Ok(5));
+    assert_eq!(directory.in_db(), before);
+    assert_eq!(directory.in_disk().0, [""; 0]);
     // The next address is the next.
-    let db = folder.db();
-    let mut store = db.begin(PATIENCE, boot(2)).unwrap().network(&name());
+    let db = directory.db();
+    let mut store = db.begin(TIMEOUT, boot(2)).unwrap().network(&name());
     let sets = sets();
     let set = sets.iter().next().unwrap();
     let last = store.last_given(SetKey { index: 0, set }).unwrap();
     assert_eq!(last, Some(ip("10.1.0.3")));
     drop(store);
 
-    assert_eq!(folder.to_disk(), Ok(5));
-    assert_eq!(folder.in_disk(), before);
-    assert_eq!(folder.in_db().0, [""; 0]);
-    assert_eq!(folder.to_disk(), Ok(0));
+    assert_eq!(directory.to_disk(), Ok(5));
+    assert_eq!(directory.in_disk(), before);
+    assert_eq!(directory.in_db().0, [""; 0]);
+    assert_eq!(directory.to_disk(), Ok(0));
 }
 
 #[test]
 fn it_can_be_repeated_and_refuses_conflicts() {
-    let folder = folder();
-    let before = folder.in_disk();
+    let directory = directory();
+    let before = directory.in_disk();
     // As a kill between the two commits leaves it: everything in both.
-    assert_eq!(folder.to_db(), Ok(5));
-    let (disk, database) = (folder.disk(), folder.db());
-    let mut store = disk.lock(PATIENCE, boot(2)).unwrap();
-    let mut db = database.begin(PATIENCE, boot(2)).unwrap().network(&name());
+    assert_eq!(directory.to_db(), Ok(5));
+    let (disk, database) = (directory.disk(), directory.db());
+    let mut store = disk.lock(TIMEOUT, boot(2)).unwrap();
+    let mut db = database.begin(TIMEOUT, boot(2)).unwrap().network(&name());
     for held in db.all().unwrap() {
         let holding = db.holding(held.address).unwrap().unwrap();
         assert!(store.adopt(held.address, &holding).unwrap());
     }
     drop(db);
     store.commit().unwrap();
-    assert_eq!(folder.to_db(), Ok(5));
-    assert_eq!(folder.in_db().0, before.0);
+    assert_eq!(directory.to_db(), Ok(5));
+    assert_eq!(directory.in_db().0, before.0);
 
-    fs::write(folder.path().join("net/10.1.0.2"), "other\r\neth0").unwrap();
+    fs::write(directory.path().join("net/10.1.0.2"), "other\r\neth0").unwrap();
     assert_eq!(
-        folder.to_db(),
-        Err("10.1.0.2 is held by other eth0 in one store and by c1 eth0 in the other: release it in one of them".into())
+        directory.to_db(),
+        Err(
+            "10.1.0.2 is held by other eth0 in one store and by c1 eth0 in the other: release it \
+            in one of them"
+                .into()
+        )
     );
-    assert_eq!(folder.in_db().0, before.0);
-    assert_eq!(folder.in_disk().0, ["10.1.0.2 other eth0 ThisBoot"]);
+    assert_eq!(directory.in_db().0, before.0);
+    assert_eq!(directory.in_disk().0, ["10.1.0.2 other eth0 ThisBoot"]);
 }
 
 #[test]
 fn many_addresses_are_found_afterwards() {
-    let folder = Folder(tempfile::tempdir().unwrap());
+    let directory = Directory(tempfile::tempdir().unwrap());
     for number in 2..2502 {
         let [high, low] = u16::to_be_bytes(number);
-        let file = folder.path().join(format!("net/10.1.{high}.{low}"));
+        let file = directory.path().join(format!("net/10.1.{high}.{low}"));
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, format!("c{number}\r\neth0")).unwrap();
     }
-    assert_eq!(folder.to_db(), Ok(2500));
-    assert_eq!(folder.to_disk(), Ok(2500));
-    let disk = folder.disk();
-    let mut store = disk.lock(PATIENCE, boot(2)).unwrap();
+    assert_eq!(directory.to_db(), Ok(2500));
+    assert_eq!(directory.to_disk(), Ok(2500));
+    let disk = directory.disk();
+    let mut store = disk.lock(TIMEOUT, boot(2)).unwrap();
     for number in [2u16, 1000, 2501] {
         let attachment = Attachment {
             container_id: format!("c{number}").parse().unwrap(),

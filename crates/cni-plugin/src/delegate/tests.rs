@@ -1,3 +1,5 @@
+//! Tests of delegation, with scripted delegates.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, Instant};
@@ -115,7 +117,10 @@ fn whatever_else_it_does_is_told() {
         add(),
         Error::new(
             Code::DECODING_FAILURE,
-            format!("plugin {program} answered ADD with what is no result: expected value at line 1 column 1")
+            format!(
+                "plugin {program} answered ADD with what is no result: expected value at line \
+                1 column 1"
+            )
         )
         .with_details("hello")
     );
@@ -137,10 +142,10 @@ fn whatever_else_it_does_is_told() {
 
 #[test]
 fn neither_side_waits_for_the_other_whatever_the_sizes() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     // `tee` writes what it reads while it reads it, so both pipes fill up at once.
-    symlink("/usr/bin/tee", folder.path().join("bridge")).unwrap();
-    let environment = environment(folder.path());
+    symlink("/usr/bin/tee", directory.path().join("bridge")).unwrap();
+    let environment = environment(directory.path());
     let filler = "x".repeat(5 << 20);
     let conf = format!(r#"{{"cniVersion":"1.0.0","filler":"{filler}"}}"#);
     let result = find(&environment)
@@ -150,8 +155,8 @@ fn neither_side_waits_for_the_other_whatever_the_sizes() {
     assert_eq!(result.unwrap().len(), conf.len());
 
     // `true` reads nothing.
-    fs::remove_file(folder.path().join("bridge")).unwrap();
-    symlink("/usr/bin/true", folder.path().join("bridge")).unwrap();
+    fs::remove_file(directory.path().join("bridge")).unwrap();
+    symlink("/usr/bin/true", directory.path().join("bridge")).unwrap();
     find(&environment)
         .unwrap()
         .run(Command::Del, &conf)
@@ -159,7 +164,7 @@ fn neither_side_waits_for_the_other_whatever_the_sizes() {
 }
 
 #[test]
-fn the_first_folder_with_an_executable_wins() {
+fn the_first_directory_with_an_executable_wins() {
     let (empty, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = empty.path().join("bridge");
 
@@ -167,7 +172,8 @@ fn the_first_folder_with_an_executable_wins() {
     assert_eq!(
         find(&only).unwrap_err().msg,
         format!(
-            "no plugin \"bridge\" in CNI_PATH /nowhere::{}: install it there, or correct the type in the network configuration",
+            "no plugin \"bridge\" in CNI_PATH /nowhere::{}: install it there, or correct the type \
+                in the network configuration",
             empty.path().display()
         )
     );
@@ -201,10 +207,10 @@ fn the_first_folder_with_an_executable_wins() {
 
 #[test]
 fn a_binary_that_is_being_replaced_is_waited_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("bridge");
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("bridge");
     fs::copy("/usr/bin/true", &program).unwrap();
-    let environment = environment(folder.path());
+    let environment = environment(directory.path());
     let delegate = find(&environment).unwrap();
 
     let writer = fs::OpenOptions::new().write(true).open(&program).unwrap();
@@ -222,11 +228,11 @@ fn a_binary_that_is_being_replaced_is_waited_for() {
 
 #[test]
 fn a_broken_interpreter_is_no_success() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("bridge");
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("bridge");
     fs::write(&program, "#!/nowhere/interpreter\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let environment = environment(folder.path());
+    let environment = environment(directory.path());
     let error = find(&environment)
         .unwrap()
         .run(Command::Del, CONF)

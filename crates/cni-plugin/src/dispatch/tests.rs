@@ -1,3 +1,5 @@
+//! Tests of dispatch, with a plugin that records its calls.
+
 use std::cell::RefCell;
 use std::path::PathBuf;
 
@@ -163,7 +165,8 @@ fn version_needs_nothing() {
 #[test]
 fn started_by_hand_it_says_what_it_is() {
     let expected = format!(
-        "CNI recorder plugin {}\nCNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n",
+        "CNI recorder plugin {}\nCNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, \
+            0.4.0, 1.0.0, 1.1.0\n",
         env!("CARGO_PKG_VERSION")
     );
     assert_eq!(

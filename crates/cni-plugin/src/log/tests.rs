@@ -1,3 +1,5 @@
+//! Tests of the log.
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -5,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A folder with a log in it, or none yet.
+/// A directory with a log in it, or none yet.
 struct Desk(TempDir);
 
 impl Desk {

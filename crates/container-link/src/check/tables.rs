@@ -30,8 +30,8 @@ impl<'a> Tables<'a> {
 
     /// Whether a route to the destination of `planned` is the one that is meant, in its table.
     ///
-    /// A route of the main table may have been moved, as the plugin `sbr` does, into one that packets from one of the
-    /// addresses are looked up in.
+    /// A route of the main table may have been moved, as the plugin `sbr` does, into one that
+    /// packets from one of the addresses are looked up in.
     pub(super) fn have(
         &mut self,
         planned: &Route,

@@ -12,7 +12,8 @@ use crate::{
     configure,
 };
 
-/// Makes the link inside the container, with addresses and routes, and returns the result in the configuration's version.
+/// Makes the link inside the container, with addresses and routes, and returns the result in the
+/// configuration's version.
 ///
 /// # Errors
 /// All that may go wrong; then everything is as it was.
@@ -61,7 +62,8 @@ pub fn add(
 
     let given = ask(started, &conf.addresses, &mut undo)?;
     if let Some(given) = &given {
-        // An address can be used at once: nothing in the configuration asks for the kernel to look for duplicates.
+        // An address can be used at once: nothing in the configuration asks for the kernel to look
+        // for duplicates.
         let detection = DuplicateDetection::Off;
         let link = ContainerLink {
             index: link.index,

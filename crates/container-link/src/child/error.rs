@@ -22,7 +22,8 @@ pub(super) enum ConfError {
         limit: u32,
     },
     #[error(
-        "mac {mac}: a macvlan in mode passthru has the address of its master {master}{}: leave mac out",
+        "mac {mac}: a macvlan in mode passthru has the address of its master {master}{}: leave \
+            mac out",
         own.map(|own| format!(", {own}")).unwrap_or_default()
     )]
     MacOfMaster {
@@ -127,10 +128,12 @@ impl CreateError {
 fn hint(child: Child, error: &KernelError) -> &'static str {
     match (error.errno(), child) {
         (Some(Errno::EBUSY), _) => {
-            "it is the port of a bridge or bond, has children of another kind, or the mac is in use on it"
+            "it is the port of a bridge or bond, has children of another kind, or the mac is in \
+                use on it"
         }
         (Some(Errno::EINVAL), Child::Macvlan(_)) => {
-            "it is no Ethernet device, or mode passthru does not go together with the macvlans that it has"
+            "it is no Ethernet device, or mode passthru does not go together with the macvlans \
+                that it has"
         }
         (Some(Errno::EINVAL), Child::Ipvlan(_)) => "it is no Ethernet device",
         _ => "nothing was changed",

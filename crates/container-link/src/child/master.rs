@@ -67,8 +67,8 @@ pub(super) fn fits(conf: &ChildConf, master: &Link) -> Result<(), ConfError> {
     Ok(())
 }
 
-/// The indexes of the links that a child of this master can be on: the master's own and, where the master is a child
-/// itself, the one that it is on, as the kernel puts a child of a child there.
+/// The indexes of the links that a child of this master can be on: the master's own and, where the
+/// master is a child itself, the one that it is on, as the kernel puts a child of a child there.
 pub(super) fn wires(master: &Link) -> impl Iterator<Item = u32> {
     let is_child = match &master.kind {
         Kind::Ipvlan(_) | Kind::Macvlan(_) => true,

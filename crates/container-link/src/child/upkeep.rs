@@ -98,8 +98,8 @@ pub fn gc(call: &Call<'_>) -> Result<(), Error> {
     Ipam::gc(call)
 }
 
-/// Finds out whether an ADD could succeed now: the master is there, and IPAM is ready. A master in a container cannot be
-/// looked for, as no container is named.
+/// Finds out whether an ADD could succeed now: the master is there, and IPAM is ready. A master in
+/// a container cannot be looked for, as no container is named.
 ///
 /// # Errors
 /// Code 50 if not; IPAM's own.

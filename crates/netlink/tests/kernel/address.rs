@@ -1,3 +1,5 @@
+//! Tests of addresses.
+
 use netlink::{Change, Family, LinkAddress, Rtnetlink};
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Tests of ipvlan and macvlan links.
+
 use netlink::{Change, Child, IpvlanMode, Kind, Link, Mac, MacvlanMode, NetlinkError, NewLink};
 
 use crate::{Both, Pair, flags};

@@ -1,3 +1,5 @@
+//! Tests of links.
+
 use netlink::{BridgePort, Change, Kind, LinkChange, LinkRef, Mac, NewLink, PortChange};
 use nix::errno::Errno;
 
@@ -347,7 +349,8 @@ fn the_kernels_own_words_are_in_the_error() {
         assert!(refused.is_unsupported(), "{refused}");
         assert_eq!(
             refused.to_string(),
-            "cannot create nosuchkind: Operation not supported on transport endpoint: Unknown device type"
+            "cannot create nosuchkind: Operation not supported on transport endpoint: Unknown \
+                device type"
         );
     });
 }

@@ -1,3 +1,5 @@
+//! Tests of namespaces.
+
 use std::path::{Path, PathBuf};
 
 use netlink::{NetlinkError, Netns, NetnsError, Rtnetlink};
@@ -28,8 +30,8 @@ fn what_is_no_network_namespace_is_told_apart() {
 
 #[test]
 fn a_fifo_is_not_waited_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let fifo = folder.path().join("netns");
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("netns");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status();
     assert!(made.unwrap().success());
     let error = Netns::open(&fifo).unwrap_err();

@@ -1,3 +1,5 @@
+//! Tests of netfilter batches.
+
 use netlink::{Answer, Bytes, NetlinkError, Protocol, Request, Socket};
 use nix::errno::Errno;
 

@@ -1,3 +1,5 @@
+//! Tests of routes.
+
 use netlink::{Change, Existing, Family, MAIN_TABLE, Route, SourceRule};
 use serde_json::json;
 

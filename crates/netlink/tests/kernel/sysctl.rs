@@ -1,3 +1,5 @@
+//! Tests of settings.
+
 use netlink::sysctl::{self, SysctlError};
 use netlink::{Change, NetlinkError, NewLink};
 

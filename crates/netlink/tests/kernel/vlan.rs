@@ -1,3 +1,5 @@
+//! Tests of VLANs.
+
 use netlink::{Change, Kind, LinkChange, LinkRef, NewLink, PortVlans, VlanOwner};
 use serde_json::json;
 

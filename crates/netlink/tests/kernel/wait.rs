@@ -1,3 +1,5 @@
+//! Tests of waiting.
+
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,7 +81,8 @@ fn waiting_ends_when_the_link_goes() {
     });
 }
 
-/// Two links in the container on one bridge, with duplicate address detection that waits for no router.
+/// Two links in the container on one bridge, with duplicate address detection that waits for no
+/// router.
 fn two_links(both: &mut Both) -> (u32, u32) {
     let bridge = both.bridge();
     let (_, one) = both.veth("veth0", "eth0", bridge.index);

@@ -1,8 +1,9 @@
 //! The locks of a directory's writers.
 //!
-//! A writer holds two: that of a file in the directory, which is what the Go plugins lock, and that of the directory
-//! itself. People remove a lock file, and whoever comes next makes and locks another one; a directory is not removed
-//! without what is in it. The file's lock is taken first, since it is in its queue that the Go plugins wait.
+//! A writer holds two: that of a file in the directory, which is what the Go plugins lock, and that
+//! of the directory itself. People remove a lock file, and whoever comes next makes and locks
+//! another one; a directory is not removed without what is in it. The file's lock is taken first,
+//! since it is in its queue that the Go plugins wait.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -16,7 +17,8 @@ use crate::lock::{Limit, Lock};
 use crate::read::NEVER_WAIT;
 use crate::{Action, StateError};
 
-/// The lock file of a directory that the file system has no lock on. No container, network or address has the name.
+/// The lock file of a directory that the file system has no lock on. No container, network or
+/// address has the name.
 const STAND_IN: &str = ".lock";
 
 /// What a [`WriteGuard`] holds.
@@ -33,8 +35,8 @@ impl Locks {
 }
 
 impl WriteGuard<'_> {
-    /// The start of the lock file, where a holder can leave a note for the next one; `None` if it is shorter. Whoever
-    /// removes the file removes the note.
+    /// The start of the lock file, where a holder can leave a note for the next one; `None` if it
+    /// is shorter. Whoever removes the file removes the note.
     pub fn note<const LENGTH: usize>(&self) -> Option<[u8; LENGTH]> {
         let mut note = [0; LENGTH];
         self.locks.file()?.read_exact_at(&mut note, 0).ok()?;
@@ -50,18 +52,20 @@ impl WriteGuard<'_> {
 }
 
 impl Dir {
-    /// Locks the directory, and the file `name` in it, which is made if it is missing and never removed.
+    /// Locks the directory, and the file `name` in it, which is made if it is missing and never
+    /// removed.
     ///
     /// # Errors
-    /// [`StateError::Locked`] if others hold a lock for longer than `patience`; [`StateError::NotAFile`] if something else
-    /// has the name.
-    pub fn lock(&self, name: &str, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
-        let limit = Limit::new(patience);
+    /// [`StateError::Locked`] if others hold a lock for longer than `timeout`;
+    /// [`StateError::NotAFile`] if something else has the name.
+    pub fn lock(&self, name: &str, timeout: Duration) -> Result<WriteGuard<'_>, StateError> {
+        let limit = Limit::new(timeout);
         loop {
             let path = self.path.join(name);
             let file = Lock::acquire(self.open_lock_file(name)?, &path, limit)?;
             let directory = self.lock_directory(limit)?;
-            // While the lock was waited for, somebody may have removed the file: then others lock another one by now.
+            // While the lock was waited for, somebody may have removed the file: then others lock
+            // another one by now.
             if self.has(name, file.file())? {
                 return Ok(self.guard(Some(file), directory));
             }
@@ -71,28 +75,29 @@ impl Dir {
     /// Locks the directory itself; where the file system has no lock on it, a file in it.
     ///
     /// # Errors
-    /// [`StateError::Locked`] if others hold the lock for longer than `patience`.
-    pub fn lock_whole(&self, patience: Duration) -> Result<WriteGuard<'_>, StateError> {
-        match self.lock_directory(Limit::new(patience))? {
+    /// [`StateError::Locked`] if others hold the lock for longer than `timeout`.
+    pub fn lock_whole(&self, timeout: Duration) -> Result<WriteGuard<'_>, StateError> {
+        match self.lock_directory(Limit::new(timeout))? {
             Some(directory) => Ok(self.guard(None, Some(directory))),
-            None => self.lock(STAND_IN, patience),
+            None => self.lock(STAND_IN, timeout),
         }
     }
 
-    /// Locks the directory itself, where [`Dir::lock`] has failed with an error that says that nobody can lock the file.
+    /// Locks the directory itself, where [`Dir::lock`] has failed with an error that says that
+    /// nobody can lock the file.
     ///
     /// # Errors
-    /// The same error where waiting is all that helps, or where the directory cannot be locked either;
-    /// [`StateError::Locked`].
+    /// The same error where waiting is all that helps, or where the directory cannot be locked
+    /// either; [`StateError::Locked`].
     pub fn lock_without_file(
         &self,
         error: StateError,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<WriteGuard<'_>, StateError> {
         if matches!(error, StateError::Locked { .. }) {
             return Err(error);
         }
-        self.lock_whole(patience).map_err(|second| match second {
+        self.lock_whole(timeout).map_err(|second| match second {
             StateError::Locked { .. } => second,
             _ => error,
         })
@@ -123,8 +128,8 @@ impl Dir {
         Lock::acquire_if_supported(self.reopen()?.into(), &self.path, limit)
     }
 
-    /// Opens the lock file: for writing, since NFS locks no other; where that is not allowed, as on a file system that is
-    /// mounted read-only, for reading.
+    /// Opens the lock file: for writing, since NFS locks no other; where that is not allowed, as on
+    /// a file system that is mounted read-only, for reading.
     fn open_lock_file(&self, name: &str) -> Result<File, StateError> {
         let flags = OFlag::O_NOFOLLOW | NEVER_WAIT;
         let open = |access| openat(&self.fd, name, access | flags, FILE_MODE);

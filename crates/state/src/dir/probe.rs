@@ -73,7 +73,8 @@ impl Dir {
         self.check_room()
     }
 
-    /// Finds out whether what has a name in the directory, if anything has it, can be replaced by a file.
+    /// Finds out whether what has a name in the directory, if anything has it, can be replaced by a
+    /// file.
     ///
     /// # Errors
     /// As of [`WriteGuard::replace`](crate::WriteGuard::replace).
@@ -81,7 +82,8 @@ impl Dir {
         self.check_unlink(name, Action::Write)
     }
 
-    /// Finds out whether what has a name in the directory, if anything has it, can be removed as a file.
+    /// Finds out whether what has a name in the directory, if anything has it, can be removed as a
+    /// file.
     ///
     /// # Errors
     /// As of [`WriteGuard::remove`](crate::WriteGuard::remove).
@@ -127,8 +129,9 @@ impl Dir {
             .map_err(|error| StateError::io(Action::Write, &self.path, error))
     }
 
-    /// Finds out whether the file system has room for a small file. One that says that it has none may have it all the same,
-    /// where small files are kept with their inodes: then a file without a name is tried.
+    /// Finds out whether the file system has room for a small file. One that says that it has none
+    /// may have it all the same, where small files are kept with their inodes: then a file without
+    /// a name is tried.
     fn check_room(&self) -> Result<(), StateError> {
         let full = fstatvfs(&self.fd).is_ok_and(|fs| {
             let blocks = fs.blocks() > 0 && fs.blocks_free() == 0;

@@ -1,3 +1,5 @@
+//! Tests of directories, files and locks.
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -5,9 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-fn folder() -> (TempDir, Dir) {
+fn directory() -> (TempDir, Dir) {
     let temp = tempfile::tempdir().unwrap();
     let dir = Dir::create(&temp.path().join("d"), 0o755).unwrap();
     (temp, dir)
@@ -26,8 +28,8 @@ fn sorted_names(dir: &Dir) -> Vec<std::ffi::OsString> {
 
 #[test]
 fn a_file_is_created_once_and_replaced_at_will() {
-    let (_temp, dir) = folder();
-    let guard = dir.lock("lock", PATIENCE).unwrap();
+    let (_temp, dir) = directory();
+    let guard = dir.lock("lock", TIMEOUT).unwrap();
     assert_eq!(dir.read("a").unwrap(), None);
     assert!(guard.create("a", b"1", None).unwrap());
     assert!(!guard.create("a", b"2", None).unwrap());
@@ -51,8 +53,8 @@ fn a_file_is_created_once_and_replaced_at_will() {
 
 #[test]
 fn an_update_writes_in_place_only_what_fits() {
-    let (temp, dir) = folder();
-    let guard = dir.lock_whole(PATIENCE).unwrap();
+    let (temp, dir) = directory();
+    let guard = dir.lock_whole(TIMEOUT).unwrap();
     let path = dir.path().join("a");
     let inode = || fs::metadata(&path).unwrap().ino();
     guard.update("a", b"10.0.0.8").unwrap();
@@ -78,8 +80,8 @@ fn an_update_writes_in_place_only_what_fits() {
 
 #[test]
 fn what_a_kill_left_is_overwritten_and_never_written_through() {
-    let (_temp, dir) = folder();
-    let guard = dir.lock_whole(PATIENCE).unwrap();
+    let (_temp, dir) = directory();
+    let guard = dir.lock_whole(TIMEOUT).unwrap();
     // Killed between linking and unlinking: one file under both names.
     fs::write(dir.path().join("a"), "given").unwrap();
     fs::hard_link(dir.path().join("a"), dir.path().join(ASIDE)).unwrap();
@@ -94,7 +96,7 @@ fn what_a_kill_left_is_overwritten_and_never_written_through() {
 
 #[test]
 fn symbolic_links_are_not_followed() {
-    let (temp, dir) = folder();
+    let (temp, dir) = directory();
     let outside = temp.path().join("outside");
     fs::write(&outside, "secret").unwrap();
     for name in ["a", "lock"] {
@@ -108,10 +110,10 @@ fn symbolic_links_are_not_followed() {
     };
     assert_eq!(dir.read("a").unwrap_err().to_string(), refusal("a"));
     assert_eq!(
-        dir.lock("lock", PATIENCE).unwrap_err().to_string(),
+        dir.lock("lock", TIMEOUT).unwrap_err().to_string(),
         refusal("lock")
     );
-    let guard = dir.lock_whole(PATIENCE).unwrap();
+    let guard = dir.lock_whole(TIMEOUT).unwrap();
     assert!(!guard.create("a", b"x", None).unwrap());
     symlink(&outside, dir.path().join(ASIDE)).unwrap();
     guard.replace("a", b"x").unwrap();
@@ -121,7 +123,7 @@ fn symbolic_links_are_not_followed() {
     let root = Dir::open(temp.path()).unwrap().unwrap();
     symlink(dir.path(), temp.path().join("link")).unwrap();
     let refusal = format!(
-        "{} is no folder: remove it if nobody needs it",
+        "{} is not a directory: remove it if nobody needs it",
         temp.path().join("link").display()
     );
     assert_eq!(root.open_child("link").unwrap_err().to_string(), refusal);
@@ -134,10 +136,10 @@ fn symbolic_links_are_not_followed() {
 
 #[test]
 fn what_is_no_file_is_no_state() {
-    let (_temp, dir) = folder();
+    let (_temp, dir) = directory();
     nix::unistd::mkfifo(&dir.path().join("fifo"), Mode::S_IRWXU).unwrap();
-    fs::create_dir(dir.path().join("folder")).unwrap();
-    for name in ["fifo", "folder"] {
+    fs::create_dir(dir.path().join("directory")).unwrap();
+    for name in ["fifo", "directory"] {
         assert_eq!(
             dir.read(name).unwrap_err().to_string(),
             format!(
@@ -149,7 +151,7 @@ fn what_is_no_file_is_no_state() {
 }
 
 #[test]
-fn folders_are_made_with_their_mode_and_may_be_missing() {
+fn directories_are_made_with_their_mode_and_may_be_missing() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("a/b");
     assert!(Dir::open(&path).unwrap().is_none());
@@ -171,8 +173,8 @@ fn folders_are_made_with_their_mode_and_may_be_missing() {
 
 #[test]
 fn only_one_holds_the_lock_and_the_others_learn_who() {
-    let (_temp, dir) = folder();
-    let guard = dir.lock("lock", PATIENCE).unwrap();
+    let (_temp, dir) = directory();
+    let guard = dir.lock("lock", TIMEOUT).unwrap();
     let other = Dir::open(dir.path()).unwrap().unwrap();
     let error = other.lock("lock", Duration::from_millis(20)).unwrap_err();
     assert_eq!(
@@ -200,9 +202,9 @@ fn only_one_holds_the_lock_and_the_others_learn_who() {
 
 #[test]
 fn a_lock_file_that_is_removed_lets_nobody_in() {
-    let (_temp, dir) = folder();
+    let (_temp, dir) = directory();
     let path = dir.path().join("lock");
-    let guard = dir.lock("lock", PATIENCE).unwrap();
+    let guard = dir.lock("lock", TIMEOUT).unwrap();
     let other = Dir::open(dir.path()).unwrap().unwrap();
     for _ in 0..2 {
         fs::remove_file(&path).unwrap();
@@ -213,7 +215,7 @@ fn a_lock_file_that_is_removed_lets_nobody_in() {
         );
     }
     drop(guard);
-    drop(other.lock("lock", PATIENCE).unwrap());
+    drop(other.lock("lock", TIMEOUT).unwrap());
     assert!(path.exists());
 }
 
@@ -231,12 +233,12 @@ fn go_lock(dir: &Dir) -> File {
 
 #[test]
 fn who_gets_the_lock_of_a_removed_file_waits_for_the_new_one() {
-    let (_temp, dir) = folder();
+    let (_temp, dir) = directory();
     let first = go_lock(&dir);
     let ended = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let own = scope.spawn(|| {
-            let guard = dir.lock("lock", PATIENCE).unwrap();
+            let guard = dir.lock("lock", TIMEOUT).unwrap();
             assert!(ended.load(std::sync::atomic::Ordering::SeqCst));
             drop(guard);
         });
@@ -263,8 +265,8 @@ fn who_gets_the_lock_of_a_removed_file_waits_for_the_new_one() {
 /// The lock file is open for writing, as NFS needs it.
 #[test]
 fn the_lock_file_is_opened_for_writing() {
-    let (_temp, dir) = folder();
-    let guard = dir.lock("lock", PATIENCE).unwrap();
+    let (_temp, dir) = directory();
+    let guard = dir.lock("lock", TIMEOUT).unwrap();
     let file = guard.locks.file().unwrap();
     let flags = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_GETFL).unwrap();
     let access = OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE;
@@ -273,14 +275,14 @@ fn the_lock_file_is_opened_for_writing() {
 
 #[test]
 fn what_is_no_file_is_no_lock() {
-    let (_temp, dir) = folder();
+    let (_temp, dir) = directory();
     let path = |name| dir.path().join(name);
     nix::unistd::mkfifo(&path("fifo"), Mode::S_IRWXU).unwrap();
-    fs::create_dir(path("folder")).unwrap();
+    fs::create_dir(path("directory")).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
-    for name in ["fifo", "folder", "socket"] {
+    for name in ["fifo", "directory", "socket"] {
         assert_eq!(
-            dir.lock(name, PATIENCE).unwrap_err().to_string(),
+            dir.lock(name, TIMEOUT).unwrap_err().to_string(),
             format!(
                 "{} is no regular file: remove it if nobody needs it",
                 path(name).display()
@@ -291,7 +293,7 @@ fn what_is_no_file_is_no_lock() {
 
 #[test]
 fn the_lock_is_handed_over_while_waiting() {
-    let (_temp, dir) = folder();
+    let (_temp, dir) = directory();
     let counter = dir.path().join("counter");
     fs::write(&counter, "0").unwrap();
     std::thread::scope(|scope| {
@@ -299,7 +301,7 @@ fn the_lock_is_handed_over_while_waiting() {
             scope.spawn(|| {
                 for _ in 0..50 {
                     let own = Dir::open(dir.path()).unwrap().unwrap();
-                    let guard = own.lock("lock", PATIENCE).unwrap();
+                    let guard = own.lock("lock", TIMEOUT).unwrap();
                     let text = fs::read_to_string(&counter).unwrap();
                     let next: u32 = text.parse::<u32>().unwrap() + 1;
                     guard
@@ -314,11 +316,11 @@ fn the_lock_is_handed_over_while_waiting() {
 
 #[test]
 fn nothing_has_a_name_that_is_too_long() {
-    let (_temp, dir) = folder();
+    let (_temp, dir) = directory();
     let name = "a".repeat(256);
     assert_eq!(dir.read(&name).unwrap(), None);
     assert!(dir.open_child(&name).unwrap().is_none());
-    let guard = dir.lock_whole(PATIENCE).unwrap();
+    let guard = dir.lock_whole(TIMEOUT).unwrap();
     assert!(!guard.remove(&name).unwrap());
     let error = guard.replace(&name, b"1").unwrap_err().to_string();
     assert!(

@@ -1,4 +1,4 @@
-//! What a [`WriteGuard`] does in its folder.
+//! What a [`WriteGuard`] does in its directory.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,13 +14,14 @@ use super::{ASIDE, Dir, FILE_MODE, WriteGuard};
 use crate::{Action, DirStamp, Stamp, StateError};
 
 impl WriteGuard<'_> {
-    /// The folder.
+    /// The directory.
     pub fn dir(&self) -> &Dir {
         self.dir
     }
 
-    /// Makes a file with these contents, and this modification time if there is one, unless the name is taken already,
-    /// and tells whether it did. Where the file system lets nobody set times, the file keeps its own.
+    /// Makes a file with these contents, and this modification time if there is one, unless the
+    /// name is taken already, and tells whether it did. Where the file system lets nobody set
+    /// times, the file keeps its own.
     pub fn create(
         &self,
         name: &str,
@@ -35,13 +36,14 @@ impl WriteGuard<'_> {
             Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => self.rename_aside(name),
             Err(error) => Err(error),
         };
-        // The outcome stands whether this succeeds or not: the next writer removes what is left, as after a kill.
+        // The outcome stands whether this succeeds or not: the next writer removes what is left, as
+        // after a kill.
         let _ = self.remove(ASIDE);
         placed.map_err(|error| StateError::io(Action::Create, dir.path.join(name), error))
     }
 
-    /// Gives the written file its name where the file system has no hard links, as FAT has none. All who write hold the
-    /// lock, so nobody takes the name meanwhile.
+    /// Gives the written file its name where the file system has no hard links, as FAT has none.
+    /// All who write hold the lock, so nobody takes the name meanwhile.
     fn rename_aside(&self, name: &str) -> nix::Result<bool> {
         let dir = self.dir;
         match fstatat(&dir.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -56,10 +58,11 @@ impl WriteGuard<'_> {
         self.replace_with(name, |file| file.write_all(contents))
     }
 
-    /// Makes a small file have these contents, in the place of what has the name: by writing into it where it has as many
-    /// bytes already, which spares the file system a new inode. One write of a few bytes is done or not done, whatever kills
-    /// the process; but a power cut may leave either version or, unlike with [`WriteGuard::replace`], a mixture, so it has to be a file that
-    /// nothing depends on.
+    /// Makes a small file have these contents, in the place of what has the name: by writing into
+    /// it where it has as many bytes already, which spares the file system a new inode. One write
+    /// of a few bytes is done or not done, whatever kills the process; but a power cut may leave
+    /// either version or, unlike with [`WriteGuard::replace`], a mixture, so it has to be a file
+    /// that nothing depends on.
     pub fn update(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
         let dir = self.dir;
         if let Ok(Some((file, stat))) = dir.open_file(name, OFlag::O_WRONLY)
@@ -90,7 +93,8 @@ impl WriteGuard<'_> {
         })
     }
 
-    /// Gives a file another name, in the place of what has that. When it is done, a power cut does not undo it.
+    /// Gives a file another name, in the place of what has that. When it is done, a power cut does
+    /// not undo it.
     pub fn rename_durably(&self, from: &str, to: &str) -> Result<(), StateError> {
         let dir = self.dir;
         renameat(&dir.fd, from, &dir.fd, to)
@@ -106,7 +110,8 @@ impl WriteGuard<'_> {
             .map_err(|error| StateError::io(Action::Write, dir.path.join(name), error))
     }
 
-    /// Sets the folder's modification time, and tells its times as they are now: some file systems round.
+    /// Sets the directory's modification time, and tells its times as they are now: some file
+    /// systems round.
     pub fn set_stamp(&self, stamp: Stamp) -> Result<DirStamp, StateError> {
         let dir = self.dir;
         futimens(&dir.fd, &TimeSpec::UTIME_OMIT, &stamp.into())
@@ -150,7 +155,8 @@ impl WriteGuard<'_> {
     ) -> Result<(), StateError> {
         let dir = self.dir;
         let failed = |error: io::Error| StateError::io(Action::Write, dir.path.join(name), error);
-        // O_EXCL, as what a kill left may be linked to its name already: then it must be unlinked, not overwritten.
+        // O_EXCL, as what a kill left may be linked to its name already: then it must be unlinked,
+        // not overwritten.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let open = || openat(&dir.fd, ASIDE, flags, FILE_MODE);
         let file = match open() {

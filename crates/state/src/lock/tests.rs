@@ -1,3 +1,5 @@
+//! Tests of locks.
+
 use super::*;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -10,8 +12,8 @@ fn open(path: &Path) -> File {
         .unwrap()
 }
 
-/// Whoever waits in the kernel's queue has the same chance as all others in it. One that polls is not in it, and gets the
-/// lock only at a moment when nobody else waits.
+/// Whoever waits in the kernel's queue has the same chance as all others in it. One that polls is
+/// not in it, and gets the lock only at a moment when nobody else waits.
 #[test]
 fn who_waits_stands_in_the_kernels_queue() {
     let temp = tempfile::tempdir().unwrap();
@@ -37,11 +39,11 @@ fn a_lock_that_is_waited_for_too_long_is_not_kept() {
     let path = temp.path().join("lock");
     let holder = open(&path);
     holder.lock().unwrap();
-    let acquire = |patience| Lock::acquire(open(&path), &path, Limit::new(patience));
-    for patience in [Duration::ZERO, Duration::from_millis(40)] {
+    let acquire = |timeout| Lock::acquire(open(&path), &path, Limit::new(timeout));
+    for timeout in [Duration::ZERO, Duration::from_millis(40)] {
         let started = Instant::now();
-        let error = acquire(patience).unwrap_err();
-        assert!(started.elapsed() >= patience);
+        let error = acquire(timeout).unwrap_err();
+        assert!(started.elapsed() >= timeout);
         assert!(
             matches!(
                 error,

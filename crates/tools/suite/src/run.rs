@@ -20,7 +20,7 @@ use xtask::workspace::Workspace;
 use xtask::{dist, packages};
 
 /// Where lines have a limit.
-const CHECKED_WIDTH: &str = "crates/tools";
+const CHECKED_WIDTH: [&str; 2] = ["crates", "plugins"];
 
 /// How often the part `powercut` cuts the power by default.
 const CUTS: u32 = 5;
@@ -98,7 +98,9 @@ impl Setting<'_> {
 
     fn run(&self, part: Part) -> Result<Option<String>> {
         match part {
-            Part::Fmt => width::check(&self.workspace.root.join(CHECKED_WIDTH))
+            Part::Fmt => CHECKED_WIDTH
+                .iter()
+                .try_for_each(|dir| width::check(&self.workspace.root.join(dir)))
                 .and_then(|()| self.cargo(&["fmt", "--all", "--check"])),
             Part::Build => self.build(),
             Part::Dist => dist::build(self.workspace, Show::IfItFails).map(drop),

@@ -79,7 +79,7 @@ impl Lab {
     }
 
     /// The directories for `CNI_PATH`.
-    pub fn plugin_folders(&self) -> Vec<PathBuf> {
+    pub fn plugin_directories(&self) -> Vec<PathBuf> {
         let further = self.further.lock().unwrap();
         let first = [self.plugins.path().to_owned()];
         first.into_iter().chain(further.iter().cloned()).collect()
@@ -118,7 +118,7 @@ impl Lab {
     ) -> Invocation {
         Invocation::attach(program, command, &container.id)
             .netns(container.sandbox.path())
-            .paths(self.plugin_folders())
+            .paths(self.plugin_directories())
             .config(conf)
     }
 
@@ -126,7 +126,7 @@ impl Lab {
     #[track_caller]
     pub fn call_alone(&self, command: &str, conf: &Value) -> Invocation {
         Invocation::new(&self.program, command)
-            .paths(self.plugin_folders())
+            .paths(self.plugin_directories())
             .config(conf)
     }
 

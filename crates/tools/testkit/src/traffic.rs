@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use crate::container::Container;
 
 /// How long what must pass may take: a kernel that has much to do is slow.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for what must not pass.
-const IMPATIENCE: &str = "-W0.4";
+const IMTIMEOUT: &str = "-W0.4";
 
 /// An address answers to pings from inside a container.
 ///
 /// # Panics
-/// If it does not within [`PATIENCE`].
+/// If it does not within [`TIMEOUT`].
 #[track_caller]
 pub fn assert_reaches(from: &Container, to: &str) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !pings(from, &[to]) {
         let id = &from.id;
         assert!(
@@ -33,7 +33,7 @@ pub fn assert_reaches(from: &Container, to: &str) {
 pub fn pings(from: &Container, args: &[&str]) -> bool {
     let mut ping = Command::new("ping");
     // Of two that are given, `ping` takes the latter.
-    ping.args(["-n", "-q", "-c1", IMPATIENCE]).args(args);
+    ping.args(["-n", "-q", "-c1", IMTIMEOUT]).args(args);
     from.sandbox.command(&mut ping).status.success()
 }
 

@@ -45,8 +45,8 @@ impl Links {
     }
 }
 
-/// What a result says of links on the node. `None` if it has only the container's: versions before 0.3.0 have no interfaces,
-/// and a meta plugin that completes such a result knows no others.
+/// What a result says of links on the node. `None` if it has only the container's: versions before
+/// 0.3.0 have no interfaces, and a meta plugin that completes such a result knows no others.
 struct OfNode<'a>(Option<&'a AddResult>);
 
 impl<'a> OfNode<'a> {
@@ -122,7 +122,8 @@ fn check_port(
         return Ok(());
     };
     on_if_wanted("hairpinMode", port, settings.hairpin, config.hairpin)?;
-    // Where it is on and not wanted, the container does not reach those that are isolated on purpose.
+    // Where it is on and not wanted, the container does not reach those that are isolated on
+    // purpose.
     if settings.isolated != config.is_isolated {
         let (found, wanted) = (settings.isolated, config.is_isolated);
         return Err(CheckError::differs("portIsolation", port, found, wanted).into());
@@ -130,7 +131,8 @@ fn check_port(
     Ok(())
 }
 
-/// Finds out whether what a key of the configuration asks for is on. Others may switch it on as well, which harms nobody.
+/// Finds out whether what a key of the configuration asks for is on. Others may switch it on as
+/// well, which harms nobody.
 fn on_if_wanted(
     key: &'static str,
     link: &Link,

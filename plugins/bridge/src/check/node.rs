@@ -1,4 +1,5 @@
-//! What the node does for an attachment beside its links: passing packets on, masquerading, holding its port to its MAC.
+//! What the node does for an attachment beside its links: passing packets on, masquerading, holding
+//! its port to its MAC.
 
 use cni_plugin::Call;
 use cni_types::{AddResult, Attachment, Error, IpConfig};
@@ -13,8 +14,9 @@ use crate::{layer3, rules};
 
 const OFF: &str = "0";
 
-/// Finds out whether the node passes on what comes in by the link that has the gateways' addresses. IPv4 looks at that link's
-/// setting, which that of the whole node overwrites when it is set; IPv6 at the whole node's.
+/// Finds out whether the node passes on what comes in by the link that has the gateways' addresses.
+/// IPv4 looks at that link's setting, which that of the whole node overwrites when it is set; IPv6
+/// at the whole node's.
 pub(super) fn forwarding(
     config: &Config,
     links: &Links,
@@ -37,7 +39,8 @@ pub(super) fn forwarding(
     Ok(())
 }
 
-/// Finds out whether the packet filter has the attachment's rules, whose interface is at a position of the result.
+/// Finds out whether the packet filter has the attachment's rules, whose interface is at a position
+/// of the result.
 pub(super) fn packet_filter(
     call: &Call<'_>,
     attachment: &Attachment,

@@ -22,7 +22,8 @@ pub(super) struct Conflict {
 }
 
 impl Plan {
-    /// A link has one address of IPv4 and, of IPv6, one of each network, but for those that are wanted together.
+    /// A link has one address of IPv4 and, of IPv6, one of each network, but for those that are
+    /// wanted together.
     pub(super) fn new(existing: &[LinkAddress], wanted: &[IpNetwork]) -> Self {
         let mut plan = Self::default();
         for address in wanted {

@@ -42,10 +42,10 @@ fn nothing_there(lab: &Lab) {
 
 fn something_else_there(lab: &Lab) {
     let scene = Scene::new(lab);
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    for path in [&*file, folder.path(), "/dev/null".as_ref()] {
+    for path in [&*file, directory.path(), "/dev/null".as_ref()] {
         let call = lab.call("ADD", &scene.container, &dual_stack(json!({})));
         let call = call.netns(path);
         scene.refuses(&call, 8, &["CNI_NETNS", path.to_str().unwrap()], Fails);
@@ -72,10 +72,10 @@ fn the_nodes_own(lab: &Lab) {
 /// A result could only name another path. DEL has no result.
 fn a_path_that_is_not_utf8(lab: &Lab) {
     let scene = Scene::new(lab);
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let path_to = |container: &Container| {
         let name = [container.id.as_bytes(), b"\xff"].concat();
-        let path = folder.path().join(OsStr::from_bytes(&name));
+        let path = directory.path().join(OsStr::from_bytes(&name));
         symlink(container.sandbox.path(), &path).unwrap();
         path
     };
@@ -119,8 +119,8 @@ fn del_while_the_path_leads_to_one_and_the_other(lab: &Lab) {
     const CALLS: usize = 200;
     lab.ip("link add eth0 type veth peer name uplink");
     let container = Container::new("a");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("netns");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("netns");
     let of_node = lab.node.enter(|| fs::read_link("/proc/thread-self/ns/net"));
     // Each call's own namespace is the node's.
     let (node, sandbox) = (Path::new("/proc/self/ns/net"), container.sandbox.path());
@@ -130,7 +130,7 @@ fn del_while_the_path_leads_to_one_and_the_other(lab: &Lab) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let new = folder.path().join("new");
+            let new = directory.path().join("new");
             while !is_over.load(Ordering::Relaxed) {
                 for target in [node, &sandbox] {
                     symlink(target, &new).unwrap();

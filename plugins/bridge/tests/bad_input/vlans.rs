@@ -1,4 +1,5 @@
-//! VLANs that there cannot be. Those that there can be are in the test `vlan`, which needs a kernel that filters them.
+//! VLANs that there cannot be. Those that there can be are in the test `vlan`, which needs a kernel
+//! that filters them.
 
 use serde_json::{Value, json};
 

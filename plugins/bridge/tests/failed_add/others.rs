@@ -34,9 +34,9 @@ fn an_add_too_many(lab: &Lab) {
     let result = lab.add(&a, &conf);
     let before = Snapshot::take(lab, &[&a]);
     lab.add_fails(&a, &conf);
-    assert_same(&before, &Snapshot::take(lab, &[&a]), "an ADD too many");
+    assert_same(&before, &Snapshot::take(lab, &[&a]), "a repeated ADD");
     lab.add_fails(&a, &with(conf.clone(), json!({ "bridge": "new0" })));
-    assert_same(&before, &Snapshot::take(lab, &[&a]), "an ADD too many");
+    assert_same(&before, &Snapshot::take(lab, &[&a]), "a repeated ADD");
     lab.check(&a, &conf, &result).silent();
     let seen = seen_from(listen_in(&outside), OUTSIDE, &a.sandbox);
     assert_eq!(seen, NODE);

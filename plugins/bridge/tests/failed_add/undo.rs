@@ -32,7 +32,8 @@ pub(crate) fn everything(keys: Value) -> Value {
     with(conf, keys)
 }
 
-/// The call fails, on a node that never had a bridge, and leaves nothing. The container can be attached afterwards.
+/// The call fails, on a node that never had a bridge, and leaves nothing. The container can be
+/// attached afterwards.
 #[track_caller]
 pub(crate) fn fails(lab: &Lab, call: &Invocation, container: &Container) {
     let before = Snapshot::take(lab, &[container]);

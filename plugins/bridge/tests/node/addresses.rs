@@ -1,5 +1,5 @@
-//! An address on the bridge that is in the way of the gateway's is replaced if a plugin gave it, for an earlier lease; what
-//! its operator gave stays.
+//! An address on the bridge that is in the way of the gateway's is replaced if a plugin gave it,
+//! for an earlier lease; what its operator gave stays.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -35,7 +35,8 @@ fn gateway(subnet: &str, keys: Value) -> Value {
     with(of_subnets(&[subnet], json!({ "isGateway": true })), keys)
 }
 
-/// The addresses with all that the kernel notes of them, but for how many seconds a lifetime still has.
+/// The addresses with all that the kernel notes of them, but for how many seconds a lifetime still
+/// has.
 #[track_caller]
 fn addresses(lab: &Lab) -> Vec<Value> {
     let mut all = lab.link(BRIDGE).addresses_in_full();
@@ -62,7 +63,8 @@ fn assert_refused(lab: &Lab, conf: &Value, words: &[&str]) {
     assert_eq!(before.1, after.1);
 }
 
-/// As docker, libvirt and netplan give them, on bridges that nothing is plugged into yet. The words are the Go plugin's.
+/// As docker, libvirt and netplan give them, on bridges that nothing is plugged into yet. The words
+/// are the Go plugin's.
 fn an_operators_address_stays(lab: &Lab) {
     let given = [
         "172.17.0.1/16 broadcast 172.17.255.255",
@@ -163,7 +165,8 @@ fn force_replaces_it_at_the_very_end(lab: &Lab) {
     assert_reaches(&container, "fd00:7::1");
 }
 
-/// An address is the secondary of one of its network that the bridge had before, and the kernel removes it with that.
+/// An address is the secondary of one of its network that the bridge had before, and the kernel
+/// removes it with that.
 fn one_of_the_same_network_is_replaced(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
@@ -179,7 +182,8 @@ fn one_of_the_same_network_is_replaced(lab: &Lab) {
     assert_reaches(&a, "fd00:1::1");
 }
 
-/// The bridge has one of the two gateways' addresses already, as the secondary of one that is in the way.
+/// The bridge has one of the two gateways' addresses already, as the secondary of one that is in
+/// the way.
 fn what_is_kept_does_not_go_with_it(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
@@ -216,14 +220,14 @@ fn routes_survive_a_new_lease(lab: &Lab) {
 fn call_go(lab: &Lab, command: &str, container: &Container, conf: &Value) -> Option<Invocation> {
     let program = require_reference("bridge")?;
     let call = Invocation::attach(&program, command, &container.id);
-    let folders = vec![Path::new(REFERENCE_DIR).to_owned()];
+    let directories = vec![Path::new(REFERENCE_DIR).to_owned()];
     let netns = container.sandbox.path();
     assert!(
         lab.node
             .list(REFERENCE_DIR)
             .contains(&"host-local".to_owned())
     );
-    Some(call.netns(netns).paths(folders).config(conf))
+    Some(call.netns(netns).paths(directories).config(conf))
 }
 
 fn that_of_an_earlier_lease_of_the_go_plugin(lab: &Lab) {

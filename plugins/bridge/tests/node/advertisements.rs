@@ -1,4 +1,5 @@
-//! No container becomes the node's default router, by whatever link its router advertisements come in (CVE-2020-10749).
+//! No container becomes the node's default router, by whatever link its router advertisements come
+//! in (CVE-2020-10749).
 
 use serde_json::json;
 use testkit::advertisement::advertise_router;
@@ -20,7 +21,8 @@ ours!(
 
 const ACCEPT_RA: &str = "/proc/sys/net/ipv6/conf/cni0/accept_ra";
 
-/// The container's advertisement comes to nothing, while the node heeds one that a router on its uplink sends later.
+/// The container's advertisement comes to nothing, while the node heeds one that a router on its
+/// uplink sends later.
 #[track_caller]
 fn assert_not_heeded(lab: &Lab, container: &Container) {
     let outside = outside::connect(lab);

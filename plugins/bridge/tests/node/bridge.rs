@@ -39,7 +39,8 @@ fn reported_mac(result: &Value) -> &str {
     result["interfaces"][0]["mac"].as_str().unwrap()
 }
 
-/// As the kernel has it, unless the bridge was given one. The result reports the one that it has then.
+/// As the kernel has it, unless the bridge was given one. The result reports the one that it has
+/// then.
 fn it_takes_its_uplinks_mac_later(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
@@ -89,7 +90,8 @@ fn a_bridge_without_mac_becomes_a_gateway(lab: &Lab) {
     assert_reaches(&a, "10.1.1.1");
 }
 
-/// Without `mtu` the container has the bridge's: with a smaller one it would make everybody's smaller.
+/// Without `mtu` the container has the bridge's: with a smaller one it would make everybody's
+/// smaller.
 fn a_jumbo_bridge_stays_one(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link add uplink0 mtu 9000 type veth peer name uplink1 mtu 9000");
@@ -186,8 +188,9 @@ fn many_routes(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-/// The bridge follows its smallest port, unless its operator has changed its MTU by hand: from what is larger the node tells
-/// senders what fits, where it would be lost without a word otherwise. Other ports pass on among themselves what they did.
+/// The bridge follows its smallest port, unless its operator has changed its MTU by hand: from what
+/// is larger the node tells senders what fits, where it would be lost without a word otherwise.
+/// Other ports pass on among themselves what they did.
 fn a_container_with_a_smaller_mtu(lab: &Lab) {
     let outside = outside::connect(lab);
     outside.ip("route add 10.1.1.0/24 via 198.51.100.1");

@@ -18,7 +18,8 @@ ours!(
 );
 both!(a_bridge_that_does_not_forward_on_a_node_that_does);
 
-/// A router that forwards by some of its links stays one: switching the whole off would switch these off too.
+/// A router that forwards by some of its links stays one: switching the whole off would switch
+/// these off too.
 fn a_failed_add_switches_nothing(lab: &Lab) {
     let _outside = outside::connect(lab);
     let by_link = [
@@ -57,8 +58,8 @@ fn an_add_does_not_touch_what_is_on(lab: &Lab) {
     assert_eq!([lab.setting(IP_FORWARD), lab.setting(IPV6_FORWARD)], [1, 1]);
 }
 
-/// A node that got its default route by router advertisements keeps it, and goes on to heed them there, when it becomes a
-/// router for containers. Its other links are left as they are.
+/// A node that got its default route by router advertisements keeps it, and goes on to heed them
+/// there, when it becomes a router for containers. Its other links are left as they are.
 fn the_nodes_own_default_route_stays(lab: &Lab) {
     let outside = outside::connect(lab);
     lab.ip("link add other0 type veth peer name other1");
@@ -87,8 +88,8 @@ fn the_nodes_own_default_route_stays(lab: &Lab) {
     wait_for_default_routes(lab, &["wire0"]);
 }
 
-/// IPv4 is passed on by each link's own setting, which a node that forwards need not have on for new links. The Go plugin
-/// looks at the node's.
+/// IPv4 is passed on by each link's own setting, which a node that forwards need not have on for
+/// new links. The Go plugin looks at the node's.
 fn a_bridge_that_does_not_forward_on_a_node_that_does(lab: &Lab) {
     lab.node.write(IP_FORWARD, "1");
     let outside = outside::connect(lab);

@@ -1,4 +1,5 @@
-//! A node on which IPv6 is off for new links, as hardening guides have it (`net.ipv6.conf.default.disable_ipv6=1`).
+//! A node on which IPv6 is off for new links, as hardening guides have it
+//! (`net.ipv6.conf.default.disable_ipv6=1`).
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! The node is not the plugin's alone: its bridges, addresses, routes and switches are its operator's and others' too.
+//! The node is not the plugin's alone: its bridges, addresses, routes and switches are its
+//! operator's and others' too.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! IPAM gives a container an address that the node has on the bridge: nobody would know whose it is.
+//! IPAM gives a container an address that the node has on the bridge: nobody would know whose it
+//! is.
 
 use serde_json::{Value, json};
 

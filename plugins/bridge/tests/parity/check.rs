@@ -19,7 +19,8 @@ both!(
     what_others_add_is_no_damage,
 );
 
-/// Every route has a next hop: Debian's plugin takes one without literally, though ADD made it with one.
+/// Every route has a next hop: Debian's plugin takes one without literally, though ADD made it with
+/// one.
 fn conf() -> Value {
     dual_stack(json!({
         "isDefaultGateway": true,

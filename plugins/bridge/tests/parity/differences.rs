@@ -1,5 +1,6 @@
-//! Every known difference from the Go plugin 1.1.1, with what ours does and why. That it leaves things behind when an ADD
-//! fails is asserted of ours in `failed_add`, and what it takes that ours refuses in `bad_input`.
+//! Every known difference from the Go plugin 1.1.1, with what ours does and why. That it leaves
+//! things behind when an ADD fails is asserted of ours in `failed_add`, and what it takes that ours
+//! refuses in `bad_input`.
 
 use serde_json::{Value, json};
 use testkit::advertisement::advertise_router;
@@ -34,7 +35,8 @@ both!(
     the_nodes_own_default_route,
 );
 
-/// Resolver settings that IPAM found are passed on unless the configuration has its own; newer Go plugins do it too.
+/// Resolver settings that IPAM found are passed on unless the configuration has its own; newer Go
+/// plugins do it too.
 fn dns_of_ipam(lab: &Lab) {
     lab.node.write("/run/resolv.conf", "nameserver 10.1.1.53\n");
     let resolv_conf = json!({ "ipam": { "resolvConf": "/run/resolv.conf" } });
@@ -50,8 +52,8 @@ fn dns_of_ipam(lab: &Lab) {
     assert_eq!(result["dns"], own);
 }
 
-/// One `CNI_ARGS` is for the plugin and for its IPAM plugin, and each passes over what the other one defines. The Go plugins
-/// do so only with `IgnoreUnknown=1`.
+/// One `CNI_ARGS` is for the plugin and for its IPAM plugin, and each passes over what the other
+/// one defines. The Go plugins do so only with `IgnoreUnknown=1`.
 fn cni_args_for_two_plugins(lab: &Lab) {
     let (container, mac) = (Container::new("a"), "02:00:00:00:00:01");
     let call = lab.call("ADD", &container, &ipv4(json!({})));
@@ -123,7 +125,8 @@ fn a_default_route_without_a_next_hop(lab: &Lab) {
     }
 }
 
-/// Nobody else has the gateway's address, so there is nothing to look for, during which it would not answer.
+/// Nobody else has the gateway's address, so there is nothing to look for, during which it would
+/// not answer.
 fn the_gateways_address_is_ready(lab: &Lab) {
     lab.node
         .write("/proc/sys/net/ipv6/conf/default/accept_dad", "1");

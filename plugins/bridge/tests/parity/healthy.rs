@@ -1,4 +1,5 @@
-//! CHECK of containers that are attached as they were, on a node and in containers where others are at work as well.
+//! CHECK of containers that are attached as they were, on a node and in containers where others are
+//! at work as well.
 
 use serde_json::json;
 use testkit::Invocation;
@@ -116,8 +117,8 @@ fn port_isolation_that_others_switch_on(lab: &Lab) {
     lab.check(&container, &wanted, &result).silent();
 }
 
-/// The plugin `sbr` of a chain moves an interface's routes into tables that rules lead to from its addresses. The Go plugin
-/// looks in the main table alone.
+/// The plugin `sbr` of a chain moves an interface's routes into tables that rules lead to from its
+/// addresses. The Go plugin looks in the main table alone.
 fn routes_that_sbr_moves(lab: &Lab) {
     let Some(sbr) = require_reference("sbr") else {
         return;

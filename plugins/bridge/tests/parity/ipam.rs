@@ -67,8 +67,9 @@ fn a_failed_add_is_released_while_the_link_is_there(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-/// host-local is killed and may hold an address. It is asked to release it while the link is still there: another ADD of the
-/// attachment, which the link keeps off, would lose the address that it gets. What the link has is released after the link.
+/// host-local is killed and may hold an address. It is asked to release it while the link is still
+/// there: another ADD of the attachment, which the link keeps off, would lose the address that it
+/// gets. What the link has is released after the link.
 fn a_killed_bookkeeper_is_asked_to_release_while_the_link_is_there(lab: &Lab) {
     let ipam = ScriptedDelegate::new("host-local");
     ipam.on("DEL").record_links();

@@ -113,7 +113,8 @@ fn multicast_is_not_changed(lab: &Lab) {
     assert_eq!(from.ip().to_string(), "10.1.1.2");
 }
 
-/// Each address leaves as the node's, also from one network of the container's to another machine's.
+/// Each address leaves as the node's, also from one network of the container's to another
+/// machine's.
 fn several_networks(lab: &Lab) {
     let outside = outside::connect(lab);
     let (a, b) = (Container::new("a"), Container::new("b"));

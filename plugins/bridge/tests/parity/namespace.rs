@@ -41,7 +41,7 @@ fn add_by_go(lab: &Lab, container: &Container, conf: &Value) -> Option<Value> {
         &container.id,
     )
     .netns(container.sandbox.path())
-    .paths(lab.plugin_folders())
+    .paths(lab.plugin_directories())
     .config(conf);
     Some(lab.node.run(&add).success())
 }

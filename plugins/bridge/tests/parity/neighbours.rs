@@ -23,14 +23,16 @@ fn conf() -> Value {
     )
 }
 
-/// Whether the first packet to an address is answered, in less time than it takes to give up on an old neighbour.
+/// Whether the first packet to an address is answered, in less time than it takes to give up on an
+/// old neighbour.
 fn answers_at_once(run: impl FnOnce(&mut Command) -> bool, to: &str) -> bool {
     let mut ping = Command::new("ping");
     ping.args(["-n", "-q", "-c1", "-W2", to]);
     run(&mut ping)
 }
 
-// Friend and node have the Ethernet address of the former owner in their caches, as one that was confirmed just now.
+// Friend and node have the Ethernet address of the former owner in their caches, as one that was
+// confirmed just now.
 fn an_address_that_is_given_again(lab: &Lab) {
     let (friend, former) = (Container::new("friend"), Container::new("former"));
     lab.add(&friend, &conf());

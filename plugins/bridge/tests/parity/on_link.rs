@@ -1,5 +1,5 @@
-//! A next hop that is unspecified, `0.0.0.0` or `::`, is none: the destination is on the link. DHCP's classless routes
-//! (option 121, RFC 3442) have such.
+//! A next hop that is unspecified, `0.0.0.0` or `::`, is none: the destination is on the link.
+//! DHCP's classless routes (option 121, RFC 3442) have such.
 
 use serde_json::{Value, json};
 use testkit::{Outcome, ScriptedDelegate};
@@ -132,7 +132,8 @@ fn the_gateway_of_an_address(lab: &Lab) {
     );
     assert_link_has(lab, &attached.container, "10.9.0.1/16");
     attached.check(lab).silent();
-    // The address that the bridge has by now is in nobody's way; the Go plugin wants 0.0.0.0 in its place.
+    // The address that the bridge has by now is in nobody's way; the Go plugin wants 0.0.0.0 in its
+    // place.
     let b = Container::new("b");
     let outcome = lab.node.run(&lab.call("ADD", &b, &attached.conf));
     match lab.side {

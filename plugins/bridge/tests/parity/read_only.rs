@@ -1,5 +1,5 @@
-//! A node whose kernel settings cannot be written: `/proc/sys` is mounted read-only, as in many containers that run
-//! containers themselves.
+//! A node whose kernel settings cannot be written: `/proc/sys` is mounted read-only, as in many
+//! containers that run containers themselves.
 
 use std::process::Command;
 

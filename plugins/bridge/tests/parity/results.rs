@@ -18,8 +18,8 @@ both!(
 );
 ours!(version_1_1_0);
 
-/// The interfaces that a result must list: the bridge, the node's end and the container's, with their MACs and, from 1.1.0
-/// on, their MTUs.
+/// The interfaces that a result must list: the bridge, the node's end and the container's, with
+/// their MACs and, from 1.1.0 on, their MTUs.
 #[track_caller]
 pub(crate) fn interfaces(lab: &Lab, container: &Container, result: &Value) -> Value {
     let list = result["interfaces"].as_array().unwrap();
@@ -152,8 +152,8 @@ fn dns_of_the_configuration(lab: &Lab) {
 /// The namespace is told as the runtime calls it, and the interface by the name that was asked for.
 fn the_other_namespaces_name(lab: &Lab) {
     let container = Container::new("a");
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("sandbox");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sandbox");
     std::os::unix::fs::symlink(container.sandbox.path(), &path).unwrap();
     let call = lab.call("ADD", &container, &ipv6(json!({})));
     let call = call.netns(&path).ifname("net-7.x");
@@ -168,7 +168,8 @@ fn the_other_namespaces_name(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-/// Without `isGateway`, what IPAM says of gateways is passed on, and nothing is done about it on the node.
+/// Without `isGateway`, what IPAM says of gateways is passed on, and nothing is done about it on
+/// the node.
 fn no_gateway_address(lab: &Lab) {
     let container = Container::new("a");
     let result = lab.add(&container, &dual_stack(json!({})));
@@ -202,7 +203,8 @@ fn several_addresses_of_a_family(lab: &Lab) {
     );
 }
 
-/// A route without a next hop goes by the gateway of its family; the result has it as IPAM wrote it.
+/// A route without a next hop goes by the gateway of its family; the result has it as IPAM wrote
+/// it.
 fn routes_of_ipam(lab: &Lab) {
     let routes = json!([
         { "dst": "10.9.0.0/16" },

@@ -1,4 +1,5 @@
-//! Rules of the packet filter that somebody has removed, that another backend has made, or that the Go plugin has.
+//! Rules of the packet filter that somebody has removed, that another backend has made, or that the
+//! Go plugin has.
 
 use std::process::Command;
 
@@ -78,7 +79,8 @@ fn the_next_add_masquerades_for_all(lab: &Lab) {
         "flush table ip twill_masquerade; flush table ip6 twill_masquerade",
         "flush chain ip twill_masquerade postrouting; flush chain ip6 twill_masquerade postrouting",
         "flush chain ip twill_masquerade postrouting; delete chain ip twill_masquerade postrouting",
-        "flush set ip twill_masquerade from-10.1.1.0/24; flush set ip6 twill_masquerade from-fd00_1__/64",
+        "flush set ip twill_masquerade from-10.1.1.0/24; flush set ip6 twill_masquerade \
+            from-fd00_1__/64",
         "add table ip twill_masquerade { flags dormant; }",
     ]
     .into_iter()
@@ -146,15 +148,18 @@ fn check_finds_what_is_gone(lab: &Lab) {
     for (damage, told) in [
         (
             "flush table ip twill_masquerade",
-            "address 10.1.1.2/24 is not masqueraded: table ip twill_masquerade has not all of its rules",
+            "address 10.1.1.2/24 is not masqueraded: table ip twill_masquerade has not all of its \
+                rules",
         ),
         (
             "delete table ip6 twill_masquerade",
-            "address fd00:1::2/64 is not masqueraded: table ip6 twill_masquerade has no element for it",
+            "address fd00:1::2/64 is not masqueraded: table ip6 twill_masquerade has no element \
+                for it",
         ),
         (
             "flush set ip twill_masquerade from-10.1.1.0/24",
-            "address 10.1.1.2/24 is not masqueraded: table ip twill_masquerade has no element for it",
+            "address 10.1.1.2/24 is not masqueraded: table ip twill_masquerade has no element for \
+                it",
         ),
         (
             "flush table bridge twill_macspoofchk",
@@ -201,7 +206,8 @@ fn check_finds_what_is_gone(lab: &Lab) {
         assert_eq!(
             failure.msg,
             format!(
-                "{name} is 0: the node does not pass on what the container sends to other networks; set it to 1"
+                "{name} is 0: the node does not pass on what the container sends to other \
+                    networks; set it to 1"
             )
         );
         lab.node.write(path, "1");
@@ -229,7 +235,8 @@ fn check_follows_iptables(lab: &Lab) {
         assert_eq!(
             failure.msg,
             format!(
-                "address fd00:1::2/64 is not masqueraded: chain {chain} of iptables has not all of its rules"
+                "address fd00:1::2/64 is not masqueraded: chain {chain} of iptables has not all \
+                    of its rules"
             )
         );
     }
@@ -271,8 +278,8 @@ fn another_backend_by_now(lab: &Lab) {
     assert!(!lab.ruleset().contains("CNI-"), "{}", lab.ruleset());
 }
 
-/// The program `iptables` works on the kernel's older tables or on nftables, as the distribution has it: its `update-alternatives`
-/// may have been called between ADD and DEL.
+/// The program `iptables` works on the kernel's older tables or on nftables, as the distribution
+/// has it: its `update-alternatives` may have been called between ADD and DEL.
 fn another_iptables_by_now(lab: &Lab) {
     if Command::new("iptables-legacy").arg("-V").output().is_err() {
         testkit::requirements::skip("needs the program iptables-legacy (Debian package iptables)");
@@ -386,8 +393,8 @@ fn gc_finds_what_another_backend_made(lab: &Lab) {
     assert!(!lab.ruleset().contains("CNI-"), "{}", lab.ruleset());
 }
 
-/// What `bridge` of containernetworking/plugins 1.9 makes for container `id` with `ipMasqBackend` `nftables` in network `net`;
-/// `token` is its digest of `eth0:<id>`.
+/// What `bridge` of containernetworking/plugins 1.9 makes for container `id` with `ipMasqBackend`
+/// `nftables` in network `net`; `token` is its digest of `eth0:<id>`.
 fn as_by_go(lab: &Lab, id: &str, token: &str, address: &str, port: &str) {
     nft(
         lab,
@@ -397,7 +404,9 @@ fn as_by_go(lab: &Lab, id: &str, token: &str, address: &str, port: &str) {
             add rule inet cni_plugins_masquerade postrouting ip daddr == 224.0.0.0/4  return
             add rule inet cni_plugins_masquerade postrouting goto masq_checks
             add rule inet cni_plugins_masquerade masq_checks ip saddr == {address} ip daddr != 10.1.1.0/24 masquerade comment "{NET}-{token}, net: net, if: eth0, id: {id}"
-            table bridge nat {{ chain PREROUTING {{ type filter hook prerouting priority -300; policy accept; }}; chain cni-br-iface-{id}-eth0 {{ }}; chain cni-br-iface-{id}-eth0-mac {{ }}; }}
+            table bridge nat {{ chain PREROUTING {{ type filter hook prerouting priority -300; policy accept; }}; }}
+            add chain bridge nat cni-br-iface-{id}-eth0
+            add chain bridge nat cni-br-iface-{id}-eth0-mac
             add rule bridge nat PREROUTING iifname "{port}" jump cni-br-iface-{id}-eth0 comment "macspoofchk-{id}-eth0"
             add rule bridge nat cni-br-iface-{id}-eth0 jump cni-br-iface-{id}-eth0-mac comment "macspoofchk-{id}-eth0"
             add rule bridge nat cni-br-iface-{id}-eth0-mac ether saddr 02:00:00:00:00:0a return comment "macspoofchk-{id}-eth0"

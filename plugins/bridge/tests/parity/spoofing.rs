@@ -1,4 +1,5 @@
-//! `macspoofchk`: a container cannot pose as another one. The Go plugin needs `nft` for it, ours does not.
+//! `macspoofchk`: a container cannot pose as another one. The Go plugin needs `nft` for it, ours
+//! does not.
 
 use serde_json::{Value, json};
 

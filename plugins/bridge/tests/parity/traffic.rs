@@ -17,7 +17,8 @@ both!(
     through_the_node,
 );
 
-/// Two containers reach each other and the node, once both are there and after one has been replaced.
+/// Two containers reach each other and the node, once both are there and after one has been
+/// replaced.
 #[track_caller]
 fn meet(lab: &Lab, conf: &Value, hosts: &[&str], gateways: &[&str]) {
     let (a, b) = (Container::new("a"), Container::new("b"));
@@ -94,8 +95,8 @@ fn through_the_node(lab: &Lab) {
     assert_reaches(&container, OUTSIDE6);
 }
 
-/// A container reaches a second address of its own through the bridge and back through the same port, as it does when
-/// the node translates a service's address to it.
+/// A container reaches a second address of its own through the bridge and back through the same
+/// port, as it does when the node translates a service's address to it.
 fn hairpin(lab: &Lab) {
     let ping = ["-I", "10.1.1.2", "10.1.1.99"];
     let a = Container::new("a");

@@ -33,8 +33,8 @@ impl Lab {
         Some(Self(lab))
     }
 
-    /// All rules of the packet filter, also those of iptables, without the warnings about these, and without our own tables
-    /// when no container is in their sets: these stay.
+    /// All rules of the packet filter, also those of iptables, without the warnings about these,
+    /// and without our own tables when no container is in their sets: these stay.
     #[track_caller]
     pub(crate) fn ruleset(&self) -> String {
         let list = || {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use testkit::NetNs;
-use testkit::traffic::PATIENCE;
+use testkit::traffic::TIMEOUT;
 
 pub(crate) use testkit::traffic::{assert_reaches, pings, send_to_self_by_wire};
 
@@ -19,7 +19,7 @@ pub(crate) fn seen_from(
     let listener = server(SocketAddr::new(at, 0));
     let to = listener.local_addr().unwrap();
     let accepted = thread::spawn(move || listener.accept().map(|(_, peer)| peer.ip().to_string()));
-    let connected = client.enter(|| TcpStream::connect_timeout(&to, PATIENCE));
+    let connected = client.enter(|| TcpStream::connect_timeout(&to, TIMEOUT));
     if let Err(error) = connected {
         // The thread waits on; it ends with the test.
         panic!("no connection to {to}: {error}");

@@ -40,8 +40,8 @@ fn the_port(lab: &Lab) {
     assert_eq!(bridge.0["linkinfo"]["info_data"]["vlan_filtering"], 1);
 }
 
-/// Every port is a member of VLAN 1 when it is plugged in. Go plugins before 1.3 leave it there, so that what is
-/// broadcast in VLAN 1 comes out of the port.
+/// Every port is a member of VLAN 1 when it is plugged in. Go plugins before 1.3 leave it there, so
+/// that what is broadcast in VLAN 1 comes out of the port.
 fn default_vlan(lab: &Lab) {
     if !require_vlans(lab) {
         return;
@@ -143,8 +143,8 @@ fn gateways_of_two_vlans(lab: &Lab) {
     assert_reaches(&a, "10.2.2.2");
 }
 
-/// The Go plugin leaves it so, and the VLANs see each other. Ours would have to take tagged frames away from what is
-/// plugged in, and says how its operator can.
+/// The Go plugin leaves it so, and the VLANs see each other. Ours would have to take tagged frames
+/// away from what is plugged in, and says how its operator can.
 fn a_bridge_that_did_not_filter(lab: &Lab) {
     if !require_vlans(lab) {
         return;

@@ -1,6 +1,6 @@
-//! VLANs on a bridge, with both plugins and real traffic. This needs a kernel that filters VLANs on bridges
-//! (`CONFIG_BRIDGE_VLAN_FILTERING`); where it does not, every test is told as skipped. What is asserted on all kernels is
-//! in `bad_input`.
+//! VLANs on a bridge, with both plugins and real traffic. This needs a kernel that filters VLANs on
+//! bridges (`CONFIG_BRIDGE_VLAN_FILTERING`); where it does not, every test is told as skipped. What
+//! is asserted on all kernels is in `bad_input`.
 
 #![allow(
     clippy::expect_used,

@@ -189,7 +189,8 @@ fn a_vlan_device_of_another_vlan_is_not(lab: &Lab) {
     }
 }
 
-/// It belongs to the VLAN that the container is put into, so it may be there when the bridge begins to filter.
+/// It belongs to the VLAN that the container is put into, so it may be there when the bridge begins
+/// to filter.
 fn a_vlan_device_on_an_unfiltered_bridge(lab: &Lab) {
     if !require_vlan_devices(lab) {
         return;

@@ -1,4 +1,5 @@
-//! `vlanTrunk`: a container that sees several VLANs with their tags. It came after the Go plugin 1.1.1.
+//! `vlanTrunk`: a container that sees several VLANs with their tags. It came after the Go plugin
+//! 1.1.1.
 
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Tests of rendering a delegate's configuration.
+
 use std::fs;
 use std::path::Path;
 
@@ -23,22 +25,23 @@ fn rendered(netconf: &str, lease: &Lease) -> Result<Value, Error> {
     Ok(serde_json::to_value(&conf).unwrap())
 }
 
-/// Each folder of testdata/flannel has a netconf.json, a subnet.env and the expected.json that comes of them.
+/// Each directory of testdata/flannel has a netconf.json, a subnet.env and the expected.json that
+/// comes of them.
 #[test]
 fn fixtures() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/flannel/delegate");
     let mut cases = 0;
-    for folder in fs::read_dir(&root).unwrap() {
-        let folder = folder.unwrap().path();
-        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    for directory in fs::read_dir(&root).unwrap() {
+        let directory = directory.unwrap().path();
+        let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap();
         let lease =
-            subnet_env::read(&folder.join("subnet.env"), &cni_plugin::Log::default()).unwrap();
+            subnet_env::read(&directory.join("subnet.env"), &cni_plugin::Log::default()).unwrap();
         let expected: Value = serde_json::from_str(&read("expected.json")).unwrap();
         assert_eq!(
             rendered(&read("netconf.json"), &lease).unwrap(),
             expected,
             "{}",
-            folder.display()
+            directory.display()
         );
         cases += 1;
     }
@@ -79,7 +82,8 @@ fn what_is_wrong_is_named() {
         (
             r#"{"name":"n","delegate":[]}"#,
             6,
-            "cannot decode the network configuration: delegate: invalid type: sequence, expected an object",
+            "cannot decode the network configuration: delegate: invalid type: sequence, expected \
+                an object",
         ),
         (
             r#"{"name":"n","delegate":{"type":5}}"#,
@@ -104,7 +108,8 @@ fn what_is_wrong_is_named() {
         (
             r#"{"name":"n","ipam":"host-local"}"#,
             6,
-            "cannot decode the network configuration: ipam: invalid type: string \"host-local\", expected an object",
+            "cannot decode the network configuration: ipam: invalid type: string \"host-local\", \
+                expected an object",
         ),
         (
             r#"{"name":"n","ipam":{"routes":[{"dst":"10.0.0.0/8"},{"dst":"x"}]}}"#,
@@ -114,7 +119,8 @@ fn what_is_wrong_is_named() {
         (
             r#"{"name":"n","subnetFile":7}"#,
             6,
-            "cannot decode the network configuration: subnetFile: invalid type: integer `7`, expected a string",
+            "cannot decode the network configuration: subnetFile: invalid type: integer `7`, \
+                expected a string",
         ),
     ] {
         let error = rendered(netconf, &lease()).unwrap_err();

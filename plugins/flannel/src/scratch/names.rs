@@ -28,7 +28,8 @@ pub(super) fn first_name(attachment: &Attachment) -> Option<&str> {
     Some(attachment.container_id.as_str()).filter(|id| id.len() <= MAX_NAME)
 }
 
-/// The name of the file of a further attachment, and of every attachment whose id is too long to be a name.
+/// The name of the file of a further attachment, and of every attachment whose id is too long to be
+/// a name.
 pub(super) fn further_name(attachment: &Attachment) -> FurtherName {
     further_name_of(attachment.container_id.as_str(), attachment.ifname.as_str())
 }

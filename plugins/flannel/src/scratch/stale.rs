@@ -5,25 +5,27 @@ use state::{Dir, StateError, WriteGuard};
 
 use super::names::shortened_names;
 use super::{
-    Entry, FOLDER_MODE, FURTHER, File, LOCK_PATIENCE, ONLY_USUAL, Place, Scratch, USUAL_IFNAME,
+    DIRECTORY_MODE, Entry, FURTHER, File, LOCK_TIMEOUT, ONLY_USUAL, Place, Scratch, USUAL_IFNAME,
 };
 
-/// How many first files there are at least where [`ONLY_USUAL`] is worth making: a few are read in no time.
+/// How many first files there are at least where [`ONLY_USUAL`] is worth making: a few are read in
+/// no time.
 const MANY: usize = 64;
 
 /// What GC has to delete, and what it cannot know about.
 #[derive(Debug, Default)]
 pub(crate) struct Stale {
-    /// The usable configurations whose attachments are not valid any more: in the order of the files' names, the first
-    /// attachments before the others.
+    /// The usable configurations whose attachments are not valid any more: in the order of the
+    /// files' names, the first attachments before the others.
     pub(crate) entries: Vec<Entry>,
     /// An error for each file that cannot be read.
     pub(crate) unread: Vec<StateError>,
 }
 
 impl Scratch {
-    /// Finds the configurations of a network whose attachments are not valid any more. The files of others are not opened, but
-    /// for first ones that may be of another interface than their container's valid ones.
+    /// Finds the configurations of a network whose attachments are not valid any more. The files of
+    /// others are not opened, but for first ones that may be of another interface than their
+    /// container's valid ones.
     pub(crate) fn stale(
         &self,
         network: &NetworkName,
@@ -36,7 +38,7 @@ impl Scratch {
         let guard = if only_usual || names.len() < MANY {
             None
         } else {
-            self.0.lock_whole(LOCK_PATIENCE).ok()
+            self.0.lock_whole(LOCK_TIMEOUT).ok()
         };
         if guard.is_some() {
             names = self::names(&self.0, is_container)?;
@@ -70,7 +72,8 @@ impl Scratch {
         Ok(stale)
     }
 
-    /// Calls `take` with the usable configurations of a network, in no order, until it has what it wants of one.
+    /// Calls `take` with the usable configurations of a network, in no order, until it has what it
+    /// wants of one.
     pub(crate) fn find_map<T>(
         &self,
         network: &NetworkName,
@@ -97,8 +100,8 @@ impl Scratch {
 }
 
 impl Stale {
-    /// Reads a file, and takes it over if it is stale. The interface that the file says it is of, if it says any; `None` if it
-    /// cannot be read.
+    /// Reads a file, and takes it over if it is stale. The interface that the file says it is of,
+    /// if it says any; `None` if it cannot be read.
     fn look_at(
         &mut self,
         dir: &Dir,
@@ -143,5 +146,5 @@ fn is_container(name: &str) -> bool {
 /// Marks a directory whose first files are all of the usual interface.
 fn mark(guard: &WriteGuard<'_>) {
     // Without the mark, the next GC reads all files again.
-    let _ = guard.dir().create_child(ONLY_USUAL, FOLDER_MODE);
+    let _ = guard.dir().create_child(ONLY_USUAL, DIRECTORY_MODE);
 }

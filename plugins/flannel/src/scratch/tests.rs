@@ -1,3 +1,5 @@
+//! Tests of kept configurations.
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -26,8 +28,8 @@ fn scratch() -> (TempDir, Scratch) {
 fn files(temp: &TempDir) -> Vec<(String, String)> {
     let root = temp.path().join("flannel");
     let mut files = Vec::new();
-    for folder in [root.clone(), root.join(FURTHER)] {
-        for entry in fs::read_dir(folder).into_iter().flatten() {
+    for directory in [root.clone(), root.join(FURTHER)] {
+        for entry in fs::read_dir(directory).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_file() {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
@@ -70,8 +72,11 @@ fn one_attachment_is_where_the_go_plugin_looks_for_it() {
         )]
     );
     let file = fs::metadata(temp.path().join("flannel/c1")).unwrap();
-    let folder = fs::metadata(temp.path().join("flannel")).unwrap();
-    assert_eq!((file.mode() & 0o777, folder.mode() & 0o777), (0o600, 0o700));
+    let directory = fs::metadata(temp.path().join("flannel")).unwrap();
+    assert_eq!(
+        (file.mode() & 0o777, directory.mode() & 0o777),
+        (0o600, 0o700)
+    );
     assert_eq!(found(&scratch, &eth0), Some(format!("bridge {BRIDGE}")));
 
     keep(&scratch, &eth0, &conf(MACVLAN));
@@ -169,7 +174,8 @@ fn an_add_waits_for_another_one_of_the_same_attachment() {
         (error.code, error.msg.as_str()),
         (
             Code::TRY_AGAIN_LATER,
-            "another ADD of eth0 of container c1 is under way, or something that a killed one has started: wait for it, or call DEL"
+            "another ADD of eth0 of container c1 is under way, or something that a killed one has \
+                started: wait for it, or call DEL"
         )
     );
     assert_eq!(files(&temp), before);
@@ -188,7 +194,8 @@ fn an_add_waits_for_another_one_of_the_same_attachment() {
     assert_eq!(kept.plugin_type.as_str(), "bridge");
 }
 
-/// A daemon that a killed ADD's delegate has left holds its mark for ever; a DEL has done with that ADD.
+/// A daemon that a killed ADD's delegate has left holds its mark for ever; a DEL has done with that
+/// ADD.
 #[test]
 fn a_mark_is_in_nobodys_way_where_nothing_is_kept() {
     let (_temp, scratch) = scratch();

@@ -1,5 +1,5 @@
-//! The assignments in a file, which is taken as a shell takes it: with comments, `export`, quotes and several assignments a
-//! line. Pure.
+//! The assignments in a file, which is taken as a shell takes it: with comments, `export`, quotes
+//! and several assignments a line. Pure.
 
 use std::fmt;
 
@@ -78,8 +78,8 @@ impl<'a> Assignments<'a> {
     /// Finds the assignments in a file's contents.
     ///
     /// # Errors
-    /// [`Problem::NoAssignment`] and [`Problem::OpenQuote`] on a line that assigns to one of flanneld's keys: it might mean
-    /// something else than it says.
+    /// [`Problem::NoAssignment`] and [`Problem::OpenQuote`] on a line that assigns to one of
+    /// flanneld's keys: it might mean something else than it says.
     pub(super) fn of(contents: &'a [u8]) -> Result<Self, Problem> {
         let text = without_nuls(contents);
         let mut found = Self {

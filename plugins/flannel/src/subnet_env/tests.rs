@@ -1,3 +1,5 @@
+//! Tests of reading subnet.env.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -93,7 +95,11 @@ fn it_is_read_as_a_shell_reads_it() {
 fn all_that_is_missing_is_named() {
     assert_eq!(
         lease(""),
-        Err("FLANNEL_NETWORK, FLANNEL_IPV6_NETWORK, FLANNEL_SUBNET, FLANNEL_IPV6_SUBNET, FLANNEL_MTU, FLANNEL_IPMASQ missing: flanneld has not written all of the lease".into())
+        Err(
+            "FLANNEL_NETWORK, FLANNEL_IPV6_NETWORK, FLANNEL_SUBNET, FLANNEL_IPV6_SUBNET, \
+            FLANNEL_MTU, FLANNEL_IPMASQ missing: flanneld has not written all of the lease"
+                .into()
+        )
     );
     for line in IPV4.lines() {
         let text = IPV4.replace(line, "");
@@ -122,7 +128,8 @@ fn what_is_wrong_is_named() {
         (
             "FLANNEL_MTU=1450",
             "2MTU=1",
-            "FLANNEL_MTU missing: flanneld has not written all of the lease; line 3: \"2MTU=1\" is passed over: it is no assignment of the form KEY=value",
+            "FLANNEL_MTU missing: flanneld has not written all of the lease; line 3: \"2MTU=1\" \
+                is passed over: it is no assignment of the form KEY=value",
         ),
         (
             "FLANNEL_MTU=1450",
@@ -159,12 +166,14 @@ fn what_is_wrong_is_named() {
         (
             "10.244.0.0/16",
             "10.244.0.0/16,",
-            "FLANNEL_NETWORK: \"\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
+            "FLANNEL_NETWORK: \"\" is no network in CIDR notation, such as 10.0.0.0/24 or \
+                fd00::/64",
         ),
         (
             "10.244.1.1/24",
             "10.244.1.1",
-            "FLANNEL_SUBNET: \"10.244.1.1\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
+            "FLANNEL_SUBNET: \"10.244.1.1\" is no network in CIDR notation, such as 10.0.0.0/24 \
+                or fd00::/64",
         ),
         (
             "FLANNEL_SUBNET=10.244.1.1/24",
@@ -311,14 +320,16 @@ fn a_subnet_without_room_is_named() {
             "1.1/24",
             "1.1/31",
             Some(
-                "FLANNEL_SUBNET: 10.244.1.0/31 has no room for a gateway and a container: have flanneld get subnets of a prefix length of at most 30",
+                "FLANNEL_SUBNET: 10.244.1.0/31 has no room for a gateway and a container: have \
+                    flanneld get subnets of a prefix length of at most 30",
             ),
         ),
         (
             "1.1/24",
             "1.1/32",
             Some(
-                "FLANNEL_SUBNET: 10.244.1.1/32 has no room for a gateway and a container: have flanneld get subnets of a prefix length of at most 30",
+                "FLANNEL_SUBNET: 10.244.1.1/32 has no room for a gateway and a container: have \
+                    flanneld get subnets of a prefix length of at most 30",
             ),
         ),
         ("SUBNET=10.244.1.1/24", "SUBNET=fd00::1/126", None),
@@ -326,7 +337,8 @@ fn a_subnet_without_room_is_named() {
             "SUBNET=10.244.1.1/24",
             "IPV6_SUBNET=fd00::1/127",
             Some(
-                "FLANNEL_IPV6_SUBNET: fd00::/127 has no room for a gateway and a container: have flanneld get subnets of a prefix length of at most 126",
+                "FLANNEL_IPV6_SUBNET: fd00::/127 has no room for a gateway and a container: have \
+                    flanneld get subnets of a prefix length of at most 126",
             ),
         ),
     ] {

@@ -1,3 +1,5 @@
+//! Waiting for flanneld to write the lease.
+
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -16,7 +18,8 @@ use super::{Lease, LeaseError, Reading, look};
 /// How many symbolic links are followed on the way to the file.
 const MAX_LINKS: usize = 8;
 
-/// Reads the lease from a file; if flanneld has not written it yet, or not all of it, waits until it has.
+/// Reads the lease from a file; if flanneld has not written it yet, or not all of it, waits until
+/// it has.
 ///
 /// # Errors
 /// As [`super::read`], of the last look after `timeout`.
@@ -62,8 +65,9 @@ fn wait(file: &Path, timeout: Duration) -> io::Result<Result<Reading, LeaseError
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     let mut watched = Vec::new();
     loop {
-        // What changes while the watches are set may have no watch yet. Once they are the same twice, whatever changed
-        // before the second time was seen by it, and whatever changes later is an event.
+        // What changes while the watches are set may have no watch yet. Once they are the same
+        // twice, whatever changed before the second time was seen by it, and whatever changes later
+        // is an event.
         loop {
             let now = watch(&inotify, file)?;
             let is_settled = now == watched;
@@ -88,8 +92,8 @@ fn wait(file: &Path, timeout: Duration) -> io::Result<Result<Reading, LeaseError
 /// A directory that is watched, and for what.
 type Watch = (WatchDescriptor, AddWatchFlags);
 
-/// Watches every directory on the way to the file, as far as there is one: for being moved or removed itself, and for a name
-/// in it if that is missing, a symbolic link or the file's.
+/// Watches every directory on the way to the file, as far as there is one: for being moved or
+/// removed itself, and for a name in it if that is missing, a symbolic link or the file's.
 fn watch(inotify: &Inotify, file: &Path) -> io::Result<Vec<Watch>> {
     let itself = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
     let names = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_MODIFY;

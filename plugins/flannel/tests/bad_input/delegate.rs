@@ -20,7 +20,8 @@ fn configurations_of_the_delegate_that_are_refused() {
     let taken = |key: &str| format!("delegate must not have the key {key:?}: flannel sets it");
     let no_type = |text: &str| {
         format!(
-            "delegate.type {text:?} is no plugin type: it must be the bare name of a file in CNI_PATH"
+            "delegate.type {text:?} is no plugin type: it must be the bare name of a file in \
+                CNI_PATH"
         )
     };
     for (delegate, code, message) in [
@@ -115,7 +116,8 @@ fn a_delegate_that_is_flannel_again() {
     }
 }
 
-/// Whatever its name is, the file is flannel, which does not call itself under the name that it was called by.
+/// Whatever its name is, the file is flannel, which does not call itself under the name that it was
+/// called by.
 #[track_caller]
 fn assert_does_not_call_itself(desk: &Desk, dir: &Path) {
     let told = "network configuration: flannel is called as \"bridge\", and delegate.type is that as well: \
@@ -152,8 +154,8 @@ fn assert_does_not_call_itself(desk: &Desk, dir: &Path) {
     assert_eq!((failure.code, failure.msg), (7, told.to_owned()));
 }
 
-/// Under a name that is no plugin's, the file is none, and says so. As any failure of a delegate that may pass, that holds
-/// up one DEL.
+/// Under a name that is no plugin's, the file is none, and says so. As any failure of a delegate
+/// that may pass, that holds up one DEL.
 #[track_caller]
 fn assert_is_no_plugin(desk: &Desk, dir: &Path) {
     let told = "my-bridge: CNI_COMMAND is set, but the name that the program was started by, \"my-bridge\", \
@@ -195,7 +197,7 @@ fn a_delegate_that_is_not_there() {
     };
     let both = format!("{}:{}", empty.display(), desk.path("absent").display());
     assert_refused(&desk, &add, 100, &missing(both));
-    // Neither a folder nor a link that leads nowhere is a plugin.
+    // Neither a directory nor a link that leads nowhere is a plugin.
     fs::create_dir(empty.join("bridge")).unwrap();
     let add = add.path(&empty);
     assert_refused(&desk, &add, 100, &missing(empty.display().to_string()));
@@ -207,17 +209,17 @@ fn a_delegate_that_is_not_there() {
 #[test]
 fn a_delegate_that_is_not_executable() {
     let desk = Desk::new();
-    let folder = desk.path("plugins");
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("bridge"), "#!/bin/sh\n").unwrap();
+    let directory = desk.path("plugins");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("bridge"), "#!/bin/sh\n").unwrap();
     let message = format!(
         "plugin {} is not executable: make it so with chmod +x",
-        folder.join("bridge").display()
+        directory.join("bridge").display()
     );
-    assert_refused(&desk, &desk.call("ADD").path(&folder), 100, &message);
+    assert_refused(&desk, &desk.call("ADD").path(&directory), 100, &message);
     // It hides no other that is.
     desk.call("ADD")
-        .paths([&folder, &desk.delegate.dir()])
+        .paths([&directory, &desk.delegate.dir()])
         .run()
         .success();
 }
@@ -225,12 +227,12 @@ fn a_delegate_that_is_not_executable() {
 #[test]
 fn a_delegate_that_the_kernel_cannot_run() {
     let desk = Desk::new();
-    let folder = desk.path("plugins");
-    fs::create_dir(&folder).unwrap();
-    let program = folder.join("bridge");
+    let directory = desk.path("plugins");
+    fs::create_dir(&directory).unwrap();
+    let program = directory.join("bridge");
     fs::write(&program, "neither a script nor a binary").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let failure = desk.call("ADD").path(&folder).run().failure();
+    let failure = desk.call("ADD").path(&directory).run().failure();
     let message = format!(
         "cannot start plugin {}: Exec format error (os error 8)",
         program.display()

@@ -12,8 +12,8 @@
 mod desk;
 
 mod delegate;
+mod directory;
 mod environment;
-mod folder;
 mod lease;
 mod netns;
 mod noise;
@@ -25,7 +25,8 @@ use crate::desk::Desk;
 
 const COMMANDS: [&str; 3] = ["ADD", "CHECK", "DEL"];
 
-/// The call fails with this code and message, says nothing else, changes no file and does not reach the delegate.
+/// The call fails with this code and message, says nothing else, changes no file and does not reach
+/// the delegate.
 #[track_caller]
 fn assert_refused(desk: &Desk, call: &Invocation, code: u64, message: &str) {
     let before = desk.listing();

@@ -30,8 +30,9 @@ fn the_nodes_own_is_refused() {
     }
 }
 
-/// The path of a container's namespace may lead to the node's by the time of DEL, as `/proc/<pid>/ns/net` does where the pid
-/// is another process's. The container is gone, and a delegate must not take the node for it.
+/// The path of a container's namespace may lead to the node's by the time of DEL, as
+/// `/proc/<pid>/ns/net` does where the pid is another process's. The container is gone, and a
+/// delegate must not take the node for it.
 #[test]
 fn a_del_goes_on_without_it() {
     let desk = Desk::new();

@@ -12,21 +12,22 @@ use twill_flannel::Flannel;
 use crate::COMMANDS;
 use crate::desk::SUBNET_ENV;
 
-/// A folder with a lease, and an empty one for `CNI_PATH`: no delegate is ever found, so nothing is ever kept.
-fn folder() -> TempDir {
-    let folder = TempDir::with_prefix("twill-flannel-").unwrap();
-    fs::write(folder.path().join("subnet.env"), SUBNET_ENV).unwrap();
-    fs::create_dir(folder.path().join("plugins")).unwrap();
-    folder
+/// A directory with a lease, and an empty one for `CNI_PATH`: no delegate is ever found, so nothing
+/// is ever kept.
+fn directory() -> TempDir {
+    let directory = TempDir::with_prefix("twill-flannel-").unwrap();
+    fs::write(directory.path().join("subnet.env"), SUBNET_ENV).unwrap();
+    fs::create_dir(directory.path().join("plugins")).unwrap();
+    directory
 }
 
-fn netconf(folder: &Path) -> Value {
+fn netconf(directory: &Path) -> Value {
     json!({
         "cniVersion": "1.0.0",
         "name": "n",
-        "subnetFile": folder.join("subnet.env"),
+        "subnetFile": directory.join("subnet.env"),
         "subnetFileWait": 0,
-        "dataDir": folder.join("kept"),
+        "dataDir": directory.join("kept"),
         "delegate": {"type": "bridge", "mtu": 1400},
         "ipam": {"routes": [{"dst": "10.0.0.0/8", "gw": "10.0.0.1"}]},
         "runtimeConfig": {"mac": "02:00:00:00:00:01"},
@@ -34,8 +35,8 @@ fn netconf(folder: &Path) -> Value {
     })
 }
 
-fn answer(folder: &Path, command: &str, stdin: Vec<u8>) -> Reply {
-    let plugins = folder.join("plugins");
+fn answer(directory: &Path, command: &str, stdin: Vec<u8>) -> Reply {
+    let plugins = directory.join("plugins");
     let variables = [
         ("CNI_COMMAND", command),
         ("CNI_CONTAINERID", "twill-noise"),
@@ -48,7 +49,7 @@ fn answer(folder: &Path, command: &str, stdin: Vec<u8>) -> Reply {
 }
 
 #[track_caller]
-fn assert_orderly(folder: &Path, command: &str, reply: &Reply) {
+fn assert_orderly(directory: &Path, command: &str, reply: &Reply) {
     assert_eq!(reply.stderr, "");
     if reply.failed {
         let error: Map<String, Value> = serde_json::from_str(&reply.stdout).unwrap();
@@ -67,12 +68,16 @@ fn assert_orderly(folder: &Path, command: &str, reply: &Reply) {
     } else {
         assert_eq!((command, &*reply.stdout), ("DEL", ""));
     }
-    assert!(!folder.join("kept").exists());
+    assert!(!directory.join("kept").exists());
 }
 
-fn assert_answers(folder: &Path, stdin: &[u8]) {
+fn assert_answers(directory: &Path, stdin: &[u8]) {
     for command in COMMANDS {
-        assert_orderly(folder, command, &answer(folder, command, stdin.to_owned()));
+        assert_orderly(
+            directory,
+            command,
+            &answer(directory, command, stdin.to_owned()),
+        );
     }
 }
 
@@ -133,22 +138,26 @@ fn edited(text: &str, edits: &[Edit]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(192) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(192)
+    })]
 
     #[test]
     fn bytes_as_a_configuration(stdin in prop::collection::vec(any::<u8>(), 0..200)) {
-        assert_answers(folder().path(), &stdin);
+        assert_answers(directory().path(), &stdin);
     }
 
     #[test]
     fn a_configuration_with_bytes_changed(edits in edits()) {
-        let folder = folder();
-        let netconf = netconf(folder.path()).to_string();
+        let directory = directory();
+        let netconf = netconf(directory.path()).to_string();
         let start = netconf.strip_suffix('}').unwrap();
-        // The last of equal keys counts: whatever is changed, the machine's own folder is not used.
-        let kept = json!(folder.path().join("kept"));
+        // The last of equal keys counts: whatever is changed, the machine's own directory is not
+        // used.
+        let kept = json!(directory.path().join("kept"));
         let end = format!(r#","dataDir":{kept},"subnetFileWait":0}}"#);
-        assert_answers(folder.path(), &[edited(start, &edits), end.into_bytes()].concat());
+        assert_answers(directory.path(), &[edited(start, &edits), end.into_bytes()].concat());
     }
 
     #[test]
@@ -156,10 +165,10 @@ proptest! {
         key in "cniVersion|name|subnetFile|delegate|ipam|runtimeConfig|prevResult|args|dns",
         value in any_json(),
     ) {
-        let folder = folder();
-        let mut netconf = netconf(folder.path());
+        let directory = directory();
+        let mut netconf = netconf(directory.path());
         netconf[key] = value;
-        assert_answers(folder.path(), netconf.to_string().as_bytes());
+        assert_answers(directory.path(), netconf.to_string().as_bytes());
     }
 
     #[test]
@@ -167,23 +176,23 @@ proptest! {
         key in "delegate|ipam",
         value in any_object(any_json()),
     ) {
-        let folder = folder();
-        let mut netconf = netconf(folder.path());
+        let directory = directory();
+        let mut netconf = netconf(directory.path());
         netconf[key] = value;
-        assert_answers(folder.path(), netconf.to_string().as_bytes());
+        assert_answers(directory.path(), netconf.to_string().as_bytes());
     }
 
     #[test]
     fn bytes_as_a_lease(lease in prop::collection::vec(any::<u8>(), 0..200)) {
-        let folder = folder();
-        fs::write(folder.path().join("subnet.env"), lease).unwrap();
-        assert_answers(folder.path(), netconf(folder.path()).to_string().as_bytes());
+        let directory = directory();
+        fs::write(directory.path().join("subnet.env"), lease).unwrap();
+        assert_answers(directory.path(), netconf(directory.path()).to_string().as_bytes());
     }
 
     #[test]
     fn a_lease_with_bytes_changed(edits in edits()) {
-        let folder = folder();
-        fs::write(folder.path().join("subnet.env"), edited(SUBNET_ENV, &edits)).unwrap();
-        assert_answers(folder.path(), netconf(folder.path()).to_string().as_bytes());
+        let directory = directory();
+        fs::write(directory.path().join("subnet.env"), edited(SUBNET_ENV, &edits)).unwrap();
+        assert_answers(directory.path(), netconf(directory.path()).to_string().as_bytes());
     }
 }

@@ -161,7 +161,8 @@ fn routes_of_the_wrong_shape() {
         (json!([{}]), "[0]: missing field `dst`"),
         (
             json!([{"dst": "10.0.0.0/8"}, {"dst": "10.0.0.0"}]),
-            "[1].dst: \"10.0.0.0\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
+            "[1].dst: \"10.0.0.0\" is no network in CIDR notation, such as 10.0.0.0/24 or \
+                fd00::/64",
         ),
         (
             json!([{"dst": "10.0.0.0/8", "gw": "10.0.0.256"}]),

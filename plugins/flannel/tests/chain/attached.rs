@@ -1,4 +1,5 @@
-//! What there is once a container is attached: in the result, inside the container, on the node and on its disk.
+//! What there is once a container is attached: in the result, inside the container, on the node and
+//! on its disk.
 
 use serde_json::{Value, json};
 
@@ -185,7 +186,8 @@ fn assert_kept(lab: &Lab, container: &Container, lease: Lease, version: &str) {
     assert_eq!(kept, expected);
 }
 
-/// host-local's files are those of these containers, hosts 2, 3… of the lease in this order, and nothing else.
+/// host-local's files are those of these containers, hosts 2, 3… of the lease in this order, and
+/// nothing else.
 #[track_caller]
 pub(crate) fn assert_addresses(lab: &Lab, lease: Lease, containers: &[&Container]) {
     let mut expected = vec![("lock".to_owned(), String::new())];

@@ -15,7 +15,8 @@ use crate::lease::DUAL_STACK;
 /// What a call may take that goes round once.
 const SOON: Duration = Duration::from_secs(20);
 
-/// bridge calls its IPAM plugin with its own configuration, and flannel would call bridge with that.
+/// bridge calls its IPAM plugin with its own configuration, and flannel would call bridge with
+/// that.
 #[test]
 fn an_ipam_plugin_that_is_flannel() {
     let flannel = binaries::plugin("flannel");
@@ -25,13 +26,17 @@ fn an_ipam_plugin_that_is_flannel() {
         let Some(lab) = Lab::with(delegates, &DUAL_STACK) else {
             return;
         };
-        let folder = tempfile::tempdir().unwrap();
-        symlink(&flannel, folder.path().join("my-ipam")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        symlink(&flannel, directory.path().join("my-ipam")).unwrap();
         let mut netconf = netconf("1.0.0");
         let container = Container::new("a");
         let call = |command: &str, netconf: &Value| {
             let call = lab.call(command, &container, netconf).limit(SOON);
-            let paths = [folder.path(), lab.plugins.path(), Path::new(REFERENCE_DIR)];
+            let paths = [
+                directory.path(),
+                lab.plugins.path(),
+                Path::new(REFERENCE_DIR),
+            ];
             lab.node.run(&call.paths(paths))
         };
         // The bridge is there from now on.

@@ -14,8 +14,8 @@ fn a_namespace_that_is_gone() {
     let netconf = netconf("1.0.0");
     let container = Container::new("a");
     // Under a name of its own: the number of an open file may soon be another file's.
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a");
     symlink(container.sandbox.path(), &path).unwrap();
     let call = lab.call("ADD", &container, &netconf).netns(&path);
     let result = lab.node.run(&call).success();
@@ -38,8 +38,8 @@ fn a_namespace_path_that_is_no_namespace_any_more() {
     let container = Container::new("a");
     lab.add(&container, &netconf);
     // What is left of `ip netns add` when only the mount is gone.
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a");
     fs::write(&path, "").unwrap();
     let del = lab.call("DEL", &container, &netconf).netns(&path);
     drop(container);

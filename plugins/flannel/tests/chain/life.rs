@@ -1,4 +1,5 @@
-//! Two containers come, reach each other, are checked and go, for each kind of lease and each version that bridge knows.
+//! Two containers come, reach each other, are checked and go, for each kind of lease and each
+//! version that bridge knows.
 
 use serde_json::{Value, json};
 use testkit::traffic::assert_reaches;
@@ -108,14 +109,14 @@ fn check(lab: &Lab, container: &Container, netconf: &Value, result: &Value) {
 
     let address = result["ips"][0]["address"].as_str().unwrap();
     let (address, _) = address.split_once('/').unwrap();
-    let folder = format!("/var/lib/cni/networks/{NETWORK}");
-    let file = format!("{folder}/{address}");
+    let directory = format!("/var/lib/cni/networks/{NETWORK}");
+    let file = format!("{directory}/{address}");
     let contents = lab.node.read(&file);
     lab.node.enter(|| std::fs::remove_file(&file)).unwrap();
     let failure = lab.node.run(&call).failure();
     assert_eq!(failure.code, 120, "{failure:?}");
     let attachment = format!("bridge: host-local: eth0 of container {} ", container.id);
-    let told = failure.msg.starts_with(&attachment) && failure.msg.ends_with(&folder);
+    let told = failure.msg.starts_with(&attachment) && failure.msg.ends_with(&directory);
     assert!(told, "{failure:?}");
     lab.node.write(&file, contents);
     lab.node.run(&call).silent();
@@ -164,8 +165,8 @@ fn ids_of_any_length() {
     }
 }
 
-/// The list was raised or lowered in version while the container was there: Debian's plugins refuse a `prevResult` of
-/// another version than the configuration's, and CHECK for one that has none.
+/// The list was raised or lowered in version while the container was there: Debian's plugins refuse
+/// a `prevResult` of another version than the configuration's, and CHECK for one that has none.
 #[test]
 fn a_list_of_another_version() {
     for (before, after) in [
@@ -240,8 +241,8 @@ fn in_version(result: &Value, version: &str) -> Value {
     result
 }
 
-/// Versions before 0.3.0 have no interfaces in results, and no CHECK. What a runtime has of such an ADD, it gives in the
-/// list's present version.
+/// Versions before 0.3.0 have no interfaces in results, and no CHECK. What a runtime has of such an
+/// ADD, it gives in the list's present version.
 #[test]
 fn a_container_that_was_added_before_results_had_interfaces_can_be_checked() {
     for delegates in Delegates::BOTH {

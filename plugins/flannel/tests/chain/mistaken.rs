@@ -1,5 +1,6 @@
-//! Mistakes in the network configuration that real delegates refuse: the DEL of a container that could not be added does not
-//! fail for them, neither once they are corrected nor before, and no address is lost.
+//! Mistakes in the network configuration that real delegates refuse: the DEL of a container that
+//! could not be added does not fail for them, neither once they are corrected nor before, and no
+//! address is lost.
 
 use std::fs;
 
@@ -90,7 +91,8 @@ fn a_container_that_could_not_be_added_can_be_deleted() {
     }
 }
 
-/// What is kept is the mistake, as an ADD leaves it that was killed, and earlier builds left it whenever it failed.
+/// What is kept is the mistake, as an ADD leaves it that was killed, and earlier builds left it
+/// whenever it failed.
 #[test]
 fn a_mistake_that_was_kept_holds_a_del_up_once_at_most() {
     for delegates in Delegates::BOTH {

@@ -7,8 +7,8 @@ use testkit::traffic::{pings, send_to_self_by_wire};
 use crate::lab::{Container, Lab, netconf};
 use crate::lease::ONLY_IPV4;
 
-/// A container reaches a second address of its own through the bridge and back through the same port, as it does when
-/// the node translates a service's address to it.
+/// A container reaches a second address of its own through the bridge and back through the same
+/// port, as it does when the node translates a service's address to it.
 #[test]
 fn a_container_reaches_itself_through_its_port() {
     let lease = ONLY_IPV4;
@@ -21,7 +21,8 @@ fn a_container_reaches_itself_through_its_port() {
     let ping = ["-I", &first, &second];
     assert!(pings(&container, &ping));
 
-    // What tells that the packets did leave the container: without hairpin mode they do not come back.
+    // What tells that the packets did leave the container: without hairpin mode they do not come
+    // back.
     let veth = result["interfaces"][1]["name"].as_str().unwrap();
     let hairpin = |mode| {
         let mut bridge = Command::new("bridge");

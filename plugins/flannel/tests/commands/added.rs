@@ -33,10 +33,10 @@ fn the_delegate_gets_what_is_kept() {
 #[test]
 fn the_delegate_gets_the_environment() {
     let desk = Desk::new();
-    let folders = format!("/nowhere:{}", desk.delegate.dir().display());
+    let directories = format!("/nowhere:{}", desk.delegate.dir().display());
     let call = desk
         .call("ADD")
-        .path(&folders)
+        .path(&directories)
         .args("IgnoreUnknown=1;K8S_POD_NAME=web;IP=10.244.1.9")
         .env("PATH", "/nowhere/else")
         .env("no.identifier", "with\nlines")
@@ -53,7 +53,7 @@ fn the_delegate_gets_the_environment() {
         ("CNI_IFNAME", "eth0"),
         ("CNI_NETNS", "/run/netns/c1"),
         ("CNI_NEW", "1"),
-        ("CNI_PATH", &*folders),
+        ("CNI_PATH", &*directories),
         ("EMPTY", ""),
         ("PATH", "/nowhere/else"),
         ("no.identifier", "with\nlines"),

@@ -1,4 +1,4 @@
-//! Many calls at a time on one data folder.
+//! Many calls at a time on one data directory.
 
 use crate::desk::Desk;
 

@@ -1,5 +1,5 @@
-//! DEL and GC with a configuration that no delegate accepts, or none that is installed: what is kept of it, and what becomes
-//! of it once the network configuration is another one.
+//! DEL and GC with a configuration that no delegate accepts, or none that is installed: what is
+//! kept of it, and what becomes of it once the network configuration is another one.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -20,7 +20,8 @@ const OF_GO: &str =
 const NO_BRIDGE: &str = r#"{"code": 999, "msg": "no bridge today"}"#;
 const BUSY: &str = r#"{"code": 11, "msg": "locked by process 7"}"#;
 
-/// What was kept by an ADD with another network configuration, which was a macvlan of another IPAM plugin.
+/// What was kept by an ADD with another network configuration, which was a macvlan of another IPAM
+/// plugin.
 const OF_MACVLAN: &str = r#"{"name":"cbr0","cniVersion":"1.0.0","type":"macvlan","ipam":{"type":"pool","dataDir":"/x"},"twill/ifname":"eth0"}"#;
 
 /// A node where both are installed, beside the present delegate.
@@ -272,7 +273,8 @@ fn the_configuration_of_a_failed_add_holds_one_del_up() {
         if is_corrected {
             // The delegate fails with that too.
             netconf = desk.netconf();
-            expected += "; with the present network configuration: bridge: failed to load netconf: json: cannot unmarshal string";
+            expected += "; with the present network configuration: bridge: failed to load \
+                netconf: json: cannot unmarshal string";
         }
         let del = desk.call("DEL").config(&netconf);
         let failure = del.run().failure();

@@ -1,4 +1,5 @@
-//! GC: what is left of attachments that are gone is deleted, then the delegate is asked to do the same.
+//! GC: what is left of attachments that are gone is deleted, then the delegate is asked to do the
+//! same.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -85,7 +86,7 @@ fn what_is_not_valid_any_more_is_deleted() {
 }
 
 #[test]
-fn nothing_else_in_the_folder_is_touched() {
+fn nothing_else_in_the_directory_is_touched() {
     let desk = Desk::new();
     let other = r#"{"name":"other","type":"bridge","twill/ifname":"eth0"}"#;
     leave(&desk, "c1", other);

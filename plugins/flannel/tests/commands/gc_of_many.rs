@@ -112,7 +112,8 @@ fn the_files_of_valid_attachments_are_not_opened() {
         opened.contains(&format!("\"{name}\""))
     };
     assert!(dead.iter().all(|name| is_opened(name)), "{opened}");
-    // Names do not say of which network a container is that is in no list, nor whether a first file is of another interface.
+    // Names do not say of which network a container is that is in no list, nor whether a first file
+    // is of another interface.
     let read: Vec<_> = left.iter().filter(|name| is_opened(name)).collect();
     assert_eq!(read, ["elsewhere", "go-valid"]);
 }

@@ -153,7 +153,8 @@ fn without_a_lease_and_with_nothing_kept_it_is_to_be_tried_again() {
     let before = desk.listing();
     let failure = gc(&desk, &[]).run().failure();
     let expected = format!(
-        "failed to load the lease: {}: there is no such file: flanneld has no lease for this node yet",
+        "failed to load the lease: {}: there is no such file: flanneld has no lease for this node \
+            yet",
         desk.subnet_file().display()
     );
     assert_eq!((failure.code, failure.msg), (11, expected));

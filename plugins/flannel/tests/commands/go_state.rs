@@ -9,14 +9,14 @@ use crate::desk::Desk;
 
 /// The files that the Go plugin has written for containers, in versions old and new.
 fn written_by_go() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/flannel/state");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/flannel/state");
     let mut files = Vec::new();
-    for entry in fs::read_dir(&folder).unwrap() {
+    for entry in fs::read_dir(&directory).unwrap() {
         let entry = entry.unwrap();
         let container_id = entry.file_name().into_string().unwrap();
         files.push((container_id, fs::read(entry.path()).unwrap()));
     }
-    assert_eq!(files.len(), 3, "files in {}", folder.display());
+    assert_eq!(files.len(), 3, "files in {}", directory.display());
     files
 }
 

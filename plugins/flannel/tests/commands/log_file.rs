@@ -53,7 +53,8 @@ fn a_level_that_nobody_knows_is_taken_as_error() {
         let add = desk.call("ADD").env("CNI_LOG", level);
         assert_told(&add.run(), &[note(level)]);
         desk.call("DEL").run().silent();
-        let failed = "failed: eth0 of container c1 has no usable configuration in DATA: it was not added, or has been deleted (code 120)";
+        let failed = "failed: eth0 of container c1 has no usable configuration in DATA: it was \
+            not added, or has been deleted (code 120)";
         let failed = failed.replace("DATA", desk.data_dir().to_str().unwrap());
         let check = desk.call("CHECK").env("CNI_LOG", level);
         assert_told(&check.run(), &[note(level), ("error", failed)]);
@@ -69,7 +70,7 @@ fn a_file_that_cannot_be_written_to_is_told_of_on_stderr() {
     for (file, why) in [
         (desk.path(""), "Is a directory (os error 21)"),
         (
-            desk.path("no/such/folder/log"),
+            desk.path("no/such/directory/log"),
             "No such file or directory (os error 2)",
         ),
         // Nobody reads it.

@@ -73,8 +73,8 @@ fn each_level_has_those_before_it() {
         ("debug", format!("{program} started"))
     };
     let keeping = || {
-        let folder = desk.data_dir();
-        let message = format!("configuration kept in {}", folder.display());
+        let directory = desk.data_dir();
+        let message = format!("configuration kept in {}", directory.display());
         ("debug", message)
     };
     assert_told(&failing("error"), &[failed()]);
@@ -119,7 +119,7 @@ fn what_is_unusual_is_told() {
         desk.subnet_file().display()
     );
     let nothing = format!(
-        "no configuration is kept, nor can it be made anew: \
+        "no configuration is kept, nor can it be rebuilt: \
          failed to load the lease: {absent}: check the log of flanneld on this node (code 11)"
     );
     told(desk.call("DEL"), &[("info", nothing), done()]);
@@ -132,7 +132,8 @@ fn what_is_unusual_is_told() {
             (
                 "error",
                 format!(
-                    "failed: failed to load the lease: {absent}: check the log of flanneld on this node (code 11)"
+                    "failed: failed to load the lease: {absent}: check the log of flanneld on \
+                        this node (code 11)"
                 ),
             ),
         ],

@@ -46,7 +46,7 @@ fn every_attachment_is_kept_for_itself() {
 fn a_del_of_what_was_never_added() {
     for length in LENGTHS {
         let desk = Desk::new();
-        // So that there is a folder, and the second attachment's names are looked for.
+        // So that there is a directory, and the second attachment's names are looked for.
         desk.call("ADD").run().success();
         desk.call("ADD").ifname("eth1").run().success();
         let before = desk.kept();

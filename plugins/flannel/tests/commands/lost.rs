@@ -1,4 +1,5 @@
-//! DEL where what ADD has kept is lost: the delegate's configuration is made anew, so that no address is.
+//! DEL where what ADD has kept is lost: the delegate's configuration is rebuilt, so that no address
+//! is.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -210,11 +211,11 @@ fn a_configuration_that_adds_nothing_deletes_nothing() {
 #[test]
 fn without_the_delegate_there_is_nothing_to_do() {
     let desk = Desk::new();
-    let folder = desk.path("plugins");
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("bridge"), "#!/bin/sh\n").unwrap();
-    fs::set_permissions(folder.join("bridge"), fs::Permissions::from_mode(0o644)).unwrap();
-    for path in ["/nowhere", folder.to_str().unwrap()] {
+    let directory = desk.path("plugins");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("bridge"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(directory.join("bridge"), fs::Permissions::from_mode(0o644)).unwrap();
+    for path in ["/nowhere", directory.to_str().unwrap()] {
         leave(&desk, "c1", "");
         desk.call("DEL").path(path).run().silent();
         assert_eq!(kept(&desk), [""; 0]);

@@ -1,4 +1,5 @@
-//! What flannel does for each command, with a delegate that tells what it was asked and does what it is told.
+//! What flannel does for each command, with a delegate that tells what it was asked and does what
+//! it is told.
 
 #![allow(
     clippy::expect_used,

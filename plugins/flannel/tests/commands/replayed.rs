@@ -1,4 +1,5 @@
-//! DEL and CHECK: the delegate gets again what it got on ADD, whatever the configuration says by now.
+//! DEL and CHECK: the delegate gets again what it got on ADD, whatever the configuration says by
+//! now.
 
 use serde_json::{Value, json};
 
@@ -142,7 +143,8 @@ fn further_attachments_of_a_container_go_one_by_one() {
 fn a_check_of_what_was_not_added_fails() {
     let desk = Desk::new();
     let expected = format!(
-        "eth0 of container c1 has no usable configuration in {}: it was not added, or has been deleted",
+        "eth0 of container c1 has no usable configuration in {}: it was not added, or has been \
+            deleted",
         desk.data_dir().display()
     );
     let failure = desk.call("CHECK").run().failure();
@@ -223,7 +225,8 @@ fn a_prev_result_that_the_kept_version_has_no_room_for_is_left_out() {
     assert_eq!(calls[1].stdin, calls[0].stdin);
 }
 
-/// Go's ipvlan plugin looks for its master by a name that its configuration does not have, as ADD can do without.
+/// Go's ipvlan plugin looks for its master by a name that its configuration does not have, as ADD
+/// can do without.
 #[test]
 fn a_check_for_want_of_a_master_says_nothing_about_the_container() {
     let desk = Desk::new();
@@ -253,7 +256,8 @@ fn a_check_for_want_of_a_master_says_nothing_about_the_container() {
     }
 }
 
-/// It takes the only interface of prevResult for its master; that of the last plugin of the list may have several.
+/// It takes the only interface of prevResult for its master; that of the last plugin of the list
+/// may have several.
 #[test]
 fn a_del_for_want_of_a_master_is_one_without_prev_result() {
     let desk = Desk::new();

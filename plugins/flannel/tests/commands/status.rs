@@ -130,16 +130,16 @@ fn a_delegate_that_cannot_be_run() {
          install it there, or correct the type in the network configuration",
         "",
     );
-    let folder = desk.path("plugins");
-    fs::create_dir(&folder).unwrap();
-    let program = folder.join("bridge");
+    let directory = desk.path("plugins");
+    fs::create_dir(&directory).unwrap();
+    let program = directory.join("bridge");
     fs::write(&program, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o644)).unwrap();
     let message = format!(
         "plugin {} is not executable: make it so with chmod +x",
         program.display()
     );
-    assert_not_ready(&desk, &status(&desk).path(&folder), &message, "");
+    assert_not_ready(&desk, &status(&desk).path(&directory), &message, "");
     assert_eq!(commands(&desk), [""; 0]);
 }
 
@@ -147,16 +147,16 @@ fn a_delegate_that_cannot_be_run() {
 fn a_data_dir_that_cannot_be_written_to() {
     let desk = Desk::new();
     fs::write(desk.data_dir(), "precious").unwrap();
-    let not_a_folder = |path: &str| {
+    let not_a_directory = |path: &str| {
         format!("dataDir cannot be written to: cannot open {path}: Not a directory (os error 20)")
     };
-    let message = not_a_folder(desk.data_dir().to_str().unwrap());
+    let message = not_a_directory(desk.data_dir().to_str().unwrap());
     assert_not_ready(&desk, &status(&desk), &message, "");
 
     let below = desk.data_dir().join("a");
     let mut netconf = netconf(&desk);
     netconf["dataDir"] = json!(below);
-    let message = not_a_folder(below.to_str().unwrap());
+    let message = not_a_directory(below.to_str().unwrap());
     assert_not_ready(&desk, &status(&desk).config(&netconf), &message, "");
     assert_eq!(commands(&desk), [""; 0]);
 }

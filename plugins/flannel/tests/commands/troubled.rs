@@ -1,4 +1,5 @@
-//! A delegate in trouble, on each command; and what is left of one when flannel is killed while it hangs.
+//! A delegate in trouble, on each command; and what is left of one when flannel is killed while it
+//! hangs.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -16,10 +17,10 @@ const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask a
 const COMMANDS: [&str; 5] = ["ADD", "CHECK", "DEL", "GC", "STATUS"];
 
 /// How long DEL waits for what a killed ADD has left behind.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the delegate does, and the code and message of what comes of it, if anything does: on ADD, which needs a result,
-/// and on every other command. `PROGRAM` stands for the delegate's path.
+/// What the delegate does, and the code and message of what comes of it, if anything does: on ADD,
+/// which needs a result, and on every other command. `PROGRAM` stands for the delegate's path.
 type Trouble = (
     fn(Script),
     Option<(u64, &'static str)>,
@@ -169,7 +170,7 @@ fn a_delegate_that_hangs_goes_with_flannel() {
         desk.delegate.on(command).reset();
         let outcome = call(&desk, "DEL").run();
         outcome.silent();
-        assert!(outcome.elapsed < PATIENCE, "{command}: {outcome}");
+        assert!(outcome.elapsed < TIMEOUT, "{command}: {outcome}");
         assert_eq!(kept(&desk), [""; 0]);
         let calls = desk.delegate.calls();
         assert_eq!(calls[calls.len() - 1].stdin, calls[0].stdin);
@@ -193,8 +194,8 @@ impl Drop for Left {
     }
 }
 
-/// Kills an ADD whose delegate hangs, and has started something that lives for this long. That goes on; its process is
-/// returned.
+/// Kills an ADD whose delegate hangs, and has started something that lives for this long. That goes
+/// on; its process is returned.
 #[track_caller]
 fn kill_add_that_leaves(desk: &Desk, time: Duration) -> Left {
     desk.delegate.on("ADD").leave(time).hang();
@@ -216,13 +217,13 @@ fn del_waits_for_what_a_killed_add_has_left_behind() {
     let desk = Desk::new();
     let left = kill_add_that_leaves(&desk, Duration::from_secs(600));
     let del = call(&desk, "DEL").env("CNI_LOG", "error").start();
-    sleep(PATIENCE / 6);
+    sleep(TIMEOUT / 6);
     assert_eq!(commands(&desk), ["ADD"]);
     assert!(is_alive(left.0));
     left.end();
     let outcome = del.wait();
     outcome.silent();
-    assert!(outcome.elapsed >= PATIENCE / 6, "{outcome}");
+    assert!(outcome.elapsed >= TIMEOUT / 6, "{outcome}");
     assert_eq!(commands(&desk), ["ADD", "DEL"]);
     assert_eq!(kept(&desk), [""; 0]);
 }
@@ -236,12 +237,12 @@ fn del_does_not_wait_for_ever() {
     let del = desk.call("DEL").container("c2").config(&netconf(&desk));
     let outcome = del.run();
     outcome.silent();
-    assert!(outcome.elapsed < PATIENCE, "{outcome}");
+    assert!(outcome.elapsed < TIMEOUT, "{outcome}");
 
     let outcome = call(&desk, "DEL").env("CNI_LOG", "error").run();
     assert!(is_alive(left.0));
     assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b""[..]));
-    assert!(outcome.elapsed >= PATIENCE, "{outcome}");
+    assert!(outcome.elapsed >= TIMEOUT, "{outcome}");
     let told = format!(
         "something that ADD has started does not end, going on: {} is locked",
         desk.data_dir().display()
@@ -251,7 +252,8 @@ fn del_does_not_wait_for_ever() {
     assert_eq!(commands(&desk), ["ADD", "ADD", "DEL", "DEL"]);
 }
 
-/// Whether it succeeds or fails, an ADD that has come to its end is over, whatever its delegate has started for good.
+/// Whether it succeeds or fails, an ADD that has come to its end is over, whatever its delegate has
+/// started for good.
 #[test]
 fn nothing_waits_for_what_an_ended_add_has_left_behind() {
     for (make_trouble, of_add, _) in TROUBLES {
@@ -281,11 +283,11 @@ fn nothing_waits_for_what_an_ended_add_has_left_behind() {
             // A delegate that was killed may have been in the middle of something that goes on.
             let is_killed = matches!(of_add, Some((101, message)) if message.contains("SIGKILL"));
             if is_killed {
-                assert!(command == "GC" || outcome.elapsed >= PATIENCE, "{outcome}");
+                assert!(command == "GC" || outcome.elapsed >= TIMEOUT, "{outcome}");
                 continue;
             }
             outcome.silent();
-            assert!(outcome.elapsed < PATIENCE, "{outcome}");
+            assert!(outcome.elapsed < TIMEOUT, "{outcome}");
             assert_eq!(kept(&desk), [""; 0]);
             assert!(is_alive(left.0));
         }

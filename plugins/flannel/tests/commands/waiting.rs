@@ -14,7 +14,8 @@ use crate::asked::{commands, wait_until};
 use crate::desk::{Desk, SUBNET_ENV};
 use crate::traced::Traced;
 
-/// What a test may take that waits for something to happen, and what flannel would wait for at most.
+/// What a test may take that waits for something to happen, and what flannel would wait for at
+/// most.
 const SOON: Duration = Duration::from_secs(15);
 const LIMIT: u32 = 25;
 
@@ -98,7 +99,8 @@ fn a_file_that_was_cut_off_before() {
     }
 }
 
-/// Go's flannel does not wait for the rest, nor does anybody for a value that is no beginning of a yes.
+/// Go's flannel does not wait for the rest, nor does anybody for a value that is no beginning of a
+/// yes.
 #[test]
 fn a_value_that_stays_cut_off_is_taken_as_it_is() {
     for (value, wait, least) in [("tr", json!(0.3), 300), ("nope", json!(LIMIT), 0)] {
@@ -116,7 +118,7 @@ fn a_value_that_stays_cut_off_is_taken_as_it_is() {
 #[test]
 fn a_file_that_is_renamed_into_place() {
     let desk = without_lease();
-    // Not in the same folder, where it would be noticed before.
+    // Not in the same directory, where it would be noticed before.
     fs::create_dir(desk.path("elsewhere")).unwrap();
     let aside = desk.path("elsewhere/aside");
     fs::write(&aside, SUBNET_ENV).unwrap();
@@ -126,12 +128,12 @@ fn a_file_that_is_renamed_into_place() {
 }
 
 #[test]
-fn a_folder_that_is_made_later() {
+fn a_directory_that_is_made_later() {
     let desk = without_lease();
     let file = desk.path("run/flannel/subnet.env");
     let running = start_waiting(&desk, &file);
-    for folder in ["run", "run/flannel"] {
-        fs::create_dir(desk.path(folder)).unwrap();
+    for directory in ["run", "run/flannel"] {
+        fs::create_dir(desk.path(directory)).unwrap();
         sleep(Duration::from_millis(20));
     }
     fs::write(&file, SUBNET_ENV).unwrap();
@@ -147,41 +149,41 @@ fn a_folder_that_is_made_later() {
 }
 
 #[test]
-fn a_folder_that_another_takes_the_place_of() {
+fn a_directory_that_another_takes_the_place_of() {
     for is_kept in [false, true] {
         let desk = without_lease();
-        let folder = desk.path("run/flannel");
-        fs::create_dir_all(&folder).unwrap();
-        let running = start_waiting(&desk, &folder.join("subnet.env"));
+        let directory = desk.path("run/flannel");
+        fs::create_dir_all(&directory).unwrap();
+        let running = start_waiting(&desk, &directory.join("subnet.env"));
         if is_kept {
-            fs::rename(&folder, desk.path("old")).unwrap();
+            fs::rename(&directory, desk.path("old")).unwrap();
         } else {
-            fs::remove_dir(&folder).unwrap();
+            fs::remove_dir(&directory).unwrap();
         }
         sleep(Duration::from_millis(20));
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("subnet.env"), SUBNET_ENV).unwrap();
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("subnet.env"), SUBNET_ENV).unwrap();
         assert_added(&desk, running);
     }
 }
 
 /// The directory of the file stays what it is, but is no longer on the way.
 #[test]
-fn a_folder_further_up_that_another_takes_the_place_of() {
+fn a_directory_further_up_that_another_takes_the_place_of() {
     let desk = without_lease();
-    let folder = desk.path("var/run/flannel");
-    fs::create_dir_all(&folder).unwrap();
-    let running = start_waiting(&desk, &folder.join("subnet.env"));
+    let directory = desk.path("var/run/flannel");
+    fs::create_dir_all(&directory).unwrap();
+    let running = start_waiting(&desk, &directory.join("subnet.env"));
     fs::rename(desk.path("var"), desk.path("old")).unwrap();
     sleep(Duration::from_millis(20));
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("subnet.env"), SUBNET_ENV).unwrap();
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("subnet.env"), SUBNET_ENV).unwrap();
     assert_added(&desk, running);
 
     // So does what a link led to.
     let desk = without_lease();
-    for folder in ["first", "second"] {
-        fs::create_dir_all(desk.path(folder)).unwrap();
+    for directory in ["first", "second"] {
+        fs::create_dir_all(desk.path(directory)).unwrap();
     }
     symlink("first", desk.path("run")).unwrap();
     let running = start_waiting(&desk, &desk.path("run/subnet.env"));
@@ -227,8 +229,8 @@ fn what_appears_while_it_is_watched_for_is_seen() {
 }
 
 #[test]
-fn a_link_to_a_folder_that_is_made_later() {
-    // The file itself is the link, by way of another; or a folder on the way is.
+fn a_link_to_a_directory_that_is_made_later() {
+    // The file itself is the link, by way of another; or a directory on the way is.
     for (link, target, file) in [
         ("subnet.env", "disk/later/flannel/subnet.env", "subnet.env"),
         ("run", "disk/later/flannel", "run/subnet.env"),
@@ -269,7 +271,8 @@ fn it_gives_up_and_says_what_to_look_at() {
         let outcome = add(&desk, &desk.subnet_file(), wait).run();
         let failure = outcome.failure();
         let message = format!(
-            "failed to load the lease: {}: there is no such file: flanneld has no lease for this node yet",
+            "failed to load the lease: {}: there is no such file: flanneld has no lease for this \
+                node yet",
             desk.subnet_file().display()
         );
         assert_eq!((failure.code, failure.msg), (11, message));
@@ -293,7 +296,8 @@ fn what_is_missing_in_the_end_is_told() {
     .unwrap();
     let failure = running.wait().failure();
     let message = format!(
-        "failed to load the lease: {}: FLANNEL_IPMASQ missing: flanneld has not written all of the lease",
+        "failed to load the lease: {}: FLANNEL_IPMASQ missing: flanneld has not written all of \
+            the lease",
         desk.subnet_file().display()
     );
     assert_eq!((failure.code, failure.msg), (11, message));
@@ -332,7 +336,8 @@ fn times_that_make_no_sense() {
     };
     let no_number = |what: &str| {
         format!(
-            "cannot decode the network configuration: subnetFileWait: invalid type: {what}, expected f64"
+            "cannot decode the network configuration: subnetFileWait: invalid type: {what}, \
+                expected f64"
         )
     };
     for (wait, code, message) in [

@@ -1,4 +1,5 @@
-//! A folder with a lease, a delegate that does what it is told, and calls of flannel that use both.
+//! A directory with a lease, a delegate that does what it is told, and calls of flannel that use
+//! both.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,18 +19,18 @@ FLANNEL_IPMASQ=true
 
 /// Everything that one test needs, which goes with it.
 pub(crate) struct Desk {
-    folder: TempDir,
+    directory: TempDir,
     pub(crate) delegate: ScriptedDelegate,
 }
 
-/// Files and folders: modes and contents by path, folders without contents.
+/// Files and directories: modes and contents by path, directories without contents.
 pub(crate) type Listing = BTreeMap<PathBuf, (u32, Option<Vec<u8>>)>;
 
 impl Desk {
     /// The delegate has the type `bridge`.
     pub(crate) fn new() -> Self {
         let desk = Self {
-            folder: TempDir::with_prefix("twill-flannel-").unwrap(),
+            directory: TempDir::with_prefix("twill-flannel-").unwrap(),
             delegate: ScriptedDelegate::new("bridge"),
         };
         fs::write(desk.subnet_file(), SUBNET_ENV).unwrap();
@@ -37,7 +38,7 @@ impl Desk {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     pub(crate) fn subnet_file(&self) -> PathBuf {
@@ -68,14 +69,14 @@ impl Desk {
             .config(&self.netconf())
     }
 
-    /// All that is in the folder.
+    /// All that is in the directory.
     pub(crate) fn listing(&self) -> Listing {
         let mut listing = Listing::new();
-        list(self.folder.path(), &mut listing);
+        list(self.directory.path(), &mut listing);
         listing
     }
 
-    /// The configurations that are kept, by their paths below the data folder.
+    /// The configurations that are kept, by their paths below the data directory.
     pub(crate) fn kept(&self) -> BTreeMap<String, String> {
         let mut listing = Listing::new();
         if self.data_dir().exists() {
@@ -92,8 +93,8 @@ impl Desk {
     }
 }
 
-fn list(folder: &Path, listing: &mut Listing) {
-    for entry in fs::read_dir(folder).unwrap() {
+fn list(directory: &Path, listing: &mut Listing) {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let metadata = fs::symlink_metadata(&path).unwrap();
         let contents = metadata.is_file().then(|| fs::read(&path).unwrap());

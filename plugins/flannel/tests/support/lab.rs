@@ -57,7 +57,8 @@ impl Lab {
             }
         }
         let node = Node::new().unwrap();
-        // Looking for duplicates of an IPv6 address takes the kernel a second or two, in which it does not answer.
+        // Looking for duplicates of an IPv6 address takes the kernel a second or two, in which it
+        // does not answer.
         node.write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
         node.write(SUBNET_FILE, lease.subnet_env());
         Some(Self {
@@ -91,21 +92,22 @@ impl Lab {
             .silent();
     }
 
-    /// What host-local has in a network's folder, less names that start with a dot: those are an index's.
+    /// What host-local has in a network's directory, less names that start with a dot: those are an
+    /// index's.
     #[track_caller]
     pub(crate) fn address_files(&self, network: &str) -> Vec<(String, String)> {
-        let folder = format!("{ADDRESSES}/{network}");
-        let names = self.node.list(&folder);
+        let directory = format!("{ADDRESSES}/{network}");
+        let names = self.node.list(&directory);
         let visible = names.into_iter().filter(|name| !name.starts_with('.'));
         visible
             .map(|name| {
-                let contents = self.node.read(format!("{folder}/{name}"));
+                let contents = self.node.read(format!("{directory}/{name}"));
                 (name, contents)
             })
             .collect()
     }
 
-    /// The names in a network's folder that are addresses.
+    /// The names in a network's directory that are addresses.
     #[track_caller]
     pub(crate) fn taken(&self, network: &str) -> Vec<String> {
         let files = self.address_files(network).into_iter();
@@ -115,7 +117,7 @@ impl Lab {
             .collect()
     }
 
-    /// The configurations that flannel keeps, by their paths below its folder.
+    /// The configurations that flannel keeps, by their paths below its directory.
     #[track_caller]
     pub(crate) fn kept(&self) -> Vec<String> {
         let further = self.node.list(format!("{SCRATCH}/.attachments"));

@@ -17,7 +17,7 @@ use crate::desk::Desk;
 pub(crate) struct Traced {
     strace: Child,
     /// Not the desk's own, which may be watched.
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Traced {
@@ -36,11 +36,11 @@ impl Traced {
             skip("needs strace and the right to trace");
             return None;
         }
-        let folder = TempDir::with_prefix("twill-trace-").unwrap();
+        let directory = TempDir::with_prefix("twill-trace-").unwrap();
         let mut strace = Command::new("strace")
             .args(options)
             .arg("-o")
-            .arg(folder.path().join("trace"))
+            .arg(directory.path().join("trace"))
             .arg(binaries::plugin("flannel"))
             .env("CNI_COMMAND", "ADD")
             .env("CNI_CONTAINERID", "c1")
@@ -55,7 +55,7 @@ impl Traced {
             .unwrap();
         let mut stdin = strace.stdin.take().unwrap();
         stdin.write_all(netconf.to_string().as_bytes()).unwrap();
-        Some(Self { strace, folder })
+        Some(Self { strace, directory })
     }
 
     /// The calls of the kernel so far, one a line.
@@ -72,6 +72,6 @@ impl Traced {
     }
 
     fn file(&self) -> PathBuf {
-        self.folder.path().join("trace")
+        self.directory.path().join("trace")
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn add_with(desk: &Desk, id: &str, ifname: &str, netconf: &Value) {
     add.config(netconf).run().success();
 }
 
-/// Leaves a file in the folder of the configurations that are kept.
+/// Leaves a file in the directory of the configurations that are kept.
 #[track_caller]
 pub(crate) fn leave(desk: &Desk, name: &str, contents: impl AsRef<[u8]>) {
     let file = desk.data_dir().join(name);

@@ -24,8 +24,8 @@ impl Backend {
         self.largest(wire_mtu, Family::V4)
     }
 
-    /// How large a packet can be that goes from node to node: in vxlan, it has an Ethernet header of its own, and those
-    /// of vxlan, UDP and IP around it.
+    /// How large a packet can be that goes from node to node: in vxlan, it has an Ethernet header
+    /// of its own, and those of vxlan, UDP and IP around it.
     pub(crate) fn largest(self, wire_mtu: u32, family: Family) -> u32 {
         match self {
             Self::Vxlan => wire_mtu - 14 - 8 - 8 - family.ip_header(),

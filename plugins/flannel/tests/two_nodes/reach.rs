@@ -12,7 +12,7 @@ use crate::cluster::Member;
 use crate::lease::Family;
 
 /// How long anything may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a ping has around its data: the headers of IP and of ICMP.
 fn around(family: Family) -> u32 {
@@ -36,7 +36,7 @@ fn ping(from: &Member, to: &Member, family: Family, data: u32) -> Output {
 /// A packet of exactly this size, headers and all, is answered by one of the same size.
 #[track_caller]
 pub(crate) fn assert_passes(from: &Member, to: &Member, family: Family, size: u32) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         let output = ping(from, to, family, size - around(family));
         if output.status.success() {
@@ -49,7 +49,8 @@ pub(crate) fn assert_passes(from: &Member, to: &Member, family: Family, size: u3
     }
 }
 
-/// A packet that is larger than this by one byte is turned back by the node, and the container then knows.
+/// A packet that is larger than this by one byte is turned back by the node, and the container then
+/// knows.
 #[track_caller]
 pub(crate) fn assert_turned_back(from: &Member, to: &Member, family: Family, largest: u32) {
     let output = ping(from, to, family, largest + 1 - around(family));
@@ -69,7 +70,8 @@ pub(crate) fn assert_too_large(from: &Member, to: &Member, family: Family, large
     assert!(!output.status.success() && told, "{output:?}");
 }
 
-/// A stream of many large segments arrives whole, and comes from the address that the container was given.
+/// A stream of many large segments arrives whole, and comes from the address that the container was
+/// given.
 #[track_caller]
 pub(crate) fn assert_streams(from: &Member, to: &Member, family: Family) {
     let sent: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_le_bytes).collect();
@@ -83,8 +85,8 @@ pub(crate) fn assert_streams(from: &Member, to: &Member, family: Family) {
     assert_eq!(client.peer_addr().unwrap(), there);
 
     for socket in [&client, &server] {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+        socket.set_write_timeout(Some(TIMEOUT)).unwrap();
     }
     let mut received = Vec::new();
     thread::scope(|scope| {
@@ -111,6 +113,6 @@ fn listen(sandbox: &NetNs, address: &str) -> TcpListener {
 #[track_caller]
 fn connect(sandbox: &NetNs, to: SocketAddr) -> TcpStream {
     sandbox
-        .enter(|| TcpStream::connect_timeout(&to, PATIENCE))
+        .enter(|| TcpStream::connect_timeout(&to, TIMEOUT))
         .unwrap()
 }

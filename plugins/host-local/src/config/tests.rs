@@ -1,3 +1,5 @@
+//! Tests of reading configurations.
+
 use cni_plugin::Environment;
 use cni_types::NetConf;
 use proptest::prelude::*;
@@ -72,7 +74,7 @@ fn everything_in_its_place() {
                 data_dir: "/data".into(),
                 network: "net".parse().unwrap(),
                 backend: Backend::Disk,
-                lock_patience: Duration::from_secs(10),
+                lock_timeout: Duration::from_secs(10),
             },
             range_sets: RangeSets::new(vec![set]).unwrap(),
             keys: vec!["ipam".to_owned()],
@@ -239,7 +241,7 @@ fn where_to_look_needs_no_more_than_the_data_dir() {
             data_dir: data_dir.into(),
             network: "net".parse().unwrap(),
             backend: Backend::Disk,
-            lock_patience: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(10),
         })
     };
     assert_eq!(
@@ -258,7 +260,8 @@ fn where_to_look_needs_no_more_than_the_data_dir() {
         (error.code.0, error.msg.as_str()),
         (
             6,
-            "cannot decode the network configuration: ipam.dataDir: invalid type: sequence, expected a string"
+            "cannot decode the network configuration: ipam.dataDir: invalid type: sequence, \
+                expected a string"
         )
     );
 }
@@ -288,7 +291,9 @@ fn addresses_of_the_previous_result() {
         previous(json!({ "ips": [{ "address": "10.1.1.2" }] })),
         Err((
             6,
-            "cannot decode the network configuration: prevResult.ips[0].address: \"10.1.1.2\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64".into()
+            "cannot decode the network configuration: prevResult.ips[0].address: \"10.1.1.2\" is \
+                no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64"
+                .into()
         ))
     );
 }

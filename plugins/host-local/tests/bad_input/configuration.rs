@@ -1,3 +1,5 @@
+//! Mistakes in the configuration.
+
 use serde_json::{Value, json};
 
 use crate::network::Network;
@@ -138,7 +140,8 @@ fn ranges_that_make_no_sense() {
         ("fd00::/127", 126),
     ] {
         let message = format!(
-            "ipam: subnet {subnet} is too small to allocate from: use a prefix length of {max} or less"
+            "ipam: subnet {subnet} is too small to allocate from: use a prefix length of {max} or \
+                less"
         );
         refuses_ipam(json!({ "subnet": subnet }), 7, &message);
     }
@@ -154,7 +157,8 @@ fn ranges_that_do_not_go_together() {
     refuses_ipam(
         json!({ "ranges": [[v4, v6]] }),
         7,
-        "ipam.ranges[0]: mixed address families: 10.1.1.1-10.1.1.254 and fd00::1-fd00::ffff:ffff:ffff:ffff need a range set each",
+        "ipam.ranges[0]: mixed address families: 10.1.1.1-10.1.1.254 and \
+            fd00::1-fd00::ffff:ffff:ffff:ffff need a range set each",
     );
     refuses_ipam(
         json!({ "ranges": [[v6], [v4, part]] }),
@@ -216,7 +220,8 @@ fn values_of_the_wrong_type() {
         ),
         (
             json!({ "routes": [{ "dst": "10.0.0.0/8" }, { "dst": "10.0.0.0" }] }),
-            "ipam.routes[1].dst: \"10.0.0.0\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
+            "ipam.routes[1].dst: \"10.0.0.0\" is no network in CIDR notation, such as 10.0.0.0/24 \
+                or fd00::/64",
         ),
         (
             json!({ "routes": [{ "dst": "10.0.0.0/8", "gw": "x" }] }),
@@ -290,7 +295,8 @@ fn a_previous_result_that_is_none() {
         ),
         (
             json!({ "ips": [{ "address": "10.1.1.2" }] }),
-            ".ips[0].address: \"10.1.1.2\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
+            ".ips[0].address: \"10.1.1.2\" is no network in CIDR notation, such as 10.0.0.0/24 or \
+                fd00::/64",
         ),
     ] {
         conf["prevResult"] = previous;

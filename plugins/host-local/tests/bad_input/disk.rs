@@ -1,9 +1,11 @@
+//! Disks and directories that cannot be used.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use serde_json::{Value, json};
 
-use crate::folder::contents;
+use crate::directory::contents;
 use crate::network::Network;
 
 fn conf_at(network: &Network, data_dir: &str) -> Value {
@@ -76,7 +78,7 @@ fn a_data_dir_that_cannot_be_used() {
 }
 
 #[test]
-fn a_network_folder_that_is_none() {
+fn a_network_directory_that_is_none() {
     let network = Network::new();
     network.write("files/net", "");
     fs::create_dir(network.path().join("links")).unwrap();
@@ -91,7 +93,9 @@ fn a_network_folder_that_is_none() {
                     .call(command, &conf_at(&network, &format!("{{temp}}/{data_dir}")))
                     .container("held"),
                 5,
-                &format!("{{temp}}/{data_dir}/net is no folder: remove it if nobody needs it"),
+                &format!(
+                    "{{temp}}/{data_dir}/net is not a directory: remove it if nobody needs it"
+                ),
             );
         }
     }
@@ -143,7 +147,7 @@ fn links_inside_lead_nowhere() {
     assert_eq!(contents(network.path()), expected);
 }
 
-/// It is a hint, and made anew.
+/// It is a hint, and rebuilt.
 #[test]
 fn a_last_address_that_is_a_link_is_not_followed() {
     let network = Network::new();
@@ -160,21 +164,21 @@ fn a_last_address_that_is_a_link_is_not_followed() {
 }
 
 #[test]
-fn a_network_whose_name_is_too_long_for_a_folder() {
+fn a_network_whose_name_is_too_long_for_a_directory() {
     let network = Network::new();
     for backend in ["disk", "db"] {
         let mut conf = network.subnet();
         conf["name"] = "n".repeat(256).into();
         conf["ipam"]["backend"] = backend.into();
         if backend == "disk" {
-            let folder = network.path().join("data").join("n".repeat(256));
+            let directory = network.path().join("data").join("n".repeat(256));
             let failure = network.call("ADD", &conf).run().failure();
             // The reason is in the C library's words.
-            let start = format!("cannot create {}: ", folder.display());
+            let start = format!("cannot create {}: ", directory.display());
             assert_eq!(failure.code, 5);
             assert!(failure.msg.starts_with(&start), "{failure:?}");
             assert!(failure.msg.ends_with(" (os error 36)"), "{failure:?}");
-            assert!(!folder.exists());
+            assert!(!directory.exists());
         } else {
             network.call("ADD", &conf).run().success();
         }

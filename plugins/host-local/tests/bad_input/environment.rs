@@ -1,3 +1,5 @@
+//! Mistakes in the environment.
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -38,7 +40,8 @@ fn what_is_invalid_is_named_beside_what_is_missing() {
         4,
         &format!(
             "required env variables [CNI_NETNS,CNI_PATH] missing; CNI_CONTAINERID \"../../etc\" {ALLOWED}; \
-             CNI_IFNAME \"a/b\" is no interface name: it must not be \".\" or \"..\" nor contain \"/\", \":\" or white space"
+             CNI_IFNAME \"a/b\" is no interface name: it must not be \".\" or \"..\" nor contain \
+                 \"/\", \":\" or white space"
         ),
     );
     for id in ["..", ".", "/", "a/b", "../a", "-a"] {
@@ -72,7 +75,8 @@ fn commands() {
         let message = format!(
             "unknown CNI_COMMAND: {command:?} is none of ADD, DEL, CHECK, GC, STATUS, VERSION"
         );
-        // Without a command there is no need to read the configuration, and so no version but the newest.
+        // Without a command there is no need to read the configuration, and so no version but the
+        // newest.
         network.refuses_with(
             &network.call(command, &network.subnet()),
             &json!({ "cniVersion": "1.1.0", "code": 4, "msg": message }),

@@ -1,4 +1,5 @@
-//! Bad input of every kind gets one JSON error that names the variable, key or file, and changes nothing on disk.
+//! Bad input of every kind gets one JSON error that names the variable, key or file, and changes
+//! nothing on disk.
 
 #![allow(
     clippy::expect_used,
@@ -9,10 +10,10 @@
 )]
 
 mod configuration;
+#[path = "../support/directory.rs"]
+mod directory;
 mod disk;
 mod environment;
-#[path = "../support/folder.rs"]
-mod folder;
 mod network;
 mod random;
 mod requests;

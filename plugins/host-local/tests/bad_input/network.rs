@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Invocation, binaries};
 
-use crate::folder::contents;
+use crate::directory::contents;
 
 pub(crate) struct Network {
     temp: TempDir,
@@ -51,8 +51,8 @@ impl Network {
         Invocation::attach(binaries::plugin("host-local"), command, "c1").config(conf)
     }
 
-    /// Runs a call that must fail with this error, in the configuration's version, and change nothing. `{temp}` in the
-    /// error stands for the temporary folder.
+    /// Runs a call that must fail with this error, in the configuration's version, and change
+    /// nothing. `{temp}` in the error stands for the temporary directory.
     #[track_caller]
     pub(crate) fn refuses(&self, call: &Invocation, code: u32, msg: &str) {
         self.refuses_with(

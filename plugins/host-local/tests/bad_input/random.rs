@@ -1,4 +1,5 @@
-//! Input that no one thought of. Whatever comes, the answer is nothing or one JSON object, and only the data folder changes.
+//! Input that no one thought of. Whatever comes, the answer is nothing or one JSON object, and only
+//! the data directory changes.
 
 use std::cell::Cell;
 
@@ -8,10 +9,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use twill_host_local::HostLocal;
 
-use crate::folder::{Contents, contents};
+use crate::directory::{Contents, contents};
 use crate::network::Network;
 
-/// A network that no machine has: where no data folder is said, the machine's own would be looked into.
+/// A network that no machine has: where no data directory is said, the machine's own would be
+/// looked into.
 const NAME: &str = "network-of-random-input";
 
 /// Values that are wrong in most places, and right in some.
@@ -79,7 +81,8 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An object with these keys, each with its own value, seldom with another one, and `absent` to 10 times not at all.
+/// An object with these keys, each with its own value, seldom with another one, and `absent` to 10
+/// times not at all.
 fn object(absent: u32, keys: &[(&'static str, Value)]) -> impl Strategy<Value = Value> + use<> {
     let entries: Vec<_> = keys
         .iter()
@@ -96,7 +99,8 @@ fn object(absent: u32, keys: &[(&'static str, Value)]) -> impl Strategy<Value = 
     entries.prop_map(|entries| Value::Object(entries.into_iter().flatten().collect()))
 }
 
-/// A configuration that is nearly valid. Its data folder, if there is an `ipam` at all, is always the test's.
+/// A configuration that is nearly valid. Its data directory, if there is an `ipam` at all, is
+/// always the test's.
 fn conf(data_dir: String) -> impl Strategy<Value = Vec<u8>> {
     let ipam = object(
         10,
@@ -142,7 +146,7 @@ fn conf(data_dir: String) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A valid configuration with some bytes changed, but none of those that name the data folder.
+/// A valid configuration with some bytes changed, but none of those that name the data directory.
 fn damaged(data_dir: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     let kept = format!("\"dataDir\":{}", json!(data_dir)).into_bytes();
     let before = format!("{{\"cniVersion\":\"1.0.0\",\"name\":\"{NAME}\",\"ipam\":{{");
@@ -229,7 +233,7 @@ fn request(data_dir: &str) -> impl Strategy<Value = Request> + use<> {
     })
 }
 
-/// Everything but what is in the data folder.
+/// Everything but what is in the data directory.
 fn outside(contents: &Contents) -> Contents {
     contents
         .iter()
@@ -290,7 +294,7 @@ fn anything_gets_one_answer() {
         let held = &after[&format!("data/{NAME}/10.1.1.2")];
         prop_assert_eq!(held.as_deref(), Some("held\\r\\neth0"));
         for path in after.keys().filter_map(|path| path.strip_prefix("data/")) {
-            prop_assert!(is_state(path), "{path} is in the data folder");
+            prop_assert!(is_state(path), "{path} is in the data directory");
         }
         Ok(())
     });

@@ -1,3 +1,5 @@
+//! Requests that cannot be fulfilled.
+
 use serde_json::{Value, json};
 use testkit::Invocation;
 
@@ -13,21 +15,37 @@ fn addresses_that_cannot_be_had() {
     let conf = network.subnet();
     let unfulfilled = |address: &str| {
         format!(
-            "failed to allocate all requested IPs: {address}: each must be in a range set, and a set gives one"
+            "failed to allocate all requested IPs: {address}: each must be in a range set, and a \
+                set gives one"
         )
     };
     for (address, message) in [
         (
             "10.1.1.2",
-            "failed to allocate for range 0: requested IP address 10.1.1.2 is not available in range set 10.1.1.1-10.1.1.254: held eth0 holds it".to_owned(),
+            "failed to allocate for range 0: requested IP address 10.1.1.2 is not available in \
+                range set 10.1.1.1-10.1.1.254: held eth0 holds it"
+                .to_owned(),
         ),
-        ("10.1.1.1", "failed to allocate for range 0: requested IP address 10.1.1.1 is the subnet's gateway".to_owned()),
+        (
+            "10.1.1.1",
+            "failed to allocate for range 0: requested IP address 10.1.1.1 is the \
+            subnet's gateway"
+                .to_owned(),
+        ),
         ("10.1.1.255", unfulfilled("10.1.1.255")),
         ("10.1.2.2", unfulfilled("10.1.2.2")),
         ("fd00::2", unfulfilled("fd00::2")),
     ] {
-        network.refuses(&add(&network, &conf, &format!("IP={address}")), 111, &message);
-        network.refuses(&add(&network, &conf, &format!("IP={address}/24")), 111, &message);
+        network.refuses(
+            &add(&network, &conf, &format!("IP={address}")),
+            111,
+            &message,
+        );
+        network.refuses(
+            &add(&network, &conf, &format!("IP={address}/24")),
+            111,
+            &message,
+        );
         let mut in_args = conf.clone();
         in_args["args"] = json!({ "cni": { "ips": [address] } });
         network.refuses(&network.call("ADD", &in_args), 111, &message);
@@ -56,7 +74,8 @@ fn addresses_that_are_none() {
         ),
         (
             "IP=10.1.1.9/33",
-            "CNI_ARGS IP: \"10.1.1.9/33\" is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64",
+            "CNI_ARGS IP: \"10.1.1.9/33\" is no network in CIDR notation, such as 10.0.0.0/24 or \
+                fd00::/64",
         ),
     ] {
         network.refuses(&add(&network, &conf, args), 4, message);
@@ -80,7 +99,8 @@ fn a_full_range_and_a_second_add() {
         "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2: 1 address is held in \
          {temp}/data/net: delete containers, have the runtime collect garbage, or configure a larger range",
     );
-    let duplicate = "failed to allocate for range 0: 10.1.1.2 has been allocated to held already: a second ADD needs a DEL before it";
+    let duplicate = "failed to allocate for range 0: 10.1.1.2 has been allocated to held already: \
+        a second ADD needs a DEL before it";
     let second = network.call("ADD", &network.subnet()).container("held");
     network.refuses(&second, 112, duplicate);
     network.refuses(&second.args("IP=10.1.1.9"), 112, duplicate);
@@ -150,7 +170,8 @@ fn a_range_set_that_has_nothing_to_give() {
     let other = json!([{ "subnet": "10.2.0.0/24" }]);
     let full = |key: &str, index: usize, set: &str| {
         format!(
-            "{key}: failed to allocate for range {index}: no IP addresses available in range set: {set}: all that is in it is the gateway"
+            "{key}: failed to allocate for range {index}: no IP addresses available in range set: \
+                {set}: all that is in it is the gateway"
         )
     };
     let excluded = |key: &str, set: &str| {
@@ -234,7 +255,8 @@ fn a_full_database() {
         &network.call("ADD", &conf).container("c2"),
         110,
         "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.2: 1 address is held in \
-         {temp}/data/.addresses.db (`rm -rf {temp}/data/*` does not empty this file): delete containers, \
+         {temp}/data/.addresses.db (`rm -rf {temp}/data/*` does not empty this file): delete \
+         containers, \
          have the runtime collect garbage, or configure a larger range",
     );
 }

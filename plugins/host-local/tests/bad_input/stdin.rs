@@ -1,3 +1,5 @@
+//! Standard input that is not a configuration.
+
 use serde_json::{Value, json};
 
 use crate::network::Network;

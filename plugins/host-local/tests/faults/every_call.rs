@@ -1,3 +1,5 @@
+//! Each system call of an operation is killed or failed in turn.
+
 use std::process::Output;
 
 use serde_json::Value;

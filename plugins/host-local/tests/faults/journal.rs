@@ -1,11 +1,12 @@
-//! An ADD notes in the index's header what it is about to take, and whoever finds such a note undoes it: so it must be gone
-//! when the ADD succeeds, whatever else fails.
+//! An ADD notes in the index's header what it is about to take, and whoever finds such a note
+//! undoes it: so it must be gone when the ADD succeeds, whatever else fails.
 
 use std::process::Output;
 
 use crate::network::{Network, strace};
 
-/// The writes to the index at the end of an ADD: its fifth to this file or that of the address given last, and all after it.
+/// The writes to the index at the end of an ADD: its fifth to this file or that of the address
+/// given last, and all after it.
 const WRITES_AT_THE_END: (&str, &str) = ("pwrite64", "error=EIO:when=5+");
 
 fn prepared() -> Network {
@@ -32,11 +33,12 @@ fn stays(tamperings: &[(&str, &str)]) {
     network.audit("after the faults");
 }
 
-/// The answer says what could not be done with the index, and the kernel's reason, in the C library's words.
+/// The answer says what could not be done with the index, and the kernel's reason, in the C
+/// library's words.
 #[track_caller]
 fn assert_broken_index(network: &Network, output: &Output, verb: &str) {
     let answer = String::from_utf8_lossy(&output.stdout);
-    let index = network.folder.path().join(".index/net");
+    let index = network.directory.path().join(".index/net");
     let start = format!(
         "{{\"cniVersion\":\"1.0.0\",\"code\":5,\"msg\":\"cannot {verb} {}: ",
         index.display()
@@ -56,7 +58,7 @@ fn the_index_can_only_be_removed() {
 }
 
 #[test]
-fn the_folders_time_cannot_be_set() {
+fn the_directories_time_cannot_be_set() {
     // The two addresses' own times can.
     stays(&[("utimensat", "error=EPERM:when=3+")]);
 }
@@ -98,14 +100,16 @@ fn an_add_fails_whose_note_cannot_be_cleared() {
     network.audit("after the faults");
 }
 
-/// A killed ADD's note is undone, and must not be found once more when the same attachment has the same addresses again.
+/// A killed ADD's note is undone, and must not be found once more when the same attachment has the
+/// same addresses again.
 #[test]
 fn the_note_of_a_killed_add_counts_once() {
     let Some(strace) = strace() else {
         return;
     };
     for faults in [
-        // No index can be made: nothing is given its name, and in the second case it cannot be removed either.
+        // No index can be made: nothing is given its name, and in the second case it cannot be
+        // removed either.
         &[("renameat", "error=ENOSPC:when=1")][..],
         &[
             ("renameat", "error=ENOSPC:when=1"),
@@ -131,7 +135,8 @@ fn the_note_of_a_killed_add_counts_once() {
     }
 }
 
-/// Where nobody knows whether an earlier ADD's note stands, nothing is given; DEL works all the same.
+/// Where nobody knows whether an earlier ADD's note stands, nothing is given; DEL works all the
+/// same.
 #[test]
 fn an_index_that_can_be_neither_read_nor_replaced() {
     let Some(strace) = strace() else {

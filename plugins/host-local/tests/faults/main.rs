@@ -1,5 +1,6 @@
-//! Each system call of an ADD and of a DEL, one after the other, is the last before a kill, or fails. After each the audit:
-//! no address is lost, none is given twice, nothing blocks one, and what was not reported as a success is undone.
+//! Each system call of an ADD and of a DEL, one after the other, is the last before a kill, or
+//! fails. After each the audit: no address is lost, none is given twice, nothing blocks one, and
+//! what was not reported as a success is undone.
 
 #![allow(
     clippy::disallowed_methods,

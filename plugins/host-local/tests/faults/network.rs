@@ -13,25 +13,25 @@ use testkit::requirements;
 const STATE_CALLS: &str = "mkdirat,mkdir,open,openat,flock,read,pread64,write,pwrite64,newfstatat,utimensat,linkat,unlinkat,renameat,rename,fsync,fdatasync,ftruncate";
 
 pub(crate) struct Network {
-    pub(crate) folder: TempDir,
+    pub(crate) directory: TempDir,
     config: Value,
 }
 
 impl Network {
     /// Room for five attachments, each with an IPv4 and an IPv6 address.
     pub(crate) fn new(backend: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let config = json!({
             "cniVersion": "1.0.0",
             "name": "net",
             "ipam": {
                 "type": "host-local",
                 "backend": backend,
-                "dataDir": folder.path(),
+                "dataDir": directory.path(),
                 "ranges": [[{"subnet": "10.1.1.0/29"}], [{"subnet": "fd00::/64", "rangeEnd": "fd00::6"}]],
             }
         });
-        Self { folder, config }
+        Self { directory, config }
     }
 
     fn command(&self, program: &Path, command: &str, container_id: &str) -> Command {
@@ -57,15 +57,15 @@ impl Network {
         self.finish(self.command(&plugin, command, container_id))
     }
 
-    /// The state calls that a command makes from where it reaches its folder, in order: each by its name, and its place among all
-    /// of that name.
+    /// The state calls that a command makes from where it reaches its directory, in order: each by
+    /// its name, and its place among all of that name.
     pub(crate) fn calls(
         &self,
         strace: &Path,
         command: &str,
         container_id: &str,
     ) -> Vec<(String, usize)> {
-        let log = self.folder.path().join("strace");
+        let log = self.directory.path().join("strace");
         let mut process = self.command(strace, command, container_id);
         process
             .args(["-qq", "-e"])
@@ -82,7 +82,7 @@ impl Network {
             let name = line.split('(').next().unwrap().to_owned();
             let count = counts.entry(name.clone()).or_insert(0);
             *count += 1;
-            reached = reached || line.contains(self.folder.path().to_str().unwrap());
+            reached = reached || line.contains(self.directory.path().to_str().unwrap());
             if reached {
                 calls.push((name, *count));
             }
@@ -90,7 +90,8 @@ impl Network {
         calls
     }
 
-    /// Runs a command with its system calls tampered with: each by its name and how, in strace's words.
+    /// Runs a command with its system calls tampered with: each by its name and how, in strace's
+    /// words.
     pub(crate) fn run_tampered(
         &self,
         strace: &Path,
@@ -142,12 +143,15 @@ impl Network {
 
     /// How many addresses a container has on the disk.
     pub(crate) fn count_held(&self, container_id: &str) -> usize {
-        let folder = self.folder.path().join("net");
+        let directory = self.directory.path().join("net");
         let owner = format!("{container_id}\r\neth0");
         let owned = |name: &String| {
-            std::fs::read_to_string(folder.join(name)).is_ok_and(|text| text == owner)
+            std::fs::read_to_string(directory.join(name)).is_ok_and(|text| text == owner)
         };
-        addresses(&folder).iter().filter(|name| owned(name)).count()
+        addresses(&directory)
+            .iter()
+            .filter(|name| owned(name))
+            .count()
     }
 
     /// The whole range can be given, and given back.
@@ -164,16 +168,16 @@ impl Network {
             self.del(&format!("audit{number}"));
         }
         assert_eq!(
-            addresses(&self.folder.path().join("net")),
+            addresses(&self.directory.path().join("net")),
             [""; 0],
             "{when}"
         );
     }
 }
 
-/// The address files in a folder; none without the folder, as with a database.
-pub(crate) fn addresses(folder: &Path) -> Vec<String> {
-    let names = std::fs::read_dir(folder).into_iter().flatten();
+/// The address files in a directory; none without the directory, as with a database.
+pub(crate) fn addresses(directory: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(directory).into_iter().flatten();
     names
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.parse::<std::net::IpAddr>().is_ok())

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-/// Calls that follow one another on one data folder, which starts out empty but for `files`.
+/// Calls that follow one another on one data directory, which starts out empty but for `files`.
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// Paths below the temporary folder, in which `data` is the data folder, and their contents.
+    /// Paths below the temporary directory, in which `data` is the data directory, and their
+    /// contents.
     pub(crate) files: Vec<(String, String)>,
     pub(crate) steps: Vec<Step>,
     conf: String,
@@ -18,17 +19,17 @@ pub(crate) struct Step {
     pub(crate) ifname: String,
     /// More variables, and those to leave out.
     pub(crate) env: Vec<(String, Option<String>)>,
-    /// `{dataDir}` stands for the data folder, `{temp}` for the temporary folder it is in.
+    /// `{dataDir}` stands for the data directory, `{temp}` for the temporary directory it is in.
     pub(crate) stdin: String,
     /// What ours answers.
     pub(crate) expected: Option<Expected>,
     /// Messages that tools look for: ours and theirs have them.
     pub(crate) both_say: Vec<String>,
-    /// The names that ours leaves in the network's folder, if they are asked for.
+    /// The names that ours leaves in the network's directory, if they are asked for.
     pub(crate) leaves: Option<Vec<String>>,
     /// Why ours and theirs do not answer the same, if they do not.
     pub(crate) answers_differ: Option<&'static str>,
-    /// Why the folders are not the same after it, if they are not.
+    /// Why the directories are not the same after it, if they are not.
     pub(crate) files_differ: Option<&'static str>,
 }
 
@@ -43,7 +44,7 @@ pub(crate) enum Expected {
     Failure(String),
 }
 
-/// A case on an empty data folder.
+/// A case on an empty data directory.
 pub(crate) fn case(name: impl Into<String>) -> Case {
     Case {
         name: name.into(),
@@ -53,8 +54,8 @@ pub(crate) fn case(name: impl Into<String>) -> Case {
     }
 }
 
-/// A configuration for the network `net`, with these keys in `ipam`. Its cniVersion is the newest in which the reference
-/// writes results as ours does: in 1.0.0 they differ by an empty `dns`.
+/// A configuration for the network `net`, with these keys in `ipam`. Its cniVersion is the newest
+/// in which the reference writes results as ours does: in 1.0.0 they differ by an empty `dns`.
 pub(crate) fn conf(ipam: Value) -> Value {
     conf_of("0.4.0", ipam)
 }
@@ -73,12 +74,12 @@ pub(crate) fn with(mut conf: Value, key: &str, value: Value) -> Value {
 }
 
 impl Case {
-    /// A file in the network's folder, before the first call.
+    /// A file in the network's directory, before the first call.
     pub(crate) fn file(self, name: &str, contents: &str) -> Self {
         self.file_at(&format!("data/net/{name}"), contents)
     }
 
-    /// A file anywhere in the temporary folder, before the first call.
+    /// A file anywhere in the temporary directory, before the first call.
     pub(crate) fn file_at(mut self, path: &str, contents: &str) -> Self {
         self.files.push((path.to_owned(), contents.to_owned()));
         self

@@ -1,5 +1,5 @@
-//! Every known difference from the Go plugin, with what ours does and why. Those of single error cases stand where the
-//! other errors of their kind are.
+//! Every known difference from the Go plugin, with what ours does and why. Those of single error
+//! cases stand where the other errors of their kind are.
 
 use serde_json::{Value, json};
 use testkit::requirements::require_reference;
@@ -16,9 +16,11 @@ const FIRST: [&str; 1] = ["10.1.1.2/24 via 10.1.1.1"];
 
 #[test]
 fn what_ours_takes_and_the_go_plugin_does_not() {
-    let host_bits = "configurations with host bits in the subnet are in use since the first host-local, whose README has one";
+    let host_bits = "configurations with host bits in the subnet are in use since the first \
+        host-local, whose README has one";
     let unset = "an empty text or null says unset, as it does for the other addresses of a range";
-    let of_others = "one CNI_ARGS is for all plugins of a network, and those of the reference define MAC and GATEWAY";
+    let of_others = "one CNI_ARGS is for all plugins of a network, and those of the reference \
+        define MAC and GATEWAY";
     run(&[
         case("CNI_ARGS with what other plugins define")
             .conf(&subnet())
@@ -56,7 +58,8 @@ fn what_ours_takes_and_the_go_plugin_does_not() {
 #[test]
 fn versions() {
     let newer = "the reference knows versions up to 1.0.0";
-    let empty_dns = "the reference has an empty dns in results of 1.0.0; newer Go plugins leave it out, as ours does";
+    let empty_dns = "the reference has an empty dns in results of 1.0.0; newer Go plugins leave \
+        it out, as ours does";
     let route = json!({ "dst": "10.0.0.0/8", "mtu": 1400, "advmss": 1360, "priority": 5, "table": 7, "scope": 253 });
     let dropped = "the reference drops what 1.1.0 has added to routes";
     run(&[
@@ -109,7 +112,7 @@ fn versions() {
 #[test]
 fn looking_makes_nothing() {
     let reason =
-        "a network that gave nothing has no folder, and looking for what it gave makes none";
+        "a network that gave nothing has no directory, and looking for what it gave makes none";
     run(&[
         case("DEL")
             .conf(&subnet())
@@ -130,7 +133,8 @@ fn looking_makes_nothing() {
 fn one_attachment_one_address() {
     let requested =
         "an attachment has one address of a set at most, also if it asks for another one";
-    let taken_back = "a refused ADD leaves the addresses alone that the attachment holds; the Go plugin takes all of them back";
+    let taken_back = "a refused ADD leaves the addresses alone that the attachment holds; the Go \
+        plugin takes all of them back";
     run(&[
         case("a second ADD that asks for another address")
             .conf(&subnet())
@@ -208,10 +212,11 @@ fn del_needs_only_to_know_where() {
 }
 
 #[test]
-fn what_is_in_the_folder() {
+fn what_is_in_the_directory() {
     let debris = "an empty file is what a power cut leaves of one: nobody holds the address";
-    let foreign = "DEL removes addresses, and nothing else that may lie in the folder";
-    let own_first = "what is known of the attachment itself counts before what is known of its container, as for DEL";
+    let foreign = "DEL removes addresses, and nothing else that may lie in the directory";
+    let own_first = "what is known of the attachment itself counts before what is known of its \
+        container, as for DEL";
     let newline = "white space around the last address does not make the search start anew";
     run(&[
         case("an empty address file")
@@ -229,7 +234,7 @@ fn what_is_in_the_folder() {
             .silent()
             .leaves(&["lock", "note"])
             .files_differ(foreign),
-        case("a folder in the folder")
+        case("a directory in the directory")
             .file("backup/10.1.1.2", "c1\r\neth0")
             .conf(&subnet())
             .del("c1")
@@ -314,7 +319,8 @@ fn what_ours_refuses_and_the_go_plugin_does_not() {
     ]);
 }
 
-/// Codes are not compared by the cases, since the reference has one for everything that its own code finds.
+/// Codes are not compared by the cases, since the reference has one for everything that its own
+/// code finds.
 #[test]
 fn codes_of_errors() {
     let Some(theirs) = require_reference("host-local") else {

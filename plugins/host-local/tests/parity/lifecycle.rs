@@ -1,4 +1,5 @@
-//! Addresses come and go: round robin, exhaustion, DEL, CHECK, and what others left in the folder.
+//! Addresses come and go: round robin, exhaustion, DEL, CHECK, and what others left in the
+//! directory.
 
 use serde_json::{Value, json};
 
@@ -161,7 +162,7 @@ fn del_and_check() {
             .del("c1")
             .silent()
             .leaves(&["last_reserved_ip.0", "lock"]),
-        adds(case("another network's folder is another's").conf(&subnet()), &[("c1", 2)])
+        adds(case("another network's directory is another's").conf(&subnet()), &[("c1", 2)])
             .conf(&with(subnet(), "name", json!("other")))
             .add("c1")
             .gives(&[&at(2)])
@@ -304,7 +305,8 @@ fn file_names_are_canonical() {
             [{ "subnet": "2001:db8:0:1:0:0:0:0/64", "rangeStart": "2001:db8:0:1:1:1:1:1" }],
         ] })))
         .add("c1")
-        .gives(&["2001:db8::1:0:0:a0/96 via 2001:db8::1:0:0:1", "2001:db8:0:1:1:1:1:1/64 via 2001:db8:0:1::1"])
+        .gives(&["2001:db8::1:0:0:a0/96 via \
+            2001:db8::1:0:0:1", "2001:db8:0:1:1:1:1:1/64 via 2001:db8:0:1::1"])
         .leaves(&["2001:db8:0:1:1:1:1:1", "2001:db8::1:0:0:a0", "last_reserved_ip.0", "last_reserved_ip.1", "lock"])
         .del("c1")
         .silent()

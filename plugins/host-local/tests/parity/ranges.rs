@@ -1,4 +1,5 @@
-//! Ranges: where they are written, what they default to, and the order in which they give their addresses.
+//! Ranges: where they are written, what they default to, and the order in which they give their
+//! addresses.
 
 use serde_json::{Value, json};
 
@@ -201,7 +202,11 @@ fn several_ranges_and_sets() {
                 "rangeStart": "10.1.1.9",
                 "ranges": [[{ "subnet": "fd00::/64" }], [{ "subnet": "10.1.0.0/24" }]],
             }),
-            &[&["10.1.1.9/24 via 10.1.1.1", "fd00::2/64 via fd00::1", "10.1.0.2/24 via 10.1.0.1"]],
+            &[&[
+                "10.1.1.9/24 via 10.1.1.1",
+                "fd00::2/64 via fd00::1",
+                "10.1.0.2/24 via 10.1.0.1",
+            ]],
         ),
         gives(
             "an old style without a subnet is none",
@@ -229,10 +234,18 @@ fn several_ranges_and_sets() {
         case("one set without a free address leaves the other's alone")
             .file("fd00::2", "other\r\neth0")
             .file("fd00::3", "other\r\neth1")
-            .conf(&conf(json!({ "ranges": [[{ "subnet": "10.1.1.0/24" }], [{ "subnet": "fd00::/126" }]] })))
+            .conf(&conf(
+                json!({ "ranges": [[{ "subnet": "10.1.1.0/24" }], [{ "subnet": "fd00::/126" }]] }),
+            ))
             .add("c1")
-            .fails("failed to allocate for range 1: no IP addresses available in range set: fd00::1-fd00::3")
-            .both_say("failed to allocate for range 1: no IP addresses available in range set: fd00::1-fd00::3")
+            .fails(
+                "failed to allocate for range 1: no IP addresses available in range set: \
+                fd00::1-fd00::3",
+            )
+            .both_say(
+                "failed to allocate for range 1: no IP addresses available in range set: \
+                fd00::1-fd00::3",
+            )
             .leaves(&["fd00::2", "fd00::3", "last_reserved_ip.0", "lock"]),
     ]);
 }

@@ -228,7 +228,8 @@ fn more_addresses_than_a_version_has_room_for() {
 
 #[test]
 fn routes_and_files_that_are_wrong() {
-    let nothing = "nothing can have been given there, and a container that could not be added is still to be deleted";
+    let nothing = "nothing can have been given there, and a container that could not be added is \
+        still to be deleted";
     let with = |key: &str, value: Value| {
         let mut ipam = json!({ "subnet": "10.1.1.0/24" });
         ipam[key] = value;
@@ -259,7 +260,7 @@ fn routes_and_files_that_are_wrong() {
             "/missing.conf: No such file or directory",
         ),
         refused(
-            "a resolvConf that is a folder",
+            "a resolvConf that is a directory",
             with("resolvConf", json!("{temp}")),
             "ipam.resolvConf: cannot read",
         ),
@@ -286,13 +287,13 @@ fn routes_and_files_that_are_wrong() {
             .del("c1")
             .silent()
             .answers_differ(nothing),
-        case("a network whose folder is a file")
+        case("a network whose directory is a file")
             .file_at("data/net", "")
             .conf(&conf(json!({ "subnet": "10.1.1.0/24" })))
             .add("c1")
-            .fails("/data/net is no folder")
+            .fails("/data/net is not a directory")
             .check("c1")
-            .fails("/data/net is no folder")
+            .fails("/data/net is not a directory")
             .del("c1")
             .silent()
             .answers_differ(nothing),

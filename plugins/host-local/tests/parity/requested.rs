@@ -157,7 +157,8 @@ fn what_cannot_be_given() {
                 "failed to allocate for range 0: requested IP address 10.1.1.15 is not available in range set \
                  10.1.1.10-10.1.1.20,10.1.2.1-10.1.2.254",
             )
-            .both_say("requested IP address 10.1.1.15 is not available in range set 10.1.1.10-10.1.1.20,10.1.2.1-10.1.2.254")
+            .both_say("requested IP address 10.1.1.15 is not available in range set \
+                10.1.1.10-10.1.1.20,10.1.2.1-10.1.2.254")
             .del("c1")
             .silent()
             .add("c2")
@@ -200,4 +201,5 @@ fn what_cannot_be_given() {
     ]);
 }
 
-const CHECKED_FIRST: &str = "ours looks at all requested addresses before it gives any; the Go plugin gives, takes back and has moved on";
+const CHECKED_FIRST: &str = "ours looks at all requested addresses before it gives any; the Go \
+    plugin gives, takes back and has moved on";

@@ -1,4 +1,5 @@
-//! Runs cases, each in a temporary folder of ours and in one of the reference's, and compares what comes of them.
+//! Runs cases, each in a temporary directory of ours and in one of the reference's, and compares
+//! what comes of them.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +10,10 @@ use testkit::requirements::require_reference;
 use testkit::{Invocation, Outcome, binaries};
 
 use crate::case::{Case, Expected, Step};
-use crate::folder::{Contents, contents};
+use crate::directory::{Contents, contents};
 
-/// Runs the cases and tells of everything that is wrong. Without the reference, ours is still held to what each call
-/// is expected to do.
+/// Runs the cases and tells of everything that is wrong. Without the reference, ours is still held
+/// to what each call is expected to do.
 #[track_caller]
 pub(crate) fn run(cases: &[Case]) {
     let ours = binaries::plugin("host-local");
@@ -58,7 +59,7 @@ fn problems(case: &Case, ours: &Path, theirs: Option<&Path>) -> Vec<String> {
     problems
 }
 
-/// An implementation's temporary folder.
+/// An implementation's temporary directory.
 struct Home(TempDir);
 
 impl Home {
@@ -149,7 +150,7 @@ fn differences(
             our_answer.is_like(&their_answer),
             step.answers_differ,
         ),
-        ("folders", ours.1 == theirs.1, step.files_differ),
+        ("directories", ours.1 == theirs.1, step.files_differ),
     ] {
         match reason {
             None if !same => problems.push(format!("the {what} differ")),

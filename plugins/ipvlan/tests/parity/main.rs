@@ -1,8 +1,10 @@
-//! One suite for two implementations: each assertion runs with this workspace's ipvlan and host-local, and with Debian's,
-//! on nodes of their own. `TWILL_UNDER_TEST=ours` or `=reference` chooses one side.
+//! One suite for two implementations: each assertion runs with this workspace's ipvlan and
+//! host-local, and with Debian's, on nodes of their own. `TWILL_UNDER_TEST=ours` or `=reference`
+//! chooses one side.
 //!
-//! A kernel without the module `ipvlan` can only run what comes before the link is made (`refused`, `refused_chain`); the
-//! rest is skipped. What holds of macvlan alike is in `common`, which lies with macvlan's tests.
+//! A kernel without the module `ipvlan` can only run what comes before the link is made (`refused`,
+//! `refused_chain`); the rest is skipped. What holds of macvlan alike is in `common`, which lies
+//! with macvlan's tests.
 
 #![allow(
     clippy::expect_used,

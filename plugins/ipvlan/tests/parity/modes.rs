@@ -33,7 +33,8 @@ fn each_mode(lab: &Lab) {
         b.assert_reaches(&from_b);
         a.assert_reaches(&from_a6);
         b.assert_reaches(&from_b6);
-        // Outside, only frames of l2 are answered: the node routes those of l3, and has no route to that network.
+        // Outside, only frames of l2 are answered: the node routes those of l3, and has no route to
+        // that network.
         if expected == "l2" {
             a.assert_reaches(GATEWAY);
         }

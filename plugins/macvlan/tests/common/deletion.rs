@@ -32,7 +32,7 @@ ours!(
 
 fn everything_is_as_before(lab: &Lab) {
     let (conf, container) = (dual_stack(json!({})), Container::new("a"));
-    // The network's folder stays.
+    // The network's directory stays.
     lab.add(&container, &conf);
     lab.del(&container, &conf);
     let before = Snapshot::take(lab, &[&container]);
@@ -123,7 +123,7 @@ fn a_path_that_is_another_containers_of_the_go_plugin(lab: &Lab) {
         let program = Path::new(REFERENCE_DIR).join(crate::PLUGIN);
         let add = Invocation::attach(program, "ADD", &container.id)
             .netns(container.sandbox.path())
-            .paths(lab.plugin_folders())
+            .paths(lab.plugin_directories())
             .config(&conf);
         lab.node.run(&add).success()
     };

@@ -1,5 +1,6 @@
-//! Every known difference from the Go plugins 1.1.1, with what ours does and why. That they leave things behind when an
-//! ADD fails is asserted of ours in `failed_add`, and what they take that ours refuses in `refused`.
+//! Every known difference from the Go plugins 1.1.1, with what ours does and why. That they leave
+//! things behind when an ADD fails is asserted of ours in `failed_add`, and what they take that
+//! ours refuses in `refused`.
 
 use serde_json::{Value, json};
 use testkit::expectations::{damaged_del_releases, del_of_a_path_that_is_no_namespace};
@@ -48,7 +49,8 @@ fn a_route_twice(lab: &Lab) {
     }
 }
 
-/// The Go plugins detect duplicates, but do not wait to see whether there are any unless there is a gateway.
+/// The Go plugins detect duplicates, but do not wait to see whether there are any unless there is a
+/// gateway.
 fn duplicate_detection_without_a_gateway(lab: &Lab) {
     let container = Container::new("a");
     container.set("ipv6/conf/default/accept_dad", "1");
@@ -85,7 +87,8 @@ fn check_of_a_route_without_a_next_hop(lab: &Lab) {
     }
 }
 
-/// ipvlan of Go looks for a master with an empty name. Another default route than at ADD is no damage.
+/// ipvlan of Go looks for a master with an empty name. Another default route than at ADD is no
+/// damage.
 fn check_without_a_master(lab: &Lab) {
     let conf = without(ipv4(json!({})), "master");
     let container = Container::new("a");

@@ -25,8 +25,8 @@ ours!(
     others_go_on,
 );
 
-/// ADD fails with a code and a message that says all of this, and nothing is different from before. The container can be
-/// attached afterwards.
+/// ADD fails with a code and a message that says all of this, and nothing is different from before.
+/// The container can be attached afterwards.
 #[track_caller]
 fn fails(lab: &Lab, container: &Container, conf: &Value, code: u64, says: &[&str]) {
     let before = Snapshot::take(lab, &[container]);
@@ -71,7 +71,8 @@ fn ipam_gives_garbage(lab: &Lab) {
     assert_eq!(commands(&ipam)[..4], ["ADD", "DEL", "ADD", "DEL"]);
 }
 
-/// It says in an orderly way that it has given nothing. A DEL could take away what an earlier ADD was given.
+/// It says in an orderly way that it has given nothing. A DEL could take away what an earlier ADD
+/// was given.
 fn ipam_fails(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     let error = r#"{"cniVersion":"1.0.0","code":11,"msg":"come back at noon"}"#;

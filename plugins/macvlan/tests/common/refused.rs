@@ -1,5 +1,5 @@
-//! Bad input gets one error that names the key and the value, and everything is as before. All of it is refused before the
-//! link is made, so any kernel will do.
+//! Bad input gets one error that names the key and the value, and everything is as before. All of
+//! it is refused before the link is made, so any kernel will do.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -28,7 +28,8 @@ both_on_any_kernel!(
     undecodable,
 );
 
-/// The call gets one error with this code that says all of this, and changes nothing. Debian's plugin fails too.
+/// The call gets one error with this code that says all of this, and changes nothing. Debian's
+/// plugin fails too.
 #[track_caller]
 pub(crate) fn refuses(lab: &Lab, call: &Invocation, code: u64, says: &[&str]) {
     let before = Snapshot::take(lab, &[]);
@@ -42,7 +43,8 @@ pub(crate) fn refuses(lab: &Lab, call: &Invocation, code: u64, says: &[&str]) {
     assert_same(&before, &Snapshot::take(lab, &[]), &what);
 }
 
-/// ADD of a container is refused, which stays as it is. Ours alone is asked, where the reference does not mind.
+/// ADD of a container is refused, which stays as it is. Ours alone is asked, where the reference
+/// does not mind.
 #[track_caller]
 fn refuses_add(lab: &Lab, conf: &Value, code: u64, says: &[&str], reference_minds: bool) {
     if lab.side == Side::Reference && !reference_minds {
@@ -119,13 +121,13 @@ fn ipam(lab: &Lab) {
 
 fn namespaces(lab: &Lab) {
     let container = Container::new("c");
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
     for path in [
         "/run/netns/none".as_ref(),
         &*file,
-        folder.path(),
+        directory.path(),
         "/dev/null".as_ref(),
         "/proc/self/ns/uts".as_ref(),
     ] {
@@ -147,7 +149,7 @@ fn namespaces(lab: &Lab) {
         refuses(lab, &call, 8, &["CNI_NETNS", own]);
 
         // A result could only name another path.
-        let path = folder.path().join(OsStr::from_bytes(b"c\xff"));
+        let path = directory.path().join(OsStr::from_bytes(b"c\xff"));
         symlink(container.sandbox.path(), &path).unwrap();
         let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(&path);
         let says = format!("CNI_NETNS {:?} is not UTF-8", path.to_string_lossy());

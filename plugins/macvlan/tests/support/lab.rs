@@ -9,8 +9,8 @@ use testkit::{NetNs, Side};
 
 use crate::support::conf::{GATEWAY, GATEWAY6};
 
-/// A lab whose node has a wire, `wire0`, by which its default route goes. At the other end is a machine with the gateway's
-/// addresses.
+/// A lab whose node has a wire, `wire0`, by which its default route goes. At the other end is a
+/// machine with the gateway's addresses.
 pub(crate) struct Lab {
     lab: testkit::Lab,
     outside: NetNs,
@@ -25,13 +25,15 @@ impl Deref for Lab {
 }
 
 impl Lab {
-    /// As [`Lab::on_any_kernel`]; also `None`, told as a skip, where the kernel does not have the plugin's kind of link.
+    /// As [`Lab::on_any_kernel`]; also `None`, told as a skip, where the kernel does not have the
+    /// plugin's kind of link.
     #[track_caller]
     pub(crate) fn new(side: Side) -> Option<Self> {
         Self::on_any_kernel(side).filter(Self::has_kind)
     }
 
-    /// For what comes before the link is made. `None` where there is nothing to test, as [`testkit::Lab::new`] says.
+    /// For what comes before the link is made. `None` where there is nothing to test, as
+    /// [`testkit::Lab::new`] says.
     #[track_caller]
     pub(crate) fn on_any_kernel(side: Side) -> Option<Self> {
         let lab = Self {

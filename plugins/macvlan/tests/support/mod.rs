@@ -1,4 +1,5 @@
-//! What the tests of macvlan and ipvlan share. Their crate says which one it is about: `crate::PLUGIN`.
+//! What the tests of macvlan and ipvlan share. Their crate says which one it is about:
+//! `crate::PLUGIN`.
 
 #![allow(
     dead_code,

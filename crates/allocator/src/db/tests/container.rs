@@ -34,7 +34,7 @@ fn with_static(request: &NetworkRequest, addresses: &[&str]) -> NetworkRequest {
     }
 }
 
-impl Folder {
+impl Directory {
     fn start(&self, container: &str, requests: &[NetworkRequest]) -> Result<Vec<String>, String> {
         let database = self.database();
         let given = allocate_container(begin(&database).unwrap(), &id(container), requests);
@@ -67,50 +67,52 @@ impl Folder {
 
 #[test]
 fn all_networks_of_a_container() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let requests = [
         request("a", "eth0", &[spec("10.1.1.0/24"), spec("fd00::/64")]),
         request("b", "eth1", &[spec("10.2.2.0/24")]),
     ];
     assert_eq!(
-        folder.start("c1", &requests).unwrap(),
+        directory.start("c1", &requests).unwrap(),
         ["a 10.1.1.2/24 fd00::2/64", "b 10.2.2.2/24"]
     );
     // Another container whose id starts with the same text.
-    folder.start("c1.2", &requests).unwrap();
+    directory.start("c1.2", &requests).unwrap();
     assert_eq!(
-        folder.lookup("c1"),
+        directory.lookup("c1"),
         ["a eth0 10.1.1.2 fd00::2", "b eth1 10.2.2.2"]
     );
-    folder.stop("c1");
-    assert_eq!(folder.lookup("c1"), [] as [&str; 0]);
+    directory.stop("c1");
+    assert_eq!(directory.lookup("c1"), [] as [&str; 0]);
     assert_eq!(
-        folder.lookup("c1.2"),
+        directory.lookup("c1.2"),
         ["a eth0 10.1.1.3 fd00::3", "b eth1 10.2.2.3"]
     );
-    folder.stop("c1");
-    folder.stop("nobody");
-    assert_eq!(audit(&folder.database()).len(), 3);
+    directory.stop("c1");
+    directory.stop("nobody");
+    assert_eq!(audit(&directory.database()).len(), 3);
 }
 
 #[test]
 fn all_networks_or_none() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let one_left = lease("10.2.2.0/24", "10.2.2.9", "10.2.2.9");
     let requests = [
         request("a", "eth0", &[spec("10.1.1.0/24")]),
         request("b", "eth1", &[one_left]),
     ];
-    folder.start("c1", &requests).unwrap();
-    let before = audit(&folder.database());
+    directory.start("c1", &requests).unwrap();
+    let before = audit(&directory.database());
     for (broken, message) in [
         (
             requests[1].clone(),
-            "network b: failed to allocate for range 0: no IP addresses available in range set: 10.2.2.9-10.2.2.9",
+            "network b: failed to allocate for range 0: no IP addresses available in range set: \
+                10.2.2.9-10.2.2.9",
         ),
         (
             request("b", "eth1", &[spec("10.2.2.0/31")]),
-            "network b: subnet 10.2.2.0/31 is too small to allocate from: use a prefix length of 30 or less",
+            "network b: subnet 10.2.2.0/31 is too small to allocate from: use a prefix length of \
+                30 or less",
         ),
         (
             request("b", "eth1", &[spec("10.2.2.0/24"), spec("10.2.0.0/16")]),
@@ -118,26 +120,27 @@ fn all_networks_or_none() {
         ),
         (
             requests[0].clone(),
-            "network a: failed to allocate for range 0: 10.1.1.3 has been allocated to c2 already: a second ADD needs a DEL before it",
+            "network a: failed to allocate for range 0: 10.1.1.3 has been allocated to c2 \
+                already: a second ADD needs a DEL before it",
         ),
     ] {
-        let refused = folder.start("c2", &[requests[0].clone(), broken]);
+        let refused = directory.start("c2", &[requests[0].clone(), broken]);
         assert_eq!(refused, Err(message.to_owned()));
-        assert_eq!(audit(&folder.database()), before);
+        assert_eq!(audit(&directory.database()), before);
     }
     // Nor did any of that move the turn.
     assert_eq!(
-        folder.start("c2", &requests[..1]).unwrap(),
+        directory.start("c2", &requests[..1]).unwrap(),
         ["a 10.1.1.3/24"]
     );
 }
 
 #[test]
 fn a_static_address_wins_and_is_refused_when_taken() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let network = request("a", "eth0", &[spec("10.1.1.0/24"), spec("fd00::/64")]);
     assert_eq!(
-        folder
+        directory
             .start("c1", &[with_static(&network, &["10.1.1.77"])])
             .unwrap(),
         ["a 10.1.1.77/24 fd00::2/64"]
@@ -145,62 +148,66 @@ fn a_static_address_wins_and_is_refused_when_taken() {
     for (addresses, message) in [
         (
             &["10.1.1.77"][..],
-            "network a: failed to allocate for range 0: requested IP address 10.1.1.77 is not available in range set 10.1.1.1-10.1.1.254: c1 eth0 holds it",
+            "network a: failed to allocate for range 0: requested IP address 10.1.1.77 is not \
+                available in range set 10.1.1.1-10.1.1.254: c1 eth0 holds it",
         ),
         (
             &["fd00::1"],
-            "network a: failed to allocate for range 1: requested IP address fd00::1 is the subnet's gateway",
+            "network a: failed to allocate for range 1: requested IP address fd00::1 is the \
+                subnet's gateway",
         ),
         (
             &["192.0.2.1"],
-            "network a: failed to allocate all requested IPs: 192.0.2.1: each must be in a range set, and a set gives one",
+            "network a: failed to allocate all requested IPs: 192.0.2.1: each must be in a range \
+                set, and a set gives one",
         ),
         (
             &["10.1.1.255"],
-            "network a: failed to allocate all requested IPs: 10.1.1.255: each must be in a range set, and a set gives one",
+            "network a: failed to allocate all requested IPs: 10.1.1.255: each must be in a range \
+                set, and a set gives one",
         ),
     ] {
-        let refused = folder.start("c2", &[with_static(&network, addresses)]);
+        let refused = directory.start("c2", &[with_static(&network, addresses)]);
         assert_eq!(refused, Err(message.to_owned()));
     }
     // The next free one is the first one still, and is not the static one when its turn comes.
     assert_eq!(
-        folder.start("c2", &[network]).unwrap(),
+        directory.start("c2", &[network]).unwrap(),
         ["a 10.1.1.2/24 fd00::3/64"]
     );
 }
 
 #[test]
 fn a_lease_range_is_kept_to_and_wraps_round() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let mut subnet = lease("10.1.1.0/24", "10.1.1.10", "10.1.1.13");
     subnet.gateway = Some(ip("10.1.1.11"));
     let network = [request("a", "eth0", &[subnet])];
     for (container, address) in [("c1", "10"), ("c2", "12"), ("c3", "13")] {
         assert_eq!(
-            folder.start(container, &network).unwrap(),
+            directory.start(container, &network).unwrap(),
             [format!("a 10.1.1.{address}/24")]
         );
     }
-    assert!(folder.start("c4", &network).is_err());
+    assert!(directory.start("c4", &network).is_err());
     // A static address may lie outside of the lease range, which does not disturb the turn.
     assert_eq!(
-        folder
+        directory
             .start("fixed", &[with_static(&network[0], &["10.1.1.200"])])
             .unwrap(),
         ["a 10.1.1.200/24"]
     );
-    folder.stop("c2");
-    assert_eq!(folder.start("c4", &network).unwrap(), ["a 10.1.1.12/24"]);
-    folder.stop("c1");
-    folder.stop("c3");
-    assert_eq!(folder.start("c5", &network).unwrap(), ["a 10.1.1.13/24"]);
-    assert_eq!(folder.start("c6", &network).unwrap(), ["a 10.1.1.10/24"]);
+    directory.stop("c2");
+    assert_eq!(directory.start("c4", &network).unwrap(), ["a 10.1.1.12/24"]);
+    directory.stop("c1");
+    directory.stop("c3");
+    assert_eq!(directory.start("c5", &network).unwrap(), ["a 10.1.1.13/24"]);
+    assert_eq!(directory.start("c6", &network).unwrap(), ["a 10.1.1.10/24"]);
 }
 
 #[test]
 fn other_drivers_and_networks_without_subnets_give_none() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let dhcp = NetworkRequest {
         driver: "dhcp".to_owned(),
         ..request("dhcp", "eth0", &[spec("10.1.1.0/24")])
@@ -208,8 +215,8 @@ fn other_drivers_and_networks_without_subnets_give_none() {
     let none = request("none", "eth1", &[]);
     let given = request("given", "eth2", &[spec("10.3.3.0/24")]);
     assert_eq!(
-        folder.start("c1", &[dhcp, none, given]).unwrap(),
+        directory.start("c1", &[dhcp, none, given]).unwrap(),
         ["dhcp", "none", "given 10.3.3.2/24"]
     );
-    assert_eq!(folder.lookup("c1"), ["given eth2 10.3.3.2"]);
+    assert_eq!(directory.lookup("c1"), ["given eth2 10.3.3.2"]);
 }

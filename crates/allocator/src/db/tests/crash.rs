@@ -129,7 +129,7 @@ impl StorageBackend for Failing {
 
 /// ADD with a storage that fails after so many operations.
 fn failing_add(database: &Database, left: usize, failure: Failure) -> Result<(), String> {
-    let guard = database.dir.lock(LOCK, PATIENCE).unwrap();
+    let guard = database.dir.lock(LOCK, TIMEOUT).unwrap();
     let open = || database.dir.open_in_place(FILE).unwrap().unwrap();
     let pages = PageFile::open(open()).unwrap();
     let failing = Failing {
@@ -149,14 +149,14 @@ fn failing_add(database: &Database, left: usize, failure: Failure) -> Result<(),
 
 #[test]
 fn whichever_operation_fails_the_add_counts_or_does_not() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     for id in 0..20 {
-        folder.add("net", &DUAL, &format!("c{id}")).unwrap();
+        directory.add("net", &DUAL, &format!("c{id}")).unwrap();
     }
-    let database = folder.database();
-    let file = fs::read(folder.file()).unwrap();
+    let database = directory.database();
+    let file = fs::read(directory.file()).unwrap();
     let before = audit(&database);
-    folder.add("net", &DUAL, "new").unwrap();
+    directory.add("net", &DUAL, "new").unwrap();
     let after = audit(&database);
     assert_eq!(after.len(), before.len() + 2);
 
@@ -169,7 +169,7 @@ fn whichever_operation_fails_the_add_counts_or_does_not() {
     ] {
         let mut failures = 0;
         loop {
-            fs::write(folder.file(), &file).unwrap();
+            fs::write(directory.file(), &file).unwrap();
             let added = failing_add(&database, failures, failure);
             let found = audit(&database);
             match &added {
@@ -184,9 +184,9 @@ fn whichever_operation_fails_the_add_counts_or_does_not() {
             }
             // And it goes on from there.
             if found == before {
-                folder.add("net", &DUAL, "new").unwrap();
+                directory.add("net", &DUAL, "new").unwrap();
             }
-            folder.add("net", &DUAL, "next").unwrap();
+            directory.add("net", &DUAL, "next").unwrap();
             assert_eq!(audit(&database).len(), after.len() + 2);
             if added.is_ok() {
                 break;
@@ -199,18 +199,18 @@ fn whichever_operation_fails_the_add_counts_or_does_not() {
 
 #[test]
 fn a_database_that_was_not_finished_is_made_again() {
-    let folder = Folder::new();
-    fs::create_dir(folder.path()).unwrap();
+    let directory = Directory::new();
+    fs::create_dir(directory.path()).unwrap();
     for left in [&b""[..], b"half"] {
-        fs::write(folder.path().join(ASIDE), left).unwrap();
-        assert!(Database::open(&folder.path()).unwrap().is_none());
+        fs::write(directory.path().join(ASIDE), left).unwrap();
+        assert!(Database::open(&directory.path()).unwrap().is_none());
     }
-    folder.add("net", &DUAL, "c1").unwrap();
-    assert!(!folder.path().join(ASIDE).exists());
+    directory.add("net", &DUAL, "c1").unwrap();
+    assert!(!directory.path().join(ASIDE).exists());
 }
 
 /// Tells a process that it is one of those that the tests below start, and where and what.
-const FOLDER: &str = "TWILL_TEST_DATABASE";
+const DIRECTORY: &str = "TWILL_TEST_DATABASE";
 const PREFIX: &str = "TWILL_TEST_PREFIX";
 
 /// A process that does not outlive its test.
@@ -223,25 +223,25 @@ impl Drop for Process {
     }
 }
 
-fn start(folder: &Folder, prefix: &str) -> Process {
+fn start(directory: &Directory, prefix: &str) -> Process {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "db::tests::crash::a_process_of_the_tests"])
-        .env(FOLDER, folder.path())
+        .env(DIRECTORY, directory.path())
         .env(PREFIX, prefix)
         .stdout(Stdio::null())
         .spawn();
     Process(child.unwrap())
 }
 
-/// ADDs and DELs, and notes each ADD after it and each DEL before it. A process whose prefix starts with `few` ends after some,
-/// any other is to be killed.
+/// ADDs and DELs, and notes each ADD after it and each DEL before it. A process whose prefix starts
+/// with `few` ends after some, any other is to be killed.
 #[test]
 #[expect(
     clippy::disallowed_methods,
     reason = "what tests pass to their own processes"
 )]
 fn a_process_of_the_tests() {
-    let (Ok(path), Ok(prefix)) = (std::env::var(FOLDER), std::env::var(PREFIX)) else {
+    let (Ok(path), Ok(prefix)) = (std::env::var(DIRECTORY), std::env::var(PREFIX)) else {
         return;
     };
     let path = Path::new(&path);
@@ -266,10 +266,10 @@ fn a_process_of_the_tests() {
 }
 
 /// The containers whose ADD came to its end and whose DEL did not begin, from the notes.
-fn noted(folder: &Folder, prefixes: &[String]) -> Vec<String> {
+fn noted(directory: &Directory, prefixes: &[String]) -> Vec<String> {
     let mut noted = BTreeMap::new();
     for prefix in prefixes {
-        let log = fs::read_to_string(folder.temp.path().join(format!("log.{prefix}")));
+        let log = fs::read_to_string(directory.temp.path().join(format!("log.{prefix}")));
         for line in log.unwrap_or_default().lines() {
             let (sign, id) = line.split_at(1);
             noted.insert(id.to_owned(), sign == "+");
@@ -283,19 +283,19 @@ fn noted(folder: &Folder, prefixes: &[String]) -> Vec<String> {
 fn a_kill_while_the_database_is_made_leaves_none_or_a_whole_one() {
     let mut whole = 0;
     for round in 0.. {
-        let folder = Folder::new();
-        let mut child = start(&folder, "k");
-        while !folder.path().join(LOCK).exists() {
+        let directory = Directory::new();
+        let mut child = start(&directory, "k");
+        while !directory.path().join(LOCK).exists() {
             assert!(child.0.try_wait().unwrap().is_none());
             sleep(Duration::from_micros(50));
         }
         sleep(Duration::from_micros(250 * round));
         drop(child);
-        if let Some(database) = Database::open(&folder.path()).unwrap() {
+        if let Some(database) = Database::open(&directory.path()).unwrap() {
             audit(&database);
             whole += 1;
         }
-        folder.add("net", &DUAL, "new").unwrap();
+        directory.add("net", &DUAL, "new").unwrap();
         if whole == 10 {
             break;
         }
@@ -304,20 +304,20 @@ fn a_kill_while_the_database_is_made_leaves_none_or_a_whole_one() {
 
 #[test]
 fn kills_lose_nothing_that_was_said() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let mut prefixes = Vec::new();
     // A slow machine needs more rounds for the same.
     for round in 0u64.. {
         let mut children = Vec::new();
         for child in 0..3 {
             let prefix = format!("k{round}-{child}");
-            children.push(start(&folder, &prefix));
+            children.push(start(&directory, &prefix));
             prefixes.push(prefix);
         }
         sleep(Duration::from_millis(40 + round * 37 % 120));
         drop(children);
-        let held = audit(&folder.database());
-        let noted = noted(&folder, &prefixes);
+        let held = audit(&directory.database());
+        let noted = noted(&directory, &prefixes);
         for id in &noted {
             let owner = format!("{id}\r\neth0");
             let own = held.iter().filter(|(_, _, text)| *text == owner);
@@ -331,13 +331,13 @@ fn kills_lose_nothing_that_was_said() {
 
 #[test]
 fn many_processes_at_once_wait_for_each_other() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let prefixes: Vec<String> = (0..6).map(|child| format!("few{child}")).collect();
-    let starts = prefixes.iter().map(|prefix| start(&folder, prefix));
+    let starts = prefixes.iter().map(|prefix| start(&directory, prefix));
     for mut child in starts.collect::<Vec<_>>() {
         assert!(child.0.wait().unwrap().success());
     }
-    let held = audit(&folder.database());
+    let held = audit(&directory.database());
     assert_eq!(held.len(), 6 * 7 * DUAL.len());
-    assert_eq!(noted(&folder, &prefixes).len(), 6 * 7);
+    assert_eq!(noted(&directory, &prefixes).len(), 6 * 7);
 }

@@ -5,20 +5,20 @@ use super::*;
 /// A page and its checksum, in the file.
 const STRIDE: usize = 4104;
 
-fn filled() -> (Folder, Vec<u8>) {
-    let folder = Folder::new();
+fn filled() -> (Directory, Vec<u8>) {
+    let directory = Directory::new();
     for id in 0..40 {
-        folder
+        directory
             .add("net", &["10.1.1.0/24"], &format!("c{id}"))
             .unwrap();
     }
-    let file = fs::read(folder.file()).unwrap();
-    (folder, file)
+    let file = fs::read(directory.file()).unwrap();
+    (directory, file)
 }
 
 /// Everything that reads the file: an ADD, a lookup, a walk through a network.
-fn read_all(folder: &Folder) -> Result<(), String> {
-    let database = folder.database();
+fn read_all(directory: &Directory) -> Result<(), String> {
+    let database = directory.database();
     let transaction = begin(&database).map_err(|error| error.to_string())?;
     let mut store = transaction.network(&name("net"));
     let all = store.all().map_err(|error| error.to_string())?;
@@ -32,7 +32,7 @@ fn read_all(folder: &Folder) -> Result<(), String> {
 
 #[test]
 fn damage_is_an_error_and_the_file_stays() {
-    let (folder, whole) = filled();
+    let (directory, whole) = filled();
     let garbage = |at: usize, len: usize| {
         let mut file = whole.clone();
         file[at..at + len].fill(0xa5);
@@ -54,25 +54,26 @@ fn damage_is_an_error_and_the_file_stays() {
         // The byte that says which of the two commits counts.
         (garbage(9, 1), "its header is not as it was written"),
     ] {
-        fs::write(folder.file(), &file).unwrap();
+        fs::write(directory.file(), &file).unwrap();
         let expected = format!(
-            "{} is damaged: {reason}; to start with an empty one, end this node's containers, whose addresses it would give again, and move the file away",
-            folder.file().display()
+            "{} is damaged: {reason}; to start with an empty one, end this node's containers, \
+                whose addresses it would give again, and move the file away",
+            directory.file().display()
         );
         assert_eq!(
-            folder.add("net", &["10.1.1.0/24"], "new"),
+            directory.add("net", &["10.1.1.0/24"], "new"),
             Err(expected.clone())
         );
-        assert_eq!(folder.held_by("net", "c1"), Err(expected));
-        assert!(fs::read(folder.file()).unwrap() == file);
+        assert_eq!(directory.held_by("net", "c1"), Err(expected));
+        assert!(fs::read(directory.file()).unwrap() == file);
     }
-    let error = begin(&folder.database()).map(drop).unwrap_err();
+    let error = begin(&directory.database()).map(drop).unwrap_err();
     assert_eq!(cni_types::Error::from(error).code, Code::DECODING_FAILURE);
 }
 
 #[test]
 fn no_damaged_page_is_used() {
-    let (folder, whole) = filled();
+    let (directory, whole) = filled();
     let pages = whole.len() / STRIDE;
     let used: Vec<usize> = (0..pages)
         .filter(|page| {
@@ -91,9 +92,9 @@ fn no_damaged_page_is_used() {
             for byte in &mut file[page * STRIDE + at..][..len] {
                 *byte ^= flip;
             }
-            fs::write(folder.file(), &file).unwrap();
+            fs::write(directory.file(), &file).unwrap();
             // Either the page is met and refused, or it is a free one and all else is as it was.
-            if let Err(message) = read_all(&folder) {
+            if let Err(message) = read_all(&directory) {
                 let named = message.contains(&format!("page {page} is not as it was written"))
                     || (*page == 0 && message.contains("its header is not as it was written"));
                 assert!(named, "page {page}: {message}");
@@ -106,14 +107,14 @@ fn no_damaged_page_is_used() {
 
 #[test]
 fn a_page_at_another_place_is_damage() {
-    let (folder, whole) = filled();
+    let (directory, whole) = filled();
     let mut met = 0;
     for page in 1..whole.len() / STRIDE {
         let mut file = whole.clone();
         let other = if page == 1 { 2 } else { 1 };
         file.copy_within(other * STRIDE..(other + 1) * STRIDE, page * STRIDE);
-        fs::write(folder.file(), &file).unwrap();
-        if let Err(message) = read_all(&folder) {
+        fs::write(directory.file(), &file).unwrap();
+        if let Err(message) = read_all(&directory) {
             assert!(
                 message.contains(&format!("page {page} is not")),
                 "{message}"
@@ -126,13 +127,13 @@ fn a_page_at_another_place_is_damage() {
 
 #[test]
 fn tables_that_disagree_are_damage() {
-    let (folder, _) = filled();
-    let database = folder.database();
+    let (directory, _) = filled();
+    let database = directory.database();
     let mut transaction = begin(&database).unwrap();
     let key = keys::address(&name("net"), ip("10.1.1.2"));
     transaction.unset(ADDRESSES, &key).unwrap();
     transaction.commit().unwrap();
-    let message = folder.held_by("net", "c0").unwrap_err();
+    let message = directory.held_by("net", "c0").unwrap_err();
     assert!(
         message.contains("is damaged: 10.1.1.2 is not with its owner;"),
         "{message}"
@@ -141,7 +142,7 @@ fn tables_that_disagree_are_damage() {
     let mut transaction = begin(&database).unwrap();
     transaction.set(ADDRESSES, &key, b"nonsense").unwrap();
     transaction.commit().unwrap();
-    let message = folder.add("net", &["10.1.1.2/29"], "new").unwrap_err();
+    let message = directory.add("net", &["10.1.1.2/29"], "new").unwrap_err();
     assert!(
         message.contains("the owner of 10.1.1.2 makes no sense"),
         "{message}"
@@ -157,7 +158,7 @@ fn tables_that_disagree_are_damage() {
 
 /// The file after each of some commits, and what it says then.
 struct History {
-    folder: Folder,
+    directory: Directory,
     versions: Vec<Version>,
 }
 
@@ -169,24 +170,27 @@ struct Version {
 impl History {
     /// Pods come and go, so that pages are freed and used again.
     fn new() -> Self {
-        let folder = Folder::new();
-        let database = folder.database();
+        let directory = Directory::new();
+        let database = directory.database();
         for id in 0..60 {
-            folder
+            directory
                 .add("net", &["10.1.0.0/16"], &format!("c{id}"))
                 .unwrap();
         }
         let mut versions = Vec::new();
         for round in 60..76 {
             let (new, old) = (format!("c{round}"), format!("c{}", round - 60));
-            folder.add("net", &["10.1.0.0/16"], &new).unwrap();
+            directory.add("net", &["10.1.0.0/16"], &new).unwrap();
             del(begin(&database).unwrap().network(&name("net")), &old).unwrap();
             versions.push(Version {
-                file: fs::read(folder.file()).unwrap(),
+                file: fs::read(directory.file()).unwrap(),
                 held: audit(&database),
             });
         }
-        Self { folder, versions }
+        Self {
+            directory,
+            versions,
+        }
     }
 
     fn pages(&self) -> usize {
@@ -204,16 +208,16 @@ impl History {
         file
     }
 
-    /// Puts a file in the place of the database: it is refused, or it says what the version says that its header is of, and an
-    /// ADD gives what nobody has there. Tells whether it was refused.
+    /// Puts a file in the place of the database: it is refused, or it says what the version says
+    /// that its header is of, and an ADD gives what nobody has there. Tells whether it was refused.
     fn try_file(&self, file: &[u8], version: usize, what: &str) -> bool {
-        fs::write(self.folder.file(), file).unwrap();
+        fs::write(self.directory.file(), file).unwrap();
         let held = &self.versions[version].held;
-        let database = self.folder.database();
+        let database = self.directory.database();
         match begin(&database).map(drop) {
             Ok(()) => {
                 assert!(audit(&database) == *held, "{what}");
-                let given = self.folder.add("net", &["10.1.0.0/16"], "new").unwrap();
+                let given = self.directory.add("net", &["10.1.0.0/16"], "new").unwrap();
                 let given = ip(&given[0]);
                 assert!(held.iter().all(|(_, held, _)| *held != given), "{what}");
                 false
@@ -221,10 +225,10 @@ impl History {
             Err(error) => {
                 assert!(matches!(error, DbError::Damaged { .. }), "{what}: {error}");
                 let message = error.to_string();
-                let start = format!("{} is damaged: ", self.folder.file().display());
+                let start = format!("{} is damaged: ", self.directory.file().display());
                 assert!(message.starts_with(&start), "{what}: {message}");
                 assert!(message.contains("move the file away"), "{what}: {message}");
-                assert!(fs::read(self.folder.file()).unwrap() == file, "{what}");
+                assert!(fs::read(self.directory.file()).unwrap() == file, "{what}");
                 // Whoever comes next does not take the file for one that has been found right.
                 let again = begin(&database).map(drop).unwrap_err().to_string();
                 assert_eq!(again, message, "{what}");

@@ -47,9 +47,9 @@ impl Drop for Watching {
 
 #[test]
 fn redb_has_closed_the_file_before_the_lock_is_released() {
-    let folder = Folder::new();
-    folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
-    let database = folder.database();
+    let directory = Directory::new();
+    directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
+    let database = directory.database();
     type End = fn(Transaction<'_>);
     let ends: [(&str, End); 4] = [
         ("changed and committed", |transaction| {
@@ -65,13 +65,13 @@ fn redb_has_closed_the_file_before_the_lock_is_released() {
         ("not used", |transaction| drop(transaction)),
     ];
     for (what, end) in ends {
-        let guard = database.dir.lock(LOCK, PATIENCE).unwrap();
+        let guard = database.dir.lock(LOCK, TIMEOUT).unwrap();
         let file = database.dir.open_in_place(FILE).unwrap().unwrap();
         let pages = PageFile::open(file).unwrap();
         let held = Arc::new(AtomicBool::new(false));
         let watching = Watching {
             pages: pages.clone(),
-            lock: folder.path().join(LOCK),
+            lock: directory.path().join(LOCK),
             held: Arc::clone(&held),
         };
         end(database
@@ -83,33 +83,33 @@ fn redb_has_closed_the_file_before_the_lock_is_released() {
 
 #[test]
 fn a_file_is_checked_after_anything_but_a_transaction() {
-    let folder = Folder::new();
-    folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
-    let database = folder.database();
+    let directory = Directory::new();
+    directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
+    let database = directory.database();
     let intact = |boot| {
-        let transaction = database.begin(PATIENCE, BootId::parse(boot)).unwrap();
+        let transaction = database.begin(TIMEOUT, BootId::parse(boot)).unwrap();
         transaction.lock.is_intact()
     };
     assert!(intact(BOOT));
     // Neither a look nor an ADD that fails changes that.
-    folder.held_by("net", "c1").unwrap();
-    folder.add("net", &["10.1.1.0/24"], "c1").unwrap_err();
+    directory.held_by("net", "c1").unwrap();
+    directory.add("net", &["10.1.1.0/24"], "c1").unwrap_err();
     assert!(intact(BOOT));
 
-    let same = fs::read(folder.file()).unwrap();
-    let copy = folder.path().join("copy");
+    let same = fs::read(directory.file()).unwrap();
+    let copy = directory.path().join("copy");
     type Act<'a> = &'a dyn Fn();
     let acts: [(&str, Act<'_>); 4] = [
-        ("written", &|| fs::write(folder.file(), &same).unwrap()),
+        ("written", &|| fs::write(directory.file(), &same).unwrap()),
         ("another file", &|| {
-            fs::copy(folder.file(), &copy).unwrap();
-            fs::rename(&copy, folder.file()).unwrap();
+            fs::copy(directory.file(), &copy).unwrap();
+            fs::rename(&copy, directory.file()).unwrap();
         }),
         ("no note", &|| {
-            fs::remove_file(folder.path().join(LOCK)).unwrap();
+            fs::remove_file(directory.path().join(LOCK)).unwrap();
         }),
         ("time set back", &|| {
-            let file = File::options().write(true).open(folder.file()).unwrap();
+            let file = File::options().write(true).open(directory.file()).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         }),
     ];
@@ -126,21 +126,21 @@ fn a_file_is_checked_after_anything_but_a_transaction() {
 fn removed_locks_let_nobody_in() {
     const ADDS: usize = 30;
     const THREADS: usize = 4;
-    let folder = Folder::new();
+    let directory = Directory::new();
     let done = AtomicBool::new(false);
     let mut given: Vec<String> = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
-                let _ = fs::remove_file(folder.path().join(LOCK));
+                let _ = fs::remove_file(directory.path().join(LOCK));
                 std::thread::sleep(Duration::from_micros(500));
             }
         });
         let adders: Vec<_> = (0..THREADS)
             .map(|thread| {
-                let folder = &folder;
+                let directory = &directory;
                 scope.spawn(move || {
                     let ids = (0..ADDS).map(|turn| format!("c{thread}-{turn}"));
-                    let given = ids.map(|id| folder.add("net", &["10.1.0.0/16"], &id));
+                    let given = ids.map(|id| directory.add("net", &["10.1.0.0/16"], &id));
                     given.collect::<Result<Vec<_>, _>>()
                 })
             })
@@ -156,5 +156,5 @@ fn removed_locks_let_nobody_in() {
     given.sort();
     given.dedup();
     assert_eq!(given.len(), THREADS * ADDS);
-    assert_eq!(audit(&folder.database()).len(), THREADS * ADDS);
+    assert_eq!(audit(&directory.database()).len(), THREADS * ADDS);
 }

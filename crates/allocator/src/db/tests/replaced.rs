@@ -12,13 +12,14 @@ fn demand<'a>(attachment: &'a Attachment, sets: &'a RangeSets) -> Demand<'a> {
 }
 
 #[track_caller]
-fn assert_replaced(folder: &Folder, outcome: Result<(), DbError>) {
+fn assert_replaced(directory: &Directory, outcome: Result<(), DbError>) {
     let error = outcome.unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
-            "{} was removed or replaced while this call wrote to it, so the call has changed nothing: repeat it",
-            folder.file().display()
+            "{} was removed or replaced while this call wrote to it, so the call has changed \
+                nothing: repeat it",
+            directory.file().display()
         )
     );
     assert_eq!(cni_types::Error::from(error).code, Code::TRY_AGAIN_LATER);
@@ -29,26 +30,26 @@ fn an_address_that_the_file_does_not_know_is_not_given() {
     let subnets = ["10.1.1.0/24"];
     let (own, sets) = (attachment("new"), sets(&subnets));
     for removed in [true, false] {
-        let folder = Folder::new();
-        folder.add("net", &subnets, "c1").unwrap();
-        let copy = folder.temp.path().join("copy");
-        fs::copy(folder.file(), &copy).unwrap();
-        folder.add("net", &subnets, "c2").unwrap();
+        let directory = Directory::new();
+        directory.add("net", &subnets, "c1").unwrap();
+        let copy = directory.temp.path().join("copy");
+        fs::copy(directory.file(), &copy).unwrap();
+        directory.add("net", &subnets, "c2").unwrap();
 
-        let database = folder.database();
+        let database = directory.database();
         let mut store = begin(&database).unwrap().network(&name("net"));
         allocate_in(&mut store, &demand(&own, &sets)).unwrap();
         if removed {
-            fs::remove_file(folder.file()).unwrap();
+            fs::remove_file(directory.file()).unwrap();
         } else {
-            fs::rename(&copy, folder.file()).unwrap();
+            fs::rename(&copy, directory.file()).unwrap();
         }
-        assert_replaced(&folder, store.commit());
+        assert_replaced(&directory, store.commit());
 
         // The next call has the file that is there now.
         let expected = if removed { "10.1.1.2" } else { "10.1.1.3" };
-        assert_eq!(folder.add("net", &subnets, "new").unwrap(), [expected]);
-        assert_eq!(folder.held_by("net", "new").unwrap(), [ip(expected)]);
+        assert_eq!(directory.add("net", &subnets, "new").unwrap(), [expected]);
+        assert_eq!(directory.held_by("net", "new").unwrap(), [ip(expected)]);
         assert_eq!(audit(&database).len(), if removed { 1 } else { 2 });
     }
 }
@@ -56,33 +57,33 @@ fn an_address_that_the_file_does_not_know_is_not_given() {
 /// A DEL that is reported as done would never be repeated.
 #[test]
 fn an_address_that_the_file_still_has_is_not_released() {
-    let folder = Folder::new();
-    folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
-    let copy = folder.temp.path().join("copy");
-    fs::copy(folder.file(), &copy).unwrap();
-    let database = folder.database();
+    let directory = Directory::new();
+    directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
+    let copy = directory.temp.path().join("copy");
+    fs::copy(directory.file(), &copy).unwrap();
+    let database = directory.database();
     let mut store = begin(&database).unwrap().network(&name("net"));
     store.release(ip("10.1.1.2")).unwrap();
-    fs::rename(&copy, folder.file()).unwrap();
-    assert_replaced(&folder, store.commit());
-    assert_eq!(folder.held_by("net", "c1").unwrap(), [ip("10.1.1.2")]);
+    fs::rename(&copy, directory.file()).unwrap();
+    assert_replaced(&directory, store.commit());
+    assert_eq!(directory.held_by("net", "c1").unwrap(), [ip("10.1.1.2")]);
     del(begin(&database).unwrap().network(&name("net")), "c1").unwrap();
     assert_eq!(audit(&database), []);
 }
 
 #[test]
 fn only_the_file_that_was_found_empty_is_removed() {
-    let folder = Folder::new();
-    folder.add("net", &["10.1.1.0/24"], "c1").unwrap();
-    let full = folder.temp.path().join("full");
-    fs::copy(folder.file(), &full).unwrap();
-    let database = folder.database();
+    let directory = Directory::new();
+    directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
+    let full = directory.temp.path().join("full");
+    fs::copy(directory.file(), &full).unwrap();
+    let database = directory.database();
     del(begin(&database).unwrap().network(&name("net")), "c1").unwrap();
     let transaction = begin(&database).unwrap();
-    fs::rename(&full, folder.file()).unwrap();
+    fs::rename(&full, directory.file()).unwrap();
     transaction.remove_if_empty().unwrap();
-    assert_eq!(folder.held_by("net", "c1").unwrap(), [ip("10.1.1.2")]);
+    assert_eq!(directory.held_by("net", "c1").unwrap(), [ip("10.1.1.2")]);
     del(begin(&database).unwrap().network(&name("net")), "c1").unwrap();
     begin(&database).unwrap().remove_if_empty().unwrap();
-    assert!(!folder.file().exists());
+    assert!(!directory.file().exists());
 }

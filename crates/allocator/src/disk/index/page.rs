@@ -1,11 +1,12 @@
 //! The index's pages as bytes.
 //!
-//! A file is one header page and a power of two of bucket pages, 4096 bytes each. Every page starts with a checksum over the rest of
-//! it and its own number, so one that is damaged, or in another's place, is noticed when it is read.
+//! A file is one header page and a power of two of bucket pages, 4096 bytes each. Every page starts
+//! with a checksum over the rest of it and its own number, so one that is damaged, or in another's
+//! place, is noticed when it is read.
 //!
 //! ```text
-//! header   checksum 8, magic 8, key 16, buckets 4, boot seconds 8, tag 16, modified 16, changed 16,
-//!          journal: owner hash 8, count 1, address × count
+//! header   checksum 8, magic 8, key 16, buckets 4, boot seconds 8, tag 16, modified 16,
+//!          changed 16, journal: owner hash 8, count 1, address × count
 //! bucket   checksum 8, count 1, spilled 1, padding 6, slot × 127
 //! slot     owner hash 8, address 17, earlier boot 1, padding 6
 //! address  4 or 6, 16 bytes (IPv4 in the last four)
@@ -37,8 +38,8 @@ const _: () = assert!(101 + RangeSets::MAX * ADDRESS <= PAGE);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::disk) struct OwnerHash(pub(in crate::disk) u64);
 
-/// What an index hashes owners with: a random one for each that is made, so that nobody can choose container IDs that all
-/// have their slots in one bucket.
+/// What an index hashes owners with: a random one for each that is made, so that nobody can choose
+/// container IDs that all have their slots in one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::disk) struct Key(pub(in crate::disk) u64, pub(in crate::disk) u64);
 
@@ -47,8 +48,8 @@ impl Key {
         self.hash_text(&owner.to_string())
     }
 
-    /// The hashes of all owners that are valid, in ascending order: of each attachment, and of what was noted without an
-    /// interface.
+    /// The hashes of all owners that are valid, in ascending order: of each attachment, and of what
+    /// was noted without an interface.
     pub(in crate::disk) fn hashes_of(self, valid: &ValidAttachments) -> Vec<OwnerHash> {
         let texts = valid.iter().flat_map(|valid| {
             let container_id = &valid.container_id;
@@ -95,11 +96,12 @@ pub(super) struct Header {
     pub(super) key: Key,
     /// A power of two.
     pub(super) buckets: u32,
-    /// The seconds of the boot's tag, which the slots' ages are seen from; -1 where the kernel does not tell.
+    /// The seconds of the boot's tag, which the slots' ages are seen from; -1 where the kernel does
+    /// not tell.
     pub(super) boot: i64,
     /// The time that files have which got this tag.
     pub(super) tag: Stamp,
-    /// The folder's times, as they were after the last change.
+    /// The directory's times, as they were after the last change.
     pub(super) stamp: DirStamp,
     pub(super) journal: Journal,
 }

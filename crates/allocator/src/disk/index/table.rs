@@ -1,5 +1,5 @@
-//! Which bucket a slot is in: the one that its owner's hash says, or, where that is full, one after it. A full bucket costs
-//! whoever looks for its owners another page, and nothing else.
+//! Which bucket a slot is in: the one that its owner's hash says, or, where that is full, one after
+//! it. A full bucket costs whoever looks for its owners another page, and nothing else.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,10 +10,12 @@ use super::page::{Bucket, OwnerHash, SLOTS, Slot};
 /// How many buckets the smallest index has: 64 KiB, enough for more than a thousand addresses.
 const MIN_BUCKETS: u32 = 16;
 
-/// How far from its own bucket a slot is put before the index is made anew, larger if it is rather full.
+/// How far from its own bucket a slot is put before the index is rebuilt, larger if it is rather
+/// full.
 const LONGEST_CHAIN: usize = 8;
 
-/// The buckets that an owner's slots may be in, in order: each but the first only if the one before it has spilled.
+/// The buckets that an owner's slots may be in, in order: each but the first only if the one before
+/// it has spilled.
 pub(super) fn chain(owner: OwnerHash, buckets: u32) -> impl Iterator<Item = u32> {
     // A power of two divides the range of hashes evenly.
     let first = u32::try_from(owner.0 % u64::from(buckets)).unwrap_or_default();

@@ -1,3 +1,5 @@
+//! Tests of the index.
+
 use std::fs;
 
 use cni_types::ContainerId;
@@ -6,15 +8,15 @@ use tempfile::TempDir;
 use super::*;
 use crate::{Age, Owner};
 
-struct Folder {
+struct Directory {
     _temp: TempDir,
     dir: Dir,
 }
 
-fn folder() -> Folder {
+fn directory() -> Directory {
     let temp = tempfile::tempdir().unwrap();
     let dir = Dir::open(temp.path()).unwrap().unwrap();
-    Folder { _temp: temp, dir }
+    Directory { _temp: temp, dir }
 }
 
 const KEY: Key = Key(1, 2);
@@ -32,13 +34,13 @@ fn slot(number: u32) -> Slot {
     }
 }
 
-fn build(folder: &Folder, count: u32) -> Index {
+fn build(directory: &Directory, count: u32) -> Index {
     let slots: Vec<Slot> = (0..count).map(slot).collect();
-    Index::build(&folder.dir, "net", &slots, KEY, None).unwrap()
+    Index::build(&directory.dir, "net", &slots, KEY, None).unwrap()
 }
 
-fn open(folder: &Folder) -> Option<Index> {
-    match Index::open(&folder.dir, "net") {
+fn open(directory: &Directory) -> Option<Index> {
+    match Index::open(&directory.dir, "net") {
         Opened::Index(index) => Some(index),
         Opened::Nothing => None,
         Opened::Unread(error) => panic!("{error}"),
@@ -53,8 +55,8 @@ fn sorted(mut slots: Vec<Slot>) -> Vec<Slot> {
 #[test]
 fn every_slot_is_found() {
     for count in [0, 1, 1000, 5000] {
-        let folder = folder();
-        let index = build(&folder, count);
+        let directory = directory();
+        let index = build(&directory, count);
         let expected: Vec<Slot> = (0..count).map(slot).collect();
         assert_eq!(sorted(index.all().unwrap()), expected);
         for slot in expected {
@@ -66,8 +68,8 @@ fn every_slot_is_found() {
 
 #[test]
 fn changes_are_found_until_there_is_no_room() {
-    let folder = folder();
-    let index = build(&folder, 3);
+    let directory = directory();
+    let index = build(&directory, 3);
     index.change(&[slot(1)], &[slot(7), slot(8)]).unwrap();
     assert_eq!(
         sorted(index.all().unwrap()),
@@ -84,8 +86,8 @@ fn changes_are_found_until_there_is_no_room() {
 
 #[test]
 fn it_is_current_only_for_the_times_that_it_set() {
-    let folder = folder();
-    let mut index = build(&folder, 3);
+    let directory = directory();
+    let mut index = build(&directory, 3);
     let mut set = None;
     index
         .set_current(|modified| {
@@ -98,7 +100,7 @@ fn it_is_current_only_for_the_times_that_it_set() {
         })
         .unwrap();
     let stamp = set.unwrap();
-    let index = open(&folder).unwrap();
+    let index = open(&directory).unwrap();
     assert!(index.is_current(stamp, None));
     let later = |stamp: Stamp| Stamp {
         nanoseconds: (stamp.nanoseconds + 1) % 1_000_000_000,
@@ -119,8 +121,8 @@ fn it_is_current_only_for_the_times_that_it_set() {
 
 #[test]
 fn a_journal_makes_it_not_current() {
-    let folder = folder();
-    let mut index = build(&folder, 3);
+    let directory = directory();
+    let mut index = build(&directory, 3);
     let stamp = index.header.stamp;
     assert!(index.is_current(stamp, None));
     let journal = Journal {
@@ -128,24 +130,24 @@ fn a_journal_makes_it_not_current() {
         addresses: vec![slot(9).address, "fd00::1".parse().unwrap()],
     };
     index.set_journal(journal.clone()).unwrap();
-    let mut index = open(&folder).unwrap();
+    let mut index = open(&directory).unwrap();
     assert_eq!(*index.journal(), journal);
     assert!(!index.is_current(stamp, None));
     index.withdraw_journal().unwrap();
-    let index = open(&folder).unwrap();
+    let index = open(&directory).unwrap();
     assert_eq!(*index.journal(), Journal::default());
     assert!(!index.is_current(stamp, None));
 }
 
 #[test]
 fn damage_is_noticed() {
-    let folder = folder();
-    build(&folder, 100);
-    let path = folder.dir.path().join("net");
+    let directory = directory();
+    build(&directory, 100);
+    let path = directory.dir.path().join("net");
     let good = fs::read(&path).unwrap();
     let opened = |contents: &[u8]| {
         fs::write(&path, contents).unwrap();
-        open(&folder)
+        open(&directory)
     };
     assert!(opened(&good).unwrap().all().is_ok());
     assert!(opened(b"").is_none());
@@ -160,13 +162,13 @@ fn damage_is_noticed() {
 /// One owner's, and those of owners whose hashes collide.
 #[test]
 fn more_addresses_than_a_bucket_has_room_for() {
-    let folder = folder();
+    let directory = directory();
     let of_one_bucket = |number: u32| Slot {
         owner: OwnerHash(u64::from(number / 200) << 32),
         ..slot(number)
     };
     let slots: Vec<Slot> = (0..600).map(of_one_bucket).collect();
-    let index = Index::build(&folder.dir, "net", &slots, KEY, None).unwrap();
+    let index = Index::build(&directory.dir, "net", &slots, KEY, None).unwrap();
     assert_eq!(sorted(index.all().unwrap()), slots);
     for (owner, own) in slots.chunks(200).enumerate() {
         let found = index.find(OwnerHash((owner as u64) << 32)).unwrap();
@@ -179,7 +181,7 @@ fn more_addresses_than_a_bucket_has_room_for() {
     assert_eq!(sorted(index.all().unwrap()), left);
     assert_eq!(sorted(index.find(OwnerHash(0)).unwrap()), left[..100]);
     assert_eq!(index.find(OwnerHash(1 << 32)).unwrap(), []);
-    // It is made anew before a search takes too long.
+    // It is rebuilt before a search takes too long.
     let full = (601..2000).find(|number| index.change(&[], &[of_one_bucket(*number)]).is_err());
     assert!(full.is_some_and(|number| number > 1000), "{full:?}");
 }

@@ -50,7 +50,7 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// Starts a node with a boot id of its own, and waits until it is up.
+    /// Starts a node with a boot ID of its own, and waits until it is up.
     pub(super) fn boot(disk: &'a Disk) -> Result<Self> {
         let random = "/proc/sys/kernel/random/uuid";
         let id = fs::read_to_string(random).with_context(|| format!("cannot read {random}"))?;

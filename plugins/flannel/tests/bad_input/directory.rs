@@ -1,4 +1,4 @@
-//! The folder that configurations are kept in.
+//! The directory that configurations are kept in.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use crate::desk::Desk;
 use crate::{COMMANDS, assert_refused};
 
 #[test]
-fn a_file_instead_of_the_folder() {
+fn a_file_instead_of_the_directory() {
     let desk = Desk::new();
     fs::write(desk.data_dir(), "precious").unwrap();
     let shown = desk.data_dir().display().to_string();
@@ -47,7 +47,7 @@ fn a_link_is_not_followed() {
 }
 
 #[test]
-fn a_folder_instead_of_a_file() {
+fn a_directory_instead_of_a_file() {
     let desk = Desk::new();
     let file = desk.data_dir().join("c1");
     fs::create_dir_all(&file).unwrap();
@@ -61,7 +61,7 @@ fn a_folder_instead_of_a_file() {
 }
 
 #[test]
-fn the_folder_itself_may_be_reached_by_a_link() {
+fn the_directory_itself_may_be_reached_by_a_link() {
     let desk = Desk::new();
     fs::create_dir(desk.path("disk")).unwrap();
     symlink(desk.path("disk"), desk.data_dir()).unwrap();

@@ -1,4 +1,5 @@
-//! Both implementations on one folder: what one gives, the other one finds, respects and releases.
+//! Both implementations on one directory: what one gives, the other one finds, respects and
+//! releases.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 use testkit::requirements::require_reference;
 use testkit::{Invocation, binaries};
 
-use crate::folder::contents;
+use crate::directory::contents;
 
 struct Shared {
     temp: TempDir,
@@ -19,7 +20,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// A folder for both; without the reference, the test is told to be skipped.
+    /// A directory for both; without the reference, the test is told to be skipped.
     #[track_caller]
     fn new() -> Option<Self> {
         Some(Self {
@@ -47,7 +48,7 @@ impl Shared {
             .collect()
     }
 
-    /// The names in the network's folder, with their contents.
+    /// The names in the network's directory, with their contents.
     fn files(&self) -> BTreeMap<String, String> {
         let files = contents(&self.temp.path().join("net"));
         files
@@ -167,7 +168,8 @@ fn taking_turns_keeps_the_order() {
 
 const THREADS: usize = 8;
 const ADDS: usize = 20;
-/// How many containers a thread has at a time; so few addresses beside these are free that the search wraps often.
+/// How many containers a thread has at a time; so few addresses beside these are free that the
+/// search wraps often.
 const ALIVE: usize = 3;
 
 #[test]

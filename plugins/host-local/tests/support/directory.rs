@@ -1,24 +1,25 @@
-//! A folder's whole contents as a value.
+//! A directory's whole contents as a value.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What is at each path below a folder: `None` for a folder, a file's or link's contents as text with its control
-/// characters escaped.
+/// What is at each path below a directory: `None` for a directory, a file's or link's contents as
+/// text with its control characters escaped.
 pub(crate) type Contents = BTreeMap<String, Option<String>>;
 
-/// All that is below a folder but for the indexes, which are derived; nothing if it does not exist.
-pub(crate) fn contents(folder: &Path) -> Contents {
+/// All that is below a directory but for the indexes, which are derived; nothing if it does not
+/// exist.
+pub(crate) fn contents(directory: &Path) -> Contents {
     let mut found = Contents::new();
-    if folder.exists() {
-        collect(folder, "", &mut found);
+    if directory.exists() {
+        collect(directory, "", &mut found);
     }
     found
 }
 
-fn collect(folder: &Path, prefix: &str, found: &mut Contents) {
-    for entry in fs::read_dir(folder).unwrap() {
+fn collect(directory: &Path, prefix: &str, found: &mut Contents) {
+    for entry in fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
         if entry.file_name() == ".index" {
             continue;
