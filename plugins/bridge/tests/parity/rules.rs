@@ -404,7 +404,8 @@ fn as_by_go(lab: &Lab, id: &str, token: &str, address: &str, port: &str) {
             add rule inet cni_plugins_masquerade postrouting ip daddr == 224.0.0.0/4  return
             add rule inet cni_plugins_masquerade postrouting goto masq_checks
             add rule inet cni_plugins_masquerade masq_checks ip saddr == {address} ip daddr != 10.1.1.0/24 masquerade comment "{NET}-{token}, net: net, if: eth0, id: {id}"
-            table bridge nat {{ chain PREROUTING {{ type filter hook prerouting priority -300; policy accept; }}; }}
+            add table bridge nat
+            add chain bridge nat PREROUTING {{ type filter hook prerouting priority -300; }}
             add chain bridge nat cni-br-iface-{id}-eth0
             add chain bridge nat cni-br-iface-{id}-eth0-mac
             add rule bridge nat PREROUTING iifname "{port}" jump cni-br-iface-{id}-eth0 comment "macspoofchk-{id}-eth0"
