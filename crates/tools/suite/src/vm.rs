@@ -56,7 +56,7 @@ const ROUNDS: [Round; 2] = [
     },
 ];
 
-const SUITES: [Suite; 6] = [
+const SUITES: [Suite; 7] = [
     Suite {
         package: "netlink",
         target: "kernel",
@@ -82,6 +82,11 @@ const SUITES: [Suite; 6] = [
         package: "twill-bridge",
         target: "removal",
         args: &[],
+    },
+    Suite {
+        package: "twill-bridge",
+        target: "node",
+        args: &["ipv6_off::"],
     },
     Suite {
         package: "twill-bridge",
