@@ -164,7 +164,7 @@ pub(crate) fn explain_old_bridge(mut error: Error, lease: &Lease) -> Error {
     if error.msg.contains(OTHER_ADDRESS) {
         let remedy = format!(
             "the bridge has the address of an earlier lease, flanneld's is now {lease}: when no container uses the bridge any \
-             more, delete it with \"ip link delete\", and the next ADD rebuild it"
+             more, delete it with \"ip link delete\", and the next ADD recreates it"
         );
         if !error.details.is_empty() {
             error.details.push_str("; ");

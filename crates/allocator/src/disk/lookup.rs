@@ -35,7 +35,7 @@ enum Source {
 }
 
 impl<'a> Lookup<'a> {
-    /// Opens the network's index and undoes what its journal says, or rebuild it if it is not
+    /// Opens the network's index and undoes what its journal says, or rebuilds it if it is not
     /// current. `indexes` is the directory of the indexes; `None` where nobody can have made one.
     pub(super) fn open(
         files: &mut AddressFiles<'_>,
@@ -218,7 +218,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// Brings the index up to date, declares it current, and clears its journal. Where something
-    /// fails the journal alone is cleared, or the whole index; the next operation then rebuild it.
+    /// fails the journal alone is cleared, or the whole index; the next operation then rebuilds it.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ const OTHER_ADDRESS: &str = "\"cni0\" already has an IP address different from 1
 const REMEDY: &str = "the bridge has the address of an earlier lease, \
     flanneld's is now 10.244.2.0/24 of 10.244.0.0/16, MTU 1450: \
     when no container uses the bridge any more, delete it with \"ip link delete\", and the next \
-        ADD rebuild it";
+        ADD recreates it";
 
 fn renew(desk: &Desk) {
     let lease = SUBNET_ENV.replace("10.244.1.1", "10.244.2.1");
