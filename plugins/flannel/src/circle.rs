@@ -41,6 +41,20 @@ pub(crate) fn ipam_type(ipam: &Object) -> Option<String> {
     ipam.decode("type").ok().flatten()
 }
 
+/// The IPAM plugin of a delegate's configuration; `None` if it names none that can give addresses.
+pub(crate) fn ipam_plugin_of(conf: &Object) -> Option<PluginType> {
+    let ipam = ipam_of(conf).filter(|ipam| refuse_false_ipam(ipam).is_ok())?;
+    ipam_type(&ipam)?.parse().ok()
+}
+
+/// Refuses a delegate's configuration whose `ipam` is a false one.
+///
+/// # Errors
+/// As [`refuse_false_ipam`].
+pub(crate) fn refuse_false_ipam_of(conf: &Object) -> Result<(), ConfigError> {
+    ipam_of(conf).map_or(Ok(()), |ipam| refuse_false_ipam(&ipam))
+}
+
 /// The `ipam` of a delegate's configuration; `None` if there is none that can be read.
 pub(crate) fn ipam_of(conf: &Object) -> Option<Object> {
     conf.decode("ipam").ok().flatten()

@@ -96,7 +96,7 @@ impl Deletion<'_> {
     ///
     /// # Errors
     /// The delegate's.
-    pub(crate) fn anew(&self, data_dir: &Path) -> Result<(), Error> {
+    pub(crate) fn by_present(&self, data_dir: &Path) -> Result<(), Error> {
         let log = self.call.log;
         let (plugin_type, conf) = match self.present_conf(None) {
             Ok(rendered) => rendered,
@@ -152,13 +152,6 @@ impl Deletion<'_> {
         }
         let present = self.present_conf(Some(&kept.conf)).ok();
         let present = present.filter(|(_, conf)| !is_same(conf, &kept.conf, &OF_THE_CALL));
-        let has_same_addresses = present
-            .as_ref()
-            .is_some_and(|(_, conf)| has_same_ipam(conf, &kept.conf));
-        let has_all = has_same_addresses
-            && present
-                .as_ref()
-                .is_some_and(|(plugin_type, _)| *plugin_type == kept.plugin_type);
         let Some((plugin_type, conf)) = present else {
             return match outlook {
                 // What was refused has made nothing.
@@ -168,6 +161,8 @@ impl Deletion<'_> {
                 _ => self.fail_or_give_up(error, outlook, scratch, kept),
             };
         };
+        let has_same_addresses = has_same_ipam(&conf, &kept.conf);
+        let has_all = has_same_addresses && plugin_type == kept.plugin_type;
         let is_first = kept.failures.is_empty();
         if is_first && !outlook.is_lasting() && !has_all && self.is_noted(scratch, kept, &error) {
             return Err(and(
@@ -205,14 +200,14 @@ impl Deletion<'_> {
         scratch: &Scratch,
         kept: &KeptConf,
     ) -> Result<(), Error> {
-        let count = kept.failures.count;
-        let is_over = outlook.may_be_mistake()
-            && (count >= ENOUGH_FAILURES || !self.is_noted(scratch, kept, &error) && count > 0);
-        if is_over {
-            self.give_up(error, &kept.conf)
-        } else {
-            Err(error)
+        if !outlook.may_be_mistake() {
+            return Err(error);
         }
+        let count = kept.failures.count;
+        if count < ENOUGH_FAILURES && (self.is_noted(scratch, kept, &error) || count == 0) {
+            return Err(error);
+        }
+        self.give_up(error, &kept.conf)
     }
 
     /// Whether a failure could be noted. Where nothing can be noted, there is no later attempt to
@@ -256,11 +251,8 @@ impl Deletion<'_> {
 
     /// Releases an attachment's addresses without its delegate.
     fn release(&self, conf: &Object) -> Result<(), Failure> {
-        let ipam = circle::ipam_of(conf).filter(|ipam| circle::refuse_false_ipam(ipam).is_ok());
-        let plugin_type = ipam.and_then(|ipam| circle::ipam_type(&ipam));
-        let plugin_type = plugin_type.and_then(|text| text.parse().ok());
         // Without a plugin that can be named, there never was an address.
-        plugin_type.map_or(Ok(()), |plugin_type| self.run(&plugin_type, conf))
+        circle::ipam_plugin_of(conf).map_or(Ok(()), |plugin_type| self.run(&plugin_type, conf))
     }
 
     /// Renders the configuration as an ADD would: from the lease or, without one, from what is
@@ -284,7 +276,7 @@ impl Deletion<'_> {
     fn run(&self, plugin_type: &PluginType, conf: &Object) -> Result<(), Failure> {
         circle::refuse_own_type(plugin_type.as_str(), "type")?;
         let mut conf = conf.clone();
-        if circle::ipam_of(&conf).is_some_and(|ipam| circle::refuse_false_ipam(&ipam).is_err()) {
+        if circle::refuse_false_ipam_of(&conf).is_err() {
             // It cannot have given an address.
             conf.remove("ipam");
         }
@@ -382,8 +374,7 @@ fn is_same(one: &Object, other: &Object, except: &[&str]) -> bool {
 
 /// Whether an attachment's addresses are noted in the same place.
 fn has_same_ipam(one: &Object, other: &Object) -> bool {
-    let ipam = |conf: &Object| -> Option<Object> { conf.decode("ipam").ok()? };
-    let is_same_ipam = match (ipam(one), ipam(other)) {
+    let is_same_ipam = match (circle::ipam_of(one), circle::ipam_of(other)) {
         (Some(one), Some(other)) => is_same(&one, &other, &OF_RANGES),
         _ => false,
     };

@@ -36,9 +36,7 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
     };
     let mut conf = kept.conf;
     circle::refuse_own_type(kept.plugin_type.as_str(), "type")
-        .and_then(|()| {
-            circle::ipam_of(&conf).map_or(Ok(()), |ipam| circle::refuse_false_ipam(&ipam))
-        })
+        .and_then(|()| circle::refuse_false_ipam_of(&conf))
         .map_err(|error| naming_file(error.into(), &kept.file))?;
     let version = version_of(&conf);
     // A delegate would refuse to check by a version that has no CHECK.
@@ -79,15 +77,15 @@ pub(crate) fn del(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error>
         attachment,
     };
     let Some(scratch) = Scratch::open(&replay.data_dir)? else {
-        return deletion.anew(&replay.data_dir);
+        return deletion.by_present(&replay.data_dir);
     };
     match find(call, &scratch, attachment)? {
         Some(Kept::Conf(kept)) => deletion.by_kept(&scratch, &kept),
         Some(Kept::Debris) => {
-            deletion.anew(&replay.data_dir)?;
+            deletion.by_present(&replay.data_dir)?;
             Ok(scratch.remove(attachment)?)
         }
-        None => deletion.anew(&replay.data_dir),
+        None => deletion.by_present(&replay.data_dir),
     }
 }
 

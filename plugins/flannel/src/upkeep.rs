@@ -134,8 +134,7 @@ fn delegate_gc(
         return Ok(());
     }
     // Without the IPAM plugin no address can have been given.
-    let ipam_type = circle::ipam_of(&conf).and_then(|ipam| circle::ipam_type(&ipam));
-    if let Some(ipam_type) = ipam_type.and_then(|text| text.parse().ok())
+    if let Some(ipam_type) = circle::ipam_plugin_of(&conf)
         && let Ok(ipam) = call.delegate(ipam_type)
     {
         is_known(&ipam)?;
