@@ -15,12 +15,11 @@ use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use testkit::removal::{assert_no_process, comes_and_goes};
+use testkit::removal::{an_add_that_fails, assert_no_process, comes_and_goes};
 
 use crate::support::conf::{BRIDGE, dual_stack, with};
 use crate::support::lab::{Container, Lab};
 use crate::support::side::ours;
-use crate::support::snapshot::{Snapshot, assert_same};
 
 ours!(
     by_a_namespace_that_is_there,
@@ -100,27 +99,8 @@ fn of_a_namespace_that_a_process_holds(lab: &Lab) {
     assert_no_process(lab);
 }
 
-/// The address that it asks for is taken, which comes out when its link has been made.
 fn by_an_add_that_fails(lab: &Lab) {
-    let asking = |address: &str| {
-        let args = json!({ "cni": { "ips": [address] } });
-        with(conf(), json!({ "args": args }))
-    };
-    let (owner, container) = (Container::new("a"), Container::new("b"));
-    lab.add(&owner, &asking("10.1.1.77"));
-    let before = Snapshot::take(lab, &[&owner, &container]);
-    for _ in 0..5 {
-        let error = lab.add_fails(&container, &asking("10.1.1.77"));
-        assert!(error.contains("10.1.1.77"), "{error}");
-        let after = Snapshot::take(lab, &[&owner, &container]);
-        assert_same(&before, &after, "an ADD that fails");
-        lab.add_fails(&container, &asking("10.1.1.77"));
-        lab.add(&container, &asking("10.1.1.78"));
-        lab.del(&container, &asking("10.1.1.78"));
-        let after = Snapshot::take(lab, &[&owner, &container]);
-        assert_same(&before, &after, "one that succeeds, and DEL");
-    }
-    assert_no_process(lab);
+    an_add_that_fails(lab, &conf());
 }
 
 /// GC of many containers, of which one stays.

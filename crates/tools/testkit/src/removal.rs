@@ -26,10 +26,13 @@ const ROUNDS: usize = 5;
 /// The address that a container asks for each time.
 const ADDRESS: &str = "10.1.1.77";
 
+/// Another address.
+const OTHER_ADDRESS: &str = "10.1.1.78";
+
 /// A configuration whose containers all ask for one address.
-fn with_one_address(conf: &Value) -> Value {
+fn with_address(conf: &Value, address: &str) -> Value {
     let mut conf = conf.clone();
-    conf["args"] = json!({ "cni": { "ips": [ADDRESS] } });
+    conf["args"] = json!({ "cni": { "ips": [address] } });
     conf
 }
 
@@ -46,7 +49,7 @@ pub fn comes_and_goes<L: Observed>(
     conf: &Value,
     detach: impl Fn(&Invocation),
 ) {
-    let conf = &with_one_address(conf);
+    let conf = &with_address(conf, ADDRESS);
     // The network's directory and the bridge stay.
     lab.add(container, conf);
     lab.del(container, conf);
@@ -59,6 +62,35 @@ pub fn comes_and_goes<L: Observed>(
         lab.add(container, conf);
         detach(&lab.call("DEL", container, conf));
         assert_same(&before, &Snapshot::take(lab, &[container]), "ADD and DEL");
+    }
+    assert_no_process(lab);
+}
+
+/// ADDs fail, as the address that they ask for is another container's, which comes out when the
+/// link has been made. After each, everything is as it was before, and the attachment can be added
+/// at once.
+///
+/// # Panics
+/// If anything is left.
+#[track_caller]
+pub fn an_add_that_fails<L: Observed>(lab: &L, conf: &Value) {
+    let (taken, free) = (
+        with_address(conf, ADDRESS),
+        with_address(conf, OTHER_ADDRESS),
+    );
+    let (owner, container) = (Container::new("a"), Container::new("b"));
+    lab.add(&owner, &taken);
+    let before = Snapshot::take(lab, &[&owner, &container]);
+    for _ in 0..ROUNDS {
+        let error = lab.add_fails(&container, &taken);
+        assert!(error.contains(ADDRESS), "{error}");
+        let after = Snapshot::take(lab, &[&owner, &container]);
+        assert_same(&before, &after, "an ADD that fails");
+        lab.add_fails(&container, &taken);
+        lab.add(&container, &free);
+        lab.del(&container, &free);
+        let after = Snapshot::take(lab, &[&owner, &container]);
+        assert_same(&before, &after, "one that succeeds, and DEL");
     }
     assert_no_process(lab);
 }
