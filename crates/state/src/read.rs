@@ -49,7 +49,8 @@ pub(crate) fn is_regular(stat: &FileStat) -> bool {
     kind(stat) == SFlag::S_IFREG
 }
 
-fn kind(stat: &FileStat) -> SFlag {
+/// The file type of a file.
+pub(crate) fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
 }
 

@@ -13,6 +13,7 @@ use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{AccessFlags, faccessat};
 
 use super::{ASIDE, Dir, FILE_MODE, is_regular};
+use crate::read::kind;
 use crate::{Action, StateError};
 
 impl Dir {
@@ -96,7 +97,7 @@ impl Dir {
             return Ok(());
         };
         let path = || self.path.join(name);
-        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR {
+        if kind(&stat) == SFlag::S_IFDIR {
             return Err(StateError::NotAFile(path()));
         }
         // An immutable file, which nobody may replace either.
