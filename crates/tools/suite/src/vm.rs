@@ -138,7 +138,7 @@ const SUPPORT: [&str; 2] = [
     "crates/tools/testkit/unprivileged.sh",
 ];
 
-/// It takes a minute, and several if other machines are emulated at the same time.
+/// The tests take some five minutes on an idle machine, and longer beside other parts.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Runs everything, and returns which tests have passed: all, or it is an error.
