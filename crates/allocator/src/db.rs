@@ -132,7 +132,8 @@ impl Database {
     /// Begins a transaction, once others have ended theirs. `boot` is the running boot, where the
     /// kernel tells.
     ///
-    /// Errors: [`state::StateError::Locked`] if others take longer than `timeout`;
+    /// # Errors
+    /// [`state::StateError::Locked`] if others take longer than `timeout`;
     /// [`DbError::Damaged`].
     pub fn begin(
         &self,

@@ -93,7 +93,8 @@ impl ContainerNetns {
     ///
     /// A path that leads nowhere is not refused here: an IPAM plugin does not need it.
     ///
-    /// Errors: code 8, also where nobody can say which namespace is the plugin's own.
+    /// # Errors
+    /// Code 8, also where nobody can say which namespace is the plugin's own.
     pub(crate) fn refuse_own(&self) -> Result<(), Error> {
         if let Err(error @ NetnsError::NoHome(_)) = &self.opened {
             return Err(error.clone().into());

@@ -239,7 +239,8 @@ impl<'a> Delegate<'a> {
     /// Starts the delegate, which waits for its configuration: the kernel needs a while for that,
     /// in which the caller can do something else.
     ///
-    /// Errors: [`DelegateError::Start`].
+    /// # Errors
+    /// [`DelegateError::Start`].
     pub fn start(&self, command: Command) -> Result<DelegateCall<'_>, DelegateError> {
         let program = Program {
             path: &self.program,
@@ -271,7 +272,8 @@ impl<'a> Delegate<'a> {
 
     /// Calls a command that has no result.
     ///
-    /// Errors: as [`DelegateCall::run`].
+    /// # Errors
+    /// As [`DelegateCall::run`].
     pub fn run<'c>(
         &self,
         command: Command,
@@ -282,7 +284,8 @@ impl<'a> Delegate<'a> {
 
     /// Calls a command that not every plugin knows, GC or STATUS, and tells whether this one does.
     ///
-    /// Errors: as [`Delegate::run`].
+    /// # Errors
+    /// As [`Delegate::run`].
     pub fn run_if_known<'c>(
         &self,
         command: Command,
@@ -301,7 +304,8 @@ impl<'a> Delegate<'a> {
     /// Whether the plugin supports a version of the specification (CNI specification, "VERSION").
     /// It is asked once.
     ///
-    /// Errors: as [`DelegateCall::add`].
+    /// # Errors
+    /// As [`DelegateCall::add`].
     pub fn supports(&self, version: Version) -> Result<bool, DelegateError> {
         let versions = match self.versions.get() {
             Some(versions) => versions,

@@ -20,7 +20,8 @@ pub(crate) fn of(environment: &Environment) -> u32 {
 
 /// Refuses a call that is too deep.
 ///
-/// Errors: code 7.
+/// # Errors
+/// Code 7.
 pub(crate) fn check(environment: &Environment) -> Result<(), Error> {
     if of(environment) <= MAX {
         return Ok(());

@@ -40,7 +40,8 @@ pub(crate) enum Operation {
 impl Purpose {
     /// Reads the parameters of a call.
     ///
-    /// Errors: code 4, one error for everything that is missing or invalid.
+    /// # Errors
+    /// Code 4, one error for everything that is missing or invalid.
     pub(crate) fn from_environment(environment: &Environment) -> Result<Self, Error> {
         let Some(command) = environment.get("CNI_COMMAND") else {
             return Ok(Purpose::About);

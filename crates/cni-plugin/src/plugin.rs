@@ -71,7 +71,8 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// `CNI_ARGS`.
     ///
-    /// Errors: code 4.
+    /// # Errors
+    /// Code 4.
     pub fn args(&self) -> Result<CniArgs, Error> {
         let text = self.environment.get("CNI_ARGS").unwrap_or_default();
         CniArgs::parse(&text.to_string_lossy())
@@ -81,7 +82,8 @@ impl<'a> Call<'a> {
     /// Finds the plugin to delegate to in the first directory of `CNI_PATH` that has an executable
     /// of its name.
     ///
-    /// Errors: [`DelegateError::Missing`], [`DelegateError::NotExecutable`].
+    /// # Errors
+    /// [`DelegateError::Missing`], [`DelegateError::NotExecutable`].
     pub fn delegate(&self, plugin_type: PluginType) -> Result<Delegate<'a>, DelegateError> {
         Delegate::find(plugin_type, self.environment, self.netns, self.bundle)
     }

@@ -12,7 +12,8 @@ const CHUNK: usize = 16 << 10;
 
 /// Reads to the end, but no more than about `limit` bytes.
 ///
-/// Errors: those of read(2); [`ErrorKind::FileTooLarge`].
+/// # Errors
+/// Those of read(2); [`ErrorKind::FileTooLarge`].
 pub(crate) fn read_all(stream: impl AsFd, limit: usize) -> io::Result<Vec<u8>> {
     let mut all = Vec::new();
     let mut chunk = [0; CHUNK];
@@ -30,7 +31,8 @@ pub(crate) fn read_all(stream: impl AsFd, limit: usize) -> io::Result<Vec<u8>> {
 
 /// Writes everything.
 ///
-/// Errors: those of write(2).
+/// # Errors
+/// Those of write(2).
 pub(crate) fn write_all(stream: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match write(&stream, bytes) {

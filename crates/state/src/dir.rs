@@ -254,7 +254,8 @@ impl Dir {
 
     /// Waits until nobody has a key marked as in use.
     ///
-    /// Errors: [`StateError::Locked`] if somebody still has after `timeout`.
+    /// # Errors
+    /// [`StateError::Locked`] if somebody still has after `timeout`.
     pub fn wait_until_unused(&self, key: u64, timeout: Duration) -> Result<(), StateError> {
         InUse::wait(&self.fd, &self.path, key, timeout)
     }

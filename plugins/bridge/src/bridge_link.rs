@@ -88,7 +88,8 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, Brid
 
 /// The name that the bridge is made by. An alternative name is that of a bridge that is there.
 ///
-/// Errors: [`BridgeError::NotMade`].
+/// # Errors
+/// [`BridgeError::NotMade`].
 pub(crate) fn name_of_new(config: &Config) -> Result<IfName, BridgeError> {
     let name = config.bridge.as_str().parse();
     name.map_err(BridgeError::NotMade)

@@ -89,7 +89,8 @@ impl Gateway {
     /// Gives the link the addresses that it lacks; those that another one is in the way of are left
     /// to the [`Replacement`].
     ///
-    /// Errors: [`BridgeError::StaleAddress`] and [`BridgeError::OtherAddress`] if something in the
+    /// # Errors
+    /// [`BridgeError::StaleAddress`] and [`BridgeError::OtherAddress`] if something in the
     /// way must stay, [`BridgeError::Ipv6Off`].
     pub(crate) fn provide(
         &self,

@@ -26,7 +26,8 @@ pub(crate) fn claim(kernel: &mut Rtnetlink, bridge: &Link) -> Result<(), BridgeE
 
 /// Switches IPv6 on where a link that gets these addresses needs it.
 ///
-/// Errors: [`BridgeError::Ipv6Off`].
+/// # Errors
+/// [`BridgeError::Ipv6Off`].
 pub(crate) fn enable(
     changes: &mut Changes<'_>,
     link: &Link,

@@ -16,7 +16,8 @@ const CONTAINER: u32 = 2;
 /// Makes IPAM's result that of an ADD: with the interface that has the addresses, and with the
 /// gateways and default routes that are up to this plugin.
 ///
-/// Errors: [`BridgeError::GatewaysAddress`].
+/// # Errors
+/// [`BridgeError::GatewaysAddress`].
 pub(crate) fn complete(result: &mut AddResult, config: &Config) -> Result<(), BridgeError> {
     for index in 0..result.ips.len() {
         let Some(ip) = result.ips.get_mut(index) else {

@@ -27,7 +27,8 @@ pub(crate) struct FarEnd<'a> {
 /// Makes both ends where they belong, the port set up and plugged in, and returns the port. Its
 /// parent is the far end, which stays down.
 ///
-/// Errors: [`BridgeError::IfnameTaken`].
+/// # Errors
+/// [`BridgeError::IfnameTaken`].
 pub(crate) fn make(
     changes: &mut Changes<'_>,
     bridge: &Link,

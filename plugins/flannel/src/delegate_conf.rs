@@ -22,7 +22,8 @@ struct Range {
 
 /// Renders the configuration that the delegate gets on ADD, and again on CHECK and DEL.
 ///
-/// Errors: a key of the configuration that has the wrong shape.
+/// # Errors
+/// A key of the configuration that has the wrong shape.
 pub(crate) fn render(
     config: &Config,
     network: &NetworkName,

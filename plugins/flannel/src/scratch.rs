@@ -300,7 +300,8 @@ impl Scratch {
     /// Waits until no ADD of the attachment is under way, nor anything that a killed one has
     /// started.
     ///
-    /// Errors: [`StateError::Locked`] if something still is after `timeout`.
+    /// # Errors
+    /// [`StateError::Locked`] if something still is after `timeout`.
     pub(crate) fn wait_until_unused(
         &self,
         attachment: &Attachment,
