@@ -285,9 +285,9 @@ impl From<ConfigureError> for Error {
     }
 }
 
-/// A refusal is the configuration's fault, unless the plugin may not ask at all or the kernel has
-/// run out of something.
-pub(crate) fn code_of_refusal(error: &KernelError) -> Code {
+/// The code of a change that the kernel refused: code 7, as the configuration asked for it, unless
+/// the plugin lacks a privilege or the kernel lacks memory or a module.
+pub fn code_of_refusal(error: &KernelError) -> Code {
     match error.errno() {
         None
         | Some(Errno::EPERM | Errno::EACCES)

@@ -4,12 +4,8 @@
 //! ([`Ipam`]), and gives the link what that answered ([`configure`]). Each step is noted with an
 //! [`Undo`], which takes all of them back unless the ADD succeeds. DEL goes the other way
 //! ([`del`]). CHECK compares `prevResult` with what is there ([`check`]).
-//!
-//! [`child`] is the whole of a plugin whose link shares the wire of another one, its master: ipvlan
-//! and macvlan differ in little but the mode.
 
 pub mod check;
-pub mod child;
 mod conf;
 mod configure;
 mod del;
@@ -28,7 +24,7 @@ pub use configure::{ContainerLink, DuplicateDetection, announcement, configure};
 pub use del::del;
 pub use error::{
     CheckError, ConfigureError, IfnameTaken, IpamError, KernelError, MacError, SandboxError,
-    not_ready,
+    code_of_refusal, not_ready,
 };
 pub use ipam::{Ipam, IpamCall, ipam_type};
 pub use mac::{parse_mac, requested_mac};

@@ -4,7 +4,7 @@ use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface};
 use netlink::{Kind, Link, Mac, Rtnetlink};
 
-use crate::{Mark, Sandbox, SandboxError, Whose};
+use crate::{Sandbox, SandboxError, Whose};
 
 /// Removes the link that has the attachment's name in its container. It stays where `whose` or the
 /// `prevResult` of the call says that it is somebody else's: the path of the namespace may be
@@ -48,16 +48,6 @@ pub fn remove_link(
         .map_err(SandboxError::from)?;
     call.log.debug(format_args!("link {name} removed"));
     Ok(())
-}
-
-/// As the argument `whose` of [`remove_link`], for a link of one of the plugin's kinds that has the
-/// mark itself.
-pub(crate) fn whose_child(mark: &Mark, link: &Link, is_own: impl FnOnce(&Kind) -> bool) -> Whose {
-    if is_own(&link.kind) {
-        mark.whose(link)
-    } else {
-        Whose::Other
-    }
 }
 
 /// `prevResult` of a DEL, which does without one that it cannot read.

@@ -15,7 +15,6 @@
 mod address;
 mod advertised;
 pub mod attributes;
-mod child;
 mod error;
 mod link;
 mod link_change;
@@ -27,13 +26,13 @@ mod route;
 mod rtnetlink;
 mod rule;
 mod socket;
+mod sub_interface;
 mod subject;
 pub mod sysctl;
 mod vlan;
 mod wait;
 
 pub use address::{Family, Given, LinkAddress};
-pub use child::Child;
 pub use error::NetlinkError;
 pub use link::{BridgePort, IpvlanMode, Kind, Link, MacvlanMode, OperState, Parent, UnknownMode};
 pub use link_change::{LinkChange, PortChange};
@@ -45,4 +44,5 @@ pub use route::{Existing, MAIN_TABLE, Route};
 pub use rtnetlink::{Change, LinkRef, Rtnetlink};
 pub use rule::SourceRule;
 pub use socket::{Answer, Bytes, Protocol, Request, Socket};
+pub use sub_interface::SubInterface;
 pub use vlan::{PortVlans, VlanOwner};

@@ -1,4 +1,4 @@
-//! Links that share another link: ipvlan, macvlan, VLAN.
+//! Sub-interfaces, which share another link, their parent: ipvlan and macvlan.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -8,46 +8,70 @@ use netlink_packet_route::link::{
 
 use crate::subject::LINK;
 use crate::{
-    Change, IpvlanMode, Link, LinkChange, LinkRef, MacvlanMode, NetlinkError, Netns, NewLink,
+    Change, IpvlanMode, Kind, Link, LinkChange, LinkRef, MacvlanMode, NetlinkError, Netns, NewLink,
     Rtnetlink, new_link, random_name,
 };
 
-/// A link that shares another one's wire.
+/// The kind and the mode of a sub-interface: a link that shares its parent's wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Child {
-    /// With the other one's Ethernet address.
+pub enum SubInterface {
+    /// With the parent's Ethernet address.
     Ipvlan(IpvlanMode),
     /// With an Ethernet address of its own.
     Macvlan(MacvlanMode),
+}
+
+impl SubInterface {
+    /// The kind and mode of such a link, as the kernel reports them.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Ipvlan(mode) => Kind::Ipvlan(Some(mode)),
+            Self::Macvlan(mode) => Kind::Macvlan(Some(mode)),
+        }
+    }
+
+    /// The kernel's name for the kind, and so the name of its module.
+    pub fn kind_name(self) -> &'static str {
+        match self {
+            Self::Ipvlan(_) => "ipvlan",
+            Self::Macvlan(_) => "macvlan",
+        }
+    }
+
+    /// The name of the mode, as `ip link` prints it.
+    pub fn mode_name(self) -> &'static str {
+        match self {
+            Self::Ipvlan(mode) => mode.as_str(),
+            Self::Macvlan(mode) => mode.as_str(),
+        }
+    }
 }
 
 impl<'a> Change<'a> {
     /// Makes an ipvlan or a macvlan on a link of this namespace: here, or at once in another one.
     ///
     /// Kernels before 6.15 refuse a name that a link has in this namespace, even where the new link
-    /// goes elsewhere; [`Rtnetlink::create_child_in`](crate::Rtnetlink::create_child_in) knows a
+    /// goes elsewhere; [`Rtnetlink::create_sub_interface_in`](crate::Rtnetlink::create_sub_interface_in) knows a
     /// way.
-    pub fn create_child(
+    pub fn create_sub_interface(
         link: &NewLink<'_>,
-        child: Child,
+        kind: SubInterface,
         parent: u32,
         netns: Option<&'a Netns>,
     ) -> Self {
-        let (name, kind, data) = match child {
-            Child::Ipvlan(mode) => (
-                "ipvlan",
+        let (info_kind, data) = match kind {
+            SubInterface::Ipvlan(mode) => (
                 InfoKind::IpVlan,
                 InfoData::IpVlan(vec![InfoIpVlan::Mode(mode.into())]),
             ),
-            Child::Macvlan(mode) => (
-                "macvlan",
+            SubInterface::Macvlan(mode) => (
                 InfoKind::MacVlan,
                 InfoData::MacVlan(vec![InfoMacVlan::Mode(mode.into())]),
             ),
         };
-        let mut message = link.message(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]);
+        let mut message = link.message(vec![LinkInfo::Kind(info_kind), LinkInfo::Data(data)]);
         message.attributes.push(LinkAttribute::Link(parent));
-        let mut what = format!("create {name} {} on link {LINK}", link.name);
+        let mut what = format!("create {} {} on link {LINK}", kind.kind_name(), link.name);
         if let Some(netns) = netns {
             let fd = netns.as_fd().as_raw_fd();
             message.attributes.push(LinkAttribute::NetNsFd(fd));
@@ -64,23 +88,28 @@ impl Rtnetlink {
     ///
     /// # Errors
     /// [`NetlinkError::is_exists`] if the name is taken in the other namespace.
-    pub fn create_child_in(
+    pub fn create_sub_interface_in(
         &mut self,
         link: &NewLink<'_>,
-        child: Child,
+        kind: SubInterface,
         parent: u32,
         alias: Option<&str>,
         netns: &Netns,
         inside: &mut Rtnetlink,
     ) -> Result<Link, NetlinkError> {
-        match self.perform(&[Change::create_child(link, child, parent, Some(netns))]) {
+        match self.perform(&[Change::create_sub_interface(
+            link,
+            kind,
+            parent,
+            Some(netns),
+        )]) {
             Err(error) if error.is_exists() => {
                 // Kernels before 6.15 look for the name here. If it is free there, it can be given
                 // there.
                 if inside.link_by_name(link.name)?.is_some() {
                     return Err(error);
                 }
-                self.create_child_then_name(link, child, parent, alias, netns, inside)
+                self.create_sub_interface_then_name(link, kind, parent, alias, netns, inside)
             }
             Err(error) => Err(error),
             Ok(()) => {
@@ -100,10 +129,10 @@ impl Rtnetlink {
         }
     }
 
-    fn create_child_then_name(
+    fn create_sub_interface_then_name(
         &mut self,
         link: &NewLink<'_>,
-        child: Child,
+        kind: SubInterface,
         parent: u32,
         alias: Option<&str>,
         netns: &Netns,
@@ -115,7 +144,12 @@ impl Rtnetlink {
             is_up: false,
             ..*link
         };
-        self.perform(&[Change::create_child(&unnamed, child, parent, Some(netns))])?;
+        self.perform(&[Change::create_sub_interface(
+            &unnamed,
+            kind,
+            parent,
+            Some(netns),
+        )])?;
         let index = inside.perform_and_read(&[], LinkRef::Name(&name))?.index;
         let naming = LinkChange {
             name: Some(link.name),
@@ -159,11 +193,10 @@ impl From<MacvlanMode> for netlink_packet_route::link::MacVlanMode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
 
     // What kernels before 6.15 need, on any.
     #[test]
-    fn a_child_can_get_its_name_where_it_is() {
+    fn a_sub_interface_can_get_its_name_in_its_namespace() {
         if !testkit::requirements::require_root() {
             return;
         }
@@ -186,9 +219,17 @@ mod tests {
                 is_up: true,
                 ..NewLink::named("eth0")
             };
-            let child = Child::Macvlan(MacvlanMode::Bridge);
-            let mut make =
-                || outside.create_child_then_name(&link, child, parent, None, &netns, &mut inside);
+            let kind = SubInterface::Macvlan(MacvlanMode::Bridge);
+            let mut make = || {
+                outside.create_sub_interface_then_name(
+                    &link,
+                    kind,
+                    parent,
+                    None,
+                    &netns,
+                    &mut inside,
+                )
+            };
             let made = make().unwrap();
             assert_eq!((made.name.as_str(), made.is_up), ("eth0", true));
             assert_eq!(made.kind, Kind::Macvlan(Some(MacvlanMode::Bridge)));

@@ -1,42 +1,40 @@
-//! ADD.
+//! ADD: the sub-interface is created in the container while the IPAM plugin starts; then it gets its
+//! addresses and routes.
 
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
-use netlink::{Change, Child, Link, MacvlanMode, NewLink, Rtnetlink};
-
-use super::conf::{Addresses, ChildConf};
-use super::error::CreateError;
-use super::{kind_name, master};
-use crate::{
+use container_link::{
     ContainerLink, DuplicateDetection, Ipam, IpamCall, IpamError, KernelError, Mark, Sandbox, Undo,
     configure,
 };
+use netlink::{Change, Link, MacvlanMode, NewLink, Rtnetlink, SubInterface};
 
-/// Makes the link inside the container, with addresses and routes, and returns the result in the
-/// configuration's version.
-///
-/// # Errors
-/// All that may go wrong; then everything is as it was.
-pub fn add(
+use crate::config::{Addresses, Config};
+use crate::error::CreateError;
+use crate::master;
+
+/// Creates the link in the container, with addresses and routes, and returns the result in the
+/// configuration's version. An ADD that fails is rolled back.
+pub(crate) fn add(
     call: &Call<'_>,
     attachment: &Attachment,
     netns: &ContainerNetns,
-    conf: &ChildConf,
+    config: &Config,
 ) -> Result<String, Error> {
     let sandbox_name = netns.sandbox()?;
     let (sandbox, mut inside) = Sandbox::open(netns)?;
     let mut outside = Rtnetlink::open().map_err(KernelError::from)?;
-    let ipam = match &conf.addresses {
+    let ipam = match &config.addresses {
         Addresses::Ipam(plugin_type) => Some(Ipam::find(call, plugin_type.clone())?),
         Addresses::None | Addresses::Given(_) => None,
     };
-    let master = if conf.link_in_container {
-        master::find(conf, &mut inside)?
+    let master = if config.link_in_container {
+        master::find(config, &mut inside)?
     } else {
-        master::find(conf, &mut outside)?
+        master::find(config, &mut outside)?
     };
-    master::fits(conf, &master)?;
-    // It takes the kernel as long to start a program as to make the link.
+    master::fits(config, &master)?;
+    // The plugin's process starts while the kernel creates the link.
     let started = ipam.as_ref().map(|ipam| ipam.start(Command::Add));
     let started = started.transpose()?;
 
@@ -44,7 +42,7 @@ pub fn add(
     let mut undo = Undo::new(call.log);
     let blueprint = Blueprint {
         attachment,
-        conf,
+        config,
         master: &master,
         mark: &mark,
     };
@@ -55,15 +53,14 @@ pub fn add(
     });
     call.log.debug(format_args!(
         "{} {} made on {}",
-        kind_name(conf.child),
+        config.kind.kind_name(),
         link.name,
         master.name
     ));
 
-    let given = ask(started, &conf.addresses, &mut undo)?;
+    let given = ask(started, &config.addresses, &mut undo)?;
     if let Some(given) = &given {
-        // An address can be used at once: nothing in the configuration asks for the kernel to look
-        // for duplicates.
+        // No key of these plugins asks for duplicate address detection.
         let detection = DuplicateDetection::Off;
         let link = ContainerLink {
             index: link.index,
@@ -71,7 +68,7 @@ pub fn add(
             mtu: link.mtu,
             mac: link.mac,
             alias: Some(mark.alias()),
-            can_announce: has_own_mac(conf.child),
+            can_announce: has_own_mac(config.kind),
         };
         configure(&sandbox, &mut inside, link, given, detection, &mut undo)?;
         call.log.debug(format_args!(
@@ -86,22 +83,22 @@ pub fn add(
         &link,
         sandbox_name,
         version,
-        conf,
+        config,
     );
     let encoded = result.encode(version)?;
     undo.commit();
     Ok(encoded)
 }
 
-/// Whether a link has an Ethernet address that its neighbours do not know yet.
-fn has_own_mac(child: Child) -> bool {
+/// Whether a link has an Ethernet address of its own, which its neighbours do not know yet.
+fn has_own_mac(kind: SubInterface) -> bool {
     !matches!(
-        child,
-        Child::Ipvlan(_) | Child::Macvlan(MacvlanMode::Passthru)
+        kind,
+        SubInterface::Ipvlan(_) | SubInterface::Macvlan(MacvlanMode::Passthru)
     )
 }
 
-/// The addresses and routes, from wherever they come.
+/// The addresses and routes, from IPAM or from the chain.
 fn ask<'a>(
     started: Option<IpamCall<'a>>,
     addresses: &Addresses,
@@ -114,13 +111,13 @@ fn ask<'a>(
     }
 }
 
-/// What IPAM or the chain gave, as this link's own.
+/// The result: the addresses that IPAM or the chain gave, assigned to the link.
 fn finish(
     given: AddResult,
     link: &Link,
     sandbox: &str,
     version: Version,
-    conf: &ChildConf,
+    config: &Config,
 ) -> AddResult {
     let interface = Interface {
         name: link.name.clone(),
@@ -137,14 +134,14 @@ fn finish(
         interfaces: vec![interface],
         ips: given.ips.into_iter().map(own).collect(),
         routes: given.routes,
-        dns: conf.dns.clone().or(given.dns),
+        dns: config.dns.clone().or(given.dns),
     }
 }
 
-/// The link that is wanted.
+/// What the link is created from.
 struct Blueprint<'a> {
     attachment: &'a Attachment,
-    conf: &'a ChildConf,
+    config: &'a Config,
     master: &'a Link,
     mark: &'a Mark,
 }
@@ -156,27 +153,27 @@ impl Blueprint<'_> {
         outside: &mut Rtnetlink,
         inside: &mut Rtnetlink,
     ) -> Result<Link, CreateError> {
-        let (conf, parent) = (self.conf, self.master.index);
+        let (config, parent) = (self.config, self.master.index);
         let new = NewLink {
-            mtu: conf.mtu,
-            mac: conf.mac,
-            // With addresses it is set up after it got them, so that it tells its neighbours.
-            is_up: conf.addresses == Addresses::None,
+            mtu: config.mtu,
+            mac: config.mac,
+            // A link with addresses is set up once it has them, so that it announces them.
+            is_up: config.addresses == Addresses::None,
             ..NewLink::named(self.attachment.ifname.as_str())
         };
-        // With addresses it gets it when it is set up.
+        // A link with addresses gets its alias when it is set up.
         let alias = new.is_up.then(|| self.mark.alias());
-        let created = if conf.link_in_container {
-            let change = Change::create_child(&new, conf.child, parent, None);
+        let created = if config.link_in_container {
+            let change = Change::create_sub_interface(&new, config.kind, parent, None);
             inside.create(change, new.name)
         } else {
             let netns = sandbox.netns();
-            outside.create_child_in(&new, conf.child, parent, alias, netns, inside)
+            outside.create_sub_interface_in(&new, config.kind, parent, alias, netns, inside)
         };
         created.map_err(|error| {
             CreateError::new(
                 error,
-                conf.child,
+                config.kind,
                 &self.master.name,
                 &self.attachment.ifname,
                 sandbox.netns().path(),

@@ -1,16 +1,13 @@
-//! What can go wrong with a child, and the code that each error has for the runtime.
+//! What can go wrong with a sub-interface, and the code that each error has for the runtime.
 
 use cni_types::{Code, Error, IfName, LinkName, NameError};
-use netlink::{Child, Mac, UnknownMode};
+use container_link::{IfnameTaken, KernelError, code_of_refusal};
+use netlink::{Mac, SubInterface, UnknownMode};
 use nix::errno::Errno;
 
-use super::{kind_name, mode_name};
-use crate::error::code_of_refusal;
-use crate::{IfnameTaken, KernelError};
-
-/// A configuration that makes no sense.
+/// The configuration is invalid.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConfError {
+pub(crate) enum ConfigError {
     #[error("mode: {0}")]
     Mode(UnknownMode),
     #[error("master {0}")]
@@ -33,20 +30,20 @@ pub(super) enum ConfError {
     },
 }
 
-impl From<ConfError> for Error {
-    fn from(error: ConfError) -> Self {
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
         Error::new(Code::INVALID_NETWORK_CONFIG, error)
     }
 }
 
-/// Where a master was looked for.
+/// The namespace in which a master was looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Whereabouts {
     Node,
     Container,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Whereabouts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Node => "on the node",
@@ -55,13 +52,13 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// There is no master.
+/// The master cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum MasterError {
+pub(crate) enum MasterError {
     #[error("master {name} does not exist {place}")]
-    Missing { name: LinkName, place: Place },
+    Missing { name: LinkName, place: Whereabouts },
     #[error("master is not configured, and there is no default route {0} to take it from")]
-    NoDefaultRoute(Place),
+    NoDefaultRoute(Whereabouts),
     #[error(transparent)]
     Kernel(KernelError),
 }
@@ -77,30 +74,33 @@ impl From<MasterError> for Error {
     }
 }
 
-/// The kernel does not make the link.
+/// The kernel refuses to create the link.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CreateError {
+pub(crate) enum CreateError {
     #[error(transparent)]
     Taken(IfnameTaken),
-    #[error("the kernel has no {kind}: load the module {kind}: {source}", kind = kind_name(*child))]
-    Unknown { child: Child, source: KernelError },
+    #[error("the kernel has no {name}: load the module {name}: {source}", name = kind.kind_name())]
+    Unknown {
+        kind: SubInterface,
+        source: KernelError,
+    },
     #[error(
-        "master {master} cannot have a {kind} in mode {mode}: {source}: {}",
-        hint(*child, source),
-        kind = kind_name(*child),
-        mode = mode_name(*child)
+        "master {master} cannot have a {name} in mode {mode}: {source}: {}",
+        hint(*kind, source),
+        name = kind.kind_name(),
+        mode = kind.mode_name()
     )]
     Refused {
-        child: Child,
+        kind: SubInterface,
         master: String,
         source: KernelError,
     },
 }
 
 impl CreateError {
-    pub(super) fn new(
+    pub(crate) fn new(
         error: netlink::NetlinkError,
-        child: Child,
+        kind: SubInterface,
         master: &str,
         ifname: &IfName,
         netns: &std::path::Path,
@@ -113,29 +113,29 @@ impl CreateError {
         }
         let source = KernelError::from(error);
         if source.errno() == Some(Errno::EOPNOTSUPP) {
-            return Self::Unknown { child, source };
+            return Self::Unknown { kind, source };
         }
         let master = master.to_owned();
         Self::Refused {
-            child,
+            kind,
             master,
             source,
         }
     }
 }
 
-/// What the kernel means by so few words.
-fn hint(child: Child, error: &KernelError) -> &'static str {
-    match (error.errno(), child) {
+/// What the kernel's errno means here.
+fn hint(kind: SubInterface, error: &KernelError) -> &'static str {
+    match (error.errno(), kind) {
         (Some(Errno::EBUSY), _) => {
-            "it is the port of a bridge or bond, has children of another kind, or the mac is in \
+            "it is the port of a bridge or bond, has sub-interfaces of another kind, or the mac is in \
                 use on it"
         }
-        (Some(Errno::EINVAL), Child::Macvlan(_)) => {
+        (Some(Errno::EINVAL), SubInterface::Macvlan(_)) => {
             "it is no Ethernet device, or mode passthru does not go together with the macvlans \
                 that it has"
         }
-        (Some(Errno::EINVAL), Child::Ipvlan(_)) => "it is no Ethernet device",
+        (Some(Errno::EINVAL), SubInterface::Ipvlan(_)) => "it is no Ethernet device",
         _ => "nothing was changed",
     }
 }

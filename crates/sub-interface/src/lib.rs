@@ -1,38 +1,72 @@
-//! A plugin whose links share the wire of another one, their master: all that ipvlan and macvlan
-//! have in common.
+//! The CNI plugin of a *sub-interface*: a link of the container that shares the wire of another
+//! link, its *master*. ipvlan and macvlan are this plugin with two tables of keys.
 
 mod add;
-mod conf;
+mod check;
+mod config;
+mod del;
 mod error;
+mod gc;
 mod master;
-mod upkeep;
+mod status;
 
-use netlink::{Child, Kind};
+use cni_plugin::{Call, ContainerNetns, Plugin};
+use cni_types::{Attachment, Error, ValidAttachments};
 
-pub use add::add;
-pub use conf::{Addresses, ChildConf, MasterChoice};
-pub use upkeep::{check, del, gc, status};
+pub use config::{Addresses, Config, MasterChoice};
 
-/// The kernel's name for a kind of child.
-const fn kind_name(child: Child) -> &'static str {
-    match child {
-        Child::Ipvlan(_) => "ipvlan",
-        Child::Macvlan(_) => "macvlan",
-    }
+/// A plugin of sub-interfaces, by its name and its keys.
+#[derive(Clone, Copy, Debug)]
+pub struct SubInterfacePlugin {
+    /// The name of the plugin, which is also the kernel's name for the links that it makes.
+    pub name: &'static str,
+    /// Reads the configuration for CHECK and STATUS: what it says by itself, without `prevResult`,
+    /// which on CHECK is the result of the whole ADD, and without what the runtime asks for.
+    ///
+    /// Fails with code 6 for a key of the wrong type, and with code 7 for an invalid value.
+    pub config: fn(&Call<'_>) -> Result<Config, Error>,
+    /// Reads the configuration for ADD. Fails as [`SubInterfacePlugin::config`] does; with code 4
+    /// for `CNI_ARGS`.
+    pub config_of_add: fn(&Call<'_>) -> Result<Config, Error>,
 }
 
-/// The name of its mode.
-const fn mode_name(child: Child) -> &'static str {
-    match child {
-        Child::Ipvlan(mode) => mode.as_str(),
-        Child::Macvlan(mode) => mode.as_str(),
+impl Plugin for SubInterfacePlugin {
+    fn name(&self) -> &'static str {
+        self.name
     }
-}
 
-/// What its links are, by the kernel's account.
-const fn kind(child: Child) -> Kind {
-    match child {
-        Child::Ipvlan(mode) => Kind::Ipvlan(Some(mode)),
-        Child::Macvlan(mode) => Kind::Macvlan(Some(mode)),
+    fn add(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<String, Error> {
+        add::add(call, attachment, netns, &(self.config_of_add)(call)?)
+    }
+
+    fn del(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: Option<&ContainerNetns>,
+    ) -> Result<(), Error> {
+        del::del(call, attachment, netns, self.name)
+    }
+
+    fn check(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<(), Error> {
+        check::check(call, attachment, netns, &(self.config)(call)?)
+    }
+
+    fn gc(&self, call: &Call<'_>, _valid: &ValidAttachments) -> Result<(), Error> {
+        gc::gc(call)
+    }
+
+    fn status(&self, call: &Call<'_>) -> Result<(), Error> {
+        status::status(call, &(self.config)(call)?)
     }
 }

@@ -1,19 +1,19 @@
-//! Finding the master.
+//! The master: finding it, and whether it allows what the configuration asks for.
 
-use netlink::{Child, Family, Kind, Link, MacvlanMode, NetlinkError, Rtnetlink};
+use netlink::{Family, Kind, Link, MacvlanMode, NetlinkError, Rtnetlink, SubInterface};
 
-use super::conf::{ChildConf, MasterChoice};
-use super::error::{ConfError, MasterError, Place};
+use crate::config::{Config, MasterChoice};
+use crate::error::{ConfigError, MasterError, Whereabouts};
 
-/// The master, in the namespace that the socket is of.
-pub(super) fn find(conf: &ChildConf, rtnetlink: &mut Rtnetlink) -> Result<Link, MasterError> {
-    let place = if conf.link_in_container {
-        Place::Container
+/// Finds the master in the socket's namespace.
+pub(crate) fn find(config: &Config, rtnetlink: &mut Rtnetlink) -> Result<Link, MasterError> {
+    let place = if config.link_in_container {
+        Whereabouts::Container
     } else {
-        Place::Node
+        Whereabouts::Node
     };
     let kernel = |error: NetlinkError| MasterError::Kernel(error.into());
-    match &conf.master {
+    match &config.master {
         MasterChoice::Named(name) => rtnetlink
             .link_by_name(name.as_str())
             .map_err(kernel)?
@@ -30,7 +30,7 @@ pub(super) fn find(conf: &ChildConf, rtnetlink: &mut Rtnetlink) -> Result<Link, 
     }
 }
 
-/// The device of the default route; IPv4's if there are two.
+/// The index of the default route's link; of IPv4's if both families have one.
 fn default_device(rtnetlink: &mut Rtnetlink) -> Result<Option<u32>, NetlinkError> {
     for family in [Family::V4, Family::V6] {
         match rtnetlink.default_route(family) {
@@ -44,21 +44,21 @@ fn default_device(rtnetlink: &mut Rtnetlink) -> Result<Option<u32>, NetlinkError
     Ok(None)
 }
 
-/// Refuses what this master cannot give.
-pub(super) fn fits(conf: &ChildConf, master: &Link) -> Result<(), ConfError> {
-    if let Some(mtu) = conf.mtu.filter(|mtu| *mtu > master.mtu) {
-        return Err(ConfError::MtuOfMaster {
+/// Refuses an MTU or a MAC that the master does not allow.
+pub(crate) fn fits(config: &Config, master: &Link) -> Result<(), ConfigError> {
+    if let Some(mtu) = config.mtu.filter(|mtu| *mtu > master.mtu) {
+        return Err(ConfigError::MtuOfMaster {
             mtu,
             master: master.name.clone(),
             limit: master.mtu,
         });
     }
-    let is_passthru = conf.child == Child::Macvlan(MacvlanMode::Passthru);
-    if let Some(mac) = conf
+    let is_passthru = config.kind == SubInterface::Macvlan(MacvlanMode::Passthru);
+    if let Some(mac) = config
         .mac
         .filter(|mac| is_passthru && master.mac != Some(*mac))
     {
-        return Err(ConfError::MacOfMaster {
+        return Err(ConfigError::MacOfMaster {
             mac,
             master: master.name.clone(),
             own: master.mac,
@@ -67,15 +67,16 @@ pub(super) fn fits(conf: &ChildConf, master: &Link) -> Result<(), ConfError> {
     Ok(())
 }
 
-/// The indexes of the links that a child of this master can be on: the master's own and, where the
-/// master is a child itself, the one that it is on, as the kernel puts a child of a child there.
-pub(super) fn wires(master: &Link) -> impl Iterator<Item = u32> {
-    let is_child = match &master.kind {
+/// The indexes of the links that can be the parent of a sub-interface of this master: the master
+/// itself and, where the master is a sub-interface, its parent, because the kernel attaches a
+/// sub-interface of a sub-interface to that.
+pub(crate) fn wires(master: &Link) -> impl Iterator<Item = u32> {
+    let is_sub_interface = match &master.kind {
         Kind::Ipvlan(_) | Kind::Macvlan(_) => true,
         Kind::Other(kind) => matches!(kind.as_str(), "ipvtap" | "macvtap"),
         _ => false,
     };
-    let below = master.parent.filter(|_| is_child);
+    let below = master.parent.filter(|_| is_sub_interface);
     [Some(master.index), below.map(|parent| parent.index)]
         .into_iter()
         .flatten()

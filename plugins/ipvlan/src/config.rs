@@ -1,44 +1,44 @@
-//! The configuration, also as one of several plugins in a chain.
+//! The keys of ipvlan, also as one of several plugins in a chain.
 
 use cni_plugin::Call;
 use cni_types::{AddResult, Error, LinkName};
-use container_link::child::{Addresses, ChildConf, MasterChoice};
-use netlink::{Child, IpvlanMode, UnknownMode};
+use netlink::{IpvlanMode, SubInterface, UnknownMode};
+use sub_interface::{Addresses, Config, MasterChoice};
 
 use crate::error::ConfigError;
 
-/// The configuration without `prevResult`, which on CHECK is the result of the whole ADD.
-///
-/// # Errors
-/// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
-pub(crate) fn alone(call: &Call<'_>) -> Result<ChildConf, Error> {
-    ChildConf::of(call, mode)
+/// The configuration of CHECK and STATUS.
+pub(crate) fn of(call: &Call<'_>) -> Result<Config, Error> {
+    let config = Config::of(call, kind)?;
+    let is_chained =
+        config.addresses == Addresses::None && config.master == MasterChoice::DefaultRoute;
+    Ok(Config {
+        is_chained,
+        ..config
+    })
 }
 
 /// The configuration of an ADD. A master or addresses that are not configured are those of
-/// `prevResult`.
-///
-/// # Errors
-/// As [`alone`]; code 7 if neither has addresses.
-pub(crate) fn for_add(call: &Call<'_>) -> Result<ChildConf, Error> {
-    let mut conf = alone(call)?;
+/// `prevResult`; code 7 if neither has addresses.
+pub(crate) fn of_add(call: &Call<'_>) -> Result<Config, Error> {
+    let mut config = of(call)?;
     let previous = call.conf.prev_result()?;
     if let Some(previous) = &previous
-        && conf.master == MasterChoice::DefaultRoute
+        && config.master == MasterChoice::DefaultRoute
     {
-        conf.master = MasterChoice::Named(single_interface(previous)?);
+        config.master = MasterChoice::Named(single_interface(previous)?);
     }
-    if conf.addresses == Addresses::None {
+    if config.addresses == Addresses::None {
         let given = previous.filter(|previous| !previous.ips.is_empty());
         let given = given.ok_or(ConfigError::NoAddresses)?;
-        conf.addresses = Addresses::Given(Box::new(given));
+        config.addresses = Addresses::Given(Box::new(given));
     }
-    Ok(conf)
+    Ok(config)
 }
 
-fn mode(text: Option<&str>) -> Result<Child, UnknownMode> {
-    let mode = text.map_or(Ok(IpvlanMode::L2), str::parse)?;
-    Ok(Child::Ipvlan(mode))
+fn kind(mode: Option<&str>) -> Result<SubInterface, UnknownMode> {
+    let mode = mode.map_or(Ok(IpvlanMode::L2), str::parse)?;
+    Ok(SubInterface::Ipvlan(mode))
 }
 
 fn single_interface(previous: &AddResult) -> Result<LinkName, ConfigError> {

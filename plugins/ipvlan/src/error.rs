@@ -2,7 +2,7 @@
 
 use cni_types::{Code, Error, NameError};
 
-/// A configuration that makes no sense.
+/// The configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error(

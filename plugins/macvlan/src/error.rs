@@ -2,7 +2,7 @@
 
 use cni_types::{Code, Error};
 
-/// A configuration that cannot be honoured.
+/// The configuration is not supported.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("bcqueuelen {0} is not supported: leave it out, and the kernel's default is used")]

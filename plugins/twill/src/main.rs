@@ -16,14 +16,14 @@ use cni_plugin::Bundle;
 use twill_bridge::Bridge;
 use twill_flannel::Flannel;
 use twill_host_local::HostLocal;
-use twill_ipvlan::Ipvlan;
+use twill_ipvlan::IPVLAN;
 use twill_loopback::Loopback;
-use twill_macvlan::Macvlan;
+use twill_macvlan::MACVLAN;
 
 use crate::arguments::{Arguments, USAGE};
 
 const PLUGINS: Bundle<'_> =
-    Bundle::new(&[&Bridge, &Flannel, &HostLocal, &Ipvlan, &Loopback, &Macvlan]);
+    Bundle::new(&[&Bridge, &Flannel, &HostLocal, &IPVLAN, &Loopback, &MACVLAN]);
 
 fn main() -> ExitCode {
     cni_plugin::main_of_bundle(PLUGINS).unwrap_or_else(operate)

@@ -8,12 +8,12 @@
 )]
 
 mod address;
-mod children;
 mod link;
 mod namespace;
 mod netfilter;
 mod removal;
 mod route;
+mod sub_interface;
 mod sysctl;
 mod vlan;
 mod wait;

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use netlink::{
-    Change, Child, Existing, Family, IpvlanMode, Link, LinkRef, MAIN_TABLE, MacvlanMode, NewLink,
-    Route, Rtnetlink,
+    Change, Existing, Family, IpvlanMode, Link, LinkRef, MAIN_TABLE, MacvlanMode, NewLink, Route,
+    Rtnetlink, SubInterface,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
@@ -95,15 +95,15 @@ fn a_pair_is_gone_and_can_be_made_again_at_once() {
 }
 
 #[track_caller]
-fn a_child_is_gone(child: Child) {
+fn a_sub_interface_is_gone(kind: SubInterface) {
     let Some(pair) = Pair::new() else { return };
     let is_supported = pair.run(|both| {
         let master = both.bridge().index;
         for _ in 0..10 {
             let link = NewLink::named("eth0");
-            let made = both.host.create_child_in(
+            let made = both.host.create_sub_interface_in(
                 &link,
-                child,
+                kind,
                 master,
                 None,
                 &both.netns,
@@ -127,13 +127,13 @@ fn a_child_is_gone(child: Child) {
 
 #[test]
 fn a_macvlan_is_gone_and_can_be_made_again_at_once() {
-    a_child_is_gone(Child::Macvlan(MacvlanMode::Bridge));
-    a_child_is_gone(Child::Macvlan(MacvlanMode::Passthru));
+    a_sub_interface_is_gone(SubInterface::Macvlan(MacvlanMode::Bridge));
+    a_sub_interface_is_gone(SubInterface::Macvlan(MacvlanMode::Passthru));
 }
 
 #[test]
 fn an_ipvlan_is_gone_and_can_be_made_again_at_once() {
-    a_child_is_gone(Child::Ipvlan(IpvlanMode::L2));
+    a_sub_interface_is_gone(SubInterface::Ipvlan(IpvlanMode::L2));
 }
 
 #[test]

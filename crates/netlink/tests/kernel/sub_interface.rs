@@ -1,18 +1,20 @@
 //! Tests of ipvlan and macvlan links.
 
-use netlink::{Change, Child, IpvlanMode, Kind, Link, Mac, MacvlanMode, NetlinkError, NewLink};
+use netlink::{
+    Change, IpvlanMode, Kind, Link, Mac, MacvlanMode, NetlinkError, NewLink, SubInterface,
+};
 
 use crate::{Both, Pair, flags};
 
-/// A link of the node's that can have children.
+/// A link of the node's that can have sub-interfaces.
 fn master(both: &mut Both) -> Link {
     both.bridge()
 }
 
-fn create(both: &mut Both, link: &NewLink<'_>, child: Child) -> Result<Link, NetlinkError> {
+fn create(both: &mut Both, link: &NewLink<'_>, kind: SubInterface) -> Result<Link, NetlinkError> {
     let parent = master(both).index;
     both.host
-        .create_child_in(link, child, parent, None, &both.netns, &mut both.container)
+        .create_sub_interface_in(link, kind, parent, None, &both.netns, &mut both.container)
 }
 
 #[test]
@@ -32,7 +34,7 @@ fn a_macvlan_is_made_where_it_belongs() {
                 is_up: true,
                 ..NewLink::named("eth0")
             };
-            create(both, &link, Child::Macvlan(mode)).unwrap()
+            create(both, &link, SubInterface::Macvlan(mode)).unwrap()
         });
         let seen = pair.container_ip(&["-d", "link", "show", "eth0"]);
         let master = pair.host_ip(&["link", "show", "cni0"]);
@@ -62,11 +64,11 @@ fn a_name_that_the_node_has_can_be_given_to_a_container() {
     let Some(pair) = Pair::new() else { return };
     let made = pair.run(|both| {
         let link = NewLink::named("cni0");
-        let made = create(both, &link, Child::Macvlan(MacvlanMode::Bridge)).unwrap();
+        let made = create(both, &link, SubInterface::Macvlan(MacvlanMode::Bridge)).unwrap();
         let parent = made.parent.unwrap().index;
-        let again = both.host.create_child_in(
+        let again = both.host.create_sub_interface_in(
             &link,
-            Child::Macvlan(MacvlanMode::Bridge),
+            SubInterface::Macvlan(MacvlanMode::Bridge),
             parent,
             None,
             &both.netns,
@@ -87,8 +89,8 @@ fn a_macvlan_on_a_link_of_its_own_namespace() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let parent = master(both).index;
-        let child = Child::Macvlan(MacvlanMode::Bridge);
-        let create = Change::create_child(&NewLink::named("mac0"), child, parent, None);
+        let kind = SubInterface::Macvlan(MacvlanMode::Bridge);
+        let create = Change::create_sub_interface(&NewLink::named("mac0"), kind, parent, None);
         let made = both.host.create(create, "mac0").unwrap();
         let made = made.parent.unwrap();
         assert_eq!((made.index, made.netns), (parent, None));
@@ -100,7 +102,7 @@ fn an_ipvlan_is_made_where_it_belongs() {
     for mode in [IpvlanMode::L2, IpvlanMode::L3, IpvlanMode::L3s] {
         let Some(pair) = Pair::new() else { return };
         let link = NewLink::named("eth0");
-        let made = pair.run(|both| create(both, &link, Child::Ipvlan(mode)));
+        let made = pair.run(|both| create(both, &link, SubInterface::Ipvlan(mode)));
         let made = match made {
             Err(error) if error.is_unsupported() => {
                 return testkit::requirements::skip_for_kernel("ipvlan");

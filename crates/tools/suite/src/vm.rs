@@ -60,7 +60,7 @@ const SUITES: [Suite; 7] = [
     Suite {
         package: "netlink",
         target: "kernel",
-        args: &["vlan::", "children::an_ipvlan_", "removal::"],
+        args: &["vlan::", "sub_interface::an_ipvlan_", "removal::"],
     },
     Suite {
         package: "twill-ipvlan",
