@@ -6,15 +6,19 @@ use cni_types::{Attachment, CniArgs, Code, Error, NetConf, PluginType, ValidAtta
 
 use crate::{Bundle, ContainerNetns, Delegate, DelegateError, Environment, Log};
 
-/// A CNI plugin: what it does for each command (CNI specification, "Section 2: CNI operations").
+/// A CNI plugin: one method per command (CNI specification, "Section 2: CNI operations").
 ///
-/// Every method is called with parameters that are valid, for a configuration whose version knows
-/// the command.
+/// [`dispatch`](crate::dispatch) validates the parameters of a call before it calls a method, and
+/// refuses a command that the version of the configuration does not have. The runtime gets the error
+/// that a method returns.
 pub trait Plugin: fmt::Debug {
-    /// The name of the plugin's binary, and so the `type` that configurations call it by.
+    /// The name of the plugin's binary, which is also the plugin's `type` in configurations.
     fn name(&self) -> &'static str;
 
-    /// Adds the attachment and returns the result, as JSON in the configuration's version.
+    /// Adds the attachment, and returns the result as JSON in the configuration's version.
+    ///
+    /// # Errors
+    /// Why the attachment cannot be added. The plugin has then rolled back what it did.
     fn add(
         &self,
         call: &Call<'_>,
@@ -22,9 +26,12 @@ pub trait Plugin: fmt::Debug {
         netns: &ContainerNetns,
     ) -> Result<String, Error>;
 
-    /// Removes all that ADD made. It is no error if there is nothing (any more). `netns` is `None`
-    /// where the container has no namespace any more: `CNI_NETNS` is not set, leads to none, or
-    /// leads to the plugin's own.
+    /// Removes everything that ADD created, and succeeds if there is nothing to remove. `netns` is
+    /// `None` if the container has no namespace any more: `CNI_NETNS` is not set, or leads to
+    /// nothing, to something else, or to the plugin's own namespace.
+    ///
+    /// # Errors
+    /// Why something of the attachment is still there. A repeated DEL does the rest.
     fn del(
         &self,
         call: &Call<'_>,
@@ -32,7 +39,10 @@ pub trait Plugin: fmt::Debug {
         netns: Option<&ContainerNetns>,
     ) -> Result<(), Error>;
 
-    /// Finds out whether all is still as ADD left it.
+    /// Compares the attachment with what ADD created.
+    ///
+    /// # Errors
+    /// Code 120 for something that is missing or has changed.
     fn check(
         &self,
         call: &Call<'_>,
@@ -40,47 +50,53 @@ pub trait Plugin: fmt::Debug {
         netns: &ContainerNetns,
     ) -> Result<(), Error>;
 
-    /// Removes what belongs to attachments that are not in the list of valid ones. Without such a
-    /// list it is not called.
+    /// Removes everything of the network's attachments that are not in the list of valid ones.
+    /// `dispatch` does not call the method for a configuration without such a list.
+    ///
+    /// # Errors
+    /// Why something of a stale attachment is still there; all others have been removed.
     fn gc(&self, _call: &Call<'_>, _valid: &ValidAttachments) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Finds out whether an ADD could succeed now.
+    /// Reports whether an ADD could succeed now.
+    ///
+    /// # Errors
+    /// Why it could not, with code 50 if no other code fits.
     fn status(&self, _call: &Call<'_>) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// What a call brings beside its command's parameters.
+/// The parts of a call that all commands have.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
     /// The configuration.
     pub conf: &'a NetConf<'a>,
-    /// The environment, which delegates get too.
+    /// The environment, which a delegate inherits.
     pub environment: &'a Environment,
-    /// What `CNI_NETNS` leads to, where it has been opened; delegates in the same process get it
-    /// too.
+    /// The container's namespace if the command has opened it. An in-process delegate gets the open
+    /// namespace.
     pub netns: Option<&'a ContainerNetns>,
-    /// Where to tell what is done.
+    /// The log of the call.
     pub log: &'a Log,
-    /// The plugins that this binary is as well.
+    /// The plugins of the same multi-call binary.
     pub bundle: Bundle<'a>,
 }
 
 impl<'a> Call<'a> {
-    /// `CNI_ARGS`.
+    /// Parses `CNI_ARGS`.
     ///
     /// # Errors
-    /// Code 4.
+    /// Code 4 if the variable cannot be parsed, or has an unknown name without `IgnoreUnknown=1`.
     pub fn args(&self) -> Result<CniArgs, Error> {
         let text = self.environment.get("CNI_ARGS").unwrap_or_default();
         CniArgs::parse(&text.to_string_lossy())
             .map_err(|error| Error::new(Code::INVALID_ENVIRONMENT, error))
     }
 
-    /// Finds the plugin to delegate to in the first directory of `CNI_PATH` that has an executable
-    /// of its name.
+    /// Finds the plugin to delegate to: the executable of this name in the first directory of
+    /// `CNI_PATH` that has one.
     ///
     /// # Errors
     /// [`DelegateError::Missing`], [`DelegateError::NotExecutable`].

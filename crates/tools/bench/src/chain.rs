@@ -153,8 +153,7 @@ fn means(setting: &Setting, contender: &str) -> Result<(PathBuf, Option<Plugins>
     let (flannel, delegates) = match contender {
         FLOOR => {
             let floor = apart.join("attach");
-            let example = ["--package", "netlink", "--example", "attach"];
-            programs::cargo(setting, &example, "examples/attach", &floor)?;
+            programs::cargo(setting, &["--package", "attach"], "attach", &floor)?;
             return Ok((floor, None));
         }
         ONE => {

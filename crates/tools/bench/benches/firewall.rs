@@ -1,7 +1,8 @@
-//! The time that adding and removing a container takes, beside ever more other containers.
+//! The time that `firewall` takes to add and to remove a container, by the number of containers that
+//! exist already.
 //!
-//! `cargo run --release -p firewall --example scale` prints medians in microseconds. It
-//! needs root, and creates a namespace of its own.
+//! `cargo bench -p bench --bench firewall` prints medians in microseconds. It needs root, and works in
+//! a network namespace of its own.
 
 #![allow(
     clippy::print_stdout,

@@ -1,10 +1,10 @@
-//! A container attached to a bridge with nothing around it: what a plugin takes at least that is
-//! asked for the same.
+//! Attaches a container to a bridge and does nothing else: the least that a plugin with the same task
+//! can cost.
 //!
-//! `attach add NETNS BRIDGE MTU ADDRESS GATEWAY DESTINATION…` gives a network namespace an `eth0`
-//! that is a port of an existing bridge in hairpin mode, with an address, and routes through a
-//! gateway. `attach del NETNS` removes it. `cargo xtask bench chain` runs it beside the plugins; it
-//! needs root.
+//! `attach add NETNS BRIDGE MTU ADDRESS GATEWAY DESTINATION…` creates `eth0` in a network namespace:
+//! the end of a veth pair whose other end is a port of an existing bridge, in hairpin mode. `eth0`
+//! gets the address, and routes to the destinations through the gateway. `attach del NETNS` removes
+//! `eth0`. `cargo xtask bench chain` measures the program beside the plugins. It needs root.
 
 use std::error::Error;
 use std::path::Path;
