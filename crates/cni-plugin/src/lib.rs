@@ -1,12 +1,12 @@
 //! The edge between a CNI plugin and its caller (CNI specification, "Section 2: execution
 //! protocol").
 //!
-//! A call is a value, a [`Request`]: environment variables and standard input. The answer is a value
-//! too, a [`Reply`]: standard output and exit status. [`dispatch`] validates a request and calls the
-//! method of a [`Plugin`] that the command selects. Only [`main`] touches the process: a plugin's
-//! binary consists of a call of it. [`main_of_bundle`] is the `main` of a multi-call binary, which
-//! contains several plugins ([`Bundle`]). A plugin that runs another plugin does so through a
-//! [`Delegate`], which it gets from its [`Call`].
+//! A call is a value, a [`Request`]: environment variables and standard input. The answer is a
+//! value too, a [`Reply`]: standard output and exit status. [`dispatch`] validates a request and
+//! calls the method of a [`Plugin`] that the command selects. Only [`main`] touches the process: a
+//! plugin's binary consists of a call of it. [`main_of_bundle`] is the `main` of a multi-call
+//! binary, which contains several plugins ([`Bundle`]). A plugin that runs another plugin does so
+//! through a [`Delegate`], which it gets from its [`Call`].
 //!
 //! # A whole plugin
 //!

@@ -9,8 +9,8 @@ use crate::{Bundle, ContainerNetns, Delegate, DelegateError, Environment, Log};
 /// A CNI plugin: one method per command (CNI specification, "Section 2: CNI operations").
 ///
 /// [`dispatch`](crate::dispatch) validates the parameters of a call before it calls a method, and
-/// refuses a command that the version of the configuration does not have. The runtime gets the error
-/// that a method returns.
+/// refuses a command that the version of the configuration does not have. The runtime gets the
+/// error that a method returns.
 pub trait Plugin: fmt::Debug {
     /// The name of the plugin's binary, which is also the plugin's `type` in configurations.
     fn name(&self) -> &'static str;
