@@ -29,6 +29,8 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 #[derive(Clone, Debug)]
 pub struct Invocation {
     program: PathBuf,
+    /// A program that runs `program`, and its arguments.
+    launcher: Vec<OsString>,
     env: BTreeMap<OsString, OsString>,
     stdin: Vec<u8>,
     limit: Duration,
@@ -44,6 +46,7 @@ impl Invocation {
         ];
         Self {
             program: program.into(),
+            launcher: Vec::new(),
             env: env.into(),
             stdin: Vec::new(),
             limit: DEFAULT_LIMIT,
@@ -129,6 +132,14 @@ impl Invocation {
         self
     }
 
+    /// Has another program, such as strace, run the plugin: its name and its arguments, which the
+    /// plugin's path follows.
+    pub fn under(mut self, launcher: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let words = launcher.into_iter();
+        self.launcher = words.map(|word| word.as_ref().to_owned()).collect();
+        self
+    }
+
     /// Runs the plugin to its end: its exit and, as libcni waits for it, the end of stdout and
     /// stderr.
     ///
@@ -146,8 +157,16 @@ impl Invocation {
     #[track_caller]
     pub fn start(&self) -> Running {
         let started = Instant::now();
+        let mut command = match self.launcher.split_first() {
+            Some((launcher, arguments)) => {
+                let mut command = Command::new(launcher);
+                command.args(arguments).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
         // A process group of its own, so that the time limit ends delegates too.
-        let spawned = Command::new(&self.program)
+        let spawned = command
             .env_clear()
             .envs(coverage::environment())
             .envs(&self.env)
