@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a plugin is asked to do: `CNI_COMMAND` (CNI specification, "Section 2: CNI operations").
+/// A command: the value of `CNI_COMMAND` (CNI specification, "Section 2: CNI operations").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Command {
@@ -25,7 +25,7 @@ impl Command {
         Command::Version,
     ];
 
-    /// The command as it stands in `CNI_COMMAND`.
+    /// The value of `CNI_COMMAND`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Command::Add => "ADD",
@@ -37,7 +37,7 @@ impl Command {
         }
     }
 
-    /// The command of this very text.
+    /// The command with exactly this text.
     pub fn from_text(text: &str) -> Option<Self> {
         Command::ALL
             .into_iter()

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use cni_types::{Code, Error, Quoted};
 use netns::{Netns, NetnsError};
 
-/// What `CNI_NETNS` leads to.
+/// The file that `CNI_NETNS` leads to.
 ///
-/// The path is looked up once a process: the namespace that is compared with the plugin's own is
-/// the one that the plugin enters, and so do the delegates that it calls in its process, even if
-/// the path leads elsewhere by then.
+/// The path is resolved once per process. The plugin and its in-process delegates enter the same
+/// open namespace that was compared with the plugin's own, even if the path leads elsewhere by
+/// then.
 #[derive(Clone, Debug)]
 pub struct ContainerNetns {
     path: PathBuf,
@@ -25,8 +25,8 @@ struct Opened {
 }
 
 impl ContainerNetns {
-    /// Opens what a path leads to. That this fails is an error only for a plugin that needs the
-    /// namespace: see [`ContainerNetns::open_pair`].
+    /// Opens a path. A failure becomes an error only for a plugin that needs the namespace, in
+    /// [`ContainerNetns::open_pair`].
     pub fn open(path: &Path) -> Self {
         let opened = Netns::open_with_home(path).map(|(netns, home)| Opened {
             netns: Rc::new(netns),
@@ -38,16 +38,16 @@ impl ContainerNetns {
         }
     }
 
-    /// `CNI_NETNS` itself.
+    /// The value of `CNI_NETNS`.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path as results name it (`sandbox`).
+    /// The path for the key `sandbox` of results.
     ///
     /// # Errors
-    /// Code 4: JSON cannot hold a path that is not UTF-8, and with other characters in it it would
-    /// be another one.
+    /// Code 4 for a path that is not UTF-8: JSON cannot express it, and a path with replacement
+    /// characters would be a different path.
     pub fn sandbox(&self) -> Result<&str, Error> {
         self.path.to_str().ok_or_else(|| {
             Error::new(
@@ -61,10 +61,10 @@ impl ContainerNetns {
         })
     }
 
-    /// The open namespace, and the one that the plugin is in.
+    /// The container's namespace, and the namespace that the plugin is in.
     ///
     /// # Errors
-    /// Why it could not be opened.
+    /// Why the namespace could not be opened.
     pub fn open_pair(&self) -> Result<(Rc<Netns>, Rc<Netns>), NetnsError> {
         match &self.opened {
             Ok(Opened { netns, home }) => Ok((netns.clone(), home.clone())),
@@ -72,29 +72,29 @@ impl ContainerNetns {
         }
     }
 
-    /// Whether it is the plugin's own namespace: the plugin would take the node for the container.
+    /// Whether the path leads to the plugin's own namespace, which is not a container's.
     pub(crate) fn is_own(&self) -> bool {
         let is_own = |opened: &Opened| opened.netns.id() == opened.home.id();
         self.opened.as_ref().is_ok_and(is_own)
     }
 
-    /// Whether nothing is at the path.
+    /// Whether the path does not exist.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self.opened, Err(NetnsError::NotFound(_)))
     }
 
-    /// Whether something is at the path that is no namespace, such as the file that one was mounted
-    /// on before a reboot.
+    /// Whether the path leads to something that is not a namespace, such as a file on which a
+    /// namespace was mounted before a reboot.
     pub(crate) fn is_something_else(&self) -> bool {
         matches!(self.opened, Err(NetnsError::NotANetns(_)))
     }
 
-    /// Refuses the plugin's own namespace.
-    ///
-    /// A path that leads nowhere is not refused here: an IPAM plugin does not need it.
+    /// Refuses the plugin's own namespace. A path that does not exist is accepted, because an IPAM
+    /// plugin does not need the namespace.
     ///
     /// # Errors
-    /// Code 8, also where nobody can say which namespace is the plugin's own.
+    /// Code 8 for the plugin's own namespace, and if the plugin's own namespace cannot be
+    /// determined.
     pub(crate) fn refuse_own(&self) -> Result<(), Error> {
         if let Err(error @ NetnsError::NoHome(_)) = &self.opened {
             return Err(error.clone().into());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_own_namespace_is_refused() {
+    fn only_the_plugins_own_namespace_is_refused() {
         for path in ["/nowhere/at/all", "/dev/null", "/proc/self/ns/uts"] {
             assert_eq!(open(path).refuse_own(), Ok(()));
             assert!(!open(path).is_own());

@@ -1,27 +1,28 @@
-//! How deep plugins call each other: a `type` that leads back to its caller would go on for ever.
+//! The limit of nested delegations. A `type` that leads back to its caller would otherwise recurse
+//! without end.
 
 use cni_types::{Code, Error};
 
 use crate::Environment;
 
-/// Counts the delegations between the runtime and a plugin. Plugins of others pass it on as they
-/// pass on all of their environment, so it counts through them.
+/// The number of delegations between the runtime and a plugin. Other plugins pass on their whole
+/// environment, and thus this variable.
 pub(crate) const VARIABLE: &str = "CNI_DELEGATION_DEPTH";
 
-/// The most delegations. A meta plugin of another project, flannel, bridge and host-local make
-/// three.
+/// The largest number of delegations. Another project's meta plugin that runs `flannel`, `bridge`
+/// and `host-local` needs three.
 const MAX: u32 = 8;
 
-/// How many plugins have delegated to get here. What is no number counts as none.
+/// The number of delegations so far. A value that is not a number counts as 0.
 pub(crate) fn of(environment: &Environment) -> u32 {
     let text = environment.get(VARIABLE).and_then(|text| text.to_str());
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// Refuses a call that is too deep.
+/// Refuses a call beyond the limit.
 ///
 /// # Errors
-/// Code 7.
+/// Code 7 after more than [`MAX`] delegations.
 pub(crate) fn check(environment: &Environment) -> Result<(), Error> {
     if of(environment) <= MAX {
         return Ok(());

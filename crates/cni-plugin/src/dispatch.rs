@@ -1,4 +1,4 @@
-//! From a request to a reply.
+//! The way from a request to a reply.
 
 use std::path::Path;
 
@@ -21,7 +21,8 @@ pub struct Request {
 pub struct Reply {
     /// Standard output: nothing, or one JSON object.
     pub stdout: String,
-    /// Standard error: only what a plugin says that is started without a command.
+    /// Standard error: the plugin's name and versions if it is started without a command, else
+    /// nothing.
     pub stderr: String,
     /// Whether the call failed; the exit status is then 1.
     pub failed: bool,
@@ -34,8 +35,8 @@ pub fn dispatch(plugin: &dyn Plugin, request: &Request) -> Reply {
     dispatch_in(Bundle::default(), plugin, environment, conf, None)
 }
 
-/// As [`dispatch`], with a configuration that was parsed, in a binary that is other plugins as
-/// well. The namespace that `CNI_NETNS` leads to may have been `opened` already.
+/// As [`dispatch`], for a plugin of a multi-call binary and a configuration that is parsed already.
+/// `opened` is the namespace of `CNI_NETNS` if the caller has opened it.
 pub(crate) fn dispatch_in(
     bundle: Bundle<'_>,
     plugin: &dyn Plugin,
@@ -86,11 +87,11 @@ fn perform(
     log: &Log,
 ) -> Result<String, Error> {
     if let Err(error) = depth::check(environment) {
-        // No ADD gets here, so there is nothing to remove, and the callers' DEL must not be stuck
-        // on it.
+        // No ADD gets this far, so there is nothing to remove. An error would make the callers' DEL
+        // fail each time.
         return match operation {
             Operation::Del { .. } => {
-                log.error(format_args!("nothing is removed: {error}"));
+                log.error(format_args!("DEL has nothing to remove: {error}"));
                 Ok(String::new())
             }
             _ => Err(error),
@@ -152,7 +153,7 @@ fn perform(
     }
 }
 
-/// DEL: the container's namespace may be gone, and its path may lead to something else by now.
+/// Performs a DEL. The container's namespace may be gone, and its path may lead to something else.
 fn del(
     plugin: &dyn Plugin,
     call: &Call<'_>,
@@ -167,7 +168,7 @@ fn del(
         let call = Call { netns, ..*call };
         return plugin.del(&call, attachment, netns);
     };
-    // A delegate would remove a link of the node's, or be stuck on what is no namespace.
+    // With the path, a delegate would remove a link of the node, or fail each time.
     call.log.info(format_args!(
         "the container has no namespace any more: CNI_NETNS {} is {}",
         stranger.path().display(),
@@ -200,12 +201,12 @@ fn may_be_own(environment: &Environment) -> bool {
         .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
 }
 
-/// Refuses a command that the configuration's version does not have.
+/// Refuses a command that the configuration's version does not define.
 fn require(command: &str, since: Version, version: Version) -> Result<(), Error> {
     if version >= since {
         return Ok(());
     }
-    // The whole of the Go plugins' text: there are callers that compare it.
+    // Callers compare the message with the Go plugins' text.
     Err(Error::new(
         Code::INCOMPATIBLE_VERSION,
         format!("config version does not allow {command}"),
@@ -235,8 +236,7 @@ fn versions() -> String {
 }
 
 pub(crate) fn failure(error: &Error, version: Version) -> Reply {
-    // Numbers and strings can always be encoded; should it fail all the same, the runtime still
-    // sees the failure.
+    // Numbers and strings can always be encoded. Otherwise the runtime still sees the exit status.
     let stdout = serde_json::to_string(&error.at_version(version)).unwrap_or_default();
     Reply {
         stdout: stdout + "\n",

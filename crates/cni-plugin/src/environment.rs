@@ -2,13 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 
-/// The environment variables of a call, those of the specification and all others. Values need not
-/// be UTF-8.
+/// All environment variables of a call, not only those of the specification. Values need not be
+/// UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment(Vec<(OsString, OsString)>);
 
 impl Environment {
-    /// The value of a variable; an empty one counts as not set.
+    /// The value of a variable. An empty value counts as not set.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0
             .iter()
@@ -18,12 +18,13 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// The same environment but for one variable.
+    /// A copy of the environment in which one variable has another value.
     pub fn with(&self, name: &str, value: impl Into<OsString>) -> Self {
         self.with_all([(name, value.into())])
     }
 
-    /// The same environment but for some variables, each given once.
+    /// A copy of the environment in which these variables have other values. Each name is given
+    /// once.
     pub fn with_all<const N: usize>(&self, variables: [(&str, OsString); N]) -> Self {
         let is_given = |key: &OsString| variables.iter().any(|(name, _)| key == name);
         let others = self.0.iter().filter(|(key, _)| !is_given(key)).cloned();

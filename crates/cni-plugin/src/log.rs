@@ -1,4 +1,4 @@
-//! The log: CNI_LOG and CNI_LOG_FILE.
+//! The log of a call: `CNI_LOG` and `CNI_LOG_FILE`.
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::Environment;
 
-/// How much is written.
+/// The messages that are written: those of a level include those of the levels before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     #[default]
@@ -33,22 +33,22 @@ impl Level {
     }
 }
 
-/// What a plugin tells an operator about a call: one line a step, in logfmt. Nothing, unless
-/// `CNI_LOG` asks for it with `error`, `info` or `debug`; it goes to standard error, or to the end
-/// of the file that `CNI_LOG_FILE` names.
+/// The log of a call, for operators: one line per message, in logfmt. `CNI_LOG` sets the level
+/// (`error`, `info` or `debug`; otherwise nothing is written). Lines are appended to the file that
+/// `CNI_LOG_FILE` names, or go to standard error.
 #[derive(Debug, Default)]
 pub struct Log {
     level: Level,
-    /// `None` for standard error.
+    /// `None` means standard error.
     file: Option<File>,
-    /// What every line has, such as the container.
+    /// The fields that every line has, such as the container.
     subject: String,
     start: Option<Instant>,
 }
 
 impl Log {
-    /// A log as the environment wants it. What cannot be done is told in the log: it is no reason
-    /// to leave a container without a network.
+    /// Opens the log that the environment asks for. The log itself reports a variable that cannot
+    /// be obeyed: a mistake in logging must not leave a container without a network.
     pub(crate) fn from_environment(plugin: &str, environment: &Environment) -> Self {
         let Some(wanted) = environment.get("CNI_LOG") else {
             return Self::default();
@@ -92,24 +92,24 @@ impl Log {
         log
     }
 
-    /// Adds the network to what every line has.
+    /// Adds the network to the fields that every line has.
     pub(crate) fn set_network(&mut self, network: &str) {
         if self.level > Level::Off {
             self.add_to_subject("network", network);
         }
     }
 
-    /// Tells of a failure.
+    /// Logs a failure.
     pub fn error(&self, message: fmt::Arguments<'_>) {
         self.write(Level::Error, message);
     }
 
-    /// Tells of what an operator wants to know when all goes well, and of what is unusual.
+    /// Logs the outcome of a call, or something unusual.
     pub fn info(&self, message: fmt::Arguments<'_>) {
         self.write(Level::Info, message);
     }
 
-    /// Tells of a single step.
+    /// Logs a single step.
     pub fn debug(&self, message: fmt::Arguments<'_>) {
         self.write(Level::Debug, message);
     }
@@ -137,8 +137,8 @@ impl Log {
             elapsed.as_secs_f64() * 1000.0,
             message.to_string()
         );
-        // One write a line, so that those of many processes do not mix. A log that cannot be
-        // written stops nothing.
+        // One write(2) per line keeps the lines of several processes apart. A failure to write the
+        // log does not stop the call.
         let _ = match &self.file {
             Some(file) => (&mut &*file).write_all(line.as_bytes()),
             None => io::stderr().lock().write_all(line.as_bytes()),
@@ -146,7 +146,7 @@ impl Log {
     }
 }
 
-/// A pipe that nobody reads would hold the plugin up, were it not for O_NONBLOCK.
+/// `O_NONBLOCK` prevents a FIFO without a reader from blocking the plugin.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)

@@ -7,18 +7,18 @@ use cni_types::{Attachment, Code, Error, IfName, NameError, Quoted};
 
 use crate::{Command, Environment};
 
-/// What a call is after.
+/// What a call asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// There is no command: somebody started the plugin by hand.
+    /// There is no command: a person started the plugin.
     About,
     /// VERSION, which needs no configuration.
     Version,
-    /// Everything else.
+    /// Any other command.
     Operation(Operation),
 }
 
-/// A command together with the parameters that it requires, all of them valid.
+/// A command with its validated parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Add {
@@ -41,7 +41,7 @@ impl Purpose {
     /// Reads the parameters of a call.
     ///
     /// # Errors
-    /// Code 4, one error for everything that is missing or invalid.
+    /// Code 4: one error that names everything missing or invalid.
     pub(crate) fn from_environment(environment: &Environment) -> Result<Self, Error> {
         let Some(command) = environment.get("CNI_COMMAND") else {
             return Ok(Purpose::About);
@@ -72,7 +72,7 @@ impl Purpose {
                 .attachment_and_netns(str::parse)
                 .map(|(attachment, netns)| Operation::Check { attachment, netns }),
             Command::Del => {
-                // Whatever was taken for a name once can be deleted.
+                // An earlier ADD, of the Go plugin, may have accepted a name that ADD now refuses.
                 let attachment = parameters.attachment(IfName::recorded);
                 let netns = environment.get("CNI_NETNS").map(PathBuf::from);
                 let path = parameters.path();
@@ -90,7 +90,7 @@ impl Purpose {
 
 type IfNameParser = fn(&str) -> Result<IfName, NameError>;
 
-/// Collects what is wrong with the variables, so that all of it can be told at once.
+/// Collects all problems with the variables for one error.
 struct Parameters<'a> {
     environment: &'a Environment,
     missing: Vec<&'static str>,
@@ -122,7 +122,7 @@ impl<'a> Parameters<'a> {
         let value = self.required(name)?;
         let text = value.to_string_lossy();
         let parsed = parse(&text).map_err(|error| error.to_string());
-        // Another text would be somebody else's name.
+        // The text with replacement characters could be the name of another attachment.
         let parsed = match value.to_str() {
             None if parsed.is_ok() => Err(format!("{} is not UTF-8", Quoted(&text))),
             _ => parsed,
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn each_command_has_its_parameters() {
+    fn each_command_has_its_own_required_parameters() {
         let (attachment, netns) = (attachment(), PathBuf::from("/run/netns/a"));
         for (command, operation) in [
             (
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_all_at_once() {
+    fn one_error_names_all_missing_variables() {
         for (command, missing) in [
             ("ADD", "CNI_CONTAINERID,CNI_IFNAME,CNI_NETNS,CNI_PATH"),
             ("CHECK", "CNI_CONTAINERID,CNI_IFNAME,CNI_NETNS,CNI_PATH"),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_del_needs_no_netns() {
+    fn del_does_not_require_a_netns() {
         let variables = [("CNI_COMMAND", "DEL"), ALL[0], ALL[2], ALL[3]];
         assert_eq!(
             read(&variables),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_invalid_is_named_with_what_is_missing() {
+    fn one_error_names_missing_and_invalid_variables() {
         let variables = [
             ("CNI_COMMAND", "ADD"),
             ("CNI_CONTAINERID", "../../etc"),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_commands_and_bytes_that_are_no_text() {
+    fn unknown_commands_and_names_that_are_not_utf8_are_refused() {
         assert_eq!(
             with_command("add"),
             Err((
@@ -303,14 +303,13 @@ mod tests {
         .collect();
         let error = Purpose::from_environment(&environment).unwrap_err();
         assert!(error.msg.starts_with("CNI_CONTAINERID \"c\u{fffd}1\""));
-        // As an interface's name, it would be another one's in every file.
         let end = "; CNI_IFNAME \"c\u{fffd}1\" is not UTF-8";
         assert!(error.msg.ends_with(end), "{error}");
     }
 
-    /// The kernel makes `eth0` of `eth%d`, which a DEL of `eth%d` would not find.
+    /// For `eth%d` the kernel creates `eth0`, which a DEL of `eth%d` would not find.
     #[test]
-    fn a_pattern_is_only_deleted() {
+    fn only_del_accepts_a_pattern_as_interface_name() {
         let mut variables = ALL;
         variables[2].1 = "eth%d";
         for (command, is_taken) in [("ADD", false), ("CHECK", false), ("DEL", true)] {

@@ -1,5 +1,4 @@
-//! What a runtime gets when a plugin, or a library in it, panics: the one JSON error that every
-//! failure gets.
+//! The answer to a panic in a plugin or in a library: one JSON error, as for any other failure.
 
 use std::panic;
 use std::process;
@@ -11,14 +10,15 @@ use cni_types::{Code, Error, Version};
 use crate::dispatch::failure;
 use crate::streams;
 
-/// The version of the call's configuration, once that has been parsed.
+/// The version of the call's configuration, once the configuration has been parsed.
 static VERSION: OnceLock<Version> = OnceLock::new();
 
-/// Whether the answer has begun: there must not be a second one.
+/// Whether the answer has begun. There must not be a second answer.
 static IS_ANSWERED: AtomicBool = AtomicBool::new(false);
 
-/// From now on, a panic in any thread is answered on standard output and ends the process with exit
-/// status 1. Nothing is undone: what a killed plugin leaves is what the runtime's DEL removes.
+/// Installs the panic hook: a panic in any thread writes the answer to standard output and ends the
+/// process with exit status 1. As after a kill, nothing is rolled back: the runtime's DEL does
+/// that.
 pub(crate) fn arm(plugin: &'static str) {
     panic::set_hook(Box::new(move |info| {
         if begin() {
@@ -34,7 +34,7 @@ pub(crate) fn arm(plugin: &'static str) {
             );
             let version = VERSION.get().copied().unwrap_or(Version::LATEST);
             let answer = failure(&error, version).stdout;
-            // Nobody may be listening any more, and there is nobody else to report that to.
+            // A failure cannot be reported to anyone else.
             let _ = streams::write_all(std::io::stdout(), answer.as_bytes());
         }
         #[allow(
@@ -46,12 +46,12 @@ pub(crate) fn arm(plugin: &'static str) {
     }));
 }
 
-/// Sets the version to answer in: that of the runtime's call, which is the first one.
+/// Sets the version of the answer: that of the runtime's call, which comes first.
 pub(crate) fn answer_in(version: Version) {
     let _ = VERSION.set(version);
 }
 
-/// Whether it is up to the caller to answer: it is for the first one only.
+/// Whether the caller may answer. Only the first caller may.
 pub(crate) fn begin() -> bool {
     !IS_ANSWERED.swap(true, Ordering::SeqCst)
 }

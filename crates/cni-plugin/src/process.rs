@@ -1,4 +1,5 @@
-//! The process: the only place that reads its environment and streams and sets its exit status.
+//! `main`: the only code that reads the environment and the standard streams, and sets the exit
+//! status.
 
 use std::io;
 use std::path::Path;
@@ -9,26 +10,24 @@ use cni_types::{Code, Error, NetConf, Quoted, Version};
 use crate::dispatch::{dispatch_in, failure, version_of};
 use crate::{Bundle, Command, Environment, Plugin, Reply, Request, panic_answer, streams};
 
-/// musl's own gives memory back to the kernel as soon as it can, which takes as long as a plugin's
-/// work does.
+/// musl's own allocator returns memory to the kernel as soon as it can, which takes as long as the
+/// rest of a call.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// The largest configuration that is read, in bytes: 64 MiB. GC of a full node lists tens of
-/// thousands of attachments, which makes a few MiB.
+/// The largest configuration that is read, in bytes: 64 MiB. The list of a GC on a full node has
+/// tens of thousands of attachments, which are a few MiB.
 const MAX_STDIN: usize = 64 << 20;
 
-/// Runs a plugin as the process that the runtime started: the whole of a plugin's `main`.
+/// Runs a plugin in the process that the runtime started. A plugin's `main` does nothing else.
 pub fn main(plugin: &dyn Plugin) -> ExitCode {
     serve(Bundle::default(), plugin)
 }
 
-/// As [`main`], for the plugin of a bundle that the process was started as: by the base name of its
-/// first argument.
+/// As [`main`], for the plugin of a bundle that the base name of `argv[0]` selects.
 ///
-/// `None` if it was started under another name by somebody who is no runtime. A runtime gets an
-/// error.
+/// `None` if the name is not a plugin's and the caller is not a runtime. A runtime gets an error.
 pub fn main_of_bundle(bundle: Bundle<'_>) -> Option<ExitCode> {
     let mut arguments = std::env::args_os();
     let started_as = arguments.next().unwrap_or_default();
@@ -36,7 +35,7 @@ pub fn main_of_bundle(bundle: Bundle<'_>) -> Option<ExitCode> {
     if let Some(plugin) = bundle.get(name) {
         return Some(serve(bundle, plugin));
     }
-    // A runtime sets the variable and gives no arguments.
+    // A runtime sets CNI_COMMAND and passes no arguments.
     if arguments.next().is_some() || environment().get("CNI_COMMAND").is_none() {
         return None;
     }
@@ -66,7 +65,8 @@ fn serve(bundle: Bundle<'_>, plugin: &dyn Plugin) -> ExitCode {
     answer(&reply)
 }
 
-/// Writes the answer. A runtime that does not get it does not learn of a success, so there is none.
+/// Writes the answer. If that fails the call has failed, because the runtime does not learn of the
+/// success.
 fn answer(reply: &Reply) -> ExitCode {
     if !panic_answer::begin() {
         return ExitCode::FAILURE;

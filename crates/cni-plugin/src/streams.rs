@@ -1,4 +1,4 @@
-//! Standard input and output, which may be set not to block by whoever has them open too.
+//! Standard input and output. Another process that has a stream open may have made it non-blocking.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
@@ -7,13 +7,13 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{read, write};
 
-/// How much is read at a time, in bytes.
+/// The number of bytes that one read(2) asks for.
 const CHUNK: usize = 16 << 10;
 
-/// Reads to the end, but no more than about `limit` bytes.
+/// Reads a stream to its end.
 ///
 /// # Errors
-/// Those of read(2); [`ErrorKind::FileTooLarge`].
+/// Those of read(2); [`ErrorKind::FileTooLarge`] after more than `limit` bytes.
 pub(crate) fn read_all(stream: impl AsFd, limit: usize) -> io::Result<Vec<u8>> {
     let mut all = Vec::new();
     let mut chunk = [0; CHUNK];
@@ -29,7 +29,7 @@ pub(crate) fn read_all(stream: impl AsFd, limit: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Writes everything.
+/// Writes all bytes.
 ///
 /// # Errors
 /// Those of write(2).
@@ -44,7 +44,7 @@ pub(crate) fn write_all(stream: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits where it helps to try again, and returns the error where it does not.
+/// Waits until the call can be repeated, or returns an error that a repetition would not solve.
 fn wait(stream: &impl AsFd, event: PollFlags, errno: Errno) -> io::Result<()> {
     match errno {
         Errno::EINTR => Ok(()),
@@ -66,9 +66,9 @@ mod tests {
 
     use super::*;
 
-    /// Each end waits for the other one, and neither blocks in the kernel.
+    /// Both ends are non-blocking, and each has to wait for the other.
     #[test]
-    fn what_is_not_ready_is_waited_for() {
+    fn non_blocking_streams_are_waited_for() {
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         far.set_nonblocking(true).unwrap();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_limit() {
+    fn reading_stops_at_the_limit_and_writing_reports_a_full_disk() {
         let zeros = std::fs::File::open("/dev/zero").unwrap();
         let error = read_all(zeros, 100_000).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FileTooLarge);

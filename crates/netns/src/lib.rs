@@ -1,7 +1,7 @@
-//! Network namespaces: open ones, which of them it is, and running code inside.
+//! Network namespaces: opening them, comparing them, and running code inside.
 //!
-//! A path is looked up once. What is checked and what is entered is the open file ([`Netns`]), so a
-//! path that leads elsewhere a moment later changes nothing.
+//! A path is resolved once. Checks and entries use the open file ([`Netns`]), so it does not matter
+//! if the path leads elsewhere a moment later.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 /// The calling thread's own network namespace.
 const CURRENT: &str = "/proc/thread-self/ns/net";
 
-/// Why a network namespace could not be used.
+/// An error of opening or entering a network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetnsError {
-    /// Nothing is there: the container is gone, or never was.
+    /// The path does not exist: the container is gone, or never existed.
     #[error("network namespace {} does not exist", .0.display())]
     NotFound(PathBuf),
-    /// Something else is there: a file that a namespace is no longer mounted on, or a namespace of
-    /// another kind.
+    /// The path leads to something else: a file on which a namespace is no longer mounted, or a
+    /// namespace of another kind.
     #[error("{} is no network namespace", .0.display())]
     NotANetns(PathBuf),
-    /// The process may not open or enter it.
+    /// The process is not permitted to open or enter the namespace.
     #[error("cannot use network namespace {}: {}: this needs \
         CAP_SYS_ADMIN", path.display(), errno.desc())]
     NotPermitted {
@@ -35,27 +35,27 @@ pub enum NetnsError {
         /// `EPERM` or `EACCES`.
         errno: Errno,
     },
-    /// The kernel refused for another reason.
+    /// The kernel refuses for another reason.
     #[error("cannot {action} network namespace {}: {}", path.display(), errno.desc())]
     Failed {
-        /// What was tried.
+        /// The attempted action: `open` or `enter`.
         action: &'static str,
         /// The namespace.
         path: PathBuf,
         /// The kernel's reason.
         errno: Errno,
     },
-    /// Nobody can say which namespace the thread is in, so nothing may be done in another one: it
-    /// might be this one, and there would be no way back.
-    #[error("cannot tell the plugin's own network namespace from {CURRENT}: {}: /proc must be \
+    /// The thread's own namespace cannot be determined. The thread must then not enter another one:
+    /// it might be the same namespace, and the thread could not come back.
+    #[error("cannot determine the plugin's own network namespace from {CURRENT}: {}: /proc must be \
         mounted", .0.desc())]
     NoHome(Errno),
-    /// The thread is in a namespace that is not its own and cannot leave it. It must not do
-    /// anything more that concerns the network, least of all undo what it did elsewhere.
+    /// The thread is in another namespace and cannot leave it. It must not change anything in the
+    /// network any more, least of all roll back what it did in its own namespace.
     #[error("cannot come back from network namespace {}: {}: nothing more can be \
         done", path.display(), errno.desc())]
     Stranded {
-        /// Where the thread still is.
+        /// The namespace in which the thread still is.
         path: PathBuf,
         /// The kernel's reason.
         errno: Errno,
@@ -68,8 +68,8 @@ impl NetnsError {
         match errno {
             Errno::ENOENT => Self::NotFound(path),
             Errno::EPERM | Errno::EACCES => Self::NotPermitted { path, errno },
-            // What setns(2) says to a namespace of another kind, and open(2) to a socket, to a path
-            // without an end and to one through a file.
+            // setns(2) of a namespace of another kind; open(2) of a socket, of a circle of links,
+            // of a path that is too long, and of a path through a file.
             Errno::EINVAL | Errno::ENXIO | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::ENOTDIR => {
                 Self::NotANetns(path)
             }
@@ -88,8 +88,8 @@ impl From<NetnsError> for cni_types::Error {
     }
 }
 
-/// An open network namespace. It lives at least as long as this value, whatever becomes of its
-/// path.
+/// An open network namespace. The namespace exists at least as long as this value, even if its path
+/// is removed.
 #[derive(Debug)]
 pub struct Netns {
     file: OwnedFd,
@@ -97,7 +97,7 @@ pub struct Netns {
     id: NetnsId,
 }
 
-/// Which namespace it is, however it was opened.
+/// The identity of a namespace, which does not depend on the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NetnsId {
     device: u64,
@@ -108,23 +108,22 @@ impl Netns {
     /// Opens a namespace by a path such as `/run/netns/x` or `/proc/4711/ns/net`.
     ///
     /// # Errors
-    /// [`NetnsError::NotFound`], [`NetnsError::NotPermitted`], and [`NetnsError::NotANetns`] where
-    /// the path leads to something else. A namespace of another kind is only found out by
-    /// [`Netns::enter`].
+    /// [`NetnsError::NotFound`], [`NetnsError::NotPermitted`], and [`NetnsError::NotANetns`] if the
+    /// path leads to something else. Only [`Netns::enter`] detects a namespace of another kind.
     pub fn open(path: &Path) -> Result<Self, NetnsError> {
         let netns = Self::open_any(path)?;
         netns.require_nsfs()?;
         Ok(netns)
     }
 
-    /// Opens a namespace, and the one that the calling thread is in.
+    /// Opens a namespace, and the namespace that the calling thread is in.
     ///
     /// # Errors
     /// As [`Netns::open`] and [`Netns::current`].
     pub fn open_with_home(path: &Path) -> Result<(Self, Self), NetnsError> {
         let netns = Self::open_any(path)?;
         let home = Self::current()?;
-        // All namespaces are on one device, as long as the kernel has a single nsfs.
+        // The kernel has a single nsfs, so all namespaces are on one device.
         if netns.id.device != home.id.device {
             netns.require_nsfs()?;
         }
@@ -134,7 +133,7 @@ impl Netns {
     /// Opens the namespace that the calling thread is in.
     ///
     /// # Errors
-    /// [`NetnsError::NoHome`]: without `/proc`.
+    /// [`NetnsError::NoHome`] without `/proc`.
     pub fn current() -> Result<Self, NetnsError> {
         let path = Path::new(CURRENT);
         let (file, id) = open_file(path).map_err(NetnsError::NoHome)?;
@@ -142,14 +141,14 @@ impl Netns {
         Ok(Self { file, path, id })
     }
 
-    /// Opens whatever the path leads to.
+    /// Opens a path, whatever it leads to.
     fn open_any(path: &Path) -> Result<Self, NetnsError> {
         let (file, id) = open_file(path).map_err(|errno| NetnsError::new("open", path, errno))?;
         let path = path.to_owned();
         Ok(Self { file, path, id })
     }
 
-    /// Refuses what is no namespace of any kind.
+    /// Refuses a file that is not a namespace of any kind.
     fn require_nsfs(&self) -> Result<(), NetnsError> {
         match fstatfs(&self.file) {
             Ok(filesystem) if filesystem.filesystem_type() == NSFS_MAGIC => Ok(()),
@@ -158,24 +157,24 @@ impl Netns {
         }
     }
 
-    /// What tells it from other namespaces.
+    /// The identity of the namespace.
     pub fn id(&self) -> NetnsId {
         self.id
     }
 
-    /// The path it was opened by.
+    /// The path that was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Runs a closure inside the namespace and comes back to `home`, the one that the calling
+    /// Runs a closure inside the namespace, and returns to `home`, the namespace that the calling
     /// thread is in.
     ///
-    /// Other threads stay where they are. Sockets that are opened inside stay inside.
+    /// Other threads stay in their namespaces. A socket that is opened inside stays inside.
     ///
     /// # Errors
-    /// The closure's; if the namespace cannot be entered; and [`NetnsError::Stranded`], instead of
-    /// whatever the closure returned, if there is no way back.
+    /// The closure's error; [`NetnsError`] if the namespace cannot be entered; and
+    /// [`NetnsError::Stranded`], instead of the closure's result, if the thread cannot return.
     pub fn enter<T, E: From<NetnsError>>(
         &self,
         home: &Netns,
@@ -205,7 +204,7 @@ impl AsFd for Netns {
     }
 }
 
-/// Being in another namespace. A panic inside ends it too.
+/// A stay in another namespace. It ends with a panic too.
 struct Visit<'a> {
     home: &'a Netns,
     is_over: bool,
@@ -227,7 +226,7 @@ impl Drop for Visit<'_> {
 }
 
 fn open_file(path: &Path) -> nix::Result<(OwnedFd, NetnsId)> {
-    // Opening a FIFO would wait for its writer.
+    // Without O_NONBLOCK, opening a FIFO would wait for a writer.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = loop {
         match open(path, flags, Mode::empty()) {

@@ -1,11 +1,11 @@
-//! What can go wrong, and the code that each error has for the runtime.
+//! The plugin's errors, and their codes.
 
 use std::path::PathBuf;
 
 use cni_types::{Code, Error};
 use ipnetwork::IpNetwork;
 
-/// Somebody uses `lo` for something else.
+/// `lo` has an address that is not a loopback address.
 #[derive(Debug, thiserror::Error)]
 #[error("lo of the container has address {0}, which is no loopback address: remove it")]
 pub(crate) struct Foreign(pub(crate) IpNetwork);

@@ -1,4 +1,4 @@
-//! `loopback`, a plugin that sets a container's `lo` up, whatever interface it is called for.
+//! `loopback`: the plugin that brings up `lo` in a container, whatever `CNI_IFNAME` is.
 
 mod error;
 
@@ -9,7 +9,7 @@ use netlink::{Change, Family, Link, LinkAddress, LinkChange, NetlinkError, Rtnet
 
 use crate::error::{Foreign, NotUp};
 
-/// The kernel makes it first in every namespace (`LOOPBACK_IFINDEX`).
+/// The index of `lo` in every namespace (`LOOPBACK_IFINDEX`).
 const INDEX: u32 = 1;
 const NAME: &str = "lo";
 
@@ -29,7 +29,7 @@ impl Plugin for Loopback {
         netns: &ContainerNetns,
     ) -> Result<String, Error> {
         let version = call.conf.version;
-        // What the plugins before it in a chain answered is none of its business.
+        // At the end of a chain, the plugin returns the other plugins' result.
         let previous = call.conf.passed_on_prev_result()?;
         let sandbox_name = netns.sandbox()?;
         let (sandbox, mut inside) = Sandbox::open(netns)?;
@@ -86,7 +86,7 @@ fn set_up(inside: &mut Rtnetlink, is_up: bool) -> Result<(), SandboxError> {
     Ok(inside.perform(&[Change::change_link(INDEX, &change)])?)
 }
 
-/// The addresses that the kernel gave it, and no others.
+/// The addresses of `lo`. An address that is not a loopback address is an error.
 fn addresses(inside: &mut Rtnetlink) -> Result<Vec<LinkAddress>, Error> {
     let kernel = |error: NetlinkError| Error::from(KernelError::from(error));
     let addresses = inside.addresses(INDEX, None).map_err(kernel)?;
@@ -99,7 +99,7 @@ fn addresses(inside: &mut Rtnetlink) -> Result<Vec<LinkAddress>, Error> {
     }
 }
 
-/// The first address of each family. Without IPv6 there is one.
+/// The result, with the first address of each family.
 fn result(lo: &Link, addresses: &[LinkAddress], sandbox: &str, version: Version) -> AddResult {
     let first = |family| {
         let is_of_family = |address: &&LinkAddress| Family::of(address.network.ip()) == family;

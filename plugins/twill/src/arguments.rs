@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of `twill`.
 
 use allocator::DEFAULT_DATA_DIR;
 use anyhow::{Context, Result, bail};
@@ -17,7 +17,7 @@ usage: twill convert (db | disk) NETWORK [--data-dir DIR]
   --help, --version
 ";
 
-/// What to do.
+/// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arguments {
     Help,
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn conversions() {
+    fn convert_takes_a_backend_a_network_and_a_data_dir() {
         let to = |to, data_dir: &str| {
             Ok(Arguments::Convert(Conversion {
                 to,
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense() {
+    fn invalid_command_lines_are_explained() {
         for (words, message) in [
             (&[][..], "a command, a backend and a network are needed"),
             (&["conwert", "db", "x"], "there is no command \"conwert\""),

@@ -1,5 +1,5 @@
-//! One binary that is every plugin, by the name that it is called by; called by its own, it has the
-//! operator's commands.
+//! The multi-call binary: the base name of `argv[0]` selects a plugin. Under its own name, `twill`,
+//! it has the operator's commands.
 
 #![allow(
     clippy::print_stderr,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Records the commands that reach it; fails CHECK.
+/// Records its calls. Its CHECK fails.
 #[derive(Debug, Default)]
 struct Recorder {
     seen: RefCell<Vec<String>>,
@@ -91,7 +91,7 @@ fn request(command: &str, netns: &str, stdin: &str) -> Request {
     }
 }
 
-/// The answer, and the commands that reached the plugin.
+/// The reply, and the calls that reached the plugin.
 fn ask(request: &Request) -> (Reply, Vec<String>) {
     let recorder = Recorder::default();
     let reply = dispatch(&recorder, request);
@@ -115,7 +115,7 @@ fn failure(stdout: &str) -> Reply {
 const CONF: &str = r#"{"cniVersion":"1.1.0","name":"n"}"#;
 
 #[test]
-fn each_command_reaches_the_plugin() {
+fn each_command_calls_its_method_of_the_plugin() {
     let netns = "/run/netns/none";
     assert_eq!(
         ask(&request("ADD", netns, CONF)),
@@ -149,7 +149,7 @@ fn each_command_reaches_the_plugin() {
 }
 
 #[test]
-fn version_needs_nothing() {
+fn version_needs_no_parameters_and_no_configuration() {
     let bare = Request {
         environment: [("CNI_COMMAND", "VERSION")].into_iter().collect(),
         ..Request::default()
@@ -163,7 +163,7 @@ fn version_needs_nothing() {
 }
 
 #[test]
-fn started_by_hand_it_says_what_it_is() {
+fn a_call_without_a_command_prints_name_and_versions() {
     let expected = format!(
         "CNI recorder plugin {}\nCNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, \
             0.4.0, 1.0.0, 1.1.0\n",
@@ -179,7 +179,7 @@ fn started_by_hand_it_says_what_it_is() {
 }
 
 #[test]
-fn commands_that_the_version_does_not_have() {
+fn a_command_is_refused_that_the_version_does_not_define() {
     for (command, version) in [
         ("CHECK", "0.3.1"),
         ("CHECK", ""),
@@ -201,7 +201,7 @@ fn commands_that_the_version_does_not_have() {
 }
 
 #[test]
-fn a_bad_configuration_never_reaches_the_plugin() {
+fn an_invalid_configuration_does_not_reach_the_plugin() {
     for (conf, start) in [
         ("", r#"{"cniVersion":"1.1.0","code":6,"#),
         ("[]", r#"{"cniVersion":"1.1.0","code":6,"#),
@@ -224,7 +224,7 @@ fn a_bad_configuration_never_reaches_the_plugin() {
 }
 
 #[test]
-fn the_plugins_own_netns_is_refused_before_anything_is_done() {
+fn the_plugins_own_netns_is_refused_before_the_plugin_is_called() {
     let own = "/proc/thread-self/ns/net";
     for command in ["ADD", "CHECK"] {
         assert_eq!(
@@ -254,9 +254,9 @@ fn the_plugins_own_netns_is_refused_before_anything_is_done() {
     }
 }
 
-/// A container without a namespace, by four paths.
+/// Four values of CNI_NETNS that lead to no namespace of a container.
 #[test]
-fn a_del_does_all_that_needs_no_namespace() {
+fn del_without_a_namespace_calls_the_plugin_without_one() {
     let own = "/proc/thread-self/ns/net";
     for (netns, for_delegates) in [
         ("", ""),
@@ -280,7 +280,7 @@ fn a_del_does_all_that_needs_no_namespace() {
     assert_eq!(ask(&forced), (success(""), vec![expected]));
 }
 
-/// libcni leaves the key out for a caller that gives no list, and that must not remove everything.
+/// libcni omits the key if its caller passes no list. GC must not take that for an empty list.
 #[test]
 fn gc_without_a_list_removes_nothing() {
     let with = |list: &str| {
@@ -297,9 +297,9 @@ fn gc_without_a_list_removes_nothing() {
     assert!(reply.stdout.contains(r#""code":6"#), "{reply:?}");
 }
 
-/// What calls itself ends, whether or not plugins of others are between.
+/// The depth counts through the plugins of other projects.
 #[test]
-fn delegation_has_a_depth() {
+fn nested_delegation_is_refused_beyond_a_depth() {
     let at_depth = |command: &str, depth: &str| {
         let plain = request(command, "", CONF);
         let environment = plain.environment.with_all([

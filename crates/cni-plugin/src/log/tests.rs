@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A directory with a log in it, or none yet.
+/// A directory, for a log file.
 struct Desk(TempDir);
 
 impl Desk {
@@ -22,7 +22,7 @@ impl Desk {
         Log::from_environment("tester", &environment)
     }
 
-    /// What has been written, less the times and the process, of which nobody knows what they are.
+    /// The lines of the log file without the values that differ each time: times and pid.
     fn lines(&self) -> Vec<String> {
         let text = fs::read_to_string(self.0.path().join("log")).unwrap();
         assert!(text.ends_with('\n'), "{text}");
@@ -53,7 +53,7 @@ fn tell_all(log: &Log) {
 }
 
 #[test]
-fn each_level_has_those_before_it() {
+fn each_level_includes_the_levels_before_it() {
     let lines = [
         r#"level=error plugin=tester msg="e""#,
         r#"level=info plugin=tester msg="i""#,
@@ -67,7 +67,7 @@ fn each_level_has_those_before_it() {
 }
 
 #[test]
-fn off_is_not_even_a_file() {
+fn level_off_creates_no_file() {
     for level in ["off", ""] {
         let desk = Desk::new();
         let mut log = desk.log(level, &[("CNI_CONTAINERID", "c1")]);
@@ -80,7 +80,7 @@ fn off_is_not_even_a_file() {
 }
 
 #[test]
-fn a_level_that_nobody_knows_is_error_and_told_of() {
+fn an_unknown_level_counts_as_error_and_is_reported() {
     for level in ["warn", "Info", "debug,info"] {
         let desk = Desk::new();
         tell_all(&desk.log(level, &[]));
@@ -95,7 +95,7 @@ fn a_level_that_nobody_knows_is_error_and_told_of() {
 }
 
 #[test]
-fn every_line_has_its_subject() {
+fn every_line_names_plugin_command_and_attachment() {
     let desk = Desk::new();
     let mut log = desk.log(
         "info",
@@ -119,7 +119,7 @@ fn every_line_has_its_subject() {
 }
 
 #[test]
-fn whatever_is_in_a_value_it_is_one_line_and_one_value() {
+fn any_value_stays_one_field_on_one_line() {
     let desk = Desk::new();
     let mut log = desk.log(
         "info",
@@ -136,7 +136,7 @@ fn whatever_is_in_a_value_it_is_one_line_and_one_value() {
 }
 
 #[test]
-fn a_file_is_appended_to_and_nobody_elses_to_read() {
+fn the_file_is_appended_to_and_private() {
     let desk = Desk::new();
     for _ in 0..2 {
         tell_all(&desk.log("error", &[]));
