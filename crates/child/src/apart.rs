@@ -1,4 +1,4 @@
-//! A process that makes one slow write and is not waited for.
+//! A process for one slow write(2), which the caller does not wait for.
 
 use std::ffi::CStr;
 use std::io;
@@ -11,26 +11,25 @@ use nix::unistd::{Pid, write};
 
 use crate::raw;
 
-/// Those that had not ended yet when they were last looked at. They are reaped by the next
-/// [`Apart::write`], so a process that lives on has no more zombies than the last of its writes
-/// left behind.
+/// Processes that had not ended when they were last looked at. The next [`Apart::write`] reaps
+/// them, so a long-lived process has at most the zombies of its last writes.
 static LEFT: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// A process that makes one write(2), for which the kernel takes long, and ends. It is not waited
-/// for: whoever has started it may end before, and init reaps it then.
+/// A process that makes one write(2), which takes the kernel long, and ends. The parent need not
+/// wait for the process: if the parent ends first, init reaps the process.
 ///
-/// It has nothing open but the file that is written to: no stream that a reader waits for the end
-/// of, no lock, no directory. Nothing kills it with its parent.
+/// The file that is written to is the process's only open file. So nobody waits for the end of its
+/// streams, and it holds no lock and no directory. It has no parent-death signal.
 #[derive(Debug)]
 pub struct Apart {
     pid: Option<Pid>,
 }
 
 impl Apart {
-    /// Starts it. `name`, of at most 15 bytes, is what ps(1) and top(1) show.
+    /// Starts the process. ps(1) and top(1) show `name`, which has at most 15 bytes.
     ///
     /// # Errors
-    /// Those of fork(2): among others, there may be no more processes (`pids.max`, `RLIMIT_NPROC`).
+    /// Those of fork(2), among them a limit on processes (`pids.max`, `RLIMIT_NPROC`).
     pub fn write(name: &CStr, file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<Self> {
         left().retain(|pid| !has_ended(*pid));
         let pid = raw::fork(|| {
@@ -41,7 +40,7 @@ impl Apart {
         Ok(Self { pid: Some(pid) })
     }
 
-    /// Whether it has ended, be it that it was killed before it has written anything.
+    /// Whether the process has ended, possibly killed before it wrote anything.
     pub fn has_ended(&mut self) -> bool {
         self.pid = self.pid.filter(|pid| !has_ended(*pid));
         self.pid.is_none()
@@ -58,7 +57,7 @@ fn left() -> std::sync::MutexGuard<'static, Vec<Pid>> {
     LEFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reaps a process that has ended.
+/// Whether a process has ended; if so, reaps it.
 fn has_ended(pid: Pid) -> bool {
     !matches!(
         waitpid(pid, Some(WaitPidFlag::WNOHANG)),
@@ -78,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// More than a pipe takes: who writes it waits for a reader.
+    /// More bytes than a pipe holds, so that the writer waits for a reader.
     const LONG: &[u8] = &[b'x'; 1 << 20];
 
     fn wait_until(what: &str, is_so: impl Fn() -> bool) {
@@ -94,9 +93,9 @@ mod tests {
     }
 
     #[test]
-    fn it_has_a_name_and_one_open_file_and_outlives_who_started_it() {
+    fn the_process_has_a_name_and_one_open_file_and_outlives_its_parent() {
         let (mut reader, writer) = pipe().unwrap();
-        // A parent-death signal would come with the end of this thread.
+        // The end of the thread would send a parent-death signal.
         let start = || Apart::write(c"apart-test", writer.as_fd(), LONG).unwrap();
         let mut apart = thread::scope(|scope| scope.spawn(start).join().unwrap());
         let pid = apart.pid.unwrap();
@@ -106,7 +105,7 @@ mod tests {
         let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
         assert_eq!(open.count(), 1);
         assert!(!apart.has_ended());
-        // Its descriptor is the last one that can be written to.
+        // From now on, only the process has the pipe open for writing.
         drop(writer);
         let mut written = Vec::new();
         reader.read_to_end(&mut written).unwrap();
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_that_it_was_killed() {
+    fn a_killed_process_has_ended() {
         let (_reader, writer) = pipe().unwrap();
         let mut apart = Apart::write(c"apart-test", writer.as_fd(), LONG).unwrap();
         assert!(!apart.has_ended());

@@ -1,4 +1,4 @@
-//! A program with its arguments and environment, prepared before the fork.
+//! A program with its arguments and environment, prepared before fork(2).
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
@@ -9,13 +9,13 @@ use nix::errno::Errno;
 
 use crate::raw::{self, Strings};
 
-/// Where programs are looked for if the environment has no `PATH`, as execvp(3) has it.
+/// The directories that are searched if the environment has no `PATH`, as by execvp(3).
 const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 
-/// What to run.
+/// A program to execute.
 #[derive(Debug)]
 pub struct Image {
-    /// Where the program may be, in the order in which the places are tried.
+    /// The possible paths of the program, in the order in which they are tried.
     programs: Vec<CString>,
     /// `argv`, with the program first.
     arguments: Vec<CString>,
@@ -32,10 +32,11 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl Image {
-    /// The program at a path, with nothing but this path as argument, and these variables alone.
+    /// The program at a path. The path is its only argument, and these variables are its
+    /// environment.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`]: a path or a variable with a NUL byte.
+    /// [`io::ErrorKind::InvalidInput`] for a path or a variable with a NUL byte.
     pub fn at<'a>(
         path: &Path,
         environment: impl Iterator<Item = (&'a OsStr, &'a OsStr)>,
@@ -48,15 +49,14 @@ impl Image {
         })
     }
 
-    /// The first program of a name in `PATH`, with these arguments after its name, and with this
+    /// The first program with a name in `PATH`, with these arguments after the name, and this
     /// process's environment.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`]: a name or an argument with a NUL byte.
+    /// [`io::ErrorKind::InvalidInput`] for a name or an argument with a NUL byte.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the environment is passed on as it is, and nothing is read from it but where \
-            programs are"
+        reason = "the environment is passed on, and only PATH is read from it"
     )]
     pub fn named(name: &str, arguments: &[&str]) -> io::Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
@@ -92,8 +92,8 @@ impl Image {
 }
 
 impl Prepared<'_> {
-    /// Replaces this process by the program. Returns if that fails: as execvp(3), which goes on to
-    /// the next place where there is no program or none that may be run.
+    /// Executes the program in this process. Returns only if that fails. As execvp(3), goes on to
+    /// the next path if a program is missing or not executable.
     pub(crate) fn exec(&self) -> Errno {
         let mut refusal = Errno::ENOENT;
         for program in self.programs {

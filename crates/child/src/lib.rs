@@ -1,5 +1,5 @@
-//! Processes that a plugin starts: programs that end with it ([`Child`]), and a system call that
-//! outlives it ([`Apart`]).
+//! Processes that a plugin starts: a program that ends with the plugin ([`Child`]), and a system
+//! call that may outlive the plugin ([`Apart`]).
 
 mod apart;
 mod image;
@@ -21,40 +21,39 @@ pub use image::Image;
 
 use image::Prepared;
 
-/// A process that the kernel ends when this one ends, however that happens. A runtime kills a
-/// plugin that is late, but knows nothing of what the plugin has started, and its DEL must not run
-/// beside that.
+/// A child process that the kernel kills when its parent ends, for whatever reason. A runtime kills
+/// a plugin that exceeds its timeout, but not the processes that the plugin has started, and the
+/// runtime's DEL must not run beside them.
 ///
-/// A child can only set its parent-death signal (prctl(2), `PR_SET_PDEATHSIG`) itself, between fork
-/// and exec, so the standard library's `Child` cannot be had. The signal comes with the end of the
-/// parent's thread; a plugin has one.
+/// A process can only set its own parent-death signal (prctl(2), `PR_SET_PDEATHSIG`), between fork
+/// and exec, so the standard library's `Child` does not serve. The signal is sent at the end of the
+/// thread that forked; a plugin has one thread.
 ///
-/// Dropped without having been waited for, it is killed.
+/// The process is killed if the value is dropped before [`Child::wait`].
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
-    /// Closed unused by a successful exec; else what has failed.
+    /// Yields the errno of a failed exec. A successful exec closes the other end.
     refusal: PipeReader,
     is_reaped: bool,
 }
 
-/// This end of a child's standard streams.
+/// The parent's ends of the pipes to a child's standard streams.
 #[derive(Debug)]
 pub struct Streams {
-    /// What the child reads.
+    /// To the child's standard input.
     pub stdin: PipeWriter,
-    /// What the child writes.
+    /// From the child's standard output.
     pub stdout: PipeReader,
-    /// What the child writes to its standard error.
+    /// From the child's standard error.
     pub stderr: PipeReader,
 }
 
 impl Child {
-    /// Starts a program with pipes for its three standard streams. The open file `lifeline` stays
-    /// open in it, and in all that it starts itself.
+    /// Starts a program with pipes for its three standard streams. The file `lifeline` stays open
+    /// in the program and in every process that the program starts.
     ///
-    /// Whether execve(2) succeeds is only told by [`Child::wait`]: until then there is time for
-    /// something else.
+    /// Only [`Child::wait`] reports a failed execve(2), so the caller can work in the meantime.
     ///
     /// # Errors
     /// Those of pipe(2) and fork(2).
@@ -77,8 +76,8 @@ impl Child {
                 let _ = write(&its_refusal, &(error as i32).to_ne_bytes());
             }
         })?;
-        // What is the child's must not be open here as well, or its pipes would never end: it is
-        // dropped here.
+        // The end of this function closes the child's ends of the pipes. Otherwise the pipes would
+        // never end.
         let child = Self {
             pid,
             refusal,
@@ -97,7 +96,7 @@ impl Child {
         let _ = kill(self.pid, Signal::SIGKILL);
     }
 
-    /// Waits for the end of the process, after that of its output.
+    /// Waits for the end of the process. The caller has read its output to the end.
     ///
     /// # Errors
     /// Those of waitpid(2).
@@ -122,16 +121,17 @@ impl Drop for Child {
     }
 }
 
-/// How a process has ended.
+/// The end of a process.
 #[derive(Debug)]
 pub enum Ended {
-    /// The program ran, and left this.
+    /// The program ran and ended with this status.
     Run(ExitStatus),
-    /// The program could not be run.
+    /// execve(2) failed.
     NotRun(io::Error),
 }
 
-/// In the new process: arranges its end and runs the program. Returns only if that fails.
+/// Runs in the new process: sets the parent-death signal and executes the program. Returns only if
+/// that fails.
 fn become_program(
     program: &Prepared<'_>,
     lifeline: Option<BorrowedFd<'_>>,
@@ -139,7 +139,7 @@ fn become_program(
 ) -> nix::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     if parent_id() != parent {
-        // It ended just before that.
+        // The parent ended before the signal was set.
         return Err(Errno::ESRCH);
     }
     if let Some(lifeline) = lifeline {

@@ -1,4 +1,4 @@
-//! System calls that no safe function makes.
+//! System calls without a safe function in `std` or `nix`.
 
 #![expect(
     unsafe_code,
@@ -14,17 +14,17 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{ForkResult, Pid};
 
-/// The highest descriptor plus one that is closed on a kernel that cannot close them all at once
-/// (before 5.9).
+/// The number of descriptors that are closed one by one on a kernel without close_range(2) (before
+/// 5.9).
 const DESCRIPTORS: c_uint = 4096;
 
-/// Runs `work` in a copy of this process, which then ends. Nothing of the parent's runs in the
-/// copy, not even after a panic.
+/// Runs `work` in a copy of this process, and ends the copy. No other code of the parent runs in
+/// the copy, not even after a panic.
 ///
-/// A lock that another thread holds stays locked in the copy: `work` must only make system calls,
-/// and allocate nothing.
+/// A lock that another thread holds stays locked in the copy, so `work` must only make system calls
+/// and must not allocate.
 pub(crate) fn fork(work: impl FnOnce()) -> nix::Result<Pid> {
-    // SAFETY: `work` is this crate's, and makes nothing but async-signal-safe calls.
+    // SAFETY: `work` belongs to this crate, and makes only async-signal-safe calls.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
@@ -59,7 +59,7 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// Has the process run a program; returns if that fails.
+/// Executes a program in this process. Returns only if that fails.
 pub(crate) fn execve(program: &CStr, arguments: &Strings<'_>, environment: &Strings<'_>) -> Errno {
     // SAFETY: all strings outlive the call, and both arrays end with a null pointer.
     unsafe {
@@ -84,15 +84,15 @@ pub(crate) fn wait(child: Pid) -> nix::Result<i32> {
     }
 }
 
-/// Has a broken pipe end the process, which Rust's runtime prevents. What a process ignores its
-/// program ignores too.
+/// Restores the default action of SIGPIPE, which Rust's runtime ignores. A program inherits ignored
+/// signals.
 pub(crate) fn reset_sigpipe() {
     // SAFETY: no handler is installed.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Closes every descriptor but one. Only for what [`fork`] runs: there nobody uses the others any
-/// more.
+/// Closes every descriptor but one. Only for a closure of [`fork`], in whose process no other code
+/// uses the other descriptors.
 pub(crate) fn close_all_but(kept: BorrowedFd<'_>) {
     let kept = kept.as_raw_fd().unsigned_abs();
     let below = kept.checked_sub(1).map(|last| (0, last));
@@ -119,12 +119,13 @@ mod tests {
 
     use super::*;
 
-    /// Which descriptors a child has open after it has run `close`, which leaves one of a pipe.
+    /// The number of descriptors that a child has open after it has run `close`, which keeps one
+    /// end of a pipe.
     fn open_after(close: impl Fn(BorrowedFd<'_>)) -> usize {
         let (read_end, mut write_end) = std::io::pipe().unwrap();
         let child = fork(|| {
             close(read_end.as_fd());
-            // It lives until there is something to read.
+            // The child ends once the pipe has something to read.
             let _ = nix::unistd::read(&read_end, &mut [0]);
         })
         .unwrap();
@@ -141,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn one_descriptor_is_left() {
+    fn close_all_but_leaves_one_descriptor() {
         assert_eq!(open_after(close_all_but), 1);
     }
 
     #[test]
-    fn one_descriptor_is_left_on_a_kernel_that_closes_one_after_another() {
+    fn closing_one_by_one_leaves_one_descriptor() {
         let close = |kept: BorrowedFd<'_>| {
             let kept = kept.as_raw_fd().unsigned_abs();
             close_each(0, kept - 1);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_parents_runs_in_a_child_that_panics() {
+    fn no_code_of_the_parent_runs_in_a_child_that_panics() {
         let child = fork(|| panic!("this is the test's")).unwrap();
         assert_eq!(wait(child), Ok(0));
     }

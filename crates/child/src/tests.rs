@@ -17,7 +17,7 @@ fn image(path: &str, variables: &[(&str, &str)]) -> Image {
     Image::at(Path::new(path), variables).unwrap()
 }
 
-/// Has a shell do this, and returns how it ended and what it said on stdout and stderr.
+/// Runs a shell command, and returns its end, its stdout and its stderr.
 fn run_shell(
     script: &str,
     variables: &[(&str, &str)],
@@ -36,12 +36,12 @@ fn run_shell(
 }
 
 #[test]
-fn it_has_its_streams_and_its_environment_and_no_arguments() {
+fn a_program_gets_streams_and_environment_and_no_arguments() {
     let script = r#"echo "$A,$#,$0"; echo "$PWD" >/dev/null; echo oh >&2; exit 7"#;
     let (status, stdout, stderr) = run_shell(script, &[("A", "b c")], None);
     assert_eq!(status.code(), Some(7));
     assert_eq!((&*stdout, &*stderr), ("b c,0,/bin/sh\n", "oh\n"));
-    // A shell would lose what is no identifier.
+    // A shell drops variables whose names are not identifiers.
     let environment = [("A", "1"), ("b.c", "\u{e4}\n")];
     let (child, mut streams) = Child::start(&image("/usr/bin/env", &environment), None).unwrap();
     let mut stdout = String::new();
@@ -51,7 +51,7 @@ fn it_has_its_streams_and_its_environment_and_no_arguments() {
 }
 
 #[test]
-fn only_the_lifeline_is_open_in_it_and_in_what_it_starts() {
+fn a_program_and_its_children_inherit_only_the_lifeline() {
     let directory = tempfile::tempdir().unwrap();
     let open = |name: &str| std::fs::File::create(directory.path().join(name)).unwrap();
     let (lifeline, other) = (open("lifeline"), open("other"));
@@ -62,24 +62,24 @@ fn only_the_lifeline_is_open_in_it_and_in_what_it_starts() {
     assert!(!without.contains(&shown("")), "{without}");
     assert!(with.contains(&shown("lifeline")), "{with}");
     assert!(!with.contains(&shown("other")), "{with}");
-    // Here it is still closed by the next exec.
+    // In the parent, the lifeline keeps its close-on-exec flag.
     let flags = fcntl(&lifeline, FcntlArg::F_GETFD).unwrap();
     assert!(FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC));
     drop(other);
 }
 
 #[test]
-fn it_ends_with_the_thread_that_started_it() {
+fn a_child_ends_with_the_thread_that_started_it() {
     let (child, streams) = thread::spawn(|| {
         let (child, mut streams) = Child::start(&image(SHELL, &[]), None).unwrap();
-        // Once it runs, it has arranged its end.
+        // Once the program runs, the parent-death signal is set.
         streams.stdin.write_all(b"echo\n").unwrap();
         streams.stdout.read_exact(&mut [0]).unwrap();
         (child, streams)
     })
     .join()
     .unwrap();
-    // It would wait for its input, which is not over.
+    // Without the signal the program would wait for its input.
     let Ended::Run(status) = child.wait().unwrap() else {
         panic!("it is there");
     };
@@ -88,7 +88,7 @@ fn it_ends_with_the_thread_that_started_it() {
 }
 
 #[test]
-fn it_can_be_killed() {
+fn a_killed_child_has_the_status_of_its_signal() {
     let (child, streams) = Child::start(&image(SHELL, &[]), None).unwrap();
     child.kill();
     let Ended::Run(status) = child.wait().unwrap() else {
@@ -99,7 +99,7 @@ fn it_can_be_killed() {
 }
 
 #[test]
-fn dropped_it_is_gone() {
+fn a_dropped_child_is_killed_and_reaped() {
     let (child, streams) = Child::start(&image(SHELL, &[]), None).unwrap();
     let pid = child.pid;
     drop(child);
@@ -108,14 +108,14 @@ fn dropped_it_is_gone() {
 }
 
 #[test]
-fn a_broken_pipe_ends_it_as_it_ends_anything() {
-    // Rust ignores the signal, and what is ignored at the start cannot be had back by a shell.
+fn a_broken_pipe_ends_a_program() {
+    // Rust ignores SIGPIPE, and a shell cannot restore a signal that was ignored when it started.
     let (status, stdout, _) = run_shell("kill -PIPE $$; echo alive", &[], None);
     assert_eq!((status.signal(), &*stdout), (Some(13), ""));
 }
 
 #[test]
-fn what_cannot_be_run_is_told() {
+fn a_failed_exec_is_reported() {
     for (path, errno) in [
         ("/nowhere/plugin", Errno::ENOENT),
         ("/dev/null", Errno::EACCES),
@@ -134,7 +134,7 @@ fn what_cannot_be_run_is_told() {
 }
 
 #[test]
-fn a_path_or_a_variable_cannot_have_a_nul() {
+fn a_nul_in_a_path_or_a_variable_is_refused() {
     let nul = [("A", "b\0c")];
     for (path, variables) in [("/bin/\0sh", &[][..]), (SHELL, &nul)] {
         let variables = variables.iter();
@@ -147,7 +147,7 @@ fn a_path_or_a_variable_cannot_have_a_nul() {
 }
 
 #[test]
-fn a_name_is_looked_up_and_has_its_arguments() {
+fn a_name_is_looked_up_in_path_and_gets_its_arguments() {
     let script = r#"echo "$0,$1,${PATH:+path}""#;
     let image = Image::named("sh", &["-c", script, "zero", "one two"]).unwrap();
     let (child, mut streams) = Child::start(&image, None).unwrap();

@@ -18,8 +18,8 @@ use crate::dispatch::dispatch_in;
 use crate::exec::{Output, Program, RunError, Started};
 use crate::{Bundle, Command, ContainerNetns, Environment, Plugin};
 
-/// Another plugin that this one calls in its own place (CNI specification, "Section 4: plugin
-/// delegation"). It gets the caller's environment.
+/// A plugin to which the calling plugin delegates (CNI specification, "Section 4: plugin
+/// delegation"). The delegate inherits the caller's environment.
 #[derive(Debug)]
 pub struct Delegate<'a> {
     plugin_type: PluginType,
@@ -28,18 +28,18 @@ pub struct Delegate<'a> {
     netns: Option<&'a ContainerNetns>,
     lifeline: Option<BorrowedFd<'a>>,
     bundle: Bundle<'a>,
-    /// The plugin that `program` is, if that is this process's own.
+    /// The plugin for in-process delegation, if `program` is this process's own binary.
     bundled: Option<&'a dyn Plugin>,
-    /// What it has answered to VERSION.
+    /// The delegate's answer to VERSION, once asked for.
     versions: OnceCell<Versions>,
 }
 
 /// A delegate's configuration.
 #[derive(Clone, Copy, Debug)]
 pub enum DelegateConf<'a> {
-    /// A configuration that the caller has written.
+    /// A configuration that the caller has composed.
     Text(&'a str),
-    /// The caller's own. A delegate in the same process does not parse it again.
+    /// The caller's own configuration, which in-process delegation does not parse again.
     Own(&'a NetConf<'a>),
 }
 
@@ -77,10 +77,10 @@ struct Versions {
     supported_versions: Vec<String>,
 }
 
-/// Why a delegate did not do what it was asked to.
+/// A failed delegation.
 #[derive(Debug, thiserror::Error)]
 pub enum DelegateError {
-    /// No directory of `CNI_PATH` has a file of this name.
+    /// No directory of `CNI_PATH` has a file with the delegate's name.
     #[error("no plugin {plugin_type:?} in CNI_PATH {}: install it there, or correct the type in \
         the network configuration", path.display())]
     Missing {
@@ -89,13 +89,13 @@ pub enum DelegateError {
         /// The directories that were searched.
         path: OsString,
     },
-    /// There is a file, but it may not be run.
+    /// The file is not executable.
     #[error("plugin {} is not executable: make it so with chmod +x", program.display())]
     NotExecutable {
         /// The file.
         program: PathBuf,
     },
-    /// It could not be started, and so has done nothing.
+    /// The delegate could not be started, and has done nothing.
     #[error("cannot start plugin {}: {source}", program.display())]
     Start {
         /// The plugin's file.
@@ -103,7 +103,7 @@ pub enum DelegateError {
         /// What failed.
         source: io::Error,
     },
-    /// Feeding it or hearing it out failed.
+    /// Writing the delegate's input or reading its output failed.
     #[error("cannot talk to plugin {}: {source}", program.display())]
     Talk {
         /// The plugin's file.
@@ -111,41 +111,41 @@ pub enum DelegateError {
         /// What failed.
         source: io::Error,
     },
-    /// It ended by a signal, or with a failure that it did not explain.
+    /// The delegate ended by a signal, or failed without a JSON error.
     #[error("plugin {} {}", program.display(), describe(*status))]
     Died {
         /// The plugin's file.
         program: PathBuf,
-        /// How it ended.
+        /// The exit status or signal.
         status: ExitStatus,
-        /// What it said instead, on standard output or standard error.
+        /// The start of its standard output, or of its standard error if that is empty.
         said: String,
     },
-    /// It succeeded, but its answer is no result.
-    #[error("plugin {} answered {command} with what is no result: {source}", program.display())]
+    /// The delegate succeeded, but its answer is not a valid result.
+    #[error("plugin {} answered {command} with an invalid result: {source}", program.display())]
     Garbage {
         /// The plugin's file.
         program: PathBuf,
-        /// The command that it was given.
+        /// The command.
         command: Command,
-        /// What is wrong with the answer.
+        /// The answer's mistake.
         source: DecodeError,
-        /// The answer's start.
+        /// The start of the answer.
         said: String,
     },
-    /// It failed, and said why.
+    /// The delegate failed and reported a JSON error.
     #[error("{plugin_type}: {error}")]
     Failed {
         /// The delegate's type.
         plugin_type: PluginType,
-        /// Its own error.
+        /// The delegate's error.
         error: Error,
     },
 }
 
 impl DelegateError {
-    /// Whether the delegate is known to have come to its own end, or never to have begun: then
-    /// nothing that it has started goes on with its work.
+    /// Whether the delegate is known to have ended by itself, or not to have been started. Then no
+    /// process that the delegate started is still at work.
     pub fn has_ended(&self) -> bool {
         match self {
             Self::Missing { .. }
@@ -158,8 +158,8 @@ impl DelegateError {
         }
     }
 
-    /// Whether the delegate says that it has never heard of the command, as plugins do that were
-    /// made for an earlier version of the specification.
+    /// Whether the delegate reports the command as unknown, as plugins for an earlier version of
+    /// the specification do.
     fn is_unknown_command(&self) -> bool {
         matches!(
             self,
@@ -219,25 +219,25 @@ impl<'a> Delegate<'a> {
         }
     }
 
-    /// Has an open file stay open for as long as the delegate runs, or anything that it started:
-    /// whoever finds its lock held knows that they are not done, even if the caller is gone.
+    /// Passes an open file to the delegate and to every process that it starts. A lock on the file
+    /// stays held until the last of them has ended, even if the caller has ended before.
     pub fn with_lifeline(mut self, lifeline: BorrowedFd<'a>) -> Self {
         self.lifeline = Some(lifeline);
         self
     }
 
-    /// Its type.
+    /// The delegate's type.
     pub fn plugin_type(&self) -> &PluginType {
         &self.plugin_type
     }
 
-    /// The file that is run.
+    /// The delegate's file.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// Starts the delegate, which waits for its configuration: the kernel needs a while for that,
-    /// in which the caller can do something else.
+    /// Starts the delegate, which waits for its configuration. The kernel needs a while to set up
+    /// the process; the caller can do something else in the meantime.
     ///
     /// # Errors
     /// [`DelegateError::Start`].
@@ -261,7 +261,7 @@ impl<'a> Delegate<'a> {
         })
     }
 
-    /// The caller's environment, but for the command and for how deep the call is.
+    /// The caller's environment, with the delegate's command and depth.
     fn environment_for(&self, command: Command) -> Environment {
         let depth = depth::of(self.environment).saturating_add(1);
         self.environment.with_all([
@@ -270,7 +270,7 @@ impl<'a> Delegate<'a> {
         ])
     }
 
-    /// Calls a command that has no result.
+    /// Calls the delegate with a command that has no result.
     ///
     /// # Errors
     /// As [`DelegateCall::run`].
@@ -282,7 +282,8 @@ impl<'a> Delegate<'a> {
         self.start(command)?.run(conf)
     }
 
-    /// Calls a command that not every plugin knows, GC or STATUS, and tells whether this one does.
+    /// Calls the delegate with GC or STATUS, which not every plugin knows, and returns whether this
+    /// one does.
     ///
     /// # Errors
     /// As [`Delegate::run`].
@@ -301,8 +302,8 @@ impl<'a> Delegate<'a> {
         }
     }
 
-    /// Whether the plugin supports a version of the specification (CNI specification, "VERSION").
-    /// It is asked once.
+    /// Whether the delegate supports a version of the specification (CNI specification, "VERSION").
+    /// The delegate is asked once.
     ///
     /// # Errors
     /// As [`DelegateCall::add`].
@@ -357,7 +358,8 @@ impl<'a> Delegate<'a> {
     }
 }
 
-/// A delegate that has been started and waits for its configuration. Dropped, it is killed.
+/// A started delegate that waits for its configuration. If the call is dropped, the delegate is
+/// killed.
 #[derive(Debug)]
 pub struct DelegateCall<'a> {
     delegate: &'a Delegate<'a>,
@@ -373,10 +375,12 @@ enum Way<'a> {
 }
 
 impl DelegateCall<'_> {
-    /// Goes on with ADD and returns the result, as JSON in the shape of `version`.
+    /// Passes the configuration of an ADD, and returns the result as JSON in the shape of
+    /// `version`.
     ///
     /// # Errors
-    /// All of [`DelegateError`] that is left once the delegate is found.
+    /// Any [`DelegateError`] except [`DelegateError::Missing`] and
+    /// [`DelegateError::NotExecutable`].
     pub fn add<'c>(
         self,
         conf: impl Into<DelegateConf<'c>>,
@@ -411,10 +415,10 @@ impl DelegateCall<'_> {
             .map_err(|source| delegate.garbage(command, source, &stdout))
     }
 
-    /// Goes on with a command that has no result.
+    /// Passes the configuration of a command that has no result.
     ///
     /// # Errors
-    /// As [`DelegateCall::add`], except that any output of a success is disregarded.
+    /// As [`DelegateCall::add`], except that the output of a success is ignored.
     pub fn run<'c>(self, conf: impl Into<DelegateConf<'c>>) -> Result<(), DelegateError> {
         self.finish(conf.into()).map(drop)
     }
@@ -452,10 +456,10 @@ impl DelegateCall<'_> {
     }
 }
 
-/// Searches the directories in order. A file that cannot be run does not hide one in a later
-/// directory that can; if there is no other, it is the error.
+/// Searches the directories in order. A file that is not executable does not hide an executable one
+/// in a later directory; without such, the error contains the file.
 fn search(plugin_type: &PluginType, path: &OsStr) -> Result<PathBuf, Option<PathBuf>> {
-    // An empty part would mean the working directory, which nobody means.
+    // For `which`, an empty part is the working directory, which no runtime means.
     let directories =
         || std::env::split_paths(path).filter(|directory| !directory.as_os_str().is_empty());
     let found = std::env::join_paths(directories())
@@ -469,9 +473,9 @@ fn search(plugin_type: &PluginType, path: &OsStr) -> Result<PathBuf, Option<Path
     })
 }
 
-/// The start of what a plugin said, for an error's details; nothing if it said nothing.
+/// The start of a plugin's output, for the details of an error.
 fn quote(said: &[u8]) -> String {
-    /// In characters.
+    /// The largest number of characters.
     const LIMIT: usize = 500;
     let text = String::from_utf8_lossy(said);
     text.trim().chars().take(LIMIT).collect()

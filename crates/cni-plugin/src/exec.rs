@@ -1,4 +1,4 @@
-//! Running another plugin's process: standard input in, standard output out.
+//! Running a plugin as a process: from standard input to standard output.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,49 +13,49 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::Environment;
 
-/// The most that a plugin may answer, in bytes: 64 MiB.
+/// The largest answer of a plugin, in bytes: 64 MiB.
 const MAX_STDOUT: usize = 64 << 20;
 
-/// How much of a plugin's standard error is kept for an error message, in bytes.
+/// The number of bytes of a plugin's standard error that are kept for an error message.
 const KEPT_STDERR: usize = 1024;
 
-/// For how long, and how often, the start of a binary is tried again that is open for writing.
+/// The timeout and the pause for starting a binary again that is open for writing (`ETXTBSY`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
-/// The most that can be written to a pipe at once without blocking when poll(2) says that it is
+/// The number of bytes that can be written to a pipe without blocking once poll(2) reports it as
 /// writable: `PIPE_BUF`.
 const PIPE_CHUNK: usize = 4096;
 
 /// Why there is no [`Output`].
 #[derive(Debug)]
 pub(crate) enum RunError {
-    /// The process was never started.
+    /// The process was not started.
     Start(io::Error),
-    /// It was started, but feeding it or hearing it out failed.
+    /// Writing the process's input or reading its output failed.
     Talk(io::Error),
 }
 
-/// What a plugin's process left.
+/// The outcome of a plugin's process.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: Vec<u8>,
-    /// The start of standard error, all of which has been passed on already.
+    /// The start of standard error, which has been passed on already.
     pub(crate) stderr: Vec<u8>,
 }
 
-/// What to run.
+/// A program to run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Program<'a> {
     pub(crate) path: &'a Path,
-    /// Stays open in the process and in all that it starts.
+    /// A file that stays open in the process and in every process that it starts.
     pub(crate) lifeline: Option<BorrowedFd<'a>>,
 }
 
 impl<'a> Program<'a> {
-    /// Starts the program with nothing but its own path as argument. It has its input, and can do
-    /// anything, only when it is [`Started::finish`]ed.
+    /// Starts the program, with its path as the only argument. The program gets its input, and can
+    /// do its work, only with [`Started::finish`].
     pub(crate) fn start(self, environment: &Environment) -> Result<Started<'a>, RunError> {
         let image = Image::at(self.path, environment.iter()).map_err(RunError::Start)?;
         let process = Child::start(&image, self.lifeline).map_err(RunError::Start)?;
@@ -67,7 +67,7 @@ impl<'a> Program<'a> {
     }
 }
 
-/// A program that waits for its input. Dropped, it is killed.
+/// A started program that waits for its input. If the value is dropped, the program is killed.
 #[derive(Debug)]
 pub(crate) struct Started<'a> {
     image: Image,
@@ -76,15 +76,14 @@ pub(crate) struct Started<'a> {
 }
 
 impl Started<'_> {
-    /// Feeds the program, and waits for its end and for the end of its output. What it says on
-    /// standard error is passed on at once.
+    /// Writes the program's input, and waits for the end of its output and of the program. Standard
+    /// error is passed on as it arrives.
     pub(crate) fn finish(self, stdin: &[u8]) -> Result<Output, RunError> {
         let give_up = Instant::now() + BUSY_TIMEOUT;
         let mut process = self.process;
         loop {
             match finish(process, stdin) {
-                // A binary that is just being replaced cannot be run (ETXTBSY) until its writer is
-                // done.
+                // A binary cannot be executed while a process has it open for writing (ETXTBSY).
                 Err(RunError::Start(error))
                     if error.kind() == io::ErrorKind::ExecutableFileBusy
                         && Instant::now() < give_up =>
@@ -101,7 +100,7 @@ impl Started<'_> {
 fn finish((child, streams): (Child, Streams), stdin: &[u8]) -> Result<Output, RunError> {
     let outcome = communicate(stdin, streams);
     if outcome.is_err() {
-        // What matters is that it is gone before its output is given up.
+        // The process must be gone before the pipes are closed.
         child.kill();
     }
     match child.wait().map_err(RunError::Talk)? {
@@ -117,8 +116,8 @@ fn finish((child, streams): (Child, Streams), stdin: &[u8]) -> Result<Output, Ru
     }
 }
 
-/// Feeds standard input and drains both outputs, whichever is ready, so that neither side ever
-/// waits for the other. Ends when both outputs have ended.
+/// Writes standard input and reads both outputs as each becomes ready, so that neither process can
+/// block the other. Returns at the end of both outputs.
 fn communicate(stdin: &[u8], streams: Streams) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut to_stdin = Some(streams.stdin);
     let mut from_stdout = Some(streams.stdout);
@@ -166,7 +165,7 @@ fn communicate(stdin: &[u8], streams: Streams) -> io::Result<(Vec<u8>, Vec<u8>)>
         if stderr_ready {
             let mut said = Vec::new();
             read_some(&mut from_stderr, &mut said)?;
-            // Nobody may be listening.
+            // A closed standard error must not stop the call.
             let _ = io::stderr().lock().write_all(&said);
             said.truncate(KEPT_STDERR - stderr.len());
             stderr.append(&mut said);
@@ -174,8 +173,7 @@ fn communicate(stdin: &[u8], streams: Streams) -> io::Result<(Vec<u8>, Vec<u8>)>
     }
 }
 
-/// Waits until something can be done with at least one of the pipes, or its other end is closed,
-/// and tells with which.
+/// Waits until at least one of the pipes is ready or its other end is closed, and returns which.
 fn wait_until_ready(pipes: [Option<(BorrowedFd<'_>, PollFlags)>; 3]) -> io::Result<[bool; 3]> {
     let mut polled: Vec<PollFd<'_>> = pipes
         .iter()
@@ -191,7 +189,7 @@ fn wait_until_ready(pipes: [Option<(BorrowedFd<'_>, PollFlags)>; 3]) -> io::Resu
     Ok(pipes.map(|pipe| pipe.is_some() && events.next().unwrap_or(false)))
 }
 
-/// Reads what there is, and closes the pipe at its end.
+/// Reads the available bytes, and closes the pipe at its end.
 fn read_some(pipe: &mut Option<impl Read>, into: &mut Vec<u8>) -> io::Result<()> {
     let mut buffer = [0; 16 << 10];
     let Some(source) = pipe else { return Ok(()) };

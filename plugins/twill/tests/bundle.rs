@@ -1,4 +1,4 @@
-//! One binary under several names: what it is called by, and what it calls in its own process.
+//! The multi-call binary: selection of a plugin by `argv[0]`, and in-process delegation.
 
 #![allow(
     clippy::expect_used,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Invocation, ScriptedDelegate, binaries};
 
-/// A directory of plugins, a lease, and directories for what they keep.
+/// A directory of plugins, a lease, and data directories.
 struct Desk {
     directory: TempDir,
 }
@@ -43,8 +43,7 @@ impl Desk {
         self.path("bin")
     }
 
-    /// flannel with host-local for its delegate, which is unusual, but needs no rights and no other
-    /// plugin.
+    /// Calls `flannel` with `host-local` as its delegate, which is unusual, but works without root.
     fn call(&self, command: &str, directories: &[&Path]) -> Invocation {
         let netconf = json!({
             "cniVersion": "1.1.0",
@@ -62,7 +61,7 @@ impl Desk {
             .config(&netconf)
     }
 
-    /// Which plugins have told of their end, and whether all in one process.
+    /// The plugins whose end the log has, and whether all of them ran in one process.
     fn processes(&self) -> (Vec<String>, bool) {
         let log = fs::read_to_string(self.path("log")).unwrap();
         let field = |line: &str, key: &str| {
@@ -87,7 +86,7 @@ fn result(address: &str) -> Value {
 }
 
 #[test]
-fn a_delegate_that_is_the_same_binary_is_called_in_the_process() {
+fn a_delegate_that_is_the_same_binary_is_called_in_process() {
     let desk = Desk::new();
     for name in ["flannel", "host-local"] {
         symlink(binaries::plugin("twill"), desk.plugins().join(name)).unwrap();
@@ -96,7 +95,7 @@ fn a_delegate_that_is_the_same_binary_is_called_in_the_process() {
     assert_eq!(add.run().success(), result("10.244.1.2/24"));
     let expected = ["host-local", "flannel"].map(str::to_owned);
     assert_eq!(desk.processes(), (expected.to_vec(), true));
-    // An error is the delegate's own, as from a process.
+    // The error is the delegate's own, as from a process.
     let failure = add.run().failure();
     assert_eq!(failure.code, 112);
     assert!(failure.msg.starts_with("host-local: "), "{}", failure.msg);
@@ -110,7 +109,7 @@ fn a_delegate_that_is_the_same_binary_is_called_in_the_process() {
 }
 
 #[test]
-fn another_file_is_run() {
+fn a_delegate_that_is_another_file_is_started_as_a_process() {
     let desk = Desk::new();
     symlink(binaries::plugin("twill"), desk.plugins().join("flannel")).unwrap();
     fs::copy(binaries::plugin("twill"), desk.plugins().join("host-local")).unwrap();
@@ -121,7 +120,7 @@ fn another_file_is_run() {
 }
 
 #[test]
-fn a_plugin_earlier_in_the_path_wins() {
+fn a_plugin_earlier_in_cni_path_wins() {
     let desk = Desk::new();
     for name in ["flannel", "host-local"] {
         symlink(binaries::plugin("twill"), desk.plugins().join(name)).unwrap();
@@ -135,7 +134,7 @@ fn a_plugin_earlier_in_the_path_wins() {
 }
 
 #[test]
-fn each_name_is_a_plugin() {
+fn each_name_selects_its_plugin() {
     let directory = TempDir::with_prefix("twill-bundle-").unwrap();
     for name in ["flannel", "host-local"] {
         let program = directory.path().join(name);

@@ -1,4 +1,4 @@
-//! A network's addresses go to the database and back, with containers that stay.
+//! `twill convert`: a network's addresses move to the database and back while containers stay.
 
 #![allow(
     clippy::indexing_slicing,
@@ -31,7 +31,7 @@ fn call(data_dir: &Path, backend: &str, command: &str, container: &str) -> Outco
         .run()
 }
 
-/// GC that keeps these containers.
+/// Runs a GC with these containers as the valid ones.
 fn gc(data_dir: &Path, backend: &str, valid: &[&str]) -> Outcome {
     let mut conf = conf(data_dir, backend);
     let valid = valid
@@ -48,7 +48,7 @@ fn first_address(data_dir: &Path, backend: &str, container: &str) -> String {
     result["ips"][0]["address"].as_str().unwrap().to_owned()
 }
 
-/// What the command prints, and whether it succeeded.
+/// The command's output, and whether it succeeded.
 fn convert(data_dir: &Path, to: &str) -> (String, bool) {
     let output = Command::new(binaries::plugin("twill"))
         .args(["convert", to, "net", "--data-dir"])
@@ -73,7 +73,7 @@ fn files(directory: &Path) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn there_and_back() {
+fn addresses_move_to_the_database_and_back() {
     let temp = tempfile::tempdir().unwrap();
     let data_dir = temp.path();
     assert_eq!(first_address(data_dir, "disk", "c1"), "10.1.1.2/24");
@@ -85,7 +85,7 @@ fn there_and_back() {
     assert_eq!(convert(data_dir, "db"), (moved.to_owned(), true));
     call(data_dir, "db", "CHECK", "c1").silent();
     assert_eq!(call(data_dir, "disk", "CHECK", "c1").failure().code, 120);
-    // It goes on where it was, and what it gives now goes back too.
+    // Allocation continues after the last address, and a new address moves back too.
     assert_eq!(first_address(data_dir, "db", "c3"), "10.1.1.4/24");
     call(data_dir, "db", "DEL", "c3").silent();
 
@@ -103,7 +103,7 @@ fn there_and_back() {
 }
 
 #[test]
-fn a_backend_that_was_changed_without_it_gives_nothing() {
+fn add_is_refused_after_a_change_of_backend_without_convert() {
     for (old, new, place) in [("disk", "db", "net"), ("db", "disk", ".addresses.db")] {
         let temp = tempfile::tempdir().unwrap();
         let data_dir = temp.path();
@@ -122,7 +122,7 @@ fn a_backend_that_was_changed_without_it_gives_nothing() {
         assert_eq!(status.code, 50);
         assert!(status.msg.ends_with(&told), "{}", status.msg);
 
-        // What is held is released wherever it is.
+        // DEL and GC release addresses in both backends.
         call(data_dir, new, "DEL", "c1").silent();
         assert_eq!(call(data_dir, old, "CHECK", "c1").failure().code, 120);
         call(data_dir, old, "CHECK", "c2").silent();
@@ -132,20 +132,20 @@ fn a_backend_that_was_changed_without_it_gives_nothing() {
 
         let (said, succeeded) = convert(data_dir, new);
         assert!(succeeded && said.starts_with("moved 2 addresses"), "{said}");
-        // An empty database goes with its last network.
+        // The database is removed with its last address.
         assert_eq!(data_dir.join(".addresses.db").exists(), new == "db");
         call(data_dir, new, "STATUS", "").silent();
         call(data_dir, new, "CHECK", "c3").silent();
         assert_eq!(first_address(data_dir, new, "c4"), "10.1.1.5/24");
         call(data_dir, new, "DEL", "c3").silent();
         call(data_dir, new, "DEL", "c4").silent();
-        // And from there it may be changed without a command.
+        // Without addresses, the backend may be changed without the command.
         assert_eq!(first_address(data_dir, old, "c5").split('.').count(), 4);
     }
 }
 
 #[test]
-fn a_database_of_other_networks_is_in_nobodys_way() {
+fn a_database_of_other_networks_does_not_block_add() {
     let temp = tempfile::tempdir().unwrap();
     let data_dir = temp.path();
     first_address(data_dir, "db", "c1");
@@ -155,7 +155,7 @@ fn a_database_of_other_networks_is_in_nobodys_way() {
         .config(&conf)
         .run()
         .success();
-    // A damaged one may have addresses of the network.
+    // A damaged database may contain addresses of the network.
     fs::write(data_dir.join(".addresses.db"), "").unwrap();
     let failure = Invocation::attach(binaries::plugin("host-local"), "ADD", "c2")
         .config(&conf)
@@ -175,7 +175,7 @@ fn a_database_of_other_networks_is_in_nobodys_way() {
 }
 
 #[test]
-fn there_is_nothing_to_move() {
+fn convert_without_addresses_reports_that_there_is_nothing_to_move() {
     let temp = tempfile::tempdir().unwrap();
     let directory = temp.path().display();
     assert_eq!(

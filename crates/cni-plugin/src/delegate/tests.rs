@@ -26,7 +26,7 @@ fn find(environment: &Environment) -> Result<Delegate<'_>, Error> {
 const CONF: &str = r#"{"cniVersion":"1.0.0","name":"n","type":"bridge"}"#;
 
 #[test]
-fn it_gets_the_environment_the_command_and_the_configuration() {
+fn a_delegate_gets_the_environment_the_command_and_the_configuration() {
     let scripted = ScriptedDelegate::new("bridge");
     let environment = environment(scripted.dir());
     let delegate = find(&environment).unwrap();
@@ -60,7 +60,7 @@ fn it_gets_the_environment_the_command_and_the_configuration() {
 }
 
 #[test]
-fn its_own_error_is_kept_and_named() {
+fn a_delegates_error_keeps_its_code_and_gets_its_name() {
     let scripted = ScriptedDelegate::new("bridge");
     scripted
         .on("ADD")
@@ -79,7 +79,7 @@ fn its_own_error_is_kept_and_named() {
 }
 
 #[test]
-fn whatever_else_it_does_is_told() {
+fn any_other_outcome_of_a_delegate_is_an_error_of_its_own() {
     let scripted = ScriptedDelegate::new("bridge");
     let environment = environment(scripted.dir());
     let delegate = find(&environment).unwrap();
@@ -118,7 +118,7 @@ fn whatever_else_it_does_is_told() {
         Error::new(
             Code::DECODING_FAILURE,
             format!(
-                "plugin {program} answered ADD with what is no result: expected value at line \
+                "plugin {program} answered ADD with an invalid result: expected value at line \
                 1 column 1"
             )
         )
@@ -129,7 +129,7 @@ fn whatever_else_it_does_is_told() {
     assert_eq!(
         add().msg,
         format!(
-            "plugin {program} answered ADD with what is no result: empty: a JSON object is expected"
+            "plugin {program} answered ADD with an invalid result: empty: a JSON object is expected"
         )
     );
 
@@ -141,7 +141,7 @@ fn whatever_else_it_does_is_told() {
 }
 
 #[test]
-fn neither_side_waits_for_the_other_whatever_the_sizes() {
+fn input_and_output_of_any_size_do_not_block_each_other() {
     let directory = tempfile::tempdir().unwrap();
     // `tee` writes what it reads while it reads it, so both pipes fill up at once.
     symlink("/usr/bin/tee", directory.path().join("bridge")).unwrap();
@@ -206,7 +206,7 @@ fn the_first_directory_with_an_executable_wins() {
 }
 
 #[test]
-fn a_binary_that_is_being_replaced_is_waited_for() {
+fn a_binary_that_is_open_for_writing_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("bridge");
     fs::copy("/usr/bin/true", &program).unwrap();
@@ -227,7 +227,7 @@ fn a_binary_that_is_being_replaced_is_waited_for() {
 }
 
 #[test]
-fn a_broken_interpreter_is_no_success() {
+fn a_missing_interpreter_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("bridge");
     fs::write(&program, "#!/nowhere/interpreter\n").unwrap();

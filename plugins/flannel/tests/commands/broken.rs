@@ -93,7 +93,7 @@ fn an_add_without_a_result_is_undone() {
         desk.delegate.on("ADD").stdout(said);
         let failure = desk.call("ADD").run().failure();
         let program = desk.delegate.program().display();
-        let expected = format!("plugin {program} answered ADD with what is no result: {why}");
+        let expected = format!("plugin {program} answered ADD with an invalid result: {why}");
         assert_eq!((failure.code, failure.msg), (6, expected));
         assert_eq!(failure.details, said);
         assert_eq!(desk.kept(), [].into());

@@ -48,7 +48,7 @@ const TROUBLES: [Trouble; 5] = [
         |script| drop(script.stdout("garbage")),
         Some((
             6,
-            "plugin PROGRAM answered ADD with what is no result: expected value at line 1 column 1",
+            "plugin PROGRAM answered ADD with an invalid result: expected value at line 1 column 1",
         )),
         None,
     ),
