@@ -1,11 +1,12 @@
 //! A small network, and packets in it.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use testkit::NetNs;
+use testkit::traffic::connect;
 
 use crate::printed;
 
@@ -101,8 +102,7 @@ impl Lan {
             .outside
             .enter(|| TcpListener::bind((address, 0)).unwrap());
         let to = listener.local_addr().unwrap();
-        let connect = || TcpStream::connect_timeout(&to, TIMEOUT).unwrap();
-        let _stream = self.containers[0].enter(connect);
+        let _stream = connect(&self.containers[0], to);
         let (_, from) = listener.accept().unwrap();
         [udp, from.ip()]
     }

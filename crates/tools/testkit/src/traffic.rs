@@ -1,9 +1,13 @@
 //! Real packets of a container's.
 
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::container::Container;
+use crate::netns::NetNs;
 
 /// How long what must pass may take: a kernel that has much to do is slow.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,6 +27,29 @@ pub fn assert_reaches(from: &Container, to: &str) {
             Instant::now() < until,
             "no answer from {to} to container {id}"
         );
+    }
+}
+
+/// Connects to a TCP server from inside a namespace.
+///
+/// The kernel's work queue joins the group in which neighbours look for a new IPv6 address, and the
+/// queue may lag behind by more than the three seconds after which a neighbour gives up. So a
+/// refusal for that reason is tried again.
+///
+/// # Panics
+/// If there is no connection within [`TIMEOUT`].
+#[must_use]
+#[track_caller]
+pub fn connect(from: &NetNs, to: SocketAddr) -> TcpStream {
+    let until = Instant::now() + TIMEOUT;
+    loop {
+        match from.enter(|| TcpStream::connect_timeout(&to, TIMEOUT)) {
+            Ok(stream) => return stream,
+            Err(error) if error.kind() == ErrorKind::HostUnreachable && Instant::now() < until => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => panic!("no connection to {to}: {error}"),
+        }
     }
 }
 
@@ -56,4 +83,40 @@ pub fn send_to_self_by_wire(container: &Container, first: &str, second: &str) {
     container.ip(&format!(
         "route add {second} dev eth0 src {first} table 100"
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::requirements::require_root;
+
+    #[test]
+    fn a_connection_is_tried_until_neighbours_find_the_address() {
+        if !require_root() {
+            return;
+        }
+        let (client, server) = (NetNs::new().unwrap(), NetNs::new().unwrap());
+        let path = server.path();
+        let path = path.to_str().unwrap();
+        client.ip(&format!(
+            "link add wire0 type veth peer name wire1 netns {path}"
+        ));
+        client.ip("address add fd00:51::1/64 dev wire0 nodad");
+        client.ip("link set wire0 up");
+        server.ip("link set wire1 up");
+        // The kernel gives up after three attempts, which take three seconds by default.
+        let soon = "/proc/sys/net/ipv6/neigh/wire0/retrans_time_ms";
+        client.enter(|| std::fs::write(soon, "20")).unwrap();
+        let _listener = server.enter(|| TcpListener::bind("[::]:80")).unwrap();
+        let to = "[fd00:51::2]:80".parse().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(300));
+                server.ip("address add fd00:51::2/64 dev wire1 nodad");
+            });
+            assert_eq!(connect(&client, to).peer_addr().unwrap(), to);
+        });
+    }
 }

@@ -1,10 +1,10 @@
 //! Real packets.
 
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::thread;
 
 use testkit::NetNs;
-use testkit::traffic::TIMEOUT;
+use testkit::traffic::connect;
 
 pub(crate) use testkit::traffic::{assert_reaches, pings, send_to_self_by_wire};
 
@@ -19,11 +19,7 @@ pub(crate) fn seen_from(
     let listener = server(SocketAddr::new(at, 0));
     let to = listener.local_addr().unwrap();
     let accepted = thread::spawn(move || listener.accept().map(|(_, peer)| peer.ip().to_string()));
-    let connected = client.enter(|| TcpStream::connect_timeout(&to, TIMEOUT));
-    if let Err(error) = connected {
-        // The thread waits on; it ends with the test.
-        panic!("no connection to {to}: {error}");
-    }
+    let _connected = connect(client, to);
     accepted.join().unwrap().unwrap()
 }
 

@@ -1,12 +1,13 @@
 //! What gets from one container to another.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener};
 use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use testkit::NetNs;
+use testkit::traffic::connect;
 
 use crate::cluster::Member;
 use crate::lease::Family;
@@ -108,11 +109,4 @@ pub(crate) fn assert_streams(from: &Member, to: &Member, family: Family) {
 fn listen(sandbox: &NetNs, address: &str) -> TcpListener {
     let address: IpAddr = address.parse().unwrap();
     sandbox.enter(|| TcpListener::bind((address, 0))).unwrap()
-}
-
-#[track_caller]
-fn connect(sandbox: &NetNs, to: SocketAddr) -> TcpStream {
-    sandbox
-        .enter(|| TcpStream::connect_timeout(&to, TIMEOUT))
-        .unwrap()
 }
