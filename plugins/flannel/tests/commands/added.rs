@@ -1,4 +1,4 @@
-//! ADD: what the delegate gets, what is kept of it, and what becomes of its result.
+//! ADD: the delegate's input, the kept configuration, and the result.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use crate::desk::Desk;
 const DELEGATED: &str = r#"{"name":"cbr0","cniVersion":"1.0.0","type":"bridge","ipMasq":false,"mtu":1450,"isGateway":true,"ipam":{"type":"host-local","ranges":[[{"subnet":"10.244.1.0/24"}]],"routes":[{"dst":"10.244.0.0/16"}]}}"#;
 
 #[test]
-fn the_delegate_gets_what_is_kept() {
+fn the_delegate_gets_the_configuration_that_is_kept() {
     let desk = Desk::new();
     desk.call("ADD").run().success();
     let [call] = &*desk.delegate.calls() else {
@@ -31,7 +31,7 @@ fn the_delegate_gets_what_is_kept() {
 }
 
 #[test]
-fn the_delegate_gets_the_environment() {
+fn the_delegate_inherits_the_environment() {
     let desk = Desk::new();
     let directories = format!("/nowhere:{}", desk.delegate.dir().display());
     let call = desk
@@ -73,7 +73,7 @@ fn the_delegate_gets_the_environment() {
 }
 
 #[test]
-fn a_result_in_the_right_version_is_passed_on_with_what_nobody_knows() {
+fn a_result_in_the_right_version_keeps_its_unknown_keys() {
     let desk = Desk::new();
     let result = r#"{
         "cniVersion": "1.0.0",
@@ -128,7 +128,7 @@ fn a_result_in_another_version_is_converted() {
 }
 
 #[test]
-fn a_result_without_a_version_has_the_configurations() {
+fn a_result_without_a_version_counts_as_the_configurations_version() {
     let desk = Desk::new();
     desk.delegate
         .on("ADD")
@@ -140,7 +140,7 @@ fn a_result_without_a_version_has_the_configurations() {
 }
 
 #[test]
-fn what_the_delegate_says_on_stderr_is_passed_on() {
+fn the_delegates_stderr_is_passed_on() {
     let desk = Desk::new();
     for command in ["ADD", "CHECK", "DEL"] {
         let said = format!("{command}: a deprecated key\n");

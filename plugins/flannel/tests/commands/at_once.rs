@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 
 #[test]
-fn containers_come_and_go_beside_each_other() {
+fn parallel_adds_and_dels_of_many_containers_leave_nothing() {
     let desk = Desk::new();
     let ids: Vec<String> = (0..24).map(|number| format!("c{number:02}")).collect();
     let all = |command: &str| {
@@ -28,7 +28,7 @@ fn containers_come_and_go_beside_each_other() {
 }
 
 #[test]
-fn attachments_of_one_container_come_and_go_beside_each_other() {
+fn parallel_adds_and_dels_of_one_containers_attachments_leave_nothing() {
     let desk = Desk::new();
     let all = |command: &str| {
         let running: Vec<_> = (0..12)

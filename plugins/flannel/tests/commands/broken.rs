@@ -1,11 +1,11 @@
-//! A delegate that does not even fail as the specification wants it.
+//! A delegate that fails without the error that the specification demands.
 
 use testkit::Script;
 
 use crate::desk::Desk;
 use crate::upkeep::with_kept;
 
-/// What the delegate does, and what is told of it after its path: code, message, details.
+/// The delegate's behaviour, and flannel's error: code, message after the delegate's path, details.
 type Break = (fn(Script), u64, &'static str, &'static str);
 
 const BREAKS: [Break; 6] = [
@@ -16,7 +16,7 @@ const BREAKS: [Break; 6] = [
         "",
     ),
     (
-        // Its own error is not believed: it might have been about to say more.
+        // The error of a killed delegate is ignored, because it may be incomplete.
         |script| drop(script.stdout(r#"{"code": 5, "msg": "x"}"#).kill(15)),
         101,
         "was killed by SIGTERM",
@@ -49,7 +49,7 @@ const BREAKS: [Break; 6] = [
 ];
 
 #[test]
-fn every_command_tells_how_it_ended() {
+fn every_command_reports_how_the_delegate_ended() {
     for command in ["ADD", "CHECK", "DEL"] {
         for (break_it, code, message, details) in BREAKS {
             let desk = Desk::new();
@@ -75,7 +75,7 @@ fn every_command_tells_how_it_ended() {
 }
 
 #[test]
-fn an_add_without_a_result_is_undone() {
+fn an_add_without_a_result_is_rolled_back() {
     for (said, why) in [
         ("", "empty: a JSON object is expected"),
         ("hello", "expected value at line 1 column 1"),
@@ -107,7 +107,7 @@ fn an_add_without_a_result_is_undone() {
 }
 
 #[test]
-fn an_add_whose_delegate_was_killed_is_undone() {
+fn an_add_whose_delegate_was_killed_is_rolled_back() {
     let desk = Desk::new();
     desk.delegate.on("ADD").stdout("").kill(9);
     desk.call("ADD").run().failure();
@@ -121,7 +121,7 @@ fn an_add_whose_delegate_was_killed_is_undone() {
 }
 
 #[test]
-fn what_is_said_on_success_of_check_and_del_is_passed_over() {
+fn the_output_of_a_successful_check_or_del_is_ignored() {
     let desk = Desk::new();
     desk.call("ADD").run().success();
     for command in ["CHECK", "DEL"] {

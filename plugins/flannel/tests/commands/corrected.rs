@@ -1,5 +1,5 @@
-//! DEL and GC with a configuration that no delegate accepts, or none that is installed: what is
-//! kept of it, and what becomes of it once the network configuration is another one.
+//! DEL and GC with a kept configuration that the delegate refuses, or whose delegate is not
+//! installed, before and after the network configuration is corrected.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::desk::Desk;
 use crate::traced::Traced;
 use crate::upkeep::{gc, kept, leave, netconf, with_kept};
 
-/// Errors of delegates and of the IPAM plugins that they call, as these pass them on.
+/// Errors of delegates, and of IPAM plugins as delegates pass them on.
 const UNDECODABLE: &str = r#"{"code": 6, "msg": "cannot decode the network configuration: mtu"}"#;
 const NO_IPAM: &str = r#"{"code": 100, "msg": "no plugin \"hostlocal\" in CNI_PATH"}"#;
 const OF_GO: &str =
@@ -20,11 +20,11 @@ const OF_GO: &str =
 const NO_BRIDGE: &str = r#"{"code": 999, "msg": "no bridge today"}"#;
 const BUSY: &str = r#"{"code": 11, "msg": "locked by process 7"}"#;
 
-/// What was kept by an ADD with another network configuration, which was a macvlan of another IPAM
-/// plugin.
+/// The configuration that an ADD kept with an earlier network configuration: a macvlan with another
+/// IPAM plugin.
 const OF_MACVLAN: &str = r#"{"name":"cbr0","cniVersion":"1.0.0","type":"macvlan","ipam":{"type":"pool","dataDir":"/x"},"twill/ifname":"eth0"}"#;
 
-/// A node where both are installed, beside the present delegate.
+/// A node with these two plugins, beside the present delegate.
 struct Both {
     desk: Desk,
     macvlan: ScriptedDelegate,
@@ -42,7 +42,7 @@ impl Both {
         both
     }
 
-    /// DEL, and GC as it comes to the same attachment.
+    /// A DEL of the attachment, and a GC that finds it stale.
     fn calls(&self) -> [Invocation; 2] {
         let paths = [
             self.desk.delegate.dir(),
@@ -53,7 +53,7 @@ impl Both {
         [self.desk.call("DEL"), of_gc].map(|call| call.paths(&paths))
     }
 
-    /// How often each of the three was called with DEL.
+    /// The number of DELs that each of the three plugins got.
     fn asked(&self) -> [usize; 3] {
         [&self.desk.delegate, &self.macvlan, &self.pool].map(|delegate| {
             let calls = delegate.calls().into_iter();
@@ -67,7 +67,7 @@ fn stdin(delegate: &ScriptedDelegate, number: usize) -> Value {
 }
 
 #[test]
-fn nothing_is_kept_of_an_add_that_was_refused() {
+fn an_add_that_the_delegate_refused_keeps_nothing() {
     for (of_add, of_del) in [
         (UNDECODABLE, UNDECODABLE),
         (NO_IPAM, NO_IPAM),
@@ -82,7 +82,7 @@ fn nothing_is_kept_of_an_add_that_was_refused() {
         assert_eq!(commands(&desk), ["ADD", "DEL"]);
         assert_eq!(kept(&desk), [""; 0], "{of_add}");
     }
-    // One that may have done something before it failed, or has ended in no orderly way.
+    // A delegate that may have done something before it failed, or that ended without an error.
     for (of_add, of_del) in [(OF_GO, NO_BRIDGE), ("", UNDECODABLE), (UNDECODABLE, "")] {
         let desk = Desk::new();
         desk.delegate.on("ADD").stdout(of_add).exit(1);
@@ -93,7 +93,7 @@ fn nothing_is_kept_of_an_add_that_was_refused() {
 }
 
 #[test]
-fn where_nothing_is_kept_a_configuration_that_is_refused_has_added_nothing() {
+fn del_succeeds_with_nothing_kept_and_a_configuration_that_the_delegate_refuses() {
     for refusal in [UNDECODABLE, NO_IPAM] {
         let desk = Desk::new();
         desk.delegate.on("DEL").stdout(refusal).exit(1);
@@ -111,7 +111,7 @@ fn where_nothing_is_kept_a_configuration_that_is_refused_has_added_nothing() {
 }
 
 #[test]
-fn a_delegate_that_is_gone_gives_way_to_the_present_one() {
+fn del_with_a_missing_delegate_uses_the_present_configuration() {
     for call in [0, 1] {
         let both = Both::new();
         fs::remove_file(both.macvlan.program()).unwrap();
@@ -121,7 +121,7 @@ fn a_delegate_that_is_gone_gives_way_to_the_present_one() {
         let present = stdin(&both.desk.delegate, 0);
         assert_eq!(present["type"], "bridge");
         assert_eq!(present["ipam"]["type"], "host-local");
-        // The addresses are where the earlier configuration says.
+        // The IPAM plugin of the kept configuration has the addresses.
         let released = stdin(&both.pool, 0);
         assert_eq!(released["ipam"], json!({"type": "pool", "dataDir": "/x"}));
         assert_eq!(released.get("twill/ifname"), None);
@@ -134,12 +134,12 @@ fn a_delegate_that_is_gone_gives_way_to_the_present_one() {
 }
 
 #[test]
-fn a_configuration_that_is_refused_gives_way_to_the_present_one() {
+fn del_with_a_refused_configuration_uses_the_present_one() {
     for refusal in [UNDECODABLE, NO_IPAM] {
         for call in [0, 1] {
             let both = Both::new();
             both.macvlan.on("DEL").stdout(refusal).exit(1);
-            // Nor does the IPAM plugin accept it.
+            // The IPAM plugin refuses the configuration too.
             both.pool.on("DEL").stdout(refusal).exit(1);
             both.calls()[call].run().silent();
             assert_eq!(both.asked(), [1, 1, 1]);
@@ -149,7 +149,7 @@ fn a_configuration_that_is_refused_gives_way_to_the_present_one() {
 }
 
 #[test]
-fn a_failure_that_may_pass_is_waited_for_once() {
+fn a_failure_that_may_be_temporary_fails_one_del() {
     for call in [0, 1] {
         let both = Both::new();
         both.macvlan.on("DEL").stdout(OF_GO).exit(1);
@@ -165,7 +165,7 @@ fn a_failure_that_may_pass_is_waited_for_once() {
             with_kept(&both.desk, "c1")
         );
         assert_eq!((failure.code, failure.msg), (999, expected));
-        // Nobody gets the addresses while the link may still be there.
+        // The addresses are not released while the link may still exist.
         assert_eq!(both.asked(), [0, 1, 0]);
         assert_eq!(kept(&both.desk), ["c1"]);
 
@@ -178,7 +178,7 @@ fn a_failure_that_may_pass_is_waited_for_once() {
             assert_eq!(stdin(&both.macvlan, number), expected);
         }
     }
-    // It passes.
+    // The failure was temporary.
     let both = Both::new();
     both.macvlan.on("DEL").stdout(OF_GO).exit(1);
     let [del, _] = both.calls();
@@ -190,7 +190,7 @@ fn a_failure_that_may_pass_is_waited_for_once() {
 }
 
 #[test]
-fn an_ipam_plugin_that_fails_too_holds_nothing_up() {
+fn del_succeeds_if_the_ipam_plugin_of_the_kept_configuration_fails_too() {
     for of_pool in [UNDECODABLE, NO_IPAM, OF_GO] {
         let both = Both::new();
         both.macvlan.on("DEL").stdout(OF_GO).exit(1);
@@ -208,7 +208,7 @@ fn an_ipam_plugin_that_fails_too_holds_nothing_up() {
 }
 
 #[test]
-fn what_others_are_at_work_on_is_not_given_up() {
+fn a_lock_fails_every_del() {
     let both = Both::new();
     both.macvlan.on("DEL").stdout(BUSY).exit(1);
     let [del, _] = both.calls();
@@ -236,8 +236,8 @@ fn what_others_are_at_work_on_is_not_given_up() {
 }
 
 #[test]
-fn a_correction_of_the_same_delegate_and_ipam_works_at_once() {
-    // What an ADD keeps whose delegate was killed, and which could not be undone.
+fn a_correction_for_the_same_delegate_and_ipam_plugin_works_at_once() {
+    // An ADD keeps this if its delegate was killed and the rollback failed.
     let desk = Desk::new();
     desk.delegate.on("ADD").kill(9);
     desk.delegate.on("DEL").stdout(OF_GO).exit(1);
@@ -245,7 +245,7 @@ fn a_correction_of_the_same_delegate_and_ipam_works_at_once() {
     mistaken["delegate"] = json!({"mtu": "1400"});
     desk.call("ADD").config(&mistaken).run().failure();
     assert_eq!(kept(&desk), ["c1"]);
-    // As long as it is not corrected there is nothing else to try.
+    // Without a correction, there is no other configuration to try.
     let failure = desk.call("DEL").config(&mistaken).run().failure();
     let of_go = "bridge: failed to load netconf: json: cannot unmarshal string";
     let of_kept = format!("{of_go}{}", with_kept(&desk, "c1"));
@@ -256,9 +256,9 @@ fn a_correction_of_the_same_delegate_and_ipam_works_at_once() {
     assert_eq!(kept(&desk), [""; 0]);
 }
 
-/// The ADD failed and so did its rollback. With the first DEL that is enough.
+/// The failed ADD with its failed rollback counts as the first failure.
 #[test]
-fn the_configuration_of_a_failed_add_holds_one_del_up() {
+fn the_configuration_of_a_failed_add_fails_one_del() {
     for is_corrected in [false, true] {
         let desk = Desk::new();
         desk.delegate.on("ADD").kill(9);
@@ -271,7 +271,7 @@ fn the_configuration_of_a_failed_add_holds_one_del_up() {
             with_kept(&desk, "c1")
         );
         if is_corrected {
-            // The delegate fails with that too.
+            // The delegate fails with the present configuration too.
             netconf = desk.netconf();
             expected += "; with the present network configuration: bridge: failed to load \
                 netconf: json: cannot unmarshal string";
@@ -294,7 +294,7 @@ fn the_configuration_of_a_failed_add_holds_one_del_up() {
 }
 
 #[test]
-fn a_failed_add_does_not_count_as_the_one_that_succeeded() {
+fn a_failed_repeated_add_does_not_count_as_a_success() {
     let desk = Desk::new();
     desk.delegate.on("ADD").kill(9);
     desk.delegate.on("DEL").stdout(NO_BRIDGE).exit(1);
@@ -303,7 +303,7 @@ fn a_failed_add_does_not_count_as_the_one_that_succeeded() {
     desk.call("ADD").config(&first).run().failure();
     let kept_first = desk.kept();
 
-    // The second fails as well, and is undone by itself; the first is still to be deleted.
+    // The repeated ADD fails and rolls back its own work; the first attachment remains.
     desk.delegate.on("DEL").reset();
     desk.delegate.on("ADD").reset().stdout(OF_GO).exit(1);
     desk.call("ADD").run().failure();
@@ -317,7 +317,7 @@ fn a_failed_add_does_not_count_as_the_one_that_succeeded() {
 }
 
 #[test]
-fn a_repeated_add_puts_the_go_plugins_file_back() {
+fn a_failed_repeated_add_restores_the_go_plugins_file() {
     let desk = Desk::new();
     let of_go = r#"{"cniVersion":"1.0.0","name":"cbr0","type":"bridge","mtu":1234}"#;
     leave(&desk, "c1", of_go);
@@ -328,7 +328,7 @@ fn a_repeated_add_puts_the_go_plugins_file_back() {
 }
 
 #[test]
-fn a_list_that_is_no_help_is_told_with_the_file() {
+fn the_error_names_the_file_and_the_present_configurations_mistake() {
     let both = Both::new();
     fs::remove_file(both.macvlan.program()).unwrap();
     fs::remove_file(both.desk.subnet_file()).unwrap();
@@ -346,7 +346,7 @@ fn a_list_that_is_no_help_is_told_with_the_file() {
         );
         assert_eq!(kept(&both.desk), ["c1"]);
     }
-    // Without a lease, the one that the attachment was added with counts, if there was any.
+    // Without a lease, the subnets of the attachment's own addresses count.
     let failure = del.run().failure();
     assert!(
         failure.msg.ends_with(&with_kept(&both.desk, "c1")),
@@ -363,7 +363,7 @@ fn a_list_that_is_no_help_is_told_with_the_file() {
 }
 
 #[test]
-fn what_is_refused_and_not_corrected_goes_by_its_ipam_plugin() {
+fn a_refused_configuration_without_correction_releases_its_addresses() {
     let desk = Desk::new();
     let pool = ScriptedDelegate::new("pool");
     let paths = [desk.delegate.dir(), pool.dir()];
@@ -385,7 +385,7 @@ fn what_is_refused_and_not_corrected_goes_by_its_ipam_plugin() {
 }
 
 #[test]
-fn a_full_disk_does_not_make_every_attempt_the_first() {
+fn failures_are_counted_on_a_full_disk() {
     let both = Both::new();
     both.macvlan.on("DEL").stdout(OF_GO).exit(1);
     let paths = [

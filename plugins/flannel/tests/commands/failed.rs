@@ -1,4 +1,4 @@
-//! A delegate that fails and says why: what is told of it, and what is kept for another try.
+//! A delegate that fails with an error: flannel's error, and the kept configuration.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ fn assert_fails(desk: &Desk, command: &str) {
 }
 
 #[test]
-fn a_failed_add_is_undone() {
+fn a_failed_add_is_rolled_back() {
     let desk = Desk::new();
     desk.delegate.on("ADD").stdout(ERROR).exit(1);
     assert_fails(&desk, "ADD");
@@ -35,14 +35,15 @@ fn a_failed_add_is_undone() {
     let calls = desk.delegate.calls();
     assert_eq!(commands(&desk), ["ADD", "DEL"]);
     assert_eq!(calls[0].stdin, calls[1].stdin);
-    // The runtime's own DEL does it again, as what is not kept may have been lost.
+    // The runtime's DEL calls the delegate again, because the kept configuration may have been
+    // lost.
     desk.call("DEL").run().silent();
     assert_eq!(commands(&desk), ["ADD", "DEL", "DEL"]);
     assert_eq!(desk.delegate.calls()[2].stdin, calls[0].stdin);
 }
 
 #[test]
-fn what_cannot_be_undone_is_kept_for_a_later_del() {
+fn a_failed_rollback_keeps_the_configuration_for_del() {
     let desk = Desk::new();
     desk.delegate.on("ADD").stdout(ERROR).exit(1);
     let unable = r#"{"code": 5, "msg": "cannot undo it"}"#;
@@ -78,7 +79,7 @@ fn an_add_after_a_failed_one_succeeds() {
 }
 
 #[test]
-fn an_add_too_many_leaves_the_first_as_it_is() {
+fn a_repeated_add_leaves_the_first_attachment_alone() {
     let desk = Desk::new();
     desk.call("ADD").run().success();
     let before = desk.kept();
@@ -128,7 +129,7 @@ fn a_failed_check_changes_nothing() {
 }
 
 #[test]
-fn a_delegate_that_is_gone_when_it_is_needed_again() {
+fn check_and_del_report_a_delegate_that_was_uninstalled() {
     let desk = Desk::new();
     desk.call("ADD").run().success();
     let before = desk.listing();

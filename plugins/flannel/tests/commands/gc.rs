@@ -1,5 +1,4 @@
-//! GC: what is left of attachments that are gone is deleted, then the delegate is asked to do the
-//! same.
+//! GC: flannel deletes stale attachments, then passes GC on to the delegate.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +15,7 @@ use crate::upkeep::{add, add_with, gc, kept, leave, netconf, with_kept, with_val
 
 const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
 
-/// A configuration as the Go plugin leaves it: without a word of which interface it is of.
+/// A configuration of the Go plugin, which does not name its interface.
 const WRITTEN_BY_GO: &str = r#"{"cniVersion":"1.0.0","name":"cbr0","type":"bridge","mtu":1234}"#;
 
 fn json_of(stdin: &[u8]) -> Value {
@@ -24,7 +23,7 @@ fn json_of(stdin: &[u8]) -> Value {
 }
 
 #[test]
-fn what_is_not_valid_any_more_is_deleted() {
+fn gc_deletes_stale_attachments() {
     let desk = Desk::new();
     let attachments = [
         ("c1", "eth0"),
@@ -43,7 +42,7 @@ fn what_is_not_valid_any_more_is_deleted() {
     let deleted: Vec<_> = calls
         .iter()
         .map(|call| {
-            // An empty variable is as good as none.
+            // An empty variable counts as not set.
             let netns = call.env.get("CNI_NETNS");
             assert!(netns.is_none_or(String::is_empty), "{call:?}");
             let name = |key| call.env.get(key).map(String::as_str);
@@ -78,7 +77,7 @@ fn what_is_not_valid_any_more_is_deleted() {
         .into_iter()
         .filter(|(name, _)| [".attachments/c1:eth1", "c2"].contains(&&**name));
     assert_eq!(desk.kept(), expected.collect());
-    // What was valid can still be deleted.
+    // DEL still finds the valid attachments.
     for (id, ifname) in [("c1", "eth1"), ("c2", "eth0")] {
         desk.call("DEL").container(id).ifname(ifname).run().silent();
     }
@@ -86,18 +85,18 @@ fn what_is_not_valid_any_more_is_deleted() {
 }
 
 #[test]
-fn nothing_else_in_the_directory_is_touched() {
+fn gc_leaves_other_files_of_the_directory_alone() {
     let desk = Desk::new();
     let other = r#"{"name":"other","type":"bridge","twill/ifname":"eth0"}"#;
     leave(&desk, "c1", other);
     leave(&desk, ".attachments/c1:eth1", other);
     leave(&desk, "c2", r#"{"name":"other","type":"bridge"}"#);
     leave(&desk, "c3", r#"{"type":"bridge"}"#);
-    // Debris, of which nobody can tell the network.
+    // Debris does not name a network.
     leave(&desk, "c4", "");
     leave(&desk, "c5", r#"{"name":"cbr0","type":"bri"#);
     leave(&desk, ".attachments/c5:eth1", "[]");
-    // No container has such a name, and no interface.
+    // These are not valid container IDs or interface names.
     leave(&desk, ".new", WRITTEN_BY_GO);
     leave(&desk, "c 6", WRITTEN_BY_GO);
     leave(&desk, ".attachments/c6", WRITTEN_BY_GO);
@@ -116,7 +115,7 @@ fn nothing_else_in_the_directory_is_touched() {
 }
 
 #[test]
-fn the_go_plugins_file_is_kept_for_any_interface_of_its_container() {
+fn the_go_plugins_file_stays_while_any_attachment_of_its_container_is_valid() {
     let desk = Desk::new();
     leave(&desk, "c1", WRITTEN_BY_GO);
     gc(&desk, &[("c1", "net7")]).run().silent();
@@ -138,8 +137,8 @@ fn the_go_plugins_file_is_kept_for_any_interface_of_its_container() {
 }
 
 #[test]
-fn each_file_goes_by_its_own_del() {
-    // Two of one container and one interface: the Go plugin's, and ours of an ADD that came later.
+fn gc_deletes_each_stale_file_with_its_own_configuration() {
+    // Two files for one container and interface: the Go plugin's, and that of a later ADD.
     for (failing, left) in [("bridge", "c1"), ("macvlan", ".attachments/c1:eth0")] {
         let desk = Desk::new();
         let macvlan = ScriptedDelegate::new("macvlan");
@@ -165,7 +164,7 @@ fn each_file_goes_by_its_own_del() {
 }
 
 #[test]
-fn failures_are_gathered_and_hold_nothing_else_up() {
+fn gc_goes_on_after_failures_and_reports_all() {
     let desk = Desk::new();
     let macvlan = ScriptedDelegate::new("macvlan");
     let mut other = netconf(&desk);
@@ -209,7 +208,7 @@ fn failures_are_gathered_and_hold_nothing_else_up() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_holds_nothing_else_up() {
+fn gc_goes_on_after_an_unreadable_file() {
     let desk = Desk::new();
     for id in ["c1", "c2", "c3"] {
         add(&desk, id, "eth0");
@@ -224,7 +223,7 @@ fn a_file_that_cannot_be_read_holds_nothing_else_up() {
     let failure: Value = serde_json::from_slice(&output.stdout).unwrap();
     let file = desk.data_dir().join("c2");
     assert_eq!(failure["code"], 5);
-    // What is between is the C library's.
+    // The text between them comes from the C library.
     let msg = failure["msg"].as_str().unwrap();
     let start = format!("cannot read {}: ", file.display());
     assert!(
@@ -236,7 +235,7 @@ fn a_file_that_cannot_be_read_holds_nothing_else_up() {
 }
 
 #[test]
-fn the_attachments_of_a_plugin_that_is_gone_go_by_the_present_one() {
+fn gc_deletes_attachments_of_a_missing_delegate_with_the_present_one() {
     let desk = Desk::new();
     add(&desk, "c1", "eth0");
     leave(
@@ -253,7 +252,7 @@ fn the_attachments_of_a_plugin_that_is_gone_go_by_the_present_one() {
 }
 
 #[test]
-fn a_plugin_that_is_gone_is_a_failure_of_its_attachments() {
+fn gc_reports_a_missing_delegate() {
     let desk = Desk::new();
     add(&desk, "c1", "eth0");
     let nowhere = "/nowhere";
@@ -272,10 +271,10 @@ fn a_plugin_that_is_gone_is_a_failure_of_its_attachments() {
 }
 
 #[test]
-fn what_is_just_being_added_is_left_alone() {
+fn gc_skips_an_attachment_that_is_being_added() {
     for ifname in ["eth0", "eth1"] {
         let desk = Desk::new();
-        // So that eth1 is the container's second.
+        // eth1 is the container's second attachment.
         add_with(&desk, "c1", "net0", &netconf(&desk));
         let valid = [("c1", "net0")];
         desk.delegate.on("ADD").hang();
@@ -287,7 +286,7 @@ fn what_is_just_being_added_is_left_alone() {
         assert_eq!(commands(&desk), ["ADD", "ADD", "GC"]);
         assert_eq!(desk.listing(), before);
 
-        // Once it is given up, it is a leftover like any other.
+        // Once the ADD has ended, the attachment is stale.
         drop(adding);
         wait_until("the delegate ends", Duration::from_secs(5), || {
             !is_alive(delegate)

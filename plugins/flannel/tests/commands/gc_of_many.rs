@@ -1,4 +1,5 @@
-//! GC beside many valid attachments: what is left of others goes, and nothing of theirs is opened.
+//! GC beside many valid attachments: stale ones are deleted, and files of valid ones are not
+//! opened.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,13 +13,13 @@ use crate::upkeep::{add_with, gc, kept, leave, netconf, with_valid};
 
 const MANY: usize = 200;
 
-/// A configuration of the network as ADD keeps it.
+/// A configuration of the network, as ADD keeps it.
 fn of_ifname(ifname: &str) -> String {
     json!({"cniVersion": "1.1.0", "name": "cbr0", "type": "bridge", "twill/ifname": ifname})
         .to_string()
 }
 
-/// What is valid: `eth0` of many containers, and of some more than that.
+/// The valid attachments: `eth0` of every container, and a second interface of some.
 fn valid(ids: &[String]) -> Vec<(&str, &str)> {
     let mut valid: Vec<_> = ids.iter().map(|id| (id.as_str(), "eth0")).collect();
     valid.extend([("c3", "net1"), ("go-valid", "net7")]);
@@ -49,13 +50,13 @@ fn living() -> (Vec<String>, BTreeMap<String, String>) {
 }
 
 #[test]
-fn the_files_of_valid_attachments_are_not_opened() {
+fn gc_opens_no_file_of_a_valid_attachment() {
     let desk = Desk::new();
     let (ids, mut expected) = living();
     for (name, contents) in &expected {
         leave(&desk, name, contents);
     }
-    // The first of its container, which has another one that is valid.
+    // A stale first attachment of a container with another, valid one.
     leave(&desk, "c5", of_ifname("net1"));
     expected.remove("c5");
     expected.remove(ids.last().unwrap());
@@ -63,7 +64,7 @@ fn the_files_of_valid_attachments_are_not_opened() {
     gc(&desk, &valid).run().silent();
     assert_eq!(desk.kept(), expected);
     assert_eq!(commands(&desk), ["DEL", "DEL", "GC"]);
-    // Now all first files are of eth0, which this one notices.
+    // Now all first files are of eth0, and this GC marks the directory.
     gc(&desk, &valid).run().silent();
 
     let very_long = "v".repeat(400);
@@ -83,7 +84,7 @@ fn the_files_of_valid_attachments_are_not_opened() {
         };
         leave(&desk, name, contents);
     }
-    // Neither the whole id of these is in the file's name.
+    // The names of these files contain no whole container ID.
     add_with(&desk, &very_long, "eth0", &netconf(&desk));
     add_with(&desk, &very_long, "eth1", &netconf(&desk));
     let mut shortened = kept(&desk);
@@ -112,14 +113,14 @@ fn the_files_of_valid_attachments_are_not_opened() {
         opened.contains(&format!("\"{name}\""))
     };
     assert!(dead.iter().all(|name| is_opened(name)), "{opened}");
-    // Names do not say of which network a container is that is in no list, nor whether a first file
-    // is of another interface.
+    // A name says neither to which network an unlisted container belongs, nor which interface a
+    // first file is of.
     let read: Vec<_> = left.iter().filter(|name| is_opened(name)).collect();
     assert_eq!(read, ["elsewhere", "go-valid"]);
 }
 
 #[test]
-fn a_first_attachment_by_another_name_is_found_beside_a_valid_eth0() {
+fn a_stale_first_attachment_by_another_name_is_found_beside_a_valid_eth0() {
     let desk = Desk::new();
     let (ids, files) = living();
     for (name, contents) in files.iter().filter(|(name, _)| name.starts_with('c')) {

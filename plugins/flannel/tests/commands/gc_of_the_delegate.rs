@@ -1,4 +1,4 @@
-//! GC is passed on to the delegate, with what the runtime has said.
+//! GC is passed on to the delegate with the runtime's list.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn json_of(stdin: &[u8]) -> Value {
 }
 
 #[test]
-fn a_delegate_need_not_know_gc() {
+fn a_delegate_that_does_not_know_gc_is_no_error() {
     let desk = Desk::new();
     add(&desk, "c1", "eth0");
     for unknown in [
@@ -32,7 +32,7 @@ fn a_delegate_need_not_know_gc() {
         gc(&desk, &[("c1", "eth0")]).run().silent();
         assert_eq!(last_call(&desk).command, "GC");
     }
-    // It says so by its versions, whatever its error is.
+    // The delegate's answer to VERSION decides, not its error.
     desk.delegate.on("VERSION").stdout(VERSIONS_WITHOUT_GC);
     for (said, code) in [(ERROR, 1), ("", 1), ("usage: bridge", 2)] {
         desk.delegate.on("GC").stdout(said).exit(code);
@@ -43,13 +43,13 @@ fn a_delegate_need_not_know_gc() {
 }
 
 #[test]
-fn the_ipam_plugin_of_a_delegate_that_does_not_know_gc_is_asked() {
+fn the_ipam_plugin_of_a_delegate_without_gc_gets_gc() {
     let desk = Desk::new();
     let host_local = ScriptedDelegate::new("host-local");
     let paths = [desk.delegate.dir(), host_local.dir()];
     let unknown = r#"{"code": 4, "msg": "unknown CNI_COMMAND: GC"}"#;
     let gc = gc(&desk, &[("c1", "eth0")]).paths(&paths);
-    // A delegate that knows it asks by itself.
+    // A delegate that knows GC calls its IPAM plugin by itself.
     gc.run().silent();
     assert_eq!(host_local.calls(), []);
     desk.delegate.on("GC").stdout(unknown).exit(1);
@@ -71,7 +71,7 @@ fn the_ipam_plugin_of_a_delegate_that_does_not_know_gc_is_asked() {
     );
 }
 
-/// Whatever the list says now, what was added goes.
+/// A mistake in the present configuration does not keep stale attachments.
 #[test]
 fn a_mistaken_list_is_reported_after_everything_else() {
     let desk = Desk::new();
@@ -91,7 +91,7 @@ fn a_mistaken_list_is_reported_after_everything_else() {
 }
 
 #[test]
-fn a_delegate_that_knows_gc_may_fail_at_it() {
+fn a_delegates_failed_gc_is_reported() {
     for versions in [
         VERSIONS_WITH_GC,
         "",
@@ -106,7 +106,7 @@ fn a_delegate_that_knows_gc_may_fail_at_it() {
             (failure.code, &*failure.msg, &*failure.details),
             (999, "bridge: no bridge today", "ask again")
         );
-        // Another variable is at fault, not the command.
+        // The error is about another variable than CNI_COMMAND.
         let about_a_variable = r#"{"code": 4, "msg": "CNI_PATH is a mess"}"#;
         desk.delegate.on("GC").stdout(about_a_variable);
         let failure = gc(&desk, &[]).run().failure();
@@ -118,7 +118,7 @@ fn a_delegate_that_knows_gc_may_fail_at_it() {
 }
 
 #[test]
-fn without_a_lease_what_is_kept_tells_the_subnets() {
+fn without_a_lease_kept_configurations_give_the_subnets() {
     for valid in [&[("c1", "eth0")][..], &[]] {
         let desk = Desk::new();
         add(&desk, "c1", "eth0");
@@ -141,9 +141,9 @@ fn without_a_lease_what_is_kept_tells_the_subnets() {
 }
 
 #[test]
-fn without_a_lease_and_with_nothing_kept_it_is_to_be_tried_again() {
+fn without_a_lease_and_kept_configurations_gc_fails_with_code_11() {
     let desk = Desk::new();
-    // Of another network, so it tells nothing.
+    // This configuration belongs to another network.
     leave(
         &desk,
         "c1",
@@ -164,11 +164,11 @@ fn without_a_lease_and_with_nothing_kept_it_is_to_be_tried_again() {
 }
 
 #[test]
-fn without_a_usable_list_nothing_is_done() {
+fn gc_without_a_valid_list_does_nothing() {
     let desk = Desk::new();
     add(&desk, "c1", "eth0");
     let before = desk.listing();
-    // libcni leaves it out for a caller that gives none.
+    // libcni omits the key if its caller passes no list.
     call(&desk, "GC").run().silent();
     for (list, what) in [
         (
@@ -203,7 +203,7 @@ fn without_a_usable_list_nothing_is_done() {
 }
 
 #[test]
-fn a_list_that_is_empty_or_null_has_nothing_valid() {
+fn an_empty_or_null_list_means_that_nothing_is_valid() {
     for key in ["cni.dev/valid-attachments", "cni.dev/attachments"] {
         for list in [json!([]), Value::Null] {
             let desk = Desk::new();
@@ -226,7 +226,7 @@ fn a_list_that_is_empty_or_null_has_nothing_valid() {
 }
 
 #[test]
-fn with_nothing_kept_only_the_delegate_is_asked() {
+fn gc_with_nothing_kept_only_calls_the_delegate() {
     let desk = Desk::new();
     let before = desk.listing();
     gc(&desk, &[("c1", "eth0")]).run().silent();

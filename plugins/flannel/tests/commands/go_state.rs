@@ -1,4 +1,4 @@
-//! State that the Go plugin has left, or a power cut.
+//! Files of the Go plugin, and debris of a power cut.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::desk::Desk;
 
-/// The files that the Go plugin has written for containers, in versions old and new.
+/// Files that old and new versions of the Go plugin wrote for containers.
 fn written_by_go() -> Vec<(String, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/flannel/state");
     let mut files = Vec::new();
@@ -28,11 +28,11 @@ fn leave(desk: &Desk, container_id: &str, contents: &[u8]) -> PathBuf {
 }
 
 #[test]
-fn what_the_go_plugin_kept_is_replayed() {
+fn del_replays_the_go_plugins_file() {
     for (container_id, contents) in written_by_go() {
         let desk = Desk::new();
         let file = leave(&desk, &container_id, &contents);
-        // It does not say which attachment it is of, so any of the container's may be.
+        // The file does not name its attachment, so any attachment of the container uses it.
         for (command, ifname) in [("CHECK", "eth0"), ("CHECK", "net1"), ("DEL", "net1")] {
             let call = desk.call(command).container(&container_id).ifname(ifname);
             assert_eq!(fs::read(&file).unwrap(), contents);
@@ -41,7 +41,7 @@ fn what_the_go_plugin_kept_is_replayed() {
         assert!(!file.exists());
         let calls = desk.delegate.calls();
         assert_eq!(calls.len(), 3);
-        // A version without CHECK is raised for one.
+        // A version without CHECK is raised for a CHECK.
         let text = String::from_utf8(contents).unwrap();
         let has_check = text.contains(r#""cniVersion":"1.0.0""#);
         for call in calls {
@@ -58,14 +58,14 @@ fn what_the_go_plugin_kept_is_replayed() {
 }
 
 #[test]
-fn what_the_go_plugin_kept_survives_a_failed_del() {
+fn the_go_plugins_file_survives_a_failed_del() {
     let (container_id, contents) = written_by_go().remove(0);
     let desk = Desk::new();
     let file = leave(&desk, &container_id, &contents);
     desk.delegate.on("DEL").exit(1);
     let del = desk.call("DEL").container(&container_id);
     del.run().failure();
-    // But for a note of what has failed.
+    // Only the record of the failure is added.
     let mut left: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     left.as_object_mut().unwrap().remove("twill/failure");
     assert_eq!(left, serde_json::from_slice::<Value>(&contents).unwrap());
@@ -75,7 +75,7 @@ fn what_the_go_plugin_kept_survives_a_failed_del() {
 }
 
 #[test]
-fn debris_of_a_power_cut_is_removed() {
+fn del_removes_debris_of_a_power_cut() {
     let whole = written_by_go().remove(0).1;
     for debris in [&b""[..], &whole[..whole.len() / 2], &[0; 512], b"[]", b"{}"] {
         let desk = Desk::new();
@@ -97,7 +97,7 @@ fn debris_of_a_power_cut_is_removed() {
 }
 
 #[test]
-fn an_add_takes_the_place_of_debris() {
+fn add_replaces_debris() {
     let desk = Desk::new();
     leave(&desk, "c1", b"{\"name\":");
     desk.call("ADD").run().success();

@@ -1,4 +1,4 @@
-//! Where `CNI_LOG_FILE` has the log go.
+//! The file that `CNI_LOG_FILE` names.
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
@@ -14,7 +14,7 @@ use crate::told::{assert_told, every_command, lines, told, value};
 use crate::traced::Traced;
 
 #[test]
-fn a_file_is_appended_to() {
+fn lines_are_appended_to_a_private_file() {
     let desk = Desk::new();
     let file = desk.path("log");
     let calls = every_command(&desk);
@@ -36,13 +36,13 @@ fn a_file_is_appended_to() {
         };
         assert_eq!(last_level, expected, "{after}");
     }
-    // It may have secrets: what delegates say of their configurations.
+    // Messages of delegates may contain secrets of their configurations.
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o600);
     assert_eq!(desk.kept(), [].into());
 }
 
 #[test]
-fn a_level_that_nobody_knows_is_taken_as_error() {
+fn an_unknown_level_counts_as_error() {
     let desk = Desk::new();
     let note = |level: &str| {
         let message =
@@ -62,7 +62,7 @@ fn a_level_that_nobody_knows_is_taken_as_error() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_to_is_told_of_on_stderr() {
+fn a_file_that_cannot_be_written_to_is_reported_on_stderr() {
     let desk = Desk::new();
     let pipe = desk.path("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status();
@@ -73,7 +73,7 @@ fn a_file_that_cannot_be_written_to_is_told_of_on_stderr() {
             desk.path("no/such/directory/log"),
             "No such file or directory (os error 2)",
         ),
-        // Nobody reads it.
+        // A FIFO without a reader.
         (pipe, "No such device or address (os error 6)"),
     ] {
         let add = desk.call("ADD").limit(Duration::from_secs(10));
@@ -89,12 +89,12 @@ fn a_file_that_cannot_be_written_to_is_told_of_on_stderr() {
 }
 
 #[test]
-fn a_pipe_that_is_read_gets_the_lines() {
+fn a_fifo_with_a_reader_gets_the_lines() {
     let desk = Desk::new();
     let pipe = desk.path("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
-    // Open in both directions, it has a reader before it has been read from.
+    // Opened for reading and writing, the FIFO has a reader at once.
     let mut reader = OpenOptions::new()
         .read(true)
         .write(true)
@@ -113,7 +113,7 @@ fn a_pipe_that_is_read_gets_the_lines() {
 }
 
 #[test]
-fn many_processes_share_a_file() {
+fn lines_of_parallel_processes_do_not_mix() {
     let desk = Desk::new();
     let file = desk.path("log");
     let running: Vec<_> = (0..10)
@@ -136,11 +136,11 @@ fn many_processes_share_a_file() {
 }
 
 #[test]
-fn a_line_is_one_write() {
+fn each_line_is_one_write() {
     let desk = Desk::new();
     let file = desk.path("log");
     let shown = file.to_str().unwrap();
-    // Of what flannel does with that file; it does not look into the delegate.
+    // Only flannel's own system calls count, not the delegate's.
     let options = ["-e", "trace=write,writev", "-P", shown];
     let variables = [
         ("CNI_LOG", "debug".as_ref()),

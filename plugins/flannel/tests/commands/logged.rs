@@ -1,4 +1,4 @@
-//! What an operator can learn of a call by `CNI_LOG` and `CNI_LOG_FILE`.
+//! The log that `CNI_LOG` and `CNI_LOG_FILE` switch on.
 
 use std::fs::{self};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::upkeep::{add, gc, leave};
 const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
 
 #[test]
-fn without_being_asked_nothing_is_told() {
+fn nothing_is_logged_by_default() {
     let (desk, logged) = (Desk::new(), Desk::new());
     let file = desk.path("log");
     for (silent, asked) in every_command(&desk).iter().zip(every_command(&logged)) {
@@ -27,7 +27,7 @@ fn without_being_asked_nothing_is_told() {
         }
         let silent = silent.run();
         assert_eq!(silent.stderr_text(), "");
-        // What is told changes nothing of the answer.
+        // Logging does not change the answer.
         let asked = asked.env("CNI_LOG", "debug").run();
         let answer = String::from_utf8(asked.stdout.clone()).unwrap();
         let answer = answer.replace(
@@ -44,7 +44,7 @@ fn without_being_asked_nothing_is_told() {
 }
 
 #[test]
-fn each_level_has_those_before_it() {
+fn each_level_includes_the_levels_before_it() {
     let desk = Desk::new();
     let failing = |level: &str| {
         desk.delegate.on("ADD").stdout(ERROR).exit(1);
@@ -93,7 +93,7 @@ fn each_level_has_those_before_it() {
 }
 
 #[test]
-fn what_is_unusual_is_told() {
+fn unusual_events_are_logged() {
     let desk = Desk::new();
     let done = || ("info", "done".to_owned());
     let told = |call: Invocation, expected: &[(&str, String)]| {
@@ -141,7 +141,7 @@ fn what_is_unusual_is_told() {
 }
 
 #[test]
-fn each_line_says_whose_it_is_and_when() {
+fn each_line_names_time_process_and_attachment() {
     let desk = Desk::new();
     for call in every_command(&desk) {
         let call = call.env("CNI_LOG", "debug");
@@ -180,7 +180,7 @@ fn each_line_says_whose_it_is_and_when() {
                 assert_eq!(value(&line, "network"), "cbr0");
             }
             let time = value(&line, "time");
-            // As in 2026-01-31T23:59:59.123456Z.
+            // For example 2026-01-31T23:59:59.123456Z.
             let shape: String = time
                 .chars()
                 .map(|c| if c.is_ascii_digit() { '0' } else { c })
@@ -202,7 +202,7 @@ fn each_line_says_whose_it_is_and_when() {
 }
 
 #[test]
-fn nothing_that_comes_in_makes_a_line_of_its_own() {
+fn no_input_can_add_a_line_to_the_log() {
     let desk = Desk::new();
     let forged = "c1\ntime=now level=info msg=\"all is well\"";
     let outcome = desk
@@ -227,7 +227,7 @@ fn nothing_that_comes_in_makes_a_line_of_its_own() {
 }
 
 #[test]
-fn a_delegates_own_stderr_stays_where_it_was() {
+fn a_delegates_stderr_does_not_go_to_the_log() {
     let desk = Desk::new();
     let file = desk.path("log");
     desk.delegate.on("ADD").stderr("a deprecated key\n");
@@ -238,7 +238,7 @@ fn a_delegates_own_stderr_stays_where_it_was() {
 }
 
 #[test]
-fn what_is_kept_of_others_is_no_news() {
+fn files_of_other_attachments_are_not_logged() {
     let desk = Desk::new();
     leave(&desk, "c2", r#"{"name":"other","type":"bridge"}"#);
     let gc = gc(&desk, &[]).env("CNI_LOG", "debug").run();

@@ -1,4 +1,4 @@
-//! Container ids that leave no room in a file's name, which has at most 255 bytes.
+//! Container IDs that are too long for a file name, which has at most 255 bytes.
 
 use serde_json::Value;
 
@@ -8,13 +8,13 @@ use crate::upkeep::{gc, kept, netconf};
 
 const LENGTHS: [usize; 5] = [200, 250, 252, 255, 300];
 
-/// Two ids of a length that differ in the last character only.
+/// Two IDs of the same length that differ in the last character only.
 fn ids(length: usize) -> [String; 2] {
     ["a", "b"].map(|end| "c".repeat(length - 1) + end)
 }
 
 #[test]
-fn every_attachment_is_kept_for_itself() {
+fn each_attachment_of_a_long_id_has_its_own_file() {
     for length in LENGTHS {
         let desk = Desk::new();
         let attachments: Vec<(String, &str)> = ids(length)
@@ -43,10 +43,10 @@ fn every_attachment_is_kept_for_itself() {
 }
 
 #[test]
-fn a_del_of_what_was_never_added() {
+fn del_of_a_long_id_that_was_never_added_succeeds() {
     for length in LENGTHS {
         let desk = Desk::new();
-        // So that there is a directory, and the second attachment's names are looked for.
+        // With the directory in place, DEL also looks for the second attachment's names.
         desk.call("ADD").run().success();
         desk.call("ADD").ifname("eth1").run().success();
         let before = desk.kept();
@@ -60,7 +60,7 @@ fn a_del_of_what_was_never_added() {
 }
 
 #[test]
-fn gc_knows_whose_they_are() {
+fn gc_finds_the_owner_of_a_shortened_name() {
     let desk = Desk::new();
     let [valid, gone] = ids(300);
     for id in [&valid, &gone] {

@@ -1,5 +1,5 @@
-//! DEL where what ADD has kept is lost: the delegate's configuration is rebuilt, so that no address
-//! is.
+//! DEL without the kept configuration: flannel rebuilds the delegate's configuration, so that no
+//! address is lost.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,10 +15,10 @@ use crate::upkeep::{gc, kept, leave, with_kept};
 
 const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
 
-/// What is left of a file's contents, if there still is one.
+/// The damaged contents of a file; `None` for a removed file.
 type Loss = fn(&str) -> Option<Vec<u8>>;
 
-/// What can become of a file: nothing is left, or only the first bytes, or as many zeros.
+/// The ways to lose a file: it is removed, cut off, or filled with zeros.
 const LOSSES: [Loss; 6] = [
     |_| None,
     |_| Some(Vec::new()),
@@ -28,7 +28,7 @@ const LOSSES: [Loss; 6] = [
     |whole| Some(vec![0; whole.len()]),
 ];
 
-/// Loses what is kept in a file.
+/// Damages a kept file.
 fn lose(desk: &Desk, name: &str, loss: Loss) {
     let file = desk.data_dir().join(name);
     match loss(&desk.kept()[name]) {
@@ -37,13 +37,13 @@ fn lose(desk: &Desk, name: &str, loss: Loss) {
     }
 }
 
-/// The configuration that the delegate got last.
+/// The configuration of the delegate's last call.
 fn last_conf(desk: &Desk) -> Value {
     serde_json::from_slice(&last_call(desk).stdin).unwrap()
 }
 
 #[test]
-fn the_delegate_gets_what_it_got_on_add() {
+fn the_rebuilt_configuration_equals_that_of_add() {
     for version in ["0.3.1", "0.4.0", "1.0.0"] {
         for loss in LOSSES {
             let desk = Desk::new();
@@ -69,7 +69,7 @@ fn the_delegate_gets_what_it_got_on_add() {
 }
 
 #[test]
-fn what_a_further_attachment_has_lost() {
+fn the_configuration_of_a_further_attachment_is_rebuilt() {
     for loss in LOSSES {
         let desk = Desk::new();
         desk.call("ADD").run().success();
@@ -85,7 +85,7 @@ fn what_a_further_attachment_has_lost() {
 }
 
 #[test]
-fn without_a_lease_the_result_tells_the_subnets() {
+fn without_a_lease_prev_result_gives_the_subnets() {
     let v4 =
         |version| json!({"version": version, "address": "10.244.1.7/24", "gateway": "10.244.1.1"});
     let v6 = |version| json!({"version": version, "address": "fd00:244:0:1::7/64"});
@@ -144,7 +144,7 @@ fn without_a_lease_the_result_tells_the_subnets() {
 }
 
 #[test]
-fn a_lease_comes_before_the_result() {
+fn the_lease_takes_precedence_over_prev_result() {
     let desk = Desk::new();
     let mut netconf = desk.netconf();
     netconf["prevResult"] = json!({"cniVersion": "1.0.0", "ips": [{"address": "10.1.2.3/8"}]});
@@ -158,7 +158,7 @@ fn a_lease_comes_before_the_result() {
 }
 
 #[test]
-fn with_neither_there_is_nothing_to_do() {
+fn del_succeeds_without_lease_and_prev_result() {
     for lease in [
         None,
         Some(""),
@@ -188,7 +188,7 @@ fn with_neither_there_is_nothing_to_do() {
 }
 
 #[test]
-fn a_configuration_that_adds_nothing_deletes_nothing() {
+fn del_succeeds_with_a_configuration_that_add_would_refuse() {
     for (key, value) in [
         ("delegate", json!(5)),
         ("delegate", json!({"type": 5})),
@@ -209,7 +209,7 @@ fn a_configuration_that_adds_nothing_deletes_nothing() {
 }
 
 #[test]
-fn without_the_delegate_there_is_nothing_to_do() {
+fn del_succeeds_without_the_delegate() {
     let desk = Desk::new();
     let directory = desk.path("plugins");
     fs::create_dir(&directory).unwrap();
@@ -223,7 +223,7 @@ fn without_the_delegate_there_is_nothing_to_do() {
     assert_eq!(commands(&desk), [""; 0]);
 }
 
-/// What is in the way of a DEL: nothing is kept, or nothing that can be read.
+/// DEL fails with the error of a missing or unreadable kept configuration.
 const DEBRIS: [Option<&str>; 3] = [None, Some(""), Some("{\"name\":")];
 
 #[track_caller]
@@ -236,7 +236,7 @@ fn assert_no_bridge(outcome: &Outcome, kept: &str) {
 }
 
 #[test]
-fn a_delegate_that_fails_is_asked_again() {
+fn a_failed_delegate_is_called_again() {
     for debris in DEBRIS {
         let desk = Desk::new();
         if let Some(debris) = debris {
@@ -244,7 +244,7 @@ fn a_delegate_that_fails_is_asked_again() {
         }
         desk.delegate.on("DEL").stdout(ERROR).exit(1);
         assert_no_bridge(&desk.call("DEL").run(), "");
-        // The attempt is noted.
+        // The attempt is recorded.
         let mut expected: Value = last_conf(&desk);
         expected["twill/ifname"] = "eth0".into();
         expected["twill/failure"] = "bridge: no bridge today".into();
@@ -261,9 +261,9 @@ fn a_delegate_that_fails_is_asked_again() {
     }
 }
 
-/// The Go plugins have code 999 for every mistake in a configuration.
+/// The Go plugins report every mistake in a configuration with code 999.
 #[test]
-fn a_delegate_that_goes_on_failing_holds_one_del_up() {
+fn a_delegate_that_keeps_failing_fails_one_del() {
     for debris in DEBRIS {
         for command in ["DEL", "GC"] {
             let desk = Desk::new();
@@ -281,7 +281,7 @@ fn a_delegate_that_goes_on_failing_holds_one_del_up() {
                 _ => gc(&desk, &[]).paths(&paths).run().silent(),
             }
             assert_eq!(kept(&desk), [""; 0]);
-            // No address stays taken.
+            // The addresses are released.
             let released = &host_local.calls()[0];
             assert_eq!(
                 (&*released.command, &*released.env["CNI_CONTAINERID"]),
@@ -289,14 +289,14 @@ fn a_delegate_that_goes_on_failing_holds_one_del_up() {
             );
             let conf: Value = serde_json::from_slice(&released.stdin).unwrap();
             assert_eq!(conf["ipam"]["type"], "host-local");
-            // Whoever comes then is the first again.
+            // The next DEL counts as the first one.
             assert_no_bridge(&del.run(), "");
         }
     }
 }
 
 #[test]
-fn addresses_that_may_yet_be_released_are_not_given_up() {
+fn a_temporary_failure_of_the_ipam_plugin_fails_every_del() {
     for (code, remedied) in [(11, "locked by process 7"), (5, "disk full")] {
         let desk = Desk::new();
         let host_local = ScriptedDelegate::new("host-local");
@@ -323,7 +323,7 @@ fn addresses_that_may_yet_be_released_are_not_given_up() {
 }
 
 #[test]
-fn what_is_not_the_configurations_fault_is_not_given_up() {
+fn a_failure_that_no_configuration_causes_fails_every_del() {
     for code in [5, 11] {
         let desk = Desk::new();
         let error = json!({"code": code, "msg": "not now"}).to_string();
@@ -336,9 +336,9 @@ fn what_is_not_the_configurations_fault_is_not_given_up() {
     }
 }
 
-/// Where no first attempt can be noted, there is no second one.
+/// An attempt that cannot be recorded must not count as the first one each time.
 #[test]
-fn a_full_disk_does_not_make_every_attempt_the_first() {
+fn failures_are_counted_on_a_full_disk() {
     let desk = Desk::new();
     desk.delegate.on("DEL").stdout(ERROR).exit(1);
     let variables = [("CNI_COMMAND", OsStr::new("DEL"))];
@@ -352,9 +352,9 @@ fn a_full_disk_does_not_make_every_attempt_the_first() {
     assert_eq!(commands(&desk), ["DEL"]);
 }
 
-/// An ADD that comes between two attempts is another one's.
+/// An ADD between two DELs resets the count of failures.
 #[test]
-fn an_add_after_a_failed_del_starts_anew() {
+fn an_add_after_a_failed_del_resets_the_count() {
     let desk = Desk::new();
     desk.delegate.on("DEL").stdout(ERROR).exit(1);
     desk.call("DEL").run().failure();
@@ -368,7 +368,7 @@ fn an_add_after_a_failed_del_starts_anew() {
 }
 
 #[test]
-fn a_del_without_a_lease_does_not_wait_for_one() {
+fn del_does_not_wait_for_a_lease() {
     let desk = Desk::new();
     fs::remove_file(desk.subnet_file()).unwrap();
     let mut netconf = desk.netconf();

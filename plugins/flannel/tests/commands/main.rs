@@ -1,5 +1,4 @@
-//! What flannel does for each command, with a delegate that tells what it was asked and does what
-//! it is told.
+//! Each command of flannel, with a scripted delegate that records its calls.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! flanneld got another lease while containers of the earlier one are still there.
+//! flanneld obtains another lease while containers of the earlier one exist.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ fn renew(desk: &Desk) {
 }
 
 #[test]
-fn containers_of_the_earlier_lease_keep_it() {
+fn check_and_del_use_the_lease_of_the_add() {
     let desk = Desk::new();
     desk.call("ADD").run().success();
     renew(&desk);
@@ -43,7 +43,7 @@ fn containers_of_the_earlier_lease_keep_it() {
 }
 
 #[test]
-fn a_bridge_with_the_earlier_address_is_explained() {
+fn an_error_for_the_bridges_earlier_address_says_what_to_do() {
     let desk = Desk::new();
     renew(&desk);
     for (details, expected) in [
@@ -59,7 +59,7 @@ fn a_bridge_with_the_earlier_address_is_explained() {
         assert_eq!(failure.details, expected);
         assert_eq!(kept(&desk), [""; 0]);
     }
-    // It is none of any other failure's business.
+    // Other failures do not get the hint.
     let error = json!({"code": 999, "msg": "failed to set an IP address", "details": ""});
     desk.delegate.on("ADD").stdout(error.to_string()).exit(1);
     assert_eq!(desk.call("ADD").run().failure().details, "");

@@ -1,11 +1,11 @@
-//! DEL and CHECK: the delegate gets again what it got on ADD, whatever the configuration says by
-//! now.
+//! DEL and CHECK: the delegate gets the kept configuration of the ADD, whatever the present
+//! configuration says.
 
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
 
-/// A configuration of which nothing is left but where configurations are kept.
+/// A configuration that shares only `dataDir` with that of the ADD.
 fn changed_beyond_recognition(desk: &Desk) -> Value {
     std::fs::remove_file(desk.subnet_file()).unwrap();
     json!({
@@ -19,7 +19,7 @@ fn changed_beyond_recognition(desk: &Desk) -> Value {
 }
 
 #[test]
-fn the_configuration_that_was_kept_is_replayed() {
+fn del_and_check_replay_the_kept_configuration() {
     for command in ["CHECK", "DEL"] {
         let desk = Desk::new();
         desk.call("ADD").run().success();
@@ -35,7 +35,7 @@ fn the_configuration_that_was_kept_is_replayed() {
 }
 
 #[test]
-fn prev_result_and_runtime_config_are_the_calls_own() {
+fn prev_result_and_runtime_config_come_from_the_call() {
     for command in ["CHECK", "DEL"] {
         let desk = Desk::new();
         let mut netconf = desk.netconf();
@@ -60,9 +60,9 @@ fn prev_result_and_runtime_config_are_the_calls_own() {
 }
 
 #[test]
-fn a_del_can_come_before_and_after() {
+fn del_succeeds_before_add_and_repeatedly() {
     let desk = Desk::new();
-    // Nothing was ever added.
+    // There was no ADD.
     desk.call("DEL").run().silent();
     assert!(!desk.data_dir().exists());
     desk.call("ADD").run().success();
@@ -78,7 +78,7 @@ fn a_del_can_come_before_and_after() {
 }
 
 #[test]
-fn a_del_needs_no_netns() {
+fn del_does_not_require_a_netns() {
     let desk = Desk::new();
     desk.call("ADD").run().success();
     desk.call("DEL").without("CNI_NETNS").run().silent();
@@ -87,7 +87,7 @@ fn a_del_needs_no_netns() {
 }
 
 #[test]
-fn attachments_that_were_not_added_are_nobodys() {
+fn del_of_an_unknown_attachment_leaves_others_alone() {
     let desk = Desk::new();
     desk.call("ADD").run().success();
     let kept = desk.kept();
@@ -116,7 +116,7 @@ fn attachments_that_were_not_added_are_nobodys() {
 }
 
 #[test]
-fn further_attachments_of_a_container_go_one_by_one() {
+fn each_attachment_of_a_container_is_deleted_with_its_own_configuration() {
     let desk = Desk::new();
     desk.call("ADD").run().success();
     let mut netconf = desk.netconf();
@@ -140,7 +140,7 @@ fn further_attachments_of_a_container_go_one_by_one() {
 }
 
 #[test]
-fn a_check_of_what_was_not_added_fails() {
+fn check_of_an_unknown_attachment_fails() {
     let desk = Desk::new();
     let expected = format!(
         "eth0 of container c1 has no usable configuration in {}: it was not added, or has been \
@@ -156,7 +156,7 @@ fn a_check_of_what_was_not_added_fails() {
     assert_eq!(desk.delegate.calls().len(), 2);
 }
 
-/// A result with one address, as the versions have it.
+/// A result with one address, in the shape of a version.
 fn prev_result(version: &str) -> Value {
     let (address, gateway) = ("10.244.1.7/24", "10.244.1.1");
     match version {
@@ -178,7 +178,7 @@ fn prev_result(version: &str) -> Value {
 }
 
 #[test]
-fn prev_result_gets_the_version_that_was_kept() {
+fn prev_result_is_converted_to_the_kept_version() {
     for (kept, now) in [
         ("0.3.1", "1.0.0"),
         ("0.4.0", "1.1.0"),
@@ -195,7 +195,7 @@ fn prev_result_gets_the_version_that_was_kept() {
             netconf["prevResult"] = prev_result(now);
             desk.call(command).config(&netconf).run().silent();
             let replayed: Value = serde_json::from_slice(&desk.delegate.calls()[1].stdin).unwrap();
-            // The versions before 0.4.0 have no CHECK.
+            // Versions before 0.4.0 have no CHECK.
             let has_check = !matches!(kept, "0.2.0" | "0.3.1");
             let version = if command == "DEL" || has_check {
                 kept
@@ -210,7 +210,7 @@ fn prev_result_gets_the_version_that_was_kept() {
 }
 
 #[test]
-fn a_prev_result_that_the_kept_version_has_no_room_for_is_left_out() {
+fn a_prev_result_that_the_kept_version_cannot_express_is_omitted() {
     let desk = Desk::new();
     let mut netconf = desk.netconf();
     netconf["cniVersion"] = "0.2.0".into();
@@ -225,10 +225,9 @@ fn a_prev_result_that_the_kept_version_has_no_room_for_is_left_out() {
     assert_eq!(calls[1].stdin, calls[0].stdin);
 }
 
-/// Go's ipvlan plugin looks for its master by a name that its configuration does not have, as ADD
-/// can do without.
+/// The Go ipvlan needs `master` for CHECK, although ADD works without the key.
 #[test]
-fn a_check_for_want_of_a_master_says_nothing_about_the_container() {
+fn check_succeeds_if_gos_ipvlan_lacks_a_master() {
     let desk = Desk::new();
     desk.call("ADD").run().success();
     for (message, is_passed_over) in [
@@ -256,10 +255,10 @@ fn a_check_for_want_of_a_master_says_nothing_about_the_container() {
     }
 }
 
-/// It takes the only interface of prevResult for its master; that of the last plugin of the list
-/// may have several.
+/// The Go ipvlan takes the only interface of `prevResult` for its master, and fails if there are
+/// several.
 #[test]
-fn a_del_for_want_of_a_master_is_one_without_prev_result() {
+fn del_is_repeated_without_prev_result_if_gos_ipvlan_lacks_a_master() {
     let desk = Desk::new();
     let result = desk.call("ADD").run().success();
     let msg = "chained master failure. PrevResult lacks a single named interface";

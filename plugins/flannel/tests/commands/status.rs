@@ -1,4 +1,4 @@
-//! STATUS: whether an ADD could succeed now and, if not, why.
+//! STATUS: whether an ADD could succeed now.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ fn status(desk: &Desk) -> Invocation {
     upkeep::call(desk, "STATUS")
 }
 
-/// The plugin is not ready for this reason, at once; nothing is changed, and nothing waited for.
+/// STATUS fails at once with this error, and changes nothing.
 #[track_caller]
 fn assert_not_ready(desk: &Desk, status: &Invocation, message: &str, details: &str) {
     let before = desk.listing();
@@ -35,14 +35,14 @@ fn assert_not_ready(desk: &Desk, status: &Invocation, message: &str, details: &s
 }
 
 #[test]
-fn a_node_that_is_ready() {
+fn status_of_a_ready_node_succeeds() {
     let desk = Desk::new();
     let before = desk.listing();
     status(&desk).run().silent();
     assert_eq!(desk.listing(), before);
     assert_eq!(commands(&desk), ["STATUS"]);
     let asked = last_call(&desk).stdin;
-    // The delegate is asked about what it would get.
+    // The delegate gets the configuration that an ADD would give it.
     assert_eq!(add(&desk, "c1", "eth0"), asked);
     let before = desk.listing();
     status(&desk).run().silent();
@@ -50,7 +50,7 @@ fn a_node_that_is_ready() {
 }
 
 #[test]
-fn a_lease_that_is_missing_or_unusable() {
+fn a_missing_or_invalid_lease_is_reported() {
     let desk = Desk::new();
     let whole_but = |from: &str, to: &str| SUBNET_ENV.replace(from, to);
     for (contents, problem, details) in [
@@ -103,17 +103,17 @@ fn a_lease_that_is_missing_or_unusable() {
 }
 
 #[test]
-fn it_never_waits() {
+fn status_never_waits_for_the_lease() {
     let desk = Desk::new();
     fs::remove_file(desk.subnet_file()).unwrap();
     let mut netconf = netconf(&desk);
     netconf["subnetFileWait"] = json!(20);
     let outcome = status(&desk).config(&netconf).run();
     assert_eq!(outcome.failure().code, 50);
-    // Milliseconds, were the machine not busy with other tests.
+    // On an idle machine the call takes milliseconds.
     assert!(outcome.elapsed < Duration::from_secs(5), "{outcome}");
 
-    // Nor for somebody to write to a pipe.
+    // A FIFO without a writer is not waited for.
     let made = Command::new("mkfifo").arg(desk.subnet_file()).status();
     assert!(made.unwrap().success());
     let outcome = status(&desk).limit(Duration::from_secs(5)).run();
@@ -121,7 +121,7 @@ fn it_never_waits() {
 }
 
 #[test]
-fn a_delegate_that_cannot_be_run() {
+fn a_delegate_that_cannot_be_started_is_reported() {
     let desk = Desk::new();
     assert_not_ready(
         &desk,
@@ -144,7 +144,7 @@ fn a_delegate_that_cannot_be_run() {
 }
 
 #[test]
-fn a_data_dir_that_cannot_be_written_to() {
+fn a_data_dir_without_write_access_is_reported() {
     let desk = Desk::new();
     fs::write(desk.data_dir(), "precious").unwrap();
     let not_a_directory = |path: &str| {
@@ -162,7 +162,7 @@ fn a_data_dir_that_cannot_be_written_to() {
 }
 
 #[test]
-fn what_the_delegate_says_is_passed_on() {
+fn the_delegates_error_is_passed_on() {
     let desk = Desk::new();
     for (code, details) in [(50, ""), (51, "two of three uplinks"), (7, "x")] {
         let error =
@@ -177,7 +177,7 @@ fn what_the_delegate_says_is_passed_on() {
 }
 
 #[test]
-fn a_delegate_need_not_know_status() {
+fn a_delegate_that_does_not_know_status_is_no_error() {
     for versions in [
         "",
         "garbage",
@@ -194,7 +194,7 @@ fn a_delegate_need_not_know_status() {
 }
 
 #[test]
-fn a_delegate_must_know_the_configurations_version() {
+fn a_delegate_without_the_configurations_version_is_reported() {
     let desk = Desk::new();
     let versions = r#"{"cniVersion": "1.0.0", "supportedVersions": ["0.4.0", "1.0.0"]}"#;
     desk.delegate.on("VERSION").stdout(versions);
@@ -207,12 +207,12 @@ fn a_delegate_must_know_the_configurations_version() {
         desk.delegate.on("STATUS").stdout(error).exit(1);
         assert_not_ready(&desk, &status(&desk), &message, "");
     }
-    // A runtime asks every few seconds.
+    // A runtime calls STATUS every few seconds.
     assert_eq!(commands(&desk), ["STATUS", "VERSION"].repeat(2));
 }
 
 #[test]
-fn a_configuration_that_makes_no_sense() {
+fn an_invalid_configuration_is_reported() {
     let desk = Desk::new();
     let mut netconf = netconf(&desk);
     netconf["delegate"] = json!({"name": "x"});

@@ -1,5 +1,4 @@
-//! A delegate in trouble, on each command; and what is left of one when flannel is killed while it
-//! hangs.
+//! Misbehaving delegates, on each command; and the processes that remain when flannel is killed.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -16,10 +15,10 @@ const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask a
 
 const COMMANDS: [&str; 5] = ["ADD", "CHECK", "DEL", "GC", "STATUS"];
 
-/// How long DEL waits for what a killed ADD has left behind.
+/// The timeout of DEL for processes of a killed ADD.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the delegate does, and the code and message of what comes of it, if anything does: on ADD,
+/// The delegate's behaviour, and the code and message of flannel's error, if there is one: on ADD,
 /// which needs a result, and on every other command. `PROGRAM` stands for the delegate's path.
 type Trouble = (
     fn(Script),
@@ -60,7 +59,7 @@ const TROUBLES: [Trouble; 5] = [
     (drop, None, None),
 ];
 
-/// A call that concerns the attachment c1/eth0, as far as the command concerns any.
+/// A call for the attachment c1/eth0, if the command has an attachment.
 #[track_caller]
 fn call(desk: &Desk, command: &str) -> Invocation {
     match command {
@@ -70,7 +69,7 @@ fn call(desk: &Desk, command: &str) -> Invocation {
     }
 }
 
-/// A desk where that attachment has been added, unless that is what is to be done.
+/// A desk with that attachment, unless the command is ADD.
 #[track_caller]
 fn ready_for(command: &str) -> Desk {
     let desk = Desk::new();
@@ -81,7 +80,7 @@ fn ready_for(command: &str) -> Desk {
 }
 
 #[test]
-fn every_trouble_on_every_command() {
+fn every_misbehaviour_on_every_command_has_its_error() {
     for command in COMMANDS {
         for (make_trouble, of_add, of_others) in TROUBLES {
             let desk = ready_for(command);
@@ -106,10 +105,10 @@ fn every_trouble_on_every_command() {
             }
 
             let asked = match (command, trouble) {
-                // It is undone.
+                // The ADD is rolled back.
                 ("ADD", Some(_)) => &["ADD", "DEL"][..],
                 ("ADD", None) => &["ADD"],
-                // It might not know the command.
+                // The delegate might not know the command.
                 ("GC" | "STATUS", Some(_)) => &["ADD", command, "VERSION"],
                 _ => &["ADD", command],
             };
@@ -129,7 +128,7 @@ fn every_trouble_on_every_command() {
 }
 
 #[test]
-fn an_add_that_can_neither_be_done_nor_undone() {
+fn an_add_whose_rollback_fails_keeps_the_configuration_unless_refused() {
     for (make_trouble, of_add, of_others) in TROUBLES {
         let (Some((code, _)), Some(_)) = (of_add, of_others) else {
             continue;
@@ -139,11 +138,11 @@ fn an_add_that_can_neither_be_done_nor_undone() {
             make_trouble(desk.delegate.on(command));
         }
         assert_eq!(call(&desk, "ADD").run().failure().code, code);
-        // One that says the same of both in an orderly way has refused both.
+        // The same orderly error for both commands means that the delegate refuses both.
         let expected = if code == 999 { &[][..] } else { &["c1"] };
         assert_eq!(kept(&desk), expected);
         assert_eq!(call(&desk, "DEL").run().failure().code, code);
-        // Where nothing was kept, the failure of this attempt is.
+        // With nothing kept before, the configuration and the failure are kept.
         assert_eq!(kept(&desk), ["c1"]);
         desk.delegate.on("DEL").reset();
         call(&desk, "DEL").run().silent();
@@ -152,7 +151,7 @@ fn an_add_that_can_neither_be_done_nor_undone() {
 }
 
 #[test]
-fn a_delegate_that_hangs_goes_with_flannel() {
+fn a_hanging_delegate_ends_with_flannel() {
     for command in COMMANDS {
         let desk = ready_for(command);
         desk.delegate.on(command).hang();
@@ -164,7 +163,7 @@ fn a_delegate_that_hangs_goes_with_flannel() {
         wait_until("the delegate ends", Duration::from_secs(1), || {
             !is_alive(delegate)
         });
-        // Its stdout and stderr end too, or this would not.
+        // Returns only once the delegate's stdout and stderr are closed.
         assert_eq!(running.wait().signal, Some(9));
 
         desk.delegate.on(command).reset();
@@ -177,7 +176,7 @@ fn a_delegate_that_hangs_goes_with_flannel() {
     }
 }
 
-/// A process that goes on, until this is dropped at the latest.
+/// A process that continues, at the latest until this value is dropped.
 struct Left(u32);
 
 impl Left {
@@ -194,8 +193,8 @@ impl Drop for Left {
     }
 }
 
-/// Kills an ADD whose delegate hangs, and has started something that lives for this long. That goes
-/// on; its process is returned.
+/// Kills an ADD whose delegate hangs and has started a process of this duration. Returns that
+/// process, which continues.
 #[track_caller]
 fn kill_add_that_leaves(desk: &Desk, time: Duration) -> Left {
     desk.delegate.on("ADD").leave(time).hang();
@@ -213,7 +212,7 @@ fn kill_add_that_leaves(desk: &Desk, time: Duration) -> Left {
 }
 
 #[test]
-fn del_waits_for_what_a_killed_add_has_left_behind() {
+fn del_waits_for_the_processes_of_a_killed_add() {
     let desk = Desk::new();
     let left = kill_add_that_leaves(&desk, Duration::from_secs(600));
     let del = call(&desk, "DEL").env("CNI_LOG", "error").start();
@@ -229,10 +228,10 @@ fn del_waits_for_what_a_killed_add_has_left_behind() {
 }
 
 #[test]
-fn del_does_not_wait_for_ever() {
+fn del_fails_with_code_11_after_its_timeout() {
     let desk = Desk::new();
     let left = kill_add_that_leaves(&desk, Duration::from_secs(600));
-    // Meanwhile it is none of another container's business.
+    // Meanwhile, other containers are not affected.
     add(&desk, "c2", "eth0");
     let del = desk.call("DEL").container("c2").config(&netconf(&desk));
     let outcome = del.run();
@@ -252,10 +251,10 @@ fn del_does_not_wait_for_ever() {
     assert_eq!(commands(&desk), ["ADD", "ADD", "DEL", "DEL"]);
 }
 
-/// Whether it succeeds or fails, an ADD that has come to its end is over, whatever its delegate has
-/// started for good.
+/// Daemons that a delegate started do not delay anything once the ADD has ended, whether it
+/// succeeded or failed.
 #[test]
-fn nothing_waits_for_what_an_ended_add_has_left_behind() {
+fn nothing_waits_for_the_daemons_of_an_ended_add() {
     for (make_trouble, of_add, _) in TROUBLES {
         for command in ["DEL", "GC"] {
             let desk = Desk::new();
@@ -264,7 +263,7 @@ fn nothing_waits_for_what_an_ended_add_has_left_behind() {
                     .on("ADD")
                     .leave_daemon(Duration::from_secs(600)),
             );
-            // Something is to be left for GC also where ADD fails.
+            // After a failed ADD, GC needs a kept configuration too.
             desk.delegate.on("DEL").exit(1);
             let outcome = call(&desk, "ADD").run();
             let left = Left(desk.delegate.calls()[0].left.unwrap());
@@ -280,7 +279,7 @@ fn nothing_waits_for_what_an_ended_add_has_left_behind() {
                 "GC" => gc(&desk, &[]).run(),
                 _ => call(&desk, command).run(),
             };
-            // A delegate that was killed may have been in the middle of something that goes on.
+            // A killed delegate may have started a process that is still at work.
             let is_killed = matches!(of_add, Some((101, message)) if message.contains("SIGKILL"));
             if is_killed {
                 assert!(command == "GC" || outcome.elapsed >= TIMEOUT, "{outcome}");

@@ -1,4 +1,4 @@
-//! VERSION, which versions have which command, and what flannel says when it is started by hand.
+//! VERSION, the versions that define each command, and a call without a command.
 
 use serde_json::json;
 use testkit::{Invocation, binaries};
@@ -10,7 +10,7 @@ const SUPPORTED: [&str; 7] = [
 ];
 
 #[test]
-fn version_needs_nothing() {
+fn version_needs_no_parameters_and_no_configuration() {
     let outcome = Invocation::new(binaries::plugin("flannel"), "VERSION").run();
     assert_eq!(
         outcome.success(),
@@ -19,7 +19,7 @@ fn version_needs_nothing() {
 }
 
 #[test]
-fn without_a_command_it_says_what_it_is() {
+fn a_call_without_a_command_prints_name_and_versions() {
     let by_hand = Invocation::new(binaries::plugin("flannel"), "").stdin("x");
     for call in [by_hand.clone(), by_hand.without("CNI_COMMAND")] {
         let outcome = call.run();
@@ -34,7 +34,7 @@ fn without_a_command_it_says_what_it_is() {
 }
 
 #[test]
-fn commands_that_a_version_does_not_have() {
+fn a_command_is_refused_that_the_version_does_not_define() {
     let desk = Desk::new();
     for (index, version) in SUPPORTED.into_iter().enumerate() {
         for (command, since) in [("CHECK", "0.4.0"), ("GC", "1.1.0"), ("STATUS", "1.1.0")] {
@@ -47,7 +47,7 @@ fn commands_that_a_version_does_not_have() {
             assert_eq!(failure.cni_version.as_deref(), Some(version));
             let message = format!("config version does not allow {command}");
             assert_eq!((failure.code, failure.msg), (1, message));
-            // Callers compare the whole text with that of the Go plugins.
+            // Callers compare the message with the Go plugins' text.
             assert_eq!(failure.details, "");
         }
     }
@@ -70,7 +70,7 @@ fn each_version_is_passed_to_the_delegate_and_answered() {
 }
 
 #[test]
-fn without_a_version_there_is_none_for_the_delegate_either() {
+fn without_a_version_the_delegate_gets_none() {
     let desk = Desk::new();
     let result = json!({"cniVersion": "0.1.0", "ip4": {"ip": "10.244.1.2/24"}});
     desk.delegate.on("ADD").stdout(result.to_string());
@@ -82,7 +82,7 @@ fn without_a_version_there_is_none_for_the_delegate_either() {
 }
 
 #[test]
-fn versions_that_nobody_knows() {
+fn an_unknown_version_is_refused() {
     let desk = Desk::new();
     let before = desk.listing();
     for version in ["0.5.0", "1.0", "2.0.0", "v1.0.0", " 1.0.0"] {

@@ -1,4 +1,4 @@
-//! ADD waits for flanneld to write its lease, without looking at it again and again.
+//! ADD waits for flanneld to write its lease, without polling the file.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -14,12 +14,11 @@ use crate::asked::{commands, wait_until};
 use crate::desk::{Desk, SUBNET_ENV};
 use crate::traced::Traced;
 
-/// What a test may take that waits for something to happen, and what flannel would wait for at
-/// most.
+/// The time limit of a test that waits, and flannel's own timeout.
 const SOON: Duration = Duration::from_secs(15);
 const LIMIT: u32 = 25;
 
-/// An ADD with another file for the lease, and this time to wait for it.
+/// An ADD with another `subnetFile`, and this `subnetFileWait`.
 #[track_caller]
 fn add(desk: &Desk, file: &Path, wait: Value) -> Invocation {
     let mut netconf = desk.netconf();
@@ -28,14 +27,14 @@ fn add(desk: &Desk, file: &Path, wait: Value) -> Invocation {
     desk.call("ADD").config(&netconf)
 }
 
-/// A desk whose lease is not there.
+/// A desk without a lease.
 fn without_lease() -> Desk {
     let desk = Desk::new();
     fs::remove_file(desk.subnet_file()).unwrap();
     desk
 }
 
-/// Starts an ADD, and comes back once it waits.
+/// Starts an ADD, and returns once it waits.
 #[track_caller]
 fn start_waiting(desk: &Desk, file: &Path) -> Running {
     let running = add(desk, file, json!(LIMIT)).start();
@@ -45,12 +44,12 @@ fn start_waiting(desk: &Desk, file: &Path) -> Running {
         fds.filter_map(|fd| fs::read_link(fd.path()).ok())
             .any(|target| target == Path::new("anon_inode:inotify"))
     });
-    // It may be just about to look for the first time.
+    // The ADD may be about to read the file for the first time.
     sleep(Duration::from_millis(20));
     running
 }
 
-/// The delegate has been called with the lease, long before the time was over.
+/// The delegate was called with the lease, long before the timeout.
 #[track_caller]
 fn assert_added(desk: &Desk, running: Running) {
     let outcome = running.wait();
@@ -73,8 +72,8 @@ fn append(file: &Path, text: &str) {
 }
 
 #[test]
-fn a_file_that_is_written_in_parts() {
-    // Between two lines, in a key, in a network, in a number, in a word.
+fn add_waits_for_a_file_that_is_written_in_parts() {
+    // The cuts are between two lines, in a key, a network, a number and a word.
     for cut in ["FLANNEL_MTU", "SUBNET", "44.1.1", "0\n", "ue\n"] {
         let desk = without_lease();
         let running = start_waiting(&desk, &desk.subnet_file());
@@ -88,7 +87,7 @@ fn a_file_that_is_written_in_parts() {
 }
 
 #[test]
-fn a_file_that_was_cut_off_before() {
+fn add_waits_for_the_rest_of_a_file_that_is_cut_off() {
     for cut in ["44.1.1", "ue\n"] {
         let desk = Desk::new();
         let (first, _) = SUBNET_ENV.split_at(SUBNET_ENV.find(cut).unwrap());
@@ -99,10 +98,10 @@ fn a_file_that_was_cut_off_before() {
     }
 }
 
-/// Go's flannel does not wait for the rest, nor does anybody for a value that is no beginning of a
-/// yes.
+/// The Go flannel does not wait for the rest. Ours waits only if the value could be the start of
+/// `true` or `yes`.
 #[test]
-fn a_value_that_stays_cut_off_is_taken_as_it_is() {
+fn a_value_that_stays_cut_off_counts_as_it_is() {
     for (value, wait, least) in [("tr", json!(0.3), 300), ("nope", json!(LIMIT), 0)] {
         let desk = Desk::new();
         fs::write(desk.subnet_file(), SUBNET_ENV.replace("true\n", value)).unwrap();
@@ -116,9 +115,9 @@ fn a_value_that_stays_cut_off_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_file_that_is_renamed_into_place() {
+fn add_notices_a_file_that_is_renamed_into_place() {
     let desk = without_lease();
-    // Not in the same directory, where it would be noticed before.
+    // The file comes from another directory, so no earlier event announces it.
     fs::create_dir(desk.path("elsewhere")).unwrap();
     let aside = desk.path("elsewhere/aside");
     fs::write(&aside, SUBNET_ENV).unwrap();
@@ -128,7 +127,7 @@ fn a_file_that_is_renamed_into_place() {
 }
 
 #[test]
-fn a_directory_that_is_made_later() {
+fn add_notices_a_directory_that_is_created_later() {
     let desk = without_lease();
     let file = desk.path("run/flannel/subnet.env");
     let running = start_waiting(&desk, &file);
@@ -139,7 +138,7 @@ fn a_directory_that_is_made_later() {
     fs::write(&file, SUBNET_ENV).unwrap();
     assert_added(&desk, running);
 
-    // All at once.
+    // All directories appear at once.
     let desk = without_lease();
     let file = desk.path("run/flannel/subnet.env");
     let running = start_waiting(&desk, &file);
@@ -149,7 +148,7 @@ fn a_directory_that_is_made_later() {
 }
 
 #[test]
-fn a_directory_that_another_takes_the_place_of() {
+fn add_notices_a_directory_that_is_replaced() {
     for is_kept in [false, true] {
         let desk = without_lease();
         let directory = desk.path("run/flannel");
@@ -167,9 +166,9 @@ fn a_directory_that_another_takes_the_place_of() {
     }
 }
 
-/// The directory of the file stays what it is, but is no longer on the way.
+/// The file's directory stays, but the path no longer leads to it.
 #[test]
-fn a_directory_further_up_that_another_takes_the_place_of() {
+fn add_notices_a_replaced_parent_directory() {
     let desk = without_lease();
     let directory = desk.path("var/run/flannel");
     fs::create_dir_all(&directory).unwrap();
@@ -180,7 +179,7 @@ fn a_directory_further_up_that_another_takes_the_place_of() {
     fs::write(directory.join("subnet.env"), SUBNET_ENV).unwrap();
     assert_added(&desk, running);
 
-    // So does what a link led to.
+    // The target of a link stays too.
     let desk = without_lease();
     for directory in ["first", "second"] {
         fs::create_dir_all(desk.path(directory)).unwrap();
@@ -195,7 +194,7 @@ fn a_directory_further_up_that_another_takes_the_place_of() {
 
 /// The directories appear one by one while the watches are being set, which strace makes slow.
 #[test]
-fn what_appears_while_it_is_watched_for_is_seen() {
+fn directories_that_appear_while_watches_are_set_are_noticed() {
     for step in 0..4 {
         let desk = without_lease();
         let file = desk.path("run/link/flannel/subnet.env");
@@ -229,8 +228,8 @@ fn what_appears_while_it_is_watched_for_is_seen() {
 }
 
 #[test]
-fn a_link_to_a_directory_that_is_made_later() {
-    // The file itself is the link, by way of another; or a directory on the way is.
+fn add_follows_links_to_a_directory_that_is_created_later() {
+    // Either the file is a link to a link, or a directory of the path is a link.
     for (link, target, file) in [
         ("subnet.env", "disk/later/flannel/subnet.env", "subnet.env"),
         ("run", "disk/later/flannel", "run/subnet.env"),
@@ -249,7 +248,7 @@ fn a_link_to_a_directory_that_is_made_later() {
 }
 
 #[test]
-fn links_in_a_circle_lead_nowhere() {
+fn a_circle_of_links_is_no_lease() {
     let desk = without_lease();
     symlink(desk.path("hop"), desk.subnet_file()).unwrap();
     symlink(desk.subnet_file(), desk.path("hop")).unwrap();
@@ -259,7 +258,7 @@ fn links_in_a_circle_lead_nowhere() {
 }
 
 #[test]
-fn it_gives_up_and_says_what_to_look_at() {
+fn after_the_timeout_the_error_says_what_to_do() {
     for (wait, least) in [
         (json!(0.3), 300),
         (Value::Null, 1000),
@@ -285,7 +284,7 @@ fn it_gives_up_and_says_what_to_look_at() {
 }
 
 #[test]
-fn what_is_missing_in_the_end_is_told() {
+fn after_the_timeout_the_error_names_the_missing_keys() {
     let desk = Desk::new();
     fs::write(desk.subnet_file(), "FLANNEL_MTU=1450\n").unwrap();
     let running = add(&desk, &desk.subnet_file(), json!(0.5)).start();
@@ -304,7 +303,7 @@ fn what_is_missing_in_the_end_is_told() {
 }
 
 #[test]
-fn what_is_complete_but_wrong_is_refused_at_once() {
+fn an_invalid_lease_is_refused_at_once() {
     let wrong = SUBNET_ENV.replace("1450", "14x");
     let desk = Desk::new();
     let refused = |running: Running| {
@@ -319,7 +318,7 @@ fn what_is_complete_but_wrong_is_refused_at_once() {
     };
     fs::write(desk.subnet_file(), &wrong).unwrap();
     refused(add(&desk, &desk.subnet_file(), json!(LIMIT)).start());
-    // Also if it comes while it is waited for.
+    // The same for an invalid lease that appears during the wait.
     fs::remove_file(desk.subnet_file()).unwrap();
     let running = start_waiting(&desk, &desk.subnet_file());
     fs::write(desk.path("aside"), &wrong).unwrap();
@@ -328,7 +327,7 @@ fn what_is_complete_but_wrong_is_refused_at_once() {
 }
 
 #[test]
-fn times_that_make_no_sense() {
+fn an_invalid_timeout_is_refused() {
     let desk = Desk::new();
     let before = desk.listing();
     let no_time = |shown: &str| {
@@ -357,7 +356,7 @@ fn times_that_make_no_sense() {
 }
 
 #[test]
-fn a_lease_that_is_there_is_not_waited_for() {
+fn an_existing_lease_is_not_waited_for() {
     for wait in [json!(0), json!(1e9), json!(1e18)] {
         let desk = Desk::new();
         let outcome = add(&desk, &desk.subnet_file(), wait).run();
@@ -365,7 +364,7 @@ fn a_lease_that_is_there_is_not_waited_for() {
     }
 }
 
-/// How often ADD looks at the lease; `None` if that cannot be found out here.
+/// The number of times that ADD reads the lease; `None` without strace.
 fn looks(desk: &Desk, wait: Value) -> Option<usize> {
     let mut netconf = desk.netconf();
     netconf["subnetFileWait"] = wait;
@@ -376,8 +375,8 @@ fn looks(desk: &Desk, wait: Value) -> Option<usize> {
 }
 
 #[test]
-fn it_looks_only_when_something_has_happened() {
-    // Once, once more when it is ready to be told of changes, and once in the end.
+fn add_reads_the_lease_only_after_an_event() {
+    // At first, after the watches are set, and at the timeout.
     for (wait, expected) in [(json!(1), 3), (json!(0), 1)] {
         let desk = without_lease();
         let Some(looks) = looks(&desk, wait) else {
@@ -391,11 +390,11 @@ fn it_looks_only_when_something_has_happened() {
 }
 
 #[test]
-fn what_comes_just_before_it_is_watched_for_is_seen() {
+fn a_lease_that_appears_just_before_the_watch_is_noticed() {
     let desk = without_lease();
     let mut netconf = desk.netconf();
     netconf["subnetFileWait"] = json!(LIMIT);
-    // The watch is made a second later than flannel wants it.
+    // strace delays the system call that sets the watch by a second.
     let options = [
         "-e",
         "trace=inotify_init1,inotify_add_watch",
