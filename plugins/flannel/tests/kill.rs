@@ -1,6 +1,5 @@
-//! flannel is killed at many instants of an ADD, as a runtime does it with a plugin that is late:
-//! the DEL that follows at once leaves nothing, whatever the delegate and its IPAM plugin were
-//! about to do.
+//! flannel is killed at many instants of an ADD, as by a runtime after its timeout. The DEL that
+//! follows at once leaves nothing, whatever the delegate and its IPAM plugin were doing.
 
 #![allow(
     clippy::expect_used,
@@ -23,7 +22,7 @@ use crate::lease::DUAL_STACK;
 
 const KILLS: u32 = 100;
 
-/// Kills are spread over the life of an ADD again and again, in so many steps.
+/// The number of instants over which each round spreads its kills.
 const INSTANTS: u32 = 20;
 
 #[test]
@@ -33,7 +32,7 @@ fn a_del_after_a_killed_add_leaves_nothing() {
     }
 }
 
-/// Debian's host-local does not end with the delegate that has started it.
+/// Debian's host-local does not end with the delegate that started it.
 #[test]
 fn a_del_after_a_killed_add_leaves_nothing_with_debians_delegates() {
     if let Some(lab) = Lab::with(Delegates::Debians, &DUAL_STACK) {
@@ -54,8 +53,8 @@ fn assert_nothing_is_left(lab: &Lab) {
     let mut life = undisturbed.elapsed;
     for number in 0..KILLS {
         let running = lab.node.start(&add);
-        // From before the first instruction to after the last, also when the machine gets slower or
-        // faster.
+        // From before the first instruction to after the last, also on a machine that becomes
+        // slower or faster.
         sleep(life * (number % INSTANTS) * 11 / (INSTANTS * 10));
         running.kill();
         let killed = running.wait();
@@ -68,20 +67,20 @@ fn assert_nothing_is_left(lab: &Lab) {
         kept += u32::from(!configurations(lab).is_empty());
 
         lab.del(&container, &netconf);
-        let told = format!("kill {number}");
-        assert_eq!(container.link_names(), ["lo"], "{told}");
+        let kill_number = format!("kill {number}");
+        assert_eq!(container.link_names(), ["lo"], "{kill_number}");
         assert_eq!(
             lab.links()
                 .iter()
                 .filter(|link| *link != "lo" && *link != BRIDGE)
                 .count(),
             0,
-            "{told}"
+            "{kill_number}"
         );
-        assert_eq!(lab.taken(NETWORK), [""; 0], "{told}");
-        assert_eq!(configurations(lab), [""; 0], "{told}");
+        assert_eq!(lab.taken(NETWORK), [""; 0], "{kill_number}");
+        assert_eq!(configurations(lab), [""; 0], "{kill_number}");
     }
-    // That the instants were spread as they should be.
+    // The kills must have hit before, during and after the ADD.
     assert!(
         interrupted > KILLS / 5,
         "{interrupted} of {KILLS} interrupted"
@@ -91,8 +90,7 @@ fn assert_nothing_is_left(lab: &Lab) {
     lab.del(&container, &netconf);
 }
 
-/// What is kept for any attachment, less the file that the next one overwrites before it gives it a
-/// name.
+/// The kept configurations of all attachments, without a `.new` that the next writer overwrites.
 fn configurations(lab: &Lab) -> Vec<String> {
     let kept = lab.kept().into_iter();
     kept.filter(|name| name != ".new").collect()

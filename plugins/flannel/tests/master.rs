@@ -1,6 +1,5 @@
-//! flannel with the delegates that have no bridge: ipvlan and macvlan share a link of the node,
-//! which is the containers' way to each other. All plugins are those under test, but for one test
-//! with Debian's.
+//! flannel with ipvlan and macvlan as delegates, which share a link of the node. All plugins are
+//! those under test, except in tests with Debian's.
 
 #![allow(
     clippy::expect_used,
@@ -28,7 +27,7 @@ const MASTER: &str = "wire0";
 const SCRATCH: &str = "/var/lib/cni/flannel";
 const ADDRESSES: &str = "/var/lib/cni/networks/cbr0";
 
-/// Makes a test of each kind of link, mode and lease.
+/// Defines a test per kind of link, mode and lease.
 macro_rules! share {
     ($($test:ident: $delegate:literal, $mode:literal, $lease:expr;)*) => {$(
         #[test]
@@ -59,7 +58,7 @@ fn come_and_go(delegate: &str, mode: &str, lease: Lease) {
     }
     assert_eq!(lab.kept(), ["a", "b"]);
     assert_eq!(lab.taken(), [lease.host(2), lease.host(3)].concat());
-    // Whatever there is of the containers is in these.
+    // The whole state of the containers is in these.
     assert_eq!(lab.network(), before);
 
     for family in lease.0 {
@@ -82,7 +81,7 @@ fn come_and_go(delegate: &str, mode: &str, lease: Lease) {
 }
 
 #[test]
-fn macvlan_of_debian_finds_a_healthy_container_healthy() {
+fn check_with_debians_macvlan_accepts_a_healthy_container() {
     for lease in [DUAL_STACK, ONLY_IPV4] {
         check_debians("macvlan", "bridge", lease, Some(MASTER));
     }
@@ -90,13 +89,13 @@ fn macvlan_of_debian_finds_a_healthy_container_healthy() {
 }
 
 #[test]
-fn ipvlan_of_debian_finds_a_healthy_container_healthy() {
+fn check_with_debians_ipvlan_accepts_a_healthy_container() {
     check_debians("ipvlan", "l2", DUAL_STACK, Some(MASTER));
     check_debians("ipvlan", "l2", ONLY_IPV4, None);
 }
 
-/// CHECK is right with the result of ADD, though these plugins take a route literally that has no
-/// next hop, and ipvlan's has to be told the master that it has found by itself on ADD.
+/// CHECK succeeds with the result of ADD, although these plugins look for a route without a next
+/// hop literally, and ipvlan needs the master that it found by itself on ADD.
 fn check_debians(delegate: &str, mode: &str, lease: Lease, master: Option<&str>) {
     for name in [delegate, "host-local"] {
         if require_reference(name).is_none() {
@@ -122,14 +121,14 @@ fn check_debians(delegate: &str, mode: &str, lease: Lease, master: Option<&str>)
 
     container.sandbox.ip("route flush 10.244.0.0/16");
     if delegate == "ipvlan" && master.is_none() {
-        // It does not come to look at the routes.
+        // The plugin fails before it compares the routes.
         call("CHECK", &with_result).silent();
     } else {
         let failure = call("CHECK", &with_result).failure();
         assert_eq!(failure.code, 999, "{failure:?}");
         assert!(failure.msg.contains("Expected Route"), "{failure:?}");
     }
-    // The last plugin of the list may have made another one.
+    // A later plugin of the list may have added an interface.
     let interfaces = with_result["prevResult"]["interfaces"].as_array_mut();
     interfaces.unwrap().push(json!({"name": "bwp1"}));
     call("DEL", &with_result).silent();
@@ -137,7 +136,7 @@ fn check_debians(delegate: &str, mode: &str, lease: Lease, master: Option<&str>)
 }
 
 #[test]
-fn macvlan_of_debian_deletes_without_the_master_that_it_had() {
+fn del_with_debians_macvlan_works_without_the_master() {
     for change in ["link del wire0", "link set wire0 mtu 1400"] {
         delete_without_master("macvlan", "bridge", Some(MASTER), change);
     }
@@ -145,12 +144,12 @@ fn macvlan_of_debian_deletes_without_the_master_that_it_had() {
 }
 
 #[test]
-fn ipvlan_of_debian_deletes_without_the_master_that_it_had() {
+fn del_with_debians_ipvlan_works_without_the_master() {
     delete_without_master("ipvlan", "l2", Some(MASTER), "link del wire0");
     delete_without_master("ipvlan", "l2", None, "route del default");
 }
 
-/// These plugins fail before they release anything, where the master is not what it was on ADD.
+/// These plugins fail before they release anything if the master has changed since the ADD.
 fn delete_without_master(delegate: &str, mode: &str, master: Option<&str>, change: &str) {
     for name in [delegate, "host-local"] {
         if require_reference(name).is_none() {
@@ -185,7 +184,7 @@ fn delete_without_master(delegate: &str, mode: &str, master: Option<&str>, chang
     assert_eq!(lab.kept(), ["b", "c"], "{change}");
     let of_the_others = [DUAL_STACK.host(3), DUAL_STACK.host(4)].concat();
     assert_eq!(lab.taken(), of_the_others, "{change}");
-    // As a runtime calls it that has lost the result and the namespace.
+    // A DEL of a runtime that has lost the result and the namespace.
     let call = lab.call("DEL", b, &netconf).netns("").path(REFERENCE_DIR);
     lab.node.run(&call).silent();
     assert_eq!(lab.taken(), DUAL_STACK.host(4), "{change}");
@@ -197,7 +196,7 @@ fn delete_without_master(delegate: &str, mode: &str, master: Option<&str>, chang
     lab.assert_nothing_left(&before, &[]);
 }
 
-/// A node with a lease, and with a wire by which its default route goes.
+/// A node with a lease, and a wire that has its default route.
 struct Lab {
     node: Node,
     delegate: String,
@@ -206,8 +205,7 @@ struct Lab {
 }
 
 impl Lab {
-    /// `None`, told as a skip, where the machine cannot have it or its kernel does not have the
-    /// delegate's kind of link.
+    /// `None`, reported as a skip, without root or if the kernel lacks the delegate's kind of link.
     #[track_caller]
     fn new(delegate: &str, mode: &str, lease: Lease) -> Option<Self> {
         if !require_root() {
@@ -219,8 +217,7 @@ impl Lab {
             mode: mode.to_owned(),
             lease,
         };
-        // Until no other machine is known to have an address of the wire, the node has work to do
-        // of its own accord.
+        // The kernel is busy until duplicate address detection on the wire is complete.
         lab.node
             .write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
         lab.node
@@ -246,7 +243,7 @@ impl Lab {
         Some(lab)
     }
 
-    /// Runs `ip` on the node; fails with what it said.
+    /// Runs `ip` on the node, and fails with its output.
     fn ip(&self, args: &str) -> Result<(), String> {
         let mut ip = Command::new("ip");
         let output = self.node.enter(|| ip.args(args.split(' ')).output());
@@ -279,7 +276,7 @@ impl Lab {
         self.node.run(&call).success()
     }
 
-    /// CHECK succeeds, and fails for want of an address file.
+    /// CHECK succeeds, and fails once an address file is missing.
     #[track_caller]
     fn check(&self, container: &Container, result: &Value) {
         let mut netconf = self.netconf();
@@ -306,8 +303,8 @@ impl Lab {
         self.node.run(&call).silent();
     }
 
-    /// The container is host `number` of the lease, in its result and inside, on a link of the
-    /// right kind.
+    /// The container has address `number` of the lease, in its result and its namespace, on a link
+    /// of the right kind.
     #[track_caller]
     fn assert_attached(&self, container: &Container, result: &Value, number: u8) {
         let lease = self.lease.0.iter();
@@ -364,8 +361,8 @@ impl Lab {
         assert_eq!(self.kept(), [""; 0]);
     }
 
-    /// The links of the node with their addresses, and its routes, but for what the kernel adds
-    /// when a link has a carrier.
+    /// The node's links, addresses and routes, without those that the kernel adds when a link gets
+    /// a carrier.
     #[track_caller]
     fn network(&self) -> Vec<String> {
         let mut told = Vec::new();
@@ -389,19 +386,19 @@ impl Lab {
         told
     }
 
-    /// The addresses that host-local has given, IPv4 first.
+    /// The addresses that host-local has allocated, IPv4 first.
     #[track_caller]
     fn taken(&self) -> Vec<String> {
         let names = self.node.list(ADDRESSES).into_iter();
         let mut names: Vec<String> = names
             .filter(|name| name.parse::<std::net::IpAddr>().is_ok())
             .collect();
-        // As `Lease::host` of one after another: by host, then by family.
+        // In the order of `Lease::host`: by host, then by family.
         names.sort_by_key(|name| (name.chars().last(), name.contains(':')));
         names
     }
 
-    /// The configurations that flannel keeps.
+    /// The configurations that flannel has kept.
     #[track_caller]
     fn kept(&self) -> Vec<String> {
         let names = self.node.list(SCRATCH).into_iter();

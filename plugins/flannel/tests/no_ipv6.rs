@@ -1,5 +1,4 @@
-//! flannel with each delegate on a node whose kernel has IPv6 switched off. All plugins are those
-//! under test.
+//! flannel with each delegate on a node whose kernel has no IPv6. All plugins are those under test.
 
 #![allow(
     clippy::expect_used,
@@ -23,7 +22,7 @@ use testkit::{Invocation, NetNs, Node, Outcome, binaries};
 
 use crate::lease::{DUAL_STACK, Lease, ONLY_IPV4};
 
-/// A machine at the other end of the node's wire, which has no route to containers.
+/// A machine at the other end of the node's wire. It has no route to containers.
 const OUTSIDE: &str = "198.51.100.2";
 
 /// A node with a wire to that machine.
@@ -34,7 +33,7 @@ struct Lab {
 }
 
 impl Lab {
-    /// `None`, told as a skip, where the machine cannot have it or its kernel has IPv6.
+    /// `None`, reported as a skip, without root or if the kernel has IPv6.
     #[track_caller]
     fn new(delegate: &'static str, lease: Lease) -> Option<Self> {
         if !require_root() {
@@ -127,7 +126,7 @@ fn come_and_go(delegate: &'static str) {
     assert!(reaches(&a, "10.244.1.3"));
     assert!(reaches(&b, "10.244.1.2"));
     if delegate == "bridge" {
-        // It knows the node's address only, which the packets have.
+        // The machine only knows the node's address, which masqueraded packets have.
         assert!(reaches(&a, OUTSIDE));
     }
     lab.call("CHECK", "a", &a, Some(&result_a)).silent();

@@ -1,4 +1,4 @@
-//! A delegate that cannot be: by its configuration, or by what is found for it.
+//! Invalid delegates: by their configuration, or by the file in `CNI_PATH`.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use testkit::binaries;
 use crate::assert_refused;
 use crate::desk::Desk;
 
-/// What a call may take that calls itself no more than a few times.
+/// The time limit of a call that recurses a few times at most.
 const SOON: Duration = Duration::from_secs(20);
 
 #[test]
-fn configurations_of_the_delegate_that_are_refused() {
+fn invalid_keys_of_delegate_are_refused() {
     let desk = Desk::new();
     let taken = |key: &str| format!("delegate must not have the key {key:?}: flannel sets it");
     let no_type = |text: &str| {
@@ -70,7 +70,7 @@ fn configurations_of_the_delegate_that_are_refused() {
 }
 
 #[test]
-fn flannel_is_no_ipam_plugin() {
+fn flannel_as_ipam_plugin_is_refused() {
     let desk = Desk::new();
     for name in ["flannel", "FLANNEL"] {
         let mut netconf = desk.netconf();
@@ -78,7 +78,7 @@ fn flannel_is_no_ipam_plugin() {
         let message = "network configuration: ipam.type must not be \"flannel\": it would call itself for ever";
         assert_refused(&desk, &desk.call("ADD").config(&netconf), 7, message);
     }
-    // Go's bridge and macvlan would call themselves, also on DEL.
+    // The Go bridge and macvlan would call themselves, also on DEL.
     for name in ["bridge", "macvlan", "portmap"] {
         let mut netconf = desk.netconf();
         netconf["ipam"] = json!({"type": name});
@@ -92,9 +92,9 @@ fn flannel_is_no_ipam_plugin() {
     }
 }
 
-/// The delegate's file is flannel, and so is its IPAM plugin's: a link or a copy.
+/// The files of the delegate and of its IPAM plugin are flannel: a link or a copy.
 #[test]
-fn a_delegate_that_is_flannel_again() {
+fn a_delegate_whose_file_is_flannel_is_refused() {
     let links = [
         |from, to| symlink(from, to),
         |from, to| fs::copy(from, to).map(drop),
@@ -116,7 +116,7 @@ fn a_delegate_that_is_flannel_again() {
     }
 }
 
-/// Whatever its name is, the file is flannel, which does not call itself under the name that it was
+/// Under any name the file is flannel, which does not call a delegate of the name that it was
 /// called by.
 #[track_caller]
 fn assert_does_not_call_itself(desk: &Desk, dir: &Path) {
@@ -124,7 +124,7 @@ fn assert_does_not_call_itself(desk: &Desk, dir: &Path) {
         it would call itself for ever; correct delegate.type or ipam.type, or install the plugin of that name again";
     let lease = fs::read(desk.subnet_file()).unwrap();
     let node = desk.listing();
-    // The inner one reads nothing of the outer one's configuration.
+    // The inner flannel does not read the outer one's keys.
     let mut netconf = desk.netconf();
     netconf["delegate"] = json!({
         "subnetFile": desk.subnet_file(),
@@ -148,14 +148,14 @@ fn assert_does_not_call_itself(desk: &Desk, dir: &Path) {
         0
     );
 
-    // It is called under that name by the list itself.
+    // The list itself calls flannel by that name.
     netconf["type"] = json!("bridge");
     let failure = call("ADD", &netconf).failure();
     assert_eq!((failure.code, failure.msg), (7, told.to_owned()));
 }
 
-/// Under a name that is no plugin's, the file is none, and says so. As any failure of a delegate
-/// that may pass, that holds up one DEL.
+/// Under a name that is not a plugin's, the multi-call binary reports an error. Like any failure
+/// that may be temporary, the error fails one DEL.
 #[track_caller]
 fn assert_is_no_plugin(desk: &Desk, dir: &Path) {
     let told = "my-bridge: CNI_COMMAND is set, but the name that the program was started by, \"my-bridge\", \
@@ -172,7 +172,7 @@ fn assert_is_no_plugin(desk: &Desk, dir: &Path) {
     assert_eq!(failure.code, 4, "{failure:?}");
     assert!(failure.msg.starts_with(told), "{failure:?}");
     assert_eq!(desk.kept(), [].into());
-    // It cannot serve an ADD.
+    // STATUS reports that no ADD can succeed.
     let failure = call("STATUS").failure();
     assert_eq!(failure.code, 4, "{failure:?}");
     assert!(failure.msg.starts_with(told), "{failure:?}");
@@ -184,7 +184,7 @@ fn assert_is_no_plugin(desk: &Desk, dir: &Path) {
 }
 
 #[test]
-fn a_delegate_that_is_not_there() {
+fn a_missing_delegate_is_reported() {
     let desk = Desk::new();
     let empty = desk.path("empty");
     fs::create_dir(&empty).unwrap();
@@ -197,7 +197,7 @@ fn a_delegate_that_is_not_there() {
     };
     let both = format!("{}:{}", empty.display(), desk.path("absent").display());
     assert_refused(&desk, &add, 100, &missing(both));
-    // Neither a directory nor a link that leads nowhere is a plugin.
+    // A directory and a dangling link are not plugins.
     fs::create_dir(empty.join("bridge")).unwrap();
     let add = add.path(&empty);
     assert_refused(&desk, &add, 100, &missing(empty.display().to_string()));
@@ -207,7 +207,7 @@ fn a_delegate_that_is_not_there() {
 }
 
 #[test]
-fn a_delegate_that_is_not_executable() {
+fn a_delegate_without_execute_permission_is_reported() {
     let desk = Desk::new();
     let directory = desk.path("plugins");
     fs::create_dir(&directory).unwrap();
@@ -217,7 +217,7 @@ fn a_delegate_that_is_not_executable() {
         directory.join("bridge").display()
     );
     assert_refused(&desk, &desk.call("ADD").path(&directory), 100, &message);
-    // It hides no other that is.
+    // An executable file in a later directory is found.
     desk.call("ADD")
         .paths([&directory, &desk.delegate.dir()])
         .run()
@@ -225,7 +225,7 @@ fn a_delegate_that_is_not_executable() {
 }
 
 #[test]
-fn a_delegate_that_the_kernel_cannot_run() {
+fn a_delegate_that_the_kernel_cannot_execute_is_reported() {
     let desk = Desk::new();
     let directory = desk.path("plugins");
     fs::create_dir(&directory).unwrap();
@@ -238,7 +238,7 @@ fn a_delegate_that_the_kernel_cannot_run() {
         program.display()
     );
     assert_eq!((failure.code, failure.msg), (100, message));
-    // It has done nothing, so there is nothing to undo.
+    // The delegate has not run, so there is nothing to roll back.
     assert_eq!(desk.kept(), [].into());
     desk.call("DEL").run().silent();
 }

@@ -1,4 +1,4 @@
-//! The directory that configurations are kept in.
+//! The directory of the kept configurations.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use crate::desk::Desk;
 use crate::{COMMANDS, assert_refused};
 
 #[test]
-fn a_file_instead_of_the_directory() {
+fn a_file_in_the_place_of_the_directory_is_reported() {
     let desk = Desk::new();
     fs::write(desk.data_dir(), "precious").unwrap();
     let shown = desk.data_dir().display().to_string();
@@ -28,12 +28,12 @@ fn a_file_instead_of_the_directory() {
 }
 
 #[test]
-fn a_link_is_not_followed() {
+fn a_link_in_the_place_of_a_file_is_not_followed() {
     let desk = Desk::new();
     fs::create_dir(desk.data_dir()).unwrap();
     let precious = desk.path("precious");
     for target in [&precious, &desk.path("absent")] {
-        // What DEL would replay, were it followed.
+        // DEL would replay the target if it followed the link.
         fs::write(&precious, r#"{"type":"bridge"}"#).unwrap();
         let file = desk.data_dir().join("c1");
         symlink(target, &file).unwrap();
@@ -47,7 +47,7 @@ fn a_link_is_not_followed() {
 }
 
 #[test]
-fn a_directory_instead_of_a_file() {
+fn a_directory_in_the_place_of_a_file_is_reported() {
     let desk = Desk::new();
     let file = desk.data_dir().join("c1");
     fs::create_dir_all(&file).unwrap();
@@ -61,7 +61,7 @@ fn a_directory_instead_of_a_file() {
 }
 
 #[test]
-fn the_directory_itself_may_be_reached_by_a_link() {
+fn the_data_dir_may_be_a_link() {
     let desk = Desk::new();
     fs::create_dir(desk.path("disk")).unwrap();
     symlink(desk.path("disk"), desk.data_dir()).unwrap();

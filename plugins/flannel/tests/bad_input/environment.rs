@@ -1,4 +1,4 @@
-//! The variables of a call.
+//! Invalid environment variables.
 
 use testkit::{Invocation, binaries};
 
@@ -6,7 +6,7 @@ use crate::desk::Desk;
 use crate::{COMMANDS, assert_refused};
 
 #[test]
-fn all_that_is_missing_is_named() {
+fn one_error_names_all_missing_variables() {
     let desk = Desk::new();
     for (command, missing) in [
         ("ADD", "CNI_CONTAINERID,CNI_IFNAME,CNI_NETNS,CNI_PATH"),
@@ -18,14 +18,14 @@ fn all_that_is_missing_is_named() {
         let call = Invocation::new(binaries::plugin("flannel"), command).config(&desk.netconf());
         let message = format!("required env variables [{missing}] missing");
         assert_refused(&desk, &call, 4, &message);
-        // What is empty is as good as missing.
+        // An empty variable counts as missing.
         let call = call.container("").ifname("").netns("").path("");
         assert_refused(&desk, &call, 4, &message);
     }
 }
 
 #[test]
-fn ids_that_would_lead_elsewhere() {
+fn a_container_id_that_is_no_file_name_is_refused() {
     let desk = Desk::new();
     for id in [
         "..",
@@ -49,7 +49,7 @@ fn ids_that_would_lead_elsewhere() {
 }
 
 #[test]
-fn interface_names_that_the_kernel_would_not_take() {
+fn an_interface_name_that_the_kernel_refuses_is_refused() {
     let desk = Desk::new();
     for name in [".", "..", "../eth0", "a/b", "eth:0", "eth 0", "eth0\n"] {
         let message = format!(
@@ -67,7 +67,7 @@ fn interface_names_that_the_kernel_would_not_take() {
 }
 
 #[test]
-fn everything_at_once() {
+fn one_error_names_missing_and_invalid_variables() {
     let desk = Desk::new();
     let call = desk
         .call("ADD")
@@ -83,7 +83,7 @@ fn everything_at_once() {
 }
 
 #[test]
-fn a_command_that_nobody_knows() {
+fn an_unknown_command_is_refused() {
     let desk = Desk::new();
     for command in ["add", "ADD ", "UPDATE"] {
         let message = format!(

@@ -1,4 +1,4 @@
-//! The subnet.env that flanneld has written, or somebody else.
+//! Valid and invalid contents of subnet.env.
 
 use std::fs;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::desk::{Desk, SUBNET_ENV};
 const FLANNELDS: &str = "check the log of flanneld on this node";
 const ANYBODYS: &str = "correct it, or have flanneld write it anew by restarting it";
 
-/// ADD fails at the lease with this code and message, and a hint at what to do.
+/// ADD fails with this code, message and advice about the lease.
 #[track_caller]
 fn assert_no_lease(desk: &Desk, code: u64, message: &str, remedy: &str) {
     let mut netconf = desk.netconf();
@@ -25,7 +25,7 @@ fn assert_no_lease(desk: &Desk, code: u64, message: &str, remedy: &str) {
 }
 
 #[test]
-fn it_may_come_later() {
+fn a_missing_lease_fails_with_code_11() {
     let desk = Desk::new();
     fs::remove_file(desk.subnet_file()).unwrap();
     let message = "there is no such file: flanneld has no lease for this node yet";
@@ -37,7 +37,7 @@ fn it_may_come_later() {
 }
 
 #[test]
-fn the_rest_of_it_may_come_later() {
+fn an_incomplete_lease_fails_with_code_11() {
     let desk = Desk::new();
     let networks = "FLANNEL_NETWORK, FLANNEL_IPV6_NETWORK";
     let subnets = "FLANNEL_SUBNET, FLANNEL_IPV6_SUBNET";
@@ -66,7 +66,7 @@ fn the_rest_of_it_may_come_later() {
 }
 
 #[test]
-fn what_makes_no_sense() {
+fn invalid_values_are_refused() {
     let desk = Desk::new();
     let no_network = "is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64";
     for (line, message) in [
@@ -120,7 +120,7 @@ fn what_makes_no_sense() {
     }
     fs::write(desk.subnet_file(), b"FLANNEL_MTU=\xff\n").unwrap();
     assert_no_lease(&desk, 6, "is no text: byte 12 is not UTF-8", ANYBODYS);
-    // A key that is only mentioned is no key that flanneld is about to write.
+    // A key in a comment is not a key that flanneld is about to write.
     fs::write(
         desk.subnet_file(),
         SUBNET_ENV.replace("FLANNEL_MTU=", "FLANNEL_MTU = "),
@@ -131,7 +131,7 @@ fn what_makes_no_sense() {
 }
 
 #[test]
-fn a_subnet_without_room() {
+fn a_subnet_without_room_for_a_container_is_refused() {
     let desk = Desk::new();
     for (key, subnet, network, longest) in [
         ("FLANNEL_SUBNET", "10.244.1.1/31", "10.244.1.0/31", 30),
@@ -153,16 +153,16 @@ fn a_subnet_without_room() {
         let file = desk.subnet_file();
         let message = format!("failed to load the lease: {}: {told}", file.display());
         assert_eq!((failure.code, failure.msg), (50, message));
-        // What was added with an earlier lease can go.
+        // DEL of a container of an earlier lease succeeds.
         desk.call("DEL").run().silent();
     }
-    // Other plugins than host-local may have addresses of their own to give.
+    // Another IPAM plugin may have addresses elsewhere.
     let mut netconf = desk.netconf();
     netconf["ipam"] = json!({"type": "static"});
     desk.call("ADD").config(&netconf).run().success();
 }
 
-/// The lease is there, and the log has this of the file.
+/// ADD succeeds with these contents of the lease, and the log has these messages about the file.
 #[track_caller]
 fn assert_lease(desk: &Desk, contents: impl AsRef<[u8]>, told: &[&str]) -> Value {
     fs::write(desk.subnet_file(), contents).unwrap();
@@ -187,11 +187,11 @@ fn assert_lease(desk: &Desk, contents: impl AsRef<[u8]>, told: &[&str]) -> Value
     serde_json::from_slice(&stdin).unwrap()
 }
 
-/// An ADD that waits for nothing is over before that.
+/// The time limit of an ADD that does not wait.
 const SOON: Duration = Duration::from_secs(15);
 
 #[test]
-fn what_is_somebody_elses_in_it_is_passed_over() {
+fn unknown_lines_are_ignored_and_logged() {
     let desk = Desk::new();
     let usual = assert_lease(&desk, SUBNET_ENV, &[]);
     let no_assignment = |word: &str| {
@@ -215,7 +215,7 @@ fn what_is_somebody_elses_in_it_is_passed_over() {
 }
 
 #[test]
-fn whether_flanneld_masquerades() {
+fn values_of_flannel_ipmasq() {
     let desk = Desk::new();
     for (value, is_true) in [
         ("true", true),
@@ -243,7 +243,7 @@ fn whether_flanneld_masquerades() {
 }
 
 #[test]
-fn ipv6_where_ipv4_is_usual() {
+fn a_lease_of_ipv6_alone() {
     let desk = Desk::new();
     let contents = SUBNET_ENV
         .replace("10.244.0.0/16", "fd00:244::/56")
@@ -257,7 +257,7 @@ fn ipv6_where_ipv4_is_usual() {
 }
 
 #[test]
-fn what_cannot_be_read() {
+fn an_unreadable_lease_is_reported() {
     let desk = Desk::new();
     fs::remove_file(desk.subnet_file()).unwrap();
     fs::create_dir(desk.subnet_file()).unwrap();
@@ -270,7 +270,7 @@ fn what_cannot_be_read() {
 }
 
 #[test]
-fn what_a_shell_would_take_works() {
+fn shell_syntax_is_understood() {
     let desk = Desk::new();
     let text = "\
         # by hand\r\n\

@@ -1,4 +1,4 @@
-//! Input that nobody should send: one error that names the culprit, and nothing is changed.
+//! Invalid input gets one error that names the key, file or variable, and changes nothing.
 
 #![allow(
     clippy::expect_used,
@@ -25,8 +25,8 @@ use crate::desk::Desk;
 
 const COMMANDS: [&str; 3] = ["ADD", "CHECK", "DEL"];
 
-/// The call fails with this code and message, says nothing else, changes no file and does not reach
-/// the delegate.
+/// The call fails with this code and message, prints nothing else, changes no file and does not
+/// reach the delegate.
 #[track_caller]
 fn assert_refused(desk: &Desk, call: &Invocation, code: u64, message: &str) {
     let before = desk.listing();

@@ -1,4 +1,4 @@
-//! Something else than a container's network namespace in its place.
+//! `CNI_NETNS` does not lead to a container's network namespace.
 
 use std::fs;
 use std::path::Path;
@@ -11,9 +11,9 @@ fn of_this_process() -> String {
 }
 
 #[test]
-fn the_nodes_own_is_refused() {
+fn add_and_check_refuse_the_nodes_namespace() {
     let desk = Desk::new();
-    // So that CHECK would find something to do.
+    // Without the refusal, CHECK would call the delegate.
     desk.call("ADD").run().success();
     for netns in [&*of_this_process(), "/proc/self/ns/net"] {
         let message = format!("CNI_NETNS {netns} is the plugin's own network namespace");
@@ -30,11 +30,10 @@ fn the_nodes_own_is_refused() {
     }
 }
 
-/// The path of a container's namespace may lead to the node's by the time of DEL, as
-/// `/proc/<pid>/ns/net` does where the pid is another process's. The container is gone, and a
-/// delegate must not take the node for it.
+/// By the time of DEL, the path may lead to the node's namespace, as `/proc/<pid>/ns/net` does once
+/// the pid belongs to another process. The delegate must not mistake the node for the container.
 #[test]
-fn a_del_goes_on_without_it() {
+fn del_calls_the_delegate_without_the_nodes_namespace() {
     let desk = Desk::new();
     let file = desk.path("mounted-on-before-a-reboot");
     fs::write(&file, "").unwrap();
@@ -42,7 +41,7 @@ fn a_del_goes_on_without_it() {
         (Path::new(&of_this_process()), ""),
         (Path::new("/proc/self/ns/net"), ""),
         (&file, ""),
-        // A Go delegate fails with this one, and takes the next one for a namespace that is gone.
+        // A Go delegate fails with this path, and counts the next one as a missing namespace.
         (&file.join("below"), ""),
         (Path::new("/run/netns/gone"), "/run/netns/gone"),
     ] {
@@ -57,7 +56,7 @@ fn a_del_goes_on_without_it() {
 }
 
 #[test]
-fn unless_it_is_asked_for() {
+fn cni_netns_override_allows_the_nodes_namespace() {
     for value in ["1", "true", "TRUE"] {
         let desk = Desk::new();
         for command in COMMANDS {

@@ -1,4 +1,4 @@
-//! Whatever comes in, there is an answer: one error in JSON, or a success.
+//! Property tests: any input gets an answer, one JSON error or a success.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,8 @@ use twill_flannel::Flannel;
 use crate::COMMANDS;
 use crate::desk::SUBNET_ENV;
 
-/// A directory with a lease, and an empty one for `CNI_PATH`: no delegate is ever found, so nothing
-/// is ever kept.
+/// A directory with a lease, and an empty directory for `CNI_PATH`. No delegate is found, so
+/// nothing is kept.
 fn directory() -> TempDir {
     let directory = TempDir::with_prefix("twill-flannel-").unwrap();
     fs::write(directory.path().join("subnet.env"), SUBNET_ENV).unwrap();
@@ -81,7 +81,7 @@ fn assert_answers(directory: &Path, stdin: &[u8]) {
     }
 }
 
-/// Any JSON, with keys that flannel looks at and keys that it does not.
+/// Any JSON, with keys that flannel reads and others.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -153,8 +153,7 @@ proptest! {
         let directory = directory();
         let netconf = netconf(directory.path()).to_string();
         let start = netconf.strip_suffix('}').unwrap();
-        // The last of equal keys counts: whatever is changed, the machine's own directory is not
-        // used.
+        // The last of equal keys counts, so no change leads to the machine's own directory.
         let kept = json!(directory.path().join("kept"));
         let end = format!(r#","dataDir":{kept},"subnetFileWait":0}}"#);
         assert_answers(directory.path(), &[edited(start, &edits), end.into_bytes()].concat());

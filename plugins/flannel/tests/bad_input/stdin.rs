@@ -1,4 +1,4 @@
-//! The network configuration.
+//! Invalid network configurations.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{COMMANDS, assert_refused};
 const STDIN: &str = "cannot decode the network configuration on standard input: ";
 
 #[test]
-fn what_is_no_json_object() {
+fn anything_but_a_json_object_is_refused() {
     let desk = Desk::new();
     let netconf = desk.netconf().to_string();
     let truncated = &netconf.as_bytes()[..netconf.len() - 1];
@@ -52,7 +52,7 @@ fn what_is_no_json_object() {
 }
 
 #[test]
-fn keys_that_every_plugin_needs() {
+fn missing_and_invalid_common_keys_are_refused() {
     let desk = Desk::new();
     for (key, value, code, message) in [
         (
@@ -91,7 +91,7 @@ fn keys_that_every_plugin_needs() {
 }
 
 #[test]
-fn keys_of_the_wrong_shape() {
+fn keys_of_the_wrong_type_are_refused() {
     let desk = Desk::new();
     for (key, value, what) in [
         ("subnetFile", json!(7), "integer `7`, expected a string"),
@@ -131,9 +131,9 @@ fn keys_of_the_wrong_shape() {
     }
 }
 
-/// What a mistake in the list would do to the delegate's own DEL is kept from it.
+/// A mistake in the list must not make the delegate's DEL fail.
 #[test]
-fn del_passes_on_nothing_of_the_wrong_shape() {
+fn del_does_not_pass_on_keys_of_the_wrong_type() {
     let desk = Desk::new();
     for value in [json!([]), json!(5), json!("x"), Value::Null] {
         desk.call("ADD").run().success();
@@ -150,7 +150,7 @@ fn del_passes_on_nothing_of_the_wrong_shape() {
 }
 
 #[test]
-fn routes_of_the_wrong_shape() {
+fn invalid_routes_are_refused() {
     let desk = Desk::new();
     for (routes, message) in [
         (
@@ -177,7 +177,7 @@ fn routes_of_the_wrong_shape() {
 }
 
 #[test]
-fn what_is_large_or_deep_but_right_is_passed_on() {
+fn large_and_deep_configurations_are_passed_on() {
     let desk = Desk::new();
     let large = "x".repeat(5 << 20);
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
@@ -198,7 +198,7 @@ fn what_is_large_or_deep_but_right_is_passed_on() {
         };
         let passed_on = netconf.contains("delegate") || netconf.contains("runtimeConfig");
         assert_eq!(add.stdin.len() > 100_000, passed_on);
-        // What the call itself brings may stand elsewhere among the keys.
+        // The keys that come from the call may have another position.
         assert_eq!(add.stdin.len(), del.stdin.len());
     }
     assert_eq!(desk.kept(), [].into());

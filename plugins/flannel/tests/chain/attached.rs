@@ -1,12 +1,11 @@
-//! What there is once a container is attached: in the result, inside the container, on the node and
-//! on its disk.
+//! The state of an attached container: its result, its namespace, the node and the node's disk.
 
 use serde_json::{Value, json};
 
 use crate::lab::{BRIDGE, Container, Delegates, Lab, NETWORK, SCRATCH};
 use crate::lease::{Lease, MTU};
 
-/// Everything about the `eth0` of a container that is host `number` of the lease, is as it must be.
+/// Asserts the whole state of the `eth0` of a container with address `number` of the lease.
 #[track_caller]
 pub(crate) fn assert_attached(
     lab: &Lab,
@@ -52,7 +51,7 @@ fn assert_result(lab: &Lab, container: &Container, lease: Lease, number: u8, res
     let defaults = lease.0.iter();
     let defaults = defaults.map(|family| json!({"dst": family.everything, "gw": family.gateway}));
 
-    // The name of the node's end is bridge's choice.
+    // bridge chooses the name of the node's end.
     let veth = result["interfaces"][1]["name"].as_str().unwrap();
     let on_node = |name: &str| mac(&lab.node.ip_json(&["link", "show", "dev", name]));
     let eth0 = mac(&container.sandbox.ip_json(&["link", "show", "dev", "eth0"]));
@@ -71,7 +70,7 @@ fn assert_result(lab: &Lab, container: &Container, lease: Lease, number: u8, res
             interface["mtu"] = json!(MTU);
         }
     }
-    // Left out where it is empty, from 1.0.0 on; by Debian's plugins never.
+    // From 1.0.0 on, ours omit an empty `dns`; Debian's plugins never do.
     if lab.delegates == Delegates::Debians || has_ip_version {
         expected["dns"] = json!({});
     }
@@ -116,7 +115,7 @@ fn assert_inside(container: &Container, lease: Lease, number: u8) {
     }
 }
 
-/// The addresses with their prefix lengths, less those that the kernel gives a link by itself.
+/// The addresses with their prefix lengths, without the kernel's link-local ones.
 fn global_addresses(link: &Value) -> Vec<(String, u8)> {
     let addresses = link[0]["addr_info"].as_array().unwrap().iter();
     let global = addresses.filter(|address| address["scope"] == "global");
@@ -129,7 +128,7 @@ fn global_addresses(link: &Value) -> Vec<(String, u8)> {
         .collect()
 }
 
-/// The routes as destination, gateway and device, less that of the link-local network.
+/// The routes as destination, gateway and device, without those of the link-local network.
 fn global_routes(routes: &Value) -> Vec<(String, Option<String>, String)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let mut routes: Vec<_> = routes
@@ -157,7 +156,7 @@ fn assert_gateway(lab: &Lab, lease: Lease) {
     assert_eq!(bridge[0]["mtu"], MTU);
 }
 
-/// The file for CHECK and DEL holds what flannel has delegated, and whose it is.
+/// The kept configuration is the delegate's, with the owner's keys.
 #[track_caller]
 fn assert_kept(lab: &Lab, container: &Container, lease: Lease, version: &str) {
     let kept: Value =
@@ -186,8 +185,8 @@ fn assert_kept(lab: &Lab, container: &Container, lease: Lease, version: &str) {
     assert_eq!(kept, expected);
 }
 
-/// host-local's files are those of these containers, hosts 2, 3… of the lease in this order, and
-/// nothing else.
+/// The files of host-local are those of these containers, with addresses 2, 3… of the lease in this
+/// order.
 #[track_caller]
 pub(crate) fn assert_addresses(lab: &Lab, lease: Lease, containers: &[&Container]) {
     let mut expected = vec![("lock".to_owned(), String::new())];
@@ -204,7 +203,7 @@ pub(crate) fn assert_addresses(lab: &Lab, lease: Lease, containers: &[&Container
     assert_eq!(lab.address_files(NETWORK), expected);
 }
 
-/// Nothing is left of these containers; the bridge stays for the next one.
+/// Nothing of these containers exists any more, except the bridge.
 #[track_caller]
 pub(crate) fn assert_nothing_left(lab: &Lab, containers: &[&Container]) {
     assert_eq!(lab.links(), ["lo", BRIDGE]);

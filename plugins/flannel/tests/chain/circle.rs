@@ -1,4 +1,4 @@
-//! A list by which plugins would call each other for ever.
+//! Lists with which plugins would call each other without end.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -12,15 +12,15 @@ use crate::attached::assert_nothing_left;
 use crate::lab::{Container, Delegates, Lab, NETWORK, SCRATCH, netconf};
 use crate::lease::DUAL_STACK;
 
-/// What a call may take that goes round once.
+/// The time limit of a call that goes round once.
 const SOON: Duration = Duration::from_secs(20);
 
-/// bridge calls its IPAM plugin with its own configuration, and flannel would call bridge with
-/// that.
+/// A bridge passes its own configuration to its IPAM plugin. A flannel as IPAM plugin would run
+/// bridge with that.
 #[test]
-fn an_ipam_plugin_that_is_flannel() {
+fn a_delegate_whose_ipam_plugin_is_flannel_is_refused() {
     let flannel = binaries::plugin("flannel");
-    // argv[0] selects the plugin of a multi-call binary: under this name it is none.
+    // Under this name, the multi-call binary is not a plugin.
     let is_none = flannel.is_symlink();
     for delegates in Delegates::BOTH {
         let Some(lab) = Lab::with(delegates, &DUAL_STACK) else {
@@ -39,7 +39,7 @@ fn an_ipam_plugin_that_is_flannel() {
             ];
             lab.node.run(&call.paths(paths))
         };
-        // The bridge is there from now on.
+        // From now on, the bridge exists.
         call("ADD", &netconf).success();
         call("DEL", &netconf).silent();
 
@@ -59,7 +59,7 @@ fn an_ipam_plugin_that_is_flannel() {
         assert_eq!(failure.code, code, "{failure:?}");
         assert!(failure.msg.contains(told), "{failure:?}");
         if is_none {
-            // For all that flannel knows, this failure may pass: it holds up one DEL.
+            // The failure may be temporary as far as flannel knows, so it fails one DEL.
             let failure = call("DEL", &netconf).failure();
             assert!(failure.msg.contains(told), "{failure:?}");
         }
@@ -68,9 +68,9 @@ fn an_ipam_plugin_that_is_flannel() {
     }
 }
 
-/// What the Go flannel could have kept, of an ADD that was killed while plugins called each other.
+/// The Go flannel keeps such a configuration if an ADD is killed while plugins call each other.
 #[test]
-fn a_circle_that_was_kept_is_not_gone_round_again() {
+fn a_kept_circle_is_not_called_again() {
     for delegates in Delegates::BOTH {
         let Some(lab) = Lab::with(delegates, &DUAL_STACK) else {
             return;
@@ -94,7 +94,7 @@ fn a_circle_that_was_kept_is_not_gone_round_again() {
                     kept["type"] = name.into();
                     list["delegate"]["type"] = name.into();
                 } else {
-                    // No such ADD has given addresses.
+                    // Such an ADD cannot have allocated addresses.
                     lab.del(&container, &correct);
                     kept["ipam"]["type"] = name.into();
                     list["ipam"] = json!({"type": name});
@@ -112,7 +112,7 @@ fn a_circle_that_was_kept_is_not_gone_round_again() {
                     "{failure:?}"
                 );
                 lab.node.run(&call("DEL")).silent();
-                // The addresses at least, where nobody knows which delegate it was.
+                // If the delegate is unknown, at least the addresses are released.
                 assert_eq!(lab.taken(NETWORK), [""; 0], "{key} {name}");
                 assert_eq!(lab.kept(), [""; 0], "{key} {name}");
                 if key != "type" || is_corrected {
@@ -123,9 +123,10 @@ fn a_circle_that_was_kept_is_not_gone_round_again() {
     }
 }
 
-/// A list by which a delegate of others would call itself is refused before that is started.
+/// A list with which another project's delegate would call itself is refused before the delegate
+/// starts.
 #[test]
-fn an_ipam_plugin_that_gives_no_addresses() {
+fn a_plugin_that_is_no_ipam_plugin_is_refused_as_one() {
     let Some(lab) = Lab::with(Delegates::Debians, &DUAL_STACK) else {
         return;
     };

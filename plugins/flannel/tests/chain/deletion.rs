@@ -1,4 +1,4 @@
-//! DEL when the container's network namespace is gone, or was never told.
+//! DEL without the container's network namespace.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,13 +7,13 @@ use crate::lab::{Container, Delegates, Lab, NETWORK, netconf};
 use crate::lease::DUAL_STACK;
 
 #[test]
-fn a_namespace_that_is_gone() {
+fn del_with_a_missing_namespace_releases_everything() {
     let Some(lab) = Lab::new(&DUAL_STACK) else {
         return;
     };
     let netconf = netconf("1.0.0");
     let container = Container::new("a");
-    // Under a name of its own: the number of an open file may soon be another file's.
+    // A name of its own, because the number of a closed file is soon reused.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a");
     symlink(container.sandbox.path(), &path).unwrap();
@@ -30,20 +30,20 @@ fn a_namespace_that_is_gone() {
 }
 
 #[test]
-fn a_namespace_path_that_is_no_namespace_any_more() {
+fn del_with_a_path_that_is_no_namespace_releases_everything() {
     let Some(lab) = Lab::with(Delegates::Debians, &DUAL_STACK) else {
         return;
     };
     let netconf = netconf("1.0.0");
     let container = Container::new("a");
     lab.add(&container, &netconf);
-    // What is left of `ip netns add` when only the mount is gone.
+    // `ip netns add` leaves such a file when only the mount is gone.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a");
     fs::write(&path, "").unwrap();
     let del = lab.call("DEL", &container, &netconf).netns(&path);
     drop(container);
-    // Debian's bridge would take it for a mistake, so it is told of none.
+    // Debian's bridge would fail with the path, so it gets none.
     lab.node.run(&del).silent();
     assert_eq!(lab.taken(NETWORK), [""; 0]);
     assert_eq!(lab.kept(), [""; 0]);
@@ -51,7 +51,7 @@ fn a_namespace_path_that_is_no_namespace_any_more() {
 }
 
 #[test]
-fn an_empty_namespace_path() {
+fn del_with_an_empty_path_releases_everything() {
     let Some(lab) = Lab::new(&DUAL_STACK) else {
         return;
     };
@@ -60,7 +60,7 @@ fn an_empty_namespace_path() {
     lab.add(&container, &netconf);
     let del = lab.call("DEL", &container, &netconf).netns("");
     lab.node.run(&del).silent();
-    // bridge finds the link by its other end.
+    // bridge finds the pair by the node's end.
     assert_eq!(container.link_names(), ["lo"]);
     assert_eq!(lab.taken(NETWORK), [""; 0]);
     assert_eq!(lab.kept(), [""; 0]);

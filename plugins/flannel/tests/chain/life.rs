@@ -1,5 +1,5 @@
-//! Two containers come, reach each other, are checked and go, for each kind of lease and each
-//! version that bridge knows.
+//! Two containers are added, reach each other, are checked and deleted, for each kind of lease and
+//! each version that bridge supports.
 
 use serde_json::{Value, json};
 use testkit::traffic::assert_reaches;
@@ -10,7 +10,7 @@ use crate::lease::{DUAL_STACK, Lease, ONLY_IPV4, ONLY_IPV6};
 
 fn come_and_go(lease: Lease, version: &str) {
     for delegates in Delegates::BOTH {
-        // Debian's are of an earlier version of the specification.
+        // Debian's delegates support an earlier version of the specification.
         if delegates == Delegates::Ours || version != "1.1.0" {
             come_and_go_with(delegates, lease, version);
         }
@@ -60,14 +60,14 @@ fn come_and_go_with(delegates: Delegates, lease: Lease, version: &str) {
 }
 
 #[test]
-fn an_add_too_many_leaves_the_first_as_it_is() {
+fn a_repeated_add_leaves_the_first_attachment_alone() {
     let lease = DUAL_STACK;
     for delegates in Delegates::BOTH {
-        an_add_too_many_with(delegates, lease);
+        repeated_add_with(delegates, lease);
     }
 }
 
-fn an_add_too_many_with(delegates: Delegates, lease: Lease) {
+fn repeated_add_with(delegates: Delegates, lease: Lease) {
     let Some(lab) = Lab::with(delegates, &lease) else {
         return;
     };
@@ -98,7 +98,7 @@ fn an_add_too_many_with(delegates: Delegates, lease: Lease) {
     assert_nothing_left(&lab, &[&container]);
 }
 
-/// CHECK succeeds and, where the delegates look at each address, fails for want of one's file.
+/// CHECK succeeds, and fails once an address file is missing, if the delegates compare addresses.
 #[track_caller]
 fn check(lab: &Lab, container: &Container, netconf: &Value, result: &Value) {
     let call = lab.call("CHECK", container, &with_prev_result(netconf, result));
@@ -143,7 +143,7 @@ lives! {
 }
 
 #[test]
-fn ids_of_any_length() {
+fn container_ids_of_any_length_work() {
     for delegates in Delegates::BOTH {
         for length in [252, 300] {
             let Some(lab) = Lab::with(delegates, &ONLY_IPV4) else {
@@ -165,10 +165,10 @@ fn ids_of_any_length() {
     }
 }
 
-/// The list was raised or lowered in version while the container was there: Debian's plugins refuse
-/// a `prevResult` of another version than the configuration's, and CHECK for one that has none.
+/// The version of the list changes while a container runs. Debian's plugins refuse a `prevResult`
+/// of another version than the configuration's, and a CHECK with a version that does not define it.
 #[test]
-fn a_list_of_another_version() {
+fn a_container_survives_a_change_of_the_lists_version() {
     for (before, after) in [
         ("0.3.1", "1.0.0"),
         ("0.3.1", "0.4.0"),
@@ -191,9 +191,10 @@ fn a_list_of_another_version() {
     }
 }
 
-/// These read `prevResult` on DEL too, without need of the kernel where the namespace is gone.
+/// These plugins also read `prevResult` on DEL. Without a namespace they need nothing of the
+/// kernel.
 #[test]
-fn a_list_of_another_version_with_plugins_that_read_prev_result() {
+fn del_works_after_a_change_of_version_with_plugins_that_read_prev_result() {
     for plugin_type in ["ipvlan", "portmap", "bandwidth"] {
         for (before, after) in [("0.3.1", "1.0.0"), ("0.4.0", "1.0.0"), ("1.0.0", "0.4.0")] {
             let Some(lab) = Lab::with(Delegates::Debians, &ONLY_IPV4) else {
@@ -221,7 +222,7 @@ fn a_list_of_another_version_with_plugins_that_read_prev_result() {
     }
 }
 
-/// A result as libcni converts it before it gives it back.
+/// A result in another version, as libcni converts it for `prevResult`.
 fn in_version(result: &Value, version: &str) -> Value {
     let mut result = result.clone();
     result["cniVersion"] = version.into();
@@ -241,14 +242,14 @@ fn in_version(result: &Value, version: &str) -> Value {
     result
 }
 
-/// Versions before 0.3.0 have no interfaces in results, and no CHECK. What a runtime has of such an
-/// ADD, it gives in the list's present version.
+/// Before 0.3.0, results have no interfaces, and CHECK does not exist. A runtime passes the result
+/// of such an ADD in the list's present version.
 #[test]
-fn a_container_that_was_added_before_results_had_interfaces_can_be_checked() {
+fn check_works_after_an_add_with_a_version_without_interfaces() {
     for delegates in Delegates::BOTH {
         for kept in ["0.1.0", "0.2.0"] {
             for present in ["0.4.0", "1.0.0", "1.1.0"] {
-                // Debian's delegates know 1.0.0 at most.
+                // Debian's delegates support at most 1.0.0.
                 if delegates == Delegates::Debians && present == "1.1.0" {
                     continue;
                 }
@@ -289,7 +290,7 @@ fn a_container_that_was_added_before_results_had_interfaces_can_be_checked() {
                         );
                         assert_eq!((failure.code, failure.msg), (120, expected));
                     }
-                    // Debian's bridge checks nothing without the links on the node.
+                    // Debian's bridge compares nothing without the node's links in prevResult.
                     Delegates::Debians => outcome.silent(),
                 }
             }

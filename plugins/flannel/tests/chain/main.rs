@@ -1,4 +1,5 @@
-//! Real chains: flannel and host-local under test with Debian's bridge, on a node of their own.
+//! Whole chains: flannel and host-local under test, with our bridge or Debian's, on a node of their
+//! own.
 
 #![allow(
     clippy::expect_used,

@@ -1,6 +1,5 @@
-//! Mistakes in the network configuration that real delegates refuse: the DEL of a container that
-//! could not be added does not fail for them, neither once they are corrected nor before, and no
-//! address is lost.
+//! Mistakes in the network configuration that real delegates refuse. DEL of a container whose ADD
+//! failed succeeds, with or without a correction, and no address is lost.
 
 use std::fs;
 
@@ -45,7 +44,7 @@ fn mistaken(correct: &Value, make: fn(&mut Value)) -> Value {
     conf
 }
 
-/// What a DEL of a container without any trace must do.
+/// DEL succeeds, and releases every address.
 #[track_caller]
 fn assert_deletes(lab: &Lab, call: &Invocation) {
     for _ in 0..2 {
@@ -56,7 +55,7 @@ fn assert_deletes(lab: &Lab, call: &Invocation) {
 }
 
 #[test]
-fn a_container_that_could_not_be_added_can_be_deleted() {
+fn del_succeeds_after_a_failed_add() {
     for delegates in Delegates::BOTH {
         for (key, make) in MISTAKES {
             let Some((lab, correct)) = lab(delegates) else {
@@ -66,21 +65,22 @@ fn a_container_that_could_not_be_added_can_be_deleted() {
             let container = Container::new("a");
             let add = lab.node.run(&lab.call("ADD", &container, &wrong));
             if add.code == Some(0) {
-                // The Go plugin does not know the key.
+                // The Go plugin ignores the key.
                 assert_eq!(delegates, Delegates::Debians, "{key}");
                 lab.del(&container, &correct);
             }
-            // Some runtimes call neither DEL again nor GC.
+            // Some runtimes neither repeat DEL nor call GC.
             assert_eq!(lab.kept(), [""; 0], "{key}: {add}");
             let del = |conf| lab.call("DEL", &container, conf);
-            // Code 999 of the Go plugins may be anything.
+            // The Go plugins use code 999 for any failure.
             let says_why = delegates == Delegates::Ours && key != "master";
             if says_why {
                 assert_deletes(&lab, &del(&wrong));
             }
             assert_deletes(&lab, &del(&correct));
             if lab.links().iter().any(|link| link == BRIDGE) {
-                // The Go plugin cannot use a bridge that its own failure has left without a port.
+                // The Go plugin cannot use a bridge that its own failed ADD has left without a
+                // port.
                 lab.node.ip(&format!("link delete {BRIDGE}"));
             }
             lab.add(&container, &correct);
@@ -91,10 +91,9 @@ fn a_container_that_could_not_be_added_can_be_deleted() {
     }
 }
 
-/// What is kept is the mistake, as an ADD leaves it that was killed, and earlier builds left it
-/// whenever it failed.
+/// The kept configuration contains the mistake, as after a killed ADD.
 #[test]
-fn a_mistake_that_was_kept_holds_a_del_up_once_at_most() {
+fn a_kept_mistake_fails_at_most_one_del() {
     for delegates in Delegates::BOTH {
         for (key, make) in MISTAKES {
             let Some((lab, correct)) = lab(delegates) else {
@@ -102,7 +101,7 @@ fn a_mistake_that_was_kept_holds_a_del_up_once_at_most() {
             };
             let container = Container::new("a");
             lab.add(&container, &correct);
-            // Nothing is given there.
+            // No address was allocated there.
             let is_elsewhere = key == "ipam.dataDir";
             let file = format!("{SCRATCH}/a");
             let original = lab.node.read(&file);
@@ -127,7 +126,7 @@ fn a_mistake_that_was_kept_holds_a_del_up_once_at_most() {
                     failure.msg.contains(&format!("kept in {file}")),
                     "{key}: {failure:?}"
                 );
-                // Nobody gets what the container still has.
+                // The container's address is not allocated again.
                 let expected = if is_elsewhere { 0 } else { 2 };
                 assert_eq!(lab.taken(NETWORK).len(), expected, "{key}");
                 lab.node.run(&del).silent();
@@ -139,13 +138,13 @@ fn a_mistake_that_was_kept_holds_a_del_up_once_at_most() {
 }
 
 #[test]
-fn without_its_ipam_plugin_nothing_is_kept() {
+fn an_add_without_the_ipam_plugin_keeps_nothing() {
     for delegates in Delegates::BOTH {
         let Some((lab, conf)) = lab(delegates) else {
             return;
         };
         let container = Container::new("a");
-        // Where there is the delegate alone.
+        // A directory with the delegate alone.
         let bridge = tempfile::tempdir().unwrap();
         let program = match delegates {
             Delegates::Ours => testkit::binaries::plugin("bridge"),
@@ -158,15 +157,15 @@ fn without_its_ipam_plugin_nothing_is_kept() {
         if delegates == Delegates::Ours {
             lab.node.run(&call("DEL")).silent();
         }
-        // Once it is there, what has not been deleted is.
+        // Once the IPAM plugin is installed, DEL releases everything.
         assert_deletes(&lab, &lab.call("DEL", &container, &conf));
         assert_eq!(container.link_names(), ["lo"]);
     }
 }
 
-/// The file of an ADD was lost, or there never was one, and the mistake is still there.
+/// No configuration is kept, and the mistake is not corrected.
 #[test]
-fn where_nothing_is_kept_a_mistake_holds_one_del_up() {
+fn with_nothing_kept_a_mistake_fails_one_del() {
     for delegates in Delegates::BOTH {
         for (key, make) in MISTAKES {
             let Some((lab, correct)) = lab(delegates) else {
@@ -181,22 +180,22 @@ fn where_nothing_is_kept_a_mistake_holds_one_del_up() {
             let del = lab.call("DEL", &container, &wrong);
             let first = lab.node.run(&del);
             if first.code != Some(0) {
-                // Debian's macvlan serves both.
+                // Both use Debian's macvlan.
                 let is_debians = delegates == Delegates::Debians || key == "master";
                 assert!(is_debians, "{key}: {first}");
                 lab.node.run(&del).silent();
             }
             assert_eq!(lab.kept(), [""; 0], "{key}");
-            // What the mistake hides is still found.
+            // GC finds the address in spite of the mistake.
             lab.del(&container, &correct);
             assert_eq!(lab.taken(NETWORK), [""; 0], "{key}");
         }
     }
 }
 
-/// The list is raised to have GC; Debian's delegates know 1.0.0 at most, and not GC.
+/// The list has 1.1.0, for GC. Debian's delegates support at most 1.0.0, and not GC.
 #[test]
-fn gc_gets_past_a_mistake_and_an_old_delegate() {
+fn gc_works_with_a_mistake_and_with_a_delegate_without_gc() {
     for delegates in Delegates::BOTH {
         for (key, make) in MISTAKES {
             let Some((lab, correct)) = lab(delegates) else {
@@ -206,7 +205,7 @@ fn gc_gets_past_a_mistake_and_an_old_delegate() {
             for container in &containers {
                 lab.add(container, &correct);
             }
-            // One has the mistake, one has lost its file, one is fine.
+            // The first has the mistake, the second has lost its file, the third has neither.
             let file = format!("{SCRATCH}/a");
             let original = lab.node.read(&file);
             let mut kept: Value = serde_json::from_str(&original).unwrap();
@@ -229,7 +228,7 @@ fn gc_gets_past_a_mistake_and_an_old_delegate() {
                 .into_iter()
                 .fold(gc, Invocation::without);
             let first = lab.node.run(&gc);
-            // The others did not wait.
+            // The mistake does not delay the others.
             assert!(!lab.kept().contains(&"c".to_owned()), "{key}: {first}");
             if first.code != Some(0) {
                 let failure = first.failure();
@@ -243,7 +242,7 @@ fn gc_gets_past_a_mistake_and_an_old_delegate() {
             assert_eq!(lab.kept(), [""; 0], "{key}");
             let expected = match delegates {
                 Delegates::Ours => 0,
-                // Debian's host-local does not know GC, and nothing says where b's addresses are.
+                // Debian's host-local does not support GC, and no file names the addresses of b.
                 Delegates::Debians => 2,
             };
             let taken = lab.taken(NETWORK);

@@ -1,4 +1,4 @@
-//! Parallel ADDs of one attachment, as of a runtime that repeats a call which it has given up.
+//! Parallel ADDs of one attachment, as by a runtime that repeats a call after its timeout.
 
 use testkit::Running;
 

@@ -27,12 +27,12 @@ fn check(lab: &Lab, container: &Container, ifname: &str, netconf: &Value, result
     lab.node.run(&check).silent();
 }
 
-/// Two in one network: each has its own address and its own file, whichever goes first.
+/// Two attachments in one network have their own addresses and files, in any order of deletion.
 fn in_one_network(goes: &str, stays: &str) {
     let Some(lab) = Lab::new(&ONLY_IPV4) else {
         return;
     };
-    // Without a default route, which only one link can have.
+    // Only one link can have the default route, so there is none.
     let mut netconf = netconf("1.0.0");
     netconf["delegate"] = json!({"hairpinMode": true});
     let container = Container::new("a");
@@ -61,12 +61,12 @@ fn in_one_network(goes: &str, stays: &str) {
 }
 
 #[test]
-fn of_two_in_one_network_the_first_goes() {
+fn of_two_attachments_in_one_network_the_first_is_deleted() {
     in_one_network("eth0", "eth1");
 }
 
 #[test]
-fn of_two_in_one_network_the_second_goes() {
+fn of_two_attachments_in_one_network_the_second_is_deleted() {
     in_one_network("eth1", "eth0");
 }
 
@@ -81,7 +81,7 @@ fn other() -> Value {
 }
 
 #[test]
-fn two_containers_with_two_each() {
+fn two_containers_have_two_attachments_each() {
     let Some(lab) = Lab::new(&ONLY_IPV4) else {
         return;
     };
@@ -126,7 +126,7 @@ fn two_containers_with_two_each() {
 }
 
 #[test]
-fn in_two_networks_each_keeps_its_own() {
+fn attachments_in_two_networks_do_not_mix() {
     let Some(lab) = Lab::new(&ONLY_IPV4) else {
         return;
     };

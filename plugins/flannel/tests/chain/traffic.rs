@@ -1,4 +1,4 @@
-//! Real packets of a container with itself.
+//! Packets from a container to itself.
 
 use std::process::Command;
 
@@ -7,8 +7,8 @@ use testkit::traffic::{pings, send_to_self_by_wire};
 use crate::lab::{Container, Lab, netconf};
 use crate::lease::ONLY_IPV4;
 
-/// A container reaches a second address of its own through the bridge and back through the same
-/// port, as it does when the node translates a service's address to it.
+/// A container reaches itself through the bridge and back through the same port, as when the node
+/// translates a service's address to the container's.
 #[test]
 fn a_container_reaches_itself_through_its_port() {
     let lease = ONLY_IPV4;
@@ -21,8 +21,7 @@ fn a_container_reaches_itself_through_its_port() {
     let ping = ["-I", &first, &second];
     assert!(pings(&container, &ping));
 
-    // What tells that the packets did leave the container: without hairpin mode they do not come
-    // back.
+    // Without hairpin mode the packets do not come back, so they do leave the container.
     let veth = result["interfaces"][1]["name"].as_str().unwrap();
     let hairpin = |mode| {
         let mut bridge = Command::new("bridge");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 
 use crate::desk::Desk;
-use crate::told::{assert_told, every_command, lines, told, value};
+use crate::log_lines::{assert_logged, every_command, lines, messages, value};
 use crate::traced::Traced;
 
 #[test]
@@ -28,7 +28,7 @@ fn lines_are_appended_to_a_private_file() {
         assert_eq!(outcome.stderr_text(), "");
         let after = fs::read_to_string(&file).unwrap();
         let added = after.strip_prefix(&before).unwrap();
-        let (last_level, _) = told(added).pop().unwrap();
+        let (last_level, _) = messages(added).pop().unwrap();
         let expected = if number == calls.len() - 1 {
             "error"
         } else {
@@ -51,13 +51,13 @@ fn an_unknown_level_counts_as_error() {
     };
     for level in ["warn", "DEBUG", "info ", "1"] {
         let add = desk.call("ADD").env("CNI_LOG", level);
-        assert_told(&add.run(), &[note(level)]);
+        assert_logged(&add.run(), &[note(level)]);
         desk.call("DEL").run().silent();
         let failed = "failed: eth0 of container c1 has no usable configuration in DATA: it was \
             not added, or has been deleted (code 120)";
         let failed = failed.replace("DATA", desk.data_dir().to_str().unwrap());
         let check = desk.call("CHECK").env("CNI_LOG", level);
-        assert_told(&check.run(), &[note(level), ("error", failed)]);
+        assert_logged(&check.run(), &[note(level), ("error", failed)]);
     }
 }
 
@@ -82,7 +82,7 @@ fn a_file_that_cannot_be_written_to_is_reported_on_stderr() {
             "CNI_LOG_FILE {}: {why}: the log goes to standard error",
             file.display()
         );
-        assert_told(&outcome, &[("error", note), ("info", "done".to_owned())]);
+        assert_logged(&outcome, &[("error", note), ("info", "done".to_owned())]);
         assert_eq!(outcome.json()["cniVersion"], "1.0.0");
         desk.call("DEL").run().silent();
     }
@@ -109,7 +109,7 @@ fn a_fifo_with_a_reader_gets_the_lines() {
     let mut log = [0; 4096];
     let count = reader.read(&mut log).unwrap();
     let log = str::from_utf8(&log[..count]).unwrap();
-    assert_eq!(told(log), [("info".to_owned(), "done".to_owned())]);
+    assert_eq!(messages(log), [("info".to_owned(), "done".to_owned())]);
 }
 
 #[test]

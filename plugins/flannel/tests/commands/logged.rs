@@ -7,7 +7,7 @@ use serde_json::json;
 use testkit::Invocation;
 
 use crate::desk::Desk;
-use crate::told::{assert_told, every_command, lines, value};
+use crate::log_lines::{assert_logged, every_command, lines, value};
 use crate::upkeep::{add, gc, leave};
 
 const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
@@ -77,9 +77,9 @@ fn each_level_includes_the_levels_before_it() {
         let message = format!("configuration kept in {}", directory.display());
         ("debug", message)
     };
-    assert_told(&failing("error"), &[failed()]);
-    assert_told(&failing("info"), &[undoing(), failed()]);
-    assert_told(
+    assert_logged(&failing("error"), &[failed()]);
+    assert_logged(&failing("info"), &[undoing(), failed()]);
+    assert_logged(
         &failing("debug"),
         &[lease(), started(), keeping(), undoing(), failed()],
     );
@@ -87,28 +87,28 @@ fn each_level_includes_the_levels_before_it() {
     desk.delegate.on("ADD").reset();
     let done = || ("info", "done".to_owned());
     let add = |level: &str| desk.call("ADD").env("CNI_LOG", level).run();
-    assert_told(&add("error"), &[]);
-    assert_told(&add("info"), &[done()]);
-    assert_told(&add("debug"), &[lease(), started(), keeping(), done()]);
+    assert_logged(&add("error"), &[]);
+    assert_logged(&add("info"), &[done()]);
+    assert_logged(&add("debug"), &[lease(), started(), keeping(), done()]);
 }
 
 #[test]
 fn unusual_events_are_logged() {
     let desk = Desk::new();
     let done = || ("info", "done".to_owned());
-    let told = |call: Invocation, expected: &[(&str, String)]| {
-        assert_told(&call.env("CNI_LOG", "info").run(), expected);
+    let assert_call_logs = |call: Invocation, expected: &[(&str, String)]| {
+        assert_logged(&call.env("CNI_LOG", "info").run(), expected);
     };
     let program = desk.delegate.program().display().to_string();
-    let anew = format!("no configuration is kept: calling {program} with a new one");
-    told(desk.call("DEL"), &[("info", anew), done()]);
+    let rebuilding = format!("no configuration is kept: calling {program} with a new one");
+    assert_call_logs(desk.call("DEL"), &[("info", rebuilding), done()]);
 
     add(&desk, "c1", "eth0");
     let unknown = r#"{"code": 4, "msg": "unknown CNI_COMMAND: GC"}"#;
     desk.delegate.on("GC").stdout(unknown).exit(1);
     let stale = "eth0 of container c1 is not valid any more: deleting it".to_owned();
     let unknown = format!("{program} does not know GC");
-    told(
+    assert_call_logs(
         gc(&desk, &[]),
         &[("info", stale), ("info", unknown), done()],
     );
@@ -122,10 +122,10 @@ fn unusual_events_are_logged() {
         "no configuration is kept, nor can it be rebuilt: \
          failed to load the lease: {absent}: check the log of flanneld on this node (code 11)"
     );
-    told(desk.call("DEL"), &[("info", nothing), done()]);
+    assert_call_logs(desk.call("DEL"), &[("info", nothing), done()]);
     let mut netconf = desk.netconf();
     netconf["subnetFileWait"] = json!(0.05);
-    told(
+    assert_call_logs(
         desk.call("ADD").config(&netconf),
         &[
             ("info", format!("{absent}; waiting for 50ms")),
@@ -223,7 +223,7 @@ fn no_input_can_add_a_line_to_the_log() {
     desk.delegate.on("ADD").stdout(said).exit(1);
     let outcome = desk.call("ADD").env("CNI_LOG", "error").run();
     let message = "failed: bridge: one\ntwo \"three\" \\: level=debug (code 7)";
-    assert_told(&outcome, &[("error", message.to_owned())]);
+    assert_logged(&outcome, &[("error", message.to_owned())]);
 }
 
 #[test]
@@ -242,6 +242,6 @@ fn files_of_other_attachments_are_not_logged() {
     let desk = Desk::new();
     leave(&desk, "c2", r#"{"name":"other","type":"bridge"}"#);
     let gc = gc(&desk, &[]).env("CNI_LOG", "debug").run();
-    assert_told(&gc, &[("info", "done".to_owned())]);
+    assert_logged(&gc, &[("info", "done".to_owned())]);
     assert!(Path::new(&desk.data_dir().join("c2")).exists());
 }

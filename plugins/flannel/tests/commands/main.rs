@@ -12,8 +12,8 @@
 mod asked;
 #[path = "../support/desk.rs"]
 mod desk;
-#[path = "../support/told.rs"]
-mod told;
+#[path = "../support/log_lines.rs"]
+mod log_lines;
 #[path = "../support/traced.rs"]
 mod traced;
 #[path = "../support/upkeep.rs"]

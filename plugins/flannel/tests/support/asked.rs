@@ -1,4 +1,4 @@
-//! What the delegate was asked, and which of its processes are there.
+//! The calls of the scripted delegate, and its processes.
 
 use std::fs;
 use std::thread::sleep;
@@ -20,7 +20,7 @@ pub(crate) fn last_call(desk: &Desk) -> Call {
     desk.delegate.calls().pop().unwrap()
 }
 
-/// Waits until something has come about that takes no time to speak of.
+/// Waits for a condition that is about to become true.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, limit: Duration, condition: impl Fn() -> bool) {
     let until = Instant::now() + limit;
@@ -40,9 +40,9 @@ pub(crate) fn wait_for_call(desk: &Desk, number: usize) -> Call {
     call().unwrap()
 }
 
-/// Whether a process is there and has not ended.
+/// Whether a process exists and has not ended.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    // The state comes after the name, which may have anything in it.
+    // The state comes after the name, which may contain any character.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat
         .rsplit_once(") ")

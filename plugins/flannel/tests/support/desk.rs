@@ -1,5 +1,4 @@
-//! A directory with a lease, a delegate that does what it is told, and calls of flannel that use
-//! both.
+//! A directory with a lease and a scripted delegate, and calls of flannel that use both.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +16,7 @@ FLANNEL_MTU=1450
 FLANNEL_IPMASQ=true
 ";
 
-/// Everything that one test needs, which goes with it.
+/// The state of one test, which is removed with the value.
 pub(crate) struct Desk {
     directory: TempDir,
     pub(crate) delegate: ScriptedDelegate,
@@ -45,7 +44,7 @@ impl Desk {
         self.path("subnet.env")
     }
 
-    /// Where flannel keeps configurations; not there before the first ADD.
+    /// The directory of the kept configurations, which the first ADD creates.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.path("kept")
     }
@@ -69,14 +68,14 @@ impl Desk {
             .config(&self.netconf())
     }
 
-    /// All that is in the directory.
+    /// The whole contents of the directory.
     pub(crate) fn listing(&self) -> Listing {
         let mut listing = Listing::new();
         list(self.directory.path(), &mut listing);
         listing
     }
 
-    /// The configurations that are kept, by their paths below the data directory.
+    /// The kept configurations, by their paths below the data directory.
     pub(crate) fn kept(&self) -> BTreeMap<String, String> {
         let mut listing = Listing::new();
         if self.data_dir().exists() {

@@ -1,4 +1,4 @@
-//! A node that flanneld has written its lease to, and containers that real plugins attach there.
+//! A node with a lease, and containers that real plugins attach there.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -33,12 +33,12 @@ impl Delegates {
 pub(crate) struct Lab {
     pub(crate) delegates: Delegates,
     pub(crate) node: Node,
-    /// Has what is under test, to be found before Debian's plugins.
+    /// The directory of the plugins under test, before Debian's in `CNI_PATH`.
     pub(crate) plugins: TempDir,
 }
 
 impl Lab {
-    /// `None`, told as a skip, where the machine cannot have it.
+    /// `None`, reported as a skip, without root or Debian's plugins.
     #[track_caller]
     pub(crate) fn new(lease: &Lease) -> Option<Self> {
         Self::with(Delegates::Ours, lease)
@@ -57,8 +57,8 @@ impl Lab {
             }
         }
         let node = Node::new().unwrap();
-        // Looking for duplicates of an IPv6 address takes the kernel a second or two, in which it
-        // does not answer.
+        // Duplicate address detection takes a second or two, during which the address does not
+        // answer.
         node.write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
         node.write(SUBNET_FILE, lease.subnet_env());
         Some(Self {
@@ -92,8 +92,8 @@ impl Lab {
             .silent();
     }
 
-    /// What host-local has in a network's directory, less names that start with a dot: those are an
-    /// index's.
+    /// The contents of a network's directory, without names that start with a dot, which belong to
+    /// the index.
     #[track_caller]
     pub(crate) fn address_files(&self, network: &str) -> Vec<(String, String)> {
         let directory = format!("{ADDRESSES}/{network}");
@@ -117,7 +117,7 @@ impl Lab {
             .collect()
     }
 
-    /// The configurations that flannel keeps, by their paths below its directory.
+    /// The configurations that flannel has kept, by their paths below its directory.
     #[track_caller]
     pub(crate) fn kept(&self) -> Vec<String> {
         let further = self.node.list(format!("{SCRATCH}/.attachments"));
@@ -142,7 +142,7 @@ impl Lab {
     }
 }
 
-/// The network configuration that flannel's own manifest installs, but for the version.
+/// The network configuration of flannel's own manifest, in another version.
 pub(crate) fn netconf(version: &str) -> Value {
     json!({
         "cniVersion": version,

@@ -1,17 +1,17 @@
-//! Leases, and what containers get of them.
+//! Leases, and the addresses that containers get from them.
 
-/// The part of a lease that is of one family.
+/// The part of a lease for one family.
 #[derive(Clone, Copy)]
 pub(crate) struct Family {
-    /// `4` or `6`, as `ips[].version` of a result and the option of `ip` have it.
+    /// `4` or `6`, as in `ips[].version` of a result and in options of `ip`.
     pub(crate) version: &'static str,
     /// The network of all nodes.
     pub(crate) network: &'static str,
-    /// This node's part of it.
+    /// The node's subnet.
     pub(crate) subnet: &'static str,
-    /// The first address in it.
+    /// The subnet's first address.
     pub(crate) gateway: &'static str,
-    /// What comes before the number of a host in it.
+    /// The text before a host's number in an address.
     hosts: &'static str,
     pub(crate) prefix_length: u8,
     pub(crate) everything: &'static str,
@@ -70,7 +70,7 @@ impl Lease {
         text + &format!("FLANNEL_MTU={MTU}\nFLANNEL_IPMASQ=true\n")
     }
 
-    /// The addresses of a host, one a family.
+    /// The addresses of a host, one per family.
     pub(crate) fn host(&self, number: u8) -> Vec<String> {
         self.0.iter().map(|family| family.host(number)).collect()
     }
@@ -78,7 +78,7 @@ impl Lease {
 
 impl Family {
     pub(crate) fn host(&self, number: u8) -> String {
-        // In IPv6 the number is hexadecimal; the tests use none that differs.
+        // In IPv6 the number is hexadecimal; the tests only use numbers below 10.
         assert!(number < 10);
         format!("{}{number}", self.hosts)
     }

@@ -1,4 +1,4 @@
-//! ADD as the kernel sees it, by means of strace.
+//! The system calls of an ADD, by strace.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,12 +16,12 @@ use crate::desk::Desk;
 /// An ADD that is traced while it runs.
 pub(crate) struct Traced {
     strace: Child,
-    /// Not the desk's own, which may be watched.
+    /// A directory beside the desk, because flannel may watch the desk.
     directory: TempDir,
 }
 
 impl Traced {
-    /// `None`, told as a skip, where strace cannot be had. The options say what is traced.
+    /// `None`, reported as a skip, without strace. The options select the system calls.
     #[track_caller]
     pub(crate) fn start(
         desk: &Desk,
@@ -58,12 +58,12 @@ impl Traced {
         Some(Self { strace, directory })
     }
 
-    /// The calls of the kernel so far, one a line.
+    /// The system calls so far, one per line.
     pub(crate) fn calls(&self) -> String {
         fs::read_to_string(self.file()).unwrap_or_default()
     }
 
-    /// Waits for the end, and returns what came of it and all calls of the kernel.
+    /// Waits for the end, and returns the outcome and all system calls.
     #[track_caller]
     pub(crate) fn wait(self) -> (Output, String) {
         let file = self.file();

@@ -1,4 +1,4 @@
-//! Calls of GC and STATUS, which need 1.1.0, and what is there for them to look after.
+//! Calls of GC and STATUS, which need 1.1.0, and state for them.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ pub(crate) fn netconf(desk: &Desk) -> Value {
     netconf
 }
 
-/// A call as it comes for the node and for no container.
+/// A call without an attachment.
 #[track_caller]
 pub(crate) fn call(desk: &Desk, command: &str) -> Invocation {
     desk.call(command)
@@ -24,13 +24,13 @@ pub(crate) fn call(desk: &Desk, command: &str) -> Invocation {
         .config(&netconf(desk))
 }
 
-/// A GC that leaves these attachments alone: container ids and interfaces.
+/// A GC with these valid attachments: container IDs and interfaces.
 #[track_caller]
 pub(crate) fn gc(desk: &Desk, valid: &[(&str, &str)]) -> Invocation {
     call(desk, "GC").config(&with_valid(netconf(desk), valid))
 }
 
-/// A configuration with the attachments that GC must leave alone, as libcni writes them.
+/// A configuration with a list of valid attachments, as libcni writes it.
 pub(crate) fn with_valid(mut netconf: Value, valid: &[(&str, &str)]) -> Value {
     let valid: Vec<Value> = valid
         .iter()
@@ -54,7 +54,7 @@ pub(crate) fn add_with(desk: &Desk, id: &str, ifname: &str, netconf: &Value) {
     add.config(netconf).run().success();
 }
 
-/// Leaves a file in the directory of the configurations that are kept.
+/// Creates a file in the directory of the kept configurations.
 #[track_caller]
 pub(crate) fn leave(desk: &Desk, name: &str, contents: impl AsRef<[u8]>) {
     let file = desk.data_dir().join(name);
@@ -62,13 +62,13 @@ pub(crate) fn leave(desk: &Desk, name: &str, contents: impl AsRef<[u8]>) {
     fs::write(file, contents).unwrap();
 }
 
-/// What an error says at its end that comes of a configuration that was kept.
+/// The end of an error that concerns a kept configuration.
 pub(crate) fn with_kept(desk: &Desk, name: &str) -> String {
     let file = desk.data_dir().join(name);
     format!(" (with the configuration kept in {})", file.display())
 }
 
-/// The names of the files that are kept.
+/// The names of the kept files.
 pub(crate) fn kept(desk: &Desk) -> Vec<String> {
     desk.kept().into_keys().collect()
 }

@@ -1,4 +1,4 @@
-//! How flanneld joins nodes: what it sets up on one for each of the others.
+//! flanneld's backends: the links and routes that it creates on a node for each other node.
 
 use testkit::Node;
 
@@ -19,13 +19,13 @@ const VNI: &str = "1";
 const PORT: &str = "8472";
 
 impl Backend {
-    /// The MTU of the leases, which flanneld reckons from the wire's as if there were only IPv4.
+    /// The MTU of the leases, which flanneld computes from the wire's for IPv4.
     pub(crate) fn lease_mtu(self, wire_mtu: u32) -> u32 {
         self.largest(wire_mtu, Family::V4)
     }
 
-    /// How large a packet can be that goes from node to node: in vxlan, it has an Ethernet header
-    /// of its own, and those of vxlan, UDP and IP around it.
+    /// The largest packet between two nodes. VXLAN adds an inner Ethernet header, and headers of
+    /// VXLAN, UDP and IP.
     pub(crate) fn largest(self, wire_mtu: u32, family: Family) -> u32 {
         match self {
             Self::Vxlan => wire_mtu - 14 - 8 - 8 - family.ip_header(),
@@ -33,7 +33,7 @@ impl Backend {
         }
     }
 
-    /// Sets a node up, as flanneld does when it has its lease.
+    /// Sets up a node as flanneld does for its own lease.
     #[track_caller]
     pub(crate) fn prepare(self, node: &Node, own: u8, family: Family, mtu: u32) {
         if self == Self::HostGateway {
@@ -47,7 +47,7 @@ impl Backend {
                  id {VNI} dev {WIRE} local {local} dstport {PORT} nolearning"
             ),
         );
-        // Of this address alone, so that no route comes with it.
+        // A prefix of one address, so that the kernel adds no route.
         let (address, length) = (family.subnet_address(own), family.full_length());
         ip(
             node,
@@ -56,7 +56,7 @@ impl Backend {
         ip(node, &format!("link set {device} up"));
     }
 
-    /// Tells a node of another one, as flanneld does when it sees the other's lease.
+    /// Configures a node for another node, as flanneld does for the other's lease.
     #[track_caller]
     pub(crate) fn join(self, node: &Node, other: u8, family: Family) {
         let (subnet, gateway) = (family.subnet(other), family.node(other));
@@ -87,7 +87,7 @@ impl Backend {
         }
     }
 
-    /// The links that it makes on a node.
+    /// The links that flanneld creates on a node.
     pub(crate) fn links(self, families: &[Family]) -> Vec<&'static str> {
         match self {
             Self::Vxlan => families.iter().copied().map(device).collect(),

@@ -13,7 +13,7 @@ use crate::lease::{Family, Lease};
 /// The name of the wire on both nodes.
 pub(crate) const WIRE: &str = "eth0";
 
-/// Nodes 1 and 2, each with a container that is the first of its lease.
+/// Nodes 1 and 2, each with a container that has the first address of its lease.
 pub(crate) struct Cluster {
     pub(crate) backend: Backend,
     pub(crate) families: &'static [Family],
@@ -29,7 +29,7 @@ pub(crate) struct Member {
 }
 
 impl Cluster {
-    /// `None`, told as a skip, where the machine cannot have it.
+    /// `None`, reported as a skip, without root or a needed kernel feature.
     #[track_caller]
     pub(crate) fn new(
         backend: Backend,
@@ -75,19 +75,19 @@ impl Cluster {
         self.backend.lease_mtu(self.wire_mtu)
     }
 
-    /// How large a packet can be that one container sends to another, in bytes.
+    /// The largest packet from one container to the other, in bytes.
     pub(crate) fn largest(&self, family: Family) -> u32 {
         let fits_the_wire = self.backend.largest(self.wire_mtu, family);
         fits_the_wire.min(self.lease_mtu())
     }
 
-    /// From each member to the other.
+    /// Both directions between the members.
     pub(crate) fn both_ways(&self) -> [(&Member, &Member); 2] {
         let [one, two] = &self.members;
         [(one, two), (two, one)]
     }
 
-    /// Takes the containers away; nothing of them is left on the nodes.
+    /// Deletes the containers; nothing of them exists on the nodes any more.
     #[track_caller]
     pub(crate) fn end(self) {
         let made_by_flanneld = self.backend.links(self.families);

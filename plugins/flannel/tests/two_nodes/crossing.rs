@@ -1,4 +1,4 @@
-//! Containers on different nodes reach each other, whatever joins the nodes.
+//! Containers on different nodes reach each other with each backend.
 
 use crate::backend::Backend;
 use crate::cluster::{Cluster, Member};
@@ -30,7 +30,7 @@ fn cross(backend: Backend, families: &'static [Family], wire_mtu: u32) {
     cluster.end();
 }
 
-/// How many fragments a node has made so far of packets that its links do not take whole.
+/// The number of fragments that a node has created so far.
 #[track_caller]
 fn fragments(member: &Member) -> u64 {
     let of_ipv4 = member.lab.node.read("/proc/thread-self/net/snmp");
@@ -50,26 +50,26 @@ fn fragments(member: &Member) -> u64 {
 }
 
 #[test]
-fn by_vxlan_in_ipv4() {
+fn packets_cross_vxlan_in_ipv4() {
     cross(Backend::Vxlan, &[V4], ETHERNET);
 }
 
 #[test]
-fn by_vxlan_in_both_families() {
+fn packets_cross_vxlan_in_both_families() {
     cross(Backend::Vxlan, &[V4, V6], ETHERNET);
 }
 
 #[test]
-fn by_vxlan_on_a_wire_of_jumbo_frames() {
+fn packets_cross_vxlan_on_a_wire_with_jumbo_frames() {
     cross(Backend::Vxlan, &[V4], 9000);
 }
 
 #[test]
-fn by_plain_routes_in_ipv4() {
+fn packets_cross_plain_routes_in_ipv4() {
     cross(Backend::HostGateway, &[V4], ETHERNET);
 }
 
 #[test]
-fn by_plain_routes_in_both_families() {
+fn packets_cross_plain_routes_in_both_families() {
     cross(Backend::HostGateway, &[V4, V6], ETHERNET);
 }

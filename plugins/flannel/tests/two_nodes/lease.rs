@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-/// An address family, and how the network's addresses look in it.
+/// An address family, and the form of the network's addresses in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     V4,
     V6,
 }
 
-/// What flanneld got for a node.
+/// A node's lease.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lease {
     pub(crate) node: u8,
@@ -44,7 +44,7 @@ impl Family {
         }
     }
 
-    /// What is leased to a node.
+    /// A node's subnet.
     pub(crate) fn subnet(self, node: u8) -> String {
         match self {
             Self::V4 => format!("10.244.{node}.0/24"),
@@ -60,7 +60,7 @@ impl Family {
         }
     }
 
-    /// Host `number` of a node's lease; the first is the bridge.
+    /// Address `number` of a node's lease; the first one is the bridge's.
     pub(crate) fn container(self, node: u8, number: u8) -> String {
         match self {
             Self::V4 => format!("10.244.{node}.{number}"),

@@ -1,6 +1,6 @@
-//! Two nodes of one network, each with its own lease, joined as flanneld joins them: what their
-//! containers send to each other arrives, at the size that the lease allows and with the
-//! containers' own addresses.
+//! Two nodes of one network with their own leases, connected as flanneld connects them. Packets
+//! between their containers arrive at the size that the lease allows, with the containers' own
+//! addresses.
 
 #![allow(
     clippy::expect_used,

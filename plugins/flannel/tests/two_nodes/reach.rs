@@ -1,4 +1,4 @@
-//! What gets from one container to another.
+//! Packets from one container to another.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, TcpListener};
@@ -12,21 +12,21 @@ use testkit::traffic::connect;
 use crate::cluster::Member;
 use crate::lease::Family;
 
-/// How long anything may take on a machine that is busy with other tests.
+/// The time limit of each step, for a machine that is busy with other tests.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a ping has around its data: the headers of IP and of ICMP.
+/// The size of the headers around a ping's data: IP and ICMP.
 fn around(family: Family) -> u32 {
     family.ip_header() + 8
 }
 
-/// One ping with so many bytes of data, not to be fragmented on the way.
+/// One ping with `data` bytes, which must not be fragmented.
 #[track_caller]
 fn ping(from: &Member, to: &Member, family: Family, data: u32) -> Output {
     let mut ping = Command::new("ping");
     ping.args([family.option(), "-n", "-c1", "-W0.3", "-M", "do", "-s"]);
     ping.args([&data.to_string(), &to.address(family)]);
-    // Of the node for its files, and of the container for its network.
+    // The mount namespace is the node's, the network namespace the container's.
     let output = from
         .lab
         .node
@@ -34,7 +34,7 @@ fn ping(from: &Member, to: &Member, family: Family, data: u32) -> Output {
     output.expect("`ping` can be run (Debian package iputils-ping)")
 }
 
-/// A packet of exactly this size, headers and all, is answered by one of the same size.
+/// A packet of exactly this size, with headers, is answered by one of the same size.
 #[track_caller]
 pub(crate) fn assert_passes(from: &Member, to: &Member, family: Family, size: u32) {
     let until = Instant::now() + TIMEOUT;
@@ -50,8 +50,7 @@ pub(crate) fn assert_passes(from: &Member, to: &Member, family: Family, size: u3
     }
 }
 
-/// A packet that is larger than this by one byte is turned back by the node, and the container then
-/// knows.
+/// The node refuses a packet that is larger by one byte, and the container learns the limit.
 #[track_caller]
 pub(crate) fn assert_turned_back(from: &Member, to: &Member, family: Family, largest: u32) {
     let output = ping(from, to, family, largest + 1 - around(family));
@@ -61,7 +60,7 @@ pub(crate) fn assert_turned_back(from: &Member, to: &Member, family: Family, lar
     assert_too_large(from, to, family, largest);
 }
 
-/// The container itself knows that a packet is too large that is larger than this by one byte.
+/// The container itself refuses a packet that is larger by one byte.
 #[track_caller]
 pub(crate) fn assert_too_large(from: &Member, to: &Member, family: Family, largest: u32) {
     let data = largest + 1 - around(family);
@@ -71,15 +70,14 @@ pub(crate) fn assert_too_large(from: &Member, to: &Member, family: Family, large
     assert!(!output.status.success() && told, "{output:?}");
 }
 
-/// A stream of many large segments arrives whole, and comes from the address that the container was
-/// given.
+/// A stream of many large segments arrives whole, from the container's own address.
 #[track_caller]
 pub(crate) fn assert_streams(from: &Member, to: &Member, family: Family) {
     let sent: Vec<u8> = (0..1_u32 << 18).flat_map(u32::to_le_bytes).collect();
     let listener = listen(&to.container.sandbox, &to.address(family));
     let there = listener.local_addr().unwrap();
     let client = connect(&from.container.sandbox, there);
-    // A socket stays in the namespace in which it was made.
+    // A socket stays in the namespace in which it was opened.
     let (mut server, peer) = listener.accept().unwrap();
     let address: IpAddr = from.address(family).parse().unwrap();
     assert_eq!(peer.ip(), address);

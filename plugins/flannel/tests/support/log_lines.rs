@@ -1,4 +1,4 @@
-//! What a log says.
+//! Parsing a log.
 
 use testkit::{Invocation, Outcome};
 
@@ -51,7 +51,7 @@ pub(crate) fn value<'a>(line: &'a Line, key: &str) -> &'a str {
 
 /// The levels and messages of a log.
 #[track_caller]
-pub(crate) fn told(log: &str) -> Vec<(String, String)> {
+pub(crate) fn messages(log: &str) -> Vec<(String, String)> {
     let lines = lines(log).into_iter();
     lines
         .map(|line| (value(&line, "level").into(), value(&line, "msg").into()))
@@ -59,14 +59,17 @@ pub(crate) fn told(log: &str) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-pub(crate) fn assert_told(outcome: &Outcome, expected: &[(&str, String)]) {
-    let told = told(&outcome.stderr_text());
-    let told: Vec<(&str, &str)> = told.iter().map(|(level, msg)| (&**level, &**msg)).collect();
+pub(crate) fn assert_logged(outcome: &Outcome, expected: &[(&str, String)]) {
+    let messages = messages(&outcome.stderr_text());
+    let messages: Vec<(&str, &str)> = messages
+        .iter()
+        .map(|(level, msg)| (&**level, &**msg))
+        .collect();
     let expected: Vec<(&str, &str)> = expected
         .iter()
         .map(|(level, msg)| (*level, &**msg))
         .collect();
-    assert_eq!(told, expected, "{outcome}");
+    assert_eq!(messages, expected, "{outcome}");
 }
 
 /// A call of every command, each of which succeeds in this order, and one that fails.
