@@ -2,9 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::metadata;
+use std::fs::{Metadata, metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::Plugin;
 
@@ -32,13 +32,22 @@ impl<'a> Bundle<'a> {
         self.0.iter().map(|plugin| plugin.name())
     }
 
-    /// The plugin that a file contains under its base name, if the file is the binary of this
+    /// The plugin of a name, if the file that has this name in `CNI_PATH` is the binary of this
     /// process.
-    pub(crate) fn get_by_file(self, file: &Path) -> Option<&'a dyn Plugin> {
-        let plugin = self.get(file.file_name()?)?;
-        let [file, own] = [metadata(file).ok()?, metadata("/proc/self/exe").ok()?];
-        ((file.dev(), file.ino()) == (own.dev(), own.ino())).then_some(plugin)
+    pub(crate) fn get_by_file(self, name: &OsStr, file: &Metadata) -> Option<&'a dyn Plugin> {
+        let plugin = self.get(name)?;
+        (own_file() == Some(identity(file))).then_some(plugin)
     }
+}
+
+/// The device and the inode of this process's binary.
+fn own_file() -> Option<(u64, u64)> {
+    static OWN: OnceLock<Option<(u64, u64)>> = OnceLock::new();
+    *OWN.get_or_init(|| metadata("/proc/self/exe").ok().as_ref().map(identity))
+}
+
+fn identity(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 impl fmt::Debug for Bundle<'_> {

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
@@ -11,6 +12,7 @@ use std::process::ExitStatus;
 use cni_types::json::{self, DecodeError};
 use cni_types::{AddResult, Code, Error, NetConf, PluginType, Version};
 use nix::sys::signal::Signal;
+use nix::unistd::{AccessFlags, access};
 use serde::Deserialize;
 
 use crate::depth;
@@ -201,8 +203,8 @@ impl<'a> Delegate<'a> {
     ) -> Result<Self, DelegateError> {
         let path = environment.get("CNI_PATH").unwrap_or_default();
         match search(&plugin_type, path) {
-            Ok(program) => Ok(Self {
-                bundled: bundle.get_by_file(&program),
+            Ok((program, metadata)) => Ok(Self {
+                bundled: bundle.get_by_file(plugin_type.as_str().as_ref(), &metadata),
                 plugin_type,
                 program,
                 environment,
@@ -458,19 +460,23 @@ impl DelegateCall<'_> {
 
 /// Searches the directories in order. A file that is not executable does not hide an executable one
 /// in a later directory; without such, the error contains the file.
-fn search(plugin_type: &PluginType, path: &OsStr) -> Result<PathBuf, Option<PathBuf>> {
-    // For `which`, an empty part is the working directory, which no runtime means.
-    let directories =
-        || std::env::split_paths(path).filter(|directory| !directory.as_os_str().is_empty());
-    let found = std::env::join_paths(directories())
-        .ok()
-        .and_then(|path| which::which_in_global(plugin_type.as_str(), Some(path)).ok())
-        .and_then(|mut programs| programs.next());
-    found.ok_or_else(|| {
-        directories()
-            .map(|directory| directory.join(plugin_type.as_str()))
-            .find(|file| file.is_file())
-    })
+fn search(plugin_type: &PluginType, path: &OsStr) -> Result<(PathBuf, Metadata), Option<PathBuf>> {
+    let mut not_executable = None;
+    // To a shell, an empty part is the working directory, which no runtime means.
+    for directory in std::env::split_paths(path).filter(|part| !part.as_os_str().is_empty()) {
+        let file = directory.join(plugin_type.as_str());
+        let Ok(metadata) = fs::metadata(&file) else {
+            continue;
+        };
+        if !metadata.is_file() {
+            continue;
+        }
+        if access(&file, AccessFlags::X_OK).is_ok() {
+            return Ok((file, metadata));
+        }
+        not_executable.get_or_insert(file);
+    }
+    Err(not_executable)
 }
 
 /// The start of a plugin's output, for the details of an error.

@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cni_types::Code;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
 
 const ROOT: &str = "/proc/sys/net";
 
@@ -60,7 +62,7 @@ pub fn read(name: &[&str]) -> Result<String, SysctlError> {
 /// A setting comes whole with the first read, so neither its length nor its end is asked for,
 /// unless it is a long one.
 fn read_once(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = open(path, OFlag::O_RDONLY)?;
     let mut start = [0; USUAL_LENGTH];
     let length = file.read(&mut start)?;
     let mut value = start.get(..length).unwrap_or_default().to_vec();
@@ -76,11 +78,15 @@ fn read_once(path: &Path) -> io::Result<String> {
 /// [`SysctlError`].
 pub fn write(name: &[&str], value: &str) -> Result<(), SysctlError> {
     let path = path_of(name)?;
-    let written = File::options()
-        .write(true)
-        .open(&path)
-        .and_then(|mut file| file.write_all(value.as_bytes()));
+    let written =
+        open(&path, OFlag::O_WRONLY).and_then(|mut file| file.write_all(value.as_bytes()));
     written.map_err(|error| failed("write", name, path, error))
+}
+
+/// With openat(2), because musl's open(2) makes another system call for `O_CLOEXEC`.
+fn open(path: &Path, access: OFlag) -> io::Result<File> {
+    let flags = access | OFlag::O_CLOEXEC;
+    Ok(openat(AT_FDCWD, path, flags, Mode::empty())?.into())
 }
 
 fn path_of(name: &[&str]) -> Result<PathBuf, SysctlError> {

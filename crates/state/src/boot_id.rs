@@ -1,6 +1,15 @@
 //! The boot ID.
 
-use std::fs;
+use std::path::Path;
+
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::read;
+
+const PATH: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The length of the file in bytes: a UUID and a newline.
+const LENGTH: usize = 37;
 
 /// Which start of the kernel this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +18,12 @@ pub struct BootId(u128);
 impl BootId {
     /// Reads it from `/proc/sys/kernel/random/boot_id`; `None` if the kernel does not tell.
     pub fn read() -> Option<Self> {
-        Self::parse(&fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?)
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let file = openat(AT_FDCWD, Path::new(PATH), flags, Mode::empty()).ok()?;
+        // The kernel gives all of it at once.
+        let mut text = [0; LENGTH];
+        let length = read(&file, &mut text).ok()?;
+        Self::parse(str::from_utf8(text.get(..length)?).ok()?)
     }
 
     /// Reads it from text in the form of a UUID.

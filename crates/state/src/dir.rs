@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
 
 use self::locks::Locks;
@@ -61,7 +61,7 @@ impl Dir {
     /// Opens a directory that an operator named; `None` if it does not exist. Links on the way are
     /// followed.
     pub fn open(path: &Path) -> Result<Option<Self>, StateError> {
-        match nix::fcntl::open(path, DIRECTORY_FLAGS, Mode::empty()) {
+        match openat(AT_FDCWD, path, DIRECTORY_FLAGS, Mode::empty()) {
             Ok(fd) => Ok(Some(Self {
                 fd,
                 path: path.to_owned(),

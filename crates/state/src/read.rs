@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 /// The size of the first read of a file that does not report its size, in bytes.
@@ -35,7 +35,9 @@ pub fn read_bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 /// Those of open(2) and read(2); an error for a FIFO, whatever is in it.
 pub fn read_beginning(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let file = open(path, OFlag::O_RDONLY | NEVER_WAIT, Mode::empty())?;
+    // musl's open(2) makes another system call for `O_CLOEXEC`.
+    let flags = OFlag::O_RDONLY | NEVER_WAIT;
+    let file = openat(AT_FDCWD, path, flags, Mode::empty())?;
     let stat = fstat(&file)?;
     if kind(&stat) == SFlag::S_IFIFO {
         return Err(io::Error::other("it is a FIFO"));
