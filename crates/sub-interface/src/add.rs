@@ -1,5 +1,5 @@
-//! ADD: the sub-interface is created in the container while the IPAM plugin starts; then it gets its
-//! addresses and routes.
+//! ADD: the sub-interface is created in the container while the IPAM plugin starts; then it gets
+//! its addresses and routes.
 
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};

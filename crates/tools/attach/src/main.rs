@@ -1,10 +1,11 @@
-//! Attaches a container to a bridge and does nothing else: the least that a plugin with the same task
-//! can cost.
+//! Attaches a container to a bridge and does nothing else: the least that a plugin with the same
+//! task can cost.
 //!
-//! `attach add NETNS BRIDGE MTU ADDRESS GATEWAY DESTINATION…` creates `eth0` in a network namespace:
-//! the end of a veth pair whose other end is a port of an existing bridge, in hairpin mode. `eth0`
-//! gets the address, and routes to the destinations through the gateway. `attach del NETNS` removes
-//! `eth0`. `cargo xtask bench chain` measures the program beside the plugins. It needs root.
+//! `attach add NETNS BRIDGE MTU ADDRESS GATEWAY DESTINATION…` creates `eth0` in a network
+//! namespace: the end of a veth pair whose other end is a port of an existing bridge, in hairpin
+//! mode. `eth0` gets the address, and routes to the destinations through the gateway. `attach del
+//! NETNS` removes `eth0`. `cargo xtask bench chain` measures the program beside the plugins. It
+//! needs root.
 
 use std::error::Error;
 use std::path::Path;

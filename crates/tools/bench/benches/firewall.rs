@@ -1,8 +1,8 @@
-//! The time that `firewall` takes to add and to remove a container, by the number of containers that
-//! exist already.
+//! The time that `firewall` takes to add and to remove a container, by the number of containers
+//! that exist already.
 //!
-//! `cargo bench -p bench --bench firewall` prints medians in microseconds. It needs root, and works in
-//! a network namespace of its own.
+//! `cargo bench -p bench --bench firewall` prints medians in microseconds. It needs root, and works
+//! in a network namespace of its own.
 
 #![allow(
     clippy::print_stdout,
