@@ -6,6 +6,7 @@
 //! [`allocate`] brings the three together: one address of each set, or none.
 
 mod allocate;
+mod convert;
 mod db;
 mod disk;
 mod first;
@@ -18,11 +19,11 @@ mod range;
 mod range_set;
 mod span;
 mod store;
-mod transfer;
 
 pub use allocate::{
     AllocateError, Allocation, Demand, Reclaim, SetError, allocate, allocate_in, exhausted,
 };
+pub use convert::{TransferError, transfer};
 pub use db::{
     ContainerAddresses, ContainerError, Database, DbError, NetworkRequest, NetworkStore,
     Transaction, allocate_container, lookup_container, release_container,
@@ -36,4 +37,3 @@ pub use range::{Range, RangeError, RangeSpec};
 pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};
 pub use span::{Span, Spans};
 pub use store::{Age, Held, Holding, SetKey, Store};
-pub use transfer::{TransferError, transfer};
