@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use cni_types::{Attachment, ContainerId};
 use ipnetwork::IpNetwork;
 
-use crate::{Age, First, Held, Owner, Range, RangeSet, RangeSets, SetKey, Store};
+use crate::{Age, First, Held, Owner, Range, RangeSet, RangeSets, SetKey, Store, StoreError};
 
 /// How many addresses are tried one by one before all that are taken are looked at together.
 const PROBES: usize = 16;
@@ -46,8 +46,8 @@ pub struct Allocation {
 }
 
 /// Why an attachment got no addresses.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AllocateError<E> {
+#[derive(Debug, thiserror::Error)]
+pub enum AllocateError {
     /// A range set could not give one.
     #[error("failed to allocate for range {index}: {reason}")]
     Set {
@@ -62,7 +62,7 @@ pub enum AllocateError<E> {
     Unfulfilled(Vec<IpAddr>),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] E),
+    Store(#[from] StoreError),
 }
 
 /// Why a range set could not give an address.
@@ -96,38 +96,33 @@ pub enum SetError {
     Excluded(IpAddr),
     /// The one that was asked for is taken.
     #[error("requested IP address {address} is not available in range set \
-        {set}{}", by(.holder.as_deref()))]
+        {set}{}", by(.owner.as_deref()))]
     Taken {
         /// The requested address.
         address: IpAddr,
         /// The set that it is in.
         set: Box<RangeSet>,
         /// Who holds it; `None` if it is blocked by something else than an attachment.
-        holder: Option<Box<Owner>>,
+        owner: Option<Box<Owner>>,
     },
 }
 
-fn by(holder: Option<&Owner>) -> String {
-    let holder = holder.map(|owner| owner.to_string().replace("\r\n", " "));
-    holder.map_or_else(String::new, |holder| format!(": {holder} holds it"))
+fn by(owner: Option<&Owner>) -> String {
+    owner.map_or_else(String::new, |owner| {
+        format!(": {} holds it", owner.in_words())
+    })
 }
 
-/// Gives an attachment what it demands, or nothing: one transaction.
-pub fn allocate<S: Store>(
-    mut store: S,
+/// Chooses one address of each range set for an attachment, and reserves them in the store. After
+/// an error the store must not be committed: it may have reserved some of them.
+///
+/// # Errors
+/// [`AllocateError`] if a range set has no address to give, if a requested one cannot be given, or
+/// if the store fails.
+pub fn allocate(
+    store: &mut dyn Store,
     demand: &Demand<'_>,
-) -> Result<Vec<Allocation>, AllocateError<S::Error>> {
-    let allocations = allocate_in(&mut store, demand)?;
-    store.commit()?;
-    Ok(allocations)
-}
-
-/// Gives an attachment what it demands, as a part of a transaction. If it fails, the transaction
-/// must not be committed.
-pub fn allocate_in<S: Store>(
-    store: &mut S,
-    demand: &Demand<'_>,
-) -> Result<Vec<Allocation>, AllocateError<S::Error>> {
+) -> Result<Vec<Allocation>, AllocateError> {
     let wishes = assign(demand.sets, demand.requested).map_err(AllocateError::Unfulfilled)?;
     let held = store.held_by(demand.attachment)?;
     let keys = || {
@@ -163,11 +158,11 @@ pub fn allocate_in<S: Store>(
 
 /// Why the first range set that could not give an address to anybody could not; `None` if all
 /// could.
-pub fn exhausted<S: Store>(
-    store: &mut S,
+pub fn exhausted(
+    store: &mut dyn Store,
     sets: &RangeSets,
     reclaim: Reclaim,
-) -> Result<Option<SetError>, S::Error> {
+) -> Result<Option<SetError>, StoreError> {
     store.check_reserve()?;
     for (index, set) in sets.iter().enumerate() {
         let key = SetKey { index, set };
@@ -214,11 +209,11 @@ fn assign(sets: &RangeSets, requested: &[IpAddr]) -> Result<Vec<Option<IpAddr>>,
 /// The address that the attachment has had of a set since before a reboot. That it holds one since
 /// is an error: an attachment has one address of a set (CNI specification: no second ADD without a
 /// DEL).
-fn from_before_reboot<E>(
+fn from_before_reboot(
     demand: &Demand<'_>,
     key: SetKey<'_>,
     held: &[Held],
-) -> Result<Option<IpAddr>, AllocateError<E>> {
+) -> Result<Option<IpAddr>, AllocateError> {
     let mut own = held
         .iter()
         .filter(|held| key.set.range_of(held.address).is_some());
@@ -237,16 +232,16 @@ fn from_before_reboot<E>(
     }
 }
 
-fn requested<'a, S: Store>(
-    store: &mut S,
+fn requested<'a>(
+    store: &mut dyn Store,
     demand: &Demand<'_>,
     key: SetKey<'a>,
     address: IpAddr,
-) -> Result<(IpAddr, &'a Range), AllocateError<S::Error>> {
-    let taken = |holder: Option<Owner>| SetError::Taken {
+) -> Result<(IpAddr, &'a Range), AllocateError> {
+    let taken = |owner: Option<Owner>| SetError::Taken {
         address,
         set: Box::new(key.set.clone()),
-        holder: holder.map(Box::new),
+        owner: owner.map(Box::new),
     };
     let Some(range) = key.set.range_of(address) else {
         return refuse(key, taken(None));
@@ -260,22 +255,22 @@ fn requested<'a, S: Store>(
     if store.reserve(address, demand.attachment, key)? {
         return Ok((address, range));
     }
-    let holding = store.holding(address)?;
+    let lease = store.lease(address)?;
     let yields = demand.reclaim == Reclaim::AfterReboot
-        && holding
+        && lease
             .as_ref()
-            .is_some_and(|holding| holding.age == Age::EarlierBoot);
+            .is_some_and(|lease| lease.age == Age::EarlierBoot);
     if yields && take_over(store, demand, key, address)? {
         return Ok((address, range));
     }
-    refuse(key, taken(holding.map(|holding| holding.owner)))
+    refuse(key, taken(lease.map(|lease| lease.owner)))
 }
 
-fn next_free<'a, S: Store>(
-    store: &mut S,
+fn next_free<'a>(
+    store: &mut dyn Store,
     demand: &Demand<'_>,
     key: SetKey<'a>,
-) -> Result<(IpAddr, &'a Range), AllocateError<S::Error>> {
+) -> Result<(IpAddr, &'a Range), AllocateError> {
     let found = search(
         store,
         key,
@@ -291,12 +286,12 @@ fn next_free<'a, S: Store>(
 /// Tries a few addresses one by one, then looks at all that are taken, then tries those from before
 /// a reboot. `take` tells whether an address is to be had; it gets the age of one that somebody
 /// holds.
-fn search<'a, S: Store>(
-    store: &mut S,
+fn search<'a>(
+    store: &mut dyn Store,
     key: SetKey<'a>,
     reclaim: Reclaim,
-    mut take: impl FnMut(&mut S, IpAddr, Option<Age>) -> Result<bool, S::Error>,
-) -> Result<Result<(IpAddr, &'a Range), SetError>, S::Error> {
+    mut take: impl FnMut(&mut dyn Store, IpAddr, Option<Age>) -> Result<bool, StoreError>,
+) -> Result<Result<(IpAddr, &'a Range), SetError>, StoreError> {
     let last = store.last_given(key)?;
     let mut candidates = key.set.candidates(last);
     for (address, range) in candidates.by_ref().take(PROBES) {
@@ -323,12 +318,12 @@ fn search<'a, S: Store>(
 }
 
 /// Gives an address to somebody else than its holder.
-fn take_over<S: Store>(
-    store: &mut S,
+fn take_over(
+    store: &mut dyn Store,
     demand: &Demand<'_>,
     key: SetKey<'_>,
     address: IpAddr,
-) -> Result<bool, S::Error> {
+) -> Result<bool, StoreError> {
     store.release(address)?;
     store.reserve(address, demand.attachment, key)
 }
@@ -341,7 +336,7 @@ fn age_of(taken: &[Held], address: IpAddr) -> Option<Age> {
     taken.get(index).map(|held| held.age)
 }
 
-fn refuse<T, E>(key: SetKey<'_>, reason: SetError) -> Result<T, AllocateError<E>> {
+fn refuse<T>(key: SetKey<'_>, reason: SetError) -> Result<T, AllocateError> {
     Err(AllocateError::Set {
         index: key.index,
         reason,

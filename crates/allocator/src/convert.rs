@@ -1,73 +1,94 @@
-//! Moving a network's addresses from one store to another.
+//! `convert`: moving a network's addresses from one backend to the other.
 
 use std::net::IpAddr;
 
-use crate::{Holding, Store};
+use state::BootId;
 
-/// Why a network's addresses stay where they are.
+use crate::{Backend, Lease, Location, Store, StoreError};
+
+/// Why a network's addresses could not be moved. Nothing is lost, and the move can be repeated.
 #[derive(Debug, thiserror::Error)]
-pub enum TransferError<F, T> {
-    /// The store that they are in failed.
+pub enum ConvertError {
+    /// One of the two stores failed.
     #[error(transparent)]
-    From(F),
-    /// The store that they were to get into failed.
-    #[error(transparent)]
-    To(T),
-    /// Both stores say that somebody holds an address, but not who.
+    Store(#[from] StoreError),
+    /// The two stores have different owners for an address.
     #[error("{address} is held by {} in one store and by {} in the other: release it in one of \
-        them", one(&.holders.0), one(&.holders.1))]
+        them", leases.0.owner.in_words(), leases.1.owner.in_words())]
     Conflict {
         /// The address.
         address: IpAddr,
-        /// Who holds it here and there.
-        holders: Box<(Holding, Holding)>,
+        /// Its leases in the two stores.
+        leases: Box<(Lease, Lease)>,
     },
 }
 
-fn one(holding: &Holding) -> String {
-    holding.owner.to_string().replace("\r\n", " ")
+/// Moves a network's addresses to `to`, from the other backend of the same `data_dir`, and returns
+/// their number; `None` if the other backend does not exist. A database that is empty afterwards is
+/// removed. `boot` is the ID of the running boot, if the kernel reports it.
+///
+/// # Errors
+/// [`ConvertError`] if a store cannot be locked, read or changed, or if both stores hold an address
+/// for different owners.
+pub fn convert(to: &Location, boot: Option<BootId>) -> Result<Option<usize>, ConvertError> {
+    let from = to.other();
+    let Some(from) = from.open()? else {
+        return Ok(None);
+    };
+    let target = to.create()?;
+    // Whoever holds both locks has taken that of the files first.
+    let (source, target) = match to.backend {
+        Backend::Db => {
+            let source = from.begin(boot)?;
+            (source, target.begin(boot)?)
+        }
+        Backend::Disk => {
+            let target = target.begin(boot)?;
+            (from.begin(boot)?, target)
+        }
+    };
+    let moved = transfer(source, target)?;
+    // Each ADD looks into a database that exists.
+    from.remove_if_empty(boot)?;
+    Ok(Some(moved))
 }
 
 /// Moves all that one store knows of a network to another one; returns the number of addresses.
 /// Afterwards the first knows of none, so no address is in both.
 ///
-/// If it fails, or its process is killed, it can be repeated: what both stores have by then is the
-/// same.
-pub fn transfer<F: Store, T: Store>(
-    mut from: F,
-    mut to: T,
-) -> Result<usize, TransferError<F::Error, T::Error>> {
-    let all = from.all().map_err(TransferError::From)?;
+/// A transfer that fails, or whose process is killed, can be repeated: it accepts leases that both
+/// stores have.
+fn transfer(
+    mut source: Box<dyn Store + '_>,
+    mut target: Box<dyn Store + '_>,
+) -> Result<usize, ConvertError> {
+    let all = source.all()?;
     for held in &all {
-        let holding = from.holding(held.address).map_err(TransferError::From)?;
-        let Some(holding) = holding else {
+        let Some(lease) = source.lease(held.address)? else {
             continue;
         };
-        if to
-            .adopt(held.address, &holding)
-            .map_err(TransferError::To)?
-        {
+        if target.adopt(&lease)? {
             continue;
         }
-        let there = to.holding(held.address).map_err(TransferError::To)?;
-        if let Some(there) = there.filter(|there| there.owner != holding.owner) {
-            return Err(TransferError::Conflict {
+        let there = target.lease(held.address)?;
+        if let Some(there) = there.filter(|there| there.owner != lease.owner) {
+            return Err(ConvertError::Conflict {
                 address: held.address,
-                holders: Box::new((holding, there)),
+                leases: Box::new((lease, there)),
             });
         }
     }
-    for (index, address) in from.all_last_given().map_err(TransferError::From)? {
-        to.adopt_last_given(index, address)
-            .map_err(TransferError::To)?;
+    for (index, address) in source.all_last_given()? {
+        target.adopt_last_given(index, address)?;
     }
-    to.commit().map_err(TransferError::To)?;
+    target.commit()?;
     for held in &all {
-        from.release(held.address).map_err(TransferError::From)?;
+        source.release(held.address)?;
     }
-    from.commit().map_err(TransferError::From)?;
+    source.commit()?;
     Ok(all.len())
 }
 
 #[cfg(test)]
+#[cfg(feature = "db")]
 mod tests;

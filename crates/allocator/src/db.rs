@@ -49,15 +49,16 @@ pub use self::container::{
     ContainerAddresses, ContainerError, NetworkRequest, allocate_container, lookup_container,
     release_container,
 };
-pub use self::error::DbError;
 use self::keys::Boot;
-pub use self::network::NetworkStore;
+pub use self::network::DbStore;
 use self::pages::PageFile;
 use self::seal::SealedLock;
 use self::session::Session;
+use crate::location::DATABASE;
+use crate::{Store, StoreError};
 
-/// No network can have these names, for their dots.
-const FILE: &str = ".addresses.db";
+/// No network can have these names, because of their dots.
+const FILE: &str = DATABASE;
 const LOCK: &str = ".addresses.lock";
 const ASIDE: &str = ".addresses.new";
 
@@ -86,7 +87,7 @@ pub struct Database {
 
 impl Database {
     /// The database in `data_dir`; `None` if there is none, and no network has given an address.
-    pub fn open(data_dir: &Path) -> Result<Option<Self>, DbError> {
+    pub fn open(data_dir: &Path) -> Result<Option<Self>, StoreError> {
         let Some(dir) = Dir::open(data_dir)? else {
             return Ok(None);
         };
@@ -96,7 +97,7 @@ impl Database {
 
     /// The database in `data_dir`, which is made by its first transaction if it is missing, and so
     /// is the directory.
-    pub fn create(data_dir: &Path) -> Result<Self, DbError> {
+    pub fn create(data_dir: &Path) -> Result<Self, StoreError> {
         Ok(Self::in_dir(Dir::create(data_dir, DIRECTORY_MODE)?))
     }
 
@@ -106,7 +107,7 @@ impl Database {
     /// # Errors
     ///
     /// What an ADD would fail with.
-    pub fn probe(data_dir: &Path) -> Result<(), DbError> {
+    pub fn probe(data_dir: &Path) -> Result<(), StoreError> {
         let Some(dir) = Dir::open(data_dir)? else {
             return Ok(Dir::probe_for(data_dir, NEW_FILE)?);
         };
@@ -119,13 +120,8 @@ impl Database {
         Ok(())
     }
 
-    /// Where the database of `data_dir` is, or would be.
-    pub fn path_in(data_dir: &Path) -> PathBuf {
-        data_dir.join(FILE)
-    }
-
     fn in_dir(dir: Dir) -> Self {
-        let path = Self::path_in(dir.path());
+        let path = dir.path().join(FILE);
         Self { dir, path }
     }
 
@@ -134,60 +130,82 @@ impl Database {
     ///
     /// # Errors
     /// [`state::StateError::Locked`] if others take longer than `timeout`;
-    /// [`DbError::Damaged`].
+    /// [`StoreError::Damaged`].
     pub fn begin(
         &self,
         timeout: Duration,
         boot: Option<BootId>,
-    ) -> Result<Transaction<'_>, DbError> {
+    ) -> Result<Transaction<'_>, StoreError> {
         self.begin_under(self.dir.lock(LOCK, timeout)?, boot)
     }
 
-    /// As [`Database::begin`], for who releases addresses and gives none. Where nobody can lock the
-    /// lock file, such as a directory or a socket in its place, the directory's own lock does: it
-    /// keeps Twill's processes apart, and nobody else writes the database.
-    pub fn begin_to_release(
+    /// Begins a transaction on one network.
+    pub(crate) fn begin_network(
+        &self,
+        network: &NetworkName,
+        timeout: Duration,
+        boot: Option<BootId>,
+    ) -> Result<Box<dyn Store + '_>, StoreError> {
+        Ok(Box::new(self.begin(timeout, boot)?.network(network)))
+    }
+
+    /// As [`Database::begin_network`], for a transaction that releases addresses and gives none:
+    /// [`OpenNetwork::begin_to_release`](crate::OpenNetwork::begin_to_release).
+    pub(crate) fn begin_network_to_release(
+        &self,
+        network: &NetworkName,
+        timeout: Duration,
+        boot: Option<BootId>,
+    ) -> Result<Box<dyn Store + '_>, StoreError> {
+        let guard = match self.dir.lock(LOCK, timeout) {
+            Ok(guard) => guard,
+            // The lock of the directory keeps Twill's processes apart, and nobody else writes the
+            // database.
+            Err(error) => self.dir.lock_without_file(error, timeout)?,
+        };
+        let transaction = self.begin_under(guard, boot)?;
+        Ok(Box::new(transaction.network(network)))
+    }
+
+    /// Removes the database if nobody holds an address in it.
+    pub(crate) fn remove_if_empty(
         &self,
         timeout: Duration,
         boot: Option<BootId>,
-    ) -> Result<Transaction<'_>, DbError> {
-        let guard = match self.dir.lock(LOCK, timeout) {
-            Ok(guard) => guard,
-            Err(error) => self.dir.lock_without_file(error, timeout)?,
-        };
-        self.begin_under(guard, boot)
+    ) -> Result<(), StoreError> {
+        self.begin(timeout, boot)?.remove_if_empty()
     }
 
     fn begin_under<'a>(
         &'a self,
         guard: WriteGuard<'a>,
         boot: Option<BootId>,
-    ) -> Result<Transaction<'a>, DbError> {
+    ) -> Result<Transaction<'a>, StoreError> {
         let file = match self.dir.open_in_place(FILE)? {
             Some(file) => file,
             None => self.make(&guard)?,
         };
-        let failed = |error| DbError::of(&self.path, error);
+        let failed = |error| error::of(&self.path, error);
         let pages = PageFile::open(file).map_err(|error| failed(error.into()))?;
         self.begin_on(pages.clone(), pages, guard, boot)
     }
 
-    /// Begins a transaction on a backend that reads and writes these pages.
+    /// Begins a transaction on a storage that reads and writes these pages.
     fn begin_on<'a>(
         &'a self,
-        backend: impl StorageBackend,
+        storage: impl StorageBackend,
         pages: PageFile,
         guard: WriteGuard<'a>,
         boot: Option<BootId>,
-    ) -> Result<Transaction<'a>, DbError> {
-        let failed = |error| DbError::of(&self.path, error);
+    ) -> Result<Transaction<'a>, StoreError> {
+        let failed = |error| error::of(&self.path, error);
         let boot = Boot::from(boot);
         let mut lock =
             SealedLock::new(guard, pages.clone(), boot).map_err(|error| failed(error.into()))?;
         if !lock.is_intact() {
-            check::check(&pages).map_err(|error| DbError::of_check(&self.path, error))?;
+            check::check(&pages).map_err(|error| error::of_check(&self.path, error))?;
         }
-        let session = Session::begin(backend, pages).map_err(failed)?;
+        let session = Session::begin(storage, pages).map_err(failed)?;
         lock.set_right();
         Ok(Transaction {
             session,
@@ -200,7 +218,7 @@ impl Database {
 
     /// Makes the file. It gets its name when it is complete and on the disk; if that fails, nothing
     /// is left.
-    fn make(&self, guard: &WriteGuard<'_>) -> Result<File, DbError> {
+    fn make(&self, guard: &WriteGuard<'_>) -> Result<File, StoreError> {
         guard.remove(ASIDE)?;
         self.make_aside(guard).inspect_err(|_| {
             // The next call removes it otherwise.
@@ -208,15 +226,15 @@ impl Database {
         })
     }
 
-    fn make_aside(&self, guard: &WriteGuard<'_>) -> Result<File, DbError> {
+    fn make_aside(&self, guard: &WriteGuard<'_>) -> Result<File, StoreError> {
         guard.create(ASIDE, b"", None)?;
-        let io = |source| DbError::Io {
+        let io = |source| StoreError::Io {
             path: self.path.clone(),
             source,
         };
         let aside = self.dir.open_in_place(ASIDE)?;
         let aside = aside.ok_or_else(|| io(removed()))?;
-        session::make(PageFile::new(aside)).map_err(|error| DbError::of(&self.path, error))?;
+        session::make(PageFile::new(aside)).map_err(|error| error::of(&self.path, error))?;
         guard.rename_durably(ASIDE, FILE)?;
         let file = self.dir.open_in_place(FILE)?;
         file.ok_or_else(|| io(removed()))
@@ -242,13 +260,13 @@ pub struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     /// The transaction, as one on a network: a [`crate::Store`].
-    pub fn network(self, network: &NetworkName) -> NetworkStore<'a> {
-        NetworkStore::new(self, network)
+    pub fn network(self, network: &NetworkName) -> DbStore<'a> {
+        DbStore::new(self, network)
     }
 
     /// Removes the database if nobody holds an address in it any more. A transaction that has
     /// changed something removes nothing, and nobody's but its own file.
-    pub fn remove_if_empty(self) -> Result<(), DbError> {
+    pub fn remove_if_empty(self) -> Result<(), StoreError> {
         let holds_any = redb::ReadableTable::range(&self.table(ADDRESSES)?, b"".as_slice()..)
             .map_err(|error| self.failed(error))?
             .next()
@@ -262,9 +280,9 @@ impl<'a> Transaction<'a> {
     /// Makes what was done count.
     ///
     /// # Errors
-    /// [`DbError::Replaced`] if the file is not the database any more: nobody will read there what
+    /// [`StoreError::Replaced`] if the file is not the database any more: nobody will read there what
     /// was done.
-    pub fn commit(self) -> Result<(), DbError> {
+    pub fn commit(self) -> Result<(), StoreError> {
         let Transaction {
             session,
             lock,
@@ -274,19 +292,19 @@ impl<'a> Transaction<'a> {
         } = self;
         session
             .end(changed)
-            .map_err(|error| DbError::of(path, error))?;
+            .map_err(|error| error::of(path, error))?;
         if changed && !lock.is_of_database()? {
-            return Err(DbError::Replaced(path.to_owned()));
+            return Err(StoreError::Replaced(path.to_owned()));
         }
         Ok(())
     }
 
-    fn failed(&self, error: impl Into<redb::Error>) -> DbError {
-        DbError::of(self.path, error.into())
+    fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
+        error::of(self.path, error.into())
     }
 
-    fn damaged(&self, reason: &str) -> DbError {
-        DbError::Damaged {
+    fn damaged(&self, reason: &str) -> StoreError {
+        StoreError::Damaged {
             path: self.path.to_owned(),
             reason: reason.to_owned(),
         }
@@ -295,19 +313,19 @@ impl<'a> Transaction<'a> {
     fn table(
         &self,
         table: Table,
-    ) -> Result<redb::Table<'_, &'static [u8], &'static [u8]>, DbError> {
+    ) -> Result<redb::Table<'_, &'static [u8], &'static [u8]>, StoreError> {
         self.session
             .open_table(table)
             .map_err(|error| self.failed(error))
     }
 
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, DbError> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let table = self.table(table)?;
         let value = redb::ReadableTable::get(&table, key).map_err(|error| self.failed(error))?;
         Ok(value.map(|value| value.value().to_vec()))
     }
 
-    fn set(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), DbError> {
+    fn set(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         self.changed = true;
         self.table(table)?
             .insert(key, value)
@@ -315,7 +333,7 @@ impl<'a> Transaction<'a> {
             .map_err(|error| self.failed(error))
     }
 
-    fn unset(&mut self, table: Table, key: &[u8]) -> Result<(), DbError> {
+    fn unset(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
         self.changed = true;
         self.table(table)?
             .remove(key)
@@ -329,7 +347,7 @@ impl<'a> Transaction<'a> {
         table: Table,
         prefix: &[u8],
         mut read: impl FnMut(&[u8], &[u8]) -> Option<T>,
-    ) -> Result<Vec<T>, DbError> {
+    ) -> Result<Vec<T>, StoreError> {
         let failed = |error: redb::StorageError| self.failed(error);
         let table = self.table(table)?;
         let mut found = Vec::new();

@@ -25,11 +25,11 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use state::{Action, BootId, Dir, StateError, WriteGuard};
 
 use self::boot_tag::BootTag;
-use self::files::{AddressFiles, Found, last_given_name};
+use self::files::{AddressFile, AddressFiles, last_given_name};
 pub(crate) use self::files::{address_of, is_last_given, read_last_given};
 use self::index::OwnerHash;
 use self::lookup::Lookup;
-use crate::{Age, Held, Holding, Owner, SetKey, Store};
+use crate::{Age, Held, Lease, Owner, SetKey, Store, StoreError};
 
 /// The modes of the directories: the networks' is the Go plugin's.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -43,7 +43,7 @@ const INDEX_DIRECTORY: &str = ".index";
 /// The directory with a network's addresses. It may be a symbolic link to one: an operator put it
 /// there.
 #[derive(Debug)]
-pub struct NetworkDir {
+pub(crate) struct NetworkDir {
     data_dir: Dir,
     addresses: Dir,
     network: NetworkName,
@@ -52,7 +52,7 @@ pub struct NetworkDir {
 impl NetworkDir {
     /// Opens the network's directory in `data_dir`; `None` if it does not exist, and the network
     /// has given no address.
-    pub fn open(data_dir: &Path, network: &NetworkName) -> Result<Option<Self>, StateError> {
+    pub(crate) fn open(data_dir: &Path, network: &NetworkName) -> Result<Option<Self>, StateError> {
         let Some(data_dir) = Dir::open(data_dir)? else {
             return Ok(None);
         };
@@ -65,7 +65,7 @@ impl NetworkDir {
     }
 
     /// Opens the network's directory in `data_dir`, and makes both where they are missing.
-    pub fn create(data_dir: &Path, network: &NetworkName) -> Result<Self, StateError> {
+    pub(crate) fn create(data_dir: &Path, network: &NetworkName) -> Result<Self, StateError> {
         let data_dir = Dir::create(data_dir, DIRECTORY_MODE)?;
         let addresses = data_dir.create_linked_child(network.as_str(), DIRECTORY_MODE)?;
         Ok(Self {
@@ -81,7 +81,11 @@ impl NetworkDir {
     /// # Errors
     ///
     /// What an ADD would fail with.
-    pub fn probe(data_dir: &Path, network: &NetworkName, sets: usize) -> Result<(), StateError> {
+    pub(crate) fn probe(
+        data_dir: &Path,
+        network: &NetworkName,
+        sets: usize,
+    ) -> Result<(), StateError> {
         let Some(parent) = Dir::open(data_dir)? else {
             return Dir::probe(data_dir);
         };
@@ -95,7 +99,7 @@ impl NetworkDir {
 
     /// Takes the network's lock, waiting for at most `timeout`, and undoes what an ADD has left
     /// that did not come to its end. `boot` is the running boot, where the kernel tells.
-    pub fn lock(
+    pub(crate) fn lock(
         &self,
         timeout: Duration,
         boot: Option<BootId>,
@@ -112,7 +116,7 @@ impl NetworkDir {
     /// # Errors
     ///
     /// As [`NetworkDir::lock`], of the lock file where the directory cannot be locked either.
-    pub fn lock_to_release(
+    pub(crate) fn lock_to_release(
         &self,
         timeout: Duration,
         boot: Option<BootId>,
@@ -165,7 +169,7 @@ impl NetworkDir {
 
 /// A network's addresses as files, under the held lock.
 #[derive(Debug)]
-pub struct DiskStore<'a> {
+pub(crate) struct DiskStore<'a> {
     files: AddressFiles<'a>,
     lookup: Lookup<'a>,
     /// What this transaction has given, and takes back unless it is committed.
@@ -175,47 +179,40 @@ pub struct DiskStore<'a> {
 }
 
 impl Store for DiskStore<'_> {
-    type Error = StateError;
-
-    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, StateError> {
-        self.files.last_given(set.index)
+    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, StoreError> {
+        Ok(self.files.last_given(set.index)?)
     }
 
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StateError> {
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StoreError> {
         let own = Owner::from(attachment);
         let held = self.lookup.held_by(&self.files, &own)?;
         if !held.is_empty() {
             return Ok(held);
         }
-        // What versions wrote that knew one interface a container.
-        let container = Owner {
-            ifname: None,
-            ..own
-        };
-        self.lookup.held_by(&self.files, &container)
+        Ok(self.lookup.held_by(&self.files, &own.without_interface())?)
     }
 
-    fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, StateError> {
-        Ok(match self.files.find(address)? {
-            Found::Holding(holding) => Some(holding),
-            Found::Nothing | Found::Debris | Found::Foreign => None,
+    fn lease(&mut self, address: IpAddr) -> Result<Option<Lease>, StoreError> {
+        Ok(match self.files.read(address)? {
+            AddressFile::Lease(lease) => Some(lease),
+            AddressFile::Missing | AddressFile::Debris | AddressFile::Foreign => None,
         })
     }
 
-    fn is_free(&mut self, address: IpAddr) -> Result<bool, StateError> {
-        self.files.is_free(address)
+    fn is_free(&mut self, address: IpAddr) -> Result<bool, StoreError> {
+        Ok(self.files.is_free(address)?)
     }
 
-    fn check_reserve(&mut self) -> Result<(), StateError> {
-        self.lookup.check_known()
+    fn check_reserve(&mut self) -> Result<(), StoreError> {
+        Ok(self.lookup.check_known()?)
     }
 
-    fn all(&mut self) -> Result<Vec<Held>, StateError> {
-        self.lookup.all(&self.files)
+    fn all(&mut self) -> Result<Vec<Held>, StoreError> {
+        Ok(self.lookup.all(&self.files)?)
     }
 
-    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, StateError> {
-        self.lookup.held_by_invalid(&self.files, valid)
+    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, StoreError> {
+        Ok(self.lookup.held_by_invalid(&self.files, valid)?)
     }
 
     fn reserve(
@@ -223,57 +220,66 @@ impl Store for DiskStore<'_> {
         address: IpAddr,
         attachment: &Attachment,
         set: SetKey<'_>,
-    ) -> Result<bool, StateError> {
-        let owner = Owner::from(attachment);
-        let hash = self.lookup.hash(&owner);
+    ) -> Result<bool, StoreError> {
+        let lease = Lease {
+            address,
+            owner: attachment.into(),
+            age: Age::ThisBoot,
+        };
+        let hash = self.lookup.hash(&lease.owner);
         let taking = self.given.iter().map(|(address, _)| *address);
         self.lookup
             .announce(hash, taking.chain([address]).collect())?;
-        let given = self.files.give(address, &owner, Age::ThisBoot);
+        let given = self.files.give(&lease);
         self.doubtful = given.is_err().then_some((address, hash));
         if !given? {
             return Ok(false);
         }
-        self.given.push((address, hash));
-        self.lookup.add(hash, address, Age::ThisBoot);
+        self.record(hash, &lease);
         self.files.set_last_given(set.index, address)?;
         Ok(true)
     }
 
-    fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, StateError> {
-        self.lookup.check_known()?;
-        if !self.files.give(address, &holding.owner, holding.age)? {
-            return Ok(false);
-        }
-        let hash = self.lookup.hash(&holding.owner);
-        self.given.push((address, hash));
-        self.lookup.add(hash, address, holding.age);
-        Ok(true)
-    }
-
-    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, StateError> {
-        self.files.all_last_given()
-    }
-
-    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), StateError> {
-        self.lookup.touch();
-        self.files.set_last_given(index, address)
-    }
-
-    fn release(&mut self, address: IpAddr) -> Result<(), StateError> {
-        let Found::Holding(holding) = self.files.find(address)? else {
+    fn release(&mut self, address: IpAddr) -> Result<(), StoreError> {
+        let AddressFile::Lease(lease) = self.files.read(address)? else {
             return Ok(());
         };
         self.files.remove(address)?;
-        let hash = self.lookup.hash(&holding.owner);
+        let hash = self.lookup.hash(&lease.owner);
         self.lookup.remove(hash, address);
         Ok(())
     }
 
-    fn commit(mut self) -> Result<(), StateError> {
+    fn adopt(&mut self, lease: &Lease) -> Result<bool, StoreError> {
+        self.lookup.check_known()?;
+        if !self.files.give(lease)? {
+            return Ok(false);
+        }
+        self.record(self.lookup.hash(&lease.owner), lease);
+        Ok(true)
+    }
+
+    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, StoreError> {
+        Ok(self.files.all_last_given()?)
+    }
+
+    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), StoreError> {
+        self.lookup.touch();
+        Ok(self.files.set_last_given(index, address)?)
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         self.lookup.close(&self.files)?;
         self.given.clear();
         Ok(())
+    }
+}
+
+impl DiskStore<'_> {
+    /// Records a file that was created.
+    fn record(&mut self, hash: OwnerHash, lease: &Lease) {
+        self.given.push((lease.address, hash));
+        self.lookup.add(hash, lease.address, lease.age);
     }
 }
 

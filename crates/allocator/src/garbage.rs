@@ -1,32 +1,33 @@
-//! GC: releasing what belongs to no valid attachment.
+//! GC: releasing the addresses of attachments that are not valid any more.
 
 use std::net::IpAddr;
 
 use cni_types::ValidAttachments;
 
-use crate::Store;
+use crate::{Store, StoreError};
 
-/// What a collection did.
-#[derive(Debug)]
-pub struct Collected<E> {
+/// What a garbage collection did.
+#[derive(Debug, Default)]
+pub struct Collected {
     /// The addresses that were released.
     pub released: Vec<IpAddr>,
-    /// What went wrong with others.
-    pub errors: Vec<E>,
+    /// Why others were not.
+    pub errors: Vec<StoreError>,
 }
 
-/// Releases every address whose owner is no valid attachment any more, and goes on after errors.
-pub fn collect_garbage<S: Store>(
-    mut store: S,
+/// Releases every address whose owner is not valid any more. An address that cannot be released
+/// does not stop the others.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot list its addresses.
+pub fn collect_garbage(
+    store: &mut dyn Store,
     valid: &ValidAttachments,
-) -> Result<Collected<S::Error>, S::Error> {
-    let mut collected = Collected {
-        released: Vec::new(),
-        errors: Vec::new(),
-    };
+) -> Result<Collected, StoreError> {
+    let mut collected = Collected::default();
     for address in store.held_by_invalid(valid)? {
-        let outcome = match store.holding(address) {
-            Ok(Some(holding)) if !holding.owner.is_valid(valid) => store.release(address),
+        let outcome = match store.lease(address) {
+            Ok(Some(lease)) if !lease.owner.is_valid(valid) => store.release(address),
             Ok(_) => continue,
             Err(error) => Err(error),
         };
@@ -35,6 +36,5 @@ pub fn collect_garbage<S: Store>(
             Err(error) => collected.errors.push(error),
         }
     }
-    store.commit()?;
     Ok(collected)
 }

@@ -1,19 +1,15 @@
-//! Which addresses a network holds and has held, for who gives none: a look that makes nothing.
+//! The leases of a network, for callers that give no address. Reading them creates nothing.
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use cni_types::NetworkName;
 use state::{BootId, Dir, StateError};
 
 use crate::disk::{address_of, is_last_given, read_last_given};
-use crate::{Database, DbError, Owner, Store};
+use crate::{Backend, Location, Owner, StoreError};
 
-/// The `dataDir` of host-local where the configuration names none.
-pub const DEFAULT_DATA_DIR: &str = "/var/lib/cni/networks";
-
-/// A network's addresses in one of the two backends.
+/// A network's addresses in one backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
     /// The addresses that somebody holds, in no order.
@@ -23,12 +19,33 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// The leases in the files of a network in `data_dir`, which the Go plugin has too. Reads
-    /// without a lock; none where the network has no directory.
+    /// Reads the leases: those in files without a lock, those in a database under its lock. There
+    /// are none where the directory or the database does not exist, or something else has its name.
+    /// `boot` is the ID of the running boot, if the kernel reports it.
     ///
     /// # Errors
-    /// [`StateError::Io`] if the directory or a file in it cannot be read.
-    pub fn in_files(data_dir: &Path, network: &NetworkName) -> Result<Self, StateError> {
+    /// [`StoreError`] if the directory or a file in it cannot be read, or if the database's
+    /// transaction cannot begin.
+    pub fn read(location: &Location, boot: Option<BootId>) -> Result<Self, StoreError> {
+        match location.backend {
+            Backend::Disk => Ok(Self::in_files(&location.data_dir, &location.network)?),
+            Backend::Db => Self::in_database(location, boot),
+        }
+    }
+
+    fn in_database(location: &Location, boot: Option<BootId>) -> Result<Self, StoreError> {
+        let Some(database) = location.open_to_release()? else {
+            return Ok(Self::default());
+        };
+        let mut store = database.begin(boot)?;
+        Ok(Self {
+            held: store.all()?.into_iter().map(|held| held.address).collect(),
+            last_given: store.all_last_given()?.into_values().collect(),
+        })
+    }
+
+    /// The Go plugin's files are the same.
+    fn in_files(data_dir: &Path, network: &NetworkName) -> Result<Self, StateError> {
         let mut leases = Self::default();
         let Some(data_dir) = Dir::open(data_dir)? else {
             return Ok(leases);
@@ -56,26 +73,5 @@ impl Leases {
             Ok::<_, StateError>(())
         })?;
         Ok(leases)
-    }
-
-    /// The leases of a network in the database of `data_dir`; none where there is no database.
-    /// `boot` is the running boot.
-    ///
-    /// # Errors
-    /// As of [`Database::begin`], whose lock it waits for until the timeout.
-    pub fn in_database(
-        data_dir: &Path,
-        network: &NetworkName,
-        timeout: Duration,
-        boot: Option<BootId>,
-    ) -> Result<Self, DbError> {
-        let Some(database) = Database::open(data_dir)? else {
-            return Ok(Self::default());
-        };
-        let mut store = database.begin(timeout, boot)?.network(network);
-        Ok(Self {
-            held: store.all()?.into_iter().map(|held| held.address).collect(),
-            last_given: store.all_last_given()?.into_values().collect(),
-        })
     }
 }

@@ -1,17 +1,27 @@
 //! Hands out a node's addresses.
 //!
-//! What may be given is a list of [`RangeSet`]s, valid once they exist. Which address of a set
-//! comes next is policy, and pure: [`RangeSet::candidates`]. What is given already, and to whom, is
-//! in a [`Store`]: one network's state, held under one lock for as long as the store exists.
-//! [`allocate`] brings the three together: one address of each set, or none.
+//! - **Which addresses may be given** is a list of [`RangeSet`]s, which are valid once they exist.
+//! - **Which of them comes next** is policy: [`RangeSet::candidates`] has the order, which is pure,
+//!   and [`allocate`] takes the first free candidate of each set.
+//! - **Who holds which address** is in a [`Store`]: a transaction on one network, under the
+//!   network's lock. A [`Location`] says where the network is, and opens it. The two stores are
+//!   `disk`, the Go plugin's files, and `db`, a database, which is behind the feature `db`.
+//!
+//! An ADD opens the network, begins, allocates and commits; `examples/attachment.rs` does that.
 
 mod allocate;
 mod convert;
+#[cfg(feature = "db")]
+mod db;
+#[cfg(not(feature = "db"))]
+#[path = "no_db.rs"]
 mod db;
 mod disk;
+mod error;
 mod first;
 mod garbage;
 mod leases;
+mod location;
 #[cfg(test)]
 mod model;
 mod owner;
@@ -20,20 +30,22 @@ mod range_set;
 mod span;
 mod store;
 
-pub use allocate::{
-    AllocateError, Allocation, Demand, Reclaim, SetError, allocate, allocate_in, exhausted,
-};
-pub use convert::{TransferError, transfer};
+pub use allocate::{AllocateError, Allocation, Demand, Reclaim, SetError, allocate, exhausted};
+pub use convert::{ConvertError, convert};
+#[cfg(feature = "db")]
 pub use db::{
-    ContainerAddresses, ContainerError, Database, DbError, NetworkRequest, NetworkStore,
-    Transaction, allocate_container, lookup_container, release_container,
+    ContainerAddresses, ContainerError, Database, DbStore, NetworkRequest, Transaction,
+    allocate_container, lookup_container, release_container,
 };
-pub use disk::{DiskStore, NetworkDir};
+pub use error::StoreError;
 pub use first::First;
 pub use garbage::{Collected, collect_garbage};
-pub use leases::{DEFAULT_DATA_DIR, Leases};
+pub use leases::Leases;
+pub use location::{
+    Backend, DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location, OpenNetwork, UnknownBackend,
+};
 pub use owner::Owner;
 pub use range::{Range, RangeError, RangeSpec};
 pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};
 pub use span::{Span, Spans};
-pub use store::{Age, Held, Holding, SetKey, Store};
+pub use store::{Age, Held, Lease, SetKey, Store};

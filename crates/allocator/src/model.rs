@@ -1,7 +1,6 @@
 //! A model of what a network has given, a map, and a comparison of any store with it.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::net::IpAddr;
 
 use cni_types::Attachment;
@@ -61,10 +60,7 @@ fn octet(address: IpAddr) -> u8 {
 }
 
 /// Does the steps, each in a transaction of its own, and compares each outcome with the model's.
-pub(crate) fn run<S: Store>(mut begin: impl FnMut() -> S, steps: &[Step])
-where
-    S::Error: Debug,
-{
+pub(crate) fn run<S: Store>(mut begin: impl FnMut() -> Box<S>, steps: &[Step]) {
     let sets = sets();
     let mut held: BTreeMap<u8, u8> = BTreeMap::new();
     let mut last: Option<u8> = None;
@@ -79,7 +75,13 @@ where
                     requested: &requested,
                     reclaim: Reclaim::AfterReboot,
                 };
-                let outcome = outcome(allocate(begin(), &demand));
+                let mut store = begin();
+                let outcome = outcome(allocate(&mut *store, &demand));
+                if outcome.is_ok() {
+                    store.commit().unwrap();
+                } else {
+                    drop(store);
+                }
                 assert_eq!(outcome, expected, "{step:?} after {held:?}");
                 if let Ok(octet) = outcome {
                     held.insert(container, octet);
@@ -95,9 +97,9 @@ where
                 held.remove(&container);
             }
         }
-        compare(&mut begin(), &held);
+        compare(&mut *begin(), &held);
         let free = GIVABLE.len() > held.len();
-        let exhausted = exhausted(&mut begin(), &sets, Reclaim::AfterReboot).unwrap();
+        let exhausted = exhausted(&mut *begin(), &sets, Reclaim::AfterReboot).unwrap();
         let held = exhausted.map(|reason| match reason {
             SetError::Exhausted { held, earlier, .. } => (held, earlier),
             other => panic!("{other}"),
@@ -127,9 +129,7 @@ fn expected(
     }
 }
 
-fn outcome<E: Debug>(
-    result: Result<Vec<Allocation>, AllocateError<E>>,
-) -> Result<u8, &'static str> {
+fn outcome(result: Result<Vec<Allocation>, AllocateError>) -> Result<u8, &'static str> {
     match result {
         Ok(given) => {
             assert_eq!(given.len(), 1);
@@ -147,10 +147,7 @@ fn outcome<E: Debug>(
     }
 }
 
-fn compare<S: Store>(store: &mut S, held: &BTreeMap<u8, u8>)
-where
-    S::Error: Debug,
-{
+fn compare(store: &mut dyn Store, held: &BTreeMap<u8, u8>) {
     for container in 0..12 {
         let found = store.held_by(&attachment(container)).unwrap();
         let found: Vec<u8> = found.into_iter().map(|held| octet(held.address)).collect();
@@ -158,9 +155,9 @@ where
         assert_eq!(found, expected, "container {container}");
     }
     for (container, octet) in held {
-        let holding = store.holding(address(*octet)).unwrap().unwrap();
-        assert!(holding.owner.is(&attachment(*container)));
-        assert_eq!(holding.age, Age::ThisBoot);
+        let lease = store.lease(address(*octet)).unwrap().unwrap();
+        assert!(lease.owner.is(&attachment(*container)));
+        assert_eq!(lease.age, Age::ThisBoot);
     }
     let all = store.all().unwrap();
     let mut expected: Vec<u8> = held.values().copied().collect();

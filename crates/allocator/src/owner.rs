@@ -57,6 +57,19 @@ impl Owner {
         }
     }
 
+    /// The owner that older versions recorded, which knew one interface per container.
+    pub(crate) fn without_interface(self) -> Self {
+        Self {
+            ifname: None,
+            ..self
+        }
+    }
+
+    /// The owner for a message: the container's ID, and the interface if it is known.
+    pub fn in_words(&self) -> String {
+        self.to_string().replace(SEPARATOR, " ")
+    }
+
     /// Whether this is the container, and nothing is known of the interface.
     pub fn is_only(&self, container_id: &ContainerId) -> bool {
         self.container_id == *container_id && self.ifname.is_none()

@@ -1,87 +1,88 @@
-//! What the allocation policy needs of a store.
+//! The store that the allocation policy works on: one transaction on one network's addresses.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use cni_types::{Attachment, ValidAttachments};
 
-use crate::{Owner, RangeSet};
+use crate::{Owner, RangeSet, StoreError};
 
-/// What one network has given, and to whom: one transaction on it, under one lock from the making
-/// of the store to its end, so that no two operations on a network ever mix.
+/// A transaction on the addresses of one network.
 ///
-/// What was given counts once it is committed. A store that is dropped before that, or whose
-/// process is killed, has given nothing.
+/// A store holds the network's lock from [`OpenNetwork::begin`](crate::OpenNetwork::begin) until it
+/// is committed or dropped, so no two operations on a network ever mix. What it reserves counts
+/// only once it is committed: a store that is dropped before that, or whose process is killed, has
+/// given no address.
+///
+/// # Errors
+/// Every method fails with a [`StoreError`] if the files or the database cannot be read or changed.
 pub trait Store {
-    /// What can go wrong with it.
-    type Error;
+    /// The address that a range set gave last. Only the order in which addresses come up depends on
+    /// it.
+    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, StoreError>;
 
-    /// The address that a range set has given last. It is a hint: nothing depends on it but the
-    /// order in which addresses come up.
-    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, Self::Error>;
+    /// The addresses that an attachment holds. If there are none, those that older versions
+    /// recorded for the container, without an interface.
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StoreError>;
 
-    /// The addresses that an attachment holds. Where older versions noted only the container, and
-    /// nothing is known of the attachment itself, those of the container.
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, Self::Error>;
+    /// The lease of an address; `None` if nobody holds the address.
+    fn lease(&mut self, address: IpAddr) -> Result<Option<Lease>, StoreError>;
 
-    /// Who holds an address; `None` if nobody does.
-    fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, Self::Error>;
+    /// Whether [`Store::reserve`] would give an address. A file that records no owner can block an
+    /// address that nobody holds.
+    fn is_free(&mut self, address: IpAddr) -> Result<bool, StoreError>;
 
-    /// Whether [`Store::reserve`] would give an address. Something that is nobody's note may block
-    /// one that nobody holds.
-    fn is_free(&mut self, address: IpAddr) -> Result<bool, Self::Error>;
-
-    /// Finds out whether [`Store::reserve`] can give any address.
-    fn check_reserve(&mut self) -> Result<(), Self::Error>;
+    /// Checks that [`Store::reserve`] can give any address at all.
+    fn check_reserve(&mut self) -> Result<(), StoreError>;
 
     /// Every address that somebody holds, in no order.
-    fn all(&mut self) -> Result<Vec<Held>, Self::Error>;
+    fn all(&mut self) -> Result<Vec<Held>, StoreError>;
 
-    /// The addresses whose owners are no valid attachments any more ([`Owner::is_valid`]), in no
-    /// order. There may be others among them, so who releases an address looks at its owner first.
-    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, Self::Error>;
+    /// The addresses whose owners are not valid any more ([`Owner::is_valid`]), in no order. Some
+    /// addresses of valid owners may be among them, so the caller has to check the lease before it
+    /// releases an address.
+    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, StoreError>;
 
-    /// Gives an address to an attachment and notes it as the set's last, if nobody holds it; tells
-    /// whether it did.
+    /// Gives an address to an attachment, and records it as the last one of its range set. Returns
+    /// false if the address is not free.
     fn reserve(
         &mut self,
         address: IpAddr,
         attachment: &Attachment,
         set: SetKey<'_>,
-    ) -> Result<bool, Self::Error>;
+    ) -> Result<bool, StoreError>;
 
-    /// Notes who holds an address, as another store has it, unless somebody holds it here; tells
-    /// whether it did.
-    fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, Self::Error>;
+    /// Releases an address, whoever holds it.
+    fn release(&mut self, address: IpAddr) -> Result<(), StoreError>;
 
-    /// The addresses that range sets have given last, by the sets' places in the list.
-    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, Self::Error>;
+    /// Records a lease of another store. Returns false if the address is not free.
+    fn adopt(&mut self, lease: &Lease) -> Result<bool, StoreError>;
 
-    /// Notes an address as the one that a range set, by its place in the list, has given last.
-    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), Self::Error>;
+    /// The address that each range set gave last, by the set's index.
+    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, StoreError>;
 
-    /// Takes an address back from whoever holds it; it is no error if nobody does.
-    fn release(&mut self, address: IpAddr) -> Result<(), Self::Error>;
+    /// Records an address as the last one of the range set with this index.
+    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), StoreError>;
 
-    /// Makes what was given count.
-    fn commit(self) -> Result<(), Self::Error>;
+    /// Makes the changes count, and releases the lock.
+    fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-/// Which range set of a network something is about.
+/// A range set of a network, and its index in the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct SetKey<'a> {
-    /// Its place in the list.
+    /// The index in the list of range sets.
     pub index: usize,
-    /// The set.
+    /// The range set.
     pub set: &'a RangeSet,
 }
 
-/// When an address was given.
+/// The boot in which an address was given, seen from the running one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
-    /// Since the kernel started, or nobody knows: the container may be running.
+    /// The running boot, or an unknown one: the container may be running.
     ThisBoot,
-    /// Before the kernel started: the container cannot be running.
+    /// An earlier boot: the container cannot be running.
     EarlierBoot,
 }
 
@@ -90,15 +91,17 @@ pub enum Age {
 pub struct Held {
     /// The address.
     pub address: IpAddr,
-    /// When it was given.
+    /// The boot in which it was given.
     pub age: Age,
 }
 
-/// Who holds an address.
+/// An address and its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
-    /// The holder.
+pub struct Lease {
+    /// The address.
+    pub address: IpAddr,
+    /// The attachment that holds it.
     pub owner: Owner,
-    /// When it was given.
+    /// The boot in which it was given.
     pub age: Age,
 }

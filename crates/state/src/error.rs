@@ -78,6 +78,14 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// The code of the error for a runtime.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Io { .. } | Self::NotAFile(_) | Self::NotADirectory(_) => Code::IO_FAILURE,
+            Self::Locked { .. } => Code::TRY_AGAIN_LATER,
+        }
+    }
+
     pub(crate) fn io(
         action: Action,
         path: impl Into<PathBuf>,
@@ -93,12 +101,6 @@ impl StateError {
 
 impl From<StateError> for cni_types::Error {
     fn from(error: StateError) -> Self {
-        let code = match error {
-            StateError::Io { .. } | StateError::NotAFile(_) | StateError::NotADirectory(_) => {
-                Code::IO_FAILURE
-            }
-            StateError::Locked { .. } => Code::TRY_AGAIN_LATER,
-        };
-        cni_types::Error::new(code, error)
+        cni_types::Error::new(error.code(), error)
     }
 }

@@ -1,11 +1,9 @@
 //! Which addresses host-local has noted for the network. They show whether a gateway's address on
 //! the node is one that a plugin once gave.
 
-use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
-use allocator::{DEFAULT_DATA_DIR, Leases};
+use allocator::{Backend, DEFAULT_DATA_DIR, Leases, Location};
 use cni_plugin::Call;
 use cni_types::json::OptionalText;
 use state::BootId;
@@ -20,15 +18,19 @@ pub(crate) fn read(call: &Call<'_>) -> Leases {
     let ipam = call.conf.section("ipam").ok();
     let data_dir: Option<OptionalText> = ipam.and_then(|ipam| ipam.value("dataDir").ok()?);
     let data_dir = data_dir.unwrap_or_default();
-    let data_dir = Path::new(data_dir.get().unwrap_or(DEFAULT_DATA_DIR));
-    let network = &call.conf.name;
-    let or_none = |error: &dyn fmt::Display| {
-        call.log.info(format_args!("{error}"));
-        Leases::default()
+    let location = Location {
+        data_dir: data_dir.get().unwrap_or(DEFAULT_DATA_DIR).into(),
+        network: call.conf.name.clone(),
+        backend: Backend::Disk,
+        lock_timeout: LOCK_TIMEOUT,
     };
-    let in_files = Leases::in_files(data_dir, network).unwrap_or_else(|error| or_none(&error));
-    let in_database = Leases::in_database(data_dir, network, LOCK_TIMEOUT, BootId::read());
-    let in_database = in_database.unwrap_or_else(|error| or_none(&error));
+    let read = |location: &Location| {
+        Leases::read(location, BootId::read()).unwrap_or_else(|error| {
+            call.log.info(format_args!("{error}"));
+            Leases::default()
+        })
+    };
+    let (in_files, in_database) = (read(&location), read(&location.other()));
     Leases {
         held: [in_files.held, in_database.held].concat(),
         last_given: [in_files.last_given, in_database.last_given].concat(),

@@ -6,86 +6,56 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use allocator::{DEFAULT_DATA_DIR, Range, RangeSet, RangeSets, RangeSpec, Reclaim, Span, Spans};
+use allocator::{
+    Backend, DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location, Range, RangeSet, RangeSets,
+    RangeSpec, Reclaim, Span, Spans, UnknownBackend,
+};
 use cni_plugin::{Call, Log};
 use cni_types::json::{OptionalText, unless_empty};
 use cni_types::{
-    AddressError, Error, NetworkName, Route, Section, Version, parse_cidr, parse_ip,
-    parse_ip_or_cidr,
+    AddressError, Error, Route, Section, Version, parse_cidr, parse_ip, parse_ip_or_cidr,
 };
 
 use self::raw::{RawConf, RawIpam, RawLocation, RawRange};
 use crate::error::ConfigError;
 
 const IPAM: &str = "ipam";
-const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The store of the addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Backend {
-    /// One file per address, as the Go plugin has it.
-    Disk,
-    /// One database file for all networks.
-    Db,
+/// The location for ADD, CHECK and STATUS: `name`, and of `ipam` the keys `dataDir`, `backend` and
+/// `lockTimeout`.
+///
+/// # Errors
+/// Code 6 for a key of the wrong type, 7 for an invalid value.
+fn location(call: &Call<'_>, ipam: &Section<'_>) -> Result<Location, Error> {
+    let raw: RawLocation = ipam.decode()?;
+    Ok(Location {
+        data_dir: data_dir(&raw.data_dir),
+        network: call.conf.name.clone(),
+        backend: backend(raw.backend.get())?,
+        lock_timeout: lock_timeout(raw.lock_timeout)?,
+    })
 }
 
-impl std::fmt::Display for Backend {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Backend::Disk => "disk",
-            Backend::Db => "db",
-        })
-    }
-}
-
-/// The place of a network's addresses. DEL needs nothing else, so DEL works whatever the ranges
-/// say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Location {
-    pub(crate) data_dir: PathBuf,
-    pub(crate) network: NetworkName,
-    /// `ipam.backend`.
-    pub(crate) backend: Backend,
-    /// `ipam.lockTimeout`: the timeout for the lock that calls on the same network hold.
-    pub(crate) lock_timeout: Duration,
-}
-
-impl Location {
-    /// Reads `name`, and of `ipam` the keys `dataDir`, `backend` and `lockTimeout`.
-    ///
-    /// # Errors
-    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
-    fn of(call: &Call<'_>, ipam: &Section<'_>) -> Result<Self, Error> {
-        let raw: RawLocation = ipam.decode()?;
-        Ok(Self {
-            data_dir: data_dir(&raw.data_dir),
-            network: call.conf.name.clone(),
-            lock_timeout: lock_timeout(raw.lock_timeout)?,
-            backend: backend(raw.backend.get())?,
-        })
-    }
-
-    /// The location for DEL and GC: the containers are gone whatever the configuration says, so a
-    /// `backend` or a `lockTimeout` that makes no sense counts as the default.
-    ///
-    /// # Errors
-    /// Code 6 if `ipam` is no object, or `dataDir` no text.
-    pub(crate) fn for_release(call: &Call<'_>) -> Result<Self, Error> {
-        let ipam = call.conf.section(IPAM)?;
-        let text: Option<OptionalText> = ipam.value("dataDir")?;
-        let named = ipam.value::<OptionalText>("backend").and_then(|text| {
-            let text = text.unwrap_or_default();
-            Ok(backend(text.get())?)
-        });
-        let timeout = ipam.value("lockTimeout");
-        let timeout = timeout.and_then(|seconds| Ok(lock_timeout(seconds)?));
-        Ok(Self {
-            data_dir: data_dir(&text.unwrap_or_default()),
-            network: call.conf.name.clone(),
-            backend: or_default(call.log, named, Backend::Disk),
-            lock_timeout: or_default(call.log, timeout, DEFAULT_LOCK_TIMEOUT),
-        })
-    }
+/// The location for DEL and GC. The containers are gone whatever the configuration says, so an
+/// invalid `backend` or `lockTimeout` counts as the default, and other keys of `ipam` are not read.
+///
+/// # Errors
+/// Code 6 if `ipam` is no object, or `dataDir` no text.
+pub(crate) fn location_for_release(call: &Call<'_>) -> Result<Location, Error> {
+    let ipam = call.conf.section(IPAM)?;
+    let text: Option<OptionalText> = ipam.value("dataDir")?;
+    let named = ipam.value::<OptionalText>("backend").and_then(|text| {
+        let text = text.unwrap_or_default();
+        Ok(backend(text.get())?)
+    });
+    let timeout = ipam.value("lockTimeout");
+    let timeout = timeout.and_then(|seconds| Ok(lock_timeout(seconds)?));
+    Ok(Location {
+        data_dir: data_dir(&text.unwrap_or_default()),
+        network: call.conf.name.clone(),
+        backend: or_default(call.log, named, Backend::default()),
+        lock_timeout: or_default(call.log, timeout, DEFAULT_LOCK_TIMEOUT),
+    })
 }
 
 fn or_default<T>(log: &Log, value: Result<T, Error>, default: T) -> T {
@@ -142,7 +112,7 @@ impl Config {
         let (keys, range_sets) = range_sets(&raw, &ipam)?;
         one_address_per_family(&range_sets, call.conf.version)?;
         Ok(Self {
-            location: Location::of(call, &section)?,
+            location: location(call, &section)?,
             range_sets,
             keys,
             resolv_conf: ipam.resolv_conf.get().map(PathBuf::from),
@@ -263,11 +233,11 @@ fn excluded(ipam: &RawIpam) -> Result<Spans, ConfigError> {
 }
 
 fn backend(text: Option<&str>) -> Result<Backend, ConfigError> {
-    match text {
-        None | Some("disk") => Ok(Backend::Disk),
-        Some("db") => Ok(Backend::Db),
-        Some(other) => Err(ConfigError::Backend(other.to_owned())),
-    }
+    let named = text.map(|text| {
+        text.parse()
+            .map_err(|_: UnknownBackend| ConfigError::Backend(text.to_owned()))
+    });
+    named.unwrap_or(Ok(Backend::default()))
 }
 
 fn reclaim(text: Option<&str>) -> Result<Reclaim, ConfigError> {

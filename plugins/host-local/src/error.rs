@@ -5,11 +5,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use allocator::{
-    AllocateError, First, RangeError, RangeSet, RangeSetError, RangeSetsError, SetError,
+    AllocateError, Backend, First, Location, RangeError, RangeSet, RangeSetError, RangeSetsError,
+    SetError, StoreError,
 };
 use cni_types::{AddressError, Attachment, Code, Error, Quoted, Version};
-
-use crate::config::{Backend, Location};
 
 /// A configuration that makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -121,12 +120,6 @@ impl From<CheckError> for Error {
     }
 }
 
-impl std::fmt::Display for Location {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.to_path().display().fmt(f)
-    }
-}
-
 /// `ipam.backend` was changed, and the network's addresses stayed where they were.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -134,48 +127,78 @@ impl std::fmt::Display for Location {
         `twill convert {} {} --data-dir {}`, or set \"backend\": \"{}\"",
     location.network,
     if *count == 1 { "address" } else { "addresses" },
-    location.elsewhere(),
+    location.other(),
     location.backend,
     location.backend,
     location.network,
     location.data_dir.display(),
-    location.elsewhere().backend
+    location.other().backend
 )]
 pub(crate) struct NotConverted {
     pub(crate) count: usize,
-    /// Where the addresses should be.
-    pub(crate) location: Location,
+    /// The location that has no addresses.
+    pub(crate) location: Box<Location>,
 }
 
-impl From<NotConverted> for Error {
-    fn from(error: NotConverted) -> Self {
-        Error::new(Code::INVALID_NETWORK_CONFIG, error)
+/// Why the network's addresses cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HostLocalError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    NotConverted(#[from] NotConverted),
+    #[error("{error}{}", advice_about(error, location))]
+    Allocate {
+        error: AllocateError,
+        location: Box<Location>,
+    },
+}
+
+impl HostLocalError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Store(error) => of_store(error),
+            Self::NotConverted(_) => Code::INVALID_NETWORK_CONFIG,
+            Self::Allocate { error, .. } => match error {
+                AllocateError::Store(error) => of_store(error),
+                AllocateError::Unfulfilled(_) => Code::ADDRESS_UNAVAILABLE,
+                AllocateError::Set { reason, .. } => match reason {
+                    SetError::Exhausted { .. } => Code::ADDRESSES_EXHAUSTED,
+                    SetError::Duplicate { .. } => Code::ALREADY_ALLOCATED,
+                    SetError::Gateway(_) | SetError::Excluded(_) | SetError::Taken { .. } => {
+                        Code::ADDRESS_UNAVAILABLE
+                    }
+                },
+            },
+        }
     }
 }
 
-pub(crate) fn of_allocation<E: Into<Error> + std::error::Error>(
-    error: AllocateError<E>,
-    location: &Location,
-) -> Error {
-    let code = match error {
-        AllocateError::Store(error) => return error.into(),
-        AllocateError::Unfulfilled(_) => Code::ADDRESS_UNAVAILABLE,
-        AllocateError::Set { ref reason, .. } => match reason {
-            SetError::Exhausted { .. } => {
-                let reason = whereabouts(reason, location);
-                return Error::new(Code::ADDRESSES_EXHAUSTED, format!("{error}{reason}"));
-            }
-            SetError::Duplicate { .. } => Code::ALREADY_ALLOCATED,
-            SetError::Gateway(_) | SetError::Excluded(_) | SetError::Taken { .. } => {
-                Code::ADDRESS_UNAVAILABLE
-            }
-        },
-    };
-    Error::new(code, error)
+fn of_store(error: &StoreError) -> Code {
+    match error {
+        StoreError::State(error) => error.code(),
+        StoreError::Io { .. } => Code::IO_FAILURE,
+        StoreError::Replaced(_) => Code::TRY_AGAIN_LATER,
+        StoreError::Damaged { .. } => Code::DECODING_FAILURE,
+        StoreError::NoDatabase(_) => Code::UNSUPPORTED_FIELD,
+    }
 }
 
-/// Where the addresses of a range set are that has none to give, and what to do.
-fn whereabouts(reason: &SetError, location: &Location) -> String {
+impl From<HostLocalError> for Error {
+    fn from(error: HostLocalError) -> Self {
+        Error::new(error.code(), error)
+    }
+}
+
+fn advice_about(error: &AllocateError, location: &Location) -> String {
+    match error {
+        AllocateError::Set { reason, .. } => advice(reason, location),
+        AllocateError::Store(_) | AllocateError::Unfulfilled(_) => String::new(),
+    }
+}
+
+/// What to do about a range set without a free address.
+fn advice(reason: &SetError, location: &Location) -> String {
     let SetError::Exhausted { held, earlier, .. } = reason else {
         return String::new();
     };
@@ -206,19 +229,80 @@ fn whereabouts(reason: &SetError, location: &Location) -> String {
 /// STATUS: why an ADD cannot succeed now.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
-    #[error("{reason}{}", whereabouts(reason, location))]
+    #[error("{reason}{}", advice(reason, location))]
     Exhausted {
         reason: SetError,
         location: Location,
     },
     #[error(transparent)]
     NothingToGive(ConfigError),
-    #[error("the addresses in {location} cannot be used: {}", error.msg)]
-    Store { location: Location, error: Error },
+    #[error("the addresses in {location} cannot be used: {source}")]
+    Unusable {
+        location: Location,
+        source: HostLocalError,
+    },
 }
 
 impl From<Unavailable> for Error {
     fn from(error: Unavailable) -> Self {
         Error::new(Code::NOT_AVAILABLE, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use state::{Action, StateError};
+
+    use super::*;
+
+    #[test]
+    fn each_failure_of_a_store_has_its_code() {
+        let path = || PathBuf::from("/data/.addresses.db");
+        let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let state = |error| HostLocalError::Store(StoreError::State(error));
+        let cases = [
+            (
+                state(StateError::Io {
+                    action: Action::Read,
+                    path: path(),
+                    source: refused(),
+                }),
+                5,
+            ),
+            (state(StateError::NotAFile(path())), 5),
+            (state(StateError::NotADirectory(path())), 5),
+            (
+                state(StateError::Locked {
+                    path: path(),
+                    moves_on: false,
+                    holder: None,
+                    timeout: Duration::ZERO,
+                }),
+                11,
+            ),
+            (
+                HostLocalError::Store(StoreError::Io {
+                    path: path(),
+                    source: refused(),
+                }),
+                5,
+            ),
+            (HostLocalError::Store(StoreError::Replaced(path())), 11),
+            (
+                HostLocalError::Store(StoreError::Damaged {
+                    path: path(),
+                    reason: "the file is empty".to_owned(),
+                }),
+                6,
+            ),
+            (HostLocalError::Store(StoreError::NoDatabase(path())), 2),
+        ];
+        for (error, code) in cases {
+            let text = error.to_string();
+            assert!(text.contains("/data/.addresses.db"), "{text}");
+            assert_eq!(Error::from(error), Error::new(Code(code), text));
+        }
     }
 }

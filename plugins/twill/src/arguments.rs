@@ -1,10 +1,8 @@
 //! The command line of `twill`.
 
-use allocator::DEFAULT_DATA_DIR;
+use allocator::{DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location};
 use anyhow::{Context, Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
-
-use crate::convert::{Backend, Conversion};
 
 pub(crate) const USAGE: &str = "\
 usage: twill convert (db | disk) NETWORK [--data-dir DIR]
@@ -22,7 +20,8 @@ usage: twill convert (db | disk) NETWORK [--data-dir DIR]
 pub(crate) enum Arguments {
     Help,
     Version,
-    Convert(Conversion),
+    /// Move a network's addresses to this location.
+    Convert(Location),
 }
 
 impl Arguments {
@@ -49,24 +48,25 @@ impl Arguments {
         if *command != "convert" {
             bail!("there is no command {command:?}");
         }
-        let to = match *to {
-            "db" => Backend::Db,
-            "disk" => Backend::Disk,
-            other => bail!("{other:?} is neither \"db\" nor \"disk\""),
-        };
+        let backend = to.parse().with_context(|| format!("backend {to:?}"))?;
         let network = network
             .parse()
             .with_context(|| format!("{network:?} is no name of a network"))?;
-        Ok(Self::Convert(Conversion {
-            to,
-            network,
+        Ok(Self::Convert(Location {
             data_dir,
+            network,
+            backend,
+            lock_timeout: DEFAULT_LOCK_TIMEOUT,
         }))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use allocator::Backend;
+
     use super::*;
 
     fn parse(words: &[&str]) -> Result<Arguments, String> {
@@ -76,10 +76,11 @@ mod tests {
     #[test]
     fn convert_takes_a_backend_a_network_and_a_data_dir() {
         let to = |to, data_dir: &str| {
-            Ok(Arguments::Convert(Conversion {
-                to,
-                network: "cbr0".parse().unwrap(),
+            Ok(Arguments::Convert(Location {
                 data_dir: data_dir.into(),
+                network: "cbr0".parse().unwrap(),
+                backend: to,
+                lock_timeout: Duration::from_secs(10),
             }))
         };
         assert_eq!(
@@ -101,7 +102,7 @@ mod tests {
             (&["conwert", "db", "x"], "there is no command \"conwert\""),
             (
                 &["convert", "etcd", "x"],
-                "\"etcd\" is neither \"db\" nor \"disk\"",
+                "backend \"etcd\": neither \"disk\" nor \"db\"",
             ),
             (
                 &["convert", "db", "../x"],

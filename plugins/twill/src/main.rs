@@ -39,7 +39,7 @@ fn operate() -> ExitCode {
             println!("twill {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Ok(Arguments::Convert(conversion)) => conversion.run(),
+        Ok(Arguments::Convert(to)) => convert::run(&to),
         Err(error) => Err(anyhow::anyhow!("{error:#}; see twill --help")),
     };
     match done {

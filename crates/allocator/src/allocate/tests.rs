@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io::ErrorKind;
 
 use cni_types::ValidAttachments;
 
 use super::*;
 use crate::range::tests::{ip, spec};
-use crate::{Holding, Range, RangeSpec};
+use crate::{Lease, Range, RangeSpec};
 
 /// What a network has given, in memory. The `fail_at`th change of it fails.
 #[derive(Debug, Default)]
 struct Memory {
-    held: BTreeMap<IpAddr, Holding>,
+    held: BTreeMap<IpAddr, Lease>,
     last: BTreeMap<usize, IpAddr>,
     changes: usize,
     fail_at: Option<usize>,
@@ -21,13 +22,9 @@ struct Memory {
 /// A transaction on it.
 struct Transaction<'a> {
     memory: &'a mut Memory,
-    held: BTreeMap<IpAddr, Holding>,
+    held: BTreeMap<IpAddr, Lease>,
     last: BTreeMap<usize, IpAddr>,
 }
-
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("full")]
-struct Full;
 
 impl Memory {
     fn begin(&mut self) -> Transaction<'_> {
@@ -40,59 +37,60 @@ impl Memory {
 
     /// What a reboot makes of it.
     fn reboot(&mut self) {
-        for holding in self.held.values_mut() {
-            holding.age = Age::EarlierBoot;
+        for lease in self.held.values_mut() {
+            lease.age = Age::EarlierBoot;
         }
     }
 }
 
 impl Transaction<'_> {
-    fn change(&mut self) -> Result<(), Full> {
+    fn change(&mut self) -> Result<(), StoreError> {
         self.memory.changes += 1;
         if self.memory.fail_at == Some(self.memory.changes) {
-            return Err(Full);
+            return Err(StoreError::Io {
+                path: "/memory".into(),
+                source: ErrorKind::StorageFull.into(),
+            });
         }
         Ok(())
     }
 }
 
 impl Store for Transaction<'_> {
-    type Error = Full;
-
-    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, Full> {
+    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, StoreError> {
         Ok(self.last.get(&set.index).copied())
     }
 
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, Full> {
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StoreError> {
         let held = self.all()?.into_iter();
         let own = |held: &Held| self.held[&held.address].owner.is(attachment);
         Ok(held.filter(own).collect())
     }
 
-    fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, Full> {
+    fn lease(&mut self, address: IpAddr) -> Result<Option<Lease>, StoreError> {
         Ok(self.held.get(&address).cloned())
     }
 
-    fn is_free(&mut self, address: IpAddr) -> Result<bool, Full> {
+    fn is_free(&mut self, address: IpAddr) -> Result<bool, StoreError> {
         Ok(!self.held.contains_key(&address))
     }
 
-    fn check_reserve(&mut self) -> Result<(), Full> {
+    fn check_reserve(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn all(&mut self) -> Result<Vec<Held>, Full> {
-        let held = self.held.iter().map(|(address, holding)| Held {
-            address: *address,
-            age: holding.age,
+    fn all(&mut self) -> Result<Vec<Held>, StoreError> {
+        let held = self.held.values().map(|lease| Held {
+            address: lease.address,
+            age: lease.age,
         });
         Ok(held.collect())
     }
 
-    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, Full> {
-        let held = self.held.iter();
-        let invalid = held.filter(|(_, holding)| !holding.owner.is_valid(valid));
-        Ok(invalid.map(|(address, _)| *address).collect())
+    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, StoreError> {
+        let held = self.held.values();
+        let invalid = held.filter(|lease| !lease.owner.is_valid(valid));
+        Ok(invalid.map(|lease| lease.address).collect())
     }
 
     fn reserve(
@@ -100,44 +98,45 @@ impl Store for Transaction<'_> {
         address: IpAddr,
         attachment: &Attachment,
         set: SetKey<'_>,
-    ) -> Result<bool, Full> {
+    ) -> Result<bool, StoreError> {
         if self.held.contains_key(&address) {
             return Ok(false);
         }
         self.change()?;
-        let holding = Holding {
+        let lease = Lease {
+            address,
             owner: attachment.into(),
             age: Age::ThisBoot,
         };
-        self.held.insert(address, holding);
+        self.held.insert(address, lease);
         self.last.insert(set.index, address);
         Ok(true)
     }
 
-    fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, Full> {
+    fn adopt(&mut self, lease: &Lease) -> Result<bool, StoreError> {
         self.change()?;
-        let held = self.held.entry(address);
+        let held = self.held.entry(lease.address);
         let is_new = matches!(held, Entry::Vacant(_));
-        held.or_insert_with(|| holding.clone());
+        held.or_insert_with(|| lease.clone());
         Ok(is_new)
     }
 
-    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, Full> {
+    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, StoreError> {
         Ok(self.last.clone())
     }
 
-    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), Full> {
+    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), StoreError> {
         self.last.insert(index, address);
         Ok(())
     }
 
-    fn release(&mut self, address: IpAddr) -> Result<(), Full> {
+    fn release(&mut self, address: IpAddr) -> Result<(), StoreError> {
         self.change()?;
         self.held.remove(&address);
         Ok(())
     }
 
-    fn commit(mut self) -> Result<(), Full> {
+    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         self.change()?;
         self.memory.held = self.held;
         self.memory.last = self.last;
@@ -187,9 +186,10 @@ fn add_with(
         reclaim,
     };
     let text = |a: &Allocation| format!("{} via {}", a.address, a.gateway);
-    allocate(memory.begin(), &demand)
-        .map(|allocations| allocations.iter().map(text).collect())
-        .map_err(|error| error.to_string())
+    let mut store = Box::new(memory.begin());
+    let given = allocate(&mut *store, &demand).map_err(|error| error.to_string())?;
+    store.commit().map_err(|error| error.to_string())?;
+    Ok(given.iter().map(text).collect())
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn whichever_change_fails_nothing_is_kept() {
         };
         assert_eq!(
             add(&mut memory, &dual_stack(), "a", &[]),
-            Err("full".into())
+            Err("cannot read or write /memory: no storage space".into())
         );
         assert_eq!(memory.held, BTreeMap::new());
         assert!(add(&mut memory, &dual_stack(), "a", &[]).is_ok());
@@ -378,21 +378,21 @@ fn a_set_without_room_is_told() {
     };
     for id in ["a", "b"] {
         let exhausted = exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot);
-        assert_eq!(exhausted, Ok(None));
+        assert_eq!(exhausted.unwrap(), None);
         add(&mut memory, &sets, id, &[]).unwrap();
     }
     assert_eq!(
-        exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot),
-        Ok(Some(full(0)))
+        exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot).unwrap(),
+        Some(full(0))
     );
     memory.reboot();
     assert_eq!(
-        exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot),
-        Ok(None)
+        exhausted(&mut memory.begin(), &sets, Reclaim::AfterReboot).unwrap(),
+        None
     );
     assert_eq!(
-        exhausted(&mut memory.begin(), &sets, Reclaim::Never),
-        Ok(Some(full(2)))
+        exhausted(&mut memory.begin(), &sets, Reclaim::Never).unwrap(),
+        Some(full(2))
     );
 }
 

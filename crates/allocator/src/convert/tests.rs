@@ -1,17 +1,17 @@
-//! Tests of moving addresses between stores.
+//! Tests of `convert`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use cni_types::{Attachment, NetworkName};
+use cni_types::Attachment;
 use state::BootId;
 use tempfile::TempDir;
 
 use super::*;
 use crate::range::tests::{ip, spec};
-use crate::{Database, Demand, NetworkDir, Range, RangeSet, RangeSets, Reclaim, SetKey, allocate};
+use crate::{Demand, OpenNetwork, Range, RangeSet, RangeSets, Reclaim, SetKey, allocate};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -24,20 +24,13 @@ fn boot(digit: u8) -> Option<BootId> {
     BootId::parse(&format!("5a2e9ee8-5b0c-4a34-b5c4-00000000000{digit}"))
 }
 
-fn name() -> NetworkName {
-    "net".parse().unwrap()
-}
-
-fn snapshot<S: Store>(mut store: S) -> Snapshot
-where
-    S::Error: std::fmt::Debug,
-{
+fn snapshot(mut store: Box<dyn Store + '_>) -> Snapshot {
     let mut all = store.all().unwrap();
     all.sort_unstable();
     let lines = all.into_iter().map(|held| {
-        let holding = store.holding(held.address).unwrap().unwrap();
-        assert_eq!(holding.age, held.age);
-        format!("{} {} {:?}", held.address, one(&holding), held.age)
+        let lease = store.lease(held.address).unwrap().unwrap();
+        assert_eq!(lease.age, held.age);
+        format!("{} {} {:?}", held.address, lease.owner.in_words(), held.age)
     });
     let lines = lines.collect();
     (lines, store.all_last_given().unwrap())
@@ -48,35 +41,41 @@ impl Directory {
         self.0.path()
     }
 
-    fn disk(&self) -> NetworkDir {
-        NetworkDir::create(self.path(), &name()).unwrap()
-    }
-
-    fn db(&self) -> Database {
-        Database::create(self.path()).unwrap()
+    fn location(&self, backend: Backend) -> Location {
+        Location {
+            data_dir: self.path().to_owned(),
+            network: "net".parse().unwrap(),
+            backend,
+            lock_timeout: TIMEOUT,
+        }
     }
 
     fn in_disk(&self) -> Snapshot {
-        snapshot(self.disk().lock(TIMEOUT, boot(2)).unwrap())
+        let disk = self.location(Backend::Disk);
+        snapshot(begin(&disk.create().unwrap(), 2))
     }
 
     fn in_db(&self) -> Snapshot {
-        snapshot(self.db().begin(TIMEOUT, boot(2)).unwrap().network(&name()))
+        let db = self.location(Backend::Db);
+        snapshot(begin(&db.create().unwrap(), 2))
     }
 
     fn to_db(&self) -> Result<usize, String> {
-        let (disk, db) = (self.disk(), self.db());
-        let from = disk.lock(TIMEOUT, boot(2)).unwrap();
-        let to = db.begin(TIMEOUT, boot(2)).unwrap().network(&name());
-        transfer(from, to).map_err(|error| error.to_string())
+        self.convert(Backend::Db)
     }
 
     fn to_disk(&self) -> Result<usize, String> {
-        let (disk, db) = (self.disk(), self.db());
-        let from = db.begin(TIMEOUT, boot(2)).unwrap().network(&name());
-        let to = disk.lock(TIMEOUT, boot(2)).unwrap();
-        transfer(from, to).map_err(|error| error.to_string())
+        self.convert(Backend::Disk)
     }
+
+    fn convert(&self, to: Backend) -> Result<usize, String> {
+        let moved = convert(&self.location(to), boot(2)).map_err(|error| error.to_string())?;
+        Ok(moved.unwrap())
+    }
+}
+
+fn begin<'a>(network: &'a OpenNetwork<'_>, boot_digit: u8) -> Box<dyn Store + 'a> {
+    network.begin(boot(boot_digit)).unwrap()
 }
 
 fn sets() -> RangeSets {
@@ -87,10 +86,7 @@ fn sets() -> RangeSets {
     RangeSets::new(sets.into()).unwrap()
 }
 
-fn add<S: Store>(store: S, container: &str)
-where
-    S::Error: std::fmt::Debug,
-{
+fn add(mut store: Box<dyn Store + '_>, container: &str) {
     let attachment = Attachment {
         container_id: container.parse().unwrap(),
         ifname: "eth0".parse().unwrap(),
@@ -101,15 +97,18 @@ where
         requested: &[],
         reclaim: Reclaim::AfterReboot,
     };
-    allocate(store, &demand).unwrap();
+    allocate(&mut *store, &demand).unwrap();
+    store.commit().unwrap();
 }
 
 /// Addresses of this boot and of one before, one without an interface, and the last ones of two
 /// sets.
 fn directory() -> Directory {
     let directory = Directory(tempfile::tempdir().unwrap());
-    add(directory.disk().lock(TIMEOUT, boot(1)).unwrap(), "c1");
-    add(directory.disk().lock(TIMEOUT, boot(2)).unwrap(), "c2");
+    let disk = directory.location(Backend::Disk);
+    let network = disk.create().unwrap();
+    add(begin(&network, 1), "c1");
+    add(begin(&network, 2), "c2");
     fs::write(directory.path().join("net/10.1.0.77"), "old").unwrap();
     directory
 }
@@ -134,8 +133,9 @@ fn there_and_back_loses_nothing() {
     assert_eq!(directory.in_db(), before);
     assert_eq!(directory.in_disk().0, [""; 0]);
     // The next address is the next.
-    let db = directory.db();
-    let mut store = db.begin(TIMEOUT, boot(2)).unwrap().network(&name());
+    let db = directory.location(Backend::Db);
+    let network = db.create().unwrap();
+    let mut store = begin(&network, 2);
     let sets = sets();
     let set = sets.iter().next().unwrap();
     let last = store.last_given(SetKey { index: 0, set }).unwrap();
@@ -154,15 +154,17 @@ fn it_can_be_repeated_and_refuses_conflicts() {
     let before = directory.in_disk();
     // As a kill between the two commits leaves it: everything in both.
     assert_eq!(directory.to_db(), Ok(5));
-    let (disk, database) = (directory.disk(), directory.db());
-    let mut store = disk.lock(TIMEOUT, boot(2)).unwrap();
-    let mut db = database.begin(TIMEOUT, boot(2)).unwrap().network(&name());
+    let locations = [Backend::Disk, Backend::Db].map(|backend| directory.location(backend));
+    let [disk, db] = locations
+        .each_ref()
+        .map(|location| location.create().unwrap());
+    let (mut disk, mut db) = (begin(&disk, 2), begin(&db, 2));
     for held in db.all().unwrap() {
-        let holding = db.holding(held.address).unwrap().unwrap();
-        assert!(store.adopt(held.address, &holding).unwrap());
+        let lease = db.lease(held.address).unwrap().unwrap();
+        assert!(disk.adopt(&lease).unwrap());
     }
     drop(db);
-    store.commit().unwrap();
+    disk.commit().unwrap();
     assert_eq!(directory.to_db(), Ok(5));
     assert_eq!(directory.in_db().0, before.0);
 
@@ -190,8 +192,9 @@ fn many_addresses_are_found_afterwards() {
     }
     assert_eq!(directory.to_db(), Ok(2500));
     assert_eq!(directory.to_disk(), Ok(2500));
-    let disk = directory.disk();
-    let mut store = disk.lock(TIMEOUT, boot(2)).unwrap();
+    let disk = directory.location(Backend::Disk);
+    let network = disk.create().unwrap();
+    let mut store = begin(&network, 2);
     for number in [2u16, 1000, 2501] {
         let attachment = Attachment {
             container_id: format!("c{number}").parse().unwrap(),

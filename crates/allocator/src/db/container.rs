@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use cni_types::{Attachment, ContainerId, IfName, NetworkName};
 
 use super::keys;
-use super::{DbError, NetworkStore, OWNERS, Transaction};
+use super::{DbStore, OWNERS, Transaction};
 use crate::{
     AllocateError, Allocation, Demand, Range, RangeError, RangeSet, RangeSetError, RangeSets,
-    RangeSetsError, RangeSpec, Reclaim, SetKey, Store, allocate_in,
+    RangeSetsError, RangeSpec, Reclaim, SetKey, Store, StoreError, allocate,
 };
 
 /// The driver of the networks whose addresses are given here.
@@ -69,11 +69,11 @@ pub enum ContainerError {
         /// The network.
         network: NetworkName,
         /// Why it could not.
-        source: AllocateError<DbError>,
+        source: AllocateError,
     },
     /// The addresses could not be noted.
     #[error(transparent)]
-    Db(#[from] DbError),
+    Store(#[from] StoreError),
 }
 
 /// Gives a container its addresses in all these networks, and commits; or in none. Returned in the
@@ -101,7 +101,7 @@ pub fn allocate_container(
 pub fn lookup_container(
     transaction: &Transaction<'_>,
     container_id: &ContainerId,
-) -> Result<Vec<ContainerAddresses>, DbError> {
+) -> Result<Vec<ContainerAddresses>, StoreError> {
     let prefix = keys::of_container(container_id);
     transaction.scan(OWNERS, &prefix, |rest, value| {
         let (ifname, network) = keys::read_interface(rest)?;
@@ -119,7 +119,7 @@ pub fn lookup_container(
 pub fn release_container(
     mut transaction: Transaction<'_>,
     container_id: &ContainerId,
-) -> Result<(), DbError> {
+) -> Result<(), StoreError> {
     for held in lookup_container(&transaction, container_id)? {
         let mut store = transaction.network(&held.network);
         for address in held.addresses {
@@ -131,7 +131,7 @@ pub fn release_container(
 }
 
 fn allocate_network(
-    store: &mut NetworkStore<'_>,
+    store: &mut DbStore<'_>,
     container_id: &ContainerId,
     request: &NetworkRequest,
 ) -> Result<Vec<Allocation>, ContainerError> {
@@ -170,7 +170,7 @@ fn allocate_network(
             turns.push((key, store.last_given(key)?));
         }
     }
-    let given = allocate_in(store, &demand).map_err(|source| ContainerError::Allocate {
+    let given = allocate(store, &demand).map_err(|source| ContainerError::Allocate {
         network: network(),
         source,
     })?;

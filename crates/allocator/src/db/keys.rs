@@ -119,14 +119,14 @@ pub(super) fn read_interface(rest: &[u8]) -> Option<(Option<IfName>, NetworkName
     Some((ifname, network.parse().ok()?))
 }
 
-pub(super) fn holding(boot: Boot, owner: &Owner) -> Vec<u8> {
+pub(super) fn lease(boot: Boot, owner: &Owner) -> Vec<u8> {
     let mut value = boot.0.to_le_bytes().to_vec();
     value.extend(owner.to_string().as_bytes());
     value
 }
 
 /// Reads the value of an address: its owner, and how old it is, seen from the boot `now`.
-pub(super) fn read_holding(value: &[u8], now: Boot) -> Option<(Owner, Age)> {
+pub(super) fn read_lease(value: &[u8], now: Boot) -> Option<(Owner, Age)> {
     let (boot, owner) = value.split_first_chunk()?;
     let boot = Boot(u128::from_le_bytes(*boot));
     Some((Owner::parse(owner)?, boot.age(now)))
@@ -234,7 +234,7 @@ mod tests {
             if let Some(list) = read_addresses(&value) {
                 prop_assert_eq!(addresses(&list), value.clone());
             }
-            let _ = read_holding(&value, boot(1));
+            let _ = read_lease(&value, boot(1));
             let _ = read_interface(&value);
         }
     }

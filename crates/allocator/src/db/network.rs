@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 
 use super::keys;
-use super::{ADDRESSES, DbError, LAST, OWNERS, Transaction};
-use crate::{Age, Held, Holding, Owner, SetKey, Store};
+use super::{ADDRESSES, LAST, OWNERS, Transaction};
+use crate::{Age, Held, Lease, Owner, SetKey, Store, StoreError};
 
 /// A transaction, seen as one on a network.
-pub struct NetworkStore<'a> {
+pub struct DbStore<'a> {
     transaction: Transaction<'a>,
     network: NetworkName,
 }
 
-impl<'a> NetworkStore<'a> {
+impl<'a> DbStore<'a> {
     pub(super) fn new(transaction: Transaction<'a>, network: &NetworkName) -> Self {
         Self {
             transaction,
@@ -33,7 +33,7 @@ impl<'a> NetworkStore<'a> {
         &mut self,
         set: SetKey<'_>,
         address: Option<IpAddr>,
-    ) -> Result<(), DbError> {
+    ) -> Result<(), StoreError> {
         let Some(key) = self.last_key(set) else {
             return Ok(());
         };
@@ -46,26 +46,26 @@ impl<'a> NetworkStore<'a> {
         }
     }
 
-    fn note(&mut self, address: IpAddr, holding: &Holding) -> Result<(), DbError> {
-        let owner_key = keys::owner(&holding.owner, &self.network);
+    fn record(&mut self, lease: &Lease) -> Result<(), StoreError> {
+        let owner_key = keys::owner(&lease.owner, &self.network);
         let mut addresses = self.addresses_of(&owner_key)?;
-        addresses.push(address);
+        addresses.push(lease.address);
 
-        let key = keys::address(&self.network, address);
-        let boot = self.transaction.boot.of_age(holding.age);
-        let value = keys::holding(boot, &holding.owner);
+        let key = keys::address(&self.network, lease.address);
+        let boot = self.transaction.boot.of_age(lease.age);
+        let value = keys::lease(boot, &lease.owner);
         self.transaction.set(ADDRESSES, &key, &value)?;
         let value = keys::addresses(&addresses);
         self.transaction.set(OWNERS, &owner_key, &value)
     }
 
-    fn held_by_owner(&mut self, owner: &Owner) -> Result<Vec<Held>, DbError> {
+    fn held_by_owner(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
         let mut all = Vec::new();
         for address in self.addresses_of(&keys::owner(owner, &self.network))? {
-            match self.holding(address)? {
-                Some(holding) if holding.owner == *owner => all.push(Held {
+            match self.lease(address)? {
+                Some(lease) if lease.owner == *owner => all.push(Held {
                     address,
-                    age: holding.age,
+                    age: lease.age,
                 }),
                 _ => {
                     let reason = format!("{address} is not with its owner");
@@ -82,7 +82,7 @@ impl<'a> NetworkStore<'a> {
         Some(keys::subnet(&self.network, first.subnet()))
     }
 
-    fn addresses_of(&self, owner_key: &[u8]) -> Result<Vec<IpAddr>, DbError> {
+    fn addresses_of(&self, owner_key: &[u8]) -> Result<Vec<IpAddr>, StoreError> {
         match self.transaction.get(OWNERS, owner_key)? {
             None => Ok(Vec::new()),
             Some(value) => keys::read_addresses(&value).ok_or_else(|| {
@@ -93,10 +93,8 @@ impl<'a> NetworkStore<'a> {
     }
 }
 
-impl Store for NetworkStore<'_> {
-    type Error = DbError;
-
-    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, DbError> {
+impl Store for DbStore<'_> {
+    fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, StoreError> {
         let Some(key) = self.last_key(set) else {
             return Ok(None);
         };
@@ -109,55 +107,54 @@ impl Store for NetworkStore<'_> {
         Ok(value.and_then(|value| Some(keys::read_last(&value)?.0)))
     }
 
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, DbError> {
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StoreError> {
         let own = Owner::from(attachment);
         let held = self.held_by_owner(&own)?;
         if !held.is_empty() {
             return Ok(held);
         }
-        // What was taken over from files that knew one interface a container.
-        let container = Owner {
-            ifname: None,
-            ..own
-        };
-        self.held_by_owner(&container)
+        self.held_by_owner(&own.without_interface())
     }
 
-    fn holding(&mut self, address: IpAddr) -> Result<Option<Holding>, DbError> {
+    fn lease(&mut self, address: IpAddr) -> Result<Option<Lease>, StoreError> {
         let key = keys::address(&self.network, address);
         let Some(value) = self.transaction.get(ADDRESSES, &key)? else {
             return Ok(None);
         };
-        let (owner, age) = keys::read_holding(&value, self.transaction.boot).ok_or_else(|| {
+        let (owner, age) = keys::read_lease(&value, self.transaction.boot).ok_or_else(|| {
             self.transaction
                 .damaged(&format!("the owner of {address} makes no sense"))
         })?;
-        Ok(Some(Holding { owner, age }))
+        Ok(Some(Lease {
+            address,
+            owner,
+            age,
+        }))
     }
 
-    fn is_free(&mut self, address: IpAddr) -> Result<bool, DbError> {
-        Ok(self.holding(address)?.is_none())
+    fn is_free(&mut self, address: IpAddr) -> Result<bool, StoreError> {
+        Ok(self.lease(address)?.is_none())
     }
 
-    fn check_reserve(&mut self) -> Result<(), DbError> {
+    fn check_reserve(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn all(&mut self) -> Result<Vec<Held>, DbError> {
+    fn all(&mut self) -> Result<Vec<Held>, StoreError> {
         let now = self.transaction.boot;
         let prefix = keys::of_network(&self.network);
         self.transaction.scan(ADDRESSES, &prefix, |rest, value| {
-            let (_, age): (Owner, Age) = keys::read_holding(value, now)?;
+            let (_, age): (Owner, Age) = keys::read_lease(value, now)?;
             let address = keys::read_address(rest)?;
             Some(Held { address, age })
         })
     }
 
-    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, DbError> {
+    fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, StoreError> {
         let now = self.transaction.boot;
         let prefix = keys::of_network(&self.network);
         let all = self.transaction.scan(ADDRESSES, &prefix, |rest, value| {
-            let (owner, _): (Owner, Age) = keys::read_holding(value, now)?;
+            let (owner, _): (Owner, Age) = keys::read_lease(value, now)?;
             let address = keys::read_address(rest)?;
             Some((!owner.is_valid(valid)).then_some(address))
         })?;
@@ -169,50 +166,26 @@ impl Store for NetworkStore<'_> {
         address: IpAddr,
         attachment: &Attachment,
         set: SetKey<'_>,
-    ) -> Result<bool, DbError> {
-        if self.holding(address)?.is_some() {
-            return Ok(false);
-        }
-        let holding = Holding {
-            owner: Owner::from(attachment),
+    ) -> Result<bool, StoreError> {
+        let lease = Lease {
+            address,
+            owner: attachment.into(),
             age: Age::ThisBoot,
         };
-        self.note(address, &holding)?;
+        if !self.adopt(&lease)? {
+            return Ok(false);
+        }
         self.set_last_given(set, Some(address))?;
         Ok(true)
     }
 
-    fn adopt(&mut self, address: IpAddr, holding: &Holding) -> Result<bool, DbError> {
-        if self.holding(address)?.is_some() {
-            return Ok(false);
-        }
-        self.note(address, holding)?;
-        Ok(true)
-    }
-
-    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, DbError> {
-        let prefix = keys::of_network(&self.network);
-        let all = self.transaction.scan(LAST, &prefix, |_, value| {
-            let (address, index) = keys::read_last(value)?;
-            Some((index, address))
-        })?;
-        // A set's own entry comes after the one by its place, and wins.
-        Ok(all.into_iter().collect())
-    }
-
-    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), DbError> {
-        let key = keys::index(&self.network, index);
-        self.transaction
-            .set(LAST, &key, &keys::last(address, index))
-    }
-
-    fn release(&mut self, address: IpAddr) -> Result<(), DbError> {
-        let Some(holding) = self.holding(address)? else {
+    fn release(&mut self, address: IpAddr) -> Result<(), StoreError> {
+        let Some(lease) = self.lease(address)? else {
             return Ok(());
         };
         let key = keys::address(&self.network, address);
         self.transaction.unset(ADDRESSES, &key)?;
-        let owner_key = keys::owner(&holding.owner, &self.network);
+        let owner_key = keys::owner(&lease.owner, &self.network);
         let mut addresses = self.addresses_of(&owner_key)?;
         addresses.retain(|held| *held != address);
         if addresses.is_empty() {
@@ -223,7 +196,31 @@ impl Store for NetworkStore<'_> {
         }
     }
 
-    fn commit(self) -> Result<(), DbError> {
+    fn adopt(&mut self, lease: &Lease) -> Result<bool, StoreError> {
+        if self.lease(lease.address)?.is_some() {
+            return Ok(false);
+        }
+        self.record(lease)?;
+        Ok(true)
+    }
+
+    fn all_last_given(&mut self) -> Result<BTreeMap<usize, IpAddr>, StoreError> {
+        let prefix = keys::of_network(&self.network);
+        let all = self.transaction.scan(LAST, &prefix, |_, value| {
+            let (address, index) = keys::read_last(value)?;
+            Some((index, address))
+        })?;
+        // A set's own entry comes after the one by its place, and wins.
+        Ok(all.into_iter().collect())
+    }
+
+    fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), StoreError> {
+        let key = keys::index(&self.network, index);
+        self.transaction
+            .set(LAST, &key, &keys::last(address, index))
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), StoreError> {
         self.transaction.commit()
     }
 }

@@ -16,12 +16,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Opens redb on a backend of these pages.
+    /// Opens redb on a storage of these pages.
     pub(super) fn begin(
-        backend: impl StorageBackend,
+        storage: impl StorageBackend,
         pages: PageFile,
     ) -> Result<Self, redb::Error> {
-        let database = open(backend)?;
+        let database = open(storage)?;
         let mut write = database.begin_write()?;
         write.set_quick_repair(true);
         Ok(Self {
@@ -65,10 +65,10 @@ pub(super) fn make(pages: PageFile) -> Result<(), redb::Error> {
     made.map(drop)
 }
 
-fn open(backend: impl StorageBackend) -> Result<redb::Database, redb::Error> {
+fn open(storage: impl StorageBackend) -> Result<redb::Database, redb::Error> {
     let mut builder = redb::Builder::new();
     builder.set_cache_size(CACHE);
-    Ok(builder.create_with_backend(backend)?)
+    Ok(builder.create_with_backend(storage)?)
 }
 
 /// Ends the writing to a file when it is dropped.

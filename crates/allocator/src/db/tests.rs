@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::SystemTime;
 
-use cni_types::{Attachment, Code};
+use cni_types::Attachment;
 use state::StateError;
 use tempfile::TempDir;
 
 use super::*;
 use crate::range::tests::{ip, spec};
 use crate::{
-    Age, Demand, Owner, Range, RangeSet, RangeSets, Reclaim, Store, allocate, allocate_in, model,
+    Age, Demand, Owner, Range, RangeSet, RangeSets, Reclaim, Store, StoreError, allocate, model,
 };
 
 mod container;
@@ -64,7 +64,7 @@ impl Directory {
     }
 }
 
-fn begin(database: &Database) -> Result<Transaction<'_>, DbError> {
+fn begin(database: &Database) -> Result<Transaction<'_>, StoreError> {
     database.begin(TIMEOUT, BootId::parse(BOOT))
 }
 
@@ -84,24 +84,28 @@ fn sets(subnets: &[&str]) -> RangeSets {
     RangeSets::new(subnets.iter().map(set).collect()).unwrap()
 }
 
-fn add(store: NetworkStore<'_>, subnets: &[&str], id: &str) -> Result<Vec<String>, String> {
+fn add(mut store: DbStore<'_>, subnets: &[&str], id: &str) -> Result<Vec<String>, String> {
     let demand = Demand {
         attachment: &attachment(id),
         sets: &sets(subnets),
         requested: &[],
         reclaim: Reclaim::AfterReboot,
     };
-    allocate(store, &demand)
-        .map(|given| given.iter().map(|a| a.address.ip().to_string()).collect())
-        .map_err(|error| error.to_string())
+    let given = allocate(&mut store, &demand).map_err(|error| error.to_string())?;
+    commit(store).map_err(|error| error.to_string())?;
+    Ok(given.iter().map(|a| a.address.ip().to_string()).collect())
 }
 
-fn del(store: NetworkStore<'_>, id: &str) -> Result<(), DbError> {
+fn del(store: DbStore<'_>, id: &str) -> Result<(), StoreError> {
     let mut store = store;
     for held in store.held_by(&attachment(id))? {
         store.release(held.address)?;
     }
-    store.commit()
+    commit(store)
+}
+
+fn commit(store: DbStore<'_>) -> Result<(), StoreError> {
+    Box::new(store).commit()
 }
 
 /// Who holds what: network, address and owner's text. Both tables have to say the same.
@@ -112,7 +116,7 @@ fn audit(database: &Database) -> Vec<(NetworkName, IpAddr, String)> {
             let end = key.iter().position(|byte| *byte == 0)?;
             let network = std::str::from_utf8(&key[..end]).ok()?;
             let address = keys::read_address(&key[end + 1..])?;
-            let (owner, _) = keys::read_holding(value, transaction.boot)?;
+            let (owner, _) = keys::read_lease(value, transaction.boot)?;
             Some((name(network), address, owner.to_string()))
         })
         .unwrap();
@@ -206,7 +210,7 @@ fn a_transaction_over_several_networks_counts_as_a_whole() {
         let mut transaction = begin(&database).unwrap();
         for network in ["a", "b"] {
             let mut store = transaction.network(&name(network));
-            allocate_in(&mut store, &demand).unwrap();
+            allocate(&mut store, &demand).unwrap();
             transaction = store.into_transaction();
         }
         if commit {
@@ -228,7 +232,7 @@ fn an_address_goes_and_the_others_stay() {
     let mut store = begin(&database).unwrap().network(&name("net"));
     store.release(ip("10.1.1.2")).unwrap();
     store.release(ip("10.1.1.99")).unwrap();
-    store.commit().unwrap();
+    commit(store).unwrap();
     assert_eq!(directory.held_by("net", "c1").unwrap(), [ip("fd00::2")]);
     let owner = "c1\r\neth0".to_owned();
     assert_eq!(audit(&database), [(name("net"), ip("fd00::2"), owner)]);
@@ -247,7 +251,7 @@ fn addresses_know_their_boot() {
         let boot = boot.and_then(BootId::parse);
         let transaction = database.begin(TIMEOUT, boot).unwrap();
         let mut store = transaction.network(&name("net"));
-        assert_eq!(store.holding(ip("10.1.1.2")).unwrap().unwrap().age, age);
+        assert_eq!(store.lease(ip("10.1.1.2")).unwrap().unwrap().age, age);
         assert_eq!(store.held_by(&attachment("c1")).unwrap()[0].age, age);
         assert_eq!(store.all().unwrap()[0].age, age);
     }
@@ -260,7 +264,10 @@ fn others_wait_and_learn_for_whom() {
     let transaction = begin(&database).unwrap();
     let waiting = database.begin(Duration::from_millis(20), None);
     let error = waiting.map(drop).unwrap_err();
-    assert!(matches!(&error, DbError::State(StateError::Locked { .. })));
+    assert!(matches!(
+        &error,
+        StoreError::State(StateError::Locked { .. })
+    ));
     assert_eq!(
         error.to_string(),
         format!(
@@ -269,7 +276,6 @@ fn others_wait_and_learn_for_whom() {
             std::process::id()
         )
     );
-    assert_eq!(cni_types::Error::from(error).code, Code::TRY_AGAIN_LATER);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| directory.add("net", &["10.1.1.0/24"], "c1"));
         std::thread::sleep(Duration::from_millis(50));
@@ -324,7 +330,8 @@ proptest::proptest! {
         let directory = Directory::new();
         let database = directory.database();
         let network = name("net");
-        model::run(|| begin(&database).unwrap().network(&network), &steps);
+        let store = || Box::new(begin(&database).unwrap().network(&network));
+        model::run(store, &steps);
         audit(&database);
     }
 }

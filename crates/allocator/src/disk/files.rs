@@ -7,7 +7,7 @@ use state::{Stamp, StateError, WriteGuard};
 
 use super::boot_tag::BootTag;
 use super::index::{Key, Slot};
-use crate::{Age, Holding, Owner};
+use crate::{Age, Lease, Owner};
 
 const LAST_GIVEN: &str = "last_reserved_ip.";
 
@@ -18,46 +18,41 @@ pub(super) struct AddressFiles<'a> {
     pub(super) boot: Option<BootTag>,
 }
 
-/// What is under an address's name.
-pub(super) enum Found {
-    Nothing,
-    Holding(Holding),
-    /// An empty or garbled file: what a power cut leaves of one, or a full disk of another
-    /// plugin's. It says that nobody holds the address, since under the lock nobody is just writing
-    /// it.
+/// What has an address as its name.
+pub(super) enum AddressFile {
+    Missing,
+    Lease(Lease),
+    /// An empty or garbled file, left by a power cut, or by another plugin on a full disk. Nobody
+    /// holds the address: under the lock, no other plugin is writing the file.
     Debris,
-    /// Nothing of ours: something else than a regular file, or one in which a person wrote
-    /// something else. It is left alone, and so is its address.
+    /// Something else than a regular file, or a file with somebody's own text. It is left alone,
+    /// and blocks its address.
     Foreign,
 }
 
 impl AddressFiles<'_> {
-    pub(super) fn find(&self, address: IpAddr) -> Result<Found, StateError> {
+    pub(super) fn read(&self, address: IpAddr) -> Result<AddressFile, StateError> {
         match self.guard.dir().read_stamped(&address.to_string()) {
-            Ok(None) => Ok(Found::Nothing),
+            Ok(None) => Ok(AddressFile::Missing),
             Ok(Some(file)) => Ok(match Owner::parse(&file.contents) {
-                None if Owner::is_debris(&file.contents) => Found::Debris,
-                None => Found::Foreign,
-                Some(owner) => Found::Holding(Holding {
+                None if Owner::is_debris(&file.contents) => AddressFile::Debris,
+                None => AddressFile::Foreign,
+                Some(owner) => AddressFile::Lease(Lease {
+                    address,
                     owner,
                     age: self.age(file.stamp),
                 }),
             }),
-            Err(StateError::NotAFile(_)) => Ok(Found::Foreign),
+            Err(StateError::NotAFile(_)) => Ok(AddressFile::Foreign),
             Err(error) => Err(error),
         }
     }
 
-    /// Notes an address's owner if it has none, and tells whether it had none.
-    pub(super) fn give(
-        &self,
-        address: IpAddr,
-        owner: &Owner,
-        age: Age,
-    ) -> Result<bool, StateError> {
-        let name = address.to_string();
-        let contents = owner.to_string();
-        let stamp = self.boot.map(|boot| match age {
+    /// Creates the file of a lease. Returns false if the address is not free.
+    pub(super) fn give(&self, lease: &Lease) -> Result<bool, StateError> {
+        let name = lease.address.to_string();
+        let contents = lease.owner.to_string();
+        let stamp = self.boot.map(|boot| match lease.age {
             Age::ThisBoot => boot.set(),
             Age::EarlierBoot => boot.earlier(),
         });
@@ -65,7 +60,7 @@ impl AddressFiles<'_> {
         if create()? {
             return Ok(true);
         }
-        if !matches!(self.find(address)?, Found::Debris) {
+        if !matches!(self.read(lease.address)?, AddressFile::Debris) {
             return Ok(false);
         }
         // Debris that nobody can remove, as an immutable file, blocks its address and nothing else.
@@ -77,10 +72,10 @@ impl AddressFiles<'_> {
 
     /// Whether [`AddressFiles::give`] would give an address.
     pub(super) fn is_free(&self, address: IpAddr) -> Result<bool, StateError> {
-        Ok(match self.find(address)? {
-            Found::Nothing => true,
-            Found::Debris => self.guard.dir().check_remove(&address.to_string()).is_ok(),
-            Found::Holding(_) | Found::Foreign => false,
+        Ok(match self.read(address)? {
+            AddressFile::Missing => true,
+            AddressFile::Debris => self.guard.dir().check_remove(&address.to_string()).is_ok(),
+            AddressFile::Lease(_) | AddressFile::Foreign => false,
         })
     }
 

@@ -7,7 +7,7 @@ use cni_types::ValidAttachments;
 use state::{Dir, StateError};
 
 use super::boot_tag::BootTag;
-use super::files::{AddressFiles, Found};
+use super::files::{AddressFile, AddressFiles};
 use super::index::{Index, Journal, Key, Opened, OwnerHash, Slot, Unusable};
 use crate::{Age, Held, Owner};
 
@@ -317,13 +317,13 @@ impl<'a> Lookup<'a> {
         let mut held = Vec::new();
         let mut right = true;
         for slot in slots {
-            match files.find(slot.address)? {
-                Found::Holding(holding) if holding.owner == *owner => held.push(Held {
+            match files.read(slot.address)? {
+                AddressFile::Lease(lease) if lease.owner == *owner => held.push(Held {
                     address: slot.address,
-                    age: holding.age,
+                    age: lease.age,
                 }),
                 // Two owners may have one hash.
-                Found::Holding(holding) if self.hash(&holding.owner) == slot.owner => {}
+                AddressFile::Lease(lease) if self.hash(&lease.owner) == slot.owner => {}
                 _ => right = false,
             }
         }
@@ -344,8 +344,8 @@ impl<'a> Lookup<'a> {
 fn undo(files: &AddressFiles<'_>, journal: &Journal, key: Key) -> Result<(), StateError> {
     for address in &journal.addresses {
         if files.is_tagged(*address)?
-            && let Found::Holding(holding) = files.find(*address)?
-            && Some(key.hash(&holding.owner)) == journal.owner
+            && let AddressFile::Lease(lease) = files.read(*address)?
+            && Some(key.hash(&lease.owner)) == journal.owner
         {
             files.remove(*address)?;
         }

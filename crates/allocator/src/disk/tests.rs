@@ -44,12 +44,12 @@ impl Network {
         files
     }
 
-    fn lock(&self) -> DiskStore<'_> {
+    fn lock(&self) -> Box<DiskStore<'_>> {
         self.lock_in(BOOT)
     }
 
-    fn lock_in(&self, boot: &str) -> DiskStore<'_> {
-        self.dir.lock(TIMEOUT, BootId::parse(boot)).unwrap()
+    fn lock_in(&self, boot: &str) -> Box<DiskStore<'_>> {
+        Box::new(self.dir.lock(TIMEOUT, BootId::parse(boot)).unwrap())
     }
 
     /// ADD of a container, on eth0.
@@ -79,16 +79,20 @@ fn sets(subnets: &[&str]) -> RangeSets {
     RangeSets::new(subnets.iter().map(set).collect()).unwrap()
 }
 
-fn add(store: DiskStore<'_>, subnets: &[&str], container_id: &str) -> Result<Vec<String>, String> {
+fn add(
+    mut store: Box<DiskStore<'_>>,
+    subnets: &[&str],
+    container_id: &str,
+) -> Result<Vec<String>, String> {
     let demand = Demand {
         attachment: &attachment(container_id, "eth0"),
         sets: &sets(subnets),
         requested: &[],
         reclaim: Reclaim::AfterReboot,
     };
-    allocate(store, &demand)
-        .map(|given| given.iter().map(|a| a.address.ip().to_string()).collect())
-        .map_err(|error| error.to_string())
+    let given = allocate(&mut *store, &demand).map_err(|error| error.to_string())?;
+    store.commit().map_err(|error| error.to_string())?;
+    Ok(given.iter().map(|a| a.address.ip().to_string()).collect())
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn a_network_directory_may_be_a_link_to_one() {
     );
     fs::create_dir(&elsewhere).unwrap();
     let dir = NetworkDir::create(temp.path(), &name()).unwrap();
-    let store = dir.lock(TIMEOUT, BootId::parse(BOOT)).unwrap();
+    let store = Box::new(dir.lock(TIMEOUT, BootId::parse(BOOT)).unwrap());
     assert_eq!(add(store, &["10.1.1.0/24"], "c1").unwrap(), ["10.1.1.2"]);
     assert_eq!(
         fs::read_to_string(elsewhere.join("10.1.1.2")).unwrap(),

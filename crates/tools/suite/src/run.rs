@@ -104,14 +104,7 @@ impl Setting<'_> {
                 .and_then(|()| self.cargo(&["fmt", "--all", "--check"])),
             Part::Build => self.build(),
             Part::Dist => dist::build(self.workspace, Show::IfItFails).map(drop),
-            Part::Clippy => self.cargo(&[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]),
+            Part::Clippy => self.clippy(),
             Part::Test => return self.test().map(Some),
             Part::Vm => self.vm(),
             Part::DistBinaries => return self.test_dist().map(Some),
@@ -127,6 +120,15 @@ impl Setting<'_> {
 
     fn cargo(&self, args: &[&str]) -> Result<()> {
         command::run(self.workspace.cargo(args), Show::IfItFails)
+    }
+
+    /// Looks at everything, and at the product without the database.
+    fn clippy(&self) -> Result<()> {
+        let all: &[&str] = &["--workspace", "--all-targets"];
+        let without_database = &["--package", "twill", "--no-default-features"];
+        [all, without_database].into_iter().try_for_each(|targets| {
+            self.cargo(&[&["clippy"], targets, &["--", "-D", "warnings"]].concat())
+        })
     }
 
     fn build(&self) -> Result<()> {
@@ -172,6 +174,15 @@ impl Setting<'_> {
         }
         self.prepare(&mut cargo);
         command::run(cargo, Show::IfItFails)?;
+        self.cargo(&[
+            "test",
+            "--quiet",
+            "--package",
+            "allocator",
+            "--lib",
+            "--no-default-features",
+            "location",
+        ])?;
         Ok(tests(passed))
     }
 

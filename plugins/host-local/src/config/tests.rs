@@ -233,7 +233,7 @@ fn keys_are_named_where_they_are() {
 #[test]
 fn where_to_look_needs_no_more_than_the_data_dir() {
     let location = |conf: &Value| {
-        let of = |call: &Call<'_>| Location::of(call, &call.conf.section(IPAM)?);
+        let of = |call: &Call<'_>| location(call, &call.conf.section(IPAM)?);
         with_call(conf, "x", of)
     };
     let found = |data_dir: &str| {

@@ -12,7 +12,7 @@ fn demand<'a>(attachment: &'a Attachment, sets: &'a RangeSets) -> Demand<'a> {
 }
 
 #[track_caller]
-fn assert_replaced(directory: &Directory, outcome: Result<(), DbError>) {
+fn assert_replaced(directory: &Directory, outcome: Result<(), StoreError>) {
     let error = outcome.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -22,7 +22,7 @@ fn assert_replaced(directory: &Directory, outcome: Result<(), DbError>) {
             directory.file().display()
         )
     );
-    assert_eq!(cni_types::Error::from(error).code, Code::TRY_AGAIN_LATER);
+    assert!(matches!(error, StoreError::Replaced(_)));
 }
 
 #[test]
@@ -38,13 +38,13 @@ fn an_address_that_the_file_does_not_know_is_not_given() {
 
         let database = directory.database();
         let mut store = begin(&database).unwrap().network(&name("net"));
-        allocate_in(&mut store, &demand(&own, &sets)).unwrap();
+        allocate(&mut store, &demand(&own, &sets)).unwrap();
         if removed {
             fs::remove_file(directory.file()).unwrap();
         } else {
             fs::rename(&copy, directory.file()).unwrap();
         }
-        assert_replaced(&directory, store.commit());
+        assert_replaced(&directory, commit(store));
 
         // The next call has the file that is there now.
         let expected = if removed { "10.1.1.2" } else { "10.1.1.3" };
@@ -65,7 +65,7 @@ fn an_address_that_the_file_still_has_is_not_released() {
     let mut store = begin(&database).unwrap().network(&name("net"));
     store.release(ip("10.1.1.2")).unwrap();
     fs::rename(&copy, directory.file()).unwrap();
-    assert_replaced(&directory, store.commit());
+    assert_replaced(&directory, commit(store));
     assert_eq!(directory.held_by("net", "c1").unwrap(), [ip("10.1.1.2")]);
     del(begin(&database).unwrap().network(&name("net")), "c1").unwrap();
     assert_eq!(audit(&database), []);
