@@ -136,7 +136,25 @@ mod tests {
     }
 
     #[test]
-    fn joined_errors_tell_of_all() {
+    fn readme_lists_exactly_the_codes_of_this_file() {
+        let own = include_str!("error.rs").lines().filter_map(|line| {
+            let (_, code) = line.split_once(": Code = Code(")?;
+            code.strip_suffix(");")
+        });
+        let table = include_str!("../../../README.md")
+            .split("\n## ")
+            .find(|section| section.starts_with("Error codes"))
+            .unwrap();
+        let listed = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
+            .map(|(code, _)| code)
+            .filter(|code| code.parse::<u32>().is_ok());
+        assert_eq!(listed.collect::<Vec<_>>(), own.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_joined_error_has_all_messages_and_details() {
         assert_eq!(Error::join([]), None);
         let joined = Error::join([
             Error::new(Code::IO_FAILURE, "a"),
