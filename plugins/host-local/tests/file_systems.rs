@@ -1,4 +1,4 @@
-//! File systems and rights that are not as the plugin would like them, and what people do to its
+//! File systems and permissions with restrictions, and changes that people make to the plugin's
 //! files.
 
 #![allow(
@@ -63,7 +63,7 @@ impl Network {
         address.strip_suffix("/29").unwrap().to_owned()
     }
 
-    /// What the calls below do has to work on any file system.
+    /// The operations that must work on any file system.
     fn life(&self) {
         let given = ["c1", "c2", "c3"].map(|container| self.add(container));
         assert_eq!(given, ["10.1.1.2", "10.1.1.3", "10.1.1.4"]);
@@ -86,7 +86,7 @@ impl Network {
     }
 }
 
-/// A network whose directory is in a file system that this command makes in a file.
+/// A network in a file system that a command creates in a file.
 fn in_image(make: &[&str]) -> Option<Network> {
     if !requirements::require_root() {
         return None;
@@ -115,13 +115,13 @@ fn in_image(make: &[&str]) -> Option<Network> {
 }
 
 #[test]
-fn a_file_system_with_times_in_seconds() {
+fn a_file_system_with_times_in_seconds_knows_earlier_boots() {
     let Some(network) = in_image(&["mkfs.ext4", "-q", "-I", "128"]) else {
         return;
     };
     network.life();
     let node = network.node.as_ref().unwrap();
-    // A killed ADD is undone, by whoever comes next.
+    // The next operation rolls a killed ADD back.
     network.add("c1");
     if let Some(strace) = ["/usr/bin/strace"]
         .into_iter()
@@ -155,7 +155,7 @@ fn a_file_system_with_times_in_seconds() {
         network.call("CHECK", "c1").silent();
         assert_eq!(held(), 1);
     }
-    // After a reboot, addresses yield: those of files with the tag of another boot.
+    // After a reboot, addresses with the tag of another boot yield.
     for container in ["c2", "c3", "c4", "c5"] {
         network.add(container);
     }
@@ -182,7 +182,7 @@ fn a_file_system_with_times_in_seconds() {
     assert_eq!(network.call("ADD", "c6").failure().code, 112);
 }
 
-/// A program that somebody other than root runs, without any right of root's.
+/// A program that runs as another user, without root's capabilities.
 fn as_nobody(network: &mut Network) -> bool {
     if !requirements::require_root() {
         return false;
@@ -207,9 +207,9 @@ fn executable(path: &Path, text: &str) {
     fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Who may write there may not set its time, and so the index is never current.
+/// A user with write access may not set the directory's time, so the index is never current.
 #[test]
-fn a_directory_of_another_user() {
+fn a_directory_of_another_user_works_without_an_index() {
     let mut network = Network::new();
     if !as_nobody(&mut network) {
         return;
@@ -223,7 +223,7 @@ fn a_directory_of_another_user() {
 
 /// The index is another user's.
 #[test]
-fn indexes_of_another_user() {
+fn an_index_of_another_user_is_not_needed() {
     let mut network = Network::new();
     network.add("root");
     network.call("DEL", "root").silent();
@@ -236,7 +236,7 @@ fn indexes_of_another_user() {
 }
 
 #[test]
-fn a_network_directory_that_is_a_link() {
+fn a_network_directory_may_be_a_link() {
     let network = Network::new();
     fs::create_dir(network.data_dir()).unwrap();
     let elsewhere = network.temp.path().join("elsewhere");
@@ -250,9 +250,9 @@ fn a_network_directory_that_is_a_link() {
     );
 }
 
-/// Each kind is passed over and left alone, by every command.
+/// Every command ignores each kind of file and leaves it alone.
 #[test]
-fn what_is_no_file_in_an_addresss_name() {
+fn other_kinds_of_files_block_their_address_only() {
     let network = Network::new();
     assert_eq!(network.add("c1"), "10.1.1.2");
     let _socket = UnixListener::bind(network.path("10.1.1.3")).unwrap();
@@ -275,9 +275,9 @@ fn make_fifo(path: &Path) {
     assert!(made.success());
 }
 
-/// In the places of what the plugin writes, too: a pipe nobody reads, a socket, a directory.
+/// A FIFO without a reader, a socket and a directory in the places of the plugin's own files.
 #[test]
-fn what_is_no_file_in_the_last_addresss_name() {
+fn other_kinds_of_files_as_last_reserved_ip_do_no_harm() {
     let network = Network::new();
     let last = network.path("last_reserved_ip.0");
     network.add("c1");
@@ -306,9 +306,9 @@ fn what_is_no_file_in_the_last_addresss_name() {
     network.call("DEL", "c4").silent();
 }
 
-/// What `rsync -a` of a backup does: old contents, and times as they were.
+/// `rsync -a` of a backup restores old contents with their times.
 #[test]
-fn a_backup_that_is_copied_over_the_directory() {
+fn a_restored_backup_is_noticed() {
     let network = Network::new();
     network.add("c1");
     let index = network.data_dir().join(".index/net");
@@ -322,7 +322,7 @@ fn a_backup_that_is_copied_over_the_directory() {
     network.call("DEL", "c2").silent();
     assert!(!network.path("10.1.1.3").exists());
 
-    // GC as well.
+    // The same with GC.
     let saved = fs::read(&index).unwrap();
     let time = directory.metadata().unwrap().modified().unwrap();
     assert_eq!(network.add("c3"), "10.1.1.4");

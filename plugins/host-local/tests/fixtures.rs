@@ -1,11 +1,11 @@
-//! The cases in `testdata/host-local`, a directory each.
+//! The cases in `testdata/host-local`, one directory per case.
 //!
 //! `add/<case>`: `netconf.json`, `env` with more variables of the call, and in `expected.json` the
 //! result or error of an ADD on an empty data directory, and the files that it leaves.
-//! `state/<case>`: a data directory, `networks`, that somebody else left, and in `expected.json`
-//! who holds what, what comes next and which files stay when all is released; where the Go plugin
-//! wrote it, `calls.json` has the calls. In texts, `{dataDir}` stands for the data directory and
-//! `{case}` for the case's own.
+//! `state/<case>`: a data directory of another writer, `networks`, and in `expected.json` the
+//! owners, the next address, and the files that remain once all is released; if the Go plugin wrote
+//! it, `calls.json` has the calls. `{dataDir}` stands for the data directory and `{case}` for the
+//! case's own.
 
 #![allow(
     clippy::expect_used,
@@ -34,7 +34,7 @@ struct Case {
     data_dir: TempDir,
 }
 
-/// The cases of a kind, each with an empty data directory.
+/// The cases of one kind, each with an empty data directory.
 fn cases(kind: &str) -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../testdata/host-local")
@@ -214,9 +214,9 @@ fn state_that_others_left() {
     }
 }
 
-/// The directories that the Go plugin wrote are what it writes.
+/// The Go plugin still writes the recorded directories.
 #[test]
-fn the_reference_writes_the_same() {
+fn the_go_plugin_writes_the_recorded_directories() {
     let Some(reference) = require_reference("host-local") else {
         return;
     };

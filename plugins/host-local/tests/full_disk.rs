@@ -1,5 +1,5 @@
-//! The database on a disk that is full. A DEL that fails there keeps its container from its end,
-//! and freeing room is what deleting containers is for.
+//! The database on a full disk. DEL must work there, because deleting containers is how room
+//! becomes free.
 
 #![allow(
     clippy::disallowed_methods,
@@ -23,7 +23,7 @@ use testkit::{Invocation, Node, Outcome, binaries, requirements};
 struct Disk {
     temp: TempDir,
     node: Node,
-    /// How many addresses a container gets.
+    /// The number of addresses per container.
     sets: usize,
 }
 
@@ -72,7 +72,7 @@ impl Disk {
         });
     }
 
-    /// The files, but for the ballast.
+    /// The files, without the ballast that fills the disk.
     fn files(&self) -> Vec<String> {
         let mut files = self.node.list(self.data_dir());
         files.retain(|name| name != "ballast");
@@ -117,7 +117,7 @@ fn addresses(result: &Value) -> Vec<String> {
 }
 
 #[test]
-fn addresses_come_and_go_in_the_files_own_room() {
+fn add_and_del_work_in_the_room_of_the_file() {
     let Some(disk) = Disk::new("3m", 1) else {
         return;
     };
@@ -139,9 +139,9 @@ fn addresses_come_and_go_in_the_files_own_room() {
     assert_eq!(disk.call("CHECK", "c59").failure().code, 120);
 }
 
-/// Nobody's address, and nothing left that takes up room.
+/// A failed ADD leaves neither an address nor a file.
 #[test]
-fn a_database_that_does_not_fit_is_not_made() {
+fn a_database_that_does_not_fit_is_not_created() {
     let Some(disk) = Disk::new("512k", 1) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Locks that people remove or replace, that many wait for, and that a file system does not have.
+//! Locks that people remove or replace, locks with many waiters, and file systems without locks.
 
 #![allow(
     clippy::indexing_slicing,
@@ -63,7 +63,7 @@ impl Network {
         result["ips"][0]["address"].as_str().unwrap().to_owned()
     }
 
-    /// Runs a command under strace with an injection, in strace's words.
+    /// Runs a command under strace with a fault in strace's syntax.
     fn run_tampered(&self, injection: &str, command: &str, container: &str) -> (bool, String) {
         let mut strace = Command::new("strace")
             .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e"])
@@ -115,7 +115,7 @@ impl Drop for Queue {
 }
 
 #[test]
-fn status_takes_a_lock_that_changes_hands_for_a_sign_of_life() {
+fn status_succeeds_while_a_lock_changes_hands() {
     for backend in BACKENDS {
         let network = Network::new(backend);
         network.add("c1");
@@ -124,7 +124,7 @@ fn status_takes_a_lock_that_changes_hands_for_a_sign_of_life() {
             let queue = Queue::of(15, &network.lock());
             sleep(Duration::from_millis(200));
             let status = network.call("STATUS", "");
-            // It may have been its turn before its time was over.
+            // STATUS may have got the lock before its timeout.
             waited = status.elapsed > Duration::from_millis(500);
             status.silent();
             drop(queue);
@@ -148,7 +148,7 @@ fn status_takes_a_lock_that_changes_hands_for_a_sign_of_life() {
 }
 
 #[test]
-fn who_removes_the_lock_again_and_again_makes_nothing_go_wrong() {
+fn removing_the_lock_file_repeatedly_loses_no_address() {
     const THREADS: usize = 5;
     const ADDS: usize = 12;
     for backend in BACKENDS {
@@ -176,7 +176,7 @@ fn who_removes_the_lock_again_and_again_makes_nothing_go_wrong() {
             given.into_iter().flat_map(Result::unwrap).collect()
         });
         assert_eq!(given.len(), THREADS * ADDS, "{backend}");
-        // Each is known as its holder's, and goes with it.
+        // Each address belongs to its container, and is released with it.
         for id in (0..THREADS).flat_map(|thread| (0..ADDS).map(move |turn| (thread, turn))) {
             let container = format!("c{}-{}", id.0, id.1);
             network.call("CHECK", &container).silent();
@@ -186,7 +186,7 @@ fn who_removes_the_lock_again_and_again_makes_nothing_go_wrong() {
     }
 }
 
-/// Puts something that is no regular file in a place.
+/// Creates a file of another kind at a path.
 fn put(kind: &str, path: &Path) {
     match kind {
         "a FIFO" => {
@@ -208,7 +208,7 @@ fn remove(path: &Path) {
 }
 
 #[test]
-fn what_is_no_file_is_no_lock_but_keeps_nobody_from_releasing() {
+fn del_and_gc_work_without_a_lock_file_that_can_be_locked() {
     for backend in BACKENDS {
         for kind in [
             "a FIFO",
@@ -249,9 +249,9 @@ fn what_is_no_file_is_no_lock_but_keeps_nobody_from_releasing() {
     }
 }
 
-/// Processes that release keep each other away all the same.
+/// Processes that release without the lock file still exclude each other.
 #[test]
-fn who_releases_without_the_lock_file_locks_the_directory() {
+fn a_release_without_the_lock_file_locks_the_directory() {
     for backend in BACKENDS {
         let network = Network::new(backend);
         network.add("c1");
@@ -270,10 +270,10 @@ fn who_releases_without_the_lock_file_locks_the_directory() {
     }
 }
 
-/// What is in the place of the database has no addresses, unless it is a link to one that somebody
-/// has put elsewhere.
+/// Another kind of file in the place of the database holds no addresses, except a link to a
+/// database.
 #[test]
-fn what_is_no_database_holds_nothing() {
+fn another_kind_of_file_as_database_holds_no_addresses() {
     let network = Network::new("db");
     let file = network.temp.path().join(".addresses.db");
     for kind in ["a FIFO", "a directory", "a socket", "a link to nothing"] {
@@ -289,7 +289,7 @@ fn what_is_no_database_holds_nothing() {
         assert!(status.msg.ends_with(&told), "{}", status.msg);
         network.call("DEL", "c1").silent();
         network.call("GC", "").silent();
-        // Nor does it keep a network of files from its work.
+        // A network of files works beside it.
         let mut config = network.config();
         config["ipam"]["backend"] = "disk".into();
         for command in ["ADD", "DEL", "STATUS", "GC"] {
@@ -313,21 +313,21 @@ fn what_is_no_database_holds_nothing() {
 }
 
 #[test]
-fn a_file_system_may_have_no_locks_on_directories() {
+fn a_file_system_without_locks_on_directories_works() {
     if !Path::new("/usr/bin/strace").exists() {
         requirements::skip("needs strace (Debian package strace)");
         return;
     }
     for backend in BACKENDS {
         let network = Network::new(backend);
-        // The first lock is the file's, and those after it are directories'.
+        // The first flock(2) is for the file, later ones are for directories.
         let ebadf = "flock:error=EBADF:when=2..3";
         let (succeeded, said) = network.run_tampered(ebadf, "ADD", "c1");
         assert!(succeeded, "{backend}: {said}");
         let (succeeded, said) = network.run_tampered(ebadf, "DEL", "c1");
         assert!(succeeded, "{backend}: {said}");
         network.add("c2");
-        // That of the file is needed.
+        // The lock of the file is required.
         let (succeeded, said) = network.run_tampered("flock:error=EBADF:when=1", "ADD", "c3");
         assert!(!succeeded);
         let error: Value = serde_json::from_str(&said).unwrap();

@@ -1,4 +1,4 @@
-//! STATUS says what an ADD would say, whatever is on the disk, and makes nothing for it.
+//! STATUS reports the error of an ADD, whatever is on disk, and creates nothing.
 
 #![allow(
     clippy::indexing_slicing,
@@ -50,7 +50,7 @@ impl Network {
             .run()
     }
 
-    /// STATUS makes nothing but the lock file, and says what the ADD after it says. Tells whether
+    /// STATUS creates at most the lock file, and reports what the next ADD reports. Returns whether
     /// they succeed.
     fn agree(&self, what: &str) -> bool {
         let before = directory::contents(self.temp.path());
@@ -90,7 +90,7 @@ const KINDS: [&str; 6] = [
     "an immutable file",
 ];
 
-/// Puts something in the place of what is there; `false` if it cannot be put there.
+/// Replaces a file by one of another kind; `false` if that is not possible.
 fn put(kind: &str, path: &Path) -> bool {
     if !path.parent().unwrap().is_dir() {
         return false;
@@ -153,7 +153,7 @@ fn compare(backend: &str, names: &[&str]) {
 }
 
 #[test]
-fn whatever_is_in_the_place_of_files() {
+fn status_agrees_with_add_for_any_kind_of_file() {
     compare(
         "disk",
         &[
@@ -174,7 +174,7 @@ fn whatever_is_in_the_place_of_files() {
 }
 
 #[test]
-fn whatever_is_in_the_place_of_the_database() {
+fn status_agrees_with_add_for_any_kind_of_file_as_database() {
     compare(
         "db",
         &[
@@ -188,9 +188,9 @@ fn whatever_is_in_the_place_of_the_database() {
     );
 }
 
-/// What is no note of an address blocks it all the same.
+/// A file with other text blocks its address too.
 #[test]
-fn addresses_that_nobody_holds_and_nobody_can_get() {
+fn status_reports_exhaustion_by_foreign_files() {
     for kind in ["a directory", "a link to nothing", "a FIFO"] {
         let network = Network::new("disk");
         network.call("ADD", "first").success();
@@ -203,9 +203,9 @@ fn addresses_that_nobody_holds_and_nobody_can_get() {
     }
 }
 
-/// It may be read, and a note in it may be of an ADD that somebody will undo.
+/// The index is readable, and may contain the record of a killed ADD.
 #[test]
-fn an_index_that_nobody_can_write() {
+fn status_agrees_with_add_for_an_index_without_write_access() {
     let network = Network::new("disk");
     network.call("ADD", "first").success();
     let index = network.path(".index/net");
@@ -227,7 +227,7 @@ fn an_index_that_nobody_can_write() {
 }
 
 #[test]
-fn a_name_that_is_too_long_for_a_directory() {
+fn status_reports_a_network_name_that_is_too_long() {
     let mut network = Network::new("disk");
     network.config["name"] = "n".repeat(256).into();
     fs::create_dir(network.path("")).unwrap();
@@ -235,7 +235,7 @@ fn a_name_that_is_too_long_for_a_directory() {
 }
 
 #[test]
-fn a_data_dir_that_is_a_link_to_nothing() {
+fn status_reports_a_dangling_data_dir() {
     for backend in ["disk", "db"] {
         let mut network = Network::new(backend);
         symlink("nothing", network.path("")).unwrap_or_else(|_| {

@@ -1,4 +1,4 @@
-//! Many at once, and kills at any instant.
+//! Many parallel calls, and kills at any instant.
 
 #![allow(
     clippy::expect_used,
@@ -62,7 +62,7 @@ fn address(result: &Value) -> String {
 const THREADS: usize = 8;
 
 #[test]
-fn as_many_addresses_as_adds() {
+fn parallel_adds_allocate_each_address_once() {
     const ADDS: usize = 25;
     let network = Network::new(json!({ "subnet": "10.1.1.0/24" }));
     let adder = |thread: usize| {
@@ -92,7 +92,7 @@ fn as_many_addresses_as_adds() {
     let (held, others) = network.files();
     assert_eq!(held, given);
     assert_eq!(others, ["last_reserved_ip.0", "lock"]);
-    // Nobody went past a free address.
+    // No ADD skipped a free address.
     for octet in 2..2 + THREADS * ADDS {
         assert!(
             given.contains_key(&format!("10.1.1.{octet}")),
@@ -102,11 +102,11 @@ fn as_many_addresses_as_adds() {
 }
 
 #[test]
-fn kills_leave_nothing_that_del_does_not_find() {
+fn del_releases_the_addresses_of_killed_adds() {
     const THREADS: usize = 4;
     const CONTAINERS: usize = 6;
     const KILLS: usize = 60;
-    // 10.1.1.2 to 10.1.1.30: enough for all, and few enough to go round several times.
+    // 10.1.1.2 to 10.1.1.30: enough for all, and few enough for the search to wrap several times.
     let network = Network::new(json!({ "subnet": "10.1.1.0/27" }));
 
     let stormy = |thread: usize| {
@@ -116,16 +116,14 @@ fn kills_leave_nothing_that_del_does_not_find() {
             let mut kills = 0;
             for turn in 0..20 * KILLS {
                 let container = format!("c{thread}-{}", turn % CONTAINERS);
-                // Two ADDs, then a DEL: a later ADD comes on top of whatever an earlier one has
-                // left.
+                // Two ADDs, then a DEL, so that an ADD follows a killed one.
                 let command = if turn / CONTAINERS % 3 == 2 {
                     "DEL"
                 } else {
                     "ADD"
                 };
                 let running = network.call(command, &container).start();
-                // Spread over the life of the process, of which the first third is spent on
-                // starting.
+                // Spread over the life of the process, whose first third is its start.
                 let part = 30 + (turn * 37 + thread * 11) % 100;
                 thread::sleep(timeout * u32::try_from(part).unwrap() / 100);
                 running.kill();
@@ -136,7 +134,7 @@ fn kills_leave_nothing_that_del_does_not_find() {
                 } else {
                     timeout -= timeout / 16;
                     if command == "ADD" && outcome.code == Some(0) {
-                        // Once it is said, it is so.
+                        // A reported success is final.
                         network.call("CHECK", &container).run().silent();
                     }
                 }

@@ -1,4 +1,4 @@
-//! GC and STATUS, what a reboot makes of addresses, and a lock that others keep.
+//! GC and STATUS, addresses after a reboot, and a lock that another process keeps.
 
 #![allow(
     clippy::expect_used,
@@ -81,7 +81,7 @@ impl Network {
         held
     }
 
-    /// What a reboot does to the address files: their times are another boot's.
+    /// Simulates a reboot: the times of the address files become those of another boot.
     fn reboot(&self) {
         for name in self.held() {
             let file = File::open(self.path(&name)).unwrap();
@@ -89,8 +89,7 @@ impl Network {
             let other = time - Duration::from_secs(1);
             file.set_modified(other).unwrap();
         }
-        // Only an index of another boot would not see it: it is rebuilt at the first call of each
-        // boot.
+        // The index is rebuilt at the first call of each boot, so it is removed here.
         fs::remove_dir_all(self.temp.path().join("data/.index")).unwrap();
     }
 }
@@ -100,12 +99,12 @@ fn small() -> Network {
 }
 
 #[test]
-fn gc_releases_what_is_not_valid_any_more() {
+fn gc_releases_stale_addresses() {
     let network = small();
     for container in ["c1", "c2", "c3"] {
         network.add(container);
     }
-    // Of older versions: one whose container is still valid, and one whose is not.
+    // Two files of older versions: one of a valid container, one of a stale one.
     fs::write(network.path("10.1.1.5"), "c2").unwrap();
     fs::write(network.path("10.1.1.6"), "gone").unwrap();
     let valid = json!([
@@ -144,7 +143,7 @@ fn gc_beside_many_valid_attachments() {
             }
         }
         assert_eq!(second("CHECK").failure().code, 120, "{backend}");
-        // They are given again.
+        // The addresses are allocated again.
         let more: Vec<String> = (0..3)
             .map(|number| network.add(&format!("d{number}")))
             .collect();
@@ -191,15 +190,15 @@ fn gc_opens_no_file_of_a_valid_attachment() {
 }
 
 #[test]
-fn gc_without_its_list_deletes_nothing() {
+fn gc_without_a_list_releases_nothing() {
     let network = small();
     network.add("c1");
     network.call("GC", "").silent();
     assert_eq!(network.held(), ["10.1.1.2"]);
 }
 
-/// Makes even root unable to change a file or directory, and takes that back; tells whether the
-/// file system can.
+/// Makes a file or directory immutable even for root, or mutable again; returns whether the file
+/// system supports that.
 fn set_immutable(path: &Path, immutable: bool) -> bool {
     let flag = if immutable { "+i" } else { "-i" };
     let changed = Command::new("chattr").arg(flag).arg(path).output();
@@ -211,7 +210,7 @@ fn set_immutable(path: &Path, immutable: bool) -> bool {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written() {
+fn gc_and_status_report_a_directory_without_write_access() {
     let network = small();
     network.add("c1");
     let directory = network.path("");
@@ -251,7 +250,7 @@ fn gc_goes_on_after_an_error_and_reports_it() {
     for container in ["c1", "c2", "c3"] {
         network.add(container);
     }
-    // A file that even root cannot remove.
+    // An immutable file, which even root cannot remove.
     let fixed = network.path("10.1.1.3");
     if !set_immutable(&fixed, true) {
         return;
@@ -271,7 +270,7 @@ fn gc_goes_on_after_an_error_and_reports_it() {
 }
 
 #[test]
-fn status_says_whether_there_is_an_address_to_give() {
+fn status_reports_exhaustion() {
     let network = small();
     network.call("STATUS", "").silent();
     assert!(!network.path("").exists(), "asking makes nothing");
@@ -297,7 +296,7 @@ fn status_says_whether_there_is_an_address_to_give() {
 }
 
 #[test]
-fn status_says_why_the_store_cannot_be_used() {
+fn status_reports_why_the_store_cannot_be_used() {
     let network = small();
     fs::write(network.temp.path().join("data"), "in its place").unwrap();
     let failure = network.call("STATUS", "").failure();
@@ -314,7 +313,7 @@ fn status_says_why_the_store_cannot_be_used() {
 }
 
 #[test]
-fn after_a_reboot_addresses_yield_when_there_is_no_other() {
+fn after_a_reboot_addresses_yield_when_no_other_is_free() {
     let network = small();
     let given: Vec<String> = ["c1", "c2", "c3", "c4", "c5"]
         .map(|c| network.add(c))
@@ -322,7 +321,7 @@ fn after_a_reboot_addresses_yield_when_there_is_no_other() {
     assert_eq!(network.call("ADD", "c6").failure().code, 110);
     network.reboot();
     network.call("STATUS", "").silent();
-    // Its own again, and in its turn for somebody else.
+    // The owner gets its address again, and later another container gets it.
     assert_eq!(network.add("c3"), given[2]);
     assert_eq!(network.add("c6"), given[3]);
     assert_eq!(network.call("ADD", "c3").failure().code, 112);
@@ -336,7 +335,7 @@ fn after_a_reboot_addresses_yield_when_there_is_no_other() {
 }
 
 #[test]
-fn a_lock_that_others_keep_is_waited_for_and_told() {
+fn a_lock_is_waited_for_and_its_holder_is_named() {
     let network = Network::new(json!({ "subnet": "10.1.1.0/29", "lockTimeout": 0.1 }));
     network.add("c1");
     let lock = File::open(network.path("lock")).unwrap();
@@ -359,7 +358,7 @@ fn a_lock_that_others_keep_is_waited_for_and_told() {
 }
 
 #[test]
-fn what_is_excluded_is_neither_given_nor_requested() {
+fn excluded_addresses_are_neither_allocated_nor_requested() {
     let network = Network::new(json!({
         "subnet": "10.1.1.0/29",
         "exclude": ["10.1.1.2", "10.1.1.4-10.1.1.5"],

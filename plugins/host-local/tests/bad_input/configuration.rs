@@ -6,7 +6,7 @@ use crate::network::Network;
 
 const UNDECODABLE: &str = "cannot decode the network configuration: ";
 
-/// ADD and CHECK read the whole configuration; what is wrong in it is wrong for both.
+/// ADD and CHECK read the whole configuration, so both report a mistake in it.
 #[track_caller]
 fn refuses(network: &Network, conf: &Value, code: u32, msg: &str) {
     network.refuses(&network.call("ADD", conf), code, msg);
@@ -20,7 +20,7 @@ fn refuses_ipam(ipam: Value, code: u32, msg: &str) {
 }
 
 #[test]
-fn nothing_to_give() {
+fn a_configuration_without_ranges_is_refused() {
     let network = Network::new();
     let mut conf = network.subnet();
     conf["ipam"] = Value::Null;
@@ -72,7 +72,7 @@ fn nothing_to_give() {
 }
 
 #[test]
-fn addresses_that_are_none() {
+fn invalid_addresses_are_refused() {
     let network = "is no network in CIDR notation, such as 10.0.0.0/24 or fd00::/64";
     for subnet in [
         "10.1.1.0",
@@ -111,7 +111,7 @@ fn addresses_that_are_none() {
 }
 
 #[test]
-fn ranges_that_make_no_sense() {
+fn invalid_ranges_are_refused() {
     let of = |key: &str, value: &str| {
         let mut ipam = json!({ "subnet": "10.1.1.0/24" });
         ipam[key] = value.into();
@@ -148,7 +148,7 @@ fn ranges_that_make_no_sense() {
 }
 
 #[test]
-fn ranges_that_do_not_go_together() {
+fn ranges_that_overlap_or_mix_families_are_refused() {
     let (v4, v6) = (
         json!({ "subnet": "10.1.1.0/24" }),
         json!({ "subnet": "fd00::/64" }),
@@ -184,7 +184,7 @@ fn ranges_that_do_not_go_together() {
 }
 
 #[test]
-fn values_of_the_wrong_type() {
+fn values_of_the_wrong_type_are_refused() {
     for (ipam, problem) in [
         (
             json!({ "subnet": 10 }),
@@ -284,7 +284,7 @@ fn values_of_the_wrong_type() {
 }
 
 #[test]
-fn a_previous_result_that_is_none() {
+fn an_invalid_prev_result_is_refused() {
     let network = Network::new();
     let mut conf = network.subnet();
     for (previous, problem) in [
@@ -309,7 +309,7 @@ fn a_previous_result_that_is_none() {
 }
 
 #[test]
-fn del_reads_only_what_it_needs() {
+fn del_ignores_keys_that_it_does_not_need() {
     let network = Network::new();
     let mut conf = network.subnet();
     conf["ipam"]["dataDir"] = json!(["/data"]);
@@ -322,9 +322,9 @@ fn del_reads_only_what_it_needs() {
     network.refuses(&network.call("DEL", &conf), 6, &message);
 }
 
-/// The container is gone, whatever these say.
+/// Neither key can keep the addresses of a container that is gone.
 #[test]
-fn del_and_gc_release_whatever_backend_and_lock_timeout_say() {
+fn del_and_gc_release_with_an_invalid_backend_or_lock_timeout() {
     for (key, value) in [
         ("lockTimeout", json!("ten")),
         ("lockTimeout", json!(-1)),
@@ -343,7 +343,7 @@ fn del_and_gc_release_whatever_backend_and_lock_timeout_say() {
             assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b""[..]));
             assert!(outcome.stderr_text().contains(key), "{outcome}");
             assert!(!network.path().join("data/net/10.1.1.2").exists());
-            // It is for these alone.
+            // Only DEL and GC accept the mistake.
             let failure = network.call("ADD", &conf).run().failure();
             assert!(failure.msg.contains(key), "{failure:?}");
         }
@@ -351,10 +351,10 @@ fn del_and_gc_release_whatever_backend_and_lock_timeout_say() {
 }
 
 #[test]
-fn a_mistake_in_one_key_leaves_the_others_as_they_are() {
+fn a_mistake_in_one_key_does_not_reset_the_others() {
     let network = Network::new();
     let mut conf = network.conf(json!({"subnet": "10.1.1.0/29", "backend": "db"}));
-    // The network has an address in a file, so another one is to have its own in the database.
+    // The network has an address in a file, so this container's address is in the database.
     conf["name"] = "other".into();
     conf["runtimeConfig"] = json!({"ips": ["10.1.1.3"]});
     network.call("ADD", &conf).run().success();

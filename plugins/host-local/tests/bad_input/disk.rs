@@ -1,4 +1,4 @@
-//! Disks and directories that cannot be used.
+//! Files and directories that cannot be used.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +17,7 @@ fn conf_at(network: &Network, data_dir: &str) -> Value {
 }
 
 #[test]
-fn resolv_conf() {
+fn an_unreadable_resolv_conf_is_reported() {
     let network = Network::new();
     let add = |file: &str| {
         let file = network.path().join(file);
@@ -44,7 +44,7 @@ fn resolv_conf() {
 }
 
 #[test]
-fn a_data_dir_that_cannot_be_used() {
+fn a_data_dir_that_is_a_file_is_reported_except_by_del() {
     let network = Network::new();
     // Nothing can have been given there.
     for data_dir in ["{temp}/outside", "{temp}/outside/below"] {
@@ -78,7 +78,7 @@ fn a_data_dir_that_cannot_be_used() {
 }
 
 #[test]
-fn a_network_directory_that_is_none() {
+fn a_network_directory_that_is_a_file_is_reported_except_by_del() {
     let network = Network::new();
     network.write("files/net", "");
     fs::create_dir(network.path().join("links")).unwrap();
@@ -102,7 +102,7 @@ fn a_network_directory_that_is_none() {
 }
 
 #[test]
-fn a_lock_that_is_a_link() {
+fn a_lock_file_that_is_a_link_is_refused() {
     let network = Network::new();
     let lock = network.path().join("data/net/lock");
     fs::remove_file(&lock).unwrap();
@@ -116,9 +116,9 @@ fn a_lock_that_is_a_link() {
     }
 }
 
-/// Neither read nor written nor removed is what a link points to.
+/// The target of a link is neither read nor written nor removed.
 #[test]
-fn links_inside_lead_nowhere() {
+fn links_inside_a_network_directory_are_not_followed() {
     let network = Network::new();
     let inside = |name: &str| network.path().join("data/net").join(name);
     symlink("../../outside", inside("10.1.1.3")).unwrap();
@@ -147,9 +147,9 @@ fn links_inside_lead_nowhere() {
     assert_eq!(contents(network.path()), expected);
 }
 
-/// It is a hint, and rebuilt.
+/// The last address is a hint, and is rebuilt.
 #[test]
-fn a_last_address_that_is_a_link_is_not_followed() {
+fn a_last_reserved_ip_that_is_a_link_is_not_followed() {
     let network = Network::new();
     let outside = network.path().join("outside");
     fs::write(&outside, "10.1.1.77").unwrap();
@@ -164,7 +164,7 @@ fn a_last_address_that_is_a_link_is_not_followed() {
 }
 
 #[test]
-fn a_network_whose_name_is_too_long_for_a_directory() {
+fn a_network_name_that_is_too_long_for_a_directory_is_reported() {
     let network = Network::new();
     for backend in ["disk", "db"] {
         let mut conf = network.subnet();
@@ -173,7 +173,7 @@ fn a_network_whose_name_is_too_long_for_a_directory() {
         if backend == "disk" {
             let directory = network.path().join("data").join("n".repeat(256));
             let failure = network.call("ADD", &conf).run().failure();
-            // The reason is in the C library's words.
+            // The text of the reason is the C library's.
             let start = format!("cannot create {}: ", directory.display());
             assert_eq!(failure.code, 5);
             assert!(failure.msg.starts_with(&start), "{failure:?}");

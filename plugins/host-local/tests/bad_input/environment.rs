@@ -1,4 +1,4 @@
-//! Mistakes in the environment.
+//! Invalid environment variables.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ const ALLOWED: &str =
     r#"has invalid characters: allowed are letters and digits, then also "_", "." and "-""#;
 
 #[test]
-fn all_that_is_missing_is_named_at_once() {
+fn one_error_names_all_missing_variables() {
     let network = Network::new();
     for (command, missing) in [
         ("ADD", "CNI_CONTAINERID,CNI_IFNAME,CNI_NETNS,CNI_PATH"),
@@ -32,7 +32,7 @@ fn all_that_is_missing_is_named_at_once() {
 }
 
 #[test]
-fn what_is_invalid_is_named_beside_what_is_missing() {
+fn one_error_names_missing_and_invalid_variables() {
     let network = Network::new();
     let add = network.call("ADD", &network.subnet());
     network.refuses(
@@ -69,14 +69,13 @@ fn what_is_invalid_is_named_beside_what_is_missing() {
 }
 
 #[test]
-fn commands() {
+fn unknown_commands_are_refused() {
     let network = Network::new();
     for command in ["add", "ADD ", "REMOVE"] {
         let message = format!(
             "unknown CNI_COMMAND: {command:?} is none of ADD, DEL, CHECK, GC, STATUS, VERSION"
         );
-        // Without a command there is no need to read the configuration, and so no version but the
-        // newest.
+        // Without a command the configuration is not read, so the version is the newest.
         network.refuses_with(
             &network.call(command, &network.subnet()),
             &json!({ "cniVersion": "1.1.0", "code": 4, "msg": message }),
@@ -85,7 +84,7 @@ fn commands() {
 }
 
 #[test]
-fn cni_args() {
+fn invalid_cni_args_are_refused() {
     let network = Network::new();
     let add = network.call("ADD", &network.subnet());
     for (args, message) in [
@@ -113,7 +112,7 @@ fn cni_args() {
     );
 }
 
-/// With its bytes replaced, it would be another interface's name in the address's file.
+/// With replacement characters, the address file would name another interface.
 #[test]
 fn an_interface_name_that_is_not_utf8() {
     let network = Network::new();

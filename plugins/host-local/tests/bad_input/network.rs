@@ -1,4 +1,4 @@
-//! A network with a held address, to which bad input comes.
+//! A network with an allocated address, for calls with invalid input.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Input that no one thought of. Whatever comes, the answer is nothing or one JSON object, and only
-//! the data directory changes.
+//! Property tests: for any input, the answer is nothing or one JSON object, and only the data
+//! directory changes.
 
 use std::cell::Cell;
 
@@ -12,11 +12,10 @@ use twill_host_local::HostLocal;
 use crate::directory::{Contents, contents};
 use crate::network::Network;
 
-/// A network that no machine has: where no data directory is said, the machine's own would be
-/// looked into.
+/// A network name that no machine has, because without `dataDir` the plugin uses the machine's own.
 const NAME: &str = "network-of-random-input";
 
-/// Values that are wrong in most places, and right in some.
+/// Values that are wrong for most keys, and right for some.
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         prop::sample::select(vec![
@@ -81,8 +80,8 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An object with these keys, each with its own value, seldom with another one, and `absent` to 10
-/// times not at all.
+/// An object with these keys. Each usually has its own value, sometimes another one, and is absent
+/// with a probability of `absent` to 10.
 fn object(absent: u32, keys: &[(&'static str, Value)]) -> impl Strategy<Value = Value> + use<> {
     let entries: Vec<_> = keys
         .iter()
@@ -99,8 +98,7 @@ fn object(absent: u32, keys: &[(&'static str, Value)]) -> impl Strategy<Value = 
     entries.prop_map(|entries| Value::Object(entries.into_iter().flatten().collect()))
 }
 
-/// A configuration that is nearly valid. Its data directory, if there is an `ipam` at all, is
-/// always the test's.
+/// A nearly valid configuration. If it has `ipam`, its data directory is the test's.
 fn conf(data_dir: String) -> impl Strategy<Value = Vec<u8>> {
     let ipam = object(
         10,
@@ -146,7 +144,7 @@ fn conf(data_dir: String) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A valid configuration with some bytes changed, but none of those that name the data directory.
+/// A valid configuration with some changed bytes outside of the data directory's name.
 fn damaged(data_dir: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     let kept = format!("\"dataDir\":{}", json!(data_dir)).into_bytes();
     let before = format!("{{\"cniVersion\":\"1.0.0\",\"name\":\"{NAME}\",\"ipam\":{{");
@@ -233,7 +231,7 @@ fn request(data_dir: &str) -> impl Strategy<Value = Request> + use<> {
     })
 }
 
-/// Everything but what is in the data directory.
+/// The contents of the temporary directory without the data directory.
 fn outside(contents: &Contents) -> Contents {
     contents
         .iter()
@@ -258,7 +256,7 @@ fn is_state(path: &str) -> bool {
 }
 
 #[test]
-fn anything_gets_one_answer() {
+fn any_input_gets_one_answer() {
     let network = Network::new();
     network.write(&format!("data/{NAME}/10.1.1.2"), "held\r\neth0");
     let data_dir = network.path().join("data").to_str().unwrap().to_owned();
@@ -301,7 +299,7 @@ fn anything_gets_one_answer() {
     if let Err(failed) = ran {
         panic!("{failed}");
     }
-    // Input that is nothing but bad would say little.
+    // Some of the calls must succeed, or the input is too wild.
     let (adds, failures) = (adds.into_inner(), failures.into_inner());
     assert!(
         adds > 20 && failures > 100,

@@ -10,7 +10,7 @@ fn add(network: &Network, conf: &Value, args: &str) -> Invocation {
 }
 
 #[test]
-fn addresses_that_cannot_be_had() {
+fn requests_for_unavailable_addresses_are_refused() {
     let network = Network::new();
     let conf = network.subnet();
     let unfulfilled = |address: &str| {
@@ -63,7 +63,7 @@ fn addresses_that_cannot_be_had() {
 }
 
 #[test]
-fn addresses_that_are_none() {
+fn invalid_requested_addresses_are_refused() {
     let network = Network::new();
     let conf = network.subnet();
     for (args, message) in [
@@ -90,7 +90,7 @@ fn addresses_that_are_none() {
 }
 
 #[test]
-fn a_full_range_and_a_second_add() {
+fn an_exhausted_range_and_a_repeated_add_are_refused() {
     let network = Network::new();
     let full = network.conf(json!({ "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.2" }));
     network.refuses(
@@ -107,7 +107,7 @@ fn a_full_range_and_a_second_add() {
 }
 
 #[test]
-fn checks_that_find_nothing() {
+fn check_without_addresses_fails() {
     let network = Network::new();
     let mut conf = network.subnet();
     network.refuses(
@@ -131,9 +131,9 @@ fn checks_that_find_nothing() {
     );
 }
 
-/// Neither takes long, nor is there a message of many thousands of addresses.
+/// Many thousands of entries neither take long nor make a long message.
 #[test]
-fn very_many() {
+fn thousands_of_ranges_and_requests_are_refused_quickly() {
     let network = Network::new();
     let requested: Vec<String> = (0..60_000u32)
         .map(|number| std::net::Ipv4Addr::from_bits(0x0a01_0102 + number).to_string())
@@ -154,13 +154,13 @@ fn very_many() {
     let started = std::time::Instant::now();
     let result = network.call("ADD", &conf).run().success();
     assert_eq!(result["ips"][0]["address"], "10.1.1.3/8");
-    // With n², this build takes minutes.
+    // A quadratic algorithm would take minutes in this build.
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 
-/// A mistake that only whoever wants an address need know of.
+/// A mistake that only concerns ADD and STATUS.
 #[test]
-fn a_range_set_that_has_nothing_to_give() {
+fn a_range_set_without_addresses_fails_add_and_status_only() {
     let network = Network::new();
     let gateway = |subnet: &str, address: &str| json!([{ "subnet": subnet, "rangeStart": address, "rangeEnd": address }]);
     let gateways = json!([
@@ -242,7 +242,7 @@ fn a_range_set_that_has_nothing_to_give() {
 }
 
 #[test]
-fn a_full_database() {
+fn an_exhausted_database_is_refused() {
     let network = Network::new();
     network
         .call("DEL", &network.subnet())

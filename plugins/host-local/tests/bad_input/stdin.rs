@@ -7,7 +7,7 @@ use crate::network::Network;
 const ON_STDIN: &str = "cannot decode the network configuration on standard input: ";
 
 #[test]
-fn what_is_no_object() {
+fn anything_but_a_json_object_is_refused() {
     let network = Network::new();
     for command in ["ADD", "DEL", "CHECK", "GC", "STATUS"] {
         for (stdin, problem) in [
@@ -34,7 +34,7 @@ fn what_is_no_object() {
                 "cniVersion: invalid type: sequence, expected a string",
             ),
         ] {
-            // What cannot be read has no version to answer in but the newest.
+            // Without a readable version, the answer has the newest.
             network.refuses_with(
                 &network.call(command, &Value::Null).stdin(stdin),
                 &json!({ "cniVersion": "1.1.0", "code": 6, "msg": format!("{ON_STDIN}{problem}") }),
@@ -44,7 +44,7 @@ fn what_is_no_object() {
 }
 
 #[test]
-fn names_of_networks() {
+fn invalid_network_names_are_refused() {
     let network = Network::new();
     for (name, problem) in [
         (Value::Null, "is empty"),
@@ -68,7 +68,7 @@ fn names_of_networks() {
 }
 
 #[test]
-fn versions() {
+fn unsupported_versions_are_refused() {
     let network = Network::new();
     let mut conf = network.subnet();
     conf["cniVersion"] = json!("1.0");
@@ -98,7 +98,7 @@ fn versions() {
 const MEGABYTES: usize = 4 << 20;
 
 #[test]
-fn megabytes_of_nonsense() {
+fn megabytes_of_invalid_input_are_refused() {
     let network = Network::new();
     let call = network.call("ADD", &Value::Null);
     for (stdin, problem) in [
@@ -121,7 +121,7 @@ fn megabytes_of_nonsense() {
 }
 
 #[test]
-fn megabytes_that_nobody_needs() {
+fn megabytes_of_unknown_keys_are_ignored() {
     let network = Network::new();
     let text = "x".repeat(MEGABYTES);
     let deep = format!("{}{}", "[".repeat(MEGABYTES / 8), "]".repeat(MEGABYTES / 8));

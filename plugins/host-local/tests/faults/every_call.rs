@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::network::{Network, strace};
 
-/// Runs a command with each of its state calls tampered with in turn.
+/// Runs a command once per system call on its state, each time with a fault in that call.
 fn for_every_call(
     backend: &str,
     command: &str,
@@ -77,7 +77,7 @@ fn failed_add(backend: &str, errno: &str) {
             assert_eq!(network.count_held("victim"), expected, "{when}: {output:?}");
         }
         let held = network.holds_any("victim");
-        // Whether the database has what fdatasync could not promise, nobody knows.
+        // After a failed fdatasync, the database may or may not have the change.
         if given || backend == "disk" && !was_not_heard(output) {
             assert_eq!(held, given, "{when}: {output:?}");
         }
@@ -96,7 +96,7 @@ fn failed_del(backend: &str, errno: &str) {
     });
 }
 
-/// A plugin that lives to its end says what happened.
+/// A plugin that is not killed reports the fault.
 fn assert_answered(output: &Output, when: &str) {
     if output.status.success() {
         return;
@@ -106,57 +106,57 @@ fn assert_answered(output: &Output, when: &str) {
     assert!(told || was_not_heard(output), "{when}: {output:?}");
 }
 
-/// Whether the answer was what could not be written. Then the caller calls DEL.
+/// Whether writing the answer failed. The caller then calls DEL.
 fn was_not_heard(output: &Output) -> bool {
     !output.status.success() && output.stdout.is_empty()
 }
 
 #[test]
-fn an_add_on_disk_is_killed() {
+fn an_add_killed_at_any_call_loses_no_address() {
     killed_add("disk");
 }
 
 #[test]
-fn a_del_on_disk_is_killed() {
+fn a_del_killed_at_any_call_loses_no_address() {
     killed_del("disk");
 }
 
 #[test]
-fn an_add_finds_the_disk_full() {
+fn an_add_on_a_full_disk_loses_no_address() {
     failed_add("disk", "ENOSPC");
 }
 
 #[test]
-fn an_add_finds_the_disk_broken() {
+fn an_add_with_io_errors_loses_no_address() {
     failed_add("disk", "EIO");
 }
 
 #[test]
-fn an_add_is_not_permitted_to() {
+fn an_add_without_permission_loses_no_address() {
     failed_add("disk", "EPERM");
 }
 
 #[test]
-fn a_del_finds_the_disk_broken() {
+fn a_del_with_io_errors_loses_no_address() {
     failed_del("disk", "EIO");
 }
 
 #[test]
-fn an_add_in_the_database_is_killed() {
+fn an_add_in_the_database_killed_at_any_call_loses_no_address() {
     killed_add("db");
 }
 
 #[test]
-fn a_del_in_the_database_is_killed() {
+fn a_del_in_the_database_killed_at_any_call_loses_no_address() {
     killed_del("db");
 }
 
 #[test]
-fn an_add_finds_the_disk_of_the_database_full() {
+fn an_add_in_the_database_on_a_full_disk_loses_no_address() {
     failed_add("db", "ENOSPC");
 }
 
 #[test]
-fn a_del_finds_the_disk_of_the_database_broken() {
+fn a_del_in_the_database_with_io_errors_loses_no_address() {
     failed_del("db", "EIO");
 }

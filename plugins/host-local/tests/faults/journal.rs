@@ -1,12 +1,13 @@
-//! An ADD notes in the index's header what it is about to take, and whoever finds such a note
-//! undoes it: so it must be gone when the ADD succeeds, whatever else fails.
+//! The journal: an ADD records in the index's header the addresses that it is about to allocate,
+//! and the next operation rolls a record back. So a successful ADD must have cleared its record,
+//! whatever else fails.
 
 use std::process::Output;
 
 use crate::network::{Network, strace};
 
-/// The writes to the index at the end of an ADD: its fifth to this file or that of the address
-/// given last, and all after it.
+/// The writes to the index at the end of an ADD: its fifth write to the index or to
+/// `last_reserved_ip`, and all later ones.
 const WRITES_AT_THE_END: (&str, &str) = ("pwrite64", "error=EIO:when=5+");
 
 fn prepared() -> Network {
@@ -15,7 +16,7 @@ fn prepared() -> Network {
     network
 }
 
-/// An ADD with these faults that succeeds, and stays so when others come.
+/// An ADD with these faults succeeds, and later operations do not roll it back.
 #[track_caller]
 fn stays(tamperings: &[(&str, &str)]) {
     let Some(strace) = strace() else {
@@ -33,8 +34,7 @@ fn stays(tamperings: &[(&str, &str)]) {
     network.audit("after the faults");
 }
 
-/// The answer says what could not be done with the index, and the kernel's reason, in the C
-/// library's words.
+/// The error names the failed action on the index, and the reason in the C library's words.
 #[track_caller]
 fn assert_broken_index(network: &Network, output: &Output, verb: &str) {
     let answer = String::from_utf8_lossy(&output.stdout);
@@ -48,40 +48,40 @@ fn assert_broken_index(network: &Network, output: &Output, verb: &str) {
 }
 
 #[test]
-fn the_index_cannot_be_written() {
+fn an_add_that_cannot_write_the_index_stays() {
     stays(&[WRITES_AT_THE_END]);
 }
 
 #[test]
-fn the_index_can_only_be_removed() {
+fn an_add_that_can_only_remove_the_index_stays() {
     stays(&[WRITES_AT_THE_END, ("ftruncate", "error=EIO")]);
 }
 
 #[test]
-fn the_directories_time_cannot_be_set() {
-    // The two addresses' own times can.
+fn an_add_that_cannot_set_the_directorys_time_stays() {
+    // The times of the two address files can be set.
     stays(&[("utimensat", "error=EPERM:when=3+")]);
 }
 
 #[test]
-fn no_time_can_be_set() {
+fn an_add_that_can_set_no_time_stays() {
     stays(&[("utimensat", "error=EPERM")]);
 }
 
 #[test]
-fn the_file_system_has_no_hard_links() {
+fn an_add_without_hard_links_stays() {
     for errno in ["EPERM", "EOPNOTSUPP"] {
         stays(&[("linkat", &format!("error={errno}"))]);
     }
 }
 
 #[test]
-fn an_add_fails_whose_note_cannot_be_cleared() {
+fn an_add_whose_record_cannot_be_cleared_fails() {
     let Some(strace) = strace() else {
         return;
     };
     let network = prepared();
-    // The first two are of `.new`.
+    // The first two concern `.new`.
     let tamperings = [
         WRITES_AT_THE_END,
         ("ftruncate", "error=EIO"),
@@ -90,7 +90,7 @@ fn an_add_fails_whose_note_cannot_be_cleared() {
     let output = network.run_tampered(&strace, ("ADD", "victim"), &tamperings);
     assert_broken_index(&network, &output, "remove");
     assert_eq!(network.count_held("victim"), 0);
-    // Nor does the note count against whoever comes next.
+    // The record does not affect the next ADD either.
     network.add("victim");
     network.add("next");
     assert_eq!(network.count_held("victim"), 2);
@@ -100,16 +100,16 @@ fn an_add_fails_whose_note_cannot_be_cleared() {
     network.audit("after the faults");
 }
 
-/// A killed ADD's note is undone, and must not be found once more when the same attachment has the
-/// same addresses again.
+/// The record of a killed ADD is rolled back once. It must not be found again when the same
+/// attachment has the same addresses again.
 #[test]
-fn the_note_of_a_killed_add_counts_once() {
+fn the_record_of_a_killed_add_is_rolled_back_once() {
     let Some(strace) = strace() else {
         return;
     };
     for faults in [
-        // No index can be made: nothing is given its name, and in the second case it cannot be
-        // removed either.
+        // No index can be created under its name, and in the second case the old one cannot be
+        // removed.
         &[("renameat", "error=ENOSPC:when=1")][..],
         &[
             ("renameat", "error=ENOSPC:when=1"),
@@ -135,16 +135,15 @@ fn the_note_of_a_killed_add_counts_once() {
     }
 }
 
-/// Where nobody knows whether an earlier ADD's note stands, nothing is given; DEL works all the
-/// same.
+/// While an index with a possible record can be neither read nor replaced, ADD fails and DEL works.
 #[test]
-fn an_index_that_can_be_neither_read_nor_replaced() {
+fn an_index_that_can_be_neither_read_nor_replaced_fails_add_only() {
     let Some(strace) = strace() else {
         return;
     };
     let network = prepared();
     network.add("gone");
-    // The loader of programs reads too.
+    // The dynamic loader calls read(2) too.
     let calls = network.calls(&strace, "CHECK", "neighbour");
     let first = calls.iter().find(|(call, _)| call == "pread64").unwrap();
     let reads = format!("error=EIO:when={}+", first.1);

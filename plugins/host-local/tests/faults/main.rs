@@ -1,6 +1,6 @@
-//! Each system call of an ADD and of a DEL, one after the other, is the last before a kill, or
-//! fails. After each the audit: no address is lost, none is given twice, nothing blocks one, and
-//! what was not reported as a success is undone.
+//! Faults in each system call of an ADD and of a DEL in turn: a kill, or a failure. An audit
+//! follows each: no address is lost, blocked or allocated twice, and an operation without a
+//! reported success is rolled back.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! A network of five addresses, and calls whose system calls are tampered with.
+//! A network of five addresses, and calls with faults in their system calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::requirements;
 
-/// The system calls by which a plugin reaches its state, on either C library.
+/// The system calls on files that a plugin makes, with either C library.
 const STATE_CALLS: &str = "mkdirat,mkdir,open,openat,flock,read,pread64,write,pwrite64,newfstatat,utimensat,linkat,unlinkat,renameat,rename,fsync,fdatasync,ftruncate";
 
 pub(crate) struct Network {
@@ -57,8 +57,8 @@ impl Network {
         self.finish(self.command(&plugin, command, container_id))
     }
 
-    /// The state calls that a command makes from where it reaches its directory, in order: each by
-    /// its name, and its place among all of that name.
+    /// The system calls of a command, in order, from its first access to the network's directory:
+    /// each by its name and its position among those of that name.
     pub(crate) fn calls(
         &self,
         strace: &Path,
@@ -90,8 +90,7 @@ impl Network {
         calls
     }
 
-    /// Runs a command with its system calls tampered with: each by its name and how, in strace's
-    /// words.
+    /// Runs a command with faults in system calls: names and faults in strace's syntax.
     pub(crate) fn run_tampered(
         &self,
         strace: &Path,
@@ -111,7 +110,7 @@ impl Network {
 
     fn finish(&self, mut process: Command) -> Output {
         let mut child = process.spawn().unwrap();
-        // A killed plugin reads nothing.
+        // A killed plugin does not read its input.
         let _ = child
             .stdin
             .take()
@@ -120,7 +119,7 @@ impl Network {
         child.wait_with_output().unwrap()
     }
 
-    /// ADD that must succeed; the addresses.
+    /// Runs an ADD that must succeed, and returns its addresses.
     pub(crate) fn add(&self, container_id: &str) -> BTreeSet<String> {
         let output = self.run("ADD", container_id);
         assert!(output.status.success(), "{output:?}");
@@ -136,12 +135,12 @@ impl Network {
         assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     }
 
-    /// CHECK with a result that has no address: whether it holds any.
+    /// Whether a container has an address, by a CHECK with a result without addresses.
     pub(crate) fn holds_any(&self, container_id: &str) -> bool {
         self.run("CHECK", container_id).status.success()
     }
 
-    /// How many addresses a container has on the disk.
+    /// The number of a container's addresses on disk.
     pub(crate) fn count_held(&self, container_id: &str) -> usize {
         let directory = self.directory.path().join("net");
         let owner = format!("{container_id}\r\neth0");
@@ -154,7 +153,7 @@ impl Network {
             .count()
     }
 
-    /// The whole range can be given, and given back.
+    /// The whole range can be allocated and released.
     pub(crate) fn audit(&self, when: &str) {
         let mut given = BTreeSet::new();
         for number in 0..5 {

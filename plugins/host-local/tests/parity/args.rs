@@ -1,4 +1,4 @@
-//! `CNI_ARGS` and the other variables of a call.
+//! `CNI_ARGS` and the other environment variables.
 
 use serde_json::{Value, json};
 use testkit::requirements::require_reference;
@@ -191,7 +191,7 @@ fn versions_that_are_not_supported() {
     run(&checks);
 }
 
-/// What both say about themselves, which is for people: only its form is the same.
+/// The text for people that both print. Only its form is the same.
 #[test]
 fn started_by_hand() {
     let about = |program: &std::path::Path| {

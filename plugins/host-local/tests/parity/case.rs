@@ -1,8 +1,8 @@
-//! A case as data: what is there at first, what is called, and what ours is expected to answer.
+//! A case as data: the initial files, the calls, and the expected answers of ours.
 
 use serde_json::{Value, json};
 
-/// Calls that follow one another on one data directory, which starts out empty but for `files`.
+/// A sequence of calls on one data directory, which at first only has `files`.
 pub(crate) struct Case {
     pub(crate) name: String,
     /// Paths below the temporary directory, in which `data` is the data directory, and their
@@ -17,24 +17,24 @@ pub(crate) struct Step {
     pub(crate) command: String,
     pub(crate) container: String,
     pub(crate) ifname: String,
-    /// More variables, and those to leave out.
+    /// Additional variables, and variables to omit.
     pub(crate) env: Vec<(String, Option<String>)>,
     /// `{dataDir}` stands for the data directory, `{temp}` for the temporary directory it is in.
     pub(crate) stdin: String,
-    /// What ours answers.
+    /// The answer of ours.
     pub(crate) expected: Option<Expected>,
-    /// Messages that tools look for: ours and theirs have them.
+    /// Texts that tools look for, which the messages of both contain.
     pub(crate) both_say: Vec<String>,
-    /// The names that ours leaves in the network's directory, if they are asked for.
+    /// The names in the network's directory after a call of ours, if they are compared.
     pub(crate) leaves: Option<Vec<String>>,
-    /// Why ours and theirs do not answer the same, if they do not.
+    /// The reason for different answers, if they differ.
     pub(crate) answers_differ: Option<&'static str>,
-    /// Why the directories are not the same after it, if they are not.
+    /// The reason for different directories after the call, if they differ.
     pub(crate) files_differ: Option<&'static str>,
 }
 
 pub(crate) enum Expected {
-    /// This very result.
+    /// Exactly this result.
     Result(Value),
     /// A result with these addresses and gateways, as `10.1.1.2/24 via 10.1.1.1`.
     Addresses(Vec<String>),
@@ -55,7 +55,7 @@ pub(crate) fn case(name: impl Into<String>) -> Case {
 }
 
 /// A configuration for the network `net`, with these keys in `ipam`. Its cniVersion is the newest
-/// in which the reference writes results as ours does: in 1.0.0 they differ by an empty `dns`.
+/// with equal results of both: those of 1.0.0 differ by an empty `dns`.
 pub(crate) fn conf(ipam: Value) -> Value {
     conf_of("0.4.0", ipam)
 }
@@ -96,7 +96,7 @@ impl Case {
         self
     }
 
-    /// A call for `eth0` of a container. What follows is said of this call.
+    /// Adds a call for `eth0` of a container. Later methods refer to this call.
     pub(crate) fn call(mut self, command: &str, container: &str) -> Self {
         self.steps.push(Step {
             command: command.to_owned(),

@@ -1,5 +1,5 @@
-//! Every known difference from the Go plugin, with what ours does and why. Those of single error
-//! cases stand where the other errors of their kind are.
+//! The known differences from the Go plugin, with the behaviour of ours and the reason. A
+//! difference in a single error stands beside the other errors of its kind.
 
 use serde_json::{Value, json};
 use testkit::requirements::require_reference;
@@ -15,7 +15,7 @@ fn subnet() -> Value {
 const FIRST: [&str; 1] = ["10.1.1.2/24 via 10.1.1.1"];
 
 #[test]
-fn what_ours_takes_and_the_go_plugin_does_not() {
+fn configurations_that_only_ours_accepts() {
     let host_bits = "configurations with host bits in the subnet are in use since the first \
         host-local, whose README has one";
     let unset = "an empty text or null says unset, as it does for the other addresses of a range";
@@ -110,7 +110,7 @@ fn versions() {
 }
 
 #[test]
-fn looking_makes_nothing() {
+fn del_and_check_create_nothing() {
     let reason =
         "a network that gave nothing has no directory, and looking for what it gave makes none";
     run(&[
@@ -130,7 +130,7 @@ fn looking_makes_nothing() {
 }
 
 #[test]
-fn one_attachment_one_address() {
+fn an_attachment_has_one_address_per_range_set() {
     let requested =
         "an attachment has one address of a set at most, also if it asks for another one";
     let taken_back = "a refused ADD leaves the addresses alone that the attachment holds; the Go \
@@ -160,7 +160,7 @@ fn one_attachment_one_address() {
 }
 
 #[test]
-fn del_needs_only_to_know_where() {
+fn del_needs_only_the_data_dir() {
     let reason = "DEL releases whatever has become of the rest of the configuration";
     let held = |name: &str| case(name).file("10.1.1.2", "c1\r\neth0");
     let released = |case: Case| {
@@ -212,7 +212,7 @@ fn del_needs_only_to_know_where() {
 }
 
 #[test]
-fn what_is_in_the_directory() {
+fn foreign_files_in_the_directory() {
     let debris = "an empty file is what a power cut leaves of one: nobody holds the address";
     let foreign = "DEL removes addresses, and nothing else that may lie in the directory";
     let own_first = "what is known of the attachment itself counts before what is known of its \
@@ -266,7 +266,7 @@ fn what_is_in_the_directory() {
 }
 
 #[test]
-fn what_ours_refuses_and_the_go_plugin_does_not() {
+fn configurations_that_only_ours_refuses() {
     let family = "a gateway of the other family cannot be one";
     let destination = "a route without a destination is none";
     let previous = "CHECK compares what the attachment holds with the addresses of prevResult";
@@ -319,8 +319,7 @@ fn what_ours_refuses_and_the_go_plugin_does_not() {
     ]);
 }
 
-/// Codes are not compared by the cases, since the reference has one for everything that its own
-/// code finds.
+/// Cases do not compare codes, because the Go plugin has one code for all errors of its own.
 #[test]
 fn codes_of_errors() {
     let Some(theirs) = require_reference("host-local") else {

@@ -1,5 +1,4 @@
-//! Addresses come and go: round robin, exhaustion, DEL, CHECK, and what others left in the
-//! directory.
+//! The life of addresses: round robin, exhaustion, DEL, CHECK, and files of other writers.
 
 use serde_json::{Value, json};
 
@@ -28,7 +27,7 @@ const EXHAUSTED: &str =
     "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.2-10.1.1.4";
 
 #[test]
-fn until_it_is_exhausted_and_again() {
+fn a_range_is_exhausted_and_used_again_after_del() {
     let full = |name| {
         adds(
             case(name).conf(&three()),
@@ -80,7 +79,7 @@ fn until_it_is_exhausted_and_again() {
 }
 
 #[test]
-fn where_the_search_starts() {
+fn the_search_starts_after_the_last_address() {
     let starts = |name: &str, last: &str, octet| {
         adds(
             case(name).file("last_reserved_ip.0", last).conf(&three()),
@@ -117,7 +116,7 @@ fn where_the_search_starts() {
 }
 
 #[test]
-fn del_and_check() {
+fn del_releases_and_check_compares_the_owner() {
     run(&[
         adds(case("CHECK and DEL").conf(&subnet()), &[("c1", 2), ("c2", 3)])
             .check("c1")
@@ -173,7 +172,7 @@ fn del_and_check() {
 }
 
 #[test]
-fn one_attachment_one_address() {
+fn a_repeated_add_is_refused() {
     let second = |case: Case| {
         case.add("c1")
             .fails("failed to allocate for range 0: 10.1.1.2 has been allocated to c1")
@@ -229,7 +228,7 @@ fn one_attachment_one_address() {
 }
 
 #[test]
-fn files_of_older_versions() {
+fn files_of_older_versions_are_found_by_container_id() {
     let old = |name: &str, contents: &str| case(name).file("10.1.1.2", contents).conf(&subnet());
     run(&[
         old("found", "c1")

@@ -1,11 +1,9 @@
-//! One suite for two implementations: each case runs against this workspace's `host-local` and
-//! against the Go plugin, and after every call their answers and their data directories must be the
-//! same, but for differences that are listed with a reason. A listed difference that is none any
-//! more fails the run.
-//!
-//! Not compared are the codes and texts of errors (the Go plugin has one code for everything; only
-//! texts that tools look for must be in both) and the modes of files (those of its older versions
-//! are readable by everybody).
+//! One suite for two implementations: each case runs with this workspace's `host-local` and with
+//! the Go plugin. After every call, their answers and data directories must be equal, except for
+//! differences that are listed with a reason. A listed difference that no longer exists fails the
+//! run. The suite does not compare codes and texts of errors (the Go plugin has one code for
+//! everything; both must have the texts that tools look for) nor modes of files (older Go plugins
+//! create them readable for all users).
 
 #![allow(
     clippy::expect_used,

@@ -1,5 +1,4 @@
-//! Ranges: where they are written, what they default to, and the order in which they give their
-//! addresses.
+//! Ranges: their keys, their defaults, and the order of their addresses.
 
 use serde_json::{Value, json};
 
@@ -26,7 +25,7 @@ fn exhausted(case: Case, range_set: &str) -> Case {
 }
 
 #[test]
-fn old_style() {
+fn the_old_style_keys_are_one_more_range_set() {
     run(&[
         gives(
             "a subnet alone",
@@ -66,7 +65,7 @@ fn old_style() {
 }
 
 #[test]
-fn the_ends_of_a_subnet() {
+fn the_default_range_excludes_network_and_broadcast_addresses() {
     run(&[
         exhausted(
             gives(
@@ -113,7 +112,7 @@ fn the_ends_of_a_subnet() {
 }
 
 #[test]
-fn gateways() {
+fn gateways_are_not_allocated() {
     let of = |gateway: &str| {
         json!({
             "subnet": "10.1.1.0/24",
@@ -180,7 +179,7 @@ fn gateways() {
 }
 
 #[test]
-fn several_ranges_and_sets() {
+fn each_range_set_gives_one_address() {
     run(&[
         gives(
             "dual stack",

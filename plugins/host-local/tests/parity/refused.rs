@@ -1,4 +1,4 @@
-//! Configurations that make no sense: an error, and nothing on disk.
+//! Invalid configurations get an error, and leave nothing on disk.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn refused(name: &str, ipam: Value, message: &str) -> Case {
 }
 
 #[test]
-fn no_ranges() {
+fn a_configuration_without_ranges_is_refused() {
     let mut without = conf(json!({}));
     without["ipam"] = Value::Null;
     run(&[
@@ -62,7 +62,7 @@ fn no_ranges() {
 }
 
 #[test]
-fn what_is_no_subnet() {
+fn an_invalid_subnet_is_refused() {
     let cases = [
         "10.1.1.0",
         "10.1.1/24",
@@ -105,7 +105,7 @@ fn what_is_no_subnet() {
 }
 
 #[test]
-fn ranges_without_room() {
+fn a_range_without_room_is_refused() {
     let cases = ["10.1.1.0/31", "10.1.1.1/32", "fd00::/127", "fd00::1/128"].map(|subnet| {
         refused(
             subnet,
@@ -160,7 +160,7 @@ fn ranges_without_room() {
 }
 
 #[test]
-fn ranges_that_do_not_go_together() {
+fn ranges_that_overlap_or_mix_families_are_refused() {
     run(&[
         refused(
             "overlap in a set",
@@ -201,7 +201,7 @@ fn ranges_that_do_not_go_together() {
 }
 
 #[test]
-fn more_addresses_than_a_version_has_room_for() {
+fn more_addresses_than_the_version_can_express_are_refused() {
     let two = json!({ "ranges": [[{ "subnet": "10.1.1.0/24" }], [{ "subnet": "fd00::/64" }], [{ "subnet": "10.1.2.0/24" }]] });
     let mut cases: Vec<Case> = ["", "0.1.0", "0.2.0"]
         .iter()
@@ -227,7 +227,7 @@ fn more_addresses_than_a_version_has_room_for() {
 }
 
 #[test]
-fn routes_and_files_that_are_wrong() {
+fn invalid_routes_and_resolv_conf_are_refused() {
     let nothing = "nothing can have been given there, and a container that could not be added is \
         still to be deleted";
     let with = |key: &str, value: Value| {

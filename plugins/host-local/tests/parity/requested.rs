@@ -1,4 +1,4 @@
-//! Requested addresses, from all three places.
+//! Requested addresses, in `CNI_ARGS`, `args.cni.ips` and `runtimeConfig.ips`.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn dual_stack() -> Value {
     ] }))
 }
 
-/// What a container gets without asking.
+/// The address of a container without a request.
 const NEXT: [&str; 2] = ["10.1.1.10/24 via 10.1.1.1", "fd00::2/64 via fd00::1"];
 
 fn in_args(conf: Value, ips: Value) -> Value {
@@ -35,7 +35,7 @@ fn asks_in(name: &str, conf: &Value) -> Case {
 }
 
 #[test]
-fn in_cni_args() {
+fn an_address_is_requested_in_cni_args() {
     run(&[
         asks("an address", "IP=10.1.1.15").gives(&["10.1.1.15/24 via 10.1.1.1", NEXT[1]]),
         asks("with a prefix length", "IP=10.1.1.15/24")
@@ -70,7 +70,7 @@ fn in_cni_args() {
 }
 
 #[test]
-fn in_the_configuration() {
+fn addresses_are_requested_in_the_configuration() {
     run(&[
         asks_in("args.cni.ips", &in_args(dual_stack(), json!(["10.1.1.15"])))
             .gives(&["10.1.1.15/24 via 10.1.1.1", NEXT[1]]),
@@ -125,7 +125,7 @@ fn in_the_configuration() {
 }
 
 #[test]
-fn the_search_goes_on_after_a_requested_one() {
+fn the_search_continues_after_a_requested_address() {
     run(&[case("round robin")
         .conf(&conf(json!({ "subnet": "10.1.1.0/24" })))
         .add("c1")
@@ -143,7 +143,7 @@ fn the_search_goes_on_after_a_requested_one() {
 }
 
 #[test]
-fn what_cannot_be_given() {
+fn requests_for_unavailable_addresses_are_refused() {
     let dual = dual_stack();
     run(&[
         case("taken")

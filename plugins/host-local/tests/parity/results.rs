@@ -1,4 +1,4 @@
-//! The shapes of results in all versions.
+//! The shape of results in each version.
 
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ fn routes() -> Value {
 }
 
 #[test]
-fn versions_with_one_address_a_family() {
+fn versions_with_one_address_per_family() {
     let expected = |version: &str| {
         json!({
             "cniVersion": version,
@@ -150,7 +150,7 @@ fn shape(name: &str, conf: &Value, expected: Value) -> Case {
 }
 
 #[test]
-fn nothing_to_say_of_routes_and_dns() {
+fn results_without_routes_and_dns() {
     let nothing = |version: &str| {
         json!({
             "cniVersion": version,
@@ -183,7 +183,7 @@ fn nothing_to_say_of_routes_and_dns() {
 }
 
 #[test]
-fn routes_as_they_are_written() {
+fn routes_keep_their_spelling() {
     let configured = json!([
         { "dst": "3ffe:ffff:0:01ff::1/64" },
         { "dst": "10.9.9.9/8", "gw": "" },

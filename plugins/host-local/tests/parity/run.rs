@@ -1,5 +1,4 @@
-//! Runs cases, each in a temporary directory of ours and in one of the reference's, and compares
-//! what comes of them.
+//! Runs each case in one temporary directory per implementation, and compares the outcomes.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +11,8 @@ use testkit::{Invocation, Outcome, binaries};
 use crate::case::{Case, Expected, Step};
 use crate::directory::{Contents, contents};
 
-/// Runs the cases and tells of everything that is wrong. Without the reference, ours is still held
-/// to what each call is expected to do.
+/// Runs the cases and reports all failures. Without the Go plugin, ours is still compared with the
+/// expected answers.
 #[track_caller]
 pub(crate) fn run(cases: &[Case]) {
     let ours = binaries::plugin("host-local");
@@ -96,7 +95,7 @@ impl Home {
     }
 }
 
-/// What ours does otherwise than the case says.
+/// The differences between ours and the case's expectations.
 fn expectations(step: &Step, outcome: &Outcome, contents: &Contents) -> Vec<String> {
     let mut problems = Vec::new();
     if !outcome.stderr.is_empty() {
@@ -136,7 +135,7 @@ fn expectations(step: &Step, outcome: &Outcome, contents: &Contents) -> Vec<Stri
     problems
 }
 
-/// Where ours and theirs differ and should not, or should and do not.
+/// The unlisted differences between both, and the listed ones that do not exist.
 fn differences(
     step: &Step,
     ours: (&Outcome, &Contents),
@@ -168,14 +167,14 @@ fn differences(
     problems
 }
 
-/// What a plugin answers, as a runtime sees it.
+/// The answer of a plugin, as a runtime sees it.
 #[derive(Debug)]
 enum Answer {
     Result(Value),
     Silence,
     /// The message of the error object.
     Failure(String),
-    /// What the specification does not allow.
+    /// An answer that the specification does not allow.
     Nonsense,
 }
 
@@ -193,7 +192,7 @@ impl Answer {
         }
     }
 
-    /// Whether a runtime sees the same: results by their values, errors whatever they say.
+    /// Whether a runtime sees the same answer: results are compared by value, errors are all equal.
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Answer::Result(ours), Answer::Result(theirs)) => ours == theirs,

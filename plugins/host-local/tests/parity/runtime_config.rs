@@ -1,4 +1,4 @@
-//! Ranges that the runtime brings.
+//! Ranges in `runtimeConfig.ipRanges`.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn ranges(ipam: Value, ip_ranges: Value) -> Value {
 }
 
 #[test]
-fn ip_ranges() {
+fn ip_ranges_come_before_those_of_the_configuration() {
     let flat = json!([{ "subnet": "10.1.1.0/24" }]);
     run(&[
         case("alone")

@@ -1,5 +1,4 @@
-//! Both implementations on one directory: what one gives, the other one finds, respects and
-//! releases.
+//! Both implementations on one directory: each finds, respects and releases the other's addresses.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +19,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// A directory for both; without the reference, the test is told to be skipped.
+    /// A directory for both; `None`, reported as a skip, without the Go plugin.
     #[track_caller]
     fn new() -> Option<Self> {
         Some(Self {
@@ -36,7 +35,7 @@ impl Shared {
         Invocation::attach(program, command, container).config(&conf)
     }
 
-    /// The addresses that an ADD gives.
+    /// The addresses that an ADD allocates.
     fn add(&self, program: &Path, container: &str, ipam: &Value) -> Vec<String> {
         let result = self
             .call(program, "ADD", container, ipam.clone())
@@ -63,7 +62,7 @@ impl Shared {
 }
 
 #[test]
-fn one_adds_and_the_other_checks_and_releases() {
+fn each_checks_and_releases_the_others_addresses() {
     let Some(shared) = Shared::new() else { return };
     let ipam = json!({ "ranges": [[{ "subnet": "10.1.1.0/24" }], [{ "subnet": "fd00::/64" }]] });
     for (one, other) in shared.both_ways() {
@@ -101,7 +100,7 @@ fn one_adds_and_the_other_checks_and_releases() {
 }
 
 #[test]
-fn requests_and_exhaustion_count_what_the_other_gave() {
+fn requests_and_exhaustion_count_the_others_addresses() {
     let Some(shared) = Shared::new() else { return };
     let ipam = json!({ "subnet": "10.1.1.0/30" });
     for (one, other) in shared.both_ways() {
@@ -126,7 +125,7 @@ fn requests_and_exhaustion_count_what_the_other_gave() {
 }
 
 #[test]
-fn taking_turns_keeps_the_order() {
+fn alternating_adds_keep_the_round_robin_order() {
     let Some(shared) = Shared::new() else { return };
     let ipam = json!({ "ranges": [[
         { "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.4" },
@@ -168,12 +167,12 @@ fn taking_turns_keeps_the_order() {
 
 const THREADS: usize = 8;
 const ADDS: usize = 20;
-/// How many containers a thread has at a time; so few addresses beside these are free that the
-/// search wraps often.
+/// The number of containers per thread at a time. Few other addresses are free, so that the search
+/// wraps often.
 const ALIVE: usize = 3;
 
 #[test]
-fn both_at_once() {
+fn parallel_calls_of_both_allocate_no_address_twice() {
     let Some(shared) = Shared::new() else { return };
     let ipam =
         json!({ "subnet": "10.1.1.0/24", "rangeStart": "10.1.1.10", "rangeEnd": "10.1.1.37" });
@@ -189,7 +188,8 @@ fn both_at_once() {
                     programs.rotate_left((number + turn) % 2);
                     if alive.len() == ALIVE {
                         let (container, address) = alive.remove(0);
-                        // Said first: as soon as DEL has begun, somebody else may get the address.
+                        // Recorded first, because another thread may get the address as soon as DEL
+                        // has begun.
                         holders.lock().unwrap().remove(&address);
                         shared
                             .call(programs[1], "DEL", &container, ipam.clone())

@@ -1,4 +1,4 @@
-//! How JSON is read: as Go reads it.
+//! JSON is decoded as Go decodes it.
 
 use serde_json::json;
 
@@ -80,7 +80,7 @@ fn null_is_unset() {
 }
 
 #[test]
-fn what_is_not_known_is_passed_over() {
+fn unknown_keys_are_ignored() {
     run(&[text(
         "unknown keys of all kinds",
         r#" {"cniVersion":"0.4.0","name":"net","number":123456789012345678901234567890e99,"list":[[{"a":{}}],null],
@@ -93,7 +93,7 @@ fn what_is_not_known_is_passed_over() {
 }
 
 #[test]
-fn names_with_escapes() {
+fn keys_with_escapes_are_found() {
     run(&[text(
         "escaped keys and values",
         r#"{"cniVersion":"0.4.0","n\u0061me":"\u006eet","ipam":{"dataDir":"{dataDir}","subnet":"10.1.1.0\/24"}}"#,
@@ -103,7 +103,7 @@ fn names_with_escapes() {
 }
 
 #[test]
-fn what_is_no_configuration() {
+fn anything_but_a_json_object_is_refused() {
     let valid = conf(json!({ "subnet": "10.1.1.0/24" })).to_string();
     let with_type = |key: &str, value: &str| {
         format!(

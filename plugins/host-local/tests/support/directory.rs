@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What is at each path below a directory: `None` for a directory, a file's or link's contents as
-/// text with its control characters escaped.
+/// The entry at each path below a directory: `None` for a directory, else the contents of the file
+/// or link with escaped control characters.
 pub(crate) type Contents = BTreeMap<String, Option<String>>;
 
-/// All that is below a directory but for the indexes, which are derived; nothing if it does not
-/// exist.
+/// The contents of a directory without the indexes, which are derived; empty if it does not exist.
 pub(crate) fn contents(directory: &Path) -> Contents {
     let mut found = Contents::new();
     if directory.exists() {
