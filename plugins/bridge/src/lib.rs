@@ -11,6 +11,7 @@ mod detach;
 mod error;
 mod forwarding;
 mod gateway;
+mod gc;
 mod ipv6;
 mod layer3;
 mod leases;
@@ -18,8 +19,8 @@ mod pair;
 mod port;
 mod router_advertisements;
 mod rules;
+mod status;
 mod undo;
-mod upkeep;
 mod vlan_gateway;
 
 use cni_plugin::{Call, ContainerNetns, Plugin};
@@ -62,10 +63,10 @@ impl Plugin for Bridge {
     }
 
     fn gc(&self, call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-        upkeep::gc(call, valid)
+        gc::gc(call, valid)
     }
 
     fn status(&self, call: &Call<'_>) -> Result<(), Error> {
-        upkeep::status(call)
+        status::status(call)
     }
 }

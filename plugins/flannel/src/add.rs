@@ -3,17 +3,17 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use cni_plugin::{Call, Command, Delegate, DelegateError, Log};
+use cni_plugin::{Call, Command, DelegateError};
 use cni_types::{Attachment, Error};
 
 use crate::config::Config;
 use crate::delegate_conf;
 use crate::error::explain_old_bridge;
-use crate::outlook;
-use crate::scratch::{Failures, Kept, KeptConf, Scratch};
+use crate::rollback::{FailedAdd, Undo};
+use crate::scratch::Scratch;
 use crate::subnet_env;
 
-/// How long another ADD of the attachment is waited for, and what a killed one has started.
+/// The timeout for another ADD of the attachment, and for the processes of a killed one.
 const OTHERS_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Error> {
@@ -29,13 +29,13 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
     let delegate = call.delegate(config.delegate_type)?;
 
     let scratch = Scratch::create(&config.data_dir)?;
-    // What cannot be read is refused before a delegate starts. What counts is read once more, under
-    // the lock.
+    // A file that cannot be read fails the ADD before the delegate starts. `keep` reads it once
+    // more, under the lock.
     scratch.find(attachment)?;
     let in_use = scratch.in_use(attachment)?;
     let delegate = delegate.with_lifeline(in_use.as_fd());
-    // It does nothing before it is given its configuration, which is after that is kept: what takes
-    // longest comes first.
+    // The delegate does nothing before it gets its configuration, which is kept while the kernel
+    // sets up the process.
     let started = delegate.start(Command::Add)?;
     call.log
         .debug(format_args!("{} started", delegate.program().display()));
@@ -46,83 +46,22 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
     ));
     let outcome = started.add(&json, call.conf.version);
     if let Err(error) = &outcome {
-        let attempt = Attempt {
+        let failed = FailedAdd {
             attachment,
             scratch: &scratch,
-            earlier,
             delegate: &delegate,
             json: &json,
+            error,
             log: call.log,
         };
-        attempt.undo(error);
+        failed.roll_back(&Undo::steps(error, earlier));
     }
-    // What the delegate has started for good, a daemon, is nothing that DEL waits for. What a
-    // killed one has started may still be at work.
+    // DEL does not wait for a process that the delegate leaves behind for good, such as a daemon.
+    // The processes of a killed delegate may still be at work.
     if outcome.as_ref().err().is_none_or(DelegateError::has_ended)
         && let Err(error) = in_use.release()
     {
         call.log.error(format_args!("{error}"));
     }
     outcome.map_err(|error| explain_old_bridge(error.into(), &lease))
-}
-
-/// An ADD that the delegate has failed.
-struct Attempt<'a> {
-    attachment: &'a Attachment,
-    scratch: &'a Scratch,
-    /// What was kept before it.
-    earlier: Option<Kept>,
-    delegate: &'a Delegate<'a>,
-    json: &'a str,
-    log: &'a Log,
-}
-
-impl Attempt<'_> {
-    /// Leaves things as they were. What cannot be undone now stays kept, for the DEL that the
-    /// runtime sends.
-    fn undo(self, error: &DelegateError) {
-        self.log
-            .info(format_args!("the delegate failed, undoing: {error}"));
-        let undone = match &self.earlier {
-            // A repeated ADD: its rollback would be that of the one that succeeded.
-            Some(Kept::Conf(earlier)) if earlier.failures.is_empty() => self.put_back(earlier),
-            Some(Kept::Conf(earlier)) => self.delete(error).and_then(|()| self.put_back(earlier)),
-            Some(Kept::Debris) | None => self.delete(error).and_then(|()| self.forget()),
-        };
-        if let Err(error) = undone {
-            self.log
-                .error(format_args!("left for DEL, as undoing failed: {error}"));
-            self.note(&error);
-        }
-    }
-
-    /// Removes what the delegate has made.
-    fn delete(&self, error: &DelegateError) -> Result<(), Error> {
-        if matches!(error, DelegateError::Start { .. }) {
-            return Ok(());
-        }
-        match self.delegate.run(Command::Del, self.json) {
-            Err(of_del) if outlook::left_nothing(error, &of_del) => Ok(()),
-            outcome => Ok(outcome?),
-        }
-    }
-
-    fn put_back(&self, earlier: &KeptConf) -> Result<(), Error> {
-        Ok(self.scratch.put_back(self.attachment, earlier)?)
-    }
-
-    fn forget(&self) -> Result<(), Error> {
-        Ok(self.scratch.remove(self.attachment)?)
-    }
-
-    /// Notes that the configuration is one of an ADD that failed.
-    fn note(&self, error: &Error) {
-        if let Ok(Some(Kept::Conf(kept))) = self.scratch.find(self.attachment)
-            && let Err(error) =
-                self.scratch
-                    .note(self.attachment, &kept, &Failures::default().and(error))
-        {
-            self.log.error(format_args!("cannot note that: {error}"));
-        }
-    }
 }

@@ -1,10 +1,13 @@
 //! Configurations by which plugins would call each other for ever: the plugin that is named as the
 //! delegate or as the IPAM plugin would call the same one again.
 
-use cni_types::PluginType;
+use cni_plugin::Call;
 use cni_types::json::Object;
+use cni_types::{Attachment, Error, PluginType};
 
+use crate::config::own_type;
 use crate::error::ConfigError;
+use crate::scratch::{Kept, Scratch};
 
 /// The name of this plugin.
 const OWN_TYPE: &str = "flannel";
@@ -58,4 +61,24 @@ pub(crate) fn refuse_false_ipam_of(conf: &Object) -> Result<(), ConfigError> {
 /// The `ipam` of a delegate's configuration; `None` if there is none that can be read.
 pub(crate) fn ipam_of(conf: &Object) -> Option<Object> {
     conf.decode("ipam").ok().flatten()
+}
+
+/// Finds the configuration that is kept for an attachment, unless that is the one that this plugin
+/// is called with: then another flannel, whose delegate this plugin is, has kept it, and replaying
+/// it would call this plugin for ever.
+pub(crate) fn find_kept(
+    call: &Call<'_>,
+    scratch: &Scratch,
+    attachment: &Attachment,
+) -> Result<Option<Kept>, Error> {
+    let kept = scratch.find(attachment)?;
+    Ok(kept.filter(|kept| match kept {
+        Kept::Conf(kept) => {
+            let kept_type = kept.plugin_type.as_str();
+            // A configuration of type flannel is never replayed.
+            refuse_own_type(kept_type, "type").is_err()
+                || own_type(call).as_deref() != Some(kept_type)
+        }
+        Kept::Debris => true,
+    }))
 }

@@ -1,21 +1,22 @@
-//! GC and STATUS: what a runtime asks for beside the containers that come and go.
+//! GC: the attachments that are not valid any more are deleted by the configurations that their ADD
+//! kept, and then GC is passed on to the delegate.
 
 use std::time::Duration;
 
 use cni_plugin::{Call, Command, Delegate, DelegateError};
 use cni_types::{Attachment, Error, ValidAttachments};
-use state::{Dir, StateError};
+use state::StateError;
 
 use crate::circle;
 use crate::config::{Config, Replay};
 use crate::delegate_conf;
 use crate::deletion::Deletion;
-use crate::error::{ConfigError, NotReady};
+use crate::error::ConfigError;
 use crate::scratch::{Entry, Scratch, Stale, USUAL_IFNAME};
 use crate::subnet_env::{self, Lease};
 
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-    // What was added goes whatever the configuration says now.
+    // Kept configurations count, whatever the present one says.
     let replay = Replay::of(call)?;
     let scratch = Scratch::open(&replay.data_dir)?;
     let Stale { entries, unread } = match &scratch {
@@ -39,30 +40,7 @@ pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error>
     Error::join(errors).map_or(Ok(()), Err)
 }
 
-pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
-    let config = Config::of(call)?;
-    let lease = subnet_env::read(&config.subnet_file, call.log).map_err(NotReady::Lease)?;
-    config.require_room(&lease).map_err(NotReady::Lease)?;
-    Dir::probe(&config.data_dir).map_err(NotReady::DataDir)?;
-    let conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
-    let json = delegate_conf::to_json(&conf)?;
-    let delegate = call
-        .delegate(config.delegate_type)
-        .map_err(NotReady::Delegate)?;
-    let version = call.conf.version;
-    if !delegate.run_if_known(Command::Status, &json)?
-        && delegate.supports(version).is_ok_and(|supports| !supports)
-    {
-        return Err(NotReady::Version {
-            program: delegate.program().to_owned(),
-            version,
-        }
-        .into());
-    }
-    Ok(())
-}
-
-/// Deletes what is left of an attachment that is gone.
+/// Deletes an attachment that is not valid any more.
 fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error> {
     let ifname = entry.ifname.clone();
     let Some(ifname) = ifname.or_else(|| USUAL_IFNAME.parse().ok()) else {
@@ -72,7 +50,7 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
         container_id: entry.container_id.clone(),
         ifname,
     };
-    // It is no leftover that is just being added.
+    // An ADD that is under way is newer than the list of valid attachments.
     match scratch.wait_until_unused(&attachment, Duration::ZERO) {
         Err(StateError::Locked { .. }) => {
             call.log

@@ -1,20 +1,23 @@
 //! `flannel`, a meta plugin: it completes another plugin's configuration from the lease that
-//! flanneld got for this node, keeps it for DEL, and calls that plugin (CNI specification, "Section
+//! flanneld obtained for this node, keeps that configuration for DEL, and calls the other plugin (CNI specification, "Section
 //! 4: plugin delegation").
 
 mod add;
+mod check;
 mod circle;
 mod config;
+mod del;
 mod delegate_conf;
 mod deletion;
 mod error;
+mod gc;
 mod next_hops;
 mod outlook;
 mod prev_result;
-mod replay;
+mod rollback;
 mod scratch;
+mod status;
 mod subnet_env;
-mod upkeep;
 
 use cni_plugin::{Call, ContainerNetns, Plugin};
 use cni_types::{Attachment, Error, ValidAttachments};
@@ -43,7 +46,7 @@ impl Plugin for Flannel {
         attachment: &Attachment,
         _netns: Option<&ContainerNetns>,
     ) -> Result<(), Error> {
-        replay::del(call, attachment)
+        del::del(call, attachment)
     }
 
     fn check(
@@ -52,14 +55,14 @@ impl Plugin for Flannel {
         attachment: &Attachment,
         _netns: &ContainerNetns,
     ) -> Result<(), Error> {
-        replay::check(call, attachment)
+        check::check(call, attachment)
     }
 
     fn gc(&self, call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-        upkeep::gc(call, valid)
+        gc::gc(call, valid)
     }
 
     fn status(&self, call: &Call<'_>) -> Result<(), Error> {
-        upkeep::status(call)
+        status::status(call)
     }
 }

@@ -74,7 +74,7 @@ const OWN_KEYS: [&str; 4] = [OWNER, CONTAINER, FAILURE, FAILURES];
 pub(crate) struct Scratch(Dir);
 
 /// What is kept for an attachment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kept {
     Conf(KeptConf),
     /// The file is empty or garbled: there was a power cut, or another plugin was killed while it
@@ -83,9 +83,9 @@ pub(crate) enum Kept {
 }
 
 /// A configuration that was kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KeptConf {
-    place: Place,
+    pub(crate) slot: Slot,
     /// The file's path, for messages.
     pub(crate) file: PathBuf,
     /// The type of the delegate.
@@ -137,10 +137,12 @@ pub(crate) struct Entry {
     pub(crate) kept: KeptConf,
 }
 
-/// Which file an attachment's configuration is in.
+/// Which file has an attachment's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Slot {
+    /// The one by the container's ID.
     First,
+    /// The one by the container's ID and the interface's name.
     Further,
 }
 
@@ -241,7 +243,7 @@ impl Scratch {
     ) -> Result<(), ScratchError> {
         match self.locate(attachment)? {
             // The Go plugin's file is still there.
-            Some((place, _)) if place != earlier.place => Ok(self.remove_at(place, attachment)?),
+            Some((slot, _)) if slot != earlier.slot => Ok(self.remove_at(slot, attachment)?),
             _ => {
                 let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
                 let first = self.read_first(attachment)?;
@@ -280,7 +282,7 @@ impl Scratch {
         kept: &KeptConf,
         failures: &Failures,
     ) -> Result<(), ScratchError> {
-        self.change(kept.place, attachment, |guard, name| {
+        self.change(kept.slot, attachment, |guard, name| {
             let contents = guard.dir().read(name)?;
             let conf = contents.and_then(|contents| json::from_slice::<Object>(&contents).ok());
             let Some(mut conf) = conf else {
@@ -320,7 +322,7 @@ impl Scratch {
         let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
         match self.locate(attachment)? {
             None => Ok(()),
-            Some((place, _)) => self.change_locked(&guard, place, attachment, remove),
+            Some((slot, _)) => self.change_locked(&guard, slot, attachment, remove),
         }
     }
 
@@ -330,34 +332,34 @@ impl Scratch {
         attachment: &Attachment,
         kept: &KeptConf,
     ) -> Result<(), StateError> {
-        self.remove_at(kept.place, attachment)
+        self.remove_at(kept.slot, attachment)
     }
 
-    fn remove_at(&self, place: Place, attachment: &Attachment) -> Result<(), StateError> {
-        self.change(place, attachment, remove)
+    fn remove_at(&self, slot: Slot, attachment: &Attachment) -> Result<(), StateError> {
+        self.change(slot, attachment, remove)
     }
 
     /// Changes one of an attachment's files, whose name `change` is given, under the lock.
     fn change<E: From<StateError>>(
         &self,
-        place: Place,
+        slot: Slot,
         attachment: &Attachment,
         change: impl FnOnce(&WriteGuard<'_>, &str) -> Result<(), E>,
     ) -> Result<(), E> {
         let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
-        self.change_locked(&guard, place, attachment, change)
+        self.change_locked(&guard, slot, attachment, change)
     }
 
     fn change_locked<E: From<StateError>>(
         &self,
         guard: &WriteGuard<'_>,
-        place: Place,
+        slot: Slot,
         attachment: &Attachment,
         change: impl FnOnce(&WriteGuard<'_>, &str) -> Result<(), E>,
     ) -> Result<(), E> {
-        match place {
-            Place::First => first_name(attachment).map_or(Ok(()), |name| change(guard, name)),
-            Place::Further => {
+        match slot {
+            Slot::First => first_name(attachment).map_or(Ok(()), |name| change(guard, name)),
+            Slot::Further => {
                 let Some(further) = self.0.open_child(FURTHER)? else {
                     return Ok(());
                 };
@@ -367,7 +369,7 @@ impl Scratch {
         }
     }
 
-    fn locate(&self, attachment: &Attachment) -> Result<Option<(Place, Kept)>, StateError> {
+    fn locate(&self, attachment: &Attachment) -> Result<Option<(Slot, Kept)>, StateError> {
         let first = self.read_first(attachment)?;
         self.locate_by(first.as_ref(), attachment)
     }
@@ -376,24 +378,23 @@ impl Scratch {
         &self,
         first: Option<&File>,
         attachment: &Attachment,
-    ) -> Result<Option<(Place, Kept)>, StateError> {
+    ) -> Result<Option<(Slot, Kept)>, StateError> {
         if let Some(first) = first.filter(|first| first.is_of(attachment)) {
-            return Ok(Some((Place::First, first.kept.clone())));
+            return Ok(Some((Slot::First, first.kept.clone())));
         }
         if let Some(further) = self.0.open_child(FURTHER)?
-            && let Some(file) =
-                File::read(&further, &further_name(attachment).text, Place::Further)?
+            && let Some(file) = File::read(&further, &further_name(attachment).text, Slot::Further)?
         {
-            return Ok(Some((Place::Further, file.kept)));
+            return Ok(Some((Slot::Further, file.kept)));
         }
         // Nobody's in particular: the Go plugin's, or debris.
         let first = first.filter(|first| first.owner.is_none());
-        Ok(first.map(|first| (Place::First, first.kept.clone())))
+        Ok(first.map(|first| (Slot::First, first.kept.clone())))
     }
 
     fn read_first(&self, attachment: &Attachment) -> Result<Option<File>, StateError> {
         match first_name(attachment) {
-            Some(name) => File::read(&self.0, name, Place::First),
+            Some(name) => File::read(&self.0, name, Slot::First),
             None => Ok(None),
         }
     }
@@ -404,13 +405,13 @@ fn remove(guard: &WriteGuard<'_>, name: &str) -> Result<(), StateError> {
 }
 
 impl Entry {
-    fn new(place: Place, name: &str, file: File) -> Option<Self> {
+    fn new(slot: Slot, name: &str, file: File) -> Option<Self> {
         let Kept::Conf(kept) = file.kept else {
             return None;
         };
-        let (container_id, ifname) = match place {
-            Place::First => (name, file.owner.as_deref()),
-            Place::Further => {
+        let (container_id, ifname) = match slot {
+            Slot::First => (name, file.owner.as_deref()),
+            Slot::Further => {
                 let (start, ifname) = name.split_once(':')?;
                 (file.container.as_deref().unwrap_or(start), Some(ifname))
             }
@@ -440,11 +441,11 @@ impl Entry {
 }
 
 impl File {
-    fn read(dir: &Dir, name: &str, place: Place) -> Result<Option<Self>, StateError> {
+    fn read(dir: &Dir, name: &str, slot: Slot) -> Result<Option<Self>, StateError> {
         let contents = dir.read(name)?;
         Ok(contents.map(|contents| {
             let file = dir.path().join(name);
-            Self::parse(&contents, place, file).unwrap_or(Self {
+            Self::parse(&contents, slot, file).unwrap_or(Self {
                 owner: None,
                 container: None,
                 kept: Kept::Debris,
@@ -452,7 +453,7 @@ impl File {
         }))
     }
 
-    fn parse(contents: &[u8], place: Place, file: PathBuf) -> Option<Self> {
+    fn parse(contents: &[u8], slot: Slot, file: PathBuf) -> Option<Self> {
         let mut conf: Object = json::from_slice(contents).ok()?;
         let plugin_type: String = conf.decode("type").ok()??;
         let [owner, container, last] =
@@ -469,7 +470,7 @@ impl File {
             owner: owner.ok()?,
             container: container.ok()?,
             kept: Kept::Conf(KeptConf {
-                place,
+                slot,
                 file,
                 plugin_type: plugin_type.parse().ok()?,
                 conf,

@@ -1,95 +1,41 @@
-//! `loopback`: the plugin that brings up `lo` in a container, whatever `CNI_IFNAME` is.
+//! ADD.
 
-mod error;
+use cni_plugin::{Call, ContainerNetns};
+use cni_types::{AddResult, Error, Interface, IpConfig, Version};
+use container_link::{KernelError, Sandbox, Undo};
+use netlink::{Family, Link, LinkAddress, NetlinkError, Rtnetlink};
 
-use cni_plugin::{Call, ContainerNetns, Plugin};
-use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
-use container_link::{KernelError, Sandbox, SandboxError, Undo};
-use netlink::{Change, Family, Link, LinkAddress, LinkChange, NetlinkError, Rtnetlink};
+use crate::error::Foreign;
+use crate::lo;
 
-use crate::error::{Foreign, NotUp};
-
-/// The index of `lo` in every namespace (`LOOPBACK_IFINDEX`).
-const INDEX: u32 = 1;
-const NAME: &str = "lo";
-
-/// The plugin.
-#[derive(Clone, Copy, Debug)]
-pub struct Loopback;
-
-impl Plugin for Loopback {
-    fn name(&self) -> &'static str {
-        "loopback"
+/// Sets `lo` up, and returns `prevResult` or, without one, a result with the addresses of `lo`.
+pub(crate) fn add(call: &Call<'_>, netns: &ContainerNetns) -> Result<String, Error> {
+    let version = call.conf.version;
+    // The result of the plugins before this one in a chain is passed on as it is.
+    let previous = call.conf.passed_on_prev_result()?;
+    let sandbox_name = netns.sandbox()?;
+    let (sandbox, mut inside) = Sandbox::open(netns)?;
+    let lo = lo::find(&mut inside)?;
+    let mut undo = Undo::new(call.log);
+    if !lo.is_up {
+        lo::set_up(&mut inside, true)?;
+        undo.push("set lo down", || {
+            Ok(lo::set_up(&mut sandbox.rtnetlink()?, false)?)
+        });
     }
-
-    fn add(
-        &self,
-        call: &Call<'_>,
-        _attachment: &Attachment,
-        netns: &ContainerNetns,
-    ) -> Result<String, Error> {
-        let version = call.conf.version;
-        // At the end of a chain, the plugin returns the other plugins' result.
-        let previous = call.conf.passed_on_prev_result()?;
-        let sandbox_name = netns.sandbox()?;
-        let (sandbox, mut inside) = Sandbox::open(netns)?;
-        let lo = find(&mut inside)?;
-        let mut undo = Undo::new(call.log);
-        if !lo.is_up {
-            set_up(&mut inside, true)?;
-            undo.push("set lo down", || {
-                Ok(set_up(&mut sandbox.rtnetlink()?, false)?)
-            });
-        }
-        let addresses = addresses(&mut inside)?;
-        let encoded = match previous {
-            Some(previous) => previous,
-            None => result(&lo, &addresses, sandbox_name, version).encode(version)?,
-        };
-        undo.commit();
-        Ok(encoded)
-    }
-
-    fn del(
-        &self,
-        _call: &Call<'_>,
-        _attachment: &Attachment,
-        netns: Option<&ContainerNetns>,
-    ) -> Result<(), Error> {
-        match Sandbox::open_if_any(netns)? {
-            Some((_, mut inside)) => Ok(set_up(&mut inside, false)?),
-            None => Ok(()),
-        }
-    }
-
-    fn check(
-        &self,
-        _call: &Call<'_>,
-        _attachment: &Attachment,
-        netns: &ContainerNetns,
-    ) -> Result<(), Error> {
-        let (_, mut inside) = Sandbox::open(netns)?;
-        if find(&mut inside)?.is_up {
-            Ok(())
-        } else {
-            Err(NotUp(netns.path().to_owned()).into())
-        }
-    }
+    let addresses = addresses(&mut inside)?;
+    let encoded = match previous {
+        Some(previous) => previous,
+        None => result(&lo, &addresses, sandbox_name, version).encode(version)?,
+    };
+    undo.commit();
+    Ok(encoded)
 }
 
-fn find(inside: &mut Rtnetlink) -> Result<Link, SandboxError> {
-    Ok(inside.perform_and_read(&[], netlink::LinkRef::Index(INDEX))?)
-}
-
-fn set_up(inside: &mut Rtnetlink, is_up: bool) -> Result<(), SandboxError> {
-    let change = LinkChange::up(is_up);
-    Ok(inside.perform(&[Change::change_link(INDEX, &change)])?)
-}
-
-/// The addresses of `lo`. An address that is not a loopback address is an error.
+/// The addresses of `lo`, all of which must be loopback addresses.
 fn addresses(inside: &mut Rtnetlink) -> Result<Vec<LinkAddress>, Error> {
     let kernel = |error: NetlinkError| Error::from(KernelError::from(error));
-    let addresses = inside.addresses(INDEX, None).map_err(kernel)?;
+    let addresses = inside.addresses(lo::INDEX, None).map_err(kernel)?;
     match addresses
         .iter()
         .find(|address| !address.network.ip().is_loopback())
@@ -99,7 +45,7 @@ fn addresses(inside: &mut Rtnetlink) -> Result<Vec<LinkAddress>, Error> {
     }
 }
 
-/// The result, with the first address of each family.
+/// The result: `lo` with the first address of each family that the kernel has.
 fn result(lo: &Link, addresses: &[LinkAddress], sandbox: &str, version: Version) -> AddResult {
     let first = |family| {
         let is_of_family = |address: &&LinkAddress| Family::of(address.network.ip()) == family;
@@ -108,7 +54,7 @@ fn result(lo: &Link, addresses: &[LinkAddress], sandbox: &str, version: Version)
     let ips = [first(Family::V4), first(Family::V6)];
     AddResult {
         interfaces: vec![Interface {
-            name: NAME.to_owned(),
+            name: lo::NAME.to_owned(),
             mac: lo.mac.map(|mac| mac.to_string()),
             mtu: (version >= Version::V1_1_0).then_some(lo.mtu),
             sandbox: Some(sandbox.to_owned()),

@@ -12,11 +12,26 @@ use super::node::Node;
 
 /// A JSON object to pass on: keys, their order and their values stay as they were written.
 ///
-/// Lookups disregard the case of keys, as the receiver of the object will.
+/// Lookups disregard the case of keys, as the receiver of the object will. Two objects are equal if
+/// they are the same JSON: the same keys in the same order, with the same text as values.
 #[derive(Clone, Debug, Default)]
 pub struct Object(Vec<(String, Box<RawValue>)>);
 
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.texts().eq(other.texts())
+    }
+}
+
+impl Eq for Object {}
+
 impl Object {
+    fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.get()))
+    }
+
     /// The JSON of the last value under a key; `None` when there is none, or it is `null`.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0

@@ -5,7 +5,7 @@ use state::{Dir, StateError, WriteGuard};
 
 use super::names::shortened_names;
 use super::{
-    DIRECTORY_MODE, Entry, FURTHER, File, LOCK_TIMEOUT, ONLY_USUAL, Place, Scratch, USUAL_IFNAME,
+    DIRECTORY_MODE, Entry, FURTHER, File, LOCK_TIMEOUT, ONLY_USUAL, Scratch, Slot, USUAL_IFNAME,
 };
 
 /// How many first files there are at least where [`ONLY_USUAL`] is worth making: a few are read in
@@ -48,7 +48,7 @@ impl Scratch {
             if only_usual && valid.contains(name, USUAL_IFNAME) {
                 continue;
             }
-            match stale.look_at(&self.0, name, Place::First, network, valid) {
+            match stale.look_at(&self.0, name, Slot::First, network, valid) {
                 Some(owner) => has_others |= owner.is_some_and(|owner| owner != USUAL_IFNAME),
                 None => has_others = true,
             }
@@ -66,7 +66,7 @@ impl Scratch {
                 None => false,
             };
             for name in self::names(&further, may_be_stale)? {
-                stale.look_at(&further, &name, Place::Further, network, valid);
+                stale.look_at(&further, &name, Slot::Further, network, valid);
             }
         }
         Ok(stale)
@@ -80,15 +80,15 @@ impl Scratch {
         mut take: impl FnMut(&Entry) -> Option<T>,
     ) -> Result<Option<T>, StateError> {
         let further = self.0.open_child(FURTHER)?;
-        let places = [
-            (Some(&self.0), Place::First),
-            (further.as_ref(), Place::Further),
+        let slots = [
+            (Some(&self.0), Slot::First),
+            (further.as_ref(), Slot::Further),
         ];
-        for (dir, place) in places {
+        for (dir, slot) in slots {
             let Some(dir) = dir else { continue };
             for name in names(dir, |_| true)? {
-                let file = File::read(dir, &name, place).ok().flatten();
-                let entry = file.and_then(|file| Entry::new(place, &name, file));
+                let file = File::read(dir, &name, slot).ok().flatten();
+                let entry = file.and_then(|file| Entry::new(slot, &name, file));
                 let entry = entry.filter(|entry| entry.is_of(network));
                 if let Some(taken) = entry.as_ref().and_then(&mut take) {
                     return Ok(Some(taken));
@@ -106,11 +106,11 @@ impl Stale {
         &mut self,
         dir: &Dir,
         name: &str,
-        place: Place,
+        slot: Slot,
         network: &NetworkName,
         valid: &ValidAttachments,
     ) -> Option<Option<String>> {
-        let file = match File::read(dir, name, place) {
+        let file = match File::read(dir, name, slot) {
             Ok(Some(file)) => file,
             // Gone by now, or not ours: a directory, a link.
             Ok(None) | Err(StateError::NotAFile(_)) => return Some(None),
@@ -120,7 +120,7 @@ impl Stale {
             }
         };
         let owner = file.owner.clone();
-        let entry = Entry::new(place, name, file);
+        let entry = Entry::new(slot, name, file);
         self.entries
             .extend(entry.filter(|entry| entry.is_of(network) && !entry.is_valid(valid)));
         Some(owner)

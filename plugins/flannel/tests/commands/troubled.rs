@@ -243,7 +243,7 @@ fn del_fails_with_code_11_after_its_timeout() {
     assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b""[..]));
     assert!(outcome.elapsed >= TIMEOUT, "{outcome}");
     let told = format!(
-        "something that ADD has started does not end, going on: {} is locked",
+        "a process that ADD has started does not end, going on: {} is locked",
         desk.data_dir().display()
     );
     assert!(outcome.stderr_text().contains(&told), "{outcome}");

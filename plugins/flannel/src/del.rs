@@ -1,0 +1,49 @@
+//! DEL: the delegate is called with the configuration that ADD kept.
+
+use std::time::Duration;
+
+use cni_plugin::Call;
+use cni_types::{Attachment, Error};
+
+use crate::circle;
+use crate::config::Replay;
+use crate::deletion::Deletion;
+use crate::scratch::{Kept, Scratch};
+
+/// How long DEL waits for the processes of a killed ADD. They have been sent a signal, and end
+/// within milliseconds.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(crate) fn del(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
+    let replay = Replay::of(call)?;
+    let deletion = Deletion {
+        call,
+        replay: Some(&replay),
+        attachment,
+    };
+    let Some(scratch) = Scratch::open(&replay.data_dir)? else {
+        return deletion.by_present(&replay.data_dir);
+    };
+    match find(call, &scratch, attachment)? {
+        Some(Kept::Conf(kept)) => deletion.by_kept(&scratch, &kept),
+        Some(Kept::Debris) => {
+            deletion.by_present(&replay.data_dir)?;
+            Ok(scratch.remove(attachment)?)
+        }
+        None => deletion.by_present(&replay.data_dir),
+    }
+}
+
+/// Finds the configuration that is kept for an attachment, once no process of its ADD is left.
+fn find(
+    call: &Call<'_>,
+    scratch: &Scratch,
+    attachment: &Attachment,
+) -> Result<Option<Kept>, Error> {
+    if let Err(error) = scratch.wait_until_unused(attachment, ORPHAN_TIMEOUT) {
+        call.log.error(format_args!(
+            "a process that ADD has started does not end, going on: {error}"
+        ));
+    }
+    circle::find_kept(call, scratch, attachment)
+}

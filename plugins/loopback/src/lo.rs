@@ -1,0 +1,17 @@
+//! A container's `lo`.
+
+use container_link::SandboxError;
+use netlink::{Change, Link, LinkChange, LinkRef, Rtnetlink};
+
+/// The index of `lo`: the kernel creates it first in every namespace (`LOOPBACK_IFINDEX`).
+pub(crate) const INDEX: u32 = 1;
+pub(crate) const NAME: &str = "lo";
+
+pub(crate) fn find(inside: &mut Rtnetlink) -> Result<Link, SandboxError> {
+    Ok(inside.perform_and_read(&[], LinkRef::Index(INDEX))?)
+}
+
+pub(crate) fn set_up(inside: &mut Rtnetlink, is_up: bool) -> Result<(), SandboxError> {
+    let change = LinkChange::up(is_up);
+    Ok(inside.perform(&[Change::change_link(INDEX, &change)])?)
+}
