@@ -8,6 +8,7 @@ use crate::element::ListedElement;
 use crate::grant::{Grant, tables_of};
 use crate::kernel::Kernel;
 use crate::owner::{Owner, RecordKey};
+use crate::port_map::PortMapping;
 use crate::record::Record;
 use crate::table::Table;
 use crate::{FirewallError, Nftables};
@@ -37,6 +38,16 @@ pub enum Missing {
         /// What is missing there.
         lack: &'static str,
     },
+    /// A port of the node does not lead to the container.
+    #[error("{mapping} does not lead to the container: {location} has {lack}")]
+    PortMapping {
+        /// The mapping.
+        mapping: PortMapping,
+        /// The table or the chain that should have the mapping.
+        location: String,
+        /// What it has instead.
+        lack: String,
+    },
 }
 
 impl From<Missing> for cni_types::Error {
@@ -57,7 +68,7 @@ impl Missing {
                 location: format!("chain {chain} of iptables"),
                 lack: NO_RULES,
             },
-            other @ Self::MacCheck { .. } => other,
+            other @ (Self::MacCheck { .. } | Self::PortMapping { .. }) => other,
         }
     }
 }

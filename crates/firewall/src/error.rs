@@ -4,10 +4,11 @@ use std::io;
 
 use cni_types::Code;
 use netlink::NetlinkError;
+use netlink::sysctl::SysctlError;
 use nix::errno::Errno;
 
 use crate::UnknownBackend;
-use crate::owner::MOST_GRANTS;
+use crate::owner::{MOST_GRANTS, MOST_PLACES};
 use crate::table::Table;
 
 /// Why rules could not be read or changed.
@@ -35,6 +36,12 @@ pub enum FirewallError {
     /// An attachment has more addresses of one family than records can have numbers.
     #[error("{0} addresses of one family are too many to masquerade: {MOST_GRANTS} are possible")]
     TooManyAddresses(usize),
+    /// A kernel setting that a mapping needs could not be changed.
+    #[error(transparent)]
+    Sysctl(#[from] SysctlError),
+    /// An attachment has more mappings of one family than records can have places.
+    #[error("{0} port mappings are too many: {MOST_PLACES} are possible")]
+    TooManyMappings(usize),
     /// The name of a bridge's port is longer than the name of an interface can be.
     #[error("{0:?} is too long: an interface name has at most 15 bytes")]
     PortName(String),
@@ -101,6 +108,18 @@ impl FirewallError {
                 (CONFIG_NF_TABLES_IPV6, CONFIG_NFT_NAT, CONFIG_NFT_MASQ)",
                 "ipMasqBackend \"iptables\"",
             ),
+            Table::PortMap4 => (
+                "the modules nf_tables, nft_chain_nat, nft_nat, nft_masq, nft_fib_ipv4 and nft_ct \
+                (CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_FIB_IPV4, \
+                CONFIG_NFT_CT)",
+                "backend \"iptables\"",
+            ),
+            Table::PortMap6 => (
+                "the modules nf_tables, nft_chain_nat, nft_nat, nft_masq, nft_fib_ipv6 and nft_ct \
+                (CONFIG_NF_TABLES_IPV6, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_FIB_IPV6, \
+                CONFIG_NFT_CT)",
+                "backend \"iptables\"",
+            ),
             Table::MacSpoof => (
                 "the module nf_tables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_BRIDGE)",
                 "macspoofchk false",
@@ -131,14 +150,15 @@ impl FirewallError {
 impl From<FirewallError> for cni_types::Error {
     fn from(error: FirewallError) -> Self {
         let code = match error {
-            FirewallError::UnknownBackend(_) | FirewallError::TooManyAddresses(_) => {
-                Code::INVALID_NETWORK_CONFIG
-            }
+            FirewallError::UnknownBackend(_)
+            | FirewallError::TooManyAddresses(_)
+            | FirewallError::TooManyMappings(_) => Code::INVALID_NETWORK_CONFIG,
             FirewallError::Unsupported { .. } | FirewallError::NoProgram { .. } => {
                 Code::UNSUPPORTED_FIELD
             }
             FirewallError::Contended(_) => Code::TRY_AGAIN_LATER,
             FirewallError::Netlink(error) => return error.into(),
+            FirewallError::Sysctl(error) => return error.into(),
             FirewallError::NotPermitted(_)
             | FirewallError::PortName(_)
             | FirewallError::Mark(_)

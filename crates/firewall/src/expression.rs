@@ -4,7 +4,9 @@
 use netlink::attributes::Attributes;
 use nix::libc;
 
-use crate::nf_tables::{LIST_ENTRY, bitwise, cmp, data, immediate, lookup, meta, payload, rule};
+use crate::nf_tables::{
+    LIST_ENTRY, bitwise, cmp, ct, data, dynset, fib, immediate, lookup, meta, nat, payload, rule,
+};
 
 /// One expression of a rule.
 pub(crate) type Expression = Attributes;
@@ -24,6 +26,7 @@ pub(crate) struct PacketField {
 pub(crate) enum Header {
     Link = libc::NFT_PAYLOAD_LL_HEADER as isize,
     Network = libc::NFT_PAYLOAD_NETWORK_HEADER as isize,
+    Transport = libc::NFT_PAYLOAD_TRANSPORT_HEADER as isize,
 }
 
 /// What becomes of a packet.
@@ -40,19 +43,37 @@ pub(crate) fn list(expressions: impl IntoIterator<Item = Expression>) -> Attribu
     expressions.into_iter().fold(Attributes::new(), append)
 }
 
+/// A register, by the unit of four bytes where it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Register(pub(crate) u32);
+
+impl Register {
+    const FIRST: Self = Self(0);
+
+    fn number(self) -> u32 {
+        // As `nft` writes it: the registers of 16 bytes, where one begins there.
+        if self.0.is_multiple_of(4) {
+            libc::NFT_REG_1 as u32 + self.0 / 4
+        } else {
+            libc::NFT_REG32_00 as u32 + self.0
+        }
+    }
+}
+
 /// Loads a field of the packet.
 pub(crate) fn load(field: PacketField) -> Expression {
-    load_into(libc::NFT_REG_1, field)
+    load_at(Register::FIRST, field)
 }
 
 /// Loads a field of the packet behind a first one that fills its register: both are a key together.
 pub(crate) fn load_second(field: PacketField) -> Expression {
-    load_into(libc::NFT_REG_2, field)
+    load_at(Register(4), field)
 }
 
-fn load_into(register: i32, field: PacketField) -> Expression {
+/// Loads a field of the packet into a register.
+pub(crate) fn load_at(register: Register, field: PacketField) -> Expression {
     let data = Attributes::new()
-        .be32(payload::REGISTER, register as u32)
+        .be32(payload::REGISTER, register.number())
         .be32(payload::BASE, field.header as u32)
         .be32(payload::OFFSET, field.offset)
         .be32(payload::LENGTH, field.length);
@@ -61,10 +82,42 @@ fn load_into(register: i32, field: PacketField) -> Expression {
 
 /// Loads the name of the interface that received the packet.
 pub(crate) fn load_input_name() -> Expression {
+    load_meta(Register::FIRST, libc::NFT_META_IIFNAME)
+}
+
+/// Loads the number of the packet's transport protocol into a register.
+pub(crate) fn load_protocol_at(register: Register) -> Expression {
+    load_meta(register, libc::NFT_META_L4PROTO)
+}
+
+fn load_meta(register: Register, key: i32) -> Expression {
     let data = Attributes::new()
-        .be32(meta::KEY, libc::NFT_META_IIFNAME as u32)
-        .be32(meta::REGISTER, libc::NFT_REG_1 as u32);
+        .be32(meta::KEY, key as u32)
+        .be32(meta::REGISTER, register.number());
     expression("meta", data)
+}
+
+/// Loads the type of the destination's address (`RTN_*`), in the byte order of the machine.
+pub(crate) fn load_type_of_destination() -> Expression {
+    let data = Attributes::new()
+        .be32(fib::REGISTER, libc::NFT_REG_1 as u32)
+        .be32(fib::RESULT, fib::TYPE)
+        .be32(fib::FLAGS, fib::DESTINATION);
+    expression("fib", data)
+}
+
+/// Loads the destination that the first packet of the connection was sent to.
+pub(crate) fn load_first_destination(is_ipv6: bool) -> Expression {
+    let key = if is_ipv6 {
+        ct::DESTINATION6
+    } else {
+        ct::DESTINATION4
+    };
+    let data = Attributes::new()
+        .be32(ct::REGISTER, libc::NFT_REG_1 as u32)
+        .be32(ct::KEY, key)
+        .bytes(ct::DIRECTION, &[ct::ORIGINAL]);
+    expression("ct", data)
 }
 
 /// Clears the bits of the loaded value that are zero in a mask.
@@ -102,6 +155,49 @@ pub(crate) fn is_in(set: &str) -> Expression {
         .text(lookup::SET, set)
         .be32(lookup::REGISTER, libc::NFT_REG_1 as u32);
     expression("lookup", data)
+}
+
+/// The rule applies only if a set has not the loaded value.
+pub(crate) fn is_not_in(set: &str) -> Expression {
+    let data = Attributes::new()
+        .text(lookup::SET, set)
+        .be32(lookup::REGISTER, libc::NFT_REG_1 as u32)
+        .be32(lookup::FLAGS, lookup::INVERTED);
+    expression("lookup", data)
+}
+
+/// The rule applies only if a map has the loaded value. What the map has for it replaces the value.
+pub(crate) fn map_by(map: &str) -> Expression {
+    let data = Attributes::new()
+        .text(lookup::SET, map)
+        .be32(lookup::REGISTER, libc::NFT_REG_1 as u32)
+        .be32(lookup::DESTINATION, libc::NFT_REG_1 as u32);
+    expression("lookup", data)
+}
+
+/// Adds the loaded value to a set.
+pub(crate) fn add_to(set: &str) -> Expression {
+    let data = Attributes::new()
+        .text(dynset::SET, set)
+        .be32(dynset::OPERATION, dynset::ADD)
+        .be32(dynset::KEY_REGISTER, libc::NFT_REG_1 as u32);
+    expression("dynset", data)
+}
+
+/// Sends the packet, and all other packets of its connection, to the loaded address and to the port
+/// in the register behind it.
+pub(crate) fn send_to_loaded(is_ipv6: bool) -> Expression {
+    let (family, port) = if is_ipv6 {
+        (libc::NFPROTO_IPV6, Register(4))
+    } else {
+        (libc::NFPROTO_IPV4, Register(1))
+    };
+    let data = Attributes::new()
+        .be32(nat::TYPE, nat::DESTINATION)
+        .be32(nat::FAMILY, family as u32)
+        .be32(nat::ADDRESS_REGISTER, libc::NFT_REG_1 as u32)
+        .be32(nat::PORT_REGISTER, port.number());
+    expression("nat", data)
 }
 
 /// Decides what becomes of the packet.

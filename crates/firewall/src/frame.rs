@@ -1,4 +1,4 @@
-//! The frame of a table: the table itself, its chain, its rules, its sets, and the witness in each
+//! The frame of a table: the table itself, its chains, its rules, its sets, and the witness in each
 //! set.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,18 +7,20 @@ use crate::FirewallError;
 use crate::element::{ListedElement, list};
 use crate::kernel::Kernel;
 use crate::rule::{ListedRule, compare};
+use crate::schema::{Chain, ChainRules};
 use crate::table::{Set, Table};
 
 /// The parts of a table's frame that exist.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) exists: bool,
     /// The table's chains see no packets, whatever their hooks are.
     pub(crate) is_dormant: bool,
-    pub(crate) chain: ChainState,
+    /// The states of [`Table::chains`].
+    pub(crate) chains: Vec<ChainState>,
 }
 
-/// The state of a table's chain.
+/// The state of a chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ChainState {
     #[default]
@@ -29,10 +31,28 @@ pub(crate) enum ChainState {
 }
 
 impl Frame {
-    /// Whether the table and its chain are as they should be.
+    /// Whether the table and its chains are as they should be.
     pub(crate) fn is_complete(&self) -> bool {
-        self.exists && !self.is_dormant && self.chain == ChainState::Hooked
+        let is_hooked = |chain: &ChainState| *chain == ChainState::Hooked;
+        self.exists && !self.is_dormant && self.chains.iter().all(is_hooked)
     }
+}
+
+/// Whether chains have the rules that they should have.
+pub(crate) fn are_right(wanted: &[ChainRules], listed: &[ListedRule]) -> bool {
+    let is_right = |wanted: &ChainRules| {
+        let listed: Vec<_> = rules_of(wanted.chain, listed).collect();
+        compare(wanted, &listed).is_right()
+    };
+    wanted.iter().all(is_right)
+}
+
+/// The rules of one chain among those of its table.
+pub(crate) fn rules_of<'a>(
+    chain: &'static Chain,
+    listed: &'a [ListedRule],
+) -> impl Iterator<Item = &'a ListedRule> {
+    listed.iter().filter(move |rule| rule.chain == chain.name)
 }
 
 impl Kernel {
@@ -41,15 +61,25 @@ impl Kernel {
     /// # Errors
     /// If the kernel refuses to answer.
     pub(crate) fn frame(&mut self, table: Table) -> Result<Frame, FirewallError> {
-        let mut frame = Frame::default();
-        self.ask_each(&[table.find(), table.find_chain()], |position, reply| {
-            if position == 0 {
+        let chains = table.chains();
+        let mut frame = Frame {
+            chains: vec![ChainState::Missing; chains.len()],
+            ..Frame::default()
+        };
+        let mut questions = vec![table.find()];
+        questions.extend(chains.iter().map(|chain| table.find_chain(chain)));
+        self.ask_each(&questions, |position, reply| {
+            let Some(number) = position.checked_sub(1) else {
                 frame.exists = true;
                 frame.is_dormant = Table::is_dormant(reply)?;
-            } else if table.is_hooked(reply)? {
-                frame.chain = ChainState::Hooked;
-            } else {
-                frame.chain = ChainState::Unhooked;
+                return Ok(());
+            };
+            if let (Some(state), Some(chain)) = (frame.chains.get_mut(number), chains.get(number)) {
+                *state = if chain.is_hooked(reply)? {
+                    ChainState::Hooked
+                } else {
+                    ChainState::Unhooked
+                };
             }
             Ok(())
         })?;
@@ -66,9 +96,8 @@ impl Kernel {
         needed: &BTreeMap<Table, BTreeSet<Set>>,
     ) -> Result<bool, FirewallError> {
         for (table, sets) in needed {
-            let listed = self.rules_in(*table, Some(table.chain_name()))?;
-            let (fixed, of_sets) = table.rules_with(sets);
-            if !compare(&fixed, &of_sets, &listed).is_right() {
+            let listed = self.rules_in(*table)?;
+            if !are_right(&table.rules_with(sets), &listed) {
                 return Ok(false);
             }
         }
@@ -85,22 +114,19 @@ impl Kernel {
         &mut self,
         sets: &BTreeSet<Set>,
     ) -> Result<BTreeSet<Set>, FirewallError> {
+        let sets: Vec<Set> = sets.iter().copied().filter(Set::has_witness).collect();
         let questions: Vec<_> = sets.iter().map(|set| set.witness().find()).collect();
         let answers = self.ask(&questions)?;
-        let unanswered = sets.iter().zip(answers).filter(|(_, it)| it.is_none());
-        Ok(unanswered.map(|(set, _)| *set).collect())
+        let unanswered = sets.into_iter().zip(answers).filter(|(_, it)| it.is_none());
+        Ok(unanswered.map(|(set, _)| set).collect())
     }
 
-    /// The rules of a table, or of one of its chains.
+    /// The rules of a table.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
-    pub(crate) fn rules_in(
-        &mut self,
-        table: Table,
-        chain: Option<&str>,
-    ) -> Result<Vec<ListedRule>, FirewallError> {
-        let request = ListedRule::list(table.family(), table.name(), chain);
+    pub(crate) fn rules_in(&mut self, table: Table) -> Result<Vec<ListedRule>, FirewallError> {
+        let request = ListedRule::list(table.family(), table.name(), None);
         self.dump(&request, ListedRule::read)
     }
 

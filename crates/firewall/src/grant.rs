@@ -61,6 +61,7 @@ impl Grant {
                 let (name, rest) = data.split_first_chunk()?;
                 Some(Self::Port(*name, Mac(*rest.first_chunk()?)))
             }
+            Table::PortMap4 | Table::PortMap6 => None,
         }
     }
 
@@ -73,7 +74,7 @@ impl Grant {
             }
             SetKind::FromHosts => Some(Self::Address(address_of(&element.key)?.into())),
             SetKind::Senders => Self::of_data(element.set.table, &element.key),
-            SetKind::Owners | SetKind::Ports => None,
+            _ => None,
         }
     }
 
@@ -86,7 +87,7 @@ impl Grant {
         match self {
             Self::Address(address) => vec![element(set_of(*address), octets(address.ip()))],
             Self::Port(name, mac) => vec![
-                element(SetKind::Ports, name.to_vec()),
+                element(SetKind::BridgePorts, name.to_vec()),
                 element(SetKind::Senders, sender(name, *mac)),
             ],
         }
@@ -118,7 +119,7 @@ fn sender(name: &[u8; NAME_LENGTH], mac: Mac) -> Vec<u8> {
     [&name[..], &mac.0, &[0; 2]].concat()
 }
 
-fn address_of(octets: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address_of(octets: &[u8]) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(octets) {
         return Some(octets.into());
     }

@@ -169,9 +169,26 @@ impl Kernel {
     /// If the kernel refuses the transaction for another reason; then nothing is changed either.
     pub(crate) fn commit(
         &mut self,
-        mut transaction: Transaction,
+        transaction: Transaction,
     ) -> Result<Option<NetlinkError>, FirewallError> {
-        let (begin, end) = (transaction.begin(), Transaction::end());
+        self.send(transaction, Some(Transaction::end()))
+    }
+
+    /// Has the kernel try a transaction without carrying it out.
+    ///
+    /// # Errors
+    /// If the kernel would refuse the transaction.
+    pub(crate) fn rehearse(&mut self, transaction: Transaction) -> Result<(), FirewallError> {
+        self.send(transaction, None).map(drop)
+    }
+
+    /// Sends a transaction, which the kernel carries out if there is an end.
+    fn send(
+        &mut self,
+        mut transaction: Transaction,
+        end: Option<Request<Bytes>>,
+    ) -> Result<Option<NetlinkError>, FirewallError> {
+        let begin = transaction.begin();
         let edits = &mut transaction.edits;
         let (Some(first), Some(last)) = (edits.first().map(|edit| edit.table), edits.last_mut())
         else {
@@ -187,7 +204,7 @@ impl Kernel {
         };
         let mut requests = vec![&begin];
         requests.extend(edits.iter().map(|edit| &edit.request));
-        requests.push(&end);
+        requests.extend(&end);
         let refusals = socket.exchange(&requests, |_, _| Ok(()))?;
         // Further refusals are consequences of the first one.
         let Some((position, cause)) = refusals.into_iter().next() else {

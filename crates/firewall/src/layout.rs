@@ -21,13 +21,24 @@ enum Field {
     Address4,
     Address6,
     Mac,
+    /// The number of a transport protocol.
+    Protocol,
+    /// A port of a transport protocol.
+    Port,
+    /// A number without a meaning of its own.
+    Number,
 }
+
+/// How many elements the rules themselves may add to a set.
+const MOST_COLLECTED: u32 = 65_535;
 
 impl Set {
     /// Creates the set, empty.
     pub(crate) fn create(self) -> Edit {
         let (key, data) = (self.key(), self.data());
-        let flags = if data.is_empty() {
+        let flags = if self.kind == SetKind::Local {
+            libc::NFT_SET_EVAL
+        } else if data.is_empty() {
             0
         } else {
             libc::NFT_SET_MAP
@@ -38,6 +49,10 @@ impl Set {
             .be32(set::FLAGS, flags as u32)
             .be32(set::KEY_TYPE, type_of(key))
             .be32(set::KEY_LENGTH, length_of(key) as u32);
+        if self.kind == SetKind::Local {
+            let size = Attributes::new().be32(set::SIZE, MOST_COLLECTED);
+            attributes = attributes.nest(set::DESCRIPTION, size);
+        }
         let mut byte_orders = vec![(userdata::KEY_BYTE_ORDER, byte_order_of(key))];
         if !data.is_empty() {
             attributes = attributes
@@ -75,12 +90,29 @@ impl Set {
     }
 
     fn key(self) -> &'static [Field] {
-        match (self.kind, self.table) {
-            (SetKind::Owners, _) => &[Field::Name, Field::Name],
-            (SetKind::From(_) | SetKind::FromHosts, Table::Masquerade6) => &[Field::Address6],
-            (SetKind::From(_) | SetKind::FromHosts, _) => &[Field::Address4],
-            (SetKind::Ports, _) => &[Field::Name],
-            (SetKind::Senders, _) => &[Field::Name, Field::Mac],
+        let is_ipv6 = self.table.is_ipv6();
+        match self.kind {
+            SetKind::Owners | SetKind::Waiting => &[Field::Name, Field::Name],
+            SetKind::From(_)
+            | SetKind::FromHosts
+            | SetKind::Local
+            | SetKind::Node
+            | SetKind::ToAll
+            | SetKind::ToNetwork(_) => {
+                if is_ipv6 {
+                    &[Field::Address6]
+                } else {
+                    &[Field::Address4]
+                }
+            }
+            SetKind::BridgePorts => &[Field::Name],
+            SetKind::Senders => &[Field::Name, Field::Mac],
+            SetKind::Addresses(_) if is_ipv6 => &[Field::Address6, Field::Protocol, Field::Port],
+            SetKind::Addresses(_) => &[Field::Address4, Field::Protocol, Field::Port],
+            SetKind::Ports(_) => &[Field::Protocol, Field::Port],
+            SetKind::Conditions(_) => &[Field::Number],
+            SetKind::Hairpins if is_ipv6 => &[Field::Address6, Field::Address6],
+            SetKind::Hairpins => &[Field::Address4, Field::Address4],
         }
     }
 
@@ -90,6 +122,16 @@ impl Set {
             (SetKind::Owners, Table::Masquerade4) => &[Field::Address4, Field::Address4],
             (SetKind::Owners, Table::Masquerade6) => &[Field::Address6, Field::Address6],
             (SetKind::Owners, Table::MacSpoof) => &[Field::Name, Field::Mac],
+            (SetKind::Owners | SetKind::Waiting, Table::PortMap6) => {
+                &[Field::Address6, Field::Address6, Field::Name, Field::Name]
+            }
+            (SetKind::Owners | SetKind::Waiting, _) => {
+                &[Field::Address4, Field::Address4, Field::Name, Field::Name]
+            }
+            (SetKind::Addresses(_) | SetKind::Ports(_), Table::PortMap6) => {
+                &[Field::Address6, Field::Port]
+            }
+            (SetKind::Addresses(_) | SetKind::Ports(_), _) => &[Field::Address4, Field::Port],
             _ => &[],
         }
     }
@@ -103,6 +145,9 @@ impl Field {
             Self::Address4 => 7,
             Self::Address6 => 8,
             Self::Mac => 9,
+            Self::Protocol => 12,
+            Self::Port => 13,
+            Self::Number => 19,
         }
     }
 
@@ -112,6 +157,9 @@ impl Field {
             Self::Address4 => 4,
             Self::Address6 => 16,
             Self::Mac => 6,
+            Self::Protocol => 1,
+            Self::Port => 2,
+            Self::Number => 4,
         }
     }
 }
@@ -134,14 +182,14 @@ fn byte_order_of(fields: &[Field]) -> u32 {
     const HOST: u32 = 1;
     const NETWORK: u32 = 2;
     match fields {
-        [Field::Name] => HOST,
+        [Field::Name | Field::Number] => HOST,
         [_] => NETWORK,
         _ => NONE,
     }
 }
 
-/// A value that no packet has: a name that no interface can have, and broadcast addresses, which
-/// nobody sends from.
+/// A value that no packet has: a name that no interface can have, broadcast addresses, which nobody
+/// sends from, and a reserved number of a protocol.
 fn witness_of(fields: &[Field]) -> Vec<u8> {
     let mut value = Vec::new();
     for field in fields {
@@ -169,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_witness_has_the_length_of_a_key() {
-        for set in Table::ALL.iter().flat_map(|table| table.sets()) {
+        let sets = Table::ALL.iter().flat_map(|table| table.sets());
+        for set in sets.filter(Set::has_witness) {
             assert_eq!(set.witness().key.len(), length_of(set.key()), "{set}");
         }
     }

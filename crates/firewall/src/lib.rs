@@ -1,4 +1,5 @@
-//! The edge to netfilter: masquerading, and ports of a bridge through which only one MAC may send.
+//! The edge to netfilter: masquerading, ports of a bridge through which only one MAC may send, and
+//! ports of the node that lead to containers.
 //!
 //! [`Nftables`] talks to the kernel itself and has tables of its own. Their rules are created once.
 //! What comes and goes with a container are elements of sets, so neither an ADD nor a packet takes
@@ -21,6 +22,7 @@
 //! frame, record                        reading the present state
 //! repair, prepare                      planning transactions
 //! nftables, check, go, iptables        operations
+//! port_map                             operations on port maps, and what these consist of
 //! all                                  operations for whatever created the rules
 //! ```
 
@@ -41,6 +43,7 @@ mod meaning;
 mod nf_tables;
 mod nftables;
 mod owner;
+mod port_map;
 mod prepare;
 mod record;
 mod repair;
@@ -54,3 +57,8 @@ pub use check::Missing;
 pub use error::FirewallError;
 pub use iptables::Iptables;
 pub use nftables::Nftables;
+pub use port_map::{
+    Conditions, PortMap, PortMapping, Snat, Transport, UnknownTransport, Unmapped,
+    UnsupportedConditions, collect_port_maps, map_ports, missing_port_map, probe_port_maps,
+    unmap_ports,
+};

@@ -7,7 +7,9 @@ use netlink::attributes::{be32, find, text};
 use netlink_packet_core::DecodeError;
 use nix::libc;
 
-use crate::nf_tables::{bitwise, cmp, data, immediate, lookup, meta, payload};
+use crate::nf_tables::{
+    bitwise, cmp, ct, data, dynset, fib, immediate, lookup, meta, nat, payload,
+};
 
 /// What a rule does. No two rules of this crate do the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,16 +21,21 @@ pub(crate) struct Meaning {
 /// A condition for the rule to apply to a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
-    /// Bytes of the packet, under a mask that does not end with zeros, compare with a value.
+    /// What was loaded, under a mask that does not end with zeros, compares with a value.
     Compare {
-        header: u32,
-        offset: u32,
+        source: Source,
         mask: Vec<u8>,
         operation: u32,
         value: Vec<u8>,
     },
-    /// A set has an element with this key.
-    IsIn { set: String, key: Vec<Source> },
+    /// A set has an element with this key, or has none.
+    IsIn {
+        set: String,
+        key: Key,
+        is_negated: bool,
+    },
+    /// A map has an element with this key.
+    IsMapped { map: String, key: Key },
 }
 
 /// What a register was loaded from.
@@ -37,11 +44,19 @@ enum Source {
     Packet {
         header: u32,
         offset: u32,
-        length: u32,
     },
     /// Metadata of the packet (`NFT_META_*`).
     Meta(u32),
+    /// What the routing tables say (`NFT_FIB_RESULT_*`), and of which address (`NFTA_FIB_F_*`).
+    Fib(u32, u32),
+    /// What is known of the connection (`NFT_CT_*`), of one direction.
+    Connection(u32, u8),
+    /// What a map has for a key.
+    Map(String),
 }
+
+/// The sources of a key, each with its length in bytes.
+type Key = Vec<(Source, usize)>;
 
 /// What becomes of a packet to which the rule applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +64,18 @@ enum Outcome {
     Masquerade,
     /// A verdict, by its attributes.
     Verdict(Vec<u8>),
+    /// An element with this key is added to a set.
+    Added {
+        set: String,
+        key: Key,
+    },
+    /// The destination becomes the address that was loaded, and the port behind it.
+    Sent {
+        family: u32,
+        address: Source,
+        /// How many units of four bytes lie between the address and the port.
+        distance: u32,
+    },
 }
 
 /// The source and the mask of each loaded register, by the unit of four bytes where it begins.
@@ -70,12 +97,14 @@ impl Meaning {
                 return None;
             }
             match name.as_str() {
-                "payload" | "meta" => registers.load(name, data).ok()??,
+                "payload" | "meta" | "fib" | "ct" => registers.load(name, data).ok()??,
                 "bitwise" => registers.mask(data).ok()??,
                 "cmp" => conditions.push(registers.compare(data).ok()??),
                 "lookup" => conditions.push(registers.look_up(data).ok()??),
                 "immediate" => outcome = Some(Outcome::Verdict(verdict(data).ok()??)),
                 "masq" => outcome = Some(Outcome::Masquerade),
+                "dynset" => outcome = Some(registers.add(data).ok()??),
+                "nat" => outcome = Some(registers.send(data).ok()??),
                 _ => return None,
             }
         }
@@ -88,22 +117,36 @@ impl Meaning {
 
 impl Registers {
     fn load(&mut self, name: &str, data: &[u8]) -> Result<Option<()>, DecodeError> {
-        let (register, source, length) = if name == "meta" {
-            let key = be32(data, meta::KEY)?;
-            // The name of an interface fills a whole register.
-            let length = Some(libc::NFT_REG_SIZE as u32);
-            (be32(data, meta::REGISTER)?, key.map(Source::Meta), length)
-        } else {
-            let header = be32(data, payload::BASE)?;
-            let offset = be32(data, payload::OFFSET)?;
-            let length = be32(data, payload::LENGTH)?;
-            let source = header.zip(offset).zip(length);
-            let source = source.map(|((header, offset), length)| Source::Packet {
-                header,
-                offset,
-                length,
-            });
-            (be32(data, payload::REGISTER)?, source, length)
+        // The name of an interface fills a whole register; other values are shorter.
+        let whole = Some(libc::NFT_REG_SIZE as u32);
+        let (register, source, length) = match name {
+            "meta" => {
+                let key = be32(data, meta::KEY)?;
+                let length = match key.map(u32::cast_signed) {
+                    Some(libc::NFT_META_L4PROTO) => Some(1),
+                    _ => whole,
+                };
+                (be32(data, meta::REGISTER)?, key.map(Source::Meta), length)
+            }
+            "fib" => {
+                let result = be32(data, fib::RESULT)?.zip(be32(data, fib::FLAGS)?);
+                let source = result.map(|(result, flags)| Source::Fib(result, flags));
+                (be32(data, fib::REGISTER)?, source, Some(4))
+            }
+            "ct" => {
+                let key = be32(data, ct::KEY)?;
+                let direction = find(data, ct::DIRECTION)?.first().copied();
+                let source = key.zip(direction);
+                let source = source.map(|(key, direction)| Source::Connection(key, direction));
+                (be32(data, ct::REGISTER)?, source, whole)
+            }
+            _ => {
+                let header = be32(data, payload::BASE)?;
+                let source = header.zip(be32(data, payload::OFFSET)?);
+                let source = source.map(|(header, offset)| Source::Packet { header, offset });
+                let length = be32(data, payload::LENGTH)?;
+                (be32(data, payload::REGISTER)?, source, length)
+            }
         };
         let (Some(unit), Some(source), Some(length)) = (register.and_then(unit), source, length)
         else {
@@ -137,9 +180,7 @@ impl Registers {
         let operation = be32(data, cmp::OPERATION)?;
         let value = find(find(data, cmp::DATA)?, data::VALUE)?;
         let loaded = register.and_then(unit).and_then(|unit| self.0.get(&unit));
-        let (Some((Source::Packet { header, offset, .. }, mask)), Some(operation)) =
-            (loaded, operation)
-        else {
+        let (Some((source, mask)), Some(operation)) = (loaded, operation) else {
             return Ok(None);
         };
         let mut mask = mask.clone();
@@ -147,34 +188,73 @@ impl Registers {
         let last = mask.iter().rposition(|byte| *byte != 0);
         mask.truncate(last.map_or(0, |last| last + 1));
         Ok(Some(Condition::Compare {
-            header: *header,
-            offset: *offset,
+            source: source.clone(),
             operation,
             value: value.iter().take(mask.len()).copied().collect(),
             mask,
         }))
     }
 
-    fn look_up(&self, data: &[u8]) -> Result<Option<Condition>, DecodeError> {
-        let register = be32(data, lookup::REGISTER)?;
+    fn look_up(&mut self, data: &[u8]) -> Result<Option<Condition>, DecodeError> {
         let is_negated = be32(data, lookup::FLAGS)?.is_some_and(|flags| flags != 0);
-        let is_of_a_map = be32(data, lookup::DESTINATION)?.is_some();
-        let Some(mut next) = register.and_then(unit) else {
+        let destination = be32(data, lookup::DESTINATION)?;
+        let set = text(data, lookup::SET)?.to_owned();
+        let Some(key) = self.key(be32(data, lookup::REGISTER)?) else {
             return Ok(None);
         };
-        if is_negated || is_of_a_map {
+        let Some(destination) = destination else {
+            return Ok(Some(Condition::IsIn {
+                set,
+                key,
+                is_negated,
+            }));
+        };
+        let Some(unit) = unit(destination).filter(|_| !is_negated) else {
             return Ok(None);
-        }
+        };
+        // What the map has replaces whatever was there.
+        self.0.retain(|other, _| *other < unit);
+        self.0.insert(unit, (Source::Map(set.clone()), Vec::new()));
+        Ok(Some(Condition::IsMapped { map: set, key }))
+    }
+
+    /// The sources of a key that begins in a register.
+    fn key(&self, register: Option<u32>) -> Option<Key> {
+        let mut next = register.and_then(unit)?;
         let mut key = Vec::new();
         while let Some((source, mask)) = self.0.get(&next) {
             if mask.iter().any(|byte| *byte != 0xff) {
-                return Ok(None);
+                return None;
             }
-            key.push(source.clone());
+            key.push((source.clone(), mask.len()));
             next += mask.len().div_ceil(4).max(1) as u32;
         }
-        let set = text(data, lookup::SET)?.to_owned();
-        Ok(Some(Condition::IsIn { set, key }))
+        Some(key)
+    }
+
+    fn add(&self, data: &[u8]) -> Result<Option<Outcome>, DecodeError> {
+        let set = text(data, dynset::SET)?.to_owned();
+        let is_addition = be32(data, dynset::OPERATION)?.unwrap_or(dynset::ADD) == dynset::ADD;
+        let key = self.key(be32(data, dynset::KEY_REGISTER)?);
+        let key = key.filter(|_| is_addition);
+        Ok(key.map(|key| Outcome::Added { set, key }))
+    }
+
+    fn send(&self, data: &[u8]) -> Result<Option<Outcome>, DecodeError> {
+        let is_of_destination = be32(data, nat::TYPE)? == Some(nat::DESTINATION);
+        let address = be32(data, nat::ADDRESS_REGISTER)?.and_then(unit);
+        let port = be32(data, nat::PORT_REGISTER)?.and_then(unit);
+        let (Some(address), Some(port), Some(family), true) =
+            (address, port, be32(data, nat::FAMILY)?, is_of_destination)
+        else {
+            return Ok(None);
+        };
+        let loaded = self.0.get(&address);
+        Ok(loaded.map(|(source, _)| Outcome::Sent {
+            family,
+            address: source.clone(),
+            distance: port.wrapping_sub(address),
+        }))
     }
 }
 

@@ -52,8 +52,11 @@ pub(crate) mod set {
     pub(crate) const KEY_LENGTH: u16 = 5;
     pub(crate) const DATA_TYPE: u16 = 6;
     pub(crate) const DATA_LENGTH: u16 = 7;
+    pub(crate) const DESCRIPTION: u16 = 9;
     pub(crate) const ID: u16 = 10;
     pub(crate) const USERDATA: u16 = 13;
+    /// In [`DESCRIPTION`].
+    pub(crate) const SIZE: u16 = 1;
 }
 
 /// `NFTA_SET_ELEM_LIST_*` and `NFTA_SET_ELEM_*`.
@@ -115,6 +118,51 @@ pub(crate) mod lookup {
     pub(crate) const REGISTER: u16 = 2;
     pub(crate) const DESTINATION: u16 = 3;
     pub(crate) const FLAGS: u16 = 5;
+    /// A flag: the rule applies if there is no such element.
+    pub(crate) const INVERTED: u32 = 1;
+}
+
+/// `NFTA_FIB_*`, `NFT_FIB_RESULT_*` and `NFTA_FIB_F_*`.
+pub(crate) mod fib {
+    pub(crate) const REGISTER: u16 = 1;
+    pub(crate) const RESULT: u16 = 2;
+    pub(crate) const FLAGS: u16 = 3;
+    /// A result: the type of the address.
+    pub(crate) const TYPE: u32 = 3;
+    /// A flag: it is about the destination.
+    pub(crate) const DESTINATION: u32 = 2;
+}
+
+/// `NFTA_CT_*` and `NFT_CT_*`.
+pub(crate) mod ct {
+    pub(crate) const REGISTER: u16 = 1;
+    pub(crate) const KEY: u16 = 2;
+    pub(crate) const DIRECTION: u16 = 3;
+    /// A key: the destination of a direction, for IPv4.
+    pub(crate) const DESTINATION4: u32 = 20;
+    /// A key: the destination of a direction, for IPv6.
+    pub(crate) const DESTINATION6: u32 = 22;
+    /// A direction: that of the connection's first packet.
+    pub(crate) const ORIGINAL: u8 = 0;
+}
+
+/// `NFTA_NAT_*` and `NFT_NAT_*`.
+pub(crate) mod nat {
+    pub(crate) const TYPE: u16 = 1;
+    pub(crate) const FAMILY: u16 = 2;
+    pub(crate) const ADDRESS_REGISTER: u16 = 3;
+    pub(crate) const PORT_REGISTER: u16 = 5;
+    /// A type: of the destination.
+    pub(crate) const DESTINATION: u32 = 1;
+}
+
+/// `NFTA_DYNSET_*` and `NFT_DYNSET_OP_*`.
+pub(crate) mod dynset {
+    pub(crate) const SET: u16 = 1;
+    pub(crate) const OPERATION: u16 = 3;
+    pub(crate) const KEY_REGISTER: u16 = 4;
+    /// An operation: an element is added unless it exists.
+    pub(crate) const ADD: u32 = 0;
 }
 
 /// `NFTA_IMMEDIATE_*`.

@@ -110,9 +110,9 @@ impl Nftables {
         let mut is_checked = false;
         let mut was_masqueraded = false;
         self.kernel.until_done(|kernel| {
-            let mut records = kernel.records_of(owner, &Table::ALL)?;
+            let mut records = kernel.records_of(owner, &Table::OF_LINKS)?;
             let has_none = |table: &Table| !records.iter().any(|it| it.table == *table);
-            let without: Vec<_> = Table::ALL.into_iter().filter(has_none).collect();
+            let without: Vec<_> = Table::OF_LINKS.into_iter().filter(has_none).collect();
             let flushed = kernel.tables_without_records(&without)?;
             if !flushed.is_empty() {
                 // Elements say which records there were. A table that cannot be repaired must not
@@ -120,7 +120,7 @@ impl Nftables {
                 for table in flushed {
                     drop(kernel.repair_table(table));
                 }
-                records = kernel.records_of(owner, &Table::ALL)?;
+                records = kernel.records_of(owner, &Table::OF_LINKS)?;
             }
             was_masqueraded |= records.iter().any(|it| it.table != Table::MacSpoof);
             let doomed = kernel.elements_of(&records, is_checked)?;
@@ -148,7 +148,7 @@ impl Nftables {
                 .map(|it| of_network.with_attachment(&it.container_id, &it.ifname));
             keys.collect()
         });
-        for table in Table::ALL {
+        for table in Table::OF_LINKS {
             self.kernel.repair_table(table)?;
             let mut is_checked = false;
             self.kernel.until_done(|kernel| {
@@ -182,8 +182,11 @@ impl Nftables {
     /// If the kernel refuses; then some tables may have been repaired.
     pub fn repair(&mut self) -> Result<Vec<String>, FirewallError> {
         let mut done = Vec::new();
-        for table in Table::ALL {
+        for table in Table::OF_LINKS {
             done.extend(self.kernel.repair_table(table)?);
+        }
+        for table in Table::PORT_MAP {
+            done.extend(self.kernel.repair_port_map(table)?);
         }
         Ok(done)
     }
@@ -214,11 +217,10 @@ impl Nftables {
             }
         }
         let needed = tables_of(grants);
-        // These change nothing if the table is awake, and fail if its chain has another hook.
-        let assertions = needed
+        let assertions: Vec<_> = needed
             .keys()
-            .flat_map(|table| [table.wake(), table.create_chain().of_existing()]);
-        let assertions: Vec<_> = assertions.collect();
+            .flat_map(|table| table.assert_hooked())
+            .collect();
         let mut is_first = true;
         self.kernel.until_done(|kernel| {
             // The first attempt assumes that nobody has any of the grants, which is so almost

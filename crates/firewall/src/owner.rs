@@ -11,6 +11,14 @@ const LONGEST_COMMENT: usize = 127;
 /// How many grants an attachment can have in one table: one per character for their numbers.
 pub(crate) const MOST_GRANTS: usize = ALPHABET.len();
 
+/// How many records an attachment can have in a table where their numbers have
+/// [three digits](PLACE_DIGITS).
+pub(crate) const MOST_PLACES: usize = ALPHABET.len().pow(PLACE_DIGITS as u32);
+
+/// The number of characters of a record's place in its key. The rest of the token distinguishes
+/// attachments with 72 bits.
+const PLACE_DIGITS: usize = 3;
+
 const ALPHABET: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
 /// The number of characters that identify a network or an attachment: as many as the name of an
@@ -111,6 +119,29 @@ impl RecordKey {
         self
     }
 
+    /// The key of a record of the same attachment, where an attachment has many: at a place below
+    /// [`MOST_PLACES`]. The first record is at place 0.
+    pub(crate) fn with_place(mut self, place: usize) -> Self {
+        let mut rest = place;
+        for index in (KEY - 1 - PLACE_DIGITS..KEY - 1).rev() {
+            let character = ALPHABET.get(rest % ALPHABET.len());
+            if let (Some(digit), Some(character)) = (self.0.get_mut(index), character) {
+                *digit = *character;
+            }
+            rest /= ALPHABET.len();
+        }
+        self
+    }
+
+    /// The place that [`RecordKey::with_place`] has put into the key.
+    pub(crate) fn place(&self) -> Option<usize> {
+        let digits = self.0.get(KEY - 1 - PLACE_DIGITS..KEY - 1)?;
+        digits.iter().try_fold(0, |place, digit| {
+            let value = ALPHABET.iter().position(|it| it == digit)?;
+            Some(place * ALPHABET.len() + value)
+        })
+    }
+
     /// Whether both keys are of one network.
     pub(crate) fn is_of_same_network(&self, other: &Self) -> bool {
         self.0.get(..TOKEN) == other.0.get(..TOKEN)
@@ -153,13 +184,21 @@ impl fmt::Display for RecordKey {
     }
 }
 
-/// Fills half of a key with a token for a name. The last byte remains, the null byte at the end.
-fn fill(half: &mut [u8], name: &str) {
-    let digest = Hash::hash(name.as_bytes());
-    for (slot, byte) in half.iter_mut().take(TOKEN).zip(digest) {
+/// Characters that stand for a name: a digest.
+pub(crate) fn token<const N: usize>(name: &str) -> [u8; N] {
+    let mut token = [0; N];
+    for (slot, byte) in token.iter_mut().zip(Hash::hash(name.as_bytes())) {
         if let Some(character) = ALPHABET.get(usize::from(byte % 64)) {
             *slot = *character;
         }
+    }
+    token
+}
+
+/// Fills half of a key with a token for a name. The last byte remains, the null byte at the end.
+fn fill(half: &mut [u8], name: &str) {
+    if let Some(characters) = half.get_mut(..TOKEN) {
+        characters.copy_from_slice(&token::<TOKEN>(name));
     }
 }
 
@@ -195,6 +234,17 @@ mod tests {
         assert!(!key.is_of_same_network(&RecordKey::of_network("cbr1")));
         for other in ["", " ", "a b", "eth0 of c1", &comment[1..], &comment[..30]] {
             assert_eq!(RecordKey::of_comment(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_a_place() {
+        let first = RecordKey::new("cbr0", "c1", "eth0").with_place(0);
+        for place in [0, 1, 63, 64, 4095, 4096, MOST_PLACES - 1] {
+            let key = first.with_place(place);
+            assert_eq!(key.place(), Some(place));
+            assert_eq!(key.with_place(0), first);
+            assert!(key.is_of_same_network(&first));
         }
     }
 

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::FirewallError;
 use crate::edit::{Edit, Message, Transaction};
 use crate::element::{Element, ListedElement};
-use crate::frame::ChainState;
+use crate::frame::{ChainState, Frame, are_right, rules_of};
 use crate::grant::Grant;
 use crate::kernel::Kernel;
 use crate::owner::{RecordKey, comment, words_of};
 use crate::record::{Record, record_element};
 use crate::rule::{ListedRule, Rule, compare};
+use crate::schema::ChainRules;
 use crate::table::{Set, Table};
 
 /// What a transaction does beside the repair, which leaves these elements alone.
@@ -27,6 +28,21 @@ pub(crate) struct Intent {
     pub(crate) wanted: BTreeSet<Element>,
     /// Elements to remove.
     pub(crate) doomed: BTreeSet<Element>,
+}
+
+/// The condition of a table, and what it should have.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) frame: Frame,
+    /// The sets that exist.
+    pub(crate) existing: BTreeSet<Set>,
+    /// Those of them without their witness.
+    unwitnessed: BTreeSet<Set>,
+    rules: Vec<ListedRule>,
+    /// The sets that the table should have.
+    pub(crate) needed: BTreeSet<Set>,
+    /// Whether something is missing, or not in its order, in an existing table.
+    pub(crate) is_damaged: bool,
 }
 
 /// All elements of a table.
@@ -85,18 +101,18 @@ impl Kernel {
             Ok(())
         })?;
         let sets = self.sets_in(table)?;
-        let chain_and_sets = 1 + sets.len() as u32;
-        if object_count != Some(chain_and_sets) {
+        let chains_and_sets = table.chains().len() + sets.len();
+        if object_count != Some(chains_and_sets as u32) {
             return Ok(());
         }
-        for set in &sets {
+        for set in sets.iter().filter(|set| set.has_content()) {
             if !self.elements_in(*set)?.is_empty() {
                 return Ok(());
             }
         }
-        let (fixed, of_sets) = table.rules_with(&sets);
-        let is_ours = |listed: &ListedRule| fixed.iter().chain(&of_sets).any(|it| it.is(listed));
-        if !self.rules_in(table, None)?.iter().all(is_ours) {
+        let rules = table.rules_with(&sets);
+        let is_ours = |listed: &ListedRule| rules.iter().any(|it| it.has(listed));
+        if !self.rules_in(table)?.iter().all(is_ours) {
             return Ok(());
         }
         let transaction = Transaction {
@@ -121,59 +137,52 @@ impl Kernel {
         intent: &mut Intent,
         is_thorough: bool,
     ) -> Result<Vec<Edit>, FirewallError> {
-        let frame = self.frame(table)?;
-        let existing = self.sets_in(table)?;
-        let mut needed: BTreeSet<Set> = table.sets().chain(sets.iter().copied()).collect();
-        let listed = self.rules_in(table, Some(table.chain_name()))?;
-        let unwitnessed = self.without_witness(&existing)?;
-        let is_damaged = frame.exists && {
-            let all: BTreeSet<Set> = existing.union(&needed).copied().collect();
-            let (fixed, of_sets) = table.rules_with(&all);
-            !frame.is_complete()
-                || !unwitnessed.is_empty()
-                || !needed.is_subset(&existing)
-                || !compare(&fixed, &of_sets, &listed).is_right()
-        };
+        let mut condition = self.condition(table, sets)?;
         let mut lost = Lost::new();
-        if is_damaged || is_thorough {
-            lost = self.content(table, &existing)?.lost(table, intent);
+        if condition.is_damaged || is_thorough {
+            lost = self
+                .content(table, &condition.existing)?
+                .lost(table, intent);
             let sets = lost.keys().map(|element| element.set);
-            needed.extend(sets);
+            condition.needed.extend(sets);
         }
-        needed.extend(&existing);
-
-        let mut edits = Vec::new();
-        if !frame.exists {
-            edits.push(table.create());
-        }
-        if frame.is_dormant {
-            edits.push(table.wake());
-        }
-        match frame.chain {
-            ChainState::Missing => edits.push(table.create_chain()),
-            ChainState::Unhooked => edits.extend([table.delete_chain(), table.create_chain()]),
-            ChainState::Hooked => {}
-        }
-        // The sets that a table has from the start come first, in their order.
-        let of_networks = needed.iter().copied().filter(Set::is_of_a_network);
-        for set in table.sets().chain(of_networks) {
-            if !existing.contains(&set) {
-                edits.push(set.create());
-            }
-            if !existing.contains(&set) || unwitnessed.contains(&set) {
-                edits.push(set.add_witness());
-            }
-        }
-        let left = match frame.chain {
-            ChainState::Hooked => listed,
-            ChainState::Missing | ChainState::Unhooked => Vec::new(),
-        };
-        edits.extend(rule_edits(table, &needed, &left));
+        let mut edits = condition.frame_edits(table);
         let add = |(element, (data, comment)): (&Element, &(Option<Vec<u8>>, String))| {
             element.add(data.as_deref(), comment)
         };
         edits.extend(lost.iter().map(add));
         Ok(edits)
+    }
+
+    /// The condition of a table that needs `sets` beside those that it has from the start.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn condition(
+        &mut self,
+        table: Table,
+        sets: &BTreeSet<Set>,
+    ) -> Result<Condition, FirewallError> {
+        let frame = self.frame(table)?;
+        let existing = self.sets_in(table)?;
+        let mut needed: BTreeSet<Set> = table.sets().chain(sets.iter().copied()).collect();
+        let rules = self.rules_in(table)?;
+        let unwitnessed = self.without_witness(&existing)?;
+        let has_all_sets = needed.is_subset(&existing);
+        needed.extend(&existing);
+        let is_damaged = frame.exists
+            && (!frame.is_complete()
+                || !unwitnessed.is_empty()
+                || !has_all_sets
+                || !are_right(&table.rules_with(&needed), &rules));
+        Ok(Condition {
+            frame,
+            existing,
+            unwitnessed,
+            rules,
+            needed,
+            is_damaged,
+        })
     }
 
     fn content(
@@ -249,22 +258,61 @@ impl Content {
     }
 }
 
+impl Condition {
+    /// The edits that repair the frame of the table, and that create it if it does not exist.
+    pub(crate) fn frame_edits(&self, table: Table) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        if !self.frame.exists {
+            edits.push(table.create());
+        }
+        if self.frame.is_dormant {
+            edits.push(table.wake());
+        }
+        for (chain, state) in table.chains().iter().zip(&self.frame.chains) {
+            if *state == ChainState::Unhooked {
+                edits.push(table.delete_chain(chain));
+            }
+            if *state != ChainState::Hooked {
+                edits.push(table.create_chain(chain));
+            }
+        }
+        // The sets that a table has from the start come first, in their order.
+        let on_demand = self.needed.iter().copied().filter(Set::is_on_demand);
+        for set in table.sets().chain(on_demand) {
+            let is_missing = !self.existing.contains(&set);
+            if is_missing {
+                edits.push(set.create());
+            }
+            if set.has_witness() && (is_missing || self.unwitnessed.contains(&set)) {
+                edits.push(set.add_witness());
+            }
+        }
+        let chains = table.rules_with(&self.needed);
+        for (rules, state) in chains.iter().zip(&self.frame.chains) {
+            let left: Vec<_> = match state {
+                ChainState::Hooked => rules_of(rules.chain, &self.rules).collect(),
+                ChainState::Missing | ChainState::Unhooked => Vec::new(),
+            };
+            edits.extend(rule_edits(table, rules, &left));
+        }
+        edits
+    }
+}
+
 /// The edits that repair the rules of a chain.
-fn rule_edits(table: Table, sets: &BTreeSet<Set>, listed: &[ListedRule]) -> Vec<Edit> {
-    let (fixed, of_sets) = table.rules_with(sets);
-    let comparison = compare(&fixed, &of_sets, listed);
-    let is_of_a_set = |rule: &&Rule| of_sets.contains(rule);
-    if comparison.is_in_order && comparison.missing.iter().all(is_of_a_set) {
-        let append = |rule: &&Rule| table.append(rule);
+fn rule_edits(table: Table, wanted: &ChainRules, listed: &[&ListedRule]) -> Vec<Edit> {
+    let comparison = compare(wanted, listed);
+    let may_be_appended = |rule: &&Rule| wanted.last.is_empty() && wanted.of_sets.contains(rule);
+    if comparison.is_in_order && comparison.missing.iter().all(may_be_appended) {
+        let append = |rule: &&Rule| table.append(wanted.chain, rule);
         return comparison.missing.iter().map(append).collect();
     }
     // The order matters, and the kernel appends: all rules of this crate go, and are appended anew.
-    let is_ours = |it: &&ListedRule| fixed.iter().chain(&of_sets).any(|rule| rule.is(it));
-    let deletions = listed.iter().filter(is_ours).map(|rule| {
+    let ours = listed.iter().filter(|it| wanted.has(it));
+    let deletions = ours.map(|rule| {
         let what = format!("remove a rule of chain {} of table {table}", rule.chain);
         Message::DeleteRule.edit(table, what, rule.attributes(table.name()))
     });
-    let additions = fixed.iter().chain(&of_sets);
-    let additions = additions.map(|rule| table.append(rule));
+    let additions = wanted.all().map(|rule| table.append(wanted.chain, rule));
     deletions.chain(additions).collect()
 }

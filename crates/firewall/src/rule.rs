@@ -9,6 +9,7 @@ use crate::element::comment_in;
 use crate::expression::Expression;
 use crate::meaning::Meaning;
 use crate::nf_tables::{HEADER, TABLE, data, immediate, rule};
+use crate::schema::ChainRules;
 use crate::table::family_name;
 
 /// A rule that a chain of this crate should have.
@@ -110,27 +111,32 @@ fn named_expression(expression: &[u8]) -> Result<(String, Vec<u8>), DecodeError>
     Ok((name, find(expression, rule::EXPRESSION_DATA)?.to_vec()))
 }
 
-/// Compares the rules of a chain with those that it should have: first `fixed`, in this order;
-/// then, in any order, `of_sets`. Rules of others may stand between them.
-pub(crate) fn compare<'a>(
-    fixed: &'a [Rule],
-    of_sets: &'a [Rule],
-    listed: &[ListedRule],
-) -> Comparison<'a> {
-    let listed: Vec<_> = listed.iter().map(ListedRule::meaning).collect();
+/// Compares the rules of a chain with those that it should have. Rules of others may stand between
+/// them.
+pub(crate) fn compare<'a>(wanted: &'a ChainRules, listed: &[&ListedRule]) -> Comparison<'a> {
+    let listed: Vec<_> = listed.iter().map(|rule| rule.meaning()).collect();
     let mut missing = Vec::new();
     let mut is_in_order = true;
-    let mut first_free = 0;
-    for (number, rule) in fixed.iter().chain(of_sets).enumerate() {
-        let meaning = rule.meaning();
-        let mut positions = (0..).zip(&listed).filter(|(_, it)| **it == meaning);
-        let Some((position, _)) = positions.next() else {
-            missing.push(rule);
-            continue;
-        };
-        is_in_order &= position >= first_free && positions.next().is_none();
-        if number < fixed.len() {
-            first_free = position + 1;
+    // Where the rules of one part end, and those of the next may begin.
+    let mut end = 0;
+    for (rules, have_order) in [
+        (&wanted.first, true),
+        (&wanted.of_sets, false),
+        (&wanted.last, true),
+    ] {
+        let mut first_free = end;
+        for rule in rules {
+            let meaning = rule.meaning();
+            let mut positions = (0..).zip(&listed).filter(|(_, it)| **it == meaning);
+            let Some((position, _)) = positions.next() else {
+                missing.push(rule);
+                continue;
+            };
+            is_in_order &= position >= first_free && positions.next().is_none();
+            end = end.max(position + 1);
+            if have_order {
+                first_free = position + 1;
+            }
         }
     }
     Comparison {

@@ -1,4 +1,4 @@
-//! What each table consists of: its chain and its rules.
+//! What each table consists of: its chains and their rules.
 
 use std::collections::BTreeSet;
 
@@ -14,15 +14,57 @@ use crate::expression::{
 };
 use crate::layout::octets;
 use crate::nf_tables::{HEADER, TABLE, chain, rule, set, table};
-use crate::rule::Rule;
+use crate::port_map;
+use crate::rule::{ListedRule, Rule};
 use crate::table::{Set, SetKind, Table};
 
-/// The chain that has all rules of a table.
-struct Chain {
-    name: &'static str,
-    chain_type: &'static str,
-    hook: i32,
-    priority: i32,
+/// A chain of a table, and where it sees packets.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) name: &'static str,
+    pub(crate) chain_type: &'static str,
+    pub(crate) hook: i32,
+    pub(crate) priority: i32,
+}
+
+/// The rules that a chain should have.
+#[derive(Debug)]
+pub(crate) struct ChainRules {
+    pub(crate) chain: &'static Chain,
+    /// These come first, in this order.
+    pub(crate) first: Vec<Rule>,
+    /// The rules that sets bring along follow, in any order.
+    pub(crate) of_sets: Vec<Rule>,
+    /// These come last, in this order.
+    pub(crate) last: Vec<Rule>,
+}
+
+/// After what others do with a packet's source, as is usual: `priority srcnat`.
+const MASQUERADE: &[Chain] = &[Chain {
+    name: "postrouting",
+    chain_type: "nat",
+    hook: libc::NF_INET_POST_ROUTING,
+    priority: libc::NF_IP_PRI_NAT_SRC,
+}];
+
+/// Before anything else sees the frame, as with the Go plugin: `priority dstnat`.
+const MAC_SPOOF: &[Chain] = &[Chain {
+    name: "prerouting",
+    chain_type: "filter",
+    hook: libc::NF_BR_PRE_ROUTING,
+    priority: libc::NF_BR_PRI_NAT_DST_BRIDGED,
+}];
+
+impl ChainRules {
+    /// Whether a listed rule of the chain is one of these.
+    pub(crate) fn has(&self, listed: &ListedRule) -> bool {
+        listed.chain == self.chain.name && self.all().any(|rule| rule.is(listed))
+    }
+
+    /// All of the rules, in an order that is right.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Rule> {
+        self.first.iter().chain(&self.of_sets).chain(&self.last)
+    }
 }
 
 impl Table {
@@ -74,69 +116,47 @@ impl Table {
         Ok(kind.map(|kind| self.set(kind)))
     }
 
-    /// Creates the chain for the rules.
-    pub(crate) fn create_chain(self) -> Edit {
-        let Chain {
-            name,
-            chain_type,
-            hook,
-            priority,
-        } = self.chain();
+    /// The chains of the table.
+    pub(crate) fn chains(self) -> &'static [Chain] {
+        match self {
+            Self::Masquerade4 | Self::Masquerade6 => MASQUERADE,
+            Self::MacSpoof => MAC_SPOOF,
+            Self::PortMap4 => port_map::CHAINS4,
+            Self::PortMap6 => port_map::CHAINS6,
+        }
+    }
+
+    /// Edits that change nothing where the table is awake, and fail where one of its chains has
+    /// another hook.
+    pub(crate) fn assert_hooked(self) -> Vec<Edit> {
+        let chains = self.chains().iter();
+        let chains = chains.map(|chain| self.create_chain(chain).of_existing());
+        [self.wake()].into_iter().chain(chains).collect()
+    }
+
+    /// Creates a chain.
+    pub(crate) fn create_chain(self, chain: &Chain) -> Edit {
         let hook = Attributes::new()
-            .be32(chain::HOOK_NUMBER, hook as u32)
-            .be32(chain::HOOK_PRIORITY, priority as u32);
+            .be32(chain::HOOK_NUMBER, chain.hook as u32)
+            .be32(chain::HOOK_PRIORITY, chain.priority as u32);
         let attributes = self
-            .chain_attributes()
+            .chain_attributes(chain)
             .nest(chain::HOOK, hook)
-            .text(chain::TYPE, chain_type);
-        let what = format!("create chain {name} in table {self}");
+            .text(chain::TYPE, chain.chain_type);
+        let what = format!("create chain {} in table {self}", chain.name);
         Message::NewChain.edit(self, what, attributes)
     }
 
-    /// Removes the chain and its rules.
-    pub(crate) fn delete_chain(self) -> Edit {
-        let what = format!("remove chain {} of table {self}", self.chain_name());
-        Message::DeleteChain.edit(self, what, self.chain_attributes())
+    /// Removes a chain and its rules.
+    pub(crate) fn delete_chain(self, chain: &Chain) -> Edit {
+        let what = format!("remove chain {} of table {self}", chain.name);
+        Message::DeleteChain.edit(self, what, self.chain_attributes(chain))
     }
 
-    /// The question for the chain.
-    pub(crate) fn find_chain(self) -> Request<Bytes> {
-        let what = format!("find chain {} of table {self}", self.chain_name());
-        Message::GetChain.request(self.family(), what, self.chain_attributes())
-    }
-
-    /// Whether an answer to [`Table::find_chain`] is about a chain with the hook that it should
-    /// have.
-    pub(crate) fn is_hooked(self, reply: &Reply<'_>) -> Result<bool, DecodeError> {
-        let wanted = self.chain();
-        let attributes = attributes_of(reply);
-        let hook = find(attributes, chain::HOOK)?;
-        Ok(text(attributes, chain::TYPE)? == wanted.chain_type
-            && be32(hook, chain::HOOK_NUMBER)? == Some(wanted.hook as u32)
-            && be32(hook, chain::HOOK_PRIORITY)? == Some(wanted.priority as u32))
-    }
-
-    pub(crate) fn chain_name(self) -> &'static str {
-        self.chain().name
-    }
-
-    fn chain(self) -> Chain {
-        match self {
-            // After what others do with a packet's source, as is usual: `priority srcnat`.
-            Self::Masquerade4 | Self::Masquerade6 => Chain {
-                name: "postrouting",
-                chain_type: "nat",
-                hook: libc::NF_INET_POST_ROUTING,
-                priority: libc::NF_IP_PRI_NAT_SRC,
-            },
-            // Before anything else sees the frame, as with the Go plugin: `priority dstnat`.
-            Self::MacSpoof => Chain {
-                name: "prerouting",
-                chain_type: "filter",
-                hook: libc::NF_BR_PRE_ROUTING,
-                priority: libc::NF_BR_PRI_NAT_DST_BRIDGED,
-            },
-        }
+    /// The question for a chain.
+    pub(crate) fn find_chain(self, chain: &Chain) -> Request<Bytes> {
+        let what = format!("find chain {} of table {self}", chain.name);
+        Message::GetChain.request(self.family(), what, self.chain_attributes(chain))
     }
 
     /// The rules that the table has from the start, in their order.
@@ -173,11 +193,12 @@ impl Table {
                 ];
                 let watched = vec![
                     load_input_name(),
-                    is_in(&SetKind::Ports.name()),
+                    is_in(&SetKind::BridgePorts.name()),
                     verdict(Verdict::Drop),
                 ];
                 vec![allowed, watched]
             }
+            Self::PortMap4 | Self::PortMap6 => Vec::new(),
         };
         let rule = |expressions| Rule { expressions };
         rules.into_iter().map(rule).collect()
@@ -188,29 +209,33 @@ impl Table {
         vec![load(self.source()), hosts, masquerade()]
     }
 
-    /// The rules of the table: those that it has from the start, and those of these sets.
-    pub(crate) fn rules_with(self, sets: &BTreeSet<Set>) -> (Vec<Rule>, Vec<Rule>) {
-        let of_sets = sets.iter().filter_map(|set| set.rule());
-        (self.rules(), of_sets.collect())
+    /// The rules of the table's chains: those that it has from the start, and those of these sets.
+    pub(crate) fn rules_with(self, sets: &BTreeSet<Set>) -> Vec<ChainRules> {
+        if Self::PORT_MAP.contains(&self) {
+            return port_map::rules(self, sets);
+        }
+        let of_all = |chain| ChainRules {
+            chain,
+            first: self.rules(),
+            of_sets: sets.iter().filter_map(|set| set.rule()).collect(),
+            last: Vec::new(),
+        };
+        self.chains().iter().map(of_all).collect()
     }
 
-    /// Appends a rule to the table's chain.
-    pub(crate) fn append(self, rule: &Rule) -> Edit {
-        let chain = self.chain_name();
+    /// Appends a rule to a chain.
+    pub(crate) fn append(self, chain: &Chain, rule: &Rule) -> Edit {
         let expressions = list(rule.expressions.iter().cloned());
         let attributes = self
             .attribute()
-            .text(rule::CHAIN, chain)
+            .text(rule::CHAIN, chain.name)
             .nest(rule::EXPRESSIONS, expressions);
-        let what = format!("add a rule to chain {chain} of table {self}");
+        let what = format!("add a rule to chain {} of table {self}", chain.name);
         Message::NewRule.edit(self, what, attributes)
     }
 
-    fn source(self) -> PacketField {
-        let (offset, length) = match self {
-            Self::Masquerade6 => (8, 16),
-            _ => (12, 4),
-        };
+    pub(crate) fn source(self) -> PacketField {
+        let (offset, length) = if self.is_ipv6() { (8, 16) } else { (12, 4) };
         PacketField {
             header: Header::Network,
             offset,
@@ -218,7 +243,7 @@ impl Table {
         }
     }
 
-    fn destination(self) -> PacketField {
+    pub(crate) fn destination(self) -> PacketField {
         let source = self.source();
         PacketField {
             offset: source.offset + source.length,
@@ -230,8 +255,19 @@ impl Table {
         Attributes::new().text(TABLE, self.name())
     }
 
-    fn chain_attributes(self) -> Attributes {
-        self.attribute().text(chain::NAME, self.chain_name())
+    fn chain_attributes(self, chain: &Chain) -> Attributes {
+        self.attribute().text(chain::NAME, chain.name)
+    }
+}
+
+impl Chain {
+    /// Whether an answer to [`Table::find_chain`] is about a chain with this one's hook.
+    pub(crate) fn is_hooked(&self, reply: &Reply<'_>) -> Result<bool, DecodeError> {
+        let attributes = attributes_of(reply);
+        let hook = find(attributes, chain::HOOK)?;
+        Ok(text(attributes, chain::TYPE)? == self.chain_type
+            && be32(hook, chain::HOOK_NUMBER)? == Some(self.hook as u32)
+            && be32(hook, chain::HOOK_PRIORITY)? == Some(self.priority as u32))
     }
 }
 
@@ -273,9 +309,12 @@ mod tests {
                 let network = network.parse().unwrap();
                 table.set(SetKind::From(network))
             });
-            let (fixed, of_sets) = table.rules_with(&sets.collect());
-            assert_eq!((fixed.len(), of_sets.len()), (2, 3));
-            let meanings = fixed.iter().chain(&of_sets).map(Rule::meaning);
+            let chains = table.rules_with(&sets.collect());
+            let [rules] = chains.as_slice() else {
+                panic!("one chain: {chains:?}");
+            };
+            assert_eq!((rules.first.len(), rules.of_sets.len()), (2, 3));
+            let meanings = rules.all().map(Rule::meaning);
             let meanings: Vec<_> = meanings.collect::<Option<_>>().unwrap();
             for (position, meaning) in meanings.iter().enumerate() {
                 let first = meanings.iter().position(|other| other == meaning);

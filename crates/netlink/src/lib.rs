@@ -29,6 +29,7 @@ mod socket;
 mod sub_interface;
 mod subject;
 pub mod sysctl;
+mod towards;
 mod vlan;
 mod wait;
 

@@ -19,11 +19,13 @@ use twill_host_local::HostLocal;
 use twill_ipvlan::IPVLAN;
 use twill_loopback::Loopback;
 use twill_macvlan::MACVLAN;
+use twill_portmap::Portmap;
 
 use crate::arguments::{Arguments, USAGE};
 
-const PLUGINS: Bundle<'_> =
-    Bundle::new(&[&Bridge, &Flannel, &HostLocal, &IPVLAN, &Loopback, &MACVLAN]);
+const PLUGINS: Bundle<'_> = Bundle::new(&[
+    &Bridge, &Flannel, &HostLocal, &IPVLAN, &Loopback, &MACVLAN, &Portmap,
+]);
 
 fn main() -> ExitCode {
     cni_plugin::main_of_bundle(PLUGINS).unwrap_or_else(operate)

@@ -25,14 +25,21 @@ fn add(nftables: &mut Nftables, number: u8) {
 
 /// The ruleset, independent of the order in which tables and sets were created.
 #[track_caller]
-fn state(netns: &NetNs) -> Vec<String> {
-    let text = whole_ruleset(netns);
+pub(crate) fn state(netns: &NetNs) -> Vec<String> {
+    state_of(&whole_ruleset(netns))
+}
+
+/// The blocks of a ruleset, sorted, with sorted elements.
+pub(crate) fn state_of(text: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     for table in text.split_inclusive("\n}\n") {
         let (name, body) = table.split_once('\n').unwrap();
         for block in body.trim_end_matches("}\n").split("\n\n") {
             let words: Vec<_> = block.split_whitespace().collect();
-            blocks.push(format!("{name} {}", words.join(" ")));
+            // The last block of a table lacks its brace.
+            let words = words.join(" ");
+            let words = words.strip_suffix(" }").unwrap_or(&words);
+            blocks.push(format!("{name} {words}"));
         }
     }
     // The kernel lists elements in no particular order.

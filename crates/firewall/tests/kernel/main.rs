@@ -13,6 +13,7 @@ mod damage;
 mod errors;
 mod iptables;
 mod lan;
+mod port_map;
 mod ruleset;
 mod spoofing;
 mod traffic;
@@ -120,7 +121,8 @@ fn nft(netns: &NetNs, script: &str) {
 /// them: keys, and the data of a map after a colon.
 #[track_caller]
 fn elements(netns: &NetNs, set: &str) -> Vec<String> {
-    let kind = if set.ends_with("owners") {
+    let is_map = ["owners", "waiting", "host-ports", "host-addresses"];
+    let kind = if is_map.iter().any(|name| set.ends_with(name)) {
         "map"
     } else {
         "set"
@@ -141,6 +143,9 @@ fn elements(netns: &NetNs, set: &str) -> Vec<String> {
 fn shown(element: &Value) -> String {
     if let Value::String(text) = element {
         return text.clone();
+    }
+    if let Value::Number(number) = element {
+        return number.to_string();
     }
     if let Value::Array(pair) = element {
         return pair.iter().map(shown).collect::<Vec<_>>().join(": ");

@@ -18,13 +18,14 @@ use crate::workspace::Workspace;
 const BINARY: &str = "twill";
 
 /// The names that it is every plugin by.
-const PLUGINS: [&str; 6] = [
+const PLUGINS: [&str; 7] = [
     "bridge",
     "flannel",
     "host-local",
     "ipvlan",
     "loopback",
     "macvlan",
+    "portmap",
 ];
 
 /// How the plugins are linked.

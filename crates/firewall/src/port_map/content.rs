@@ -1,0 +1,390 @@
+//! All elements of a table of port maps: as the kernel has them, and as they should be.
+//!
+//! Records say everything. A record that is lost is rebuilt from the elements that carry it out,
+//! and these from the record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnetwork::IpNetwork;
+
+use crate::FirewallError;
+use crate::edit::Edit;
+use crate::element::{Element, ListedElement};
+use crate::kernel::Kernel;
+use crate::owner::{RecordKey, comment, words_of};
+use crate::port_map::Snat;
+use crate::port_map::claim::{Claim, Entry, Target};
+use crate::record::record_element;
+use crate::table::{Set, SetKind, Table};
+
+/// The elements of a table, each with its data, empty without any, and its comment.
+pub(crate) type Elements = BTreeMap<Element, (Vec<u8>, String)>;
+
+/// What all attachments have in a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Holders(BTreeMap<RecordKey, Holder>);
+
+/// What an attachment has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// The comment of its records.
+    pub(crate) words: String,
+    pub(crate) target: Target,
+    /// The mappings by their places, from 1 on.
+    pub(crate) claims: BTreeMap<usize, Claim>,
+}
+
+impl Kernel {
+    /// All elements of some sets of a table that are there for the sake of attachments.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn elements_of_sets(
+        &mut self,
+        sets: &BTreeSet<Set>,
+    ) -> Result<Elements, FirewallError> {
+        let mut all = Elements::new();
+        for set in sets.iter().copied().filter(Set::has_content) {
+            for listed in self.elements_in(set)? {
+                let ListedElement { key, data, comment } = listed;
+                all.insert(Element { set, key }, (data, comment));
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Holders {
+    /// One attachment alone.
+    pub(crate) fn alone(first: RecordKey, holder: Holder) -> Self {
+        Self([(first, holder)].into())
+    }
+
+    /// Reads what attachments have.
+    pub(crate) fn of(table: Table, elements: &Elements) -> Self {
+        let mut targets = BTreeMap::new();
+        let mut claims: BTreeMap<RecordKey, (Claim, &str)> = BTreeMap::new();
+        for (element, (data, words)) in elements {
+            if !is_record(element) {
+                continue;
+            }
+            let Some(key) = RecordKey::of_bytes(&element.key) else {
+                continue;
+            };
+            match Entry::of_data(table, data) {
+                Some(Entry::Target(target)) => drop(targets.insert(key, (target, words.as_str()))),
+                Some(Entry::Claim(claim)) => drop(claims.insert(key, (claim, words))),
+                None => {}
+            }
+        }
+        // What elements say of records that are lost.
+        for (element, (data, comment)) in elements {
+            let lost = RecordKey::of_comment(comment).filter(|key| !claims.contains_key(key));
+            if let (Some(key), Some(claim)) = (lost, Claim::of_element(element, data)) {
+                claims.insert(key, (claim, words_of(comment)));
+            }
+        }
+        let mut holders: BTreeMap<RecordKey, Holder> = BTreeMap::new();
+        for (key, (claim, words)) in claims {
+            let Some(place) = key.place().filter(|place| *place > 0) else {
+                continue;
+            };
+            let first = key.with_place(0);
+            let holder = holders.entry(first).or_insert_with(|| {
+                let found = targets.get(&first);
+                let (target, words) = found
+                    .copied()
+                    .unwrap_or_else(|| (lost_target(first, &claim, elements), words));
+                Holder {
+                    words: words.to_owned(),
+                    target,
+                    claims: BTreeMap::new(),
+                }
+            });
+            holder.claims.insert(place, claim);
+        }
+        for (first, (target, words)) in targets {
+            holders.entry(first).or_insert_with(|| Holder {
+                words: words.to_owned(),
+                target,
+                claims: BTreeMap::new(),
+            });
+        }
+        for holder in holders.values_mut() {
+            let last = holder
+                .claims
+                .keys()
+                .next_back()
+                .copied()
+                .unwrap_or_default();
+            holder.target.count = holder.target.count.max(last);
+        }
+        Self(holders)
+    }
+
+    /// Removes the attachments that are not to stay; `stays` gets the keys of their first records.
+    pub(crate) fn retain(&mut self, stays: impl Fn(&RecordKey) -> bool) {
+        self.0.retain(|key, _| stays(key));
+    }
+
+    /// The claims of those attachments that are not to stay.
+    pub(crate) fn claims_unless(
+        &self,
+        stays: impl Fn(&RecordKey) -> bool,
+    ) -> impl Iterator<Item = &Claim> {
+        let gone = self.0.iter().filter(move |(key, _)| !stays(key));
+        gone.flat_map(|(_, holder)| holder.claims.values())
+    }
+
+    /// What one attachment has, by the key of its first record.
+    pub(crate) fn get(&self, first: &RecordKey) -> Option<&Holder> {
+        self.0.get(first)
+    }
+
+    /// Gives an attachment what it is to have, and nothing else. It gets the ports that others have
+    /// claimed; whoever had its address has nothing any more.
+    pub(crate) fn give(&mut self, table: Table, first: RecordKey, mut holder: Holder) {
+        let address = holder.target.address.ip();
+        self.0
+            .retain(|key, other| *key != first && other.target.address.ip() != address);
+        for claim in holder.claims.values_mut() {
+            let (element, _) = claim.element(table);
+            let others = self.0.values().flat_map(|other| other.claims.values());
+            let same = others.filter(|other| other.element(table).0 == element);
+            let highest = same.map(|other| other.rank).max();
+            claim.rank = highest.map_or(0, |rank| (rank + 1).min(HIGHEST_RANK));
+        }
+        self.0.insert(first, holder);
+    }
+
+    /// The elements that carry this out.
+    pub(crate) fn elements(&self, table: Table) -> Elements {
+        let mut elements = Elements::new();
+        let mut winners: BTreeMap<Element, (u16, RecordKey)> = BTreeMap::new();
+        for (key, claim) in self.claims() {
+            let (element, _) = claim.element(table);
+            let best = winners.entry(element).or_insert((claim.rank, key));
+            *best = (*best).max((claim.rank, key));
+        }
+        for (first, holder) in &self.0 {
+            let words = &holder.words;
+            let record = record_element(table, *first);
+            let target = Entry::Target(holder.target).data();
+            elements.insert(record, (target, words.clone()));
+            for element in holder.target.elements(table) {
+                elements.insert(element, (Vec::new(), comment(*first, words)));
+            }
+            for (place, claim) in &holder.claims {
+                let key = first.with_place(*place);
+                let (element, data) = claim.element(table);
+                let mut record = record_element(table, key);
+                if winners
+                    .get(&element)
+                    .is_some_and(|(_, winner)| *winner == key)
+                {
+                    elements.insert(element, (data, comment(key, words)));
+                } else {
+                    record.set = table.set(SetKind::Waiting);
+                }
+                let claim = Entry::Claim(*claim).data();
+                elements.insert(record, (claim, words.clone()));
+            }
+        }
+        elements
+    }
+
+    fn claims(&self) -> impl Iterator<Item = (RecordKey, &Claim)> {
+        self.0.iter().flat_map(|(first, holder)| {
+            let claims = holder.claims.iter();
+            claims.map(|(place, claim)| (first.with_place(*place), claim))
+        })
+    }
+}
+
+/// Ranks fit into a record with four digits.
+const HIGHEST_RANK: u16 = 9999;
+
+/// The container of an attachment whose first record is lost: its elements say whether clients get
+/// the node's address.
+fn lost_target(first: RecordKey, claim: &Claim, elements: &Elements) -> Target {
+    let mut target = Target {
+        address: IpNetwork::from(claim.target),
+        snat: Snat::Off,
+        count: 0,
+    };
+    for (element, (_, comment)) in elements {
+        if RecordKey::of_comment(comment) != Some(first) {
+            continue;
+        }
+        match element.set.kind {
+            SetKind::ToAll => target.snat = Snat::All,
+            SetKind::ToNetwork(network) => {
+                target.snat = Snat::WhereNeeded;
+                if let Ok(address) = IpNetwork::new(claim.target, network.prefix()) {
+                    target.address = address;
+                }
+            }
+            SetKind::Hairpins if target.snat == Snat::Off => target.snat = Snat::WhereNeeded,
+            _ => {}
+        }
+    }
+    target
+}
+
+fn is_record(element: &Element) -> bool {
+    matches!(element.set.kind, SetKind::Owners | SetKind::Waiting)
+}
+
+/// The edits that make the present elements the wanted ones, the removals first. Elements of others
+/// stay unless they are in the way.
+pub(crate) fn difference(table: Table, present: &Elements, wanted: &Elements) -> Vec<Edit> {
+    let is_ours = |element: &Element, (data, comment): &(Vec<u8>, String)| {
+        if is_record(element) {
+            Entry::of_data(table, data).is_some()
+        } else {
+            RecordKey::of_comment(comment).is_some()
+        }
+    };
+    let mut edits = Vec::new();
+    for (element, value) in present {
+        let is_stale = match wanted.get(element) {
+            Some(wanted) => wanted != value,
+            None => is_ours(element, value),
+        };
+        if is_stale {
+            edits.push(element.delete());
+        }
+    }
+    for (element, value) in wanted {
+        if present.get(element) != Some(value) {
+            edits.push(addition(element, value));
+        }
+    }
+    edits
+}
+
+/// Adds an element.
+pub(crate) fn addition(element: &Element, (data, comment): &(Vec<u8>, String)) -> Edit {
+    let data = Some(data.as_slice()).filter(|data| !data.is_empty());
+    element.add(data, comment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port_map::{PortMapping, Transport};
+
+    const TABLE: Table = Table::PortMap4;
+
+    fn first(id: &str) -> RecordKey {
+        RecordKey::new("cbr0", id, "eth0").with_place(0)
+    }
+
+    fn holder(id: &str, address: &str, ports: &[u16]) -> Holder {
+        let address: IpNetwork = address.parse().unwrap();
+        let claim = |port: &u16| Claim {
+            mapping: PortMapping {
+                protocol: Transport::Tcp,
+                host_ip: None,
+                host_port: *port,
+                container_port: 80,
+            },
+            target: address.ip(),
+            token: None,
+            rank: 0,
+        };
+        Holder {
+            words: format!("eth0 of {id} in cbr0"),
+            target: Target {
+                address,
+                snat: Snat::WhereNeeded,
+                count: ports.len(),
+            },
+            claims: (1..).zip(ports.iter().map(claim)).collect(),
+        }
+    }
+
+    /// The containers that have host ports, by port.
+    fn winners(elements: &Elements) -> Vec<String> {
+        let mut winners: Vec<_> = elements
+            .iter()
+            .filter_map(|(element, (data, comment))| {
+                let claim = Claim::of_element(element, data)?;
+                let id = words_of(comment).split(' ').nth(2)?;
+                Some(format!("{} {id}", claim.mapping.host_port))
+            })
+            .collect();
+        winners.sort();
+        winners
+    }
+
+    #[test]
+    fn the_last_one_has_a_port_and_the_displaced_one_gets_it_back() {
+        let mut holders = Holders::default();
+        holders.give(TABLE, first("a"), holder("a", "10.1.0.2/24", &[80, 81]));
+        holders.give(TABLE, first("b"), holder("b", "10.1.0.3/24", &[81, 82]));
+        holders.give(TABLE, first("c"), holder("c", "10.1.0.4/24", &[81]));
+        assert_eq!(winners(&holders.elements(TABLE)), ["80 a", "81 c", "82 b"]);
+        // An ADD repeated changes nothing.
+        let before = holders.elements(TABLE);
+        holders.give(TABLE, first("c"), holder("c", "10.1.0.4/24", &[81]));
+        assert_eq!(holders.elements(TABLE), before);
+        for (gone, expected) in [
+            ("a", &["81 c", "82 b"][..]),
+            ("c", &["81 b", "82 b"]),
+            ("b", &[]),
+        ] {
+            holders.retain(|key| *key != first(gone));
+            assert_eq!(
+                winners(&holders.elements(TABLE)),
+                expected,
+                "without {gone}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_has_a_containers_address_now_takes_all_that_it_had() {
+        let mut holders = Holders::default();
+        holders.give(TABLE, first("a"), holder("a", "10.1.0.2/24", &[80]));
+        holders.give(TABLE, first("b"), holder("b", "10.1.0.2/24", &[81]));
+        assert_eq!(winners(&holders.elements(TABLE)), ["81 b"]);
+    }
+
+    // Whatever kind of set somebody flushes, the others have what it takes.
+    #[test]
+    fn records_and_elements_are_rebuilt_from_each_other() {
+        let mut holders = Holders::default();
+        holders.give(TABLE, first("a"), holder("a", "10.1.0.2/24", &[80, 81]));
+        holders.give(TABLE, first("b"), holder("b", "10.1.0.3/24", &[82]));
+        holders.give(TABLE, first("c"), holder("c", "10.1.0.4/32", &[83]));
+        let all = holders.elements(TABLE);
+        let mut sets: Vec<_> = all.keys().map(|element| element.set).collect();
+        sets.dedup();
+        assert_eq!(sets.len(), 4, "{sets:?}");
+        for flushed in sets {
+            let mut left = all.clone();
+            left.retain(|element, _| element.set != flushed);
+            let rebuilt = Holders::of(TABLE, &left).elements(TABLE);
+            assert_eq!(rebuilt, all, "without {flushed}");
+            assert!(difference(TABLE, &left, &rebuilt).len() < all.len());
+        }
+        assert!(difference(TABLE, &all, &all).is_empty());
+    }
+
+    #[test]
+    fn elements_of_others_stay_unless_they_are_in_the_way() {
+        let mut holders = Holders::default();
+        holders.give(TABLE, first("a"), holder("a", "10.1.0.2/24", &[80]));
+        let wanted = holders.elements(TABLE);
+        let set = TABLE.set(SetKind::Ports(None));
+        let foreign = |port: u8| {
+            let key = vec![6, 0, 0, 0, 0, port, 0, 0];
+            let data = vec![10, 9, 9, 9, 0, 80, 0, 0];
+            (Element { set, key }, (data, "mine".to_owned()))
+        };
+        let present = Elements::from([foreign(80), foreign(90)]);
+        let edits = difference(TABLE, &present, &wanted);
+        assert_eq!(edits.len(), wanted.len() + 1);
+    }
+}

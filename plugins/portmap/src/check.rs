@@ -1,0 +1,17 @@
+//! CHECK: compares the mappings with what the kernel has.
+
+use cni_plugin::Call;
+use cni_types::{Attachment, Error};
+
+use crate::config::Config;
+
+pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
+    let config = Config::of(call.conf)?;
+    if config.mappings.is_empty() {
+        return Ok(());
+    }
+    let addresses = config.addresses_in_prev_result(call.conf, attachment)?;
+    let map = config.port_map(&addresses);
+    let missing = firewall::missing_port_map(&call.conf.name, attachment, &map)?;
+    missing.map_or(Ok(()), |missing| Err(missing.into()))
+}

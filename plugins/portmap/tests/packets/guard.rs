@@ -1,0 +1,71 @@
+//! Nobody but the node itself reaches its loopback address (CVE-2020-8558).
+
+use serde_json::json;
+use testkit::Side;
+
+use crate::support::{Lan, Place, Protocol};
+
+/// Lets a machine send packets for 127.0.0.1 to the node.
+fn send_loopback_to(lan: &Lan, place: Place, gateway: &str) {
+    let (ip, set): (&dyn Fn(&str), &dyn Fn()) = match place {
+        Place::Pod(number) => {
+            let pod = &lan.pods[number];
+            (&|args| pod.ip(args), &|| {
+                pod.set("ipv4/conf/all/route_localnet", "1")
+            })
+        }
+        _ => (&|args| lan.outside.ip(args), &|| {
+            let path = "/proc/sys/net/ipv4/conf/all/route_localnet";
+            lan.outside.enter(|| std::fs::write(path, "1")).unwrap();
+        }),
+    };
+    set();
+    ip("addr del 127.0.0.1/8 dev lo");
+    ip(&format!("route add 127.0.0.0/8 via {gateway}"));
+}
+
+#[test]
+fn a_container_does_not_reach_the_nodes_own_services() {
+    let Some(lan) = Lan::new(Side::Ours) else {
+        return;
+    };
+    lan.serve(Place::Node, "127.0.0.1", 9999);
+    lan.map(0, &json!([{"hostPort": 8080, "containerPort": 80}]));
+    assert_eq!(
+        lan.node
+            .read("/proc/sys/net/ipv4/conf/cni0/route_localnet")
+            .trim(),
+        "1"
+    );
+    assert_eq!(
+        lan.node
+            .read("/proc/sys/net/ipv4/conf/all/route_localnet")
+            .trim(),
+        "0"
+    );
+    send_loopback_to(&lan, Place::Pod(1), "10.244.1.1");
+    send_loopback_to(&lan, Place::Outside, "192.0.2.1");
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        for place in [Place::Pod(1), Place::Outside] {
+            assert!(
+                !lan.is_answered(place, protocol, "127.0.0.1", 9999),
+                "{place:?}"
+            );
+        }
+        assert_eq!(
+            lan.ask(Place::Node, protocol, "127.0.0.1", 9999),
+            "node sees 127.0.0.1"
+        );
+    }
+    // The guard is what keeps the container out.
+    lan.nft("flush chain ip twill_portmap guard");
+    assert_eq!(
+        lan.ask(Place::Pod(1), Protocol::Udp, "127.0.0.1", 9999),
+        "node sees 10.244.1.3"
+    );
+    // The next ADD restores it.
+    lan.map(1, &json!([{"hostPort": 8081, "containerPort": 80}]));
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        assert!(!lan.is_answered(Place::Pod(1), protocol, "127.0.0.1", 9999));
+    }
+}
