@@ -1,38 +1,15 @@
-//! Fuzzing: each target takes bytes, hands them to the plugins as one kind of input, and says what
-//! is wrong with the answers. It works with the stable toolchain, without instrumentation: instead
-//! of the code that an input reaches, the answers show which inputs are worth going on from.
-//!
-//! ```console
-//! # cargo run -p fuzz -- --for 60s                                # all targets, a minute in all
-//! # cargo run -p fuzz --profile fuzz -- host-local-conf --for 2h  # one target, optimized
-//! # cargo run -p fuzz -- host-local-conf --input FILE             # one input again
-//! ```
-//!
-//! The plugins run in this process, on a node of its own and in a directory that they cannot leave;
-//! this needs root.
+//! Feeds targets with random mutations of their corpus.
 
-#![allow(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a developer's command: it prints"
-)]
-
-mod answer;
-mod corpus;
-mod hunt;
-mod jail;
-mod mutation;
-mod targets;
+#![allow(clippy::print_stdout, reason = "a developer's command: it prints")]
 
 use std::fs;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use fuzz::mutation::Mutator;
+use fuzz::targets::{TARGETS, Target};
 use lexopt::{Arg, Parser, ValueExt};
-
-use crate::hunt::Hunt;
-use crate::targets::Target;
 
 const USAGE: &str = "\
 usage: fuzz [TARGET...] [OPTIONS]
@@ -43,65 +20,77 @@ Feeds the plugins with random input (needs root): all targets, unless some are n
   --seed N       the start of the random numbers, to have the same inputs again
   --input FILE   feed only this file, to the one target that is named
 
+crates/tools/fuzz/hunt.sh fuzzes a target with libFuzzer.
+
 targets:
 ";
 
-fn main() -> ExitCode {
-    match parse_and_run(Parser::from_env()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// True if nothing wrong was found.
-fn parse_and_run(mut parser: Parser) -> Result<bool> {
-    let (mut time, mut seed, mut input) = (Duration::from_secs(60), None, None);
+fn main() -> Result<()> {
+    let (mut time, mut seed, mut input) = (Duration::from_secs(60), fastrand::u64(..), None);
     let mut targets = Vec::new();
+    let mut parser = Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("help") | Arg::Short('h') => {
                 print!("{USAGE}");
-                for target in Target::ALL {
-                    println!("  {:<16} {}", target.name(), target.about());
+                for target in &TARGETS {
+                    println!("  {:<16} {}", target.name, target.about);
                 }
-                return Ok(true);
+                return Ok(());
             }
             Arg::Long("for") => time = parser.value()?.parse_with(humantime::parse_duration)?,
-            Arg::Long("seed") => seed = Some(parser.value()?.parse()?),
-            Arg::Long("input") => input = Some(parser.value()?),
-            Arg::Value(name) => {
-                let name = name.string()?;
-                let target = Target::ALL.into_iter().find(|target| target.name() == name);
-                targets.push(target.with_context(|| format!("there is no target `{name}`"))?);
-            }
+            Arg::Long("seed") => seed = parser.value()?.parse()?,
+            Arg::Long("input") => input = Some(PathBuf::from(parser.value()?)),
+            Arg::Value(name) => targets.push(Target::find(&name.string()?)?),
             other => return Err(other.unexpected().into()),
         }
     }
-    if let Some(file) = &input {
+    if let Some(file) = input {
         let [target] = targets.as_slice() else {
-            anyhow::bail!("--input needs one target to be named");
+            bail!("--input needs one target to be named")
         };
-        let input = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        return hunt::replay(*target, input);
+        let input = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        return target.feeder()(&input);
     }
     if targets.is_empty() {
-        targets.extend(Target::ALL);
+        targets.extend(&TARGETS);
     }
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    let share = time / u32::try_from(targets.len())?;
     println!("seed {seed}");
-    let mut well = true;
+    let share = time / u32::try_from(targets.len())?;
+    let mut inputs = 0;
     for target in targets {
-        let hunt = Hunt {
-            target,
-            time: share,
-            seed,
-        };
-        well &= hunt.run()?;
+        inputs += feed(target, share, seed)?;
     }
-    Ok(well)
+    println!("{inputs} inputs");
+    Ok(())
+}
+
+/// Feeds the corpus and mutations of it until the time is over, and returns how many inputs there
+/// were; an error if a reply is wrong.
+fn feed(target: &Target, time: Duration, seed: u64) -> Result<u32> {
+    let Target { name, .. } = target;
+    let corpus = target.corpus()?;
+    let mut mutator = Mutator::new(corpus.clone(), seed)?;
+    let feed = target.feeder();
+    let (start, mut count) = (Instant::now(), 0);
+    let mutations = std::iter::repeat_with(|| mutator.next_input());
+    for input in corpus.into_iter().chain(mutations) {
+        feed(&input).with_context(|| {
+            let file = std::env::temp_dir().join(format!("twill-fuzz-{name}"));
+            let kept = fs::write(&file, &input).map_or_else(
+                |error| error.to_string(),
+                |()| format!("cargo run -p fuzz -- {name} --input {}", file.display()),
+            );
+            format!("{name} with \"{}\", again: {kept}", input.escape_ascii())
+        })?;
+        count += 1;
+        if start.elapsed() > time {
+            break;
+        }
+    }
+    println!(
+        "{name:<16} {count:>8} inputs {:>6.0}/s",
+        f64::from(count) / time.as_secs_f64()
+    );
+    Ok(count)
 }

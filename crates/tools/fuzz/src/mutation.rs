@@ -1,14 +1,18 @@
 //! Inputs that are nearly like others.
 
+use std::fs;
 use std::ops::Range;
 
+use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
+
+use crate::targets::testdata;
 
 /// The longest input, in bytes.
 const LIMIT: usize = 4096;
 
 /// Values that some number is not ready for.
-const NUMBERS: &[&str] = &[
+const NUMBERS: [&str; 12] = [
     "",
     "0",
     "-1",
@@ -23,58 +27,65 @@ const NUMBERS: &[&str] = &[
     "18446744073709551616",
 ];
 
-/// Changes an input in a few places; `words` are put in, and `others` are inputs to take parts of.
-pub(crate) fn mutate(
-    input: &[u8],
-    words: &[Vec<u8>],
-    others: &[Vec<u8>],
-    random: &mut Rng,
-) -> Vec<u8> {
-    let mut bytes = input.to_vec();
-    // Mostly a little, sometimes much.
-    let changes = 1 << random.u32(0..4);
-    for _ in 0..random.u32(1..=changes) {
-        change(&mut bytes, words, others, random);
-    }
-    bytes.truncate(LIMIT);
-    bytes
+/// Changes inputs at random.
+#[derive(Debug)]
+pub struct Mutator {
+    words: Vec<Vec<u8>>,
+    inputs: Vec<Vec<u8>>,
+    random: Rng,
 }
 
-fn change(bytes: &mut Vec<u8>, words: &[Vec<u8>], others: &[Vec<u8>], random: &mut Rng) {
-    let place = random.usize(..=bytes.len());
-    let span = place..(place + random.usize(..9)).min(bytes.len());
-    match random.u8(..10) {
-        0 => {
-            if let Some(byte) = bytes.get_mut(place) {
-                *byte ^= 1 << random.u8(..8);
-            }
+impl Mutator {
+    /// Starts from these inputs, and puts in parts of them and words of the dictionary. The same
+    /// seed makes the same inputs.
+    ///
+    /// # Errors
+    /// If the dictionary cannot be read.
+    pub fn new(inputs: Vec<Vec<u8>>, seed: u64) -> Result<Self> {
+        let words = words()?
+            .into_iter()
+            .chain(NUMBERS.map(|number| number.as_bytes().to_vec()));
+        let (words, random) = (words.collect(), Rng::with_seed(seed));
+        Ok(Self {
+            words,
+            inputs,
+            random,
+        })
+    }
+
+    /// Another input: mostly a little different from one of the first ones, sometimes much.
+    pub fn next_input(&mut self) -> Vec<u8> {
+        let mut bytes = self
+            .random
+            .choice(&self.inputs)
+            .cloned()
+            .unwrap_or_default();
+        let most = 1 << self.random.u32(..4);
+        for _ in 0..self.random.u32(1..=most) {
+            self.change(&mut bytes);
         }
-        1 => {
-            if let Some(byte) = bytes.get_mut(place) {
-                *byte = random.u8(..);
-            }
-        }
-        2 => drop(bytes.drain(span)),
-        3 => drop(bytes.splice(span, [random.u8(b' '..=b'~')])),
-        4 => insert(bytes, place, word(words, random)),
-        5 => drop(bytes.splice(span, word(words, random).iter().copied())),
-        6 => drop(bytes.splice(token(bytes, place), word(words, random).iter().copied())),
-        7 => {
-            let number = random.choice(NUMBERS).map_or("", |number| number);
-            drop(bytes.splice(token(bytes, place), number.bytes()));
-        }
-        8 => {
-            // A part of its own once more, as an element or a line that is there twice.
-            let part = part(bytes, random).to_vec();
-            insert(bytes, place, &part);
-        }
-        _ => {
-            let Some(other) = random.choice(others) else {
-                return;
-            };
-            let part = part(other, random);
-            insert(bytes, place, part);
-        }
+        bytes.truncate(LIMIT);
+        bytes
+    }
+
+    fn change(&mut self, bytes: &mut Vec<u8>) {
+        let random = &mut self.random;
+        let place = random.usize(..=bytes.len());
+        let span = place..(place + random.usize(..9)).min(bytes.len());
+        let word = random.choice(&self.words).cloned().unwrap_or_default();
+        let other = random.choice(&self.inputs).map_or(&[][..], Vec::as_slice);
+        let (range, new) = match random.u8(..8) {
+            0 => (span, vec![random.u8(..)]),
+            1 => (span, vec![random.u8(b' '..=b'~')]),
+            2 => (span, Vec::new()),
+            3 => (place..place, word),
+            4 => (span, word),
+            5 => (token(bytes, place), word),
+            // A part of its own again, as an element or a line that is there twice.
+            6 => (place..place, part(bytes, random).to_vec()),
+            _ => (place..place, part(other, random).to_vec()),
+        };
+        drop(bytes.splice(range, new));
     }
 }
 
@@ -87,44 +98,70 @@ fn token(bytes: &[u8], place: usize) -> Range<usize> {
     start..place + length
 }
 
-fn insert(bytes: &mut Vec<u8>, place: usize, part: &[u8]) {
-    bytes.splice(place..place, part.iter().copied());
-}
-
-fn word<'a>(words: &'a [Vec<u8>], random: &mut Rng) -> &'a [u8] {
-    random.choice(words).map_or(b"", Vec::as_slice)
-}
-
 fn part<'a>(bytes: &'a [u8], random: &mut Rng) -> &'a [u8] {
     let start = random.usize(..=bytes.len());
     let end = (start + random.usize(..64)).min(bytes.len());
     bytes.get(start..end).unwrap_or_default()
 }
 
+/// The words in `testdata/fuzz/dictionary`, in the format of libFuzzer's and AFL's dictionaries: a
+/// line each, in quotes and with `\\`, `\"` and `\xNN`.
+fn words() -> Result<Vec<Vec<u8>>> {
+    let file = testdata().join("dictionary");
+    let text = fs::read_to_string(&file);
+    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let words = lines.map(|line| word(line).with_context(|| format!("`{line}` is no word")));
+    let words: Vec<_> = words.collect::<Result<_>>()?;
+    ensure!(!words.is_empty(), "{} has no words", file.display());
+    Ok(words)
+}
+
+fn word(line: &str) -> Option<Vec<u8>> {
+    let mut rest = line.strip_prefix('"')?.strip_suffix('"')?;
+    let mut word = Vec::new();
+    while let Some((before, after)) = rest.split_once('\\') {
+        word.extend(before.bytes());
+        let (byte, length) = match after.strip_prefix('x') {
+            Some(digits) => (u8::from_str_radix(digits.get(..2)?, 16).ok()?, 3),
+            None => (after.bytes().next()?, 1),
+        };
+        word.push(byte);
+        rest = after.get(length..)?;
+    }
+    word.extend(rest.bytes());
+    Some(word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn many(seed: u64) -> Vec<Vec<u8>> {
-        let mut random = Rng::with_seed(seed);
-        let others = [b"other".to_vec()];
-        let inputs = (0..500).map(|_| mutate(b"{\"name\":\"n\"}", &others, &others, &mut random));
-        inputs.collect()
+    fn many(start: &[u8], seed: u64) -> Vec<Vec<u8>> {
+        let mut mutator = Mutator::new(vec![start.to_vec()], seed).unwrap();
+        (0..500).map(|_| mutator.next_input()).collect()
     }
 
     #[test]
-    fn a_seed_gives_the_same_inputs_again_and_another_one_others() {
-        assert_eq!(many(1), many(1));
-        assert_ne!(many(1), many(2));
+    fn a_seed_makes_the_same_inputs_again() {
+        assert_eq!(many(b"{\"name\":\"n\"}", 1), many(b"{\"name\":\"n\"}", 1));
+        assert_ne!(many(b"{\"name\":\"n\"}", 1), many(b"{\"name\":\"n\"}", 2));
     }
 
     #[test]
-    fn nothing_is_too_short_or_too_long_to_be_changed() {
-        let mut random = Rng::with_seed(1);
-        let mut input = Vec::new();
-        for _ in 0..20_000 {
-            input = mutate(&input, &[b"word".to_vec()], &[], &mut random);
-            assert!(input.len() <= LIMIT);
+    fn inputs_may_be_empty_and_have_a_limit() {
+        for start in [&[][..], &[b'a'; LIMIT]] {
+            let inputs = many(start, 1);
+            assert!(inputs.iter().any(|input| input != start));
+            assert!(inputs.iter().all(|input| input.len() <= LIMIT));
         }
+    }
+
+    #[test]
+    fn words_are_read() {
+        let line = r#""\\u0000\x0d\x0a\"a""#;
+        assert_eq!(word(line).unwrap(), b"\\u0000\r\n\"a");
+        assert_eq!(word("a"), None);
+        assert!(words().unwrap().contains(&"ü".as_bytes().to_vec()));
     }
 }

@@ -1,84 +1,175 @@
-//! What is fed with input, and what must be true of the answers.
+//! What is fed with input, and what must be true of the replies.
 
-mod args;
 mod index;
-mod lease;
 mod netconf;
-mod resolver;
 mod result;
-mod room;
 mod state;
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
 use twill_bridge::Bridge;
 use twill_flannel::Flannel;
 use twill_host_local::HostLocal;
 
-/// What is fed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    Lease,
-    FlannelConf,
-    HostLocalConf,
-    BridgeConf,
-    Args,
-    DelegateOutput,
-    State,
-    Index,
-    ResolvConf,
+use crate::jail::{Jail, write};
+use crate::reply::{Call, Checked};
+
+/// All targets.
+pub const TARGETS: [Target; 9] = [
+    Target::new("lease", "subnet.env, to flannel", lease),
+    Target::new(
+        "flannel-conf",
+        "network configurations, to flannel",
+        |input| netconf::feed(&Flannel, input),
+    ),
+    Target::new(
+        "host-local-conf",
+        "network configurations, to host-local",
+        |input| netconf::feed(&HostLocal, input),
+    ),
+    Target::new(
+        "bridge-conf",
+        "network configurations, to bridge",
+        |input| netconf::feed(&Bridge, input),
+    ),
+    Target::new("args", "CNI_ARGS, to host-local and bridge", args),
+    Target::new(
+        "delegate-output",
+        "results and errors of a delegate",
+        result::feed,
+    ),
+    Target::new("state", "the files in host-local's directory", state::feed),
+    Target::new(
+        "index",
+        "changes to the index of such a directory",
+        index::feed,
+    ),
+    Target::new("resolv-conf", "resolv.conf, to host-local", resolv_conf),
+];
+
+const SUBNET_FILE: &str = "/run/flannel/subnet.env";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// host-local's directory and network.
+const DATA_DIR: &str = "/data";
+const NETWORK: &str = "cbr0";
+
+/// A kind of input.
+#[derive(Debug)]
+pub struct Target {
+    /// The name on the command line, and of its directory in `testdata/fuzz`.
+    pub name: &'static str,
+    /// Which input it feeds to which plugin.
+    pub about: &'static str,
+    /// Feeds one input, in a jail without files; the error says what is wrong with the replies.
+    feed: fn(&[u8]) -> Result<()>,
 }
 
 impl Target {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Lease,
-        Self::FlannelConf,
-        Self::HostLocalConf,
-        Self::BridgeConf,
-        Self::Args,
-        Self::DelegateOutput,
-        Self::State,
-        Self::Index,
-        Self::ResolvConf,
-    ];
-
-    /// The name on the command line, and of its directory in `testdata/fuzz`.
-    pub(crate) fn name(self) -> &'static str {
-        self.words().0
+    const fn new(name: &'static str, about: &'static str, feed: fn(&[u8]) -> Result<()>) -> Self {
+        Self { name, about, feed }
     }
 
-    /// What it feeds to whom.
-    pub(crate) fn about(self) -> &'static str {
-        self.words().1
+    /// The target of a name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn find(name: &str) -> Result<&'static Self> {
+        static ALL: [Target; TARGETS.len()] = TARGETS;
+        let found = ALL.iter().find(|target| target.name == name);
+        found.with_context(|| format!("there is no target `{name}`"))
     }
 
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Lease => ("lease", "subnet.env, to flannel"),
-            Self::FlannelConf => ("flannel-conf", "network configurations, to flannel"),
-            Self::HostLocalConf => ("host-local-conf", "network configurations, to host-local"),
-            Self::BridgeConf => ("bridge-conf", "network configurations, to bridge"),
-            Self::Args => ("args", "CNI_ARGS, to host-local and bridge"),
-            Self::DelegateOutput => ("delegate-output", "results and errors of a delegate"),
-            Self::State => ("state", "the files in host-local's directory"),
-            Self::Index => ("index", "changes to the index of such a directory"),
-            Self::ResolvConf => ("resolv-conf", "resolv.conf, to host-local"),
-        }
+    /// A function that feeds inputs, each to a jail without files. Its error says what is wrong with
+    /// the replies. Needs root.
+    pub fn feeder(&self) -> impl Fn(&[u8]) -> Result<()> + Send + use<> {
+        let jail = Jail::new(self.feed);
+        move |input| jail.feed(input)
     }
 
-    /// Feeds one input: the kind of the answers, or what is wrong with them.
-    pub(crate) fn feed(self, input: &[u8]) -> Result<String, String> {
-        room::clear()?;
-        match self {
-            Self::Lease => lease::feed(input),
-            Self::FlannelConf => netconf::feed(&Flannel, input),
-            Self::HostLocalConf => netconf::feed(&HostLocal, input),
-            Self::BridgeConf => netconf::feed(&Bridge, input),
-            Self::Args => args::feed(input),
-            Self::DelegateOutput => result::feed(input),
-            Self::State => state::feed(input),
-            Self::Index => index::feed(input),
-            Self::ResolvConf => resolver::feed(input),
-        }
+    /// The inputs in `testdata/fuzz/<name>`, in the order of their names.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn corpus(&self) -> Result<Vec<Vec<u8>>> {
+        let dir = testdata().join(self.name);
+        let read = || -> std::io::Result<_> {
+            let entries = fs::read_dir(&dir)?.collect::<std::io::Result<Vec<_>>>()?;
+            let mut paths: Vec<_> = entries.iter().map(|entry| entry.path()).collect();
+            paths.sort_unstable();
+            paths.iter().map(fs::read).collect()
+        };
+        read().with_context(|| format!("cannot read {}", dir.display()))
     }
+}
+
+pub(crate) fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../testdata/fuzz")
+}
+
+/// A configuration of host-local for its directory here, with more keys of `ipam` and of its own.
+fn host_local_conf(ipam: &str, others: &str) -> String {
+    format!(
+        r#"{{"cniVersion":"1.1.0","name":"{NETWORK}","type":"host-local",{others}
+        "ipam":{{"type":"host-local","dataDir":"{DATA_DIR}",{ipam}
+        "ranges":[[{{"subnet":"10.244.1.0/24"}}],[{{"subnet":"fd00:10:244:1::/64"}}]]}}}}"#
+    )
+}
+
+fn lease(input: &[u8]) -> Result<()> {
+    let conf = br#"{"cniVersion":"1.1.0","name":"cbr0","type":"flannel","subnetFileWait":0}"#;
+    write(Path::new(SUBNET_FILE), input)?;
+    for command in ["ADD", "STATUS"] {
+        let reply = Call::new(&Flannel, command, conf).run()?;
+        ensure!(
+            matches!(reply, Checked::Failed),
+            "{command} succeeds without a delegate"
+        );
+    }
+    Ok(())
+}
+
+fn args(input: &[u8]) -> Result<()> {
+    // No variable has a zero byte in it, and bridge calls no other plugin.
+    let args: Vec<u8> = input.iter().copied().filter(|byte| *byte != 0).collect();
+    let conf = host_local_conf("", "");
+    let add = Call {
+        args: &args,
+        ..Call::new(&HostLocal, "ADD", conf.as_bytes())
+    };
+    add.run()?;
+    Call {
+        command: "DEL",
+        ..add
+    }
+    .succeeds()?;
+    let conf = br#"{"cniVersion":"1.0.0","name":"cbr0","type":"bridge","bridge":"cni0"}"#;
+    Call {
+        args: &args,
+        ..Call::new(&Bridge, "ADD", conf)
+    }
+    .run()?;
+    Ok(())
+}
+
+fn resolv_conf(input: &[u8]) -> Result<()> {
+    write(Path::new(RESOLV_CONF), input)?;
+    let conf = host_local_conf(&format!(r#""resolvConf":"{RESOLV_CONF}","#), "");
+    let result = Call::new(&HostLocal, "ADD", conf.as_bytes()).succeeds()?;
+    let dns = result.context("ADD has no result")?.dns;
+    let text = String::from_utf8_lossy(input);
+    let words = dns
+        .nameservers
+        .iter()
+        .chain(&dns.search)
+        .chain(&dns.options)
+        .chain(&dns.domain);
+    for word in words {
+        ensure!(text.contains(word.as_str()), "{word} is not in the file");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -86,21 +177,19 @@ mod tests {
     use testkit::requirements::require_root;
 
     use super::*;
-    use crate::{corpus, jail};
 
     #[test]
-    fn nothing_is_wrong_with_what_the_mutations_start_from() {
+    fn the_replies_to_the_corpus_are_as_they_must_be() {
         if !require_root() {
             return;
         }
-        for target in Target::ALL {
-            let inputs = corpus::read(target).unwrap();
+        for target in &TARGETS {
+            let inputs = target.corpus().unwrap();
             assert!(!inputs.is_empty(), "{target:?}");
-            let wrong = jail::inside(|| {
-                let results = inputs.iter().map(|input| target.feed(input));
-                results.filter_map(Result::err).collect::<Vec<_>>()
-            });
-            assert_eq!(wrong.unwrap(), [""; 0], "{target:?}");
+            let feed = target.feeder();
+            for input in inputs {
+                feed(&input).unwrap();
+            }
         }
     }
 }

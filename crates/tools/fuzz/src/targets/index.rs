@@ -1,65 +1,57 @@
-//! Changes to a file: four bytes that say where, one that says how much, and so many that are put
-//! there.
+//! Changes to a file: four bytes for the place, one for the number of bytes, and these bytes.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use anyhow::{Context, Result, ensure};
 use twill_host_local::HostLocal;
 
-use super::room::{DATA_DIR, NETWORK, host_local_conf};
-use crate::answer::{Answer, Call, ensure};
+use super::{DATA_DIR, NETWORK, host_local_conf};
+use crate::reply::{Call, Checked};
 
 const CONTAINERS: [&str; 3] = ["a", "b", "c"];
 
-pub(super) fn feed(input: &[u8]) -> Result<String, String> {
+/// The addresses' own files are whole, so a damaged index changes nothing for callers.
+pub(super) fn feed(input: &[u8]) -> Result<()> {
     let conf = host_local_conf("", "");
-    let call = |command, container| -> Result<Answer, String> {
-        let call = Call {
-            plugin: &HostLocal,
-            command,
-            container,
-            args: b"",
-            stdin: conf.as_bytes(),
-        };
-        call.answer()
+    let call = |command, container| Call {
+        container,
+        ..Call::new(&HostLocal, command, conf.as_bytes())
     };
-    let mut held = Vec::new();
-    for container in CONTAINERS {
-        held.extend(addresses(&call("ADD", container)?)?);
-    }
-    damage(input).map_err(|error| format!("there is no index: {error}"))?;
-    // The addresses' own files are whole, so the index must not be missed.
-    let given = addresses(&call("ADD", "d")?)?;
-    ensure(
+    let add = |container| -> Result<Vec<String>> {
+        let result = call("ADD", container)
+            .succeeds()?
+            .context("ADD has no result")?;
+        Ok(result
+            .ips
+            .iter()
+            .map(|ip| ip.address.ip().to_string())
+            .collect())
+    };
+    let held: Vec<Vec<String>> = CONTAINERS.into_iter().map(add).collect::<Result<_>>()?;
+    let held = held.concat();
+    damage(input).context("there is no index")?;
+    let given = add("d")?;
+    ensure!(
         given.len() == 2,
-        "it does not give an address of each range set",
-    )?;
-    ensure(
-        !given.iter().any(|address| held.contains(address)),
-        "it gives an address that has an owner",
-    )?;
-    let again = call("ADD", "a")?;
-    ensure(again.failed, "it gives an attachment addresses once more")?;
+        "ADD does not return an address of each range set"
+    );
+    let is_new = !given.iter().any(|address| held.contains(address));
+    ensure!(is_new, "ADD returns an address that has an owner");
+    let repeated = call("ADD", "a").run()?;
+    ensure!(
+        matches!(repeated, Checked::Failed),
+        "a repeated ADD succeeds"
+    );
     for container in CONTAINERS.into_iter().chain(["d"]) {
-        ensure(!call("DEL", container)?.failed, "DEL fails")?;
+        call("DEL", container).succeeds()?;
     }
-    let dir = Path::new(DATA_DIR).join(NETWORK);
-    let left = held
-        .iter()
-        .chain(&given)
-        .find(|address| dir.join(address).exists());
-    match left {
-        Some(address) => Err(format!("{address} is still there after DEL")),
-        None => Ok("well".into()),
+    for address in held.iter().chain(&given) {
+        let file = Path::new(DATA_DIR).join(NETWORK).join(address);
+        ensure!(!file.exists(), "{address} is still there after DEL");
     }
-}
-
-fn addresses(answer: &Answer) -> Result<Vec<String>, String> {
-    let result = answer.result.as_ref();
-    let result = result.ok_or_else(|| format!("ADD fails: {}", answer.kind))?;
-    let ips = result.ips.iter();
-    Ok(ips.map(|ip| ip.address.ip().to_string()).collect())
+    Ok(())
 }
 
 fn damage(changes: &[u8]) -> std::io::Result<()> {
@@ -70,11 +62,10 @@ fn damage(changes: &[u8]) -> std::io::Result<()> {
     while let Some(([a, b, c, d, count], after)) = rest.split_first_chunk() {
         let (bytes, after) = after.split_at(after.len().min(usize::from(*count)));
         let place = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
-        if bytes.is_empty() {
-            // It may be too short as well.
-            file.set_len(place % (length + 1))?;
-        } else {
-            file.write_all_at(bytes, place % length)?;
+        match bytes {
+            // The file may be too short as well.
+            [] => file.set_len(place % (length + 1))?,
+            _ => file.write_all_at(bytes, place % length)?,
         }
         rest = after;
     }

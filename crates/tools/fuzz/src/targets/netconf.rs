@@ -2,83 +2,61 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use anyhow::{Result, ensure};
 use cni_plugin::Plugin;
 use serde_json::Value;
 
-use super::room::{SUBNET_FILE, files, write};
-use crate::answer::{COMMANDS, Call};
+use super::SUBNET_FILE;
+use crate::jail::{files, write};
+use crate::reply::{COMMANDS, Call};
 
 const LEASE: &[u8] = b"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\n\
     FLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
 
-/// Where all plugins keep what no key says another place for.
+/// Where all plugins keep state whose place no key sets.
 const DEFAULT: &str = "/var/lib/cni";
 
-pub(super) fn feed(plugin: &dyn Plugin, input: &[u8]) -> Result<String, String> {
-    let conf: Option<Value> = serde_json::from_slice(input).ok();
-    if conf.as_ref().is_some_and(asks_to_wait) {
-        return Ok("passed over".into());
+/// Each command gets a reply, and files are only where the configuration says.
+pub(super) fn feed(plugin: &dyn Plugin, input: &[u8]) -> Result<()> {
+    let conf: Value = serde_json::from_slice(input).unwrap_or_default();
+    // A call may rightly wait for what does not come.
+    let is_long = |value: &&Value| value.as_f64().is_some_and(|seconds| seconds > 0.1);
+    let waits = |key| values(&conf, key).iter().any(is_long);
+    if waits("subnetFileWait") || waits("lockTimeout") {
+        return Ok(());
     }
-    write(Path::new(SUBNET_FILE), LEASE).map_err(|error| error.to_string())?;
-    let mut kinds = Vec::new();
+    write(Path::new(SUBNET_FILE), LEASE)?;
     for command in COMMANDS {
-        let call = Call {
-            plugin,
-            command,
-            container: "c",
-            args: b"",
-            stdin: input,
-        };
-        kinds.push(call.answer()?.kind);
+        Call::new(plugin, command, input).run()?;
     }
-    if let Some(conf) = conf {
-        stays_inside(&conf)?;
+    if conf.is_null() {
+        return Ok(());
     }
-    Ok(kinds.join("; "))
-}
-
-/// Whether a call may wait for what does not come, which is right and takes too long.
-fn asks_to_wait(conf: &Value) -> bool {
-    let is_long = |key| {
-        values(conf, key)
-            .iter()
-            .any(|value| value.as_f64().is_some_and(|seconds| seconds > 0.1))
-    };
-    is_long("subnetFileWait") || is_long("lockTimeout")
-}
-
-/// Files are only where the configuration says, or nowhere else is said.
-fn stays_inside(conf: &Value) -> Result<(), String> {
-    let named = values(conf, "dataDir");
-    let mut dirs: Vec<PathBuf> = named
+    let named = values(&conf, "dataDir");
+    let named = named
         .iter()
         .filter_map(|value| value.as_str())
-        .map(absolute)
-        .collect();
-    dirs.push(DEFAULT.into());
-    for file in files() {
-        let is_known =
-            file == Path::new(SUBNET_FILE) || dirs.iter().any(|dir| file.starts_with(dir));
-        if !is_known {
-            return Err(format!("there is a file {} now", file.display()));
-        }
+        .map(absolute);
+    let dirs: Vec<PathBuf> = named.chain([DEFAULT.into(), SUBNET_FILE.into()]).collect();
+    for file in files(Path::new("/")) {
+        let is_expected = dirs.iter().any(|dir| file.starts_with(dir));
+        ensure!(is_expected, "there is a file {} now", file.display());
     }
     Ok(())
 }
 
-/// What all keys have that are this one to some reader.
+/// The values of all keys that are this one to some reader.
 fn values<'a>(conf: &'a Value, key: &str) -> Vec<&'a Value> {
-    match conf {
-        Value::Object(object) => object
-            .iter()
-            .flat_map(|(name, value)| {
-                let own = name.to_lowercase() == key.to_lowercase();
-                own.then_some(value).into_iter().chain(values(value, key))
-            })
-            .collect(),
-        Value::Array(array) => array.iter().flat_map(|value| values(value, key)).collect(),
+    let below: Vec<_> = match conf {
+        Value::Object(object) => object.values().collect(),
+        Value::Array(array) => array.iter().collect(),
         _ => Vec::new(),
-    }
+    };
+    let is_own = |name: &String| name.to_lowercase() == key.to_lowercase();
+    let own = conf.as_object().into_iter().flatten();
+    let own = own.filter(|(name, _)| is_own(name)).map(|(_, value)| value);
+    own.chain(below.into_iter().flat_map(|value| values(value, key)))
+        .collect()
 }
 
 /// The path from the root; the jail is without links.

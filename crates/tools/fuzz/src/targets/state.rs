@@ -7,58 +7,46 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use anyhow::{Result, ensure};
 use twill_host_local::HostLocal;
 
-use super::room::{DATA_DIR, NETWORK, host_local_conf, write};
-use crate::answer::{COMMANDS, Call, ensure};
+use super::{DATA_DIR, NETWORK, host_local_conf};
+use crate::jail::write;
+use crate::reply::{COMMANDS, Call, Checked};
 
 const DATABASE: &str = ".addresses.db";
 
-pub(super) fn feed(input: &[u8]) -> Result<String, String> {
+pub(super) fn feed(input: &[u8]) -> Result<()> {
     for section in sections(input) {
         let mut parts = section.splitn(2, |byte| *byte == b'\n');
         let name = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
-        let contents = parts.next().unwrap_or_default();
         if let Some(path) = below(Path::new(DATA_DIR), &name) {
-            // One may stand where another one's directory would have to be.
-            let _ = write(&path, contents);
+            // A file may stand where another one's directory would have to be.
+            let _ = write(&path, parts.next().unwrap_or_default());
         }
     }
     let held = held();
-    let mut kinds = Vec::new();
     // The database takes its time, and only its own files matter to it.
     let has_database = Path::new(DATA_DIR).join(DATABASE).exists();
-    let backends = if has_database {
-        ["disk", "db"].as_slice()
-    } else {
-        &["disk"]
-    };
-    for &backend in backends {
+    for backend in ["disk", "db"]
+        .into_iter()
+        .take(1 + usize::from(has_database))
+    {
         let ipam = format!(r#""backend":"{backend}","lockTimeout":0,"#);
         let conf = host_local_conf(&ipam, r#""cni.dev/valid-attachments":[],"#);
         for command in COMMANDS {
-            let call = Call {
-                plugin: &HostLocal,
-                command,
-                container: "c",
-                args: b"",
-                stdin: conf.as_bytes(),
-            };
-            let answer = call.answer()?;
-            if let (Some(result), "disk") = (&answer.result, backend) {
-                for ip in &result.ips {
-                    kinds.push(ip.address.to_string());
-                    let given = ip.address.ip().to_string();
-                    ensure(
-                        !held.contains(&given),
-                        "it gives an address that has an owner",
-                    )?;
-                }
+            let reply = Call::new(&HostLocal, command, conf.as_bytes()).run()?;
+            if let (Checked::Added(result), "disk") = (reply, backend) {
+                let is_held = |address: String| held.contains(&address);
+                let taken = result
+                    .ips
+                    .iter()
+                    .any(|ip| is_held(ip.address.ip().to_string()));
+                ensure!(!taken, "ADD returns an address that has an owner");
             }
-            kinds.push(answer.kind);
         }
     }
-    Ok(kinds.join("; "))
+    Ok(())
 }
 
 fn sections(input: &[u8]) -> Vec<&[u8]> {
@@ -75,9 +63,8 @@ fn sections(input: &[u8]) -> Vec<&[u8]> {
 }
 
 fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes
-        .windows(pattern.len())
-        .position(|window| window == pattern)
+    let mut windows = bytes.windows(pattern.len());
+    windows.position(|window| window == pattern)
 }
 
 fn below(dir: &Path, name: &str) -> Option<PathBuf> {
@@ -87,13 +74,14 @@ fn below(dir: &Path, name: &str) -> Option<PathBuf> {
     is_path.then(|| dir.join(path))
 }
 
-/// The addresses whose files are text, as an owner's name is. Other files are what a power cut
-/// leaves, and mean nothing.
+/// The addresses whose files are text, as an owner's name is. A power cut leaves other files, which
+/// mean nothing.
 fn held() -> Vec<String> {
     let dir = Path::new(DATA_DIR).join(NETWORK);
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| fs::read_to_string(entry.path()).is_ok_and(|owner| is_text(&owner)))
+    let is_owned = |path: PathBuf| fs::read_to_string(path).is_ok_and(|owner| is_text(&owner));
+    let owned = entries.filter(|entry| is_owned(entry.path()));
+    owned
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect()
 }
