@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plugin_that_is_not_built_is_told_how_to_build() {
+    fn a_missing_plugin_panics_with_the_command_that_builds_it() {
         let failed = std::panic::catch_unwind(|| plugin("no-such-plugin")).unwrap_err();
         let message = failed.downcast_ref::<String>().unwrap();
         assert!(

@@ -73,13 +73,13 @@ impl Container {
     }
 
     #[track_caller]
-    fn routes_as(&self, tell: fn(&Value) -> String) -> Vec<String> {
+    fn routes_as(&self, print: fn(&Value) -> String) -> Vec<String> {
         let mut all = Vec::new();
         for family in ["-4", "-6"] {
             let routes = self.sandbox.ip_json(&[family, "-d", "route"]);
             let own = routes.as_array().unwrap().iter();
             let own = own.filter(|route| route["protocol"] != "kernel");
-            let mut printed: Vec<String> = own.map(tell).collect();
+            let mut printed: Vec<String> = own.map(print).collect();
             printed.sort_unstable();
             all.extend(printed);
         }

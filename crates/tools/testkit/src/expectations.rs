@@ -99,7 +99,7 @@ pub fn check_finds(
     }
 }
 
-/// CHECK finds that a result does not say what is. With the true one it succeeds.
+/// CHECK fails with a result that is not true. With the true one it succeeds.
 #[track_caller]
 pub fn check_finds_lie(
     lab: &Lab,
@@ -132,7 +132,7 @@ pub fn del_of_a_namespace_that_is_gone(lab: &Lab, container: impl Borrow<Contain
 
 /// DEL with a path that is no namespace any more releases the addresses. The Go plugins fail.
 ///
-/// Such a path is what is left of `ip netns add` when only the mount is gone, as after a reboot.
+/// `ip netns add` leaves such a path when only the mount is gone, as after a reboot.
 #[track_caller]
 pub fn del_of_a_path_that_is_no_namespace(lab: &Lab, container: &Container, conf: &Value) {
     lab.add(container, conf);

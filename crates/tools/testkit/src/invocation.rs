@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_is_told() {
+    fn the_outcome_has_the_signal() {
         let running = Invocation::new("/usr/bin/yes", "ADD").start();
         running.kill();
         let outcome = running.wait();

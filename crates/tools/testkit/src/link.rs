@@ -13,7 +13,7 @@ impl Link {
         let Value::Array(links) = json else {
             panic!("`ip` printed {json}")
         };
-        // Where it has been told to show one link only, `ip` has empty objects for the others.
+        // If one link is asked for, `ip` prints empty objects for the others.
         links
             .into_iter()
             .filter(|link| link.get("ifname").is_some())

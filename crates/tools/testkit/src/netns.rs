@@ -159,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "told inside")]
+    #[should_panic(expected = "from inside")]
     fn a_panic_inside_fails_the_test() {
-        on_a_thread(|| panic!("told inside"));
+        on_a_thread(|| panic!("from inside"));
     }
 }

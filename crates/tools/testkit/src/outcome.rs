@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::invocation::Invocation;
@@ -24,15 +25,18 @@ pub struct Outcome {
 }
 
 /// The error object that a failed plugin prints (CNI specification 1.1.0, section 5, "Error").
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CniFailure {
     /// The protocol version of the error.
+    #[serde(rename = "cniVersion")]
     pub cni_version: Option<String>,
     /// The error code.
     pub code: u64,
     /// A short message.
     pub msg: String,
     /// A longer message; empty if there is none.
+    #[serde(default)]
     pub details: String,
 }
 
@@ -74,13 +78,13 @@ impl Outcome {
             self.code == Some(1),
             "expected a failure with exit code 1\n{self}"
         );
-        match parse_failure(&self.json()) {
+        match serde_json::from_slice(&self.stdout) {
             Ok(failure) => failure,
-            Err(wrong) => panic!("expected an error object, but {wrong}\n{self}"),
+            Err(error) => panic!("expected an error object: {error}\n{self}"),
         }
     }
 
-    /// The error of a call that was refused, which says all of this.
+    /// The error of a call that was refused, whose message has all of these texts.
     ///
     /// # Panics
     /// Unless it is a failure with this code, one line long and with an empty stderr.
@@ -91,10 +95,10 @@ impl Outcome {
         for text in says {
             assert!(
                 failure.msg.contains(text),
-                "it does not say {text:?}\n{self}"
+                "the message lacks {text:?}\n{self}"
             );
         }
-        // go-cni takes it for a success then.
+        // go-cni would take it for a success.
         assert!(!failure.msg.contains("not found"), "{self}");
         let lines = self.stdout.iter().filter(|byte| **byte == b'\n').count();
         assert_eq!(lines, 1, "{self}");
@@ -118,30 +122,6 @@ impl Outcome {
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
-}
-
-fn parse_failure(value: &Value) -> Result<CniFailure, String> {
-    let object = value.as_object().ok_or("it is no object")?;
-    if let Some(key) = object
-        .keys()
-        .find(|key| !["cniVersion", "code", "msg", "details"].contains(&key.as_str()))
-    {
-        return Err(format!("it has the key `{key}`"));
-    }
-    let text = |key: &str| match object.get(key) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(format!("`{key}` is no string")),
-    };
-    Ok(CniFailure {
-        cni_version: text("cniVersion")?,
-        code: object
-            .get("code")
-            .and_then(Value::as_u64)
-            .ok_or("`code` is no number")?,
-        msg: text("msg")?.ok_or("`msg` is missing")?,
-        details: text("details")?.unwrap_or_default(),
-    })
 }
 
 impl fmt::Display for Outcome {
@@ -199,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_failure_is_refused() {
+    fn anything_but_an_error_object_panics() {
         for (code, stdout) in [
             (0, r#"{"code":7,"msg":"bad"}"#),
             (1, r#"{"code":7,"msg":"bad"}{}"#),
@@ -214,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_one_line_with_all_that_it_has_to_say() {
+    fn a_refusal_is_one_line_with_its_code_and_texts() {
         let refused = |stdout: &'static str, stderr, code, says: &'static [&str]| {
             let outcome = outcome(1, stdout, stderr);
             move || drop(outcome.refusal(code, says))

@@ -1,5 +1,5 @@
-//! What is so as soon as a DEL has returned, although the kernel has not acknowledged the removal
-//! of the link yet.
+//! The state as soon as a DEL has returned, although the kernel has not acknowledged the removal of
+//! the link yet.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::snapshot::{Observed, Snapshot, assert_same};
 /// The name of the process that waits for the kernel.
 const HELPER: &str = "twill-unlink\n";
 
-/// How long that may take on a machine with much to do.
+/// The timeout of that wait, for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a container comes and goes.

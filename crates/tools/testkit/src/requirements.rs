@@ -1,4 +1,4 @@
-//! What a test needs of the machine, and how it says that it was skipped.
+//! What a test needs of the machine, and how it reports that it was skipped.
 //!
 //! A test without what it needs returns early, visibly: one line on stderr, and one in the file
 //! that `TWILL_SKIP_LOG` names. With `CI=true` it fails instead, unless what is missing is another

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_what_it_is_told() {
+    fn it_follows_its_script() {
         let delegate = ScriptedDelegate::new("bridge");
         let error = r#"{"code": 11, "msg": "try 'again' \\n %s"}"#;
         delegate.on("ADD").stdout(error).stderr("why\n").exit(1);

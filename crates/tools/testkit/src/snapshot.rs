@@ -11,8 +11,8 @@ use crate::container::Container;
 use crate::lab::Lab;
 use crate::link::Link;
 
-/// What there is, by where it is. Left out is what the kernel does by itself, and where IPAM will
-/// look for the next address.
+/// The state of a node and its containers, by place. It leaves out what the kernel does by itself,
+/// and where IPAM will look for the next address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Snapshot(BTreeMap<String, String>);
 
@@ -26,7 +26,7 @@ pub trait Observed: Deref<Target = Lab> {
 }
 
 impl Snapshot {
-    /// What there is on the node and in these containers.
+    /// The state of the node and of these containers.
     #[must_use]
     #[track_caller]
     pub fn take<L: Observed>(observed: &L, containers: &[&Container]) -> Self {
@@ -45,7 +45,7 @@ impl Snapshot {
         Self(all)
     }
 
-    /// What is not the same in both, each with what was and what is.
+    /// The places whose state differs, each with both states.
     fn differences(&self, later: &Self) -> Vec<String> {
         let places: BTreeSet<&String> = self.0.keys().chain(later.0.keys()).collect();
         let differ = places
@@ -53,12 +53,9 @@ impl Snapshot {
             .filter(|place| self.0.get(*place) != later.0.get(*place));
         differ
             .map(|place| {
-                let tell = |all: &Self| all.0.get(place).cloned().unwrap_or("nothing".to_owned());
-                format!(
-                    "{place}\n  before: {}\n  after: {}",
-                    tell(self),
-                    tell(later)
-                )
+                let [before, after] =
+                    [self, later].map(|all| all.0.get(place).map_or("nothing", String::as_str));
+                format!("{place}\n  before: {before}\n  after: {after}")
             })
             .collect()
     }
@@ -78,7 +75,7 @@ pub fn assert_same(before: &Snapshot, after: &Snapshot, what: &str) {
     );
 }
 
-/// A route, unless the kernel makes it when a link has its carrier; without what it says of that.
+/// A route without its flags about the carrier; none if the kernel makes it for an address.
 fn made(route: &Value) -> Option<Value> {
     let dst = route["dst"].as_str().unwrap_or_default();
     // It follows an address of the link, with IPv6 a moment later.

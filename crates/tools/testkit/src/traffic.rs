@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::container::Container;
 use crate::netns::NetNs;
 
-/// How long what must pass may take: a kernel that has much to do is slow.
+/// The timeout of packets that must pass, for a busy kernel.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait for what must not pass.
-const IMTIMEOUT: &str = "-W0.4";
+/// ping's timeout for packets that must not pass.
+const SHORT: &str = "-W0.4";
 
 /// An address answers to pings from inside a container.
 ///
@@ -53,18 +53,18 @@ pub fn connect(from: &NetNs, to: SocketAddr) -> TcpStream {
     }
 }
 
-/// Whether one ping from inside a container is answered, soon. What it waits can be among the
-/// arguments too (`-W`).
+/// Whether one ping from inside a container is answered soon. The arguments may have another timeout
+/// (`-W`).
 #[must_use]
 #[track_caller]
 pub fn pings(from: &Container, args: &[&str]) -> bool {
     let mut ping = Command::new("ping");
     // Of two that are given, `ping` takes the latter.
-    ping.args(["-n", "-q", "-c1", IMTIMEOUT]).args(args);
+    ping.args(["-n", "-q", "-c1", SHORT]).args(args);
     from.sandbox.command(&mut ping).status.success()
 }
 
-/// Has the kernel send what is between two addresses of the container by `eth0` instead of `lo`.
+/// Has the kernel send packets between two addresses of the container by `eth0` instead of `lo`.
 #[track_caller]
 pub fn send_to_self_by_wire(container: &Container, first: &str, second: &str) {
     for link in ["all", "eth0"] {
