@@ -1,6 +1,5 @@
 //! The plugin that flannel delegates to, and what it needs on the node.
 
-use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use testkit::Node;
 
@@ -42,22 +41,15 @@ impl Delegate {
     }
 
     /// Makes what the plugin expects to find.
-    pub(crate) fn prepare(self, node: &Node) -> Result<()> {
-        if self == Self::Bridge {
-            return Ok(());
+    ///
+    /// # Panics
+    /// If `ip` fails.
+    pub(crate) fn prepare(self, node: &Node) {
+        if self != Self::Bridge {
+            node.ip(&format!("link add {UPLINK} type veth peer name {WIRE}"));
+            node.ip(&format!("link set {UPLINK} up"));
+            node.ip(&format!("link set {WIRE} up"));
         }
-        for command in [
-            format!("link add {UPLINK} type veth peer name {WIRE}"),
-            format!("link set {UPLINK} up"),
-            format!("link set {WIRE} up"),
-        ] {
-            let arguments: Vec<&str> = command.split(' ').collect();
-            let output =
-                node.enter(|| std::process::Command::new("ip").args(&arguments).output())?;
-            let said = String::from_utf8_lossy(&output.stderr);
-            ensure!(output.status.success(), "`ip {command}` failed: {said}");
-        }
-        Ok(())
     }
 
     /// The link that the demo shows, once containers are attached.

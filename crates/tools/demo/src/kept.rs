@@ -6,44 +6,30 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use testkit::Node;
 
-use super::NETWORK;
-use super::attachment::Container;
-use super::report::Report;
+use super::attached::Attached;
+use super::checks::ADDRESSES;
+use xtask::terminal::line;
 
 /// Starts processes that hold the namespaces, and prints how to look inside and how to end them.
-pub(crate) fn keep(report: &mut Report<'_>, node: &Node, containers: &[&Container]) -> Result<()> {
+pub(crate) fn keep(node: &Node, containers: &[&Attached]) -> Result<()> {
     let node_pid = node.enter(hold)?;
-    let mut pids = Vec::new();
-    for container in containers {
-        pids.push((container, node.enter(|| container.sandbox.enter(hold))?));
+    let mut all = node_pid.to_string();
+    line("kept: the namespaces, held by these processes");
+    line(format_args!("  node   {node_pid}"));
+    let mut look = vec![
+        format!("  nsenter -t {node_pid} -n -m ip address"),
+        format!("  nsenter -t {node_pid} -m sh -c 'tail -n +1 {ADDRESSES}/*; echo'"),
+    ];
+    for attached in containers {
+        let pid = node.enter(|| attached.container.sandbox.enter(hold))?;
+        let id = &attached.container.id;
+        line(format_args!("  {id:<6} {pid}   {}", attached.ip()));
+        look.push(format!("  nsenter -t {pid} -n -m ip route   # {id}"));
+        all += &format!(" {pid}");
     }
-    report.note("kept: the namespaces, held by these processes");
-    report.note(&format!("  node   {node_pid}"));
-    for (container, pid) in &pids {
-        report.note(&format!(
-            "  {:<6} {pid}   {}",
-            container.name,
-            container.ip()
-        ));
-    }
-    report.note("look inside:");
-    report.note(&format!("  nsenter -t {node_pid} -n -m ip address"));
-    let dir = format!("/var/lib/cni/networks/{NETWORK}");
-    report.note(&format!(
-        "  nsenter -t {node_pid} -m sh -c 'tail -n +1 {dir}/*; echo'"
-    ));
-    for (container, pid) in &pids {
-        report.note(&format!(
-            "  nsenter -t {pid} -n -m ip route   # {}",
-            container.name
-        ));
-    }
-    let all = pids
-        .iter()
-        .map(|(_, pid)| pid.to_string())
-        .collect::<Vec<_>>()
-        .join(" ");
-    report.note(&format!("remove all of it: kill {node_pid} {all}"));
+    line("look inside:");
+    look.iter().for_each(line);
+    line(format_args!("remove all of it: kill {all}"));
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use xtask::terminal::{Ink, Terminal, time};
+use xtask::terminal::{Ink, ink, line, time};
 
 const WIDTH: usize = 100;
 const INDENT: usize = 20;
@@ -41,78 +41,57 @@ impl<T> Done<T> {
     }
 }
 
-/// The steps so far.
-pub(crate) struct Report<'a> {
-    terminal: &'a mut Terminal,
-    number: usize,
-    title: String,
+/// The number and the title of the step that came last.
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) number: usize,
+    pub(crate) title: &'static str,
 }
 
-impl<'a> Report<'a> {
-    pub(crate) fn new(terminal: &'a mut Terminal) -> Self {
-        Self {
-            terminal,
-            number: 0,
-            title: String::new(),
-        }
-    }
-
-    /// The number and the title of the step that came last.
-    pub(crate) fn last_step(&self) -> String {
-        format!("{} ({})", self.number, self.title)
-    }
-
+impl Report {
     /// Does a step and prints it. A panic in it is an error like any other.
     pub(crate) fn step<T>(
         &mut self,
-        title: &str,
+        title: &'static str,
         work: impl FnOnce() -> Result<Done<T>>,
     ) -> Result<T> {
         self.number += 1;
-        self.title = title.to_owned();
+        self.title = title;
         let start = Instant::now();
         let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-            let printed = panic.downcast_ref::<String>().cloned();
-            let printed =
-                printed.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            Err(anyhow!(printed.unwrap_or_else(|| "it panicked".into())))
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| Some((*panic.downcast_ref::<&str>()?).to_owned()));
+            Err(anyhow!(text.unwrap_or_else(|| "it panicked".into())))
         });
-        let title = self.terminal.ink(Ink::Bold, format_args!("{title:<15}"));
-        let number = self.number;
+        let (number, title) = (self.number, ink(Ink::Bold, format_args!("{title:<15}")));
         let done = match done {
             Ok(done) => done,
             Err(error) => {
-                let failed = self.terminal.ink(Ink::Red, "FAILED");
-                self.terminal
-                    .line(format_args!("{number:>2}  {title} {failed}"));
+                line(format_args!(
+                    "{number:>2}  {title} {}",
+                    ink(Ink::Red, "FAILED")
+                ));
                 return Err(error);
             }
         };
         let time = time(done.time.unwrap_or_else(|| start.elapsed()));
-        let summary = &done.summary;
-        self.terminal.line(format_args!(
-            "{number:>2}  {title} {summary:<64} {time:>10}"
+        line(format_args!(
+            "{number:>2}  {title} {:<64} {time:>10}",
+            done.summary
         ));
         for (name, lines) in done.details {
             let mut name = format!("    {name:<15} ");
             // A long name has a line of its own.
             if name.chars().count() > INDENT {
-                self.terminal
-                    .line(self.terminal.ink(Ink::Dim, &name).trim_end());
+                line(ink(Ink::Dim, name.trim_end()));
                 name = " ".repeat(INDENT);
             }
-            for line in lines.iter().flat_map(|line| fold(line, WIDTH - INDENT)) {
-                let line = self.terminal.ink(Ink::Dim, format_args!("{name}{line}"));
-                self.terminal.line(line);
+            for part in lines.iter().flat_map(|line| fold(line, WIDTH - INDENT)) {
+                line(ink(Ink::Dim, format_args!("{name}{part}")));
                 name = " ".repeat(INDENT);
             }
         }
         Ok(done.value)
-    }
-
-    /// Prints lines that belong to no step.
-    pub(crate) fn note(&mut self, line: &str) {
-        self.terminal.line(line);
     }
 }
 

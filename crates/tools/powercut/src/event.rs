@@ -1,22 +1,55 @@
-//! What the machine says of its work.
+//! What the machine reports of its work.
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
 
-use anyhow::{Context, Error, bail};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
-use crate::attachment::Attachment;
+/// How `host-local` keeps a network's addresses; there is one network of each kind, named after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub(crate) enum Backend {
+    /// A file per address.
+    Disk,
+    /// A database.
+    Db,
+}
 
-/// Something that is about to happen to an attachment, or has. Written as a line of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) attachment: Attachment,
-    pub(crate) step: Step,
+impl Backend {
+    pub(crate) const ALL: [Self; 2] = [Self::Disk, Self::Db];
+
+    /// The value of the key `backend`, and the network's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Db => "db",
+        }
+    }
+
+    /// Whether a success outlives a power cut.
+    pub(crate) fn is_durable(self) -> bool {
+        self == Self::Db
+    }
+}
+
+/// An interface of a container in a network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub(crate) struct Attachment {
+    pub(crate) network: Backend,
+    pub(crate) container: String,
+    pub(crate) ifname: String,
+}
+
+/// `<network>/<container>/<interface>`.
+impl fmt::Display for Attachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let network = self.network.name();
+        write!(f, "{network}/{}/{}", self.container, self.ifname)
+    }
 }
 
 /// How far a call has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Step {
     /// ADD begins.
     Adds,
@@ -28,71 +61,61 @@ pub(crate) enum Step {
     Deleted,
 }
 
-/// Comes before an event on its line.
+/// Something that is about to happen to an attachment, or has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct Event {
+    pub(crate) attachment: Attachment,
+    pub(crate) step: Step,
+}
+
+/// Comes before an event, which is JSON, on its line.
 const MARK: &str = "powercut> ";
 
 impl Event {
+    /// The event's line.
+    pub(crate) fn line(&self) -> Result<String> {
+        Ok(format!("{MARK}{}\n", serde_json::to_string(self)?))
+    }
+
     /// The events among other lines. The last line is of no use if it was cut.
-    pub(crate) fn all_in(text: &str) -> impl Iterator<Item = Result<Self, Error>> {
+    pub(crate) fn all_in(text: &str) -> impl Iterator<Item = Result<Self>> {
         let whole = text.rfind('\n').and_then(|end| text.get(..end));
         let lines = whole.unwrap_or_default().lines();
-        lines.filter_map(|line| Some(line.split_once(MARK)?.1.parse()))
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{MARK}{} ", self.attachment)?;
-        match self.step {
-            Step::Adds => write!(f, "adds"),
-            Step::Added(address) => write!(f, "added {address}"),
-            Step::Deletes => write!(f, "deletes"),
-            Step::Deleted => write!(f, "deleted"),
-        }
-    }
-}
-
-/// Without the mark.
-impl FromStr for Event {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let (attachment, step) = text
-            .split_once(' ')
-            .with_context(|| format!("`{text}` is no event"))?;
-        let step = match step.split_once(' ') {
-            None if step == "adds" => Step::Adds,
-            Some(("added", address)) => Step::Added(address.parse()?),
-            None if step == "deletes" => Step::Deletes,
-            None if step == "deleted" => Step::Deleted,
-            _ => bail!("`{step}` is no step of a call"),
-        };
-        Ok(Self {
-            attachment: attachment.parse()?,
-            step,
+        let events = lines.filter_map(|line| line.split_once(MARK));
+        events.map(|(_, json)| {
+            serde_json::from_str(json).with_context(|| format!("`{json}` is no event"))
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    pub(crate) fn event(network: Backend, container: &str, step: Step) -> Event {
+        let (container, ifname) = (container.to_owned(), "eth0".to_owned());
+        let attachment = Attachment {
+            network,
+            container,
+            ifname,
+        };
+        Event { attachment, step }
+    }
 
     #[test]
     fn events_are_read_as_they_are_written() {
-        let attachment: Attachment = "db/c1-2/eth0".parse().unwrap();
+        let address = Ipv4Addr::new(10, 244, 2, 7);
         let steps = [
             Step::Adds,
-            Step::Added(Ipv4Addr::new(10, 244, 2, 7)),
+            Step::Added(address),
             Step::Deletes,
             Step::Deleted,
         ];
-        let events = steps.map(|step| Event {
-            attachment: attachment.clone(),
-            step,
-        });
-        let lines = events.clone().map(|event| format!("noise\nnoise{event}\n"));
-        let console = lines.concat() + "powercut> db/c1-2/eth0 add";
+        let events = steps.map(|step| event(Backend::Db, "c1-2", step));
+        let lines = events
+            .clone()
+            .map(|event| "noise\nnoise".to_owned() + &event.line().unwrap());
+        let console = lines.concat() + "powercut> {\"attachment\":{\"network\":\"Db\"";
         let read: Vec<Event> = Event::all_in(&console).map(Result::unwrap).collect();
         assert_eq!(read, events);
     }

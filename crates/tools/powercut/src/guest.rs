@@ -1,11 +1,11 @@
-//! What happens in the machine: an audit of what the last power cut has left, then work until the
-//! next one.
+//! The machine's side: an audit of the state after the last power cut, then work until the next
+//! one.
 
 mod audit;
 mod call;
+mod console;
 mod network;
 mod storm;
-mod telling;
 
 use std::path::Path;
 use std::{fs, panic, process, thread};
@@ -15,18 +15,17 @@ use fastrand::Rng;
 use nix::unistd::sync;
 use serde::{Deserialize, Serialize};
 
-use crate::attachment::Backend;
-use crate::event::Event;
+use crate::event::{Backend, Event};
 use audit::Audit;
+use console::Console;
 use network::Network;
-use telling::Telling;
 
-/// Said before the audit, and when all was well.
-pub(crate) const BEGINS: &str = "powercut: begins";
-pub(crate) const AUDITED: &str = "powercut: audited";
+/// Lines before the audit, and when it has found nothing wrong.
+pub(crate) const BEGINS: &str = "powercut: begins\n";
+pub(crate) const AUDITED: &str = "powercut: audited\n";
 
-/// Said when all calls after that are done.
-pub(crate) const RESTS: &str = "powercut: rests";
+/// The line when all calls after that are done.
+pub(crate) const RESTS: &str = "powercut: rests\n";
 
 /// Where the plugins are in the machine.
 pub(crate) const PLUGINS: &str = "/plugins";
@@ -58,27 +57,21 @@ pub(crate) struct Task {
     pub(crate) until_cut: bool,
 }
 
-impl Task {
-    /// Reads the machine's own task.
-    pub(crate) fn read() -> Result<Self> {
-        let text = fs::read_to_string(TASK).with_context(|| format!("cannot read {TASK}"))?;
-        Ok(serde_json::from_str(&text)?)
-    }
-}
-
-/// Does it.
+/// Does the machine's task.
 ///
 /// # Panics
 /// If the audit fails, or a call does in the storm.
-pub(crate) fn run(task: &Task) -> Result<()> {
+pub(crate) fn run() -> Result<()> {
+    let task = fs::read_to_string(TASK).with_context(|| format!("cannot read {TASK}"))?;
+    let task: &Task = &serde_json::from_str(&task)?;
     // A thread that panics must not leave the others at work.
-    let tell = panic::take_hook();
+    let report = panic::take_hook();
     panic::set_hook(Box::new(move |failure| {
-        tell(failure);
+        report(failure);
         process::abort();
     }));
-    let telling = Telling::default();
-    telling.line(BEGINS);
+    let console = Console::default();
+    console.line(BEGINS);
     let mut networks = Backend::ALL.map(|backend| Network::new(backend, Path::new(PLUGINS)));
     Rng::with_seed(task.seed).shuffle(&mut networks);
     for network in &networks {
@@ -91,15 +84,15 @@ pub(crate) fn run(task: &Task) -> Result<()> {
             task,
             networks: &networks,
             old: &old,
-            telling: &telling,
+            console: &console,
         };
         audit.run()?;
-        // What is gone now must not come back.
+        // Deleted state must not come back.
         sync();
     }
-    telling.line(AUDITED);
-    storm::rage(task, &networks, &telling)?;
-    telling.line(RESTS);
+    console.line(AUDITED);
+    storm::run(task, &networks, &console)?;
+    console.line(RESTS);
     if task.until_cut {
         loop {
             thread::park();

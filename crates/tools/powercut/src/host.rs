@@ -1,4 +1,4 @@
-//! What happens here: the machine is switched on, and off at a random instant, again and again.
+//! This side: the machine is switched on, and off at a random instant, again and again.
 
 mod boot;
 mod disk;
@@ -13,8 +13,7 @@ use fastrand::Rng;
 use tempfile::TempDir;
 use vm::{DISK_MODULES, Finished, Kernel, Machine};
 
-use crate::attachment::Backend;
-use crate::event::{Event, Step};
+use crate::event::{Backend, Event, Step};
 use crate::guest::{AUDITED, OLD, PLUGINS, TASK};
 use boot::{Boot, Cut};
 use disk::{Disk, Loss};
@@ -38,10 +37,11 @@ const MODULES: [&str; 4] = ["veth", "llc", "stp", "bridge"];
 /// After the boot it is a few seconds' work.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// What is said when something has failed, even if the machine has no time left to end by it.
-const FAILURES: [&str; 2] = ["panicked at", "\nerror: "];
+/// What the console has when something has failed, even if the machine has no time left to end by
+/// it.
+const FAILURES: [&str; 2] = ["panicked at", "\nError: "];
 
-/// Of a console, this many lines are printed; what went wrong is usually among the last.
+/// Of a console, this many lines are printed; the failure is usually among the last.
 const MOST: usize = 60;
 
 /// Cuts the power as often as planned, and prints a line for each.
@@ -51,7 +51,7 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
     let done = cut_again_and_again(plan, &mut Rng::with_seed(plan.seed), dir.path());
     done.with_context(|| {
         let kept = TempDir::keep(dir);
-        format!("the disk and what was said are in {}", kept.display())
+        format!("the disk and the consoles are in {}", kept.display())
     })
 }
 
@@ -73,7 +73,7 @@ fn cut_again_and_again(plan: &Plan, random: &mut Rng, dir: &Path) -> Result<()> 
             .file(TASK, serde_json::to_vec(&boot.task)?)?;
         let (finished, certain) = switch_on(machine, &boot, &disk)?;
         let console = dir.join(format!("console-{number}"));
-        fs::write(console, &finished.console).context("cannot keep what was said")?;
+        fs::write(console, &finished.console).context("cannot keep the console")?;
         let expected = if is_last { Some(0) } else { None };
         let has_failed = FAILURES.iter().any(|word| finished.console.contains(word));
         if finished.status != expected || has_failed || !boot.has_begun(&finished.console) {
@@ -82,7 +82,7 @@ fn cut_again_and_again(plan: &Plan, random: &mut Rng, dir: &Path) -> Result<()> 
         exact = take_in(&finished.console, &mut ledger)
             .with_context(|| format!("after {number} cuts"))?;
         let Some(cut) = &boot.cut else { break };
-        // What was before the end of the audit is forgotten.
+        // Events before the end of the audit are forgotten.
         let loss = match cut.loss {
             Loss::CacheBeforeFlush if cut.in_audit && exact => Loss::Cache,
             loss => loss,
@@ -101,7 +101,8 @@ fn cut_again_and_again(plan: &Plan, random: &mut Rng, dir: &Path) -> Result<()> 
 }
 
 fn machine(kernel: Kernel, plugins: &Path, disk: &Disk, ledger: &Ledger) -> Result<Machine> {
-    let old: String = ledger.old().map(|event| format!("{event}\n")).collect();
+    let old = ledger.old().map(|event| event.line());
+    let old = old.collect::<Result<String>>()?;
     let program = std::env::current_exe().context("cannot find the program itself")?;
     Machine::new(kernel)?
         .modules(&DISK_MODULES)
@@ -128,8 +129,8 @@ fn switch_on(machine: Machine, boot: &Boot, disk: &Disk) -> Result<(Finished, us
     Ok((running.cut_after(cut.then), logged))
 }
 
-/// Notes what a machine has said; true if it came through its audit, so that what it said since is
-/// all there is.
+/// Notes the events on a machine's console; true if it came through its audit, so that the events
+/// since then are all there are.
 fn take_in(console: &str, ledger: &mut Ledger) -> Result<bool> {
     let (before, after) = match console.split_once(AUDITED) {
         Some((before, after)) => (before, Some(after)),

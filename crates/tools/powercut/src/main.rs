@@ -13,17 +13,13 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::panic,
-    clippy::print_stderr,
     clippy::print_stdout,
     reason = "a developer's command: it prints, and in the machine a panic reports a failure"
 )]
 
-mod attachment;
 mod event;
 mod guest;
 mod host;
-
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use lexopt::{Arg, Parser, ValueExt};
@@ -44,17 +40,8 @@ usage: powercut guest
 What the machine does: checks what the cut has left, then works until the next one.
 ";
 
-fn main() -> ExitCode {
-    match parse_and_run(Parser::from_env()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn parse_and_run(mut parser: Parser) -> Result<()> {
+fn main() -> Result<()> {
+    let mut parser = Parser::from_env();
     let (mut plugins, mut kernel, mut cuts, mut seed) = (None, None, 5, None);
     while let Some(argument) = parser.next()? {
         match argument {
@@ -62,7 +49,7 @@ fn parse_and_run(mut parser: Parser) -> Result<()> {
                 print!("{USAGE}");
                 return Ok(());
             }
-            Arg::Value(side) if side == "guest" => return guest::run(&guest::Task::read()?),
+            Arg::Value(side) if side == "guest" => return guest::run(),
             Arg::Long("plugins") => plugins = Some(parser.value()?),
             Arg::Long("kernel") => kernel = Some(parser.value()?),
             Arg::Long("cuts") => cuts = parser.value()?.parse()?,

@@ -1,15 +1,17 @@
-//! What the tests are, and what they run, as cargo builds it.
+//! The test binaries and the programs that they run, as cargo builds them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use xtask::command;
 
 /// All test binaries of the workspace, and all programs for them.
 pub(super) struct Binaries(Vec<Binary>);
 
 pub(super) struct Binary {
+    /// The name of the package's directory.
     pub(super) package: String,
     pub(super) target: String,
     kind: Kind,
@@ -26,23 +28,11 @@ enum Kind {
 }
 
 impl Binaries {
-    /// Has cargo build, and takes what it prints about that.
+    /// Builds them with a cargo command.
     pub(super) fn build(mut cargo: Command) -> Result<Self> {
-        let output = cargo
-            .arg("--message-format=json-render-diagnostics")
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot run cargo")?;
-        if !output.status.success() {
-            let printed = String::from_utf8_lossy(&output.stderr);
-            bail!("the tests do not build:\n{}", printed.trim_end());
-        }
-        let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
-        let mut all = Vec::new();
-        for message in messages {
-            all.extend(binary(&message?));
-        }
-        Ok(Self(all))
+        cargo.arg("--message-format=json-render-diagnostics");
+        let messages = command::output(&mut cargo).context("the tests do not build")?;
+        Ok(Self(messages.lines().filter_map(Binary::of).collect()))
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Binary> {
@@ -56,9 +46,10 @@ impl Binaries {
 
     /// The integration tests of packages below a directory.
     pub(super) fn integration_tests(&self, dir: &Path) -> impl Iterator<Item = &Binary> {
-        self.all().filter(move |binary| {
-            binary.kind == Kind::IntegrationTests && binary.dir.starts_with(dir)
-        })
+        let tests = self
+            .all()
+            .filter(|binary| binary.kind == Kind::IntegrationTests);
+        tests.filter(move |binary| binary.dir.starts_with(dir))
     }
 
     /// An integration test of a package.
@@ -79,36 +70,47 @@ impl Binaries {
     }
 }
 
-/// What one of cargo's messages says, if it is about something that can be run.
-fn binary(message: &Value) -> Option<Binary> {
-    if message.get("reason")? != "compiler-artifact" {
-        return None;
-    }
-    let text = |pointer: &str| message.pointer(pointer)?.as_str();
-    let file = text("/executable")?.into();
-    let kind = match (text("/target/kind/0")?, message.pointer("/profile/test")?) {
-        ("test", _) => Kind::IntegrationTests,
-        (_, Value::Bool(true)) => Kind::UnitTests,
-        ("bin", _) => Kind::Program,
-        // A build script.
-        _ => return None,
-    };
-    let manifest = Path::new(text("/manifest_path")?);
-    Some(Binary {
-        package: package_name(text("/package_id")?)?.to_owned(),
-        target: text("/target/name")?.to_owned(),
-        kind,
-        dir: manifest.parent()?.to_owned(),
-        file,
-    })
+/// One of cargo's messages, if it is about a file that can be run.
+#[derive(Deserialize)]
+struct Artifact {
+    manifest_path: PathBuf,
+    target: Target,
+    profile: Profile,
+    executable: PathBuf,
 }
 
-/// `path+file:///dir/name#0.1.0` or `path+file:///dir#name@0.1.0`, see `cargo help pkgid`.
-fn package_name(id: &str) -> Option<&str> {
-    let (url, fragment) = id.rsplit_once('#')?;
-    match fragment.split_once('@') {
-        Some((name, _)) => Some(name),
-        None => url.rsplit('/').next(),
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+impl Binary {
+    fn of(message: &str) -> Option<Self> {
+        let artifact: Artifact = serde_json::from_str(message).ok()?;
+        let kind = match (
+            artifact.target.kind.first()?.as_str(),
+            artifact.profile.test,
+        ) {
+            ("test", _) => Kind::IntegrationTests,
+            (_, true) => Kind::UnitTests,
+            ("bin", _) => Kind::Program,
+            // A build script.
+            _ => return None,
+        };
+        let dir = artifact.manifest_path.parent()?.to_owned();
+        Some(Self {
+            package: dir.file_name()?.to_str()?.to_owned(),
+            target: artifact.target.name,
+            kind,
+            dir,
+            file: artifact.executable,
+        })
     }
 }
 
@@ -119,38 +121,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_built_is_told_by_kind_package_and_name() {
-        let message = |kind: &str, is_test: bool, id: &str| {
-            json!({
+    fn binaries_are_known_by_kind_package_and_name() {
+        let message = |kind: &str, is_test: bool| {
+            let message = json!({
                 "reason": "compiler-artifact",
-                "package_id": id,
+                "package_id": "path+file:///w/plugins/ipvlan#twill-ipvlan@0.1.0",
                 "manifest_path": "/w/plugins/ipvlan/Cargo.toml",
                 "target": { "kind": [kind], "name": "parity" },
                 "profile": { "test": is_test },
                 "executable": "/t/parity-1",
-            })
+            });
+            Binary::of(&message.to_string())
         };
-        for (id, package) in [
-            (
-                "path+file:///w/plugins/ipvlan#twill-ipvlan@0.1.0",
-                "twill-ipvlan",
-            ),
-            ("path+file:///w/crates/netlink#0.1.0", "netlink"),
+        for (kind, is_test, expected) in [
+            ("test", true, Kind::IntegrationTests),
+            ("lib", true, Kind::UnitTests),
+            ("bin", true, Kind::UnitTests),
+            ("bin", false, Kind::Program),
         ] {
-            for (kind, is_test, expected) in [
-                ("test", true, Kind::IntegrationTests),
-                ("lib", true, Kind::UnitTests),
-                ("bin", true, Kind::UnitTests),
-                ("bin", false, Kind::Program),
-            ] {
-                let binary = binary(&message(kind, is_test, id)).unwrap();
-                assert_eq!((&*binary.package, &*binary.target), (package, "parity"));
-                assert_eq!(binary.kind, expected);
-                assert_eq!(binary.dir, Path::new("/w/plugins/ipvlan"));
-                assert_eq!(binary.file, Path::new("/t/parity-1"));
-            }
-            assert!(binary(&message("custom-build", false, id)).is_none());
+            let binary = message(kind, is_test).unwrap();
+            assert_eq!((&*binary.package, &*binary.target), ("ipvlan", "parity"));
+            assert_eq!(binary.kind, expected);
+            assert_eq!(binary.dir, Path::new("/w/plugins/ipvlan"));
+            assert_eq!(binary.file, Path::new("/t/parity-1"));
         }
-        assert!(binary(&json!({ "reason": "build-finished" })).is_none());
+        assert!(message("custom-build", false).is_none());
+        assert!(Binary::of(r#"{"reason":"build-finished"}"#).is_none());
     }
 }

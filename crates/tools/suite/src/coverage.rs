@@ -4,63 +4,62 @@
 //! The compiler has each piece of the code count how often it runs. The counters are in files that
 //! processes share, mapped into memory (`%c`, `%m` of
 //! <https://clang.llvm.org/docs/SourceBasedCodeCoverage.html>), so nothing is to be written when
-//! one ends.
+//! a process ends. cargo-llvm-cov has each process write a file at its end, which a killed one does
+//! not.
 
-mod lines;
-
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
+use xtask::workspace::Workspace;
+use xtask::{command, platform};
 
 use super::binaries::Binaries;
-pub(super) use lines::Lines;
-use xtask::platform;
-use xtask::workspace::Workspace;
 
 /// The cargo profile of what is instrumented; its files are apart from those of others, so that
 /// nobody runs them unawares.
 const PROFILE: &str = "coverage";
 
-/// What is for tests and developers only does not count.
-const TOOLS: &str = "crates/tools/";
-
 /// Programs that record which of their code has run, and their records.
 pub(super) struct Coverage {
-    /// The directory of llvm's tools.
+    /// The directory of LLVM's tools.
     tools: PathBuf,
-    /// Runs the compiler with the options for it.
-    wrapper: PathBuf,
     root: PathBuf,
     counters: TempDir,
 }
 
+/// How many lines have code, and how many of these have run.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    all: usize,
+    run: usize,
+}
+
 impl Coverage {
-    /// Finds llvm's tools, or has rustup install them.
+    /// Finds LLVM's tools, or has rustup install them.
     pub(super) fn new(workspace: &Workspace) -> Result<Self> {
         let tools = platform::llvm_tools()?;
-        let counters = tempfile::Builder::new()
-            .prefix("twill-coverage-")
-            .tempdir()?;
+        let counters = TempDir::with_prefix("twill-coverage-")?;
         // Some tests run plugins without any rights.
         fs::set_permissions(counters.path(), Permissions::from_mode(0o777))?;
+        let root = workspace.root.clone();
         Ok(Self {
             tools,
-            wrapper: workspace.root.join("crates/tools/suite/instrument.sh"),
-            root: workspace.root.clone(),
+            root,
             counters,
         })
     }
 
     /// Has cargo instrument what it builds of the workspace.
     pub(super) fn instrument(&self, cargo: &mut Command) {
+        let wrapper = self.root.join("crates/tools/suite/instrument.sh");
         cargo
             .args(["--profile", PROFILE])
-            .env("RUSTC_WORKSPACE_WRAPPER", &self.wrapper);
+            .env("RUSTC_WORKSPACE_WRAPPER", wrapper);
     }
 
     /// Has an instrumented program record which of its code has run, and all programs that it
@@ -72,59 +71,116 @@ impl Coverage {
         );
     }
 
-    /// What has run of the lines of the plugins and their libraries, without their tests.
-    pub(super) fn lines(&self, binaries: &Binaries) -> Result<Lines> {
+    /// How many lines of the plugins and their libraries have run, without those of tests, as
+    /// `94.7 % of 11690 lines (a 90, b 95)`, the crates from the lowest share to the highest.
+    pub(super) fn lines(&self, binaries: &Binaries) -> Result<String> {
         let all = self.counters.path().join("all.profdata");
-        let mut counters = Vec::new();
+        let mut merge = Command::new(self.tools.join("llvm-profdata"));
+        merge.args(["merge", "-sparse", "-o"]).arg(&all);
         for entry in fs::read_dir(self.counters.path())? {
-            counters.push(entry?.path());
+            merge.arg(entry?.path());
         }
-        ensure!(!counters.is_empty(), "nothing that counts has run");
-        let merge = ["merge", "-sparse", "-o"].map(OsStr::new);
-        let inputs = counters.iter().map(|path| path.as_os_str());
-        self.tool(
-            "llvm-profdata",
-            merge.into_iter().chain([all.as_os_str()]).chain(inputs),
-        )?;
-
-        let mut arguments = vec![
-            "export".into(),
-            "-format=lcov".into(),
-            "-instr-profile".into(),
-        ];
-        arguments.push(all.into_os_string());
+        command::output(&mut merge)?;
+        let mut export = Command::new(self.tools.join("llvm-cov"));
+        export
+            .args(["export", "-format=lcov", "-instr-profile"])
+            .arg(all);
         for binary in binaries.all() {
-            arguments.extend(["-object".into(), binary.file.clone().into_os_string()]);
+            export.arg("-object").arg(&binary.file);
         }
-        let printed = self.tool("llvm-cov", arguments)?;
-        Lines::of(&printed, |file| self.counts(file))
+        let lcov = command::output(&mut export)?;
+        Ok(printed(&lines_by_crate(&lcov, |file| {
+            let name = file.strip_prefix(&self.root).ok()?.to_str()?;
+            let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
+            let is_product = !is_test && !name.starts_with("crates/tools/");
+            is_product.then(|| Some((name.to_owned(), fs::read_to_string(file).ok()?)))?
+        })?))
     }
+}
 
-    /// The source, if a file is one that counts, and its name.
-    fn counts(&self, file: &Path) -> Option<(String, String)> {
-        let name = file.strip_prefix(&self.root).ok()?.to_str()?;
-        let is_of_plugins = ["crates/", "plugins/"]
-            .iter()
-            .any(|dir| name.starts_with(dir))
-            && !name.starts_with(TOOLS);
-        let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
-        if !is_of_plugins || is_test {
-            return None;
+/// Counts the lines in lcov's format, see geninfo(1). For each source file `source` gives the name,
+/// which starts with two directories, the second of them the crate's, and the text, unless the file
+/// does not count.
+fn lines_by_crate(
+    lcov: &str,
+    source: impl Fn(&Path) -> Option<(String, String)>,
+) -> Result<BTreeMap<String, Count>> {
+    let mut crates = BTreeMap::<_, Count>::new();
+    let mut file = None;
+    for line in lcov.lines() {
+        if let Some(path) = line.strip_prefix("SF:") {
+            file = source(Path::new(path)).and_then(|(name, text)| {
+                Some((
+                    name.split('/').nth(1)?.to_owned(),
+                    lines_before_tests(&text),
+                ))
+            });
+        } else if let Some(data) = line.strip_prefix("DA:") {
+            let mut numbers = data
+                .split(',')
+                .map_while(|number| number.parse::<usize>().ok());
+            let numbers = numbers.next().zip(numbers.next());
+            let (number, times) = numbers.with_context(|| format!("`{line}` is not lcov's"))?;
+            if let Some((name, end)) = &file
+                && number <= *end
+            {
+                let count = crates.entry(name.clone()).or_default();
+                count.all += 1;
+                count.run += usize::from(times > 0);
+            }
         }
-        Some((name.to_owned(), fs::read_to_string(file).ok()?))
     }
+    Ok(crates)
+}
 
-    fn tool<S: AsRef<OsStr>>(
-        &self,
-        name: &str,
-        arguments: impl IntoIterator<Item = S>,
-    ) -> Result<String> {
-        let output = Command::new(self.tools.join(name))
-            .args(arguments)
-            .output()
-            .with_context(|| format!("cannot run `{name}`"))?;
-        let printed = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "`{name}` failed: {printed}");
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// Tests of a module stand at its end.
+fn lines_before_tests(text: &str) -> usize {
+    let start = text.find("\n#[cfg(test)]\nmod tests {");
+    start.map_or(usize::MAX, |start| {
+        text.split_at(start + 1).0.lines().count()
+    })
+}
+
+fn printed(crates: &BTreeMap<String, Count>) -> String {
+    let percent = |count: &Count| count.run as f64 * 100.0 / count.all.max(1) as f64;
+    let total = crates.values().fold(Count::default(), |sum, count| Count {
+        all: sum.all + count.all,
+        run: sum.run + count.run,
+    });
+    let mut crates: Vec<_> = crates
+        .iter()
+        .map(|(name, count)| (name, percent(count)))
+        .collect();
+    crates.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+    let crates: Vec<_> = crates
+        .iter()
+        .map(|(name, share)| format!("{name} {share:.0}"))
+        .collect();
+    format!(
+        "{:.1} % of {} lines ({})",
+        percent(&total),
+        total.all,
+        crates.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_by_crate_and_without_tests() {
+        let lcov = "SF:/w/crates/a/src/lib.rs\nDA:1,5\nDA:2,0\nDA:9,7\nend_of_record\n\
+            SF:/elsewhere/lib.rs\nDA:1,0\nend_of_record\n\
+            SF:/w/plugins/b/src/main.rs\nDA:3,1\nend_of_record\n";
+        let source = |file: &Path| {
+            let name = file.strip_prefix("/w").ok()?.to_str()?;
+            let text = "fn a() {\n}\n\n#[cfg(test)]\nmod tests {\n}\n";
+            Some((name.to_owned(), text.to_owned()))
+        };
+        let crates = lines_by_crate(lcov, source).unwrap();
+        assert_eq!(printed(&crates), "66.7 % of 3 lines (a 50, b 100)");
+        let error = lines_by_crate("DA:x\n", source).err().unwrap();
+        assert_eq!(error.to_string(), "`DA:x` is not lcov's");
     }
 }

@@ -2,7 +2,6 @@
 
 #![allow(
     clippy::disallowed_methods,
-    clippy::print_stderr,
     clippy::print_stdout,
     reason = "a developer's command: it prints, and reads the environment that cargo and CI set"
 )]
@@ -10,13 +9,11 @@
 mod binaries;
 mod coverage;
 mod lanes;
+mod libtest;
 mod parts;
 mod podman;
-mod report;
-mod run;
-mod runner;
+mod setting;
 mod skips;
-mod snapshot;
 mod tidy;
 mod vm;
 mod width;
@@ -30,170 +27,140 @@ use anyhow::{Context, Result};
 use lexopt::{Arg, Parser, ValueExt};
 use nix::sys::prctl::set_child_subreaper;
 use nix::unistd::geteuid;
-
-use crate::snapshot::Snapshot;
-use coverage::Coverage;
-use lanes::Done;
-use parts::Part;
-use run::{Setting, Verdict};
 use xtask::packages;
-use xtask::terminal::{Ink, Terminal, time};
+use xtask::terminal::{Ink, ink, line, time};
 use xtask::workspace::Workspace;
 
-/// What to do.
-enum Task {
-    Help,
-    Check {
-        /// All parts if it is empty.
-        parts: Vec<Part>,
-        /// How often the part `powercut` cuts the power, if that is given.
-        cuts: Option<u32>,
-    },
-}
+use coverage::Coverage;
+use lanes::{Done, Verdict};
+use parts::Part;
+use setting::{Setting, Skipped};
+use tidy::Snapshot;
 
-fn main() -> ExitCode {
-    let done = parse(Parser::from_env()).and_then(|task| match task {
-        Task::Help => {
-            print!("{}", parts::usage());
-            Ok(true)
-        }
-        Task::Check { parts, cuts } => run(&Workspace::find()?, &parts, cuts),
-    });
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn parse(mut parser: Parser) -> Result<Task> {
-    let mut parts = Vec::new();
-    let mut cuts = None;
+fn main() -> Result<ExitCode> {
+    let (mut parts, mut cuts) = (Vec::new(), None);
+    let mut parser = Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(Task::Help),
+            Arg::Long("help") | Arg::Short('h') => {
+                print!("{}", parts::usage());
+                return Ok(ExitCode::SUCCESS);
+            }
             Arg::Long("cuts") => cuts = Some(parser.value()?.parse()?),
             Arg::Value(name) => {
                 let name = name.string()?;
-                let part = Part::named(&name);
+                let part = parts::named(&name);
                 parts.push(part.with_context(|| format!("there is no part `{name}`"))?);
             }
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(Task::Check { parts, cuts })
+    Ok(
+        match run(Workspace::find()?, &parts::in_order(&parts), cuts)? {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        },
+    )
 }
 
 /// Runs the parts; true if all is well. If `cuts` is given, the part `powercut` also prints a line
 /// per cut.
-fn run(workspace: &Workspace, chosen: &[Part], cuts: Option<u32>) -> Result<bool> {
+fn run(workspace: Workspace, parts: &[&'static Part], cuts: Option<u32>) -> Result<bool> {
     let start = Instant::now();
-    let parts = parts::in_order(chosen);
+    let has = |name: &str| parts.iter().any(|part| part.name == name);
     let root = geteuid().is_root();
     // Packages come before the first look at the machine: they bring files of their own.
-    let no_podman = get_packages(&parts, root)?;
-    // Temporary files have a place of their own, so that what is left of them is seen.
+    let needs_qemu = has("vm") || has("powercut");
+    let of_qemu = if needs_qemu { packages::OF_VM } else { &[] };
+    let needed = [packages::NEEDED, of_qemu].concat();
+    let mut no_podman = None;
+    if root {
+        packages::install_missing(&needed)?;
+        let problem = packages::install_missing(if has("podman") { podman::NEEDED } else { &[] });
+        no_podman = problem.err().map(|error| format!("{error:#}"));
+    } else {
+        let missing = packages::missing(&needed).join(" ");
+        line(format_args!(
+            "not run as root: tests that need namespaces are skipped"
+        ));
+        if !missing.is_empty() {
+            line(format_args!(
+                "missing Debian packages, to be installed as root: {missing}"
+            ));
+        }
+    }
+    // Temporary files have a directory of their own, so that leftovers are seen.
     let own = tempfile::Builder::new().prefix("twill-test-").tempdir()?;
     let temporary = own.path().join("tmp");
     fs::create_dir(&temporary)?;
     // Orphans of tests become this process's children instead of getting out of sight.
     set_child_subreaper(true)?;
-    let before = Snapshot::take(&temporary);
     let setting = Setting {
+        before: Snapshot::take(&temporary)?,
+        coverage: Coverage::new(&workspace),
         workspace,
         root,
         temporary,
         skip_log: own.path().join("skipped"),
-        coverage: Coverage::new(workspace),
         binaries: OnceLock::new(),
         kernel: Mutex::default(),
         passed_in_vm: Mutex::default(),
         cuts,
-        before,
         no_podman,
     };
-    let mut terminal = Terminal::stdout();
-    let tell = |done: &Done| {
-        terminal.line(about(&terminal, done));
-        if let Verdict::Failed(output) = &done.verdict {
-            terminal.line(output);
-        }
+    let work = |part: &Part| match (part.run)(&setting) {
+        Ok(note) => Verdict::Passed(note),
+        Err(error) => match error.downcast::<Skipped>() {
+            Ok(Skipped(reason)) => Verdict::Skipped(reason),
+            Err(error) => Verdict::Failed(format!("{error:#}")),
+        },
     };
-    let done = lanes::run(&parts, |part| run::part(part, &setting), tell);
+    let done = lanes::run(parts, work, report);
 
     let mut skips = setting.skips();
+    let mut failed = Vec::new();
     for Done { part, verdict, .. } in &done {
-        if let Verdict::Skipped(reason) = verdict {
-            skips.add(part.name(), reason);
+        match verdict {
+            Verdict::Passed(_) => {}
+            Verdict::Skipped(reason) => skips.add(part.name, reason),
+            Verdict::Failed(_) => failed.push(part.name),
         }
     }
-    if parts.contains(&Part::Test) {
+    if has("test") {
         match setting.lines_run() {
-            Ok(lines) => terminal.line(format_args!("coverage: {lines}")),
+            Ok(lines) => line(format_args!("coverage: {lines}")),
             Err(error) => skips.add("coverage", &format!("{error:#}")),
         }
     }
     // A run without the machine may leave to it what only that can run.
-    let may_leave = !parts.contains(&Part::Vm);
-    terminal.text(skips.printed(may_leave));
+    let may_leave = !has("vm");
+    line(skips.printed(may_leave));
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-    let too_few = ci && !skips.is_none(may_leave);
-    if too_few {
-        terminal.line("with CI=true nothing may be skipped");
+    if ci && !skips.is_none(may_leave) {
+        failed.push("with CI=true nothing may be skipped");
     }
-    let failed = done
-        .iter()
-        .filter(|done| matches!(done.verdict, Verdict::Failed(_)));
-    let failed: Vec<&str> = failed.map(|done| done.part.name()).collect();
     let took = time(start.elapsed());
-    let well = failed.is_empty() && !too_few;
-    let (word, which) = match (well, failed.as_slice()) {
-        (true, _) => (terminal.ink(Ink::Green, "ok"), String::new()),
-        (_, []) => (terminal.ink(Ink::Red, "FAILED"), String::new()),
-        (_, failed) => (
-            terminal.ink(Ink::Red, "FAILED"),
-            format!(": {}", failed.join(", ")),
-        ),
-    };
-    terminal.line(format_args!("test: {word} in {took}{which}"));
-    Ok(well)
+    match failed.is_empty() {
+        true => line(format_args!("test: {} in {took}", ink(Ink::Green, "ok"))),
+        false => line(format_args!(
+            "test: {} in {took}: {}",
+            ink(Ink::Red, "FAILED"),
+            failed.join(", ")
+        )),
+    }
+    Ok(failed.is_empty())
 }
 
-/// Installs what the parts need and is missing, or prints what that would be. Returns why podman
-/// cannot be installed, if so.
-fn get_packages(parts: &[Part], root: bool) -> Result<Option<String>> {
-    let needs_qemu = [Part::Vm, Part::Powercut]
-        .iter()
-        .any(|part| parts.contains(part));
-    let of_qemu = if needs_qemu { packages::OF_VM } else { &[] };
-    let needed = [packages::NEEDED, of_qemu].concat();
-    if !root {
-        println!("not run as root: tests that need namespaces are skipped");
-        let missing = packages::missing(&needed).join(" ");
-        if !missing.is_empty() {
-            println!("missing Debian packages, to be installed as root: {missing}");
-        }
-        return Ok(None);
-    }
-    packages::install_missing(&needed)?;
-    if !parts.contains(&Part::Podman) {
-        return Ok(None);
-    }
-    let problem = packages::install_missing(podman::NEEDED).err();
-    Ok(problem.map(|error| format!("{error:#}")))
-}
-
-/// The line about a part.
-fn about(terminal: &Terminal, done: &Done) -> String {
-    let (word, note) = match &done.verdict {
-        Verdict::Ok(note) => (terminal.ink(Ink::Green, "ok     "), note.as_deref()),
-        Verdict::Skipped(reason) => (terminal.ink(Ink::Bold, "skipped"), Some(reason.as_str())),
-        Verdict::Failed(_) => (terminal.ink(Ink::Red, "FAILED "), None),
+/// Prints a line about a part, and what it printed if it failed.
+fn report(done: &Done) {
+    let (word, note, output) = match &done.verdict {
+        Verdict::Passed(note) => (ink(Ink::Green, "ok     "), note.as_str(), None),
+        Verdict::Skipped(reason) => (ink(Ink::Bold, "skipped"), reason.as_str(), None),
+        Verdict::Failed(output) => (ink(Ink::Red, "FAILED "), "", Some(output)),
     };
-    let (name, took) = (done.part.name(), time(done.took));
-    let note = note.map_or_else(String::new, |note| format!("  {note}"));
-    format!("{name:<14} {word} {took:>12}{note}")
+    let (name, took) = (done.part.name, time(done.took));
+    line(format!("{name:<14} {word} {took:>12}  {note}").trim_end());
+    if let Some(output) = output {
+        line(output);
+    }
 }

@@ -1,128 +1,242 @@
-//! The parts of a test run, and their order.
+//! The parts of a test run: what each checks, and how.
 
-/// A part of a test run. The earlier of two stands before the other, if neither needs the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Part {
-    Fmt,
-    Build,
-    Dist,
-    Clippy,
-    Test,
-    Vm,
-    DistBinaries,
-    Fuzz,
-    Powercut,
-    Podman,
-    Demo,
-    Doc,
-    Tidy,
+use std::process::Command;
+
+use anyhow::Result;
+use xtask::command::{self, Show};
+use xtask::dist;
+
+use super::binaries::Binaries;
+use super::setting::Setting;
+use super::{libtest, podman, tidy, vm, width};
+
+/// A part of a test run.
+pub(crate) struct Part {
+    /// The name on the command line and in the summary.
+    pub(crate) name: &'static str,
+    about: &'static str,
+    /// The parts whose work it uses.
+    pub(super) needs: &'static [&'static str],
+    /// Runs it; what there is to say of it then, or why it fails or is skipped
+    /// ([`super::setting::Skipped`]).
+    pub(super) run: fn(&Setting) -> Result<String>,
 }
 
-use Part::{
-    Build, Clippy, Demo, Dist, DistBinaries, Doc, Fmt, Fuzz, Podman, Powercut, Test, Tidy, Vm,
-};
+/// Looks at what all others have left, so it comes last.
+pub(crate) const LAST: &str = "tidy";
 
-/// Each part with its name, what it checks, and the parts whose work it uses.
-const PARTS: [(Part, &str, &str, &[Part]); 13] = [
-    (Fmt, "fmt", "all code is formatted", &[]),
-    (
-        Build,
+/// The earlier of two parts stands before the other, if neither needs the other.
+static PARTS: [Part; 13] = [
+    part("fmt", "all code is formatted", &[], fmt),
+    part(
         "build",
         "the tests build, and all that they run",
         &[],
+        build,
     ),
-    (Dist, "dist", "the release binary builds and is static", &[]),
-    (Clippy, "clippy", "clippy finds nothing", &[]),
-    (
-        Test,
+    part("dist", "the release binary builds and is static", &[], dist),
+    part("clippy", "clippy finds nothing", &[], clippy),
+    part(
         "test",
         "all tests pass, with debug binaries",
-        &[Build],
+        &["build"],
+        test,
     ),
-    (
-        Vm,
+    part(
         "vm",
         "tests that need another kernel pass in a virtual machine",
-        &[Build, Dist],
+        &["build", "dist"],
+        vm::run,
     ),
-    (
-        DistBinaries,
+    part(
         "dist-binaries",
         "the plugins' integration tests pass with the release binary, and so do those of panics",
-        &[Build, Dist],
+        &["build", "dist"],
+        test_dist,
     ),
-    (
-        Fuzz,
+    part(
         "fuzz",
-        "random input gets an answer, for a minute",
-        &[Build],
+        "random input gets a reply, for a minute",
+        &["build"],
+        fuzz,
     ),
-    (
-        Powercut,
+    part(
         "powercut",
         "the state is as it must be after power cuts",
-        &[Build, Dist],
+        &["build", "dist"],
+        powercut,
     ),
-    (
-        Podman,
+    part(
         "podman",
         "podman's containers come and go, also over a reboot",
-        &[Dist],
+        &["dist"],
+        podman::run,
     ),
-    (Demo, "demo", "the demo works", &[Build, Dist]),
-    (
-        Doc,
+    part("demo", "the demo works", &["build", "dist"], demo),
+    part(
         "doc",
         "the documentation builds without a warning",
         &[],
+        doc,
     ),
-    (Tidy, "tidy", "the machine is as it was before", &[]),
+    part(LAST, "the machine is as it was before", &[], tidy),
 ];
 
-impl Part {
-    /// The name on the command line and in the summary.
-    pub(crate) fn name(self) -> &'static str {
-        let mut parts = PARTS.iter();
-        parts.find(|part| part.0 == self).map_or("", |part| part.1)
-    }
-
-    /// The part of a name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        PARTS.iter().find(|part| part.1 == name).map(|part| part.0)
-    }
-
-    /// The parts whose work it uses.
-    pub(super) fn needs(self) -> &'static [Self] {
-        let mut parts = PARTS.iter();
-        parts.find(|part| part.0 == self).map_or(&[], |part| part.3)
-    }
-
-    /// Whether it looks at what all others have left.
-    pub(super) fn is_last(self) -> bool {
-        self == Tidy
+const fn part(
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [&'static str],
+    run: fn(&Setting) -> Result<String>,
+) -> Part {
+    Part {
+        name,
+        about,
+        needs,
+        run,
     }
 }
 
-/// The chosen parts, or all; with those that they need.
-pub(super) fn in_order(chosen: &[Part]) -> Vec<Part> {
-    let is_needed = |part: &Part| chosen.iter().any(|other| other.needs().contains(part));
-    let is_wanted = |part: &Part| chosen.is_empty() || chosen.contains(part) || is_needed(part);
-    PARTS.iter().map(|part| part.0).filter(is_wanted).collect()
+/// The part of a name.
+pub(crate) fn named(name: &str) -> Option<&'static Part> {
+    PARTS.iter().find(|part| part.name == name)
+}
+
+/// The parts of these names, or all; with those that they need.
+pub(super) fn in_order(chosen: &[&Part]) -> Vec<&'static Part> {
+    let is_wanted = |part: &&Part| {
+        let wants = |other: &&Part| other.name == part.name || other.needs.contains(&part.name);
+        chosen.is_empty() || chosen.iter().any(wants)
+    };
+    PARTS.iter().filter(is_wanted).collect()
 }
 
 /// The help text.
 pub(super) fn usage() -> String {
-    let mut usage = "\
-usage: cargo xtask test [PART...] [--cuts N]
+    let lines = PARTS
+        .iter()
+        .map(|part| format!("  {:<14} {}\n", part.name, part.about));
+    format!(
+        "usage: cargo xtask test [PART...] [--cuts N]\n\n\
+         Runs these parts and those that they need, or all parts:\n\n{}\n  \
+         --cuts N       how often `powercut` cuts the power [default: 5]; prints each cut\n",
+        lines.collect::<String>()
+    )
+}
 
-Runs these parts and those that they need, or all parts:
-
-"
-    .to_owned();
-    for (_, name, about, _) in PARTS {
-        usage += &format!("  {name:<14} {about}\n");
+fn fmt(setting: &Setting) -> Result<String> {
+    for dir in ["crates", "plugins"] {
+        width::check(&setting.workspace.root.join(dir))?;
     }
-    usage + "\n  --cuts N       how often `powercut` cuts the power [default: 5]; prints each cut\n"
+    setting.cargo(&["fmt", "--all", "--check"])
+}
+
+fn build(setting: &Setting) -> Result<String> {
+    let mut cargo = setting
+        .workspace
+        .cargo(&["build", "--workspace", "--bins", "--tests"]);
+    if let Ok(coverage) = &setting.coverage {
+        coverage.instrument(&mut cargo);
+    }
+    let built = Binaries::build(cargo)?;
+    setting.binaries.get_or_init(|| built);
+    Ok(String::new())
+}
+
+fn dist(setting: &Setting) -> Result<String> {
+    dist::build(&setting.workspace, Show::IfItFails).map(|_| String::new())
+}
+
+/// Looks at everything, and at the product without the database.
+fn clippy(setting: &Setting) -> Result<String> {
+    let all: &[&str] = &["--workspace", "--all-targets"];
+    for targets in [all, &["--package", "twill", "--no-default-features"]] {
+        setting.cargo(&[&["clippy"], targets, &["--", "-D", "warnings"]].concat())?;
+    }
+    Ok(String::new())
+}
+
+fn test(setting: &Setting) -> Result<String> {
+    let passed = libtest::run(setting.binaries()?.tests(), |test| setting.prepare(test))?;
+    // Examples in the documentation have no binary of their own.
+    let examples: &[&str] = &["--workspace", "--doc"];
+    let without_database: &[&str] = &["--package", "allocator", "--lib", "--no-default-features"];
+    for (tests, filter) in [(examples, ""), (without_database, "location")] {
+        let mut cargo = setting.workspace.cargo(&["test", "--quiet"]);
+        cargo.args(tests);
+        if let Ok(coverage) = &setting.coverage {
+            coverage.instrument(&mut cargo);
+        }
+        setting.prepare(cargo.arg("--").arg(filter));
+        command::run(cargo, Show::IfItFails)?;
+    }
+    Ok(format!("{passed} tests"))
+}
+
+/// The other side of comparisons is the same as in the part `test`, so it is left out.
+fn test_dist(setting: &Setting) -> Result<String> {
+    // In a release build a panic aborts: only there is the reply what a runtime gets.
+    let faulty = dist::build_program(&setting.workspace, "faulty", Show::IfItFails)?;
+    let binaries = setting.binaries()?;
+    let of_panics = binaries.integration_test("faulty", "answers")?;
+    let plugins = setting.workspace.root.join("plugins");
+    let all = binaries.integration_tests(&plugins).chain([of_panics]);
+    let passed = libtest::run(all, |test| {
+        setting.prepare(test);
+        test.env("TWILL_PLUGIN_DIR", setting.workspace.dist_dir())
+            .env("TWILL_FAULTY", &faulty)
+            .env("TWILL_UNDER_TEST", "ours");
+    })?;
+    Ok(format!("{passed} tests"))
+}
+
+fn fuzz(setting: &Setting) -> Result<String> {
+    setting.needs_root()?;
+    let mut fuzz = setting.program("fuzz")?;
+    fuzz.args(["--for", "60s"]);
+    // Its last line has the number of inputs.
+    let printed = command::output(&mut fuzz)?;
+    Ok(printed.lines().last().unwrap_or_default().to_owned())
+}
+
+/// Who asks for a number of cuts wants to see them.
+fn powercut(setting: &Setting) -> Result<String> {
+    let (cuts, show) = match setting.cuts {
+        Some(cuts) => (cuts, Show::Always),
+        None => (5, Show::IfItFails),
+    };
+    setting.kernel()?;
+    let mut powercut = setting.program("powercut")?;
+    powercut.arg("--plugins").arg(setting.workspace.dist_dir());
+    powercut.arg("--kernel").arg(setting.kernel_dir());
+    powercut.args(["--cuts", &cuts.to_string()]);
+    command::run(powercut, show)?;
+    Ok(format!("{cuts} cuts"))
+}
+
+fn demo(setting: &Setting) -> Result<String> {
+    setting.needs_root()?;
+    // The machine's kernel need not have ipvlan.
+    for delegate in ["bridge", "macvlan"] {
+        let mut demo = setting.program("demo")?;
+        demo.args(["--delegate", delegate, "--plugins"])
+            .arg(setting.workspace.dist_dir());
+        command::run(demo, Show::IfItFails)?;
+    }
+    Ok(String::new())
+}
+
+fn doc(setting: &Setting) -> Result<String> {
+    let mut cargo: Command = setting
+        .workspace
+        .cargo(&["doc", "--no-deps", "--workspace"]);
+    cargo.env("RUSTDOCFLAGS", "-D warnings");
+    command::run(cargo, Show::IfItFails)?;
+    Ok(String::new())
+}
+
+fn tidy(setting: &Setting) -> Result<String> {
+    tidy::check(&setting.before, &setting.temporary)?;
+    Ok(String::new())
 }
 
 #[cfg(test)]
@@ -131,19 +245,29 @@ mod tests {
 
     #[test]
     fn parts_come_with_what_they_need() {
-        assert_eq!(in_order(&[]).len(), PARTS.len());
-        assert_eq!(in_order(&[Doc, Fmt]), [Fmt, Doc]);
-        assert_eq!(in_order(&[Podman]), [Dist, Podman]);
-        assert_eq!(Part::named("dist-binaries"), Some(DistBinaries));
-        assert_eq!(Part::named("all"), None);
+        let names = |chosen: &[&str]| {
+            let chosen: Vec<_> = chosen.iter().map(|name| named(name).unwrap()).collect();
+            in_order(&chosen)
+                .iter()
+                .map(|part| part.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]).len(), PARTS.len());
+        assert_eq!(names(&["doc", "fmt"]), ["fmt", "doc"]);
+        assert_eq!(names(&["podman"]), ["dist", "podman"]);
+        assert!(named("all").is_none());
     }
 
     #[test]
-    fn what_is_needed_needs_nothing_itself() {
-        for (part, _, _, needs) in PARTS {
-            for needed in needs {
-                assert_eq!(needed.needs(), [], "{part:?} needs {needed:?}");
-                assert!(*needed < part, "{part:?} needs {needed:?}");
+    fn needed_parts_come_before_and_need_nothing_themselves() {
+        for (place, part) in PARTS.iter().enumerate() {
+            for needed in part.needs {
+                let found = PARTS[..place].iter().find(|before| before.name == *needed);
+                assert!(
+                    found.unwrap().needs.is_empty(),
+                    "{} needs {needed}",
+                    part.name
+                );
             }
         }
     }

@@ -5,13 +5,16 @@ mod machine;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use disk::{Disk, NETWORK, PAGE};
 use machine::{HOST, Machine};
+use xtask::command;
 use xtask::packages::Needed;
+
+use super::setting::{Setting, Skipped};
 
 /// Besides what all tests need.
 pub(super) const NEEDED: &[Needed] = &[
@@ -36,9 +39,14 @@ struct Container {
     address: String,
 }
 
-/// Runs all checks with the plugins in a directory; files go below another.
-pub(super) fn run(plugins: &Path, temporary: &Path) -> Result<()> {
-    let disk = Disk::new(temporary, plugins)?;
+/// Runs all checks with the release binary.
+pub(super) fn run(setting: &Setting) -> Result<String> {
+    setting.needs_root()?;
+    if let Some(problem) = &setting.no_podman {
+        bail!(Skipped(format!("needs podman: {problem}")));
+    }
+    let plugins = setting.workspace.dist_dir();
+    let disk = Disk::new(&setting.temporary, &plugins)?;
     let node = Machine::boot(&disk)?;
     let running = before_the_reboot(&node, &disk)?;
     node.switch_off()?;
@@ -47,9 +55,10 @@ pub(super) fn run(plugins: &Path, temporary: &Path) -> Result<()> {
     disk.expect_only(&running)
         .context("after the reboot, before any container runs")?;
     after_the_reboot(&node, &disk, &running)?;
-    collect_garbage(&node, &disk, plugins)?;
+    collect_garbage(&node, &disk, &plugins)?;
     node.switch_off()?;
-    disk.remove()
+    disk.remove()?;
+    Ok(String::new())
 }
 
 fn before_the_reboot(node: &Machine<'_>, disk: &Disk) -> Result<Vec<Container>> {
@@ -90,7 +99,7 @@ fn before_the_reboot(node: &Machine<'_>, disk: &Disk) -> Result<Vec<Container>> 
     node.run(&kill.chain(both.split(' ')).collect::<Vec<_>>())?;
     disk.expect_only(&running)
         .context("after conmon and container were killed")?;
-    // Podman may fail to kill what is dead, and only then note the end.
+    // Podman may fail to kill the dead container, and only then note its end.
     let remove = ["rm", "--force", "--time=0", &orphan];
     node.podman(&remove).or_else(|_| node.podman(&remove))?;
     running.pop();
@@ -123,7 +132,7 @@ fn after_the_reboot(node: &Machine<'_>, disk: &Disk, before: &[Container]) -> Re
         "the port {PORT} still answers after the container is gone"
     );
 
-    // Their addresses yield: the whole range can be given.
+    // The stale addresses yield: the whole range can be given.
     let all = at_once(node, disk, "all", RANGE.count())?;
     let given = last_numbers(&all)?;
     ensure!(
@@ -137,11 +146,11 @@ fn after_the_reboot(node: &Machine<'_>, disk: &Disk, before: &[Container]) -> Re
     let expected = "no IP addresses available in range set: 10.244.1.1-10.244.1.14";
     ensure!(
         format!("{error:#}").contains(expected),
-        "a container too many fails without saying `{expected}`: {error:#}"
+        "a container beyond the range fails without `{expected}`: {error:#}"
     );
     node.podman(&["rm", "--force", "--time=0", "--all"])?;
-    let noted = disk.addresses()?;
-    ensure!(noted.is_empty(), "these addresses are left: {noted:#?}");
+    let held = disk.addresses()?;
+    ensure!(held.is_empty(), "these addresses are left: {held:#?}");
 
     let printed = node.run(&["ip", "-brief", "link"])?;
     let links: BTreeSet<_> = printed
@@ -170,16 +179,12 @@ fn collect_garbage(node: &Machine<'_>, disk: &Disk, plugins: &Path) -> Result<()
         "cni.dev/valid-attachments": [],
     });
     disk.write("gc.json", config.to_string())?;
-    let gc = "CNI_COMMAND=GC CNI_PATH=$1 $1/flannel < $2";
     let (plugins, config) = (plugins.display(), disk.path("gc.json"));
-    let printed = node.run(&[
-        "sh",
-        "-c",
-        gc,
-        "sh",
-        &plugins.to_string(),
-        &config.display().to_string(),
-    ])?;
+    let gc = format!(
+        "CNI_COMMAND=GC CNI_PATH={plugins} {plugins}/flannel < {}",
+        config.display()
+    );
+    let printed = node.run(&["sh", "-c", &gc])?;
     ensure!(printed.is_empty(), "GC prints {printed}");
     disk.expect_only(&[]).context("after GC")
 }
@@ -187,20 +192,7 @@ fn collect_garbage(node: &Machine<'_>, disk: &Disk, plugins: &Path) -> Result<()
 const IDLE: &[&str] = &["sleep", "3600"];
 const WEB_SERVER: &[&str] = &["httpd", "-f", "-p", "80", "-h", "/www"];
 
-/// The command that starts a container.
-fn run_command(
-    node: &Machine<'_>,
-    disk: &Disk,
-    name: &str,
-    options: &[&str],
-    words: &[&str],
-) -> Command {
-    let root = disk.path("rootfs").display().to_string();
-    let run = ["podman", "run", "--detach", "--name", name];
-    let program = ["--rootfs", &root, "/bin/busybox"];
-    node.command(&[&run, options, &program, words].concat())
-}
-
+/// Starts a container.
 fn start(
     node: &Machine<'_>,
     disk: &Disk,
@@ -208,8 +200,7 @@ fn start(
     options: &[&str],
     words: &[&str],
 ) -> Result<Container> {
-    let output = run_command(node, disk, name, options, words).output();
-    started(node, name.to_owned(), output)
+    started(node, name, run_command(node, disk, name, options, words))
 }
 
 /// Starts containers, none of which waits for another.
@@ -217,35 +208,46 @@ fn at_once(node: &Machine<'_>, disk: &Disk, name: &str, count: usize) -> Result<
     let names: Vec<_> = (1..=count)
         .map(|number| format!("{name}{number}"))
         .collect();
-    let outputs = std::thread::scope(|scope| {
-        let run = |name| run_command(node, disk, name, &[], IDLE).output();
-        let start = |name| scope.spawn(move || run(name));
+    let printed: Vec<_> = std::thread::scope(|scope| {
+        let start = |name| scope.spawn(move || run_command(node, disk, name, &[], IDLE));
         let running: Vec<_> = names.iter().map(String::as_str).map(start).collect();
         let ended = running.into_iter().map(|thread| thread.join());
-        ended.collect::<Vec<_>>()
+        ended
+            .map(|it| it.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
-    let each = names.iter().zip(outputs);
-    each.map(|(name, output)| {
-        let output = output.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        started(node, name.clone(), output)
-    })
-    .collect()
+    names
+        .iter()
+        .zip(printed)
+        .map(|(name, printed)| started(node, name, printed))
+        .collect()
 }
 
-/// What podman reports of a container that it was to start.
-fn started(node: &Machine<'_>, name: String, output: std::io::Result<Output>) -> Result<Container> {
-    let output = output.context("cannot run podman")?;
-    ensure!(
-        output.status.success(),
-        "podman does not start {name}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let id = String::from_utf8(output.stdout)?.trim_end().to_owned();
-    let address = node.inspect(
-        &name,
-        &format!("{{{{.NetworkSettings.Networks.{NETWORK}.IPAddress}}}}"),
-    )?;
-    Ok(Container { name, id, address })
+/// Has podman start a container; what that prints is the container's ID.
+fn run_command(
+    node: &Machine<'_>,
+    disk: &Disk,
+    name: &str,
+    options: &[&str],
+    words: &[&str],
+) -> Result<String> {
+    let root = disk.path("rootfs").display().to_string();
+    let run = ["podman", "run", "--detach", "--name", name];
+    let program = ["--rootfs", &root, "/bin/busybox"];
+    let mut command: Command = node.command(&[&run, options, &program, words].concat());
+    command::output(&mut command).with_context(|| format!("podman does not start {name}"))
+}
+
+/// What podman reports of a container that it started.
+fn started(node: &Machine<'_>, name: &str, id: Result<String>) -> Result<Container> {
+    let id = id?.trim_end().to_owned();
+    let address = format!("{{{{.NetworkSettings.Networks.{NETWORK}.IPAddress}}}}");
+    let address = node.inspect(name, &address)?;
+    Ok(Container {
+        name: name.to_owned(),
+        id,
+        address,
+    })
 }
 
 /// The last number of each container's address in the lease; an error if two have the same.
@@ -310,7 +312,7 @@ fn reach_each_other(node: &Machine<'_>, one: &Container, other: &Container) -> R
         // With 8 bytes of ICMP header and 20 of IP it is 1430.
         let ping = ["ping", "-c1", "-W5", "-s1402", &to.address];
         node.in_container(&from.name, &ping)
-            .with_context(|| format!("no way from {} to {}", from.name, to.name))?;
+            .with_context(|| format!("no path from {} to {}", from.name, to.name))?;
     }
     Ok(())
 }

@@ -1,43 +1,30 @@
 //! The width of source lines, which rustfmt does not limit in comments.
 
-use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The most columns that a line has.
-const MOST: usize = 100;
+/// Prints the lines below `$0` that have more than 100 columns. A line with a string may have more:
+/// JSON documents and messages are read more easily whole.
+const FIND: &str = r#"LC_ALL=C.UTF-8 grep -rnE --include='*.rs' '^[^"]{101,}$' "$0" || [ $? = 1 ]"#;
 
-/// An error if a line of a `.rs` file below a directory is too long. A line with a string may
-/// be, as JSON documents and messages are read more easily whole.
+/// An error if a line of a `.rs` file below a directory is too long.
 pub(super) fn check(dir: &Path) -> Result<()> {
-    let mut long = Vec::new();
-    find(dir, &mut long).with_context(|| format!("cannot read {}", dir.display()))?;
-    let (count, long) = (long.len(), long.join("\n"));
+    let mut sh = Command::new("sh");
+    sh.args(["-c", FIND]).arg(dir);
+    let long = xtask::command::output(&mut sh).context("cannot look for long lines")?;
     ensure!(
-        count == 0,
-        "{count} lines have more than {MOST} columns:\n{long}"
+        long.is_empty(),
+        "these lines have more than 100 columns:\n{long}"
     );
-    Ok(())
-}
-
-fn find(path: &Path, long: &mut Vec<String>) -> std::io::Result<()> {
-    if path.is_dir() {
-        for entry in fs::read_dir(path)? {
-            find(&entry?.path(), long)?;
-        }
-    } else if path.extension().is_some_and(|extension| extension == "rs") {
-        for (number, line) in fs::read_to_string(path)?.lines().enumerate() {
-            if line.chars().count() > MOST && !line.contains('"') {
-                long.push(format!("{}:{}", path.display(), number + 1));
-            }
-        }
-    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -45,13 +32,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, other) = (dir.path().join("a.rs"), dir.path().join("a.md"));
         let text = |columns| format!("\n{}\n", "ü".repeat(columns));
-        fs::write(&file, text(MOST)).unwrap();
-        fs::write(&other, text(MOST + 1)).unwrap();
+        fs::write(&file, text(100)).unwrap();
+        fs::write(&other, text(101)).unwrap();
         check(dir.path()).unwrap();
-        fs::write(&file, format!("\"{}\"", text(MOST).trim())).unwrap();
+        fs::write(&file, format!("\"{}\"", text(100).trim())).unwrap();
         check(dir.path()).unwrap();
-        fs::write(&file, text(MOST + 1)).unwrap();
+        fs::write(&file, text(101)).unwrap();
         let error = check(dir.path()).unwrap_err().to_string();
-        assert!(error.ends_with("/a.rs:2"), "{error}");
+        assert!(error.contains("/a.rs:2:"), "{error}");
+        assert!(check(&dir.path().join("none")).is_err());
     }
 }

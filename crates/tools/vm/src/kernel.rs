@@ -4,7 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
+use xtask::command::output;
+
+/// Gets Debian's cloud kernel, which is what the metapackage depends on, and its static busybox with
+/// apt, and unpacks them here. Nothing is installed.
+const GET: &str = "
+get() {
+    kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p' | head -n 1)
+    apt-get -qq download \"$kernel\" busybox-static
+}
+get || { apt-get -qq update && get; }
+for package in *.deb; do dpkg -x \"$package\" . && rm \"$package\" || exit 1; done";
 
 /// A kernel with its modules, and a busybox to go with it.
 #[derive(Clone, Debug)]
@@ -19,8 +30,8 @@ pub struct Kernel {
 
 impl Kernel {
     /// Gets Debian's cloud kernel and its static busybox with apt, and unpacks them into a
-    /// directory, unless they are there. Nothing is installed. What apt knows is brought up to date
-    /// if need be, which takes root.
+    /// directory, unless they are there. Nothing is installed. If need be, apt's lists are updated,
+    /// which takes root.
     ///
     /// # Errors
     /// Without apt, or if the packages cannot be downloaded.
@@ -32,48 +43,20 @@ impl Kernel {
         fs::create_dir_all(above).with_context(|| format!("cannot create {}", above.display()))?;
         // In its place it is whole.
         let aside = tempfile::tempdir_in(above).context("cannot make a temporary directory")?;
-        if let Err(first) = download(aside.path()) {
-            let update = run(Command::new("apt-get").args(["-qq", "update"]));
-            update
-                .and_then(|_| download(aside.path()))
-                .map_err(|error| error.context(first))?;
-        }
-        for package in debs(aside.path())? {
-            run(Command::new("dpkg")
-                .arg("-x")
-                .arg(&package)
-                .arg(aside.path()))?;
-            fs::remove_file(&package)?;
-        }
+        output(Command::new("sh").args(["-c", GET]).current_dir(&aside))?;
         Self::unpacked(aside.path())?;
-        if dir.exists() {
-            fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-        }
+        drop(fs::remove_dir_all(dir));
         fs::rename(aside.path(), dir)
             .with_context(|| format!("cannot create {}", dir.display()))?;
         Self::unpacked(dir)
     }
 
-    /// What was unpacked into a directory.
-    ///
-    /// # Errors
-    /// If it is not there.
+    /// The kernel that was unpacked into a directory.
     fn unpacked(dir: &Path) -> Result<Self> {
-        let boot = dir.join("boot");
-        let entries = fs::read_dir(&boot)
-            .with_context(|| format!("cannot read {}", boot.display()))?
-            .collect::<std::io::Result<Vec<_>>>()?;
-        let image = entries
-            .into_iter()
-            .map(|entry| entry.path())
-            .find(|path| name_of(path).starts_with("vmlinuz-"))
-            .with_context(|| format!("no kernel in {}", boot.display()))?;
-        let busybox = dir.join("bin/busybox");
-        ensure!(busybox.is_file(), "{} is missing", busybox.display());
         Ok(Self {
-            image,
+            image: find(&dir.join("boot"), "vmlinuz-*")?,
             modules: dir.join("lib/modules"),
-            busybox,
+            busybox: find(&dir.join("bin"), "busybox")?,
         })
     }
 
@@ -82,68 +65,13 @@ impl Kernel {
     /// # Errors
     /// If there is none.
     pub(crate) fn module(&self, name: &str) -> Result<PathBuf> {
-        let file = format!("{name}.ko");
-        find(&self.modules, &file)?
-            .with_context(|| format!("no module {file} in {}", self.modules.display()))
+        find(&self.modules, &format!("{name}.ko"))
     }
 }
 
-fn download(dir: &Path) -> Result<()> {
-    let kernel = newest("linux-image-cloud-amd64")?;
-    run(Command::new("apt-get")
-        .args(["-qq", "download", &kernel, "busybox-static"])
-        .current_dir(dir))
-    .map(drop)
-}
-
-fn debs(dir: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
-    let paths = entries.into_iter().map(|entry| entry.path());
-    Ok(paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .collect())
-}
-
-/// The package that a metapackage stands for.
-fn newest(metapackage: &str) -> Result<String> {
-    let output = run(Command::new("apt-cache").args(["depends", metapackage]))?;
-    let mut lines = output.lines();
-    let package = lines.find_map(|line| line.trim().strip_prefix("Depends: "));
-    Ok(package
-        .with_context(|| format!("apt knows no {metapackage}"))?
-        .to_owned())
-}
-
-fn find(dir: &Path, name: &str) -> Result<Option<PathBuf>> {
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let path = entry?.path();
-        let found = if path.is_dir() {
-            find(&path, name)?
-        } else {
-            Some(path).filter(|path| name_of(path) == name)
-        };
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
-}
-
-fn name_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
-fn run(command: &mut Command) -> Result<String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run `{program}`"))?;
-    if !output.status.success() {
-        bail!(
-            "`{command:?}` failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// The first file below a directory whose name is like this.
+fn find(dir: &Path, name: &str) -> Result<PathBuf> {
+    let found = output(Command::new("find").arg(dir).args(["-name", name]))?;
+    let first = found.lines().next().map(PathBuf::from);
+    first.with_context(|| format!("no {name} in {}", dir.display()))
 }

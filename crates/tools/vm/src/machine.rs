@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
+use xtask::{command, packages};
 
 use crate::running::{Finished, Running};
 use crate::{Kernel, libraries};
 
-/// What runs as the first process. The script's status is the last thing that it says.
+/// The first process. It prints the script's status last.
 const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox mount -t proc none /proc
 /bin/busybox --install -s /bin
@@ -34,9 +35,9 @@ vm: exit status $status"
 poweroff -f
 "#;
 
-/// The kernel's command line. What only guards against attackers goes, since emulated it costs most
-/// of the time. So does the randomness of addresses: qemu keeps what it has translated by address,
-/// and would translate it again for every program.
+/// The kernel's command line. Guards against attackers are off, since emulated they take most of the
+/// time. So is the randomness of addresses: qemu keeps what it has translated by address, and would
+/// translate it again for every program.
 const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/init norandmaps nokaslr \
     mitigations=off no5lvl init_on_alloc=0 audit=0 apparmor=0 preempt=none \
     rcupdate.rcu_expedited=1";
@@ -116,7 +117,7 @@ impl Machine {
     /// # Errors
     /// If something else is in its place.
     pub fn dir(self, path: impl AsRef<Path>) -> Result<Self> {
-        let place = self.place(path.as_ref());
+        let place = self.place(path.as_ref())?;
         fs::create_dir_all(&place).with_context(|| format!("cannot create {}", place.display()))?;
         Ok(self)
     }
@@ -126,7 +127,7 @@ impl Machine {
     /// # Errors
     /// If something is in its place.
     pub fn link(self, path: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<Self> {
-        let place = self.parent_of(path.as_ref())?;
+        let place = self.place(path.as_ref())?;
         symlink(target, &place).with_context(|| format!("cannot create {}", place.display()))?;
         Ok(self)
     }
@@ -141,23 +142,17 @@ impl Machine {
     }
 
     fn write(&self, path: impl AsRef<Path>, contents: &[u8], mode: u32) -> Result<()> {
-        let place = self.parent_of(path.as_ref())?;
+        let place = self.place(path.as_ref())?;
         fs::write(&place, contents)
             .and_then(|()| fs::set_permissions(&place, fs::Permissions::from_mode(mode)))
             .with_context(|| format!("cannot write {}", place.display()))
     }
 
-    /// Where a path of the machine is, until it boots.
-    fn place(&self, path: &Path) -> PathBuf {
-        self.root
-            .path()
-            .join(path.strip_prefix("/").unwrap_or(path))
-    }
-
-    /// As [`Self::place`]; the directories above exist.
-    fn parent_of(&self, path: &Path) -> Result<PathBuf> {
-        let place = self.place(path);
-        let above = place.parent().unwrap_or(self.root.path());
+    /// Where a path of the machine is, until it boots; the directories above exist.
+    fn place(&self, path: &Path) -> Result<PathBuf> {
+        let root = self.root.path();
+        let place = root.join(path.strip_prefix("/").unwrap_or(path));
+        let above = place.parent().unwrap_or(root);
         fs::create_dir_all(above).with_context(|| format!("cannot create {}", above.display()))?;
         Ok(place)
     }
@@ -184,14 +179,9 @@ impl Machine {
     ///
     /// # Errors
     /// If it is not installed; as [`Machine::copy`].
-    #[allow(clippy::disallowed_methods, reason = "for tests only")]
     pub fn program(self, name: &str) -> Result<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut files = std::env::split_paths(&path)
-            .chain(["/usr/sbin".into(), "/sbin".into()])
-            .map(|dir| dir.join(name));
-        let file = files.find(|file| file.is_file());
-        self.copy(file.with_context(|| format!("{name} is not installed"))?)
+        let file = packages::find(name).with_context(|| format!("{name} is not installed"))?;
+        self.copy(file)
     }
 
     /// Copies a file to another place, with the libraries that it needs to theirs.
@@ -227,7 +217,7 @@ impl Machine {
     }
 
     fn copy_to(&self, from: &Path, to: &Path) -> Result<()> {
-        let place = self.parent_of(to)?;
+        let place = self.place(to)?;
         if place.symlink_metadata().is_err() {
             fs::copy(from, place).with_context(|| format!("cannot copy {}", from.display()))?;
         }
@@ -280,16 +270,10 @@ impl Machine {
     /// Writes the root directory as an initramfs. `/dev/console` is in the kernel's own.
     fn pack(&self, initramfs: &Path) -> Result<()> {
         let pack = "find . | cpio --create --format=newc --owner=0:0 --quiet --file=\"$0\"";
-        let output = Command::new("sh")
-            .args(["-c", pack])
+        let mut sh = Command::new("sh");
+        sh.args(["-c", pack])
             .arg(initramfs)
-            .current_dir(self.root.path())
-            .output()
-            .context("cannot run `sh`")?;
-        ensure!(
-            output.status.success() && output.stderr.is_empty(),
-            "`cpio` failed: {output:?}"
-        );
-        Ok(())
+            .current_dir(self.root.path());
+        command::output(&mut sh).map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! A virtual machine while it runs, and what it said when it is done.
+//! A virtual machine while it runs, and its console at the end.
 
 use std::io::{PipeReader, Read, pipe};
 use std::process::{Child, Command, Stdio};
@@ -25,7 +25,7 @@ pub struct Running {
 /// A virtual machine that has run.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// What was said on its console.
+    /// What its console has printed.
     pub console: String,
     /// The script's exit status; `None` if it did not come to an end, in time or at all.
     pub status: Option<i32>,
@@ -49,15 +49,15 @@ impl Running {
         })
     }
 
-    /// Waits until something is so of what it has said; false if it is not when the machine has
-    /// ended, or after the timeout.
+    /// Waits until its console is as `is_so` wants it; false if the machine ends before that, or
+    /// after the timeout.
     pub fn waits_until(&mut self, timeout: Duration, is_so: impl Fn(&str) -> bool) -> bool {
         let until = self.until.min(Instant::now() + timeout);
         loop {
             if is_so(&self.console.text()) {
                 return true;
             }
-            if !self.console.hears_more(until) {
+            if !self.console.reads_more(until) {
                 return false;
             }
         }
@@ -77,11 +77,11 @@ impl Running {
     }
 
     fn end_at(mut self, until: Instant) -> Finished {
-        while self.console.hears_more(until) {}
+        while self.console.reads_more(until) {}
         self.qemu.kill();
-        // What it said last may be in the pipe yet.
+        // The last lines may still be in the pipe.
         let soon = Instant::now() + Duration::from_secs(10);
-        while self.console.hears_more(soon) {}
+        while self.console.reads_more(soon) {}
         let console = self.console.text();
         let mut lines = console.lines().rev();
         let status = lines.find_map(|line| line.strip_prefix(STATUS));
@@ -90,7 +90,7 @@ impl Running {
     }
 }
 
-/// What a machine has said so far.
+/// What a machine has printed so far.
 #[derive(Debug)]
 struct Console {
     bytes: Vec<u8>,
@@ -99,12 +99,12 @@ struct Console {
 
 impl Console {
     fn of(mut output: PipeReader) -> Self {
-        let (says, pieces) = channel();
+        let (sender, pieces) = channel();
         thread::spawn(move || {
             let mut room = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut room) {
                 let piece = room.get(..length).unwrap_or_default();
-                if says.send(piece.to_owned()).is_err() {
+                if sender.send(piece.to_owned()).is_err() {
                     break;
                 }
             }
@@ -116,7 +116,7 @@ impl Console {
     }
 
     /// Waits for more; false at its end, or when the time is over.
-    fn hears_more(&mut self, until: Instant) -> bool {
+    fn reads_more(&mut self, until: Instant) -> bool {
         let left = until.saturating_duration_since(Instant::now());
         let piece = self.pieces.recv_timeout(left);
         piece.map(|piece| self.bytes.extend(piece)).is_ok()

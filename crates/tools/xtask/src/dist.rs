@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use object::elf::{FileHeader32, FileHeader64, PT_DYNAMIC, PT_INTERP, ProgramType};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 /// The package, and the binary, that is every plugin.
 const BINARY: &str = "twill";
 
-/// The names that it is every plugin by.
+/// The names of the plugins.
 const PLUGINS: [&str; 7] = [
     "bridge",
     "flannel",
@@ -38,6 +38,9 @@ pub const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=s
 
 /// Builds the binary, leaves it in [`Workspace::dist_dir`] under all names, and returns its size in
 /// bytes.
+///
+/// # Errors
+/// If it does not build, or is not static.
 pub fn build(workspace: &Workspace, show: Show) -> Result<u64> {
     let built = build_program(workspace, BINARY, show)?;
     let dir = workspace.dist_dir();
@@ -78,10 +81,13 @@ pub fn table(bytes: u64, dir: &Path) -> String {
     table
 }
 
-/// The size of a binary that needs neither a dynamic linker nor a library; an error for any other.
+/// The size in bytes of a binary that needs neither a dynamic linker nor a library.
 ///
-/// The file's own headers say so for sure: `ldd` runs what it looks at, and its words and exit
-/// codes differ from libc to libc.
+/// The file's own headers are the proof: `ldd` runs the file, and its messages and exit codes
+/// differ from libc to libc.
+///
+/// # Errors
+/// For any other file.
 pub fn check_static(path: &Path) -> Result<u64> {
     let shown = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
@@ -108,28 +114,27 @@ fn segment_types<Elf: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<V
 }
 
 /// Puts a binary into place whole, also over one that runs.
+///
+/// # Errors
+/// If it cannot be copied.
 pub fn install(from: &Path, to: &Path) -> Result<()> {
-    let aside = to.with_extension("new");
-    let copied = fs::copy(from, &aside)
-        .and_then(|_| fs::set_permissions(&aside, fs::Permissions::from_mode(0o755)))
-        .and_then(|()| fs::rename(&aside, to));
-    copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    let mode = fs::metadata(to)?.permissions().mode() & 0o777;
-    ensure!(
-        mode == 0o755,
-        "{} has mode {mode:o} instead of 755",
-        to.display()
-    );
-    Ok(())
+    put(to, |aside| {
+        fs::copy(from, aside)?;
+        fs::set_permissions(aside, fs::Permissions::from_mode(0o755))
+    })
 }
 
 /// Makes a symbolic link, also in the place of a file.
 fn link(target: &str, link: &Path) -> Result<()> {
-    let aside = link.with_extension("new");
-    let _ = fs::remove_file(&aside);
-    symlink(target, &aside)
-        .and_then(|()| fs::rename(&aside, link))
-        .with_context(|| format!("cannot link {} to {target}", link.display()))
+    put(link, |aside| symlink(target, aside))
+}
+
+/// Makes a file aside, and gives it its name.
+fn put(path: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
+    let aside = path.with_extension("new");
+    drop(fs::remove_file(&aside));
+    let made = make(&aside).and_then(|()| fs::rename(&aside, path));
+    made.with_context(|| format!("cannot make {}", path.display()))
 }
 
 #[cfg(test)]
@@ -170,6 +175,10 @@ mod tests {
         fs::write(&to, "old").unwrap();
         install(&from, &to).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"new");
+        assert_eq!(
+            fs::metadata(&to).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

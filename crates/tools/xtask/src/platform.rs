@@ -13,13 +13,14 @@ pub struct Platform(String);
 
 impl Platform {
     /// The machine's own, with the C library that it has.
+    ///
+    /// # Errors
+    /// If the compiler cannot be run.
     pub fn of_machine() -> Result<Self> {
         let version = rustc(&["-vV"])?;
         let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-        Ok(Self(
-            host.context("`rustc -vV` does not name the host")?
-                .to_owned(),
-        ))
+        let host = host.context("`rustc -vV` does not name the host")?;
+        Ok(Self(host.to_owned()))
     }
 
     /// What the plugins are compiled for: the machine's own with musl for its C library, a third of
@@ -28,17 +29,17 @@ impl Platform {
     /// first line.
     ///
     /// Where musl's standard library is missing and cannot be installed, it is the machine's own.
+    ///
+    /// # Errors
+    /// If the compiler cannot be run.
     pub fn of_plugins() -> Result<Self> {
         let own = Self::of_machine()?;
         let Some(stem) = own.0.strip_suffix("-gnu") else {
             return Ok(own);
         };
         let musl = Self(format!("{stem}-musl"));
-        if musl.is_installed()? || musl.install().is_ok() {
-            Ok(musl)
-        } else {
-            Ok(own)
-        }
+        let is_there = musl.is_installed()? || rustup(&["target", "add", &musl.0]).is_ok();
+        Ok(if is_there { musl } else { own })
     }
 
     /// As `--target` takes it.
@@ -50,35 +51,36 @@ impl Platform {
         let dir = rustc(&["--print", "target-libdir", "--target", &self.0])?;
         Ok(Path::new(dir.trim_end()).is_dir())
     }
-
-    fn install(&self) -> Result<()> {
-        let mut rustup = Command::new("rustup");
-        rustup.args(["target", "add", &self.0]);
-        command::run(rustup, Show::IfItFails)
-    }
 }
 
-/// The directory of the tools of the compiler's own llvm; rustup installs them if they are missing.
+/// The directory of the compiler's own LLVM tools; rustup installs them if they are missing.
+///
+/// # Errors
+/// If they cannot be installed.
 pub fn llvm_tools() -> Result<PathBuf> {
     let libraries = rustc(&["--print", "target-libdir"])?;
     let dir = Path::new(libraries.trim_end()).with_file_name("bin");
-    let is_there = || dir.join("llvm-cov").is_file() && dir.join("llvm-profdata").is_file();
+    let is_there = || {
+        ["llvm-cov", "llvm-profdata"]
+            .iter()
+            .all(|tool| dir.join(tool).is_file())
+    };
     if !is_there() {
-        let mut rustup = Command::new("rustup");
-        rustup.args(["component", "add", "llvm-tools"]);
-        command::run(rustup, Show::IfItFails)?;
+        rustup(&["component", "add", "llvm-tools"])?;
     }
     ensure!(is_there(), "no llvm-cov in {}", dir.display());
     Ok(dir)
 }
 
+fn rustup(arguments: &[&str]) -> Result<()> {
+    let mut rustup = Command::new("rustup");
+    rustup.args(arguments);
+    command::run(rustup, Show::IfItFails)
+}
+
 fn rustc(arguments: &[&str]) -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc)
-        .args(arguments)
-        .output()
-        .with_context(|| format!("cannot run `rustc {}`", arguments.join(" ")))?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    command::output(Command::new(rustc).args(arguments))
 }
 
 #[cfg(test)]
@@ -86,11 +88,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machines_own_is_there() {
+    fn the_machines_own_platform_is_installed() {
         let own = Platform::of_machine().unwrap();
         assert!(own.triple().contains("-linux-"), "{}", own.triple());
         assert!(own.is_installed().unwrap());
         let none = Platform("x86_64-nobody-linux-none".to_owned());
-        assert!(!none.is_installed().unwrap());
+        assert!(!none.is_installed().unwrap_or_default());
     }
 }

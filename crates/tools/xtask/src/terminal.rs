@@ -1,74 +1,34 @@
 //! What the commands print, in colour where that is wanted.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
-
-/// Where lines go.
-pub struct Terminal {
-    out: Box<dyn Write>,
-    colour: bool,
-}
 
 /// How a text stands out.
 #[derive(Clone, Copy)]
 pub enum Ink {
     /// Bold.
-    Bold,
+    Bold = 1,
     /// Faint.
-    Dim,
-    /// All is well.
-    Green,
-    /// Something failed.
-    Red,
+    Dim = 2,
+    /// Failed.
+    Red = 31,
+    /// Passed.
+    Green = 32,
 }
 
-impl Terminal {
-    /// stdout; coloured if it is a terminal and `NO_COLOR` is unset or empty.
-    pub fn stdout() -> Self {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let out = std::io::stdout();
-        let colour = out.is_terminal() && !plain;
-        Self {
-            out: Box::new(out),
-            colour,
-        }
+/// A text with its colour, if stdout is a terminal and `NO_COLOR` is unset or empty.
+pub fn ink(ink: Ink, text: impl Display) -> String {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match stdout().is_terminal() && !plain {
+        true => format!("\x1b[{}m{text}\x1b[0m", ink as u8),
+        false => text.to_string(),
     }
+}
 
-    /// A plain text to look at later.
-    pub fn to(out: impl Write + 'static) -> Self {
-        Self {
-            out: Box::new(out),
-            colour: false,
-        }
-    }
-
-    /// A text with its colour, if colours are on.
-    pub fn ink(&self, ink: Ink, text: impl Display) -> String {
-        let code = match ink {
-            Ink::Bold => "1",
-            Ink::Dim => "2",
-            Ink::Green => "32",
-            Ink::Red => "1;31",
-        };
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_string()
-        }
-    }
-
-    /// Prints a text and shows it at once.
-    pub fn text(&mut self, text: impl Display) {
-        // Whoever closed stdout does not want to know.
-        drop(write!(self.out, "{text}"));
-        drop(self.out.flush());
-    }
-
-    /// Prints a line.
-    pub fn line(&mut self, line: impl Display) {
-        self.text(format_args!("{line}\n"));
-    }
+/// Prints a line; if stdout is closed, nobody wants to see it.
+pub fn line(line: impl Display) {
+    drop(writeln!(stdout(), "{line}"));
 }
 
 /// A time as one reads it: `6.1 ms`, `1.9 s` or `2 min 05 s`.

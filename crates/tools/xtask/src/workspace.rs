@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
+
+use crate::command;
 
 /// The workspace's directories.
 pub struct Workspace {
@@ -20,16 +22,10 @@ impl Workspace {
     /// # Errors
     /// If cargo cannot be run or does not answer.
     pub fn find() -> Result<Self> {
-        let mut command = Command::new(cargo_program());
-        command.args(["metadata", "--format-version=1", "--no-deps"]);
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
-        let output = command.output().context("cannot run `cargo metadata`")?;
-        let printed = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "`cargo metadata` failed: {printed}"
-        );
-        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let mut cargo = Command::new(cargo_program());
+        cargo.args(["metadata", "--format-version=1", "--no-deps"]);
+        let printed = command::output(cargo.current_dir(env!("CARGO_MANIFEST_DIR")))?;
+        let metadata: Value = serde_json::from_str(&printed)?;
         let dir = |key: &str| {
             let path = metadata.get(key).and_then(Value::as_str);
             path.map(PathBuf::from)
@@ -49,10 +45,8 @@ impl Workspace {
     /// Cargo that builds a tool and becomes it, where this process is.
     pub fn run(&self, package: &str) -> Command {
         let mut command = Command::new(cargo_program());
-        command
-            .args(["run", "--quiet", "--package", package, "--manifest-path"])
-            .arg(self.root.join("Cargo.toml"))
-            .arg("--");
+        command.args(["run", "--quiet", "--package", package, "--manifest-path"]);
+        command.arg(self.root.join("Cargo.toml")).arg("--");
         command
     }
 

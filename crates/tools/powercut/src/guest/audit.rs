@@ -1,4 +1,4 @@
-//! What must be so after a power cut.
+//! What must hold after a power cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,11 +10,10 @@ use serde_json::Value;
 use testkit::{Invocation, NetNs, Outcome};
 
 use super::call::Caller;
+use super::console::Console;
 use super::network::{INTERFACES, Network, STATE};
-use super::telling::Telling;
 use super::{PLUGINS, Task};
-use crate::attachment::Attachment;
-use crate::event::{Event, Step};
+use crate::event::{Attachment, Event, Step};
 
 /// Old containers' namespaces went with the power.
 const GONE: &str = "/run/netns/gone";
@@ -30,7 +29,7 @@ pub(super) struct Audit<'a> {
     pub(super) task: &'a Task,
     pub(super) networks: &'a [Network],
     pub(super) old: &'a [Event],
-    pub(super) telling: &'a Telling,
+    pub(super) console: &'a Console,
 }
 
 impl Audit<'_> {
@@ -43,7 +42,7 @@ impl Audit<'_> {
         self.every_plugin_starts()?;
         let durable = |network: &&Network| self.task.exact && network.backend.is_durable();
         for network in self.networks.iter().filter(durable) {
-            self.what_was_said_is_so(network);
+            self.successes_hold(network);
         }
         for network in self.networks {
             if self.task.new_first {
@@ -71,17 +70,17 @@ impl Audit<'_> {
         let entries = fs::read_dir(PLUGINS).with_context(|| format!("cannot read {PLUGINS}"))?;
         for entry in entries {
             let entry = entry?;
-            // What is no link is the binary under its own name, which is no plugin's.
+            // The binary itself is no link; its name is no plugin's.
             if entry.file_type()?.is_symlink() {
                 Invocation::new(entry.path(), "VERSION").run().success();
             }
         }
         for network in self.networks {
-            Caller::of_flannel(network, self.telling)
+            Caller::of_flannel(network, self.console)
                 .status()
                 .run()
                 .silent();
-            Caller::of_host_local(network, self.telling)
+            Caller::of_host_local(network, self.console)
                 .status()
                 .run()
                 .silent();
@@ -95,7 +94,7 @@ impl Audit<'_> {
     }
 
     /// An ADD that succeeded holds its address, and a DEL that succeeded has given it back.
-    fn what_was_said_is_so(&self, network: &Network) {
+    fn successes_hold(&self, network: &Network) {
         for Event { attachment, step } in self.old_of(network) {
             match step {
                 Step::Added(address) => self.holds(network, attachment, *address),
@@ -106,7 +105,7 @@ impl Audit<'_> {
     }
 
     fn check(&self, network: &Network, attachment: &Attachment, result: &Value) -> Outcome {
-        let host_local = Caller::of_host_local(network, self.telling);
+        let host_local = Caller::of_host_local(network, self.console);
         let check = host_local.call("CHECK", attachment, Path::new(GONE), Some(result));
         check.run()
     }
@@ -123,7 +122,7 @@ impl Audit<'_> {
 
     /// Takes every address of the range, each once, and not one more.
     fn fill(&self, network: &Network) -> Result<BTreeMap<Ipv4Addr, Attachment>> {
-        let host_local = Caller::of_host_local(network, self.telling);
+        let host_local = Caller::of_host_local(network, self.console);
         let name = |number: usize| format!("new{}-{number}", self.task.boot);
         let range: BTreeSet<Ipv4Addr> = network.range().collect();
         let mut given = BTreeMap::new();
@@ -146,7 +145,7 @@ impl Audit<'_> {
     }
 
     fn delete_old(&self, network: &Network) {
-        let flannel = Caller::of_flannel(network, self.telling);
+        let flannel = Caller::of_flannel(network, self.console);
         for Event { attachment, step } in self.old_of(network) {
             // Some runtimes remember what ADD's result was.
             let result = match step {
@@ -160,13 +159,13 @@ impl Audit<'_> {
     }
 
     fn delete(&self, network: &Network, given: &BTreeMap<Ipv4Addr, Attachment>) {
-        let host_local = Caller::of_host_local(network, self.telling);
+        let host_local = Caller::of_host_local(network, self.console);
         for attachment in given.values() {
             host_local.del(attachment, Path::new(GONE), None);
         }
     }
 
-    /// What a DEL does not find must not be there either.
+    /// A file that a DEL does not find must not be there either.
     fn no_file_names_old(&self, network: &Network) -> Result<()> {
         let old: BTreeSet<&str> = self
             .old_of(network)
@@ -188,10 +187,10 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// A container is attached with all plugins, by two interfaces; what a cut has left of writing
-    /// their files is replaced.
+    /// A container is attached with all plugins, by two interfaces; half-written files of a cut are
+    /// replaced.
     fn come_and_go(&self, network: &Network) -> Result<()> {
-        let flannel = Caller::of_flannel(network, self.telling);
+        let flannel = Caller::of_flannel(network, self.console);
         let netns = NetNs::new()?;
         let container = format!("guest{}", self.task.boot);
         let attached = INTERFACES.map(|ifname| {

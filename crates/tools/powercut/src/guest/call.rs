@@ -7,10 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::Invocation;
 
+use super::console::Console;
 use super::network::Network;
-use super::telling::Telling;
-use crate::attachment::Attachment;
-use crate::event::Step;
+use crate::event::{Attachment, Step};
 
 /// An emulated machine takes its time.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -20,27 +19,27 @@ pub(super) struct Caller<'a> {
     network: &'a Network,
     plugin: &'static str,
     config: Value,
-    telling: &'a Telling,
+    console: &'a Console,
 }
 
 impl<'a> Caller<'a> {
     /// Attaches containers with all plugins.
-    pub(super) fn of_flannel(network: &'a Network, telling: &'a Telling) -> Self {
+    pub(super) fn of_flannel(network: &'a Network, console: &'a Console) -> Self {
         Self {
             network,
             plugin: "flannel",
             config: network.flannel(),
-            telling,
+            console,
         }
     }
 
     /// Gives addresses only.
-    pub(super) fn of_host_local(network: &'a Network, telling: &'a Telling) -> Self {
+    pub(super) fn of_host_local(network: &'a Network, console: &'a Console) -> Self {
         Self {
             network,
             plugin: "host-local",
             config: network.host_local(),
-            telling,
+            console,
         }
     }
 
@@ -93,7 +92,7 @@ impl<'a> Caller<'a> {
     /// If it fails.
     #[track_caller]
     pub(super) fn add(&self, attachment: &Attachment, netns: &Path) -> (Ipv4Addr, Value) {
-        self.telling.event(attachment, Step::Adds);
+        self.console.event(attachment, Step::Adds);
         let outcome = self.call("ADD", attachment, netns, None).run();
         let result = outcome.success();
         let address = result.pointer("/ips/0/address").and_then(Value::as_str);
@@ -101,7 +100,7 @@ impl<'a> Caller<'a> {
         let Some(address) = address else {
             panic!("expected an address of the network\n{outcome}");
         };
-        self.telling.event(attachment, Step::Added(address));
+        self.console.event(attachment, Step::Added(address));
         (address, result)
     }
 
@@ -111,8 +110,8 @@ impl<'a> Caller<'a> {
     /// If it fails.
     #[track_caller]
     pub(super) fn del(&self, attachment: &Attachment, netns: &Path, result: Option<&Value>) {
-        self.telling.event(attachment, Step::Deletes);
+        self.console.event(attachment, Step::Deletes);
         self.call("DEL", attachment, netns, result).run().silent();
-        self.telling.event(attachment, Step::Deleted);
+        self.console.event(attachment, Step::Deleted);
     }
 }

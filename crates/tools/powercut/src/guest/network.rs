@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::attachment::Backend;
+use crate::event::Backend;
 
 const CNI_VERSION: &str = "1.1.0";
 

@@ -11,9 +11,9 @@ use testkit::NetNs;
 
 use super::Task;
 use super::call::Caller;
+use super::console::Console;
 use super::network::{INTERFACES, Network};
-use super::telling::Telling;
-use crate::attachment::Attachment;
+use crate::event::Attachment;
 
 /// For each network.
 const WORKERS: u32 = 2;
@@ -23,13 +23,13 @@ const CONTAINERS_OF_A_WORKER: usize = 4;
 ///
 /// # Panics
 /// If one fails.
-pub(super) fn rage(task: &Task, networks: &[Network], telling: &Telling) -> Result<()> {
+pub(super) fn run(task: &Task, networks: &[Network], console: &Console) -> Result<()> {
     let mut random = Rng::with_seed(task.seed);
     let mut workers = Vec::new();
     for network in networks {
         for worker in 0..WORKERS {
             let name = format!("c{}-{worker}", task.boot);
-            workers.push(Worker::new(network, telling, name, random.fork())?);
+            workers.push(Worker::new(network, console, name, random.fork())?);
         }
     }
     thread::scope(|scope| {
@@ -63,7 +63,7 @@ struct Container {
 }
 
 impl<'a> Worker<'a> {
-    fn new(network: &'a Network, telling: &'a Telling, name: String, random: Rng) -> Result<Self> {
+    fn new(network: &'a Network, console: &'a Console, name: String, random: Rng) -> Result<Self> {
         let container = || {
             Ok(Container {
                 netns: NetNs::new()?,
@@ -73,7 +73,7 @@ impl<'a> Worker<'a> {
         };
         let containers = std::iter::repeat_with(container).take(CONTAINERS_OF_A_WORKER);
         Ok(Self {
-            flannel: Caller::of_flannel(network, telling),
+            flannel: Caller::of_flannel(network, console),
             name,
             random,
             containers: containers.collect::<Result<_>>()?,

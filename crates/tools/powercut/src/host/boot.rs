@@ -1,4 +1,4 @@
-//! What happens between a boot and the next power cut, as chance has it.
+//! The life of the machine between a boot and the next power cut, chosen at random.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::disk::Loss;
 use crate::event::Event;
 use crate::guest::{AUDITED, BEGINS, RESTS, Task};
 
-/// What the machine does. A word of the kernel's could come between an event's. The journal is
+/// The machine's script. The kernel's messages could come between an event's bytes. The journal is
 /// written out every second instead of every five, so that more of it is worth a look.
 pub(super) const SCRIPT: &str = "\
 dmesg -n 1
@@ -41,7 +41,7 @@ pub(super) struct Cut {
 const ENDLESS: u32 = 1_000_000;
 
 impl Boot {
-    /// One to look at all that the cuts have left.
+    /// The last one, which audits the state after all cuts.
     pub(super) fn last(number: u32) -> Self {
         let task = Task {
             boot: number,
@@ -85,7 +85,7 @@ impl Boot {
         }
     }
 
-    /// Whether what is to be cut has begun.
+    /// Whether the audit or the storm that is to be cut has begun.
     pub(super) fn has_begun(&self, console: &str) -> bool {
         self.since_begin(console).is_some()
     }

@@ -8,8 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use fastrand::Rng;
+use xtask::command::output;
 
 use write_log::Entry;
 
@@ -50,17 +51,11 @@ impl Disk {
         let block = if random.bool() { "1024" } else { "4096" };
         // The kernel would do the rest of it later by commands that qemu's log gets wrong.
         let options = "lazy_itable_init=0,lazy_journal_init=0";
-        let output = Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-b", block, "-E", options])
+        let mut mkfs = Command::new("mkfs.ext4");
+        mkfs.args(["-q", "-F", "-b", block, "-E", options])
             .arg(self.image())
-            .arg("64M")
-            .output()
-            .context("cannot run `mkfs.ext4` (Debian package e2fsprogs)")?;
-        ensure!(
-            output.status.success(),
-            "`mkfs.ext4` failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+            .arg("64M");
+        output(&mut mkfs).context("cannot make a file system (Debian package e2fsprogs)")?;
         Ok(())
     }
 
@@ -124,21 +119,17 @@ impl Disk {
     }
 
     fn image(&self) -> PathBuf {
-        self.file("image")
+        self.dir.join("image")
     }
 
     /// As it was when the machine was switched on.
     fn before(&self) -> PathBuf {
-        self.file("before")
+        self.dir.join("before")
     }
 
     /// What was written since.
     fn log(&self) -> PathBuf {
-        self.file("log")
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+        self.dir.join("log")
     }
 }
 

@@ -1,11 +1,10 @@
-//! What is known of the attachments from what the machine has said.
+//! The state of the attachments by the machine's events.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use crate::attachment::{Attachment, Backend};
-use crate::event::{Event, Step};
+use crate::event::{Attachment, Backend, Event, Step};
 
 /// How far each attachment has come: those of this boot, and those of boots whose traces are not
 /// removed yet.
@@ -67,37 +66,37 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::Ipv4Addr;
 
-    fn noted(ledger: &mut Ledger, event: &str) -> Result<()> {
-        ledger.note(event.parse()?)
-    }
+    use super::*;
+    use crate::event::tests::event;
+
+    const ADDED: Step = Step::Added(Ipv4Addr::new(10, 0, 0, 2));
 
     #[test]
     fn an_address_has_one_holder_at_a_time() {
         let mut ledger = Ledger::default();
-        noted(&mut ledger, "db/a/eth0 added 10.0.0.2").unwrap();
-        noted(&mut ledger, "disk/a/eth0 added 10.0.0.2").unwrap();
-        let error = noted(&mut ledger, "db/b/eth0 added 10.0.0.2").unwrap_err();
+        ledger.note(event(Backend::Db, "a", ADDED)).unwrap();
+        ledger.note(event(Backend::Disk, "a", ADDED)).unwrap();
+        let error = ledger.note(event(Backend::Db, "b", ADDED)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "10.0.0.2 was given to db/b/eth0, but db/a/eth0 holds it"
         );
-        noted(&mut ledger, "db/a/eth0 deletes").unwrap();
-        noted(&mut ledger, "db/b/eth0 added 10.0.0.2").unwrap();
+        ledger.note(event(Backend::Db, "a", Step::Deletes)).unwrap();
+        ledger.note(event(Backend::Db, "b", ADDED)).unwrap();
     }
 
     #[test]
     fn after_a_reboot_addresses_are_free() {
         let mut ledger = Ledger::default();
-        for event in ["db/a/eth0 added 10.0.0.2", "db/b/eth0 adds"] {
-            noted(&mut ledger, event).unwrap();
-        }
+        ledger.note(event(Backend::Db, "a", ADDED)).unwrap();
+        ledger.note(event(Backend::Db, "b", Step::Adds)).unwrap();
         ledger.reboot();
-        noted(&mut ledger, "db/c/eth0 added 10.0.0.2").unwrap();
-        noted(&mut ledger, "db/b/eth0 deletes").unwrap();
+        ledger.note(event(Backend::Db, "c", ADDED)).unwrap();
+        ledger.note(event(Backend::Db, "b", Step::Deletes)).unwrap();
         let old: Vec<Event> = ledger.old().collect();
-        assert_eq!(old, ["db/a/eth0 added 10.0.0.2".parse().unwrap()]);
+        assert_eq!(old, [event(Backend::Db, "a", ADDED)]);
         ledger.reboot();
         assert_eq!(ledger.old().count(), 3);
     }

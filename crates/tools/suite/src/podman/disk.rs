@@ -33,8 +33,10 @@ impl Disk {
     /// Makes the directory, for the plugins in another.
     pub(super) fn new(within: &Path, plugins: &Path) -> Result<Self> {
         let dir = TempDir::with_prefix_in("podman", within)?;
-        let plugins = plugins.to_owned();
-        let disk = Self { dir, plugins };
+        let disk = Self {
+            dir,
+            plugins: plugins.to_owned(),
+        };
         for name in [
             "cni",
             "net",
@@ -65,10 +67,7 @@ impl Disk {
 
     /// Removes it all.
     pub(super) fn remove(self) -> Result<()> {
-        let shown = self.dir().display().to_string();
-        self.dir
-            .close()
-            .with_context(|| format!("cannot remove {shown}"))
+        self.dir.close().context("cannot remove the node's disk")
     }
 
     fn make_root_file_system(&self) -> Result<()> {
@@ -135,7 +134,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
             .env("CONTAINERS_STORAGE_CONF", self.path("storage.conf"));
     }
 
-    /// The addresses that are noted as given, and to whom, as `<container id> <interface>`.
+    /// The addresses that are held, each with its owner as `<container id> <interface>`.
     pub(super) fn addresses(&self) -> Result<BTreeMap<String, String>> {
         let network = self.path("cni/networks").join(NETWORK);
         let mut owners = BTreeMap::new();
@@ -149,8 +148,8 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
         Ok(owners)
     }
 
-    /// An error unless these containers' addresses, and no others, are noted as given, and flannel
-    /// keeps a file for each of them and for no other.
+    /// An error unless these containers' addresses and no others are held, and flannel keeps a file
+    /// for each of these containers and for no other.
     pub(super) fn expect_only(&self, containers: &[Container]) -> Result<()> {
         let expected = containers.iter().map(|container| {
             let Container { id, address, .. } = container;

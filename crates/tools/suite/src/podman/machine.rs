@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use testkit::Node;
+use xtask::command::output;
 
 use super::disk::Disk;
 
@@ -62,7 +63,7 @@ impl<'a> Machine<'a> {
         boot.args(["-c", BOOT])
             .env("DISK", disk.dir())
             .env("HOST", HOST);
-        printed(&mut boot, |command| node.enter(|| command.output()))?;
+        node.enter(|| output(&mut boot))?;
 
         let mut init = Command::new("unshare");
         init.args(["--fork", "--pid", "--kill-child=KILL", "--mount-proc"])
@@ -74,7 +75,7 @@ impl<'a> Machine<'a> {
             .enter(|| init.spawn())
             .context("cannot run `unshare` (Debian package util-linux)")?;
         let power = init.stdin.take();
-        let output = init.stdout.take().context("stdout is piped")?;
+        let stdout = init.stdout.take().context("stdout is piped")?;
         let machine = Self {
             disk,
             init,
@@ -82,7 +83,7 @@ impl<'a> Machine<'a> {
             _node: node,
         };
         let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
+        BufReader::new(stdout).read_line(&mut line)?;
         ensure!(line == "up\n", "the node's first process ended at once");
         Ok(machine)
     }
@@ -105,7 +106,7 @@ impl<'a> Machine<'a> {
 
     /// What a command inside prints; an error if it fails.
     pub(super) fn run(&self, words: &[&str]) -> Result<String> {
-        printed(&mut self.command(words), Command::output)
+        output(&mut self.command(words))
     }
 
     /// As [`Self::run`] for podman.
@@ -148,25 +149,7 @@ impl<'a> Machine<'a> {
 
 impl Drop for Machine<'_> {
     fn drop(&mut self) {
-        // After a failure, which is already reported; what is left is seen by the part `tidy`.
+        // After a failure, which is already reported; the part `tidy` reports leftovers.
         let _ = self.end();
     }
-}
-
-/// What a command prints on stdout; an error with all that it says if it fails.
-fn printed(
-    command: &mut Command,
-    run: impl FnOnce(&mut Command) -> std::io::Result<Output>,
-) -> Result<String> {
-    let line = xtask::command::command_line(command);
-    let output = run(command).with_context(|| format!("cannot run `{line}`"))?;
-    let (stdout, stderr) = (&output.stdout, &output.stderr);
-    ensure!(
-        output.status.success(),
-        "`{line}` failed, {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(stdout),
-        String::from_utf8_lossy(stderr)
-    );
-    Ok(String::from_utf8_lossy(stdout).into_owned())
 }
