@@ -34,8 +34,8 @@ pub(crate) struct Plan {
 /// What a bridge network needs, in the order in which it is loaded.
 const MODULES: [&str; 4] = ["veth", "llc", "stp", "bridge"];
 
-/// After the boot it is a few seconds' work.
-const LIMIT: Duration = Duration::from_secs(300);
+/// After the boot it is a few seconds' work, on an idle machine.
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// What the console has when something has failed, even if the machine has no time left to end by
 /// it.

@@ -35,18 +35,18 @@ static PARTS: [Part; 13] = [
         build,
     ),
     part("dist", "the release binary builds and is static", &[], dist),
+    part(
+        "vm",
+        "tests that need another kernel pass in a virtual machine",
+        &["build", "dist"],
+        vm::run,
+    ),
     part("clippy", "clippy finds nothing", &[], clippy),
     part(
         "test",
         "all tests pass, with debug binaries",
         &["build"],
         test,
-    ),
-    part(
-        "vm",
-        "tests that need another kernel pass in a virtual machine",
-        &["build", "dist"],
-        vm::run,
     ),
     part(
         "dist-binaries",

@@ -119,3 +119,19 @@ impl Setting {
         Ok(kernel.insert(fetched).clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skip_differs_from_a_failure() {
+        let skip = || -> Result<()> {
+            ensure!(false, Skipped("needs a reason".to_owned()));
+            Ok(())
+        };
+        let Skipped(reason) = skip().unwrap_err().downcast().unwrap();
+        assert_eq!(reason, "needs a reason");
+        assert!(anyhow!("needs a reason").downcast::<Skipped>().is_err());
+    }
+}
