@@ -1,10 +1,10 @@
 //! A place in which plugins can run with any input and damage nothing.
 
+use std::cell::{Cell, RefCell};
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,12 @@ const ROOT: &str = "/run/jail";
 /// Neither the plugins' nor a directory to look into.
 const PROC: &str = "/proc";
 
+thread_local! {
+    static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// The message of the thread's last panic.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 /// A thread whose network is a node's, and whose whole file system is a few empty directories in
 /// memory and `/proc`. All of it is gone when the thread ends.
 #[derive(Debug)]
@@ -33,18 +39,20 @@ pub(crate) struct Jail {
 impl Jail {
     /// Starts the thread, which calls `feed` for each input.
     pub(crate) fn new(feed: fn(&[u8]) -> Result<()>) -> Self {
-        // The usual hook prints, but does not know the input.
-        static SAID: Mutex<String> = Mutex::new(String::new());
-        let said = || SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        set_hook(Box::new(move |panic| *said() = panic.to_string()));
+        let usual = take_hook();
+        set_hook(Box::new(move |panic| match IS_INSIDE.get() {
+            true => PANIC.set(panic.to_string()),
+            false => usual(panic),
+        }));
         let (inputs, incoming) = channel::<Vec<u8>>();
         let (outgoing, verdicts) = channel();
         let serve = move || {
             close()?;
+            IS_INSIDE.set(true);
             for input in incoming {
                 let feed = || clear().and_then(|()| feed(&input));
                 let fed = catch_unwind(AssertUnwindSafe(feed));
-                let verdict = fed.unwrap_or_else(|_| Err(anyhow!(said().clone())));
+                let verdict = fed.unwrap_or_else(|_| Err(anyhow!(PANIC.take())));
                 // Without a receiver it has taken too long.
                 drop(outgoing.send(verdict));
             }
@@ -111,4 +119,29 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
         .filter(|path| path != Path::new(PROC))
         .flat_map(below)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::requirements::require_root;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_and_the_next_input_finds_no_files() {
+        if !require_root() {
+            return;
+        }
+        let jail = Jail::new(|input| {
+            write(Path::new("/a/b"), input)?;
+            let found = files(Path::new("/"));
+            assert_eq!(found, [Path::new("/a/b")]);
+            assert_ne!(input, b"bad", "the input is bad");
+            Ok(())
+        });
+        jail.feed(b"good").unwrap();
+        let error = jail.feed(b"bad").unwrap_err().to_string();
+        assert!(error.contains("the input is bad"), "{error}");
+        jail.feed(b"good").unwrap();
+    }
 }
