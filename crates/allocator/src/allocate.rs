@@ -8,31 +8,30 @@ use ipnetwork::IpNetwork;
 
 use crate::{Age, First, Held, Owner, Range, RangeSet, RangeSets, SetKey, Store, StoreError};
 
-/// How many addresses are tried one by one before all that are taken are looked at together.
+/// The number of candidates that are tried one by one before all addresses in use are read.
 const PROBES: usize = 16;
 
-/// What an attachment is to get.
+/// The addresses that an attachment is to get.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand<'a> {
-    /// Who gets it.
+    /// The attachment.
     pub attachment: &'a Attachment,
-    /// One address of each of these sets.
+    /// The range sets; the attachment gets one address of each.
     pub sets: &'a RangeSets,
-    /// The address to take, for the sets that have one of these.
+    /// Requested addresses. A range set that contains one of these gives that one.
     pub requested: &'a [IpAddr],
-    /// What becomes of addresses whose containers a reboot has ended.
+    /// Whether addresses from before a reboot may be given again.
     pub reclaim: Reclaim,
 }
 
-/// What becomes of addresses that were given before the kernel started, and whose containers cannot
-/// be running.
+/// Whether addresses that were given before a reboot may be given again. Their containers cannot be
+/// running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reclaim {
-    /// They are passed over while others are free, but yield when there is no other, when exactly
-    /// that one is asked for, and to their own attachment.
+    /// They are: if no other address is free, if one is requested, or to their own attachment.
     #[default]
     AfterReboot,
-    /// They are held until they are released.
+    /// They are not: only a DEL or GC releases them.
     Never,
 }
 
@@ -45,18 +44,18 @@ pub struct Allocation {
     pub gateway: IpAddr,
 }
 
-/// Why an attachment got no addresses.
+/// Why an attachment gets no addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum AllocateError {
-    /// A range set could not give one.
+    /// A range set cannot give one.
     #[error("failed to allocate for range {index}: {reason}")]
     Set {
-        /// The set's place in the list.
+        /// The set's index in the list.
         index: usize,
-        /// Why it could not.
+        /// Why it cannot.
         reason: SetError,
     },
-    /// Requested addresses that are in no range set, or that come second in theirs.
+    /// Requested addresses that are in no range set, or not the first in theirs.
     #[error("failed to allocate all requested IPs: {}: each must be in a range set, and a set \
         gives one", First(.0, " "))]
     Unfulfilled(Vec<IpAddr>),
@@ -65,44 +64,44 @@ pub enum AllocateError {
     Store(#[from] StoreError),
 }
 
-/// Why a range set could not give an address.
+/// Why a range set cannot give an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetError {
-    /// All are taken.
+    /// Every address is in use.
     #[error("no IP addresses available in range set: {set}")]
     Exhausted {
         /// The set.
         set: RangeSet,
-        /// How many of its addresses somebody holds.
+        /// The number of its addresses that are in use.
         held: usize,
-        /// How many of these from before a reboot.
+        /// The number of these that were given before a reboot.
         earlier: usize,
     },
-    /// The attachment holds one already.
+    /// The attachment already holds one of the set.
     #[error(
         "{address} has been allocated to {container_id} already: a second ADD needs a DEL before it"
     )]
     Duplicate {
-        /// The address that it holds.
+        /// The address that the attachment holds.
         address: IpAddr,
-        /// Its container.
+        /// The attachment's container.
         container_id: ContainerId,
     },
-    /// The one that was asked for is the gateway's.
+    /// The requested address is the gateway's.
     #[error("requested IP address {0} is the subnet's gateway")]
     Gateway(IpAddr),
-    /// The one that was asked for is excluded.
+    /// The requested address is excluded.
     #[error("requested IP address {0} is excluded")]
     Excluded(IpAddr),
-    /// The one that was asked for is taken.
+    /// The requested address is not free.
     #[error("requested IP address {address} is not available in range set \
         {set}{}", by(.owner.as_deref()))]
     Taken {
         /// The requested address.
         address: IpAddr,
-        /// The set that it is in.
+        /// The range set that contains the address.
         set: Box<RangeSet>,
-        /// Who holds it; `None` if it is blocked by something else than an attachment.
+        /// The owner; `None` if something else than an attachment blocks the address.
         owner: Option<Box<Owner>>,
     },
 }
@@ -129,7 +128,7 @@ pub fn allocate(
         let sets = demand.sets.iter().enumerate();
         sets.map(|(index, set)| SetKey { index, set })
     };
-    // All refusals that can be known come before anything is changed.
+    // All refusals that are known by now come before the first change.
     let before = keys()
         .map(|key| from_before_reboot(demand, key, &held))
         .collect::<Result<Vec<_>, _>>()?;
@@ -139,8 +138,8 @@ pub fn allocate(
         if let Some(address) = before {
             store.release(address)?;
         }
-        // What it had before the reboot, unless it asks for another or that may not be given any
-        // more.
+        // After a reboot, an attachment gets its old address again, unless it requests another one
+        // or the old one may not be given any more.
         let wish = wish.or(before.filter(|address| key.set.gives(*address)));
         let (address, range) = match wish {
             Some(address) => requested(store, demand, key, address)?,
@@ -156,8 +155,11 @@ pub fn allocate(
     Ok(allocations)
 }
 
-/// Why the first range set that could not give an address to anybody could not; `None` if all
-/// could.
+/// Looks for a range set that has no address to give. Returns why the first such set has none;
+/// `None` if each set has one. Reserves nothing.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read, or could reserve no address.
 pub fn exhausted(
     store: &mut dyn Store,
     sets: &RangeSets,
@@ -186,8 +188,8 @@ fn exhaustion(set: &RangeSet, all: &[Held]) -> SetError {
     }
 }
 
-/// Finds the set of each requested address. What is in no set, or not the first in its own, is
-/// returned as the error.
+/// The requested address of each set, if it has one. Requested addresses that are in no set, or not
+/// the first in theirs, are the error.
 fn assign(sets: &RangeSets, requested: &[IpAddr]) -> Result<Vec<Option<IpAddr>>, Vec<IpAddr>> {
     let mut wishes: Vec<Option<IpAddr>> = sets.iter().map(|_| None).collect();
     let mut seen = HashSet::new();
@@ -206,9 +208,8 @@ fn assign(sets: &RangeSets, requested: &[IpAddr]) -> Result<Vec<Option<IpAddr>>,
     }
 }
 
-/// The address that the attachment has had of a set since before a reboot. That it holds one since
-/// is an error: an attachment has one address of a set (CNI specification: no second ADD without a
-/// DEL).
+/// The address of a set that the attachment has held since before a reboot. An address from this
+/// boot is an error: there is no second ADD without a DEL (CNI specification).
 fn from_before_reboot(
     demand: &Demand<'_>,
     key: SetKey<'_>,
@@ -283,9 +284,11 @@ fn next_free<'a>(
     found.or_else(|reason| refuse(key, reason))
 }
 
-/// Tries a few addresses one by one, then looks at all that are taken, then tries those from before
-/// a reboot. `take` tells whether an address is to be had; it gets the age of one that somebody
-/// holds.
+/// Searches a set for an address, in the order of its candidates: tries a few of them one by one,
+/// then all that are not in use, then those that were given before a reboot.
+///
+/// `take` takes a candidate and returns whether it could. Its last argument is the age of an
+/// address that is in use; `None` if nobody is known to hold the address.
 fn search<'a>(
     store: &mut dyn Store,
     key: SetKey<'a>,
@@ -317,7 +320,7 @@ fn search<'a>(
     Ok(Err(exhaustion(key.set, &taken)))
 }
 
-/// Gives an address to somebody else than its holder.
+/// Gives an address that is in use to another attachment.
 fn take_over(
     store: &mut dyn Store,
     demand: &Demand<'_>,
@@ -328,7 +331,7 @@ fn take_over(
     store.reserve(address, demand.attachment, key)
 }
 
-/// How old an address is, if it is one of those, which are in order.
+/// The age of an address if it is in use; `taken` is in order.
 fn age_of(taken: &[Held], address: IpAddr) -> Option<Age> {
     let index = taken
         .binary_search_by_key(&address, |held| held.address)

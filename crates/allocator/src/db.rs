@@ -3,7 +3,7 @@
 //! ```text
 //! <dataDir>/.addresses.db    every network's addresses, mode 0600; `pages` says how it is written
 //! <dataDir>/.addresses.lock  flock(2), held exclusively for a whole transaction
-//! <dataDir>/.addresses.new   a database that is being made
+//! <dataDir>/.addresses.new   a database that is being created
 //! ```
 //!
 //! It has three tables:
@@ -14,18 +14,18 @@
 //! last       network, subnet            → address       by the first subnet of a range set
 //! ```
 //!
-//! **A transaction that counts is on the disk**, and one that does not has changed nothing: not by
-//! a kill, a power cut or a full disk. Each commit records what the next process needs to go on at
-//! once (redb's quick repair), so that there is no difference between opening after a kill and
-//! opening at any other time, and neither depends on the number of addresses.
+//! **A committed transaction is on the disk**, and any other has changed nothing, whether a kill, a
+//! power cut or a full disk ended it. Each commit records what the next process needs to continue
+//! (redb's quick repair), so opening the file after a kill takes as long as at any other time,
+//! whatever the number of addresses.
 //!
-//! **What is read is what was written.** Each page has a checksum that is verified before redb sees
-//! it. A file that fails that is an error, and stays as it is: with an empty one in its place,
-//! addresses of running containers would be given again. That holds for an empty file as well,
-//! since a new database gets its name when it is complete.
+//! **Each page has a checksum**, which is verified before redb sees the page. A damaged file is an
+//! error, and is left as it is: an empty database in its place would give the addresses of running
+//! containers again. An empty file is damaged too, because a new database gets its name only when
+//! it is complete.
 //!
-//! **Processes wait for each other** with the lock, which is held from before the file is opened.
-//! redb itself would refuse to open a file that another process has open.
+//! **Processes wait for each other** at the lock, which is taken before the file is opened. redb
+//! itself would refuse to open a file that another process has open.
 
 mod check;
 mod container;
@@ -62,14 +62,13 @@ const FILE: &str = DATABASE;
 const LOCK: &str = ".addresses.lock";
 const ASIDE: &str = ".addresses.new";
 
-/// The mode of the directory, if it has to be made.
+/// The mode of the directory, if it has to be created.
 const DIRECTORY_MODE: u32 = 0o755;
 
 /// The size of a new file, in bytes: 258 pages with their checksums.
 const NEW_FILE: u64 = 258 * 4104;
 
-/// How much of the file is kept in memory, in bytes. An operation reads some twenty pages of 4096
-/// bytes.
+/// The size of redb's cache, in bytes. An operation reads some twenty pages of 4096 bytes.
 const CACHE: usize = 256 << 10;
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -86,7 +85,11 @@ pub struct Database {
 }
 
 impl Database {
-    /// The database in `data_dir`; `None` if there is none, and no network has given an address.
+    /// Opens the database in `data_dir`; `None` if it does not exist: no network has given an
+    /// address.
+    ///
+    /// # Errors
+    /// [`StoreError::State`] if the directory or the file cannot be opened.
     pub fn open(data_dir: &Path) -> Result<Option<Self>, StoreError> {
         let Some(dir) = Dir::open(data_dir)? else {
             return Ok(None);
@@ -95,18 +98,19 @@ impl Database {
         Ok(exists.then(|| Self::in_dir(dir)))
     }
 
-    /// The database in `data_dir`, which is made by its first transaction if it is missing, and so
-    /// is the directory.
+    /// Opens `data_dir` and creates it if it is missing. A missing database is created by its first
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::State`] if the directory can be neither opened nor created.
     pub fn create(data_dir: &Path) -> Result<Self, StoreError> {
         Ok(Self::in_dir(Dir::create(data_dir, DIRECTORY_MODE)?))
     }
 
-    /// Finds out whether an ADD can begin a transaction in `data_dir`, as far as that can be known
-    /// without making anything.
+    /// Checks, without creating anything, that an ADD could begin a transaction in `data_dir`.
     ///
     /// # Errors
-    ///
-    /// What an ADD would fail with.
+    /// The error that the ADD would fail with.
     pub fn probe(data_dir: &Path) -> Result<(), StoreError> {
         let Some(dir) = Dir::open(data_dir)? else {
             return Ok(Dir::probe_for(data_dir, NEW_FILE)?);
@@ -125,11 +129,11 @@ impl Database {
         Self { dir, path }
     }
 
-    /// Begins a transaction, once others have ended theirs. `boot` is the running boot, where the
-    /// kernel tells.
+    /// Takes the lock, and begins a transaction on all networks. `boot` is the ID of the running
+    /// boot, if the kernel reports it.
     ///
     /// # Errors
-    /// [`state::StateError::Locked`] if others take longer than `timeout`;
+    /// [`StoreError::State`] if others hold the lock until the timeout; [`StoreError::Io`] and
     /// [`StoreError::Damaged`].
     pub fn begin(
         &self,
@@ -216,8 +220,8 @@ impl Database {
         })
     }
 
-    /// Makes the file. It gets its name when it is complete and on the disk; if that fails, nothing
-    /// is left.
+    /// Creates the file. It gets its name when it is complete and on the disk; after an error,
+    /// nothing is left.
     fn make(&self, guard: &WriteGuard<'_>) -> Result<File, StoreError> {
         guard.remove(ASIDE)?;
         self.make_aside(guard).inspect_err(|_| {
@@ -245,12 +249,12 @@ fn removed() -> io::Error {
     io::Error::other("somebody has removed it")
 }
 
-/// A transaction on all networks of a directory. What it does counts once it is committed; if it is
-/// dropped before that, or its process is killed, nothing of it does.
+/// A transaction on all networks of a directory. Its changes count once it is committed; if it is
+/// dropped before that, or its process is killed, none of them does.
 ///
-/// Nobody else can do anything in the directory while it exists.
+/// No other transaction in the directory can begin while it exists.
 pub struct Transaction<'a> {
-    // Before the lock: nothing of the file may be used without it.
+    // Before the lock, so that it is dropped first: the file must not be used without the lock.
     session: Session,
     lock: SealedLock<'a>,
     boot: Boot,
@@ -259,13 +263,16 @@ pub struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    /// The transaction, as one on a network: a [`crate::Store`].
+    /// Turns the transaction into one on a network: a [`Store`].
     pub fn network(self, network: &NetworkName) -> DbStore<'a> {
         DbStore::new(self, network)
     }
 
-    /// Removes the database if nobody holds an address in it any more. A transaction that has
-    /// changed something removes nothing, and nobody's but its own file.
+    /// Removes the database if nobody holds an address in it. A transaction that has changed
+    /// something removes nothing, and a file that has replaced this transaction's stays.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database cannot be read or removed.
     pub fn remove_if_empty(self) -> Result<(), StoreError> {
         let holds_any = redb::ReadableTable::range(&self.table(ADDRESSES)?, b"".as_slice()..)
             .map_err(|error| self.failed(error))?
@@ -277,11 +284,11 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Makes what was done count.
+    /// Makes the changes count, and releases the lock.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`] if the file is not the database any more: nobody will read there what
-    /// was done.
+    /// [`StoreError::Replaced`] if the file is not the database any more, so that nobody will read
+    /// the changes; [`StoreError::Io`].
     pub fn commit(self) -> Result<(), StoreError> {
         let Transaction {
             session,

@@ -1,14 +1,14 @@
-//! The Go plugin's format: a directory a network, a file an address.
+//! The Go plugin's format: one directory per network, one file per address.
 //!
 //! ```text
-//! <dataDir>/<network>/<address>             "<container id>\r\n<ifname>", mode 0600
-//! <dataDir>/<network>/last_reserved_ip.<n>  the address that range set n has given last
+//! <dataDir>/<network>/<address>             "<container ID>\r\n<ifname>", mode 0600
+//! <dataDir>/<network>/last_reserved_ip.<n>  the address that range set n gave last
 //! <dataDir>/<network>/lock                  flock(2), held exclusively for a whole operation
 //! <dataDir>/.index/<network>                which addresses an attachment holds; see `index`
 //! ```
 //!
-//! Both plugins may work on one directory at once: the lock is the same, and each understands the
-//! other's files. The address files are the truth; all else can be deleted.
+//! Both plugins may work in one directory at the same time: they take the same lock, and read each
+//! other's files. The address files are the truth; everything else is derived.
 
 mod boot_tag;
 mod files;
@@ -40,8 +40,7 @@ const LOCK: &str = "lock";
 /// No network can have the name, for its dot.
 const INDEX_DIRECTORY: &str = ".index";
 
-/// The directory with a network's addresses. It may be a symbolic link to one: an operator put it
-/// there.
+/// The directory of a network's addresses. It may be a symbolic link that an operator has made.
 #[derive(Debug)]
 pub(crate) struct NetworkDir {
     data_dir: Dir,
@@ -50,8 +49,8 @@ pub(crate) struct NetworkDir {
 }
 
 impl NetworkDir {
-    /// Opens the network's directory in `data_dir`; `None` if it does not exist, and the network
-    /// has given no address.
+    /// Opens the network's directory in `data_dir`; `None` if it does not exist: the network has
+    /// given no address.
     pub(crate) fn open(data_dir: &Path, network: &NetworkName) -> Result<Option<Self>, StateError> {
         let Some(data_dir) = Dir::open(data_dir)? else {
             return Ok(None);
@@ -64,7 +63,7 @@ impl NetworkDir {
         }))
     }
 
-    /// Opens the network's directory in `data_dir`, and makes both where they are missing.
+    /// Opens the network's directory in `data_dir`, and creates both if they are missing.
     pub(crate) fn create(data_dir: &Path, network: &NetworkName) -> Result<Self, StateError> {
         let data_dir = Dir::create(data_dir, DIRECTORY_MODE)?;
         let addresses = data_dir.create_linked_child(network.as_str(), DIRECTORY_MODE)?;
@@ -75,12 +74,11 @@ impl NetworkDir {
         })
     }
 
-    /// Finds out whether an ADD can note one address of each of some range sets, as far as that can
-    /// be known without making anything.
+    /// Checks, without creating anything, that an ADD could record one address for each of `sets`
+    /// range sets.
     ///
     /// # Errors
-    ///
-    /// What an ADD would fail with.
+    /// The error that the ADD would fail with.
     pub(crate) fn probe(
         data_dir: &Path,
         network: &NetworkName,
@@ -97,8 +95,8 @@ impl NetworkDir {
         (0..sets).try_for_each(|set| addresses.check_replace(&last_given_name(set)))
     }
 
-    /// Takes the network's lock, waiting for at most `timeout`, and undoes what an ADD has left
-    /// that did not come to its end. `boot` is the running boot, where the kernel tells.
+    /// Takes the network's lock, waiting for at most `timeout`, and rolls back an ADD that was
+    /// killed. `boot` is the ID of the running boot, if the kernel reports it.
     pub(crate) fn lock(
         &self,
         timeout: Duration,
@@ -108,14 +106,13 @@ impl NetworkDir {
         self.store(self.addresses.lock(LOCK, timeout)?, indexes, boot)
     }
 
-    /// As [`NetworkDir::lock`], for who releases addresses and gives none. Where nobody can lock
-    /// the lock file, such as a directory or a socket in its place, the directory's own lock does:
-    /// it keeps Twill's processes apart. The Go plugin may be at work beside it then, so the index
-    /// is neither used nor made, and the next operation rebuilds it.
+    /// As [`NetworkDir::lock`], for a transaction that gives no address. Where nobody can lock the
+    /// lock file, the directory's own lock keeps Twill's processes apart. The Go plugin may then be
+    /// at work at the same time, so the index is neither used nor built, and the next operation
+    /// rebuilds it.
     ///
     /// # Errors
-    ///
-    /// As [`NetworkDir::lock`], of the lock file where the directory cannot be locked either.
+    /// As [`NetworkDir::lock`], about the lock file if the directory cannot be locked either.
     pub(crate) fn lock_to_release(
         &self,
         timeout: Duration,
@@ -147,8 +144,11 @@ impl NetworkDir {
         })
     }
 
-    /// The directory of the indexes. Without it everything works, only slower, so it is no error
-    /// where nobody can make or use one.
+    /// The directory of the indexes; `None` if it cannot be created or used. Without it everything
+    /// works, only slower.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if it exists and cannot be opened: it may hold a journal.
     fn indexes(&self) -> Result<Option<Dir>, StateError> {
         match self
             .data_dir
@@ -172,9 +172,9 @@ impl NetworkDir {
 pub(crate) struct DiskStore<'a> {
     files: AddressFiles<'a>,
     lookup: Lookup<'a>,
-    /// What this transaction has given, and takes back unless it is committed.
+    /// The addresses that this transaction has given. Unless it is committed, it releases them.
     given: Vec<(IpAddr, OwnerHash)>,
-    /// What it may have given, as the attempt ended in an error.
+    /// An address that this transaction may have given: the attempt ended with an error.
     doubtful: Option<(IpAddr, OwnerHash)>,
 }
 
@@ -285,8 +285,8 @@ impl DiskStore<'_> {
 
 impl Drop for DiskStore<'_> {
     fn drop(&mut self) {
-        // What cannot be taken back stays in the journal, and the index is not declared current:
-        // the next operation takes it back.
+        // An address that cannot be released stays in the journal, and the index is not marked
+        // current, so that the next operation releases the address.
         if let Some((address, hash)) = self.doubtful.take()
             && self.lookup.undo(&self.files, hash, address).is_err()
         {
@@ -298,7 +298,7 @@ impl Drop for DiskStore<'_> {
             }
             self.lookup.remove(hash, address);
         }
-        // Where the journal stays, there is nothing that it names.
+        // If this fails, the journal stays, and none of its addresses is there any more.
         let _ = self.lookup.close(&self.files);
     }
 }

@@ -2,15 +2,14 @@
 
 use std::fmt;
 
-/// How many values of a list an error message repeats.
+/// The number of values of a list in an error message.
 const LIMIT: usize = 8;
 
-/// Displays a list for use in an error message, however long it is: the first few, and how many
-/// there are.
+/// Displays a list in an error message: the first few values, and the number of all.
 pub struct First<'a, T>(
     /// The list.
     pub &'a [T],
-    /// What stands between two of them.
+    /// The separator.
     pub &'static str,
 );
 

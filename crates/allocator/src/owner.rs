@@ -1,24 +1,25 @@
-//! Who holds an address, and its text in an address file.
+//! The owner of an address, and the owner's text in an address file.
 
 use std::fmt;
 
 use cni_types::{Attachment, ContainerId, IfName, ValidAttachments};
 
-/// What is between the container and the interface.
+/// The separator of container ID and interface name.
 const SEPARATOR: &str = "\r\n";
 
-/// Who holds an address. Its text is what the Go plugin writes into the address's file: `<container
-/// id>\r\n<ifname>`.
+/// The owner of an address: an attachment, or a container where no interface was recorded. Its text
+/// is what the Go plugin writes into the address file: `<container ID>\r\n<ifname>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The container.
     pub container_id: ContainerId,
-    /// The interface; absent in what versions wrote that knew one interface a container.
+    /// The interface; older versions, with one interface per container, recorded none.
     pub ifname: Option<IfName>,
 }
 
 impl Owner {
-    /// Reads the text; `None` if it names nobody. White space around it does not count.
+    /// Reads the contents of an address file; `None` if they name no owner. White space around the
+    /// text is ignored.
     pub fn parse(contents: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(contents).ok()?.trim();
         let (container_id, ifname) = match text.split_once(SEPARATOR) {
@@ -31,8 +32,8 @@ impl Owner {
         })
     }
 
-    /// Whether a text that names nobody is what a power cut or a full disk leaves of one that did:
-    /// nothing, or what no program writes. Anything else somebody meant.
+    /// Whether contents that name no owner are debris of a power cut or of a full disk: empty, or
+    /// bytes that no program writes. Anything else is somebody's own text.
     pub fn is_debris(contents: &[u8]) -> bool {
         let broken = |c: char| c.is_control() && !c.is_ascii_whitespace();
         match std::str::from_utf8(contents) {
@@ -41,14 +42,14 @@ impl Owner {
         }
     }
 
-    /// Whether it is this very attachment.
+    /// Whether the owner is this attachment.
     pub fn is(&self, attachment: &Attachment) -> bool {
         self.container_id == attachment.container_id
             && self.ifname.as_ref() == Some(&attachment.ifname)
     }
 
-    /// Whether it is a valid attachment. Where nothing is known of the interface, any valid
-    /// attachment of the container will do.
+    /// Whether the owner is a valid attachment. An owner without an interface is valid if any
+    /// attachment of the container is.
     pub fn is_valid(&self, valid: &ValidAttachments) -> bool {
         let container_id = self.container_id.as_str();
         match &self.ifname {
@@ -70,7 +71,7 @@ impl Owner {
         self.to_string().replace(SEPARATOR, " ")
     }
 
-    /// Whether this is the container, and nothing is known of the interface.
+    /// Whether the owner is this container, without an interface.
     pub fn is_only(&self, container_id: &ContainerId) -> bool {
         self.container_id == *container_id && self.ifname.is_none()
     }
@@ -94,7 +95,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The text of an owner whose interface is known.
+/// The text of an owner with an interface.
 pub(crate) fn text(container_id: &str, ifname: &str) -> String {
     [container_id, SEPARATOR, ifname].concat()
 }
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_of_all_ages() {
+    fn contents_with_and_without_an_interface() {
         let owner = Owner::parse(b"c1\r\neth0").unwrap();
         assert!(owner.is(&attachment("c1", "eth0")));
         assert!(!owner.is(&attachment("c1", "eth1")));
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nobody() {
+    fn contents_that_name_no_owner() {
         for debris in [
             &b""[..],
             b" \r\n",
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn debris_is_told_from_what_somebody_meant() {
+    fn debris_differs_from_text_that_somebody_wrote() {
         for debris in [
             &b""[..],
             b" \r\n",

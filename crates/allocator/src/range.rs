@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 
 use crate::span::{self, Span};
 
-/// What a configuration says of a range; everything but the subnet has a default.
+/// A range as it is configured; everything but the subnet has a default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeSpec {
     /// The subnet that the range's addresses belong to; host bits are dropped.
@@ -21,7 +21,7 @@ pub struct RangeSpec {
     pub gateway: Option<IpAddr>,
 }
 
-/// A range that makes no sense.
+/// Why a [`RangeSpec`] is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
     /// The subnet has no address beside its own, the gateway's and the broadcast address.
@@ -71,7 +71,10 @@ pub struct Range {
 }
 
 impl Range {
-    /// Checks what a configuration says and fills in the defaults.
+    /// Validates a configured range, and fills in the defaults.
+    ///
+    /// # Errors
+    /// [`RangeError`] if the subnet is too small, or if an address does not fit the subnet.
     pub fn new(spec: RangeSpec) -> Result<Self, RangeError> {
         let (network, prefix) = (spec.subnet.network(), spec.subnet.prefix());
         let bits: u8 = if network.is_ipv4() { 32 } else { 128 };
@@ -168,7 +171,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense() {
+    fn invalid_ranges_are_refused() {
         let subnet = spec("10.1.2.0/24");
         let error = |spec| Range::new(spec).unwrap_err().to_string();
         for (spec, message) in [

@@ -7,36 +7,39 @@ use crate::first::First;
 use crate::span::{Disjoint, Spans};
 use crate::{Range, RangeError, Span};
 
-/// Ranges of one address family, without a common address: a pool that gives one address to each
-/// attachment.
+/// A pool of which each attachment gets one address: ranges of one family that do not overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeSet {
     ranges: Box<[Range]>,
-    /// For each range, what of it may be given, in order: all but its gateway and what is excluded.
+    /// For each range, the spans that may be given, in order: without its gateway and what is
+    /// excluded.
     givable: Box<[Vec<Span>]>,
-    /// The places of the ranges, in the order of their addresses.
+    /// The indexes of the ranges, in the order of their addresses.
     order: Box<[usize]>,
 }
 
-/// Ranges that make no set.
+/// Why ranges do not make a range set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangeSetError {
-    /// There is none.
+    /// There is no range.
     #[error("empty range set: give it at least one range with a subnet")]
     Empty,
-    /// One of them makes no sense.
+    /// A range is invalid.
     #[error(transparent)]
     Range(#[from] RangeError),
-    /// Some are IPv4 and some are IPv6.
+    /// Some ranges are IPv4, others IPv6.
     #[error("mixed address families: {} and {} need a range set each", .0.0, .0.1)]
     MixedFamilies(Box<(Range, Range)>),
-    /// Two of them have common addresses.
+    /// Two ranges have common addresses.
     #[error("ranges {} and {} overlap", .0.0, .0.1)]
     Overlap(Box<(Range, Range)>),
 }
 
 impl RangeSet {
-    /// A set of these ranges, in the order in which they are to be used.
+    /// A set of these ranges, which are used in this order.
+    ///
+    /// # Errors
+    /// [`RangeSetError`] if there is no range, or if two ranges overlap or are of two families.
     pub fn new(ranges: Vec<Range>) -> Result<Self, RangeSetError> {
         if ranges.is_empty() {
             return Err(RangeSetError::Empty);
@@ -62,7 +65,7 @@ impl RangeSet {
         })
     }
 
-    /// The same set, but for addresses that are never to be given; none may be left.
+    /// The same set without the addresses that are never given. There may be none left.
     pub fn excluding(mut self, excluded: &Spans) -> Self {
         for spans in &mut self.givable {
             *spans = spans
@@ -85,7 +88,7 @@ impl RangeSet {
 
     /// The range that an address belongs to, whether it may be given or not.
     pub fn range_of(&self, address: IpAddr) -> Option<&Range> {
-        self.place_of(address)
+        self.index_of(address)
             .and_then(|index| self.ranges.get(index))
     }
 
@@ -93,7 +96,7 @@ impl RangeSet {
     /// excluded.
     pub fn gives(&self, address: IpAddr) -> bool {
         let spans = self
-            .place_of(address)
+            .index_of(address)
             .and_then(|index| self.givable.get(index));
         spans.is_some_and(|spans| {
             let after = spans.partition_point(|span| span.start() <= address);
@@ -102,13 +105,13 @@ impl RangeSet {
         })
     }
 
-    fn place_of(&self, address: IpAddr) -> Option<usize> {
+    fn index_of(&self, address: IpAddr) -> Option<usize> {
         let (index, range) = self.last_from(address)?;
         range.span().contains(address).then_some(index)
     }
 
     /// Of the ranges that start at this address or before it, the one that starts last, and its
-    /// place.
+    /// index.
     fn last_from(&self, address: IpAddr) -> Option<(usize, &Range)> {
         let starts = |index: &usize| {
             let range = self.ranges.get(*index);
@@ -119,13 +122,13 @@ impl RangeSet {
         Some((index, self.ranges.get(index)?))
     }
 
-    /// How many addresses may be given.
+    /// The number of addresses that may be given.
     pub fn size(&self) -> u128 {
         let sizes = self.givable.iter().flatten().map(Span::size);
         sizes.fold(0, u128::saturating_add)
     }
 
-    /// Whether it has no address but its gateways'.
+    /// Whether the set contains nothing but its gateways.
     pub fn is_gateways_only(&self) -> bool {
         let mut ranges = self.ranges.iter();
         ranges.all(|range| range.span() == range.gateway().into())
@@ -138,15 +141,15 @@ impl RangeSet {
         })
     }
 
-    /// Every address that may be given, each once, in the order in which they come up: round robin
-    /// through all ranges, starting after the one given last, so that a released address rests for
-    /// as long as possible.
+    /// Every address that may be given, in the order in which they are tried: round robin through
+    /// all ranges, from the address after `last`, the one that was given last. So a released
+    /// address is given again as late as possible.
     ///
-    /// `last` is anything: where it is none of the set's addresses, the search starts at the first.
+    /// If `last` is `None` or not in the set, the order starts at the set's first address.
     pub fn candidates(&self, last: Option<IpAddr>) -> impl Iterator<Item = (IpAddr, &Range)> {
         let mut upcoming: Vec<(&Range, Span)> = Vec::new();
         let mut passed: Vec<(&Range, Span)> = Vec::new();
-        let current = last.and_then(|last| self.place_of(last));
+        let current = last.and_then(|last| self.index_of(last));
         for (index, (range, spans)) in self.ranges.iter().zip(&self.givable).enumerate() {
             for span in spans {
                 let (before, after) = match (current, last) {
@@ -165,7 +168,7 @@ impl RangeSet {
     }
 }
 
-/// What a range has in common with the first of those before it that it cannot be in a set with.
+/// Why a range cannot be in a set with the ranges before it.
 fn clash<'a>(before: impl Iterator<Item = &'a Range>, range: &Range) -> RangeSetError {
     for earlier in before {
         let both = || Box::new((*earlier, *range));
@@ -180,25 +183,25 @@ fn clash<'a>(before: impl Iterator<Item = &'a Range>, range: &Range) -> RangeSet
 }
 
 impl fmt::Display for RangeSet {
-    /// All ranges, or the first of them where there are many.
+    /// All ranges, or the first few of many.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         First(&self.ranges, ",").fmt(f)
     }
 }
 
-/// The range sets of a network, without a common address. An attachment gets one address of each.
+/// The range sets of a network, which do not overlap. An attachment gets one address of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeSets(Vec<RangeSet>);
 
-/// Range sets that do not go together.
+/// Why range sets cannot be those of one network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangeSetsError {
-    /// Two have common addresses.
+    /// Two sets have common addresses.
     #[error("range set {first} overlaps with {second}: {} and {}", sets.0, sets.1)]
     Overlap {
-        /// The place of one of them in the list.
+        /// The index of one of them in the list.
         first: usize,
-        /// The place of the other.
+        /// The index of the other.
         second: usize,
         /// The two sets.
         sets: Box<(RangeSet, RangeSet)>,
@@ -210,10 +213,13 @@ pub enum RangeSetsError {
 }
 
 impl RangeSets {
-    /// How many sets there can be.
+    /// The largest number of sets.
     pub const MAX: usize = 128;
 
-    /// These range sets, in the order in which they give their addresses.
+    /// These range sets, in the order of an attachment's addresses.
+    ///
+    /// # Errors
+    /// [`RangeSetsError`] if two sets overlap, or if there are more than [`RangeSets::MAX`].
     pub fn new(sets: Vec<RangeSet>) -> Result<Self, RangeSetsError> {
         if sets.len() > Self::MAX {
             return Err(RangeSetsError::TooMany(sets.len()));
@@ -240,7 +246,7 @@ impl RangeSets {
         self.0.iter()
     }
 
-    /// Whether any set has this address between the ends of one of its ranges.
+    /// Whether the address is in a range of any set, even if it may not be given.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|set| set.range_of(address).is_some())
     }
@@ -306,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_set() {
+    fn ranges_that_overlap_or_mix_families_are_refused() {
         let a = range("10.1.1.0/24", "10.1.1.1", "10.1.1.9");
         let b = range("10.1.0.0/16", "10.1.1.9", "10.1.1.10");
         let c = Range::new(spec("fd00::/64")).unwrap();
@@ -328,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_excluded_never_comes_up() {
+    fn an_excluded_address_is_no_candidate() {
         let set = RangeSet::new(vec![range("10.1.1.0/24", "10.1.1.1", "10.1.1.9")]).unwrap();
         let excluded = [
             Span::from(ip("10.1.1.2")),
@@ -351,7 +357,7 @@ mod tests {
         assert_eq!((none.size(), none.is_gateways_only()), (0, false));
     }
 
-    /// Nothing takes more than n log n: with n², each of these would take minutes.
+    /// Nothing takes longer than n log n. With n², each step would take minutes.
     #[test]
     fn many_ranges_and_exclusions() {
         let address = |bits: u32| IpAddr::from(std::net::Ipv4Addr::from_bits(bits));

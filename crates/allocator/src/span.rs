@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
 
-/// Consecutive addresses of one family, from one to another, both included.
+/// Consecutive addresses of one family; both ends are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     start: IpAddr,
@@ -30,7 +30,7 @@ impl Span {
         self.end
     }
 
-    /// How many addresses these are; all of IPv6 are one too few.
+    /// The number of addresses; one too few for all of IPv6.
     pub fn size(&self) -> u128 {
         let bits = |address| match address {
             IpAddr::V4(v4) => u128::from(v4.to_bits()),
@@ -50,7 +50,7 @@ impl Span {
         self.contains(other.start) || other.contains(self.start)
     }
 
-    /// What is left of this span without another one: nothing, one span or two.
+    /// This span without the addresses of another one: nothing, one span or two.
     pub(crate) fn without(self, other: &Span) -> impl Iterator<Item = Span> {
         let overlap = self.overlaps(other);
         let before = previous(other.start).and_then(|end| Span::new(self.start, end));
@@ -84,12 +84,12 @@ impl Span {
     }
 }
 
-/// Spans of either family in order, none of which overlap.
+/// Spans of both families, in order and without overlaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spans(Vec<Span>);
 
 impl Spans {
-    /// All addresses of these spans, which may overlap and be in any order.
+    /// Merges spans, which may overlap and be in any order.
     pub fn new(mut spans: Vec<Span>) -> Self {
         spans.sort_unstable_by_key(|span| span.start);
         let mut merged: Vec<Span> = Vec::new();
@@ -102,7 +102,7 @@ impl Spans {
         Self(merged)
     }
 
-    /// What is left of a span without these, in order.
+    /// The parts of a span that are in none of these, in order.
     pub(crate) fn carve(&self, span: Span) -> Vec<Span> {
         let first = self.0.partition_point(|other| other.end < span.start);
         let mut left = Vec::new();
@@ -119,12 +119,12 @@ impl Spans {
     }
 }
 
-/// Spans of which none overlap, as one after the other is put in.
+/// Spans without overlaps, which are inserted one by one.
 #[derive(Debug, Default)]
 pub(crate) struct Disjoint(BTreeMap<IpAddr, IpAddr>);
 
 impl Disjoint {
-    /// Puts a span in, unless it overlaps one that is; tells whether it did.
+    /// Inserts a span. Returns false if it overlaps another one.
     pub(crate) fn insert(&mut self, span: Span) -> bool {
         let before = self.0.range(..=span.end).next_back();
         // An address of IPv4 is less than any of IPv6.

@@ -20,11 +20,11 @@ use self::locks::Locks;
 use crate::read::{NEVER_WAIT, is_regular, read_start};
 use crate::{Action, DirStamp, InUse, Stamp, StateError};
 
-/// The file that is being written. No network, address, container or lock can have the name, for
-/// its dot.
+/// The temporary name of the file that is being written. No network, address, container or lock can
+/// have the name, because of its dot.
 const ASIDE: &str = ".new";
 
-/// The mode of every file: whoever may read a directory need not read who owns its addresses.
+/// The mode of every file: only root needs to know who owns an address.
 const FILE_MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
 /// The most that is read of a file, in bytes. State files have a few hundred.
@@ -58,8 +58,11 @@ const DIRECTORY_FLAGS: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_CLOEXEC);
 
 impl Dir {
-    /// Opens a directory that an operator named; `None` if it does not exist. Links on the way are
+    /// Opens a directory that an operator named; `None` if it does not exist. Symbolic links are
     /// followed.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if the kernel refuses to open it, as where it is a file.
     pub fn open(path: &Path) -> Result<Option<Self>, StateError> {
         match openat(AT_FDCWD, path, DIRECTORY_FLAGS, Mode::empty()) {
             Ok(fd) => Ok(Some(Self {
@@ -71,8 +74,11 @@ impl Dir {
         }
     }
 
-    /// As [`Dir::open`], but makes the directory and its parents with this mode where they are
+    /// As [`Dir::open`], but creates the directory and its parents with this mode if they are
     /// missing.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if a directory can be neither opened nor created.
     pub fn create(path: &Path, mode: u32) -> Result<Self, StateError> {
         if let Some(dir) = Self::open(path)? {
             return Ok(dir);
@@ -85,28 +91,35 @@ impl Dir {
         Self::open(path)?.ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
     }
 
-    /// Opens a directory inside this one; `None` if it does not exist. A symbolic link is not
-    /// followed.
+    /// Opens a directory in this one; `None` if it does not exist. A symbolic link is not followed.
+    ///
+    /// # Errors
+    /// [`StateError::NotADirectory`] if something else has the name; [`StateError::Io`].
     pub fn open_child(&self, name: &str) -> Result<Option<Self>, StateError> {
         self.open_below(name, OFlag::O_NOFOLLOW)
     }
 
-    /// As [`Dir::open_child`], for a directory that an operator may have put elsewhere: a symbolic
-    /// link to it is followed.
+    /// As [`Dir::open_child`], for a directory that an operator may have moved: a symbolic link to
+    /// it is followed.
+    ///
+    /// # Errors
+    /// As [`Dir::open_child`].
     pub fn open_linked_child(&self, name: &str) -> Result<Option<Self>, StateError> {
         self.open_below(name, OFlag::empty())
     }
 
-    /// As [`Dir::open_child`], but makes the directory with this mode if it is missing.
+    /// As [`Dir::open_child`], but creates the directory with this mode if it is missing.
+    ///
+    /// # Errors
+    /// As [`Dir::open_child`]; [`StateError::Io`] if the directory cannot be created.
     pub fn create_child(&self, name: &str, mode: u32) -> Result<Self, StateError> {
         self.create_below(name, OFlag::O_NOFOLLOW, mode)
     }
 
-    /// As [`Dir::open_linked_child`], but makes the directory with this mode if it is missing.
+    /// As [`Dir::open_linked_child`], but creates the directory with this mode if it is missing.
     ///
     /// # Errors
-    ///
-    /// [`StateError::Io`] also for a symbolic link that leads to nothing.
+    /// As [`Dir::create_child`]; [`StateError::Io`] also for a dangling symbolic link.
     pub fn create_linked_child(&self, name: &str, mode: u32) -> Result<Self, StateError> {
         self.create_below(name, OFlag::empty(), mode)
     }
@@ -115,7 +128,7 @@ impl Dir {
         let path = self.path.join(name);
         match openat(&self.fd, name, DIRECTORY_FLAGS | links, Mode::empty()) {
             Ok(fd) => Ok(Some(Self { fd, path })),
-            // Nothing can have a name that is too long for the file system.
+            // Nothing has a name that is too long for the file system.
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(None),
             Err(Errno::ENOTDIR) => Err(StateError::NotADirectory(path)),
             Err(error) => Err(StateError::io(Action::Open, path, error)),
@@ -128,7 +141,7 @@ impl Dir {
         }
         let path = self.path.join(name);
         match mkdirat(&self.fd, name, Mode::from_bits_truncate(mode)) {
-            // Somebody else may have been faster.
+            // Another process may have created it meanwhile.
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(error) => return Err(StateError::io(Action::Create, path, error)),
         }
@@ -136,16 +149,19 @@ impl Dir {
             .ok_or_else(|| StateError::io(Action::Open, path, Errno::ENOENT))
     }
 
-    /// Where the directory is.
+    /// The directory's path, as it was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Calls `visit` with each name in the directory, in no order; a directory may have so many
-    /// that a list of them would be large.
+    /// Calls `visit` with each name in the directory, in no order. There is no list of the names,
+    /// which might be large.
     ///
-    /// Files must not be made, renamed or removed in it meanwhile: it would be open whether they
-    /// are visited.
+    /// `visit` must not create, rename or remove files in the directory: whether these are then
+    /// visited is undefined.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if the directory cannot be listed; the error of `visit`.
     pub fn visit<E: From<StateError>>(
         &self,
         mut visit: impl FnMut(&OsStr) -> Result<(), E>,
@@ -163,12 +179,18 @@ impl Dir {
         Ok(())
     }
 
-    /// The contents of a file; `None` if there is none.
+    /// Reads a file; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`StateError::NotAFile`] if something else has the name; [`StateError::Io`].
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
         Ok(self.read_stamped(name)?.map(|file| file.contents))
     }
 
-    /// The contents of a file and its modification time; `None` if there is none.
+    /// Reads a file and its modification time; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// As [`Dir::read`].
     pub fn read_stamped(&self, name: &str) -> Result<Option<StampedFile>, StateError> {
         let Some((file, stat)) = self.open_file(name, OFlag::O_RDONLY)? else {
             return Ok(None);
@@ -182,14 +204,19 @@ impl Dir {
         }))
     }
 
-    /// Opens a file for reading and writing in place; `None` if there is none. What is written in
-    /// place can be seen half written, so it has to be a file that is checked whenever it is read.
+    /// Opens a file for reading and writing in place; `None` if it does not exist. Others can see
+    /// such a file half written, so its reader has to check it.
+    ///
+    /// # Errors
+    /// As [`Dir::read`].
     pub fn open_in_place(&self, name: &str) -> Result<Option<File>, StateError> {
         Ok(self.open_file(name, OFlag::O_RDWR)?.map(|(file, _)| file))
     }
 
-    /// The directory's times, which change with every file that is created, renamed or removed in
-    /// it.
+    /// The directory's times, which change whenever a file is created, renamed or removed in it.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
     pub fn stamp(&self) -> Result<DirStamp, StateError> {
         let stat =
             fstat(&self.fd).map_err(|error| StateError::io(Action::Read, &self.path, error))?;
@@ -206,8 +233,7 @@ impl Dir {
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => return Ok(None),
-            // Each kind that is none has an error of its own: a link, a directory, a socket, a
-            // device without a driver.
+            // A link, a directory, a socket and a device without a driver fail with an error each.
             Err(_) if self.has_other_than_a_file(name) => {
                 return Err(StateError::NotAFile(self.path.join(name)));
             }
@@ -220,8 +246,8 @@ impl Dir {
         Ok(Some((file.into(), stat)))
     }
 
-    /// Whether a file that was opened as `name` still has the name: somebody may have removed or
-    /// replaced it.
+    /// Whether a file that was opened as `name` still has that name. Somebody may have removed or
+    /// replaced the file.
     ///
     /// # Errors
     /// [`StateError::NotAFile`] if it is no regular file; [`StateError::Io`].
@@ -243,19 +269,18 @@ impl Dir {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok_and(|stat| !is_regular(&stat))
     }
 
-    /// What a key can be marked as in use with, which it is not yet. What keys are of is the
-    /// directory's users' business.
+    /// The mark that a key is in use, not yet set. The caller chooses what a key stands for.
     ///
     /// # Errors
-    /// If the directory cannot be opened once more.
+    /// [`StateError::Io`] if the directory cannot be opened once more.
     pub fn in_use(&self, key: u64) -> Result<InUse, StateError> {
         Ok(InUse::new(self.reopen()?, &self.path, key))
     }
 
-    /// Waits until nobody has a key marked as in use.
+    /// Waits until no process has the key marked as in use.
     ///
     /// # Errors
-    /// [`StateError::Locked`] if somebody still has after `timeout`.
+    /// [`StateError::Locked`] if a process still has it marked after `timeout`.
     pub fn wait_until_unused(&self, key: u64, timeout: Duration) -> Result<(), StateError> {
         InUse::wait(&self.fd, &self.path, key, timeout)
     }

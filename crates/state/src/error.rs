@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cni_types::Code;
 
-/// What was tried with a file or directory.
+/// The operation on a file or directory that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Action {
@@ -40,7 +40,7 @@ pub enum StateError {
     /// The kernel refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         action: Action,
         /// The file or directory.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum StateError {
     /// followed.
     #[error("{} is not a directory: remove it if nobody needs it", .0.display())]
     NotADirectory(PathBuf),
-    /// Somebody else kept the lock for too long.
+    /// Others held the lock until the timeout.
     #[error(
         "{} {}{} for more than {} s: wait for {}",
         path.display(),
@@ -65,14 +65,13 @@ pub enum StateError {
         if *moves_on { "them to end their work" } else { "it or end it" },
     )]
     Locked {
-        /// The lock's file, or the directory that is locked itself.
+        /// The lock file, or the locked directory.
         path: PathBuf,
-        /// Whether the lock has changed hands meanwhile: then nobody is stuck, but many are at
-        /// work.
+        /// Whether several processes held the lock one after another: then nobody is stuck.
         moves_on: bool,
-        /// The process that holds it, where the kernel says.
+        /// The process that holds the lock, if the kernel reports it.
         holder: Option<u32>,
-        /// How long it was waited for.
+        /// The timeout.
         timeout: Duration,
     },
 }

@@ -1,28 +1,27 @@
-//! Hashes and checksums that go to disks: no build of the plugins may change them.
+//! Hashes and checksums that are stored on disk, so no build of the plugins may change them.
 
 use siphasher::sip::SipHasher13;
 
 /// A hash of some bytes: SipHash-1-3 with the key 0.
 ///
-/// The hash goes to disks and from process to process, so unlike that of the standard library it is
-/// the same in every build of the plugins. A node's plugins may be replaced while its containers
-/// run: with another hash for the same boot or attachment, all records under the first hash would
-/// be somebody else's.
+/// Unlike the standard library's hash, it is the same in every build of the plugins. A node's
+/// plugins may be replaced while its containers run; if the new ones hashed a boot ID or an
+/// attachment differently, they would not find the records of the old ones.
 pub fn stable_hash(bytes: &[u8]) -> u64 {
     SipHasher13::new().hash(bytes)
 }
 
-/// As [`stable_hash`], with a key of the caller's: who does not know the key cannot choose bytes
-/// with the same hash.
+/// As [`stable_hash`], with a key. Nobody who does not know the key can choose bytes that have the
+/// same hash.
 pub fn keyed_hash(key: (u64, u64), bytes: &[u8]) -> u64 {
     SipHasher13::new_with_keys(key.0, key.1).hash(bytes)
 }
 
-/// A checksum of a page on disk. It detects damage, not malice: who can write the page can write
-/// the checksum as well. `seed` makes the checksums of equal pages at different places differ.
+/// A checksum of a page on disk. It detects damage, not malice: whoever can write the page can
+/// write the checksum too. With different seeds, equal pages have different checksums.
 ///
-/// Each step maps different values to different ones, so a change within eight bytes is always
-/// detected, and any other change but once in 2^64 times.
+/// Each step maps different values to different ones. So the checksum always detects a change
+/// within eight bytes, and misses any other change once in 2^64 times.
 pub fn checksum(seed: u64, page: &[u8]) -> u64 {
     // The golden ratio's digits: an odd number without a pattern.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -38,7 +37,7 @@ pub fn checksum(seed: u64, page: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    // Whatever has to be changed for it to pass, it is not these numbers.
+    // These numbers are on the disks of nodes: they must not be changed to make the test pass.
     #[test]
     fn it_never_changes() {
         assert_eq!(stable_hash(b""), 0xd1fb_a762_150c_532c);

@@ -1,4 +1,4 @@
-//! Marks on what is in use, which child processes inherit.
+//! Marks that something is in use, which child processes inherit.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -11,16 +11,15 @@ use nix::libc;
 use crate::lock::Pauses;
 use crate::{Action, StateError};
 
-/// A mark on something in a directory that is in use, once [`InUse::mark`] has set it. The mark is
-/// a lock on one byte of the directory itself, that of the key (fcntl(2), open file description
-/// locks). The kernel takes it away with the last process that has the descriptor, which children
-/// may inherit; so the mark outlives a killed process for as long as anything does that the process
-/// has started.
+/// A mark that something in a directory is in use, once [`InUse::mark`] has set it. The mark is a
+/// lock on one byte of the directory itself, the key's (fcntl(2), open file description locks). The
+/// kernel removes the mark with the last process that has the descriptor, which children may
+/// inherit. So the mark of a killed process stays while a process lives that it started.
 ///
-/// Dropped, the mark stays with these children. Whoever knows that they are done, whatever of them
-/// still runs, removes it for all of them with [`InUse::release`].
+/// Dropping this value leaves the mark to these children. [`InUse::release`] removes the mark for
+/// all of them, even if they still run.
 #[derive(Debug)]
-#[must_use = "the mark is gone when this is dropped"]
+#[must_use = "dropping this removes the mark, unless a child has inherited it"]
 pub struct InUse {
     directory: OwnedFd,
     path: PathBuf,
@@ -42,29 +41,30 @@ impl InUse {
         }
     }
 
-    /// Marks the key, whoever else has marked it. Processes that have inherited the descriptor
+    /// Marks the key, even if others have marked it too. Processes that inherited the descriptor
     /// before have the mark as well.
     ///
     /// # Errors
-    /// If the kernel refuses it.
+    /// [`StateError::Io`] if the kernel refuses the lock.
     pub fn mark(&self) -> Result<(), StateError> {
-        // Marks are shared locks and nobody ever takes another, so this does not fail for others.
+        // All marks are shared locks, so those of others do not make this fail.
         self.set(libc::F_RDLCK)
     }
 
-    /// Whether somebody else has the key marked.
+    /// Whether another process has the key marked.
     ///
     /// # Errors
-    /// If the kernel cannot be asked.
+    /// [`StateError::Io`] if the kernel does not report its locks.
     pub fn is_marked_by_others(&self) -> Result<bool, StateError> {
         is_marked(&self.directory, &self.path, self.key)
     }
 
-    /// Removes the mark, also from the processes that have inherited the descriptor: they share one
-    /// open file description, and the lock is that one's.
+    /// Removes the mark, also for the processes that inherited the descriptor: they share one open
+    /// file description, to which the lock belongs.
     ///
     /// # Errors
-    /// If the kernel refuses it; the mark then stays for as long as any of these processes.
+    /// [`StateError::Io`] if the kernel refuses it; the mark then stays until the last of these
+    /// processes has ended.
     pub fn release(self) -> Result<(), StateError> {
         self.set(libc::F_UNLCK)
     }
@@ -75,7 +75,7 @@ impl InUse {
             .map_err(|error| StateError::io(Action::Lock, &self.path, error))
     }
 
-    /// Waits until nobody marks a key.
+    /// Waits until no process has the key marked.
     pub(crate) fn wait(
         directory: &OwnedFd,
         path: &Path,
@@ -101,7 +101,7 @@ impl InUse {
     }
 }
 
-/// Whether a key is marked through another open file than this one.
+/// Whether a key is marked through another open file description than this one.
 fn is_marked(directory: &OwnedFd, path: &Path, key: u64) -> Result<bool, StateError> {
     let mut lock = at(key, libc::F_WRLCK);
     fcntl(directory, FcntlArg::F_OFD_GETLK(&mut lock))
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_of_ones_own_is_not_others() {
+    fn is_marked_by_others_ignores_the_own_mark() {
         let directory = tempfile::tempdir().unwrap();
         let dir = Dir::create(directory.path(), 0o700).unwrap();
         let (own, other) = (dir.in_use(1).unwrap(), dir.in_use(1).unwrap());
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_one_keys() {
+    fn a_mark_counts_for_its_key_alone() {
         let directory = tempfile::tempdir().unwrap();
         let dir = Dir::create(directory.path(), 0o700).unwrap();
         dir.wait_until_unused(7, MOMENT).unwrap();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_kept_by_whoever_has_the_file() {
+    fn a_child_that_inherited_the_descriptor_keeps_the_mark() {
         let directory = tempfile::tempdir().unwrap();
         let dir = Dir::create(directory.path(), 0o700).unwrap();
         let mark = marked(&dir, 1);
@@ -195,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_released_mark_is_gone_whoever_has_the_file() {
+    fn release_removes_the_mark_of_children_too() {
         let directory = tempfile::tempdir().unwrap();
         let dir = Dir::create(directory.path(), 0o700).unwrap();
         let (mark, other) = (marked(&dir, 1), marked(&dir, 2));
         let mut heir = heir(&mark);
         mark.release().unwrap();
         dir.wait_until_unused(1, MOMENT).unwrap();
-        // It is one's own mark only, of one key and of one open file.
+        // Only this key's mark is removed, and only that of this open file description.
         dir.wait_until_unused(2, MOMENT).unwrap_err();
         marked(&dir, 2).release().unwrap();
         dir.wait_until_unused(2, MOMENT).unwrap_err();

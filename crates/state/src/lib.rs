@@ -1,15 +1,13 @@
-//! State on disk that is never half there.
+//! State on disk: files that appear complete or not at all, locks, and errors that name their path.
 //!
-//! A [`Dir`] is an open directory: everything in it is reached by a bare name relative to its
-//! descriptor, and whatever is no regular file in the place of one is an error, a symbolic link
-//! too, which is not followed: nothing outside is ever touched. Writing takes a [`WriteGuard`]:
-//! with one writer at a time, one name is enough for the file that is being written, and what a
-//! kill leaves under it is overwritten by the next writer. A file appears under its own name only
-//! when it is complete.
+//! A [`Dir`] is an open directory. Its files are opened by a bare name, relative to its descriptor.
+//! Anything but a regular file (a symbolic link, for example) is an error and is never followed, so
+//! nothing outside the directory is touched. A writer needs a [`WriteGuard`]. Because there is one
+//! writer at a time, one temporary name is enough for the file that is being written, and the next
+//! writer overwrites what a kill leaves there. A file gets its own name when it is complete.
 //!
-//! Files are not synced. What they say is about containers of the running kernel: after a power cut
-//! the containers are gone as well, and whoever reads a file treats an empty or garbled one as not
-//! there.
+//! Files are not synced. They describe containers of the running kernel, which a power cut ends
+//! too; a reader treats an empty or garbled file as missing.
 
 mod boot_id;
 mod dir;

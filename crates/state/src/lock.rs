@@ -13,7 +13,7 @@ use nix::errno::Errno;
 
 use crate::{Action, StateError};
 
-/// The pauses between attempts: short at first, since most things are held for a fraction of a
+/// The pauses between attempts: short at first, because most locks are held for a fraction of a
 /// millisecond.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses(Option<Duration>);
@@ -31,7 +31,7 @@ impl Pauses {
     }
 }
 
-/// How long to wait for others, over all locks that one operation takes.
+/// The timeout of an operation, which all locks that it takes share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
     timeout: Duration,
@@ -53,7 +53,7 @@ impl Limit {
 }
 
 /// An exclusive lock on a file or directory (flock(2)), held until it is dropped. The kernel
-/// releases it with the process, however that ends.
+/// releases it when the process ends, however it ends.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
 pub(crate) struct Lock {
@@ -61,7 +61,7 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Locks an open file, waiting for others until the limit.
+    /// Locks an open file. Waits for other processes until the limit.
     pub(crate) fn acquire(file: File, path: &Path, limit: Limit) -> Result<Self, StateError> {
         let file = Arc::new(file);
         let locked = match file.try_lock() {
@@ -75,13 +75,13 @@ impl Lock {
         locked.map(|()| Self { file })
     }
 
-    /// What is locked, open.
+    /// The locked file.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// As [`Lock::acquire`], but `None` where the file system has no locks on such a file: on some
-    /// network file systems a directory, which cannot be opened for writing, has none.
+    /// As [`Lock::acquire`], but `None` if the file system cannot lock such a file. Some network
+    /// file systems lock only what is open for writing, which a directory cannot be.
     pub(crate) fn acquire_if_supported(
         file: File,
         path: &Path,
@@ -102,14 +102,14 @@ fn is_unsupported(error: &io::Error) -> bool {
     )
 }
 
-/// In how many parts a wait is divided. At the end of each, it is noted who holds the lock.
+/// The number of parts of a wait. At the end of each, the holder of the lock is recorded.
 const PARTS: u32 = 4;
 
-/// Waits for a lock that somebody holds, in the kernel's queue: others that wait in it, such as the
-/// Go plugins, and this process get the lock in turn.
+/// Waits in the kernel's queue for a lock that another process holds. This process and others in
+/// the queue, such as the Go plugins, get the lock in turn.
 fn wait(file: &Arc<File>, path: &Path, limit: Limit) -> Result<(), StateError> {
     let part = limit.left() / PARTS;
-    // Who does not want to wait leaves no thread behind that waits.
+    // Without a timeout, no thread may stay behind and wait.
     let answer = (!part.is_zero()).then(|| wait_in_thread(file)).flatten();
     let mut holders = Vec::new();
     let mut pauses = Pauses::default();
@@ -131,18 +131,18 @@ fn wait(file: &Arc<File>, path: &Path, limit: Limit) -> Result<(), StateError> {
     })
 }
 
-/// Whether several processes have held a lock, one after another. Where nobody was seen to hold it,
-/// that says nothing: `/proc/locks` is not one moment's picture, and may leave a lock out.
+/// Whether several processes held a lock, one after another. Parts in which no holder was seen do
+/// not count: `/proc/locks` is no atomic snapshot, and may leave a lock out.
 fn changes_hands(holders: &[Option<u32>]) -> bool {
     let mut seen = holders.iter().flatten();
     seen.next()
         .is_some_and(|first| seen.any(|holder| holder != first))
 }
 
-/// Has a thread wait for the lock, since flock(2) itself cannot wait for a limited time; `None`
-/// where no thread can be started.
+/// Waits for the lock in a thread, because flock(2) has no timeout; `None` if no thread can be
+/// started.
 ///
-/// A thread whose answer nobody waits for any more releases the lock as soon as it gets it, or ends
+/// Once nobody waits for the answer, the thread releases the lock as soon as it gets it, or ends
 /// with the process.
 fn wait_in_thread(file: &Arc<File>) -> Option<Receiver<io::Result<()>>> {
     let (sender, answer) = mpsc::channel();
@@ -154,7 +154,7 @@ fn wait_in_thread(file: &Arc<File>) -> Option<Receiver<io::Result<()>>> {
                 locked => break locked,
             }
         };
-        // Before the answer: whoever gets that must be the only one to hold the file.
+        // Before the answer, whose receiver must be the only one that holds the file.
         drop(file);
         let _ = sender.send(locked);
     };
@@ -171,7 +171,7 @@ fn answer_within(answer: &Receiver<io::Result<()>>, time: Duration) -> Option<io
     }
 }
 
-/// Tries to lock a file again and again; `None` if others hold it all the time.
+/// Tries to lock a file repeatedly; `None` if others hold the lock all the time.
 fn poll(file: &File, pauses: &mut Pauses, time: Duration) -> Option<io::Result<()>> {
     let started = Instant::now();
     loop {
@@ -185,8 +185,8 @@ fn poll(file: &File, pauses: &mut Pauses, time: Duration) -> Option<io::Result<(
     }
 }
 
-/// The process that holds a file's lock, from `/proc/locks`: lines such as `1: FLOCK  ADVISORY
-/// WRITE 4711 fe:00:99 0 EOF`.
+/// The process that holds a file's lock, according to `/proc/locks`, which has lines such as
+/// `1: FLOCK  ADVISORY WRITE 4711 fe:00:99 0 EOF`.
 fn holder(file: &File) -> Option<u32> {
     let metadata = file.metadata().ok()?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;

@@ -1,4 +1,4 @@
-//! Room on the disk that is taken before it is written to.
+//! Allocating room on the disk before it is written to.
 
 use std::fs::File;
 use std::io;
@@ -6,8 +6,8 @@ use std::io;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-/// Makes a file longer, on blocks of its own: what is written there later, over zeros, does not
-/// need a disk with room. A file system that cannot allocate blocks ahead, such as NFSv3 or ZFS,
+/// Makes a file longer and allocates blocks for the new zeros, so that a full disk does not prevent
+/// later writes there. A file system that cannot allocate blocks ahead, such as NFSv3 or ZFS,
 /// leaves a hole.
 ///
 /// # Errors
@@ -19,7 +19,7 @@ pub fn grow(file: &File, from: u64, to: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, start, length) {
         Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => file.set_len(to),
         Err(error) => {
-            // What was allocated before the room ran out.
+            // Frees the blocks that were allocated before the disk was full.
             let _ = file.set_len(from);
             Err(error.into())
         }

@@ -2,8 +2,8 @@
 
 use nix::sys::time::TimeSpec;
 
-/// A modification time. Whoever changes a file or a directory sets it to the present, so a value of
-/// one's own making tells whether somebody else did.
+/// A modification time. Every change of a file or directory sets it to the present, so a time that
+/// was set to another value shows whether somebody else has changed the file since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Seconds since 1970.
@@ -21,13 +21,14 @@ impl Stamp {
     }
 }
 
-/// When a directory was changed. Nobody can set the time of the change itself, so one that has
-/// another's modification time, as what copies directories gives it, is still told from that.
+/// The two times of a directory. Nobody can set a change time, so it tells a directory from a copy
+/// to which a program has given the same modification time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirStamp {
-    /// The modification time, of the directory's entries.
+    /// The modification time: when an entry was last created, renamed or removed.
     pub modified: Stamp,
-    /// The change time, of these and of the directory's inode: of its modification time too.
+    /// The change time: when an entry or the inode was last changed, the modification time
+    /// included.
     pub changed: Stamp,
 }
 

@@ -1,4 +1,4 @@
-//! The configuration: `raw` has the keys as they are written, [`Config`] is valid.
+//! The configuration: `raw` mirrors the JSON, a [`Config`] is valid.
 
 mod raw;
 
@@ -84,7 +84,7 @@ pub(crate) struct Config {
     pub(crate) location: Location,
     /// The range sets in the order of the result's addresses; never empty.
     pub(crate) range_sets: RangeSets,
-    /// The key of each of them.
+    /// The configuration key of each range set.
     keys: Vec<String>,
     /// `ipam.routes`, for the result.
     pub(crate) routes: Vec<Route>,
@@ -100,7 +100,7 @@ impl Config {
     /// Reads the whole configuration, and `IP` in `CNI_ARGS`.
     ///
     /// # Errors
-    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense, 4 for `CNI_ARGS`.
+    /// Code 6 for a key of the wrong type, 7 for an invalid value, 4 for `CNI_ARGS`.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         let args = call.args()?;
         let section = call.conf.section(IPAM)?;
@@ -122,7 +122,7 @@ impl Config {
         })
     }
 
-    /// Checks that each range set has an address to give beside its gateways'.
+    /// Checks that each range set has an address that may be given.
     ///
     /// # Errors
     /// [`ConfigError::OnlyGateways`], [`ConfigError::AllExcluded`].
@@ -143,8 +143,8 @@ impl Config {
     }
 }
 
-/// The range sets of all three places, and their keys: first the runtime's, then the one of the old
-/// style, then those of `ranges`.
+/// All range sets and their keys: those of the runtime, then the one of the old style, then those
+/// of `ranges`.
 fn range_sets(raw: &RawConf, ipam: &RawIpam) -> Result<(Vec<String>, RangeSets), ConfigError> {
     let (mut keys, mut sets) = (Vec::new(), Vec::new());
     for (index, ranges) in raw.runtime_config.ip_ranges.iter().enumerate() {

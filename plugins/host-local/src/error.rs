@@ -1,4 +1,4 @@
-//! What can go wrong, and the code that each error has for the runtime.
+//! The plugin's errors, and the code that each has for the runtime.
 
 use std::io;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use allocator::{
 };
 use cni_types::{AddressError, Attachment, Code, Error, Quoted, Version};
 
-/// A configuration that makes no sense.
+/// An invalid configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("{0} of the network configuration is missing")]
@@ -95,7 +95,7 @@ impl From<ResolvConfError> for Error {
     }
 }
 
-/// What CHECK finds.
+/// Why CHECK fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckError {
     #[error("{attachment} holds no address in {location}")]
@@ -120,7 +120,7 @@ impl From<CheckError> for Error {
     }
 }
 
-/// `ipam.backend` was changed, and the network's addresses stayed where they were.
+/// `ipam.backend` was changed without moving the network's addresses.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "network {} has {count} {} in {}, which \"backend\": \"{}\" does not know: move them with \
@@ -214,7 +214,7 @@ fn advice(reason: &SetError, location: &Location) -> String {
     };
     let database = match location.backend {
         Backend::Disk => String::new(),
-        // Its name starts with a dot, which the shell's `*` leaves out.
+        // The shell's `*` does not match a name that starts with a dot.
         Backend::Db => format!(
             " (`rm -rf {}/*` does not empty this file)",
             location.data_dir.display()

@@ -9,7 +9,8 @@ use crate::error::{HostLocalError, NotConverted};
 /// Checks that the network may give addresses in its backend: the other one has none of them.
 ///
 /// # Errors
-/// [`HostLocalError::NotConverted`] if the other one has; [`HostLocalError::Store`] if nobody knows.
+/// [`HostLocalError::NotConverted`] if the other one has; [`HostLocalError::Store`] if nobody
+/// knows.
 pub(crate) fn check_empty(location: &Location) -> Result<(), HostLocalError> {
     let other = location.other();
     // On most nodes, this one system call is all.

@@ -7,7 +7,7 @@ use state::read_beginning;
 
 use crate::error::ResolvConfError;
 
-/// The most that is read of the file, in bytes.
+/// The maximum number of bytes that are read of the file.
 const MAX_FILE: usize = 1 << 20;
 
 pub(crate) fn read(path: &Path) -> Result<Dns, ResolvConfError> {
@@ -18,7 +18,8 @@ pub(crate) fn read(path: &Path) -> Result<Dns, ResolvConfError> {
     Ok(parse(&String::from_utf8_lossy(&contents)))
 }
 
-/// Reads the lines that the resolver would; it passes over what it does not know, and so does this.
+/// Parses the keywords that the resolver knows and a result has. Other lines are ignored, as the
+/// resolver ignores unknown ones.
 fn parse(text: &str) -> Dns {
     let mut dns = Dns::default();
     for line in text.lines() {
@@ -32,7 +33,7 @@ fn parse(text: &str) -> Dns {
             "domain" => dns.domain = values.next().or(dns.domain),
             "search" => dns.search.extend(values),
             "options" => dns.options.extend(values),
-            // Comments too: they start with a `#` or a `;`.
+            // Comments, which start with `#` or `;`, are among these.
             _ => {}
         }
     }
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_an_end_is_read_in_part() {
+    fn an_endless_file_is_read_up_to_the_limit() {
         assert!(read(Path::new("/dev/zero")).unwrap().is_empty());
     }
 

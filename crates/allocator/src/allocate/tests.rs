@@ -207,7 +207,7 @@ fn one_address_of_each_set() {
 }
 
 #[test]
-fn all_or_nothing() {
+fn a_full_set_leaves_the_others_unchanged() {
     let mut memory = Memory::default();
     let sets = dual_stack();
     for id in ["a", "b"] {
@@ -226,7 +226,7 @@ fn all_or_nothing() {
 }
 
 #[test]
-fn whichever_change_fails_nothing_is_kept() {
+fn a_failing_change_gives_nothing() {
     // Two addresses and the commit.
     for fail_at in 1..=3 {
         let mut memory = Memory {
@@ -296,7 +296,7 @@ fn a_second_add_is_an_error() {
 }
 
 #[test]
-fn addresses_from_before_a_reboot_yield_last() {
+fn addresses_from_before_a_reboot_are_given_last() {
     let mut memory = Memory::default();
     let sets = sets(&[&[spec("10.1.1.0/29")]]);
     for id in ["a", "b", "c"] {
@@ -321,7 +321,7 @@ fn addresses_from_before_a_reboot_yield_last() {
 }
 
 #[test]
-fn an_attachment_gets_its_own_address_again_after_a_reboot() {
+fn an_attachment_keeps_its_address_over_a_reboot() {
     let mut memory = Memory::default();
     let sets = dual_stack();
     let before = add(&mut memory, &sets, "a", &[]).unwrap();
@@ -368,7 +368,7 @@ fn a_requested_address_from_before_a_reboot_is_given() {
 }
 
 #[test]
-fn a_set_without_room_is_told() {
+fn exhausted_names_the_full_set() {
     let mut memory = Memory::default();
     let sets = dual_stack();
     let full = |earlier| SetError::Exhausted {
@@ -397,7 +397,7 @@ fn a_set_without_room_is_told() {
 }
 
 #[test]
-fn a_free_address_behind_many_that_are_taken_is_found() {
+fn a_free_address_after_many_in_use_is_found() {
     let mut memory = Memory::default();
     let sets = sets(&[&[spec("10.1.0.0/16")]]);
     for id in 0..100 {

@@ -114,7 +114,7 @@ fn directory() -> Directory {
 }
 
 #[test]
-fn there_and_back_loses_nothing() {
+fn converting_there_and_back_loses_nothing() {
     let directory = directory();
     let before = directory.in_disk();
     assert_eq!(
@@ -149,7 +149,7 @@ fn there_and_back_loses_nothing() {
 }
 
 #[test]
-fn it_can_be_repeated_and_refuses_conflicts() {
+fn convert_can_be_repeated_and_refuses_conflicts() {
     let directory = directory();
     let before = directory.in_disk();
     // As a kill between the two commits leaves it: everything in both.
@@ -182,7 +182,7 @@ fn it_can_be_repeated_and_refuses_conflicts() {
 }
 
 #[test]
-fn many_addresses_are_found_afterwards() {
+fn many_addresses_are_converted() {
     let directory = Directory(tempfile::tempdir().unwrap());
     for number in 2..2502 {
         let [high, low] = u16::to_be_bytes(number);

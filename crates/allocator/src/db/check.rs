@@ -1,10 +1,10 @@
-//! Checks a whole file that this build was not the last to write.
+//! Checks a whole file that somebody else was the last to write.
 //!
-//! A page's own checksum says that it is as somebody wrote it, but not that it is the one that its
-//! commit needs: an earlier version of it, from a copy that was made while the file was in use, is
-//! a whole page too. redb's pages form a tree in which each knows the checksums of those below it.
-//! redb walks it if it is told to, and then rebuilds what it has of free pages and commits; here it
-//! does so in memory, and the file stays as it is.
+//! A page's own checksum shows that the page is as it was written, but not that it belongs to the
+//! last commit: a copy that was made while the file was in use may have an earlier version of the
+//! page. redb's pages form a tree in which each page has the checksums of those below it. On
+//! request, redb walks this tree, and then rebuilds its records of free pages and commits. Here it
+//! does so in memory, so the file stays as it is.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ use redb::StorageBackend;
 use super::CACHE;
 use super::pages::{PAGE, PageFile};
 
-/// Checks that all that the file's last commit needs is there.
+/// Checks that the file has all pages of its last commit.
 ///
 /// # Errors
 /// [`redb::Error::Corrupted`] if it is not; [`redb::Error::Io`] if a page cannot be read.
@@ -35,7 +35,7 @@ pub(super) fn check(pages: &PageFile) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// A file, and what has been written over it in memory.
+/// A file, and the changes to it, which stay in memory.
 #[derive(Debug)]
 struct Copy {
     pages: PageFile,

@@ -12,7 +12,7 @@ use crate::{
     RangeSetsError, RangeSpec, Reclaim, SetKey, Store, StoreError, allocate,
 };
 
-/// The driver of the networks whose addresses are given here.
+/// The driver of the networks whose addresses are in the database.
 const DRIVER: &str = "host-local";
 
 /// A network that a container is to be attached to.
@@ -22,32 +22,32 @@ pub struct NetworkRequest {
     pub network: NetworkName,
     /// The container's interface in it.
     pub ifname: IfName,
-    /// What gives the network's addresses; unless that is `host-local`, the container gets none
-    /// here.
+    /// The IPAM driver. The container gets no address here unless it is `host-local`.
     pub driver: String,
-    /// The container gets one address of each: of the part from `start` to `end`, the lease range.
+    /// The subnets. The container gets one address of each, from its lease range (`start` to
+    /// `end`).
     pub subnets: Vec<RangeSpec>,
-    /// Addresses that the container is to get, instead of the next free ones, in the subnets that
-    /// they belong to. They need not be in the lease ranges, and do not change which address comes
-    /// next there.
+    /// Requested addresses, which the container gets instead of the next free ones of their
+    /// subnets. They need not be in the lease ranges, and do not change which address comes next
+    /// there.
     pub static_addresses: Vec<IpAddr>,
 }
 
-/// What a container holds in a network.
+/// The addresses of a container in a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerAddresses {
     /// The network.
     pub network: NetworkName,
-    /// The container's interface in it; none where it was never noted.
+    /// The container's interface in it; `None` if it was never recorded.
     pub ifname: Option<IfName>,
     /// The interface's addresses.
     pub addresses: Vec<IpAddr>,
 }
 
-/// Why a container got no addresses.
+/// Why a container gets no addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
-    /// A subnet makes no sense.
+    /// A subnet is invalid.
     #[error("network {network}: {source}")]
     Subnet {
         /// The network.
@@ -55,7 +55,7 @@ pub enum ContainerError {
         /// What is wrong with it.
         source: RangeSetError,
     },
-    /// The subnets of a network do not go together.
+    /// The subnets of a network overlap, or are too many.
     #[error("network {network}: {source}")]
     Subnets {
         /// The network.
@@ -63,21 +63,24 @@ pub enum ContainerError {
         /// What is wrong with them.
         source: RangeSetsError,
     },
-    /// A network could not give its addresses.
+    /// A network cannot give its addresses.
     #[error("network {network}: {source}")]
     Allocate {
         /// The network.
         network: NetworkName,
-        /// Why it could not.
+        /// Why it cannot.
         source: AllocateError,
     },
-    /// The addresses could not be noted.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Gives a container its addresses in all these networks, and commits; or in none. Returned in the
-/// order of the requests.
+/// Gives a container its addresses in all these networks and commits, or in none. Returns them in
+/// the order of the requests.
+///
+/// # Errors
+/// [`ContainerError`] of the first network that cannot give its addresses.
 pub fn allocate_container(
     mut transaction: Transaction<'_>,
     container_id: &ContainerId,
@@ -98,6 +101,9 @@ pub fn allocate_container(
 }
 
 /// The addresses that a container holds in all networks.
+///
+/// # Errors
+/// [`StoreError`] if the database cannot be read.
 pub fn lookup_container(
     transaction: &Transaction<'_>,
     container_id: &ContainerId,
@@ -114,8 +120,10 @@ pub fn lookup_container(
     })
 }
 
-/// Takes back what a container holds in all networks, and commits. It is no error if that is
-/// nothing.
+/// Releases the addresses that a container holds in all networks, if any, and commits.
+///
+/// # Errors
+/// [`StoreError`] if the database cannot be read or changed.
 pub fn release_container(
     mut transaction: Transaction<'_>,
     container_id: &ContainerId,
@@ -180,8 +188,8 @@ fn allocate_network(
     Ok(given)
 }
 
-/// What a subnet may give: its lease range, or, if a static address lies outside of that, all of
-/// it.
+/// The range to allocate from: the lease range, or the whole subnet if a static address lies
+/// outside of the lease range.
 fn range(spec: &RangeSpec, static_addresses: &[IpAddr]) -> Result<Range, RangeError> {
     let lease = Range::new(*spec)?;
     let outside =

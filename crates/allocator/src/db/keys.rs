@@ -1,5 +1,5 @@
-//! How the tables' keys and values are written. Names have no zero byte, so a key's parts cannot
-//! run into each other.
+//! The encoding of the tables' keys and values. Names contain no zero byte, so a zero byte
+//! separates the parts of a key.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,10 +9,10 @@ use state::BootId;
 
 use crate::{Age, Owner};
 
-/// What an index starts with, where an address has its family.
+/// The first byte of an index, in the place of an address's family.
 const INDEX: u8 = 0;
 
-/// The boot in which an address was given; zero if nobody knows.
+/// The ID of the boot in which an address was given; zero if it is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Boot(u128);
 
@@ -23,21 +23,21 @@ impl From<Option<BootId>> for Boot {
 }
 
 impl Boot {
-    /// The boot's number, if it is known.
+    /// The boot ID, if it is known.
     pub(super) fn bytes(self) -> Option<[u8; 16]> {
         (self.0 != 0).then(|| self.0.to_le_bytes())
     }
 
-    /// The boot to note for an address of this age.
+    /// The boot to record for an address of this age.
     pub(super) fn of_age(self, age: Age) -> Self {
         match age {
             Age::ThisBoot => self,
-            // Any other but zero.
+            // Any other boot ID but zero.
             Age::EarlierBoot => Self(if self.0 == 1 { 2 } else { 1 }),
         }
     }
 
-    /// How old an address is that was given in this boot, seen from the boot `now`.
+    /// The age of an address of this boot, seen from the boot `now`.
     fn age(self, now: Boot) -> Age {
         let known = self.0 != 0 && now.0 != 0;
         if known && self != now {
@@ -48,7 +48,7 @@ impl Boot {
     }
 }
 
-/// Before all of a network's addresses, or all of its subnets.
+/// The prefix of the keys of a network's addresses, and of its subnets.
 pub(super) fn of_network(network: &NetworkName) -> Vec<u8> {
     let mut key = network.as_str().as_bytes().to_vec();
     key.push(0);
@@ -67,7 +67,7 @@ pub(super) fn subnet(network: &NetworkName, subnet: IpNetwork) -> Vec<u8> {
     key
 }
 
-/// The key of a range set that only its place in the list is known of.
+/// The key of a range set of which only the index is known.
 pub(super) fn index(network: &NetworkName, index: usize) -> Vec<u8> {
     let mut key = of_network(network);
     key.push(INDEX);
@@ -75,7 +75,7 @@ pub(super) fn index(network: &NetworkName, index: usize) -> Vec<u8> {
     key
 }
 
-/// The address that a range set has given last, and the set's place in the list.
+/// The value of a range set: the address that it gave last, and its index.
 pub(super) fn last(address: IpAddr, index: usize) -> Vec<u8> {
     let mut value = addresses(&[address]);
     value.extend(index_bytes(index));
@@ -93,7 +93,7 @@ fn index_bytes(index: usize) -> [u8; 4] {
     u32::try_from(index).unwrap_or(u32::MAX).to_le_bytes()
 }
 
-/// Before all that a container holds.
+/// The prefix of the keys of a container's owners.
 pub(super) fn of_container(container_id: &ContainerId) -> Vec<u8> {
     let mut key = container_id.as_str().as_bytes().to_vec();
     key.push(0);
@@ -109,7 +109,7 @@ pub(super) fn owner(owner: &Owner, network: &NetworkName) -> Vec<u8> {
     key
 }
 
-/// What follows [`of_container`] in an owner's key.
+/// Reads what follows [`of_container`] in an owner's key.
 pub(super) fn read_interface(rest: &[u8]) -> Option<(Option<IfName>, NetworkName)> {
     let (ifname, network) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
     let ifname = match ifname {
@@ -125,7 +125,7 @@ pub(super) fn lease(boot: Boot, owner: &Owner) -> Vec<u8> {
     value
 }
 
-/// Reads the value of an address: its owner, and how old it is, seen from the boot `now`.
+/// Reads the value of an address: its owner, and its age as seen from the boot `now`.
 pub(super) fn read_lease(value: &[u8], now: Boot) -> Option<(Owner, Age)> {
     let (boot, owner) = value.split_first_chunk()?;
     let boot = Boot(u128::from_le_bytes(*boot));
@@ -155,7 +155,7 @@ pub(super) fn read_address(value: &[u8]) -> Option<IpAddr> {
     rest.is_empty().then_some(address)
 }
 
-/// An address starts with its family, so that addresses sort as [`IpAddr`] does.
+/// An encoded address starts with its family, so that keys sort as [`IpAddr`]s do.
 fn push_address(key: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => {

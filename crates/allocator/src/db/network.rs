@@ -9,7 +9,7 @@ use super::keys;
 use super::{ADDRESSES, LAST, OWNERS, Transaction};
 use crate::{Age, Held, Lease, Owner, SetKey, Store, StoreError};
 
-/// A transaction, seen as one on a network.
+/// A transaction on one network of the database.
 pub struct DbStore<'a> {
     transaction: Transaction<'a>,
     network: NetworkName,
@@ -23,12 +23,12 @@ impl<'a> DbStore<'a> {
         }
     }
 
-    /// The transaction, with all that was done in this network, to do something in another one.
+    /// Turns this back into the transaction on all networks, with the changes of this one.
     pub fn into_transaction(self) -> Transaction<'a> {
         self.transaction
     }
 
-    /// Sets the address that a range set is taken to have given last.
+    /// Records the address that a range set gave last.
     pub(super) fn set_last_given(
         &mut self,
         set: SetKey<'_>,
@@ -76,7 +76,7 @@ impl<'a> DbStore<'a> {
         Ok(all)
     }
 
-    /// A set goes by its first subnet: its place in the list may change.
+    /// The key of a set is its first subnet, because its index may change.
     fn last_key(&self, set: SetKey<'_>) -> Option<Vec<u8>> {
         let first = set.set.ranges().first()?;
         Some(keys::subnet(&self.network, first.subnet()))

@@ -1,11 +1,11 @@
-//! How redb's file is written: each of its pages is followed by a checksum.
+//! redb's storage: a file in which a checksum follows each page.
 //!
-//! redb verifies its own checksums only after a kill, and then all of them; otherwise it trusts
-//! what it reads, and a damaged page makes it panic or read nonsense. Here a page that is not as it
-//! was written is an error of the storage, whichever page redb comes across and whenever.
+//! redb verifies its own checksums only after a kill, and then all of them. Otherwise it trusts
+//! what it reads, and a damaged page makes it panic or return wrong values. Here, reading a damaged
+//! page is an I/O error, whenever redb reads it.
 //!
-//! The first page holds redb's header, and writing that is what commits. Its checksum stands right
-//! behind it, so both are written at once and lie in one sector of the disk.
+//! The first page holds redb's header, whose writing is what commits. The header's checksum follows
+//! it directly, so one write within one sector of the disk changes both.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -26,26 +26,26 @@ const HEADER: usize = 320;
 
 type Header = [u8; HEADER];
 
-/// A file of pages. Its clones are the same one.
+/// A file of pages. Clones refer to the same file.
 #[derive(Clone, Debug)]
 pub(super) struct PageFile(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     file: File,
-    /// What is known of the header.
+    /// The header, once it has been read.
     header: Mutex<Option<Box<Header>>>,
-    /// Whether something was written that is not synced.
+    /// Whether the file has unsynced writes.
     dirty: AtomicBool,
-    /// Whether something was written.
+    /// Whether the file was written to.
     changed: AtomicBool,
-    /// Whether something could not be written.
+    /// Whether a write has failed.
     failed: AtomicBool,
     ended: AtomicBool,
 }
 
 impl PageFile {
-    /// A file that holds pages, or is to.
+    /// A file that holds pages, or will.
     pub(super) fn new(file: File) -> Self {
         Self(Arc::new(Inner {
             file,
@@ -57,10 +57,10 @@ impl PageFile {
         }))
     }
 
-    /// A file that holds pages, as many as its last commit has.
+    /// A file that holds all pages of its last commit.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidData`] if it does not; redb would take an empty file for a new one.
+    /// [`ErrorKind::InvalidData`] if it does not: redb would take an empty file for a new database.
     pub(super) fn open(file: File) -> io::Result<Self> {
         let pages = Self::new(file);
         match pages.len()? {
@@ -70,10 +70,10 @@ impl PageFile {
         }
     }
 
-    /// From now on, nothing is written.
+    /// Ignores all later writes.
     ///
-    /// redb, when it is closed, commits once more, to spare the next opening what each commit of
-    /// ours spares it already.
+    /// When redb is closed, it commits once more to speed up the next opening, which our commits do
+    /// already.
     pub(super) fn end(&self) {
         self.0.ended.store(true, Ordering::Release);
     }
@@ -82,17 +82,17 @@ impl PageFile {
         &self.0.file
     }
 
-    /// Whether something was written to it.
+    /// Whether this file was written to.
     pub(super) fn is_changed(&self) -> bool {
         self.0.changed.load(Ordering::Acquire)
     }
 
-    /// Whether something could not be written to it: nobody knows what it has become.
+    /// Whether a write has failed, so that the contents are unknown.
     pub(super) fn has_failed(&self) -> bool {
         self.0.failed.load(Ordering::Acquire)
     }
 
-    /// The checksum of its header, which differs from commit to commit.
+    /// The checksum of the header, which differs from commit to commit.
     pub(super) fn header_checksum(&self) -> io::Result<[u8; 8]> {
         Ok(checksum(0, &self.read_header()?))
     }
@@ -216,8 +216,8 @@ fn damaged(reason: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, reason)
 }
 
-/// How long the file has to be for its last commit, in redb's bytes, as redb's header says: it
-/// shrinks the file only after it has noted the new length there.
+/// The length that the file's last commit needs, in redb's bytes, from redb's header. redb shrinks
+/// the file only after it has recorded the new length there.
 fn committed_len(header: &Header) -> u64 {
     let field = |at: usize| {
         let bytes = header.get(at..).and_then(<[u8]>::first_chunk);

@@ -1,9 +1,9 @@
-//! How the database's file looked when this build was done with it.
+//! The seal of the database's file, which shows that nobody else has changed the file since.
 //!
-//! The seal is noted in the lock file after each transaction that wrote to a file that was right,
-//! and holds what nobody can give to another file or bring back to this one: inode and change time.
-//! Where it does not fit, somebody else has written the file, or a process was killed while it
-//! wrote, or the node has started anew; then the whole file is checked before it is used.
+//! Each transaction that wrote to a correct file records its seal in the lock file. The seal
+//! contains what nobody can give to another file or restore: inode and change time. If the seal
+//! does not match, then somebody else has written the file, a process was killed while it wrote, or
+//! the node has been rebooted, and the whole file is checked before it is used.
 
 use std::fs::File;
 use std::io;
@@ -45,8 +45,7 @@ impl Seal {
     }
 }
 
-/// The right to use the database's file: its lock, and the seal that is noted before the lock is
-/// released.
+/// The lock of the database's file, which records the seal before it is released.
 pub(super) struct SealedLock<'a> {
     guard: WriteGuard<'a>,
     pages: PageFile,
@@ -69,18 +68,17 @@ impl<'a> SealedLock<'a> {
         Ok(lock)
     }
 
-    /// Whether the file is as this build has left it.
+    /// Whether the seal matches the file.
     pub(super) fn is_intact(&self) -> bool {
         self.intact
     }
 
-    /// Notes that the file has been found to be right. Without that it gets no seal.
+    /// Marks the file as correct. Without this mark, no seal is recorded.
     pub(super) fn set_right(&mut self) {
         self.right = true;
     }
 
-    /// Whether the file is still the database: an operator may have removed or replaced it, with or
-    /// without the lock.
+    /// Whether the file is still the database. An operator may have removed or replaced it.
     pub(super) fn is_of_database(&self) -> Result<bool, StateError> {
         self.guard.dir().has(FILE, self.pages.file())
     }

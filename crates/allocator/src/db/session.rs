@@ -5,11 +5,11 @@ use redb::{StorageBackend, WriteTransaction};
 use super::pages::PageFile;
 use super::{CACHE, Table};
 
-/// A transaction of redb's, and all that has the file open for it. After [`Session::end`], and
-/// after it is dropped, nothing has.
+/// A transaction of redb, with all that has the file open. [`Session::end`] and dropping it close
+/// the file.
 pub(super) struct Session {
-    // In the order in which they have to be dropped: redb keeps the file open for a transaction
-    // that lives, and what it writes when it is closed must not reach the file.
+    // In the order in which they must be dropped: redb keeps the file open while a transaction
+    // exists, and what redb writes when it is closed must not reach the file.
     write: WriteTransaction,
     end: End,
     database: redb::Database,
@@ -31,7 +31,7 @@ impl Session {
         })
     }
 
-    /// Opens a table, which is made if it is missing.
+    /// Opens a table, and creates it if it is missing.
     pub(super) fn open_table(
         &self,
         table: Table,
@@ -39,7 +39,7 @@ impl Session {
         self.write.open_table(table)
     }
 
-    /// Commits, or does not, and closes the file.
+    /// Commits or aborts, and closes the file.
     pub(super) fn end(self, commit: bool) -> Result<(), redb::Error> {
         let Self {
             write,
@@ -57,7 +57,7 @@ impl Session {
     }
 }
 
-/// Makes an empty database of an empty file.
+/// Writes an empty database into an empty file.
 pub(super) fn make(pages: PageFile) -> Result<(), redb::Error> {
     let end = End(pages.clone());
     let made = open(pages);

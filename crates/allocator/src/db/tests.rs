@@ -175,7 +175,7 @@ fn one_file_for_all_networks() {
 }
 
 #[test]
-fn looking_makes_and_writes_nothing() {
+fn reading_creates_and_writes_nothing() {
     let directory = Directory::new();
     assert!(Database::open(&directory.path()).unwrap().is_none());
     fs::create_dir(directory.path()).unwrap();
@@ -196,7 +196,7 @@ fn looking_makes_and_writes_nothing() {
 }
 
 #[test]
-fn a_transaction_over_several_networks_counts_as_a_whole() {
+fn a_transaction_on_several_networks_is_atomic() {
     let directory = Directory::new();
     let database = directory.database();
     let sets = sets(&["10.1.1.0/24"]);
@@ -223,7 +223,7 @@ fn a_transaction_over_several_networks_counts_as_a_whole() {
 }
 
 #[test]
-fn an_address_goes_and_the_others_stay() {
+fn release_keeps_the_other_addresses() {
     let directory = Directory::new();
     directory
         .add("net", &["10.1.1.0/24", "fd00::/64"], "c1")
@@ -239,7 +239,7 @@ fn an_address_goes_and_the_others_stay() {
 }
 
 #[test]
-fn addresses_know_their_boot() {
+fn the_age_of_an_address_depends_on_the_boot() {
     let directory = Directory::new();
     directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
     let database = directory.database();
@@ -258,7 +258,7 @@ fn addresses_know_their_boot() {
 }
 
 #[test]
-fn others_wait_and_learn_for_whom() {
+fn others_wait_and_the_error_names_the_holder() {
     let directory = Directory::new();
     let database = directory.database();
     let transaction = begin(&database).unwrap();
@@ -309,7 +309,7 @@ fn symbolic_links_are_not_followed() {
 }
 
 #[test]
-fn the_file_does_not_grow_with_time() {
+fn the_file_does_not_grow_with_repeated_adds_and_dels() {
     let directory = Directory::new();
     let database = directory.database();
     let mut sizes = Vec::new();

@@ -1,26 +1,26 @@
-//! In which boot an address was given: noted as the modification time of the address's file.
+//! The boot in which an address was given, recorded as the modification time of the address file.
 //!
-//! Nothing else about the file can say it: its contents and its name are the Go plugin's format.
-//! The time is set before the file gets its name and is part of its inode, so it is there whenever
-//! the file is, after a power cut as well, and no clock is involved. A file with any other time was
-//! written by somebody else, and nothing is known of its boot.
+//! Name and contents of the file are the Go plugin's format, so they cannot record it. The time is
+//! set before the file gets its name, and is part of the inode. So a file that exists has its time,
+//! after a power cut too, and no clock is involved. A file with any other time was written by
+//! somebody else, and its boot is unknown.
 
 use state::{BootId, Stamp, stable_hash};
 
 use crate::Age;
 
-/// Marks a modification time as a tag: times that clocks set have it once in a thousand million.
+/// Marks a modification time as a tag. One in a thousand million times of a clock has it too.
 const NANOSECONDS: i64 = 271_828_182;
 
-/// The seconds of tags are below this, in 1970 to 2004.
+/// The upper limit of a tag's seconds, which are in the years 1970 to 2004.
 const SECONDS: u64 = 1 << 30;
 
 /// The modification time of addresses that were given in the running boot.
 ///
-/// Some file systems round times: those of ext file systems with inodes of 128 bytes are whole
-/// seconds. What identifies a tag is then what they make of one, which is learnt by setting it
-/// ([`BootTag::kept_as`]). Where all fractions are cut off, a file that somebody else wrote while
-/// the clock stood before 2004 is taken for one of an earlier boot.
+/// Some file systems round times, for example ext file systems with inodes of 128 bytes to whole
+/// seconds. There, the rounded time identifies a tag, and is learnt by setting a tag
+/// ([`BootTag::kept_as`]). If all fractions are cut off, a file that somebody else wrote while the
+/// clock was before 2004 counts as one of an earlier boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BootTag {
     set: Stamp,
@@ -28,8 +28,8 @@ pub(super) struct BootTag {
 }
 
 impl BootTag {
-    /// The tag of a boot, on a file system that keeps times as they are. That two boots have the
-    /// same is possible, and means that one's addresses are not known to be from before the other.
+    /// The tag of a boot, on a file system that does not round times. Two boots may have the same
+    /// tag; then the addresses of the first are not recognised as old in the second.
     pub(super) fn of(boot: BootId) -> Self {
         let hash = stable_hash(&boot.to_bits().to_le_bytes());
         let set = Stamp {
@@ -39,7 +39,7 @@ impl BootTag {
         Self { set, kept: set }
     }
 
-    /// The same tag on a file system that makes this time of it.
+    /// The same tag on a file system that rounds it to this time.
     pub(super) fn kept_as(self, kept: Stamp) -> Self {
         Self { kept, ..self }
     }
@@ -49,14 +49,14 @@ impl BootTag {
         self.set
     }
 
-    /// The time that these files then have.
+    /// The time that these files then have, rounded by the file system.
     pub(super) fn kept(self) -> Stamp {
         self.kept
     }
 
-    /// The time to give to a file of some boot before this one, nobody knows which.
+    /// The time to give to a file of an unknown earlier boot.
     pub(super) fn earlier(self) -> Stamp {
-        // Far enough for those who round to even seconds, as FAT does.
+        // Far enough away for file systems that round to even seconds, as FAT does.
         let seconds = (self.set.seconds + 4) % i64::try_from(SECONDS).unwrap_or(i64::MAX);
         Stamp {
             seconds,
@@ -64,14 +64,14 @@ impl BootTag {
         }
     }
 
-    /// Whether a file with this time was tagged, in whichever boot.
+    /// Whether this time is a tag of any boot.
     pub(super) fn is_tag(self, stamp: Stamp) -> bool {
         stamp == self.kept
             || (stamp.nanoseconds == self.kept.nanoseconds
                 && u64::try_from(stamp.seconds).is_ok_and(|seconds| seconds < SECONDS))
     }
 
-    /// How old an address is whose file has this time.
+    /// The age of an address whose file has this time.
     pub(super) fn age(self, stamp: Stamp) -> Age {
         if self.is_tag(stamp) && stamp != self.kept {
             Age::EarlierBoot
@@ -89,9 +89,10 @@ mod tests {
         BootTag::of(BootId::parse(text).unwrap())
     }
 
-    // A tag is on the disk of nodes, where plugins of another build may read it in the same boot.
+    // Tags are on the disks of nodes, where plugins of another build may read them in the same
+    // boot.
     #[test]
-    fn a_boots_tag_never_changes() {
+    fn every_build_computes_the_same_tag() {
         let tag = tag("5a2e9ee8-5b0c-4a34-b5c4-000000000001");
         assert_eq!(tag.set().seconds, 499_375_849);
     }
@@ -102,7 +103,7 @@ mod tests {
     };
 
     #[test]
-    fn only_another_boots_tag_is_older() {
+    fn only_a_tag_of_another_boot_is_older() {
         let now = tag("5a2e9ee8-5b0c-4a34-b5c4-000000000001");
         let then = tag("5a2e9ee8-5b0c-4a34-b5c4-000000000002");
         assert_eq!(now.age(then.set()), Age::EarlierBoot);
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_told_apart_where_times_are_rounded() {
+    fn rounded_tags_are_recognised() {
         let seconds = |stamp: Stamp| Stamp {
             nanoseconds: 0,
             ..stamp

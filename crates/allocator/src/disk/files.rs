@@ -1,4 +1,4 @@
-//! A network's directory as the Go plugin knows it.
+//! The files of a network's directory, in the Go plugin's format.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use crate::{Age, Lease, Owner};
 
 const LAST_GIVEN: &str = "last_reserved_ip.";
 
-/// The files in a network's directory, under its held lock.
+/// The files of a network's directory, under its lock.
 #[derive(Debug)]
 pub(super) struct AddressFiles<'a> {
     pub(super) guard: WriteGuard<'a>,
@@ -79,7 +79,7 @@ impl AddressFiles<'_> {
         })
     }
 
-    /// Whether an address's file was written by this plugin.
+    /// Whether Twill wrote the file of an address.
     pub(super) fn is_tagged(&self, address: IpAddr) -> Result<bool, StateError> {
         match self.guard.dir().read_stamped(&address.to_string()) {
             Ok(file) => Ok(file.is_some_and(|file| self.is_tag(file.stamp))),
@@ -88,10 +88,10 @@ impl AddressFiles<'_> {
         }
     }
 
-    /// Finds out what the file system makes of tags.
+    /// Learns how the file system rounds tags.
     pub(super) fn learn_tags(&mut self) {
         self.boot = self.boot.map(|boot| {
-            // Where nobody may set the directory's time, tags are taken to be kept as they are.
+            // If nobody may set the directory's time, tags are assumed not to be rounded.
             let learnt = self.guard.set_stamp(boot.set());
             learnt.map_or(boot, |stamp| boot.kept_as(stamp.modified))
         });
@@ -134,8 +134,8 @@ impl AddressFiles<'_> {
         Ok(all)
     }
 
-    /// Reads every address file. Those of which nobody knows in which boot they were written get
-    /// this one's tag: in the next they will be known to be older.
+    /// Reads every address file. A file of an unknown boot gets the tag of the running one, so that
+    /// the next boot recognises it as older.
     pub(super) fn scan(&self, key: Key) -> Result<Vec<Slot>, StateError> {
         let mut slots = Vec::new();
         self.guard.dir().visit(|name| {
@@ -158,7 +158,7 @@ impl AddressFiles<'_> {
             return Ok(None);
         };
         if let Some(boot) = self.boot.filter(|boot| !boot.is_tag(file.stamp)) {
-            // Without it the address merely stays passed over for longer.
+            // If this fails, the address counts as one of the running boot for longer.
             let _ = self.guard.set_stamp_of(&name, boot.set());
         }
         Ok(Some(Slot {
@@ -173,7 +173,7 @@ pub(super) fn last_given_name(set: usize) -> String {
     format!("{LAST_GIVEN}{set}")
 }
 
-/// Whether a file has this name that says which address a range set has given last.
+/// Whether this is the name of a file with the last address of a range set.
 pub(crate) fn is_last_given(name: &str) -> bool {
     last_given_index(name).is_some()
 }
@@ -182,14 +182,14 @@ fn last_given_index(name: &str) -> Option<usize> {
     name.strip_prefix(LAST_GIVEN)?.parse().ok()
 }
 
-/// The address in such a file's contents.
+/// Reads the contents of such a file.
 pub(crate) fn read_last_given(contents: Vec<u8>) -> Option<IpAddr> {
     let text = String::from_utf8(contents).ok()?;
     cni_types::parse_ip(text.trim()).ok()
 }
 
-/// The address whose file has this name; names are in canonical form (RFC 5952), so no address has
-/// two.
+/// The address whose file has this name. Only the canonical form (RFC 5952) counts, so no address
+/// has two names.
 pub(crate) fn address_of(name: &str) -> Option<IpAddr> {
     let address = cni_types::parse_ip(name).ok()?;
     (address.to_string() == name).then_some(address)

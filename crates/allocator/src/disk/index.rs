@@ -1,11 +1,11 @@
-//! Where an attachment's addresses are, so that nobody has to read every file to find out.
+//! The index: which addresses an attachment holds, without reading every file.
 //!
 //! The index is a hash table in a file of its own, outside the network's directory. It is derived
-//! from the address files and never believed over them: who uses it reads the file of each address
-//! that it names. That it lacks none is known from the directory's times: its modification time is
-//! set to a random value after each operation, and both that and the change time are noted here.
-//! Whoever else creates or removes a file puts the present in the place of the first, and whoever
-//! then puts a noted time back changes the second; the index is rebuilt.
+//! from the address files, which win over it: each address that it names is read in its file. The
+//! directory's times show that the index lacks no address. After each operation the modification
+//! time is set to a random value, and the index records that and the change time. Whoever else
+//! creates or removes a file sets the modification time to the present, and whoever restores it
+//! changes the change time; then the index is rebuilt.
 
 mod page;
 mod table;
@@ -23,34 +23,34 @@ pub(super) use self::page::{Journal, Key, OwnerHash, Slot};
 use self::table::{Cached, Table};
 use super::boot_tag::BootTag;
 
-/// How long others are waited for that make another network's index in the same directory.
+/// The timeout for others that write another network's index in the same directory.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A network's index, open.
+/// The open index of a network.
 #[derive(Debug)]
 pub(super) struct Index {
     file: File,
     header: Header,
-    /// Whether the file may have a journal.
+    /// Whether the file may contain a journal.
     noted: bool,
 }
 
-/// What is in the place of a network's index.
+/// What has the name of a network's index.
 #[derive(Debug)]
 pub(super) enum Opened {
     Index(Index),
-    /// Nothing, or something that nobody takes for an index.
+    /// Nothing, or something that is no index.
     Nothing,
-    /// Nobody knows: it could not be read.
+    /// Something that cannot be read, and may be an index.
     Unread(StateError),
 }
 
-/// The index cannot be used, and has to be rebuilt.
+/// Why the index cannot be used and must be rebuilt.
 #[derive(Debug)]
 pub(super) enum Unusable {
-    /// A page of it is damaged, or cannot be read or written.
+    /// A page is damaged, or cannot be read or written.
     Damaged,
-    /// It has too little room for what is to be put into it.
+    /// The new slots do not fit.
     Full,
 }
 
@@ -67,7 +67,7 @@ impl Key {
     }
 }
 
-/// A modification time that no clock shows, and that no earlier call has made.
+/// A random modification time in the past, which neither a clock nor an earlier call has set.
 fn random_stamp() -> Stamp {
     let random = RandomState::new().hash_one(0);
     let part = |value: u64| i64::try_from(value).unwrap_or_default();
@@ -77,7 +77,7 @@ fn random_stamp() -> Stamp {
     }
 }
 
-/// The times of no directory.
+/// Times that no directory has.
 fn never() -> DirStamp {
     DirStamp {
         modified: random_stamp(),
@@ -115,32 +115,31 @@ impl Index {
         }
     }
 
-    /// Whether it holds all that a directory with these times has, seen from this boot.
+    /// Whether the index has all addresses of a directory with these times, and their ages as seen
+    /// from this boot.
     pub(super) fn is_current(&self, stamp: DirStamp, boot: Option<BootTag>) -> bool {
         self.header.stamp == stamp
             && self.header.boot == boot_number(boot)
             && self.header.journal == Journal::default()
     }
 
-    /// The boot's tag as the network's file system keeps it. It holds for the boot that the index
-    /// is of.
+    /// The tag of the index's boot, as the network's file system rounds it.
     pub(super) fn kept_tag(&self) -> Stamp {
         self.header.tag
     }
 
-    /// What the owners are hashed with.
+    /// The key of the owners' hashes.
     pub(super) fn key(&self) -> Key {
         self.header.key
     }
 
-    /// What an ADD that did not come to its end may have taken.
+    /// The addresses that a killed ADD may have taken.
     pub(super) fn journal(&self) -> &Journal {
         &self.header.journal
     }
 
-    /// Makes a network's index with these slots. It is current only after [`Index::set_current`].
-    ///
-    /// `None` if it cannot be made, as on a full disk.
+    /// Builds a network's index with these slots; `None` if it cannot be written, as on a full
+    /// disk. The index becomes current with [`Index::set_current`].
     pub(super) fn build(
         directory: &Dir,
         network: &str,
@@ -176,13 +175,13 @@ impl Index {
     /// Removes a network's index.
     pub(super) fn remove(directory: &Dir, network: &str) -> Result<(), StateError> {
         match directory.lock_whole(LOCK_TIMEOUT)?.remove(network) {
-            // What nobody takes for an index may stay.
+            // Something that is no index may stay.
             Ok(_) | Err(StateError::NotAFile(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// The slots of an owner, and maybe of others with the same hash.
+    /// The slots of an owner, and of any other owner with the same hash.
     pub(super) fn find(&self, owner: OwnerHash) -> Result<Vec<Slot>, Unusable> {
         let mut found = Vec::new();
         for number in table::chain(owner, self.header.buckets) {
@@ -205,7 +204,7 @@ impl Index {
         Ok(slots)
     }
 
-    /// Takes slots out and puts others in.
+    /// Removes and adds slots.
     pub(super) fn change(&self, removed: &[Slot], added: &[Slot]) -> Result<(), Unusable> {
         let mut cached = Cached::new(self.header.buckets, |number| self.read_bucket(number));
         for slot in removed {
@@ -220,15 +219,15 @@ impl Index {
         Ok(())
     }
 
-    /// Notes what an ADD is about to take.
+    /// Records the addresses that an ADD is about to take.
     pub(super) fn set_journal(&mut self, journal: Journal) -> Result<(), Unusable> {
         self.noted = true;
         self.header.journal = journal;
         self.write_page(0, &self.header.encode())
     }
 
-    /// Declares that the index has all that is in the network's directory, and that no ADD is under
-    /// way, by a new modification time that `set_stamp` gives to the directory.
+    /// Marks the index as current and clears the journal. `set_stamp` gives the network's directory
+    /// a new modification time, which the index records.
     pub(super) fn set_current(
         &mut self,
         set_stamp: impl FnOnce(Stamp) -> Result<DirStamp, StateError>,
@@ -240,12 +239,11 @@ impl Index {
         Ok(())
     }
 
-    /// Clears the journal, whatever has become of the rest, so that nobody undoes what is done; the
-    /// index is not current then.
+    /// Clears the journal, whatever the state of the buckets, so that nobody rolls back what has
+    /// succeeded. The index is not current afterwards.
     ///
     /// # Errors
-    ///
-    /// The file may still have the journal.
+    /// [`io::Error`] if the file may still contain the journal.
     pub(super) fn withdraw_journal(&mut self) -> io::Result<()> {
         if !self.noted {
             return Ok(());
@@ -253,7 +251,7 @@ impl Index {
         self.header.stamp = never();
         self.header.journal = Journal::default();
         let cleared = self.file.write_all_at(&self.header.encode(), 0);
-        // An empty file needs no room, not even where files are not written in place.
+        // An empty file needs no room, even on a file system that never writes in place.
         cleared.or_else(|_| self.file.set_len(0))?;
         self.noted = false;
         Ok(())

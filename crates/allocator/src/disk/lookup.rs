@@ -1,4 +1,4 @@
-//! Who holds what, by way of the index where there is one.
+//! The addresses of an owner, found by the index or, without one, by reading every file.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use super::files::{AddressFile, AddressFiles};
 use super::index::{Index, Journal, Key, Opened, OwnerHash, Slot, Unusable};
 use crate::{Age, Held, Owner};
 
-/// What is known of a network's addresses during one operation.
+/// The addresses of a network and their owners, during one operation.
 #[derive(Debug)]
 pub(super) struct Lookup<'a> {
     indexes: Option<Dir>,
@@ -20,23 +20,23 @@ pub(super) struct Lookup<'a> {
     source: Source,
     removed: Vec<Slot>,
     added: Vec<Slot>,
-    /// Whether the directory has changed since the index was declared current.
+    /// Whether the directory has changed since the index was marked current.
     changed: bool,
-    /// Why nobody knows whether there still is an index with an earlier ADD's journal. Whoever
-    /// reads that one day undoes what it names, so nothing may be given meanwhile.
+    /// Why it is unknown whether an index with the journal of an earlier ADD still exists. Whoever
+    /// reads that journal later rolls it back, so no address may be given meanwhile.
     unknown: Option<StateError>,
 }
 
 #[derive(Debug)]
 enum Source {
     Index(Index),
-    /// All files were read, and no index could be made of it.
+    /// All files were read, and no index could be written.
     Scan(Vec<Slot>),
 }
 
 impl<'a> Lookup<'a> {
-    /// Opens the network's index and undoes what its journal says, or rebuilds it if it is not
-    /// current. `indexes` is the directory of the indexes; `None` where nobody can have made one.
+    /// Opens the network's index. Rolls back its journal and rebuilds the index if it is not
+    /// current. `indexes` is the directory of the indexes; `None` if there can be none.
     pub(super) fn open(
         files: &mut AddressFiles<'_>,
         indexes: Result<Option<Dir>, StateError>,
@@ -85,12 +85,12 @@ impl<'a> Lookup<'a> {
         Ok(lookup)
     }
 
-    /// What an owner's addresses are found by.
+    /// The hash by which an owner's addresses are found.
     pub(super) fn hash(&self, owner: &Owner) -> OwnerHash {
         self.key.hash(owner)
     }
 
-    /// The addresses that an owner holds, each of them read in its file.
+    /// The addresses that an owner holds, each checked in its file.
     pub(super) fn held_by(
         &mut self,
         files: &AddressFiles<'_>,
@@ -116,8 +116,8 @@ impl<'a> Lookup<'a> {
         Ok(held.collect())
     }
 
-    /// The addresses of all but valid attachments, as far as hashes tell. No file is read of those
-    /// that are valid.
+    /// The addresses of owners that are not valid, compared by their hashes. Reads no file of a
+    /// valid owner.
     pub(super) fn held_by_invalid(
         &mut self,
         files: &AddressFiles<'_>,
@@ -143,19 +143,17 @@ impl<'a> Lookup<'a> {
         Ok(slots)
     }
 
-    /// Makes sure that nobody will take an address back which is given now.
+    /// Checks that nobody will roll back an address that is given now.
     ///
     /// # Errors
-    ///
-    /// An earlier ADD's journal may still be there.
+    /// [`StateError`] if the journal of an earlier ADD may still exist.
     pub(super) fn check_known(&mut self) -> Result<(), StateError> {
         self.unknown.take().map_or(Ok(()), Err)
     }
 
-    /// Notes, before it is done, which addresses an ADD has taken and is about to take.
+    /// Records in the journal the addresses that an ADD has taken and is about to take.
     ///
     /// # Errors
-    ///
     /// As [`Lookup::check_known`].
     pub(super) fn announce(
         &mut self,
@@ -165,7 +163,7 @@ impl<'a> Lookup<'a> {
         self.check_known()?;
         self.changed = true;
         if let Source::Index(index) = &mut self.source {
-            // Without the note, a kill leaves the address to the runtime's DEL.
+            // If the journal cannot be written, a kill leaves the address to the runtime's DEL.
             let _ = index.set_journal(Journal {
                 owner: Some(owner),
                 addresses,
@@ -174,7 +172,7 @@ impl<'a> Lookup<'a> {
         Ok(())
     }
 
-    /// Takes back an address that an owner was to get, as far as it did.
+    /// Releases an address if the owner was given it.
     pub(super) fn undo(
         &self,
         files: &AddressFiles<'_>,
@@ -188,12 +186,12 @@ impl<'a> Lookup<'a> {
         undo(files, &journal, self.key)
     }
 
-    /// Notes that something else in the directory was changed.
+    /// Records that something else in the directory has changed.
     pub(super) fn touch(&mut self) {
         self.changed = true;
     }
 
-    /// Notes that an address was given.
+    /// Records that an address was given.
     pub(super) fn add(&mut self, owner: OwnerHash, address: IpAddr, age: Age) {
         self.changed = true;
         self.added.push(Slot {
@@ -203,7 +201,7 @@ impl<'a> Lookup<'a> {
         });
     }
 
-    /// Notes that an address was taken back.
+    /// Records that an address was released.
     pub(super) fn remove(&mut self, owner: OwnerHash, address: IpAddr) {
         self.changed = true;
         let before = self.added.len();
@@ -217,12 +215,11 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// Brings the index up to date, declares it current, and clears its journal. Where something
-    /// fails the journal alone is cleared, or the whole index; the next operation then rebuilds it.
+    /// Brings the index up to date, marks it current, and clears its journal. If this fails, only
+    /// the journal is cleared, or the whole index removed; the next operation then rebuilds it.
     ///
     /// # Errors
-    ///
-    /// The journal is still there: the next operation takes back what this one gave.
+    /// [`StateError`] if the journal still exists: the next operation rolls this one back.
     pub(super) fn close(&mut self, files: &AddressFiles<'_>) -> Result<(), StateError> {
         if !self.changed {
             return Ok(());
@@ -231,8 +228,7 @@ impl<'a> Lookup<'a> {
             self.changed = false;
             return Ok(());
         }
-        // What is in the index by now may be half of what was to get there: this operation does not
-        // try again.
+        // The index may contain half of the changes by now, so this operation does not try again.
         let source = std::mem::replace(&mut self.source, Source::Scan(Vec::new()));
         let cleared = match source {
             Source::Index(mut index) => index.withdraw_journal(),
@@ -282,7 +278,7 @@ impl<'a> Lookup<'a> {
             self.source = Source::Index(index);
             return Ok(());
         }
-        // The old one serves for nothing any more, and takes room that the next may need.
+        // The old index is of no use any more, and takes room that the next one may need.
         let removed = Index::remove(indexes, self.network);
         let old = std::mem::replace(&mut self.source, Source::Scan(slots));
         self.unknown = match (removed, old) {
@@ -295,7 +291,7 @@ impl<'a> Lookup<'a> {
         Ok(())
     }
 
-    /// Makes a larger index out of the one that has no room left.
+    /// Replaces a full index by a larger one.
     fn grow(&mut self, boot: Option<BootTag>) -> Result<(), Unusable> {
         let (Source::Index(index), Some(indexes)) = (&self.source, &self.indexes) else {
             return Err(Unusable::Damaged);
@@ -307,7 +303,8 @@ impl<'a> Lookup<'a> {
         Ok(())
     }
 
-    /// Reads the files of an owner's slots: what the owner holds, and whether all slots are right.
+    /// Reads the files of an owner's slots. Returns the addresses that the owner holds, and whether
+    /// all slots match their files.
     fn verify(
         &self,
         files: &AddressFiles<'_>,
@@ -322,7 +319,7 @@ impl<'a> Lookup<'a> {
                     address: slot.address,
                     age: lease.age,
                 }),
-                // Two owners may have one hash.
+                // Two owners may have the same hash.
                 AddressFile::Lease(lease) if self.hash(&lease.owner) == slot.owner => {}
                 _ => right = false,
             }
@@ -338,9 +335,8 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Takes back what an ADD took that did not come to its end. What is not our own writing is left
-/// alone: after our ADD was killed, the Go plugin may have given the same address to the same
-/// attachment.
+/// Rolls back an ADD that did not finish. Only files that Twill wrote are removed: after our ADD
+/// was killed, the Go plugin may have given the same address to the same attachment.
 fn undo(files: &AddressFiles<'_>, journal: &Journal, key: Key) -> Result<(), StateError> {
     for address in &journal.addresses {
         if files.is_tagged(*address)?

@@ -123,7 +123,7 @@ fn the_go_plugins_format() {
 }
 
 #[test]
-fn a_network_that_gave_nothing_is_not_made_by_looking() {
+fn open_creates_nothing() {
     let temp = tempfile::tempdir().unwrap();
     let data_dir = temp.path().join("networks");
     assert!(NetworkDir::open(&data_dir, &name()).unwrap().is_none());
@@ -133,7 +133,7 @@ fn a_network_that_gave_nothing_is_not_made_by_looking() {
 }
 
 #[test]
-fn files_of_older_versions_are_found_by_the_container() {
+fn files_without_an_interface_are_found_by_the_container() {
     let network = Network::new();
     fs::write(network.path("10.1.1.2"), "c1").unwrap();
     fs::write(network.path("10.1.1.3"), "c1\r\neth1").unwrap();
@@ -160,7 +160,7 @@ fn debris_blocks_no_address() {
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone() {
+fn links_directories_and_foreign_files_are_left_alone() {
     let network = Network::new();
     let outside = network.temp.path().join("outside");
     fs::write(&outside, "c1\r\neth0").unwrap();
@@ -258,7 +258,7 @@ fn the_index_stays_current() {
 }
 
 #[test]
-fn what_others_do_is_noticed() {
+fn changes_by_other_programs_are_noticed() {
     let network = Network::new();
     network.add(&["10.1.1.0/24"], "c1").unwrap();
     // Another plugin adds one,
@@ -281,7 +281,7 @@ fn what_others_do_is_noticed() {
 }
 
 #[test]
-fn an_index_that_is_wrong_is_made_anew() {
+fn a_damaged_or_stale_index_is_rebuilt() {
     let network = Network::new();
     let path = network.temp.path().join("networks/.index/net");
     network.add(&["10.1.1.0/24"], "c1").unwrap();
@@ -398,7 +398,7 @@ fn an_owner_of_many_addresses() {
 }
 
 #[test]
-fn a_reboot_makes_addresses_yield() {
+fn an_address_from_before_a_reboot_is_given_again() {
     let network = Network::new();
     let subnets = ["10.1.1.0/30"];
     network.add(&subnets, "c1").unwrap();
@@ -430,7 +430,7 @@ fn an_address_of_unknown_age_is_old_after_the_next_reboot() {
 }
 
 #[test]
-fn a_transaction_that_is_not_committed_gives_nothing() {
+fn a_dropped_transaction_gives_nothing() {
     let network = Network::new();
     network.add(&["10.1.1.0/24"], "c1").unwrap();
     let mut store = network.lock();
@@ -449,7 +449,7 @@ fn a_transaction_that_is_not_committed_gives_nothing() {
 }
 
 #[test]
-fn a_killed_transaction_is_undone_by_the_next() {
+fn the_next_transaction_rolls_back_a_killed_one() {
     let network = Network::new();
     network.add(&["10.1.1.0/24"], "c1").unwrap();
     let set = RangeSet::new(vec![Range::new(spec("10.1.1.0/24")).unwrap()]).unwrap();

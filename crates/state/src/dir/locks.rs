@@ -17,11 +17,11 @@ use crate::lock::{Limit, Lock};
 use crate::read::NEVER_WAIT;
 use crate::{Action, StateError};
 
-/// The lock file of a directory that the file system has no lock on. No container, network or
-/// address has the name.
+/// The lock file of a directory that the file system cannot lock. No container, network or address
+/// can have the name.
 const STAND_IN: &str = ".lock";
 
-/// What a [`WriteGuard`] holds.
+/// The locks that a [`WriteGuard`] holds.
 #[derive(Debug)]
 pub(super) struct Locks {
     file: Option<Lock>,
@@ -35,15 +35,16 @@ impl Locks {
 }
 
 impl WriteGuard<'_> {
-    /// The start of the lock file, where a holder can leave a note for the next one; `None` if it
-    /// is shorter. Whoever removes the file removes the note.
+    /// The note at the start of the lock file that an earlier holder has left for the next one;
+    /// `None` if the file is shorter.
     pub fn note<const LENGTH: usize>(&self) -> Option<[u8; LENGTH]> {
         let mut note = [0; LENGTH];
         self.locks.file()?.read_exact_at(&mut note, 0).ok()?;
         Some(note)
     }
 
-    /// Leaves a note in the lock file, if it can be written.
+    /// Writes a note to the lock file for the next holder. The note is lost if the file cannot be
+    /// written.
     pub fn set_note(&self, note: &[u8]) {
         if let Some(file) = self.locks.file() {
             let _ = file.write_all_at(note, 0);
@@ -52,30 +53,29 @@ impl WriteGuard<'_> {
 }
 
 impl Dir {
-    /// Locks the directory, and the file `name` in it, which is made if it is missing and never
+    /// Locks the directory and the file `name` in it, which is created if it is missing and never
     /// removed.
     ///
     /// # Errors
-    /// [`StateError::Locked`] if others hold a lock for longer than `timeout`;
-    /// [`StateError::NotAFile`] if something else has the name.
+    /// [`StateError::Locked`] if others hold a lock until the timeout; [`StateError::NotAFile`] if
+    /// something else has the name; [`StateError::Io`].
     pub fn lock(&self, name: &str, timeout: Duration) -> Result<WriteGuard<'_>, StateError> {
         let limit = Limit::new(timeout);
         loop {
             let path = self.path.join(name);
             let file = Lock::acquire(self.open_lock_file(name)?, &path, limit)?;
             let directory = self.lock_directory(limit)?;
-            // While the lock was waited for, somebody may have removed the file: then others lock
-            // another one by now.
+            // Somebody may have removed the file during the wait. Others would then lock a new one.
             if self.has(name, file.file())? {
                 return Ok(self.guard(Some(file), directory));
             }
         }
     }
 
-    /// Locks the directory itself; where the file system has no lock on it, a file in it.
+    /// Locks the directory itself, or a file in it on a file system that cannot lock directories.
     ///
     /// # Errors
-    /// [`StateError::Locked`] if others hold the lock for longer than `timeout`.
+    /// [`StateError::Locked`] if others hold the lock until the timeout; [`StateError::Io`].
     pub fn lock_whole(&self, timeout: Duration) -> Result<WriteGuard<'_>, StateError> {
         match self.lock_directory(Limit::new(timeout))? {
             Some(directory) => Ok(self.guard(None, Some(directory))),
@@ -83,12 +83,12 @@ impl Dir {
         }
     }
 
-    /// Locks the directory itself, where [`Dir::lock`] has failed with an error that says that
+    /// Locks the directory itself after [`Dir::lock`] has failed with `error`, which means that
     /// nobody can lock the file.
     ///
     /// # Errors
-    /// The same error where waiting is all that helps, or where the directory cannot be locked
-    /// either; [`StateError::Locked`].
+    /// `error` if it is [`StateError::Locked`], or if the directory cannot be locked either;
+    /// [`StateError::Locked`] if others hold the directory's lock until the timeout.
     pub fn lock_without_file(
         &self,
         error: StateError,
@@ -103,10 +103,10 @@ impl Dir {
         })
     }
 
-    /// Finds out whether something is in the place of the lock file `name` that is no file.
+    /// Checks that no other kind of file has the name of the lock file.
     ///
     /// # Errors
-    /// [`StateError::NotAFile`], as of [`Dir::lock`].
+    /// [`StateError::NotAFile`], as [`Dir::lock`].
     pub fn check_lock(&self, name: &str) -> Result<(), StateError> {
         if self.has_other_than_a_file(name) {
             return Err(StateError::NotAFile(self.path.join(name)));
@@ -128,8 +128,8 @@ impl Dir {
         Lock::acquire_if_supported(self.reopen()?.into(), &self.path, limit)
     }
 
-    /// Opens the lock file: for writing, since NFS locks no other; where that is not allowed, as on
-    /// a file system that is mounted read-only, for reading.
+    /// Opens the lock file for writing, because NFS locks no other; or for reading where writing is
+    /// not allowed, as on a read-only mount.
     fn open_lock_file(&self, name: &str) -> Result<File, StateError> {
         let flags = OFlag::O_NOFOLLOW | NEVER_WAIT;
         let open = |access| openat(&self.fd, name, access | flags, FILE_MODE);

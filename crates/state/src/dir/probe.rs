@@ -1,6 +1,6 @@
-//! Whether a directory can be written to, as far as that can be known without writing.
+//! Checks, without writing, that a directory can be written to.
 //!
-//! Each check here stands for something in `write`, and fails with the same error.
+//! Each check stands for a function of `write`, and fails with the same error.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,15 +17,15 @@ use crate::read::kind;
 use crate::{Action, StateError};
 
 impl Dir {
-    /// Finds out whether a directory that is missing can be made, with its parents.
+    /// Checks that a missing directory and its parents can be created.
     ///
     /// # Errors
-    /// [`StateError::Io`], as of [`Dir::create`].
+    /// [`StateError::Io`], as [`Dir::create`].
     pub fn probe(path: &Path) -> Result<(), StateError> {
         Self::probe_for(path, 0)
     }
 
-    /// As [`Dir::probe`], for a directory that is to have a file of this many bytes.
+    /// As [`Dir::probe`], for a directory in which a file of this many bytes will be created.
     ///
     /// # Errors
     /// As [`Dir::probe`] and [`Dir::check_space`].
@@ -40,7 +40,7 @@ impl Dir {
                 existing.check_room()?;
                 return existing.check_space(space);
             }
-            // A link that leads to nothing.
+            // A dangling link.
             if fs::symlink_metadata(ancestor).is_ok() {
                 return Err(StateError::io(Action::Create, path, Errno::EEXIST));
             }
@@ -48,46 +48,44 @@ impl Dir {
         Err(StateError::io(Action::Open, path, Errno::ENOENT))
     }
 
-    /// Finds out whether a directory that is missing in this one can be made.
+    /// Checks that a directory that is missing in this one can be created.
     ///
     /// # Errors
-    /// [`StateError::Io`], as of [`Dir::create_linked_child`].
+    /// [`StateError::Io`], as [`Dir::create_linked_child`].
     pub fn check_child(&self, name: &str) -> Result<(), StateError> {
         let path = || self.path.join(name);
         match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Err(Errno::ENOENT) => {}
             Err(error) => return Err(StateError::io(Action::Create, path(), error)),
-            // A link that leads to nothing.
+            // A dangling link.
             Ok(_) => return Err(StateError::io(Action::Open, path(), Errno::ENOENT)),
         }
         self.check_writable()?;
         self.check_room()
     }
 
-    /// Finds out whether files can be made in the directory.
+    /// Checks that files can be created in the directory.
     ///
     /// # Errors
-    /// As of [`WriteGuard::create`](crate::WriteGuard::create).
+    /// As [`WriteGuard::create`](crate::WriteGuard::create).
     pub fn check_create(&self) -> Result<(), StateError> {
         self.check_writable()?;
         self.check_remove(ASIDE)?;
         self.check_room()
     }
 
-    /// Finds out whether what has a name in the directory, if anything has it, can be replaced by a
-    /// file.
+    /// Checks that a file can replace whatever has this name in the directory.
     ///
     /// # Errors
-    /// As of [`WriteGuard::replace`](crate::WriteGuard::replace).
+    /// As [`WriteGuard::replace`](crate::WriteGuard::replace).
     pub fn check_replace(&self, name: &str) -> Result<(), StateError> {
         self.check_unlink(name, Action::Write)
     }
 
-    /// Finds out whether what has a name in the directory, if anything has it, can be removed as a
-    /// file.
+    /// Checks that a file with this name in the directory could be removed.
     ///
     /// # Errors
-    /// As of [`WriteGuard::remove`](crate::WriteGuard::remove).
+    /// As [`WriteGuard::remove`](crate::WriteGuard::remove).
     pub fn check_remove(&self, name: &str) -> Result<(), StateError> {
         self.check_unlink(name, Action::Remove)
     }
@@ -109,10 +107,10 @@ impl Dir {
         }
     }
 
-    /// Finds out whether the file system has room for a file of this many bytes.
+    /// Checks that the file system has room for a file of this many bytes.
     ///
     /// # Errors
-    /// [`StateError::Io`] with the kernel's "No space left on device" if it says that it has not.
+    /// [`StateError::Io`] with "No space left on device" if the file system reports less room.
     pub fn check_space(&self, bytes: u64) -> Result<(), StateError> {
         let is_short = fstatvfs(&self.fd).is_ok_and(|fs| {
             let free = fs.blocks_free().saturating_mul(fs.fragment_size());
@@ -130,9 +128,8 @@ impl Dir {
             .map_err(|error| StateError::io(Action::Write, &self.path, error))
     }
 
-    /// Finds out whether the file system has room for a small file. One that says that it has none
-    /// may have it all the same, where small files are kept with their inodes: then a file without
-    /// a name is tried.
+    /// Checks that the file system has room for a small file. A file system that keeps small files
+    /// in their inodes may have room even if it reports none, so a file without a name is tried.
     fn check_room(&self) -> Result<(), StateError> {
         let full = fstatvfs(&self.fd).is_ok_and(|fs| {
             let blocks = fs.blocks() > 0 && fs.blocks_free() == 0;

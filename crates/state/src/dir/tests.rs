@@ -27,7 +27,7 @@ fn sorted_names(dir: &Dir) -> Vec<std::ffi::OsString> {
 }
 
 #[test]
-fn a_file_is_created_once_and_replaced_at_will() {
+fn create_refuses_an_existing_file_and_replace_does_not() {
     let (_temp, dir) = directory();
     let guard = dir.lock("lock", TIMEOUT).unwrap();
     assert_eq!(dir.read("a").unwrap(), None);
@@ -52,7 +52,7 @@ fn a_file_is_created_once_and_replaced_at_will() {
 }
 
 #[test]
-fn an_update_writes_in_place_only_what_fits() {
+fn update_overwrites_in_place_only_contents_of_the_same_length() {
     let (temp, dir) = directory();
     let guard = dir.lock_whole(TIMEOUT).unwrap();
     let path = dir.path().join("a");
@@ -66,7 +66,7 @@ fn an_update_writes_in_place_only_what_fits() {
     assert_eq!(fs::read(&path).unwrap(), b"10.0.0.10");
     guard.update("a", b"fd00::1").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"fd00::1");
-    // Never through a link, symbolic or hard.
+    // A link, symbolic or hard, is never written through.
     let outside = temp.path().join("outside");
     fs::write(&outside, "1234567").unwrap();
     for link in [fs::hard_link::<&Path, &Path>, symlink] {
@@ -79,7 +79,7 @@ fn an_update_writes_in_place_only_what_fits() {
 }
 
 #[test]
-fn what_a_kill_left_is_overwritten_and_never_written_through() {
+fn a_writer_replaces_the_temporary_file_of_a_killed_one() {
     let (_temp, dir) = directory();
     let guard = dir.lock_whole(TIMEOUT).unwrap();
     // Killed between linking and unlinking: one file under both names.
@@ -135,7 +135,7 @@ fn symbolic_links_are_not_followed() {
 }
 
 #[test]
-fn what_is_no_file_is_no_state() {
+fn anything_but_a_regular_file_is_an_error() {
     let (_temp, dir) = directory();
     nix::unistd::mkfifo(&dir.path().join("fifo"), Mode::S_IRWXU).unwrap();
     fs::create_dir(dir.path().join("directory")).unwrap();
@@ -151,7 +151,7 @@ fn what_is_no_file_is_no_state() {
 }
 
 #[test]
-fn directories_are_made_with_their_mode_and_may_be_missing() {
+fn directories_are_created_with_their_mode_and_may_be_missing() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("a/b");
     assert!(Dir::open(&path).unwrap().is_none());
@@ -172,7 +172,7 @@ fn directories_are_made_with_their_mode_and_may_be_missing() {
 }
 
 #[test]
-fn only_one_holds_the_lock_and_the_others_learn_who() {
+fn one_process_holds_the_lock_and_the_error_of_others_names_it() {
     let (_temp, dir) = directory();
     let guard = dir.lock("lock", TIMEOUT).unwrap();
     let other = Dir::open(dir.path()).unwrap().unwrap();
@@ -185,7 +185,7 @@ fn only_one_holds_the_lock_and_the_others_learn_who() {
             std::process::id()
         )
     );
-    // Who locks a file in the directory locks the directory as well.
+    // Locking a file in the directory locks the directory too.
     let error = other.lock_whole(Duration::ZERO).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -201,7 +201,7 @@ fn only_one_holds_the_lock_and_the_others_learn_who() {
 }
 
 #[test]
-fn a_lock_file_that_is_removed_lets_nobody_in() {
+fn removing_the_lock_file_does_not_release_the_lock() {
     let (_temp, dir) = directory();
     let path = dir.path().join("lock");
     let guard = dir.lock("lock", TIMEOUT).unwrap();
@@ -219,7 +219,7 @@ fn a_lock_file_that_is_removed_lets_nobody_in() {
     assert!(path.exists());
 }
 
-/// As the Go plugin locks: the file alone, for as long as it takes.
+/// Locks as the Go plugin does: the file alone, without a timeout.
 fn go_lock(dir: &Dir) -> File {
     let path = dir.path().join("lock");
     let file = File::options()
@@ -232,7 +232,7 @@ fn go_lock(dir: &Dir) -> File {
 }
 
 #[test]
-fn who_gets_the_lock_of_a_removed_file_waits_for_the_new_one() {
+fn a_process_that_waited_on_a_removed_lock_file_waits_for_the_new_one() {
     let (_temp, dir) = directory();
     let first = go_lock(&dir);
     let ended = std::sync::atomic::AtomicBool::new(false);
@@ -274,7 +274,7 @@ fn the_lock_file_is_opened_for_writing() {
 }
 
 #[test]
-fn what_is_no_file_is_no_lock() {
+fn anything_but_a_regular_file_is_no_lock_file() {
     let (_temp, dir) = directory();
     let path = |name| dir.path().join(name);
     nix::unistd::mkfifo(&path("fifo"), Mode::S_IRWXU).unwrap();
@@ -315,7 +315,7 @@ fn the_lock_is_handed_over_while_waiting() {
 }
 
 #[test]
-fn nothing_has_a_name_that_is_too_long() {
+fn a_name_that_is_too_long_counts_as_missing() {
     let (_temp, dir) = directory();
     let name = "a".repeat(256);
     assert_eq!(dir.read(&name).unwrap(), None);

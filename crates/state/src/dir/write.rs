@@ -1,4 +1,4 @@
-//! What a [`WriteGuard`] does in its directory.
+//! Writing in a directory, under its [`WriteGuard`].
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,9 +19,12 @@ impl WriteGuard<'_> {
         self.dir
     }
 
-    /// Makes a file with these contents, and this modification time if there is one, unless the
-    /// name is taken already, and tells whether it did. Where the file system lets nobody set
-    /// times, the file keeps its own.
+    /// Creates a file with these contents and, if `stamp` is given, this modification time; on a
+    /// file system that cannot set times, the file keeps its own. Returns false if the name is
+    /// taken.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if the file cannot be written or linked to its name.
     pub fn create(
         &self,
         name: &str,
@@ -36,14 +39,13 @@ impl WriteGuard<'_> {
             Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => self.rename_aside(name),
             Err(error) => Err(error),
         };
-        // The outcome stands whether this succeeds or not: the next writer removes what is left, as
-        // after a kill.
+        // The outcome does not depend on this: the next writer removes the file, as after a kill.
         let _ = self.remove(ASIDE);
         placed.map_err(|error| StateError::io(Action::Create, dir.path.join(name), error))
     }
 
-    /// Gives the written file its name where the file system has no hard links, as FAT has none.
-    /// All who write hold the lock, so nobody takes the name meanwhile.
+    /// Renames the written file, on a file system without hard links, such as FAT. Every writer
+    /// holds the lock, so nobody takes the name meanwhile.
     fn rename_aside(&self, name: &str) -> nix::Result<bool> {
         let dir = self.dir;
         match fstatat(&dir.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -53,16 +55,21 @@ impl WriteGuard<'_> {
         }
     }
 
-    /// Makes a file with these contents, in the place of what has the name.
+    /// Creates a file with these contents, or replaces the one that has the name.
+    ///
+    /// # Errors
+    /// [`StateError::NotAFile`] if a directory has the name; [`StateError::Io`].
     pub fn replace(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
         self.replace_with(name, |file| file.write_all(contents))
     }
 
-    /// Makes a small file have these contents, in the place of what has the name: by writing into
-    /// it where it has as many bytes already, which spares the file system a new inode. One write
-    /// of a few bytes is done or not done, whatever kills the process; but a power cut may leave
-    /// either version or, unlike with [`WriteGuard::replace`], a mixture, so it has to be a file
-    /// that nothing depends on.
+    /// As [`WriteGuard::replace`], for a small file that nothing depends on. A file that has as
+    /// many bytes already is overwritten in place, which spares the file system a new inode. A kill
+    /// cannot interrupt one write of a few bytes, but a power cut may leave the old contents, the
+    /// new ones or a mixture.
+    ///
+    /// # Errors
+    /// As [`WriteGuard::replace`].
     pub fn update(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
         let dir = self.dir;
         if let Ok(Some((file, stat))) = dir.open_file(name, OFlag::O_WRONLY)
@@ -76,7 +83,10 @@ impl WriteGuard<'_> {
         self.replace(name, contents)
     }
 
-    /// Makes a file in the place of what has the name; its contents are what `write` writes.
+    /// As [`WriteGuard::replace`], with the contents that `write` writes.
+    ///
+    /// # Errors
+    /// As [`WriteGuard::replace`]; an error of `write` is a [`StateError::Io`].
     pub fn replace_with(
         &self,
         name: &str,
@@ -93,8 +103,11 @@ impl WriteGuard<'_> {
         })
     }
 
-    /// Gives a file another name, in the place of what has that. When it is done, a power cut does
-    /// not undo it.
+    /// Renames a file, and replaces the one that has the new name. A power cut does not revert the
+    /// renaming once this returns.
+    ///
+    /// # Errors
+    /// [`StateError::Io`].
     pub fn rename_durably(&self, from: &str, to: &str) -> Result<(), StateError> {
         let dir = self.dir;
         renameat(&dir.fd, from, &dir.fd, to)
@@ -103,6 +116,9 @@ impl WriteGuard<'_> {
     }
 
     /// Sets a file's modification time.
+    ///
+    /// # Errors
+    /// [`StateError::Io`], as where only the file's owner may set its time.
     pub fn set_stamp_of(&self, name: &str, stamp: Stamp) -> Result<(), StateError> {
         let dir = self.dir;
         let flags = UtimensatFlags::NoFollowSymlink;
@@ -110,8 +126,11 @@ impl WriteGuard<'_> {
             .map_err(|error| StateError::io(Action::Write, dir.path.join(name), error))
     }
 
-    /// Sets the directory's modification time, and tells its times as they are now: some file
-    /// systems round.
+    /// Sets the directory's modification time, and returns the directory's times as they are
+    /// afterwards: some file systems round.
+    ///
+    /// # Errors
+    /// [`StateError::Io`], as where only the directory's owner may set its time.
     pub fn set_stamp(&self, stamp: Stamp) -> Result<DirStamp, StateError> {
         let dir = self.dir;
         futimens(&dir.fd, &TimeSpec::UTIME_OMIT, &stamp.into())
@@ -119,7 +138,10 @@ impl WriteGuard<'_> {
         dir.stamp()
     }
 
-    /// Removes a file and tells whether there was one.
+    /// Removes a file, and returns whether there was one.
+    ///
+    /// # Errors
+    /// [`StateError::NotAFile`] if a directory has the name; [`StateError::Io`].
     pub fn remove(&self, name: &str) -> Result<bool, StateError> {
         match unlinkat(&self.dir.fd, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) => Ok(true),
@@ -133,7 +155,10 @@ impl WriteGuard<'_> {
         }
     }
 
-    /// Removes an empty directory and reports whether there was one.
+    /// Removes an empty directory, and returns whether there was one.
+    ///
+    /// # Errors
+    /// [`StateError::Io`], as where the directory is not empty.
     pub fn remove_child(&self, name: &str) -> Result<bool, StateError> {
         match unlinkat(&self.dir.fd, name, UnlinkatFlags::RemoveDir) {
             Ok(()) => Ok(true),
@@ -146,7 +171,7 @@ impl WriteGuard<'_> {
         }
     }
 
-    /// Writes the file that is to get `name`. If that fails, nothing is left.
+    /// Writes the file that is to get `name` under a temporary name. Leaves nothing after an error.
     fn write_aside(
         &self,
         name: &str,
@@ -155,8 +180,8 @@ impl WriteGuard<'_> {
     ) -> Result<(), StateError> {
         let dir = self.dir;
         let failed = |error: io::Error| StateError::io(Action::Write, dir.path.join(name), error);
-        // O_EXCL, as what a kill left may be linked to its name already: then it must be unlinked,
-        // not overwritten.
+        // O_EXCL, because a file that a kill left may already be linked to its name: it must be
+        // unlinked, not overwritten.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let open = || openat(&dir.fd, ASIDE, flags, FILE_MODE);
         let file = match open() {

@@ -12,10 +12,10 @@ fn open(path: &Path) -> File {
         .unwrap()
 }
 
-/// Whoever waits in the kernel's queue has the same chance as all others in it. One that polls is
-/// not in it, and gets the lock only at a moment when nobody else waits.
+/// All processes in the kernel's queue have the same chance. A process that polls is not in the
+/// queue, and gets the lock only while nobody else waits.
 #[test]
-fn who_waits_stands_in_the_kernels_queue() {
+fn a_waiting_process_stands_in_the_kernels_queue() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("lock");
     let holder = open(&path);
@@ -34,7 +34,7 @@ fn who_waits_stands_in_the_kernels_queue() {
 }
 
 #[test]
-fn a_lock_that_is_waited_for_too_long_is_not_kept() {
+fn a_lock_that_arrives_after_the_timeout_is_released() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("lock");
     let holder = open(&path);
@@ -61,7 +61,7 @@ fn a_lock_that_is_waited_for_too_long_is_not_kept() {
     drop(acquire(Duration::MAX).unwrap());
 }
 
-/// How many wait for a file's lock, from `/proc/locks`.
+/// The number of processes that wait for a file's lock, from `/proc/locks`.
 fn waiting(path: &Path) -> usize {
     let inode = format!(":{}", path.metadata().unwrap().ino());
     let locks = std::fs::read_to_string("/proc/locks").unwrap();
@@ -88,7 +88,7 @@ fn a_lock_that_changes_hands_moves_on() {
         let limit = Limit::new(Duration::from_millis(200));
         let acquired = thread::scope(|scope| {
             let own = scope.spawn(|| Lock::acquire(open(&path), &path, limit));
-            // Who tries while it is free is faster than those that have to be woken.
+            // A process that tries while the lock is free is faster than those that must be woken.
             while waiting(&path) <= OTHERS && !own.is_finished() {
                 sleep(Duration::from_millis(1));
             }
@@ -114,7 +114,7 @@ fn a_lock_that_changes_hands_moves_on() {
 }
 
 #[test]
-fn a_holder_that_was_not_seen_once_is_still_the_same() {
+fn parts_without_a_holder_do_not_count_as_a_change_of_hands() {
     for stuck in [
         &[][..],
         &[None, None],

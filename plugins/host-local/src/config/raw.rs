@@ -1,4 +1,4 @@
-//! The configuration as it is written. Any key may be missing, and every address is still text.
+//! The configuration as it is written: any key may be missing, and addresses are text.
 
 use cni_types::Route;
 use cni_types::json::OptionalText;
@@ -28,7 +28,7 @@ pub(super) struct RawIpam {
 }
 
 impl RawIpam {
-    /// The range in the keys of `ipam` itself, which are older than `ranges`.
+    /// The range of the old style, whose keys are directly in `ipam`.
     pub(super) fn old_style(&self) -> RawRange {
         RawRange {
             subnet: self.subnet.clone(),

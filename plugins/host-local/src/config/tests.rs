@@ -44,7 +44,7 @@ fn ips(texts: &[&str]) -> Vec<IpAddr> {
 }
 
 #[test]
-fn everything_in_its_place() {
+fn all_keys_are_read() {
     let conf = conf(json!({
         "type": "host-local",
         "subnet": "10.1.1.0/24",
@@ -90,7 +90,7 @@ fn everything_in_its_place() {
 }
 
 #[test]
-fn what_is_not_said() {
+fn missing_keys_have_defaults() {
     for empty in [json!(null), json!("")] {
         let ipam = json!({
             "ranges": [[{ "subnet": "10.1.1.0/24", "rangeStart": empty, "rangeEnd": empty, "gateway": empty }]],
@@ -144,7 +144,7 @@ fn range_sets_in_their_order() {
 }
 
 #[test]
-fn requested_addresses_of_all_places() {
+fn requested_addresses_of_all_keys() {
     let mut conf = conf(json!({ "subnet": "10.1.1.0/24" }));
     let requested = |conf: &Value, args: &str| read(conf, args).map(|config| config.requested);
     assert_eq!(requested(&conf, "IP=10.1.1.8/24"), Ok(ips(&["10.1.1.8"])));
@@ -178,7 +178,7 @@ fn requested_addresses_of_all_places() {
 }
 
 #[test]
-fn versions_with_room_for_one_address_a_family() {
+fn versions_with_one_address_per_family() {
     let dual = json!([[{ "subnet": "10.1.1.0/24" }], [{ "subnet": "fd00::/64" }]]);
     let two_of_six = json!([[{ "subnet": "fd00:1::/64" }], [{ "subnet": "fd00::/64" }]]);
     let two_in_one = json!([[{ "subnet": "10.1.1.0/24" }, { "subnet": "10.1.2.0/24" }]]);
@@ -207,7 +207,7 @@ fn versions_with_room_for_one_address_a_family() {
 }
 
 #[test]
-fn keys_are_named_where_they_are() {
+fn errors_name_their_key() {
     for (ipam, message) in [
         (
             json!({ "ranges": [[{ "subnet": "10.1.1.0/24" }], [{}]] }),
@@ -231,7 +231,7 @@ fn keys_are_named_where_they_are() {
 }
 
 #[test]
-fn where_to_look_needs_no_more_than_the_data_dir() {
+fn the_location_needs_no_key_but_data_dir() {
     let location = |conf: &Value| {
         let of = |call: &Call<'_>| location(call, &call.conf.section(IPAM)?);
         with_call(conf, "x", of)
@@ -320,7 +320,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_excluded() {
+fn excluded_addresses_are_not_given() {
     let ipam = json!({
         "ranges": [[{ "subnet": "10.1.1.0/29" }], [{ "subnet": "fd00::/64" }]],
         "exclude": ["10.1.1.2", "10.1.1.4 - 10.1.1.5", "fd00::/65"],
@@ -335,7 +335,7 @@ fn what_is_excluded() {
 }
 
 #[test]
-fn what_makes_no_sense_beside_the_ranges() {
+fn invalid_values_outside_the_ranges() {
     for (key, value, message) in [
         (
             "exclude",

@@ -66,7 +66,7 @@ impl Directory {
 }
 
 #[test]
-fn all_networks_of_a_container() {
+fn a_container_gets_addresses_of_all_its_networks() {
     let directory = Directory::new();
     let requests = [
         request("a", "eth0", &[spec("10.1.1.0/24"), spec("fd00::/64")]),
@@ -94,7 +94,7 @@ fn all_networks_of_a_container() {
 }
 
 #[test]
-fn all_networks_or_none() {
+fn a_failing_network_changes_nothing() {
     let directory = Directory::new();
     let one_left = lease("10.2.2.0/24", "10.2.2.9", "10.2.2.9");
     let requests = [
@@ -136,7 +136,7 @@ fn all_networks_or_none() {
 }
 
 #[test]
-fn a_static_address_wins_and_is_refused_when_taken() {
+fn a_static_address_is_given_or_refused_if_in_use() {
     let directory = Directory::new();
     let network = request("a", "eth0", &[spec("10.1.1.0/24"), spec("fd00::/64")]);
     assert_eq!(
@@ -178,7 +178,7 @@ fn a_static_address_wins_and_is_refused_when_taken() {
 }
 
 #[test]
-fn a_lease_range_is_kept_to_and_wraps_round() {
+fn addresses_come_from_the_lease_range_round_robin() {
     let directory = Directory::new();
     let mut subnet = lease("10.1.1.0/24", "10.1.1.10", "10.1.1.13");
     subnet.gateway = Some(ip("10.1.1.11"));

@@ -46,7 +46,7 @@ impl Drop for Watching {
 }
 
 #[test]
-fn redb_has_closed_the_file_before_the_lock_is_released() {
+fn redb_closes_the_file_before_the_lock_is_released() {
     let directory = Directory::new();
     directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
     let database = directory.database();
@@ -82,7 +82,7 @@ fn redb_has_closed_the_file_before_the_lock_is_released() {
 }
 
 #[test]
-fn a_file_is_checked_after_anything_but_a_transaction() {
+fn a_file_that_others_have_changed_is_checked() {
     let directory = Directory::new();
     directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
     let database = directory.database();
@@ -123,7 +123,7 @@ fn a_file_is_checked_after_anything_but_a_transaction() {
 }
 
 #[test]
-fn removed_locks_let_nobody_in() {
+fn removing_the_lock_file_does_not_release_the_lock() {
     const ADDS: usize = 30;
     const THREADS: usize = 4;
     let directory = Directory::new();

@@ -26,7 +26,7 @@ fn assert_replaced(directory: &Directory, outcome: Result<(), StoreError>) {
 }
 
 #[test]
-fn an_address_that_the_file_does_not_know_is_not_given() {
+fn an_add_fails_if_the_file_was_replaced() {
     let subnets = ["10.1.1.0/24"];
     let (own, sets) = (attachment("new"), sets(&subnets));
     for removed in [true, false] {
@@ -56,7 +56,7 @@ fn an_address_that_the_file_does_not_know_is_not_given() {
 
 /// A DEL that is reported as done would never be repeated.
 #[test]
-fn an_address_that_the_file_still_has_is_not_released() {
+fn a_release_fails_if_the_file_was_replaced() {
     let directory = Directory::new();
     directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
     let copy = directory.temp.path().join("copy");
@@ -72,7 +72,7 @@ fn an_address_that_the_file_still_has_is_not_released() {
 }
 
 #[test]
-fn only_the_file_that_was_found_empty_is_removed() {
+fn remove_if_empty_keeps_a_file_that_replaced_the_empty_one() {
     let directory = Directory::new();
     directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
     let full = directory.temp.path().join("full");

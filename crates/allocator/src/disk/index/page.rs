@@ -24,7 +24,7 @@ use crate::{Age, Owner, RangeSets, owner};
 pub(super) const PAGE: usize = 4096;
 pub(super) type Page = [u8; PAGE];
 
-/// How many slots a bucket has.
+/// The number of slots of a bucket.
 pub(super) const SLOTS: usize = 127;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"twillix3");
@@ -34,12 +34,12 @@ const ADDRESS: usize = 17;
 const _: () = assert!(16 + SLOTS * SLOT <= PAGE);
 const _: () = assert!(101 + RangeSets::MAX * ADDRESS <= PAGE);
 
-/// What an owner's addresses are found by.
+/// The hash of an owner, by which the index finds the owner's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::disk) struct OwnerHash(pub(in crate::disk) u64);
 
-/// What an index hashes owners with: a random one for each that is made, so that nobody can choose
-/// container IDs that all have their slots in one bucket.
+/// The key of an index's hashes. It is random, so that nobody can choose container IDs that fill
+/// one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::disk) struct Key(pub(in crate::disk) u64, pub(in crate::disk) u64);
 
@@ -48,8 +48,8 @@ impl Key {
         self.hash_text(&owner.to_string())
     }
 
-    /// The hashes of all owners that are valid, in ascending order: of each attachment, and of what
-    /// was noted without an interface.
+    /// The hashes of all valid owners, in ascending order: each attachment, and each container
+    /// without an interface.
     pub(in crate::disk) fn hashes_of(self, valid: &ValidAttachments) -> Vec<OwnerHash> {
         let texts = valid.iter().flat_map(|valid| {
             let container_id = &valid.container_id;
@@ -77,13 +77,13 @@ pub(in crate::disk) struct Slot {
 }
 
 impl Slot {
-    /// What tells it from every other slot.
+    /// What identifies the slot.
     pub(in crate::disk) fn key(&self) -> (OwnerHash, IpAddr) {
         (self.owner, self.address)
     }
 }
 
-/// An ADD that is under way: what it has taken is undone by whoever finds it.
+/// The addresses that an unfinished ADD takes. Whoever finds a journal rolls the ADD back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::disk) struct Journal {
     pub(in crate::disk) owner: Option<OwnerHash>,
@@ -96,12 +96,11 @@ pub(super) struct Header {
     pub(super) key: Key,
     /// A power of two.
     pub(super) buckets: u32,
-    /// The seconds of the boot's tag, which the slots' ages are seen from; -1 where the kernel does
-    /// not tell.
+    /// The seconds of the tag of the boot that the slots' ages refer to; -1 if it is unknown.
     pub(super) boot: i64,
-    /// The time that files have which got this tag.
+    /// The modification time of files with this tag, rounded by the file system.
     pub(super) tag: Stamp,
-    /// The directory's times, as they were after the last change.
+    /// The directory's times after the last operation.
     pub(super) stamp: DirStamp,
     pub(super) journal: Journal,
 }
@@ -121,7 +120,7 @@ impl Header {
         }
         let owner = self.journal.owner.unwrap_or(OwnerHash(0));
         writer.put(&owner.0.to_le_bytes());
-        // There are never more addresses than range sets.
+        // An attachment has at most one address per range set.
         let count = u8::try_from(self.journal.addresses.len()).unwrap_or(u8::MAX);
         writer.put(&[if self.journal.owner.is_some() {
             count
@@ -168,12 +167,12 @@ impl Header {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Bucket {
     pub(super) slots: Vec<Slot>,
-    /// Whether slots that belong here are in the next bucket, as there was no room.
+    /// Whether slots of this bucket are in the next one, because this one was full.
     pub(super) spilled: bool,
 }
 
 impl Bucket {
-    /// `number` is its place among the buckets.
+    /// Encodes the bucket with this index.
     pub(super) fn encode(&self, number: u32) -> Page {
         let mut page = [0; PAGE];
         let mut writer = Writer(page.get_mut(8..).unwrap_or_default());
@@ -226,7 +225,7 @@ fn unseal(page: &Page, number: u64) -> Option<Reader<'_>> {
     is_intact.then_some(Reader(contents))
 }
 
-/// Puts one thing after another; what has no room is dropped, which the sizes above rule out.
+/// Writes values one after another. Drops what does not fit, which the sizes above rule out.
 struct Writer<'a>(&'a mut [u8]);
 
 impl Writer<'_> {
@@ -305,7 +304,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bucket_is_read_back_and_in_no_other_place(
+        fn a_bucket_is_read_back_at_its_own_index_only(
             slots in slots(),
             spilled in any::<bool>(),
             number in 0u32..99,
@@ -339,7 +338,7 @@ mod tests {
         }
 
         #[test]
-        fn damage_is_noticed(slots in slots(), at in 0..PAGE, flip in 1u8..) {
+        fn a_damaged_page_is_refused(slots in slots(), at in 0..PAGE, flip in 1u8..) {
             let mut page = Bucket { slots, spilled: false }.encode(0);
             page[at] ^= flip;
             prop_assert_eq!(Bucket::decode(&page, 0), None);
@@ -347,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_page() {
+    fn a_page_of_zeros_is_refused() {
         assert_eq!(Header::decode(&[0; PAGE]), None);
         assert_eq!(Bucket::decode(&[0; PAGE], 0), None);
     }

@@ -1,5 +1,5 @@
-//! Which bucket a slot is in: the one that its owner's hash says, or, where that is full, one after
-//! it. A full bucket costs whoever looks for its owners another page, and nothing else.
+//! The bucket of a slot: the one that the owner's hash selects, or a later one if that is full. A
+//! full bucket costs a lookup one more page.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -7,14 +7,14 @@ use std::collections::btree_map::Entry;
 use super::Unusable;
 use super::page::{Bucket, OwnerHash, SLOTS, Slot};
 
-/// How many buckets the smallest index has: 64 KiB, enough for more than a thousand addresses.
+/// The number of buckets of the smallest index: 64 KiB, enough for more than a thousand addresses.
 const MIN_BUCKETS: u32 = 16;
 
-/// How far from its own bucket a slot is put before the index is rebuilt, larger if it is rather
-/// full.
+/// The largest distance of a slot from its own bucket. Beyond it, the index is rebuilt, with more
+/// buckets if it is rather full.
 const LONGEST_CHAIN: usize = 8;
 
-/// The buckets that an owner's slots may be in, in order: each but the first only if the one before
+/// The buckets that may contain an owner's slots, in order. A later one does only if the one before
 /// it has spilled.
 pub(super) fn chain(owner: OwnerHash, buckets: u32) -> impl Iterator<Item = u32> {
     // A power of two divides the range of hashes evenly.
@@ -22,7 +22,7 @@ pub(super) fn chain(owner: OwnerHash, buckets: u32) -> impl Iterator<Item = u32>
     (first..buckets).chain(0..first)
 }
 
-/// All buckets of an index that is being made.
+/// All buckets of an index that is being built.
 pub(super) struct Table(Vec<Bucket>);
 
 impl Table {
@@ -44,7 +44,7 @@ impl Table {
         (0..).zip(&self.0)
     }
 
-    /// At most half of all slots are in use, so there is always room.
+    /// Adds a slot. There is always room, because at most half of all slots are in use.
     fn put_in(&mut self, slot: Slot, count: u32) {
         for number in chain(slot.owner, count) {
             if let Some(bucket) = self.0.get_mut(number as usize) {
@@ -58,13 +58,14 @@ impl Table {
     }
 }
 
-/// The smallest number of buckets that are at most half full on average.
+/// The smallest number of buckets that are at most half full on average; `None` if there are too
+/// many slots.
 fn buckets_for(slots: usize) -> Option<u32> {
     let buckets = (2 * slots).div_ceil(SLOTS).next_power_of_two();
     Some(u32::try_from(buckets).ok()?.max(MIN_BUCKETS))
 }
 
-/// The buckets of an index on disk that a change is about, read when they are needed.
+/// The buckets of an index that a change affects, read from disk when they are needed.
 pub(super) struct Cached<R> {
     buckets: u32,
     read: R,
@@ -98,7 +99,6 @@ impl<R: Fn(u32) -> Result<Bucket, Unusable>> Cached<R> {
     }
 
     /// # Errors
-    ///
     /// [`Unusable::Full`] if the slot would be too far from its own bucket.
     pub(super) fn put_in(&mut self, slot: &Slot) -> Result<(), Unusable> {
         for number in chain(slot.owner, self.buckets).take(LONGEST_CHAIN) {
