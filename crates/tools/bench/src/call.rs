@@ -1,13 +1,16 @@
 //! One call of a plugin, as a container runtime makes it, with a clock at both ends.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{PipeReader, Read, Write, pipe};
+use std::io::{Read, Seek, Write, pipe};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+
+/// The room of a pipe, in bytes.
+const PIPE: usize = 64 << 10;
 
 /// A program, its arguments, its whole environment and its stdin.
 #[derive(Clone, Debug)]
@@ -15,7 +18,6 @@ pub(crate) struct Call {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// Must fit into a pipe (64 KiB).
     pub(crate) stdin: String,
     /// Whether it prints a result with an address; otherwise it prints nothing.
     pub(crate) answers: bool,
@@ -83,11 +85,17 @@ impl Call {
         command
     }
 
-    /// A pipe with the call's input.
-    pub(crate) fn input(&self) -> Result<PipeReader> {
+    /// The call's input: a pipe, as from a runtime, or a file if a pipe has no room for it.
+    pub(crate) fn input(&self) -> Result<Stdio> {
+        if self.stdin.len() > PIPE {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(self.stdin.as_bytes())?;
+            file.rewind()?;
+            return Ok(file.into());
+        }
         let (input, mut fill) = pipe()?;
         fill.write_all(self.stdin.as_bytes())?;
-        Ok(input)
+        Ok(input.into())
     }
 
     /// Runs it to its end. A failure, or another answer than expected, is an error.

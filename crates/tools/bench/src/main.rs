@@ -41,12 +41,12 @@ use self::state_dir::StateDir;
 const USAGE: &str = "\
 usage: cargo xtask bench SUBJECT [--quick] [--dir DIR]
 
-  chain     flannel, bridge and host-local: ADD and DEL, one after another and 8 at a time, beside
-            the Go plugins (needs root)
+  chain     flannel, bridge and host-local: ADD and DEL, one after another and 8 at a time, and the
+            boot of a node, beside the Go plugins; GC of 10,000 containers (needs root)
   flannel   what it costs itself, with a delegate that does nothing (needs root)
   ipam      host-local: ADD and DEL by the number of addresses in use, beside the Go plugin
 
-  --quick     measure less, in less than 40 seconds
+  --quick     measure less, in a minute or two
   --dir DIR   keep the plugins' state on the file system of this directory [default: target/bench]
 ";
 

@@ -1,6 +1,7 @@
 //! The report: tables of all figures, and whether the targets are met.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -47,6 +48,18 @@ impl Target {
         }
     }
 
+    /// A time.
+    pub(crate) fn duration(figures: &Figures, one: Key, limit: Duration) -> Self {
+        let (operation, contender, size) = one;
+        Self {
+            what: format!("{contender} {operation} at {size}"),
+            limit: units::time(limit),
+            reached: figures
+                .time(one)
+                .map(|it| (units::time(it.median), it.median <= limit)),
+        }
+    }
+
     /// An amount of memory or of a disk, in KiB.
     pub(crate) fn amount(what: &str, measured: Option<u64>, limit: u64) -> Self {
         Self {
@@ -89,7 +102,10 @@ impl Report {
                 let [one, other] = [one, other].map(|contender| (*operation, contender, size));
                 figures.ratio(one, other).map(units::ratio)
             });
-            text += &format!("\n## {operation}\n\n{times}\n\n{ratios}\n");
+            text += &format!("\n## {operation}\n\n{times}\n");
+            if ratios.row_count() > 0 {
+                text += &format!("\n{ratios}\n");
+            }
         }
         for (title, numbers, show) in [
             (
@@ -108,7 +124,8 @@ impl Report {
         text + &format!("\n## Targets\n\n{}\n", targets(&self.targets))
     }
 
-    /// A row per size, and a column per heading, each with what its cells depend on.
+    /// A row per size, and a column per heading, each with what its cells depend on. A size
+    /// without any cell is left out.
     fn by_size<T: Copy>(
         &self,
         columns: &[(String, T)],
@@ -117,10 +134,11 @@ impl Report {
         let mut rows = Vec::new();
         for size in self.figures.sizes() {
             let cells = columns.iter().map(|(_, column)| cell(*column, size));
-            rows.push((
-                size.to_string(),
-                cells.map(Option::unwrap_or_default).collect(),
-            ));
+            let cells: Vec<_> = cells.collect();
+            if cells.iter().any(Option::is_some) {
+                let cells = cells.into_iter().map(Option::unwrap_or_default);
+                rows.push((size.to_string(), cells.collect()));
+            }
         }
         let headings: Vec<&str> = columns
             .iter()
@@ -182,8 +200,6 @@ fn table(first: &str, headings: &[&str], rows: Vec<(String, Vec<String>)>) -> Ta
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -17,7 +17,7 @@ use crate::contest::{Entrant, Look};
 use crate::state_dir::held;
 
 const NETWORK: &str = "cbr0";
-const BRIDGE: &str = "cni0";
+pub(super) const BRIDGE: &str = "cni0";
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 1);
 const PREFIX: u8 = 24;
 const MTU: u32 = 1450;
@@ -34,6 +34,7 @@ pub(super) fn subnet_env() -> String {
 }
 
 /// Where a chain of plugins finds things.
+#[derive(Clone)]
 pub(super) struct Plugins {
     /// The directory of flannel's delegate and of that one's IPAM plugin.
     pub(super) delegates: PathBuf,
@@ -46,11 +47,11 @@ pub(super) struct Plugins {
 
 /// A contender with a node and containers.
 pub(super) struct Entry {
-    contender: &'static str,
+    pub(super) contender: &'static str,
     program: PathBuf,
     /// What it attaches with; the floor attaches without plugins.
-    plugins: Option<Plugins>,
-    node: Node,
+    pub(super) plugins: Option<Plugins>,
+    pub(super) node: Node,
     slots: Vec<Slot>,
     /// How many calls are made at a time.
     pub(super) at_a_time: u32,
@@ -77,6 +78,29 @@ impl Entry {
         plugins: Option<Plugins>,
         containers: usize,
     ) -> Result<Self> {
+        let mut entry = Self::on_new_node(contender, program, plugins, containers)?;
+        if entry.plugins.is_some() {
+            // The bridge stays after the first container.
+            entry.measure("ADD", 0)?;
+            entry.measure("DEL", 0)?;
+        } else {
+            entry.create_bridge();
+        }
+        entry.at_rest = entry.seen();
+        entry.measure("ADD", 0)?;
+        entry.attached = entry.look_at_attached()?;
+        entry.measure("DEL", 0)?;
+        entry.check()?;
+        Ok(entry)
+    }
+
+    /// Makes the node, which has no bridge yet, and the containers.
+    pub(super) fn on_new_node(
+        contender: &'static str,
+        program: PathBuf,
+        plugins: Option<Plugins>,
+        containers: usize,
+    ) -> Result<Self> {
         let slots = (0..containers).map(|number| {
             let address = Ipv4Addr::from_bits(GATEWAY.to_bits() + 1 + number as u32);
             Slot {
@@ -85,7 +109,7 @@ impl Entry {
                 result: Mutex::default(),
             }
         });
-        let mut entry = Self {
+        Ok(Self {
             contender,
             program,
             plugins,
@@ -94,25 +118,16 @@ impl Entry {
             at_a_time: 1,
             at_rest: Vec::new(),
             attached: Vec::new(),
-        };
-        if entry.plugins.is_some() {
-            // The bridge stays after the first container.
-            entry.measure("ADD", 0)?;
-            entry.measure("DEL", 0)?;
-        } else {
-            let address = format!("address add {GATEWAY}/{PREFIX} dev {BRIDGE}");
-            let bridge =
-                format!("link add {BRIDGE} mtu {MTU} address 0a:58:0a:f4:01:01 type bridge");
-            for command in [bridge, address, format!("link set {BRIDGE} up")] {
-                entry.node.ip(&command);
-            }
+        })
+    }
+
+    /// Creates the bridge as the plugins do.
+    pub(super) fn create_bridge(&self) {
+        let address = format!("address add {GATEWAY}/{PREFIX} dev {BRIDGE}");
+        let bridge = format!("link add {BRIDGE} mtu {MTU} address 0a:58:0a:f4:01:01 type bridge");
+        for command in [bridge, address, format!("link set {BRIDGE} up")] {
+            self.node.ip(&command);
         }
-        entry.at_rest = entry.seen();
-        entry.measure("ADD", 0)?;
-        entry.attached = entry.look_at_attached()?;
-        entry.measure("DEL", 0)?;
-        entry.check()?;
-        Ok(entry)
     }
 
     /// All links with their IPv4 addresses, and the files of attachments.
@@ -162,6 +177,25 @@ impl Entry {
             .iter()
             .map(|line| line.replace(own, "ADDRESS"))
             .collect())
+    }
+
+    /// Makes the calls of an operation for a round's containers.
+    pub(super) fn batch(&self, operation: &'static str, round: usize) -> Result<Batch> {
+        let containers = self.containers(round);
+        let calls = containers
+            .iter()
+            .map(|(slot, id)| self.call_for(operation, slot, id));
+        let calls: Vec<Call> = calls.collect();
+        let batch = self
+            .node
+            .enter(|| Batch::run(&calls, self.at_a_time as usize))?;
+        if operation == "ADD" {
+            for ((slot, _), call) in containers.iter().zip(&batch.calls) {
+                let result = serde_json::from_slice(&call.stdout).ok();
+                *slot.result.lock().unwrap_or_else(PoisonError::into_inner) = result;
+            }
+        }
+        Ok(batch)
     }
 
     fn call_for(&self, command: &'static str, slot: &Slot, id: &str) -> Call {
@@ -240,20 +274,7 @@ impl Entrant for Entry {
         operation: &'static str,
         round: usize,
     ) -> Result<Vec<(&'static str, Duration)>> {
-        let containers = self.containers(round);
-        let calls = containers
-            .iter()
-            .map(|(slot, id)| self.call_for(operation, slot, id));
-        let calls: Vec<Call> = calls.collect();
-        let batch = self
-            .node
-            .enter(|| Batch::run(&calls, self.at_a_time as usize))?;
-        if operation == "ADD" {
-            for ((slot, _), call) in containers.iter().zip(&batch.calls) {
-                let result = serde_json::from_slice(&call.stdout).ok();
-                *slot.result.lock().unwrap_or_else(PoisonError::into_inner) = result;
-            }
-        }
+        let batch = self.batch(operation, round)?;
         let (processor, share) = match operation {
             "ADD" => (ADD_PROCESSOR, ADD_SHARE),
             _ => (DEL_PROCESSOR, DEL_SHARE),
