@@ -441,7 +441,8 @@ impl DelegateCall<'_> {
         self.finish(conf.into()).map(drop)
     }
 
-    /// Returns what the delegate has printed, and in which version if it is a plugin of this binary.
+    /// Returns what the delegate has printed, and in which version if it is a plugin of this
+    /// binary.
     fn finish(self, conf: DelegateConf<'_>) -> Result<(Vec<u8>, Option<Version>), DelegateError> {
         let delegate = self.delegate;
         let (output, encoded_as) = match self.way {

@@ -51,7 +51,8 @@ impl<'a> Change<'a> {
     /// Makes an ipvlan or a macvlan on a link of this namespace: here, or at once in another one.
     ///
     /// Kernels before 6.15 refuse a name that a link has in this namespace, even where the new link
-    /// goes elsewhere; [`Rtnetlink::create_sub_interface_in`](crate::Rtnetlink::create_sub_interface_in) knows a
+    /// goes elsewhere;
+    /// [`Rtnetlink::create_sub_interface_in`](crate::Rtnetlink::create_sub_interface_in) knows a
     /// way.
     pub fn create_sub_interface(
         link: &NewLink<'_>,

@@ -1,5 +1,5 @@
-//! The rollback of an ADD that the delegate has failed: which steps it takes is decided before any of
-//! them is carried out.
+//! The rollback of an ADD that the delegate has failed: which steps it takes is decided before any
+//! of them is carried out.
 
 use std::fmt;
 

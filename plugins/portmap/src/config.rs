@@ -82,8 +82,8 @@ impl Config {
         }
     }
 
-    /// The container's addresses in `prevResult`: the first one of each family that the attachment's
-    /// interface has, or that has no interface.
+    /// The container's addresses in `prevResult`: the first one of each family that the
+    /// attachment's interface has, or that has no interface.
     ///
     /// # Errors
     /// Code 6 for a `prevResult` that cannot be decoded, 7 if there is none.

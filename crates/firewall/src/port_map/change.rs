@@ -154,8 +154,9 @@ impl Nftables {
         Ok(unmapped)
     }
 
-    /// Repairs the tables of port maps, removes what a network's attachments have that are no longer
-    /// valid, and removes the tables that have become empty. Returns the mappings that were removed.
+    /// Repairs the tables of port maps, removes what a network's attachments have that are no
+    /// longer valid, and removes the tables that have become empty. Returns the mappings that were
+    /// removed.
     ///
     /// # Errors
     /// If the kernel refuses; then a part may have been removed.

@@ -82,8 +82,8 @@ impl Target {
         found.with_context(|| format!("there is no target `{name}`"))
     }
 
-    /// A function that feeds inputs, each to a jail without files. Its error says what is wrong with
-    /// the replies. Needs root.
+    /// A function that feeds inputs, each to a jail without files. Its error says what is wrong
+    /// with the replies. Needs root.
     pub fn feeder(&self) -> impl Fn(&[u8]) -> Result<()> + Send + use<> {
         let jail = Jail::new(self.feed);
         move |input| jail.feed(input)

@@ -17,8 +17,8 @@ pub(super) const THREADS: &str = "--test-threads=4";
 /// Of what went wrong, this many lines are printed; the first failure is usually among them.
 const MOST: usize = 200;
 
-/// Runs test binaries as cargo would, all of them even if some fail, and returns how many tests have
-/// passed.
+/// Runs test binaries as cargo would, all of them even if some fail, and returns how many tests
+/// have passed.
 ///
 /// cargo-nextest could do this. It runs each test in a process of its own, and would have to be
 /// compiled where it is missing, which takes longer than all tests.

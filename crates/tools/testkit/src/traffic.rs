@@ -53,8 +53,8 @@ pub fn connect(from: &NetNs, to: SocketAddr) -> TcpStream {
     }
 }
 
-/// Whether one ping from inside a container is answered soon. The arguments may have another timeout
-/// (`-W`).
+/// Whether one ping from inside a container is answered soon. The arguments may have another
+/// timeout (`-W`).
 #[must_use]
 #[track_caller]
 pub fn pings(from: &Container, args: &[&str]) -> bool {

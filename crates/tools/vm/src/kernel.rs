@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use xtask::command::output;
 
-/// Gets Debian's cloud kernel, which is what the metapackage depends on, and its static busybox with
-/// apt, and unpacks them here. Nothing is installed.
+/// Gets Debian's cloud kernel, which is what the metapackage depends on, and its static busybox
+/// with apt, and unpacks them here. Nothing is installed.
 const GET: &str = "
 get() {
     kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p' | head -n 1)

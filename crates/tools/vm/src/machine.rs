@@ -35,9 +35,9 @@ vm: exit status $status"
 poweroff -f
 "#;
 
-/// The kernel's command line. Guards against attackers are off, since emulated they take most of the
-/// time. So is the randomness of addresses: qemu keeps what it has translated by address, and would
-/// translate it again for every program.
+/// The kernel's command line. Guards against attackers are off, since emulated they take most of
+/// the time. So is the randomness of addresses: qemu keeps what it has translated by address, and
+/// would translate it again for every program.
 const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/init norandmaps nokaslr \
     mitigations=off no5lvl init_on_alloc=0 audit=0 apparmor=0 preempt=none \
     rcupdate.rcu_expedited=1";
