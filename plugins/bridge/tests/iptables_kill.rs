@@ -1,5 +1,5 @@
-//! bridge is killed on ADD with `ipMasqBackend` `iptables`, while a program of iptables works: the
-//! DEL that follows at once leaves no rule.
+//! A kill of bridge during an ADD with `ipMasqBackend` `iptables`, while a program of iptables is
+//! at work. The DEL that follows at once leaves no rule.
 
 #![allow(
     clippy::expect_used,
@@ -27,7 +27,7 @@ use crate::support::side::ours;
 
 ours!(
     a_program_ends_with_the_plugin,
-    what_a_program_has_started_is_waited_for,
+    del_waits_for_the_children_of_a_program,
 );
 
 /// The real programs.
@@ -37,7 +37,7 @@ fn conf() -> Value {
     ipv4(json!({ "ipMasq": true, "ipMasqBackend": "iptables" }))
 }
 
-/// As if iptables took its time: the program says that it has its input, waits, and does its work.
+/// A slow iptables: the script reports its input, waits, and runs the real program.
 fn a_program_ends_with_the_plugin(lab: &Lab) {
     kill_while(
         lab,
@@ -46,8 +46,8 @@ fn a_program_ends_with_the_plugin(lab: &Lab) {
     );
 }
 
-/// Only what the plugin itself has started is killed with it. The rest finishes its work.
-fn what_a_program_has_started_is_waited_for(lab: &Lab) {
+/// Only the plugin's own child is killed with it. The child's children complete their work.
+fn del_waits_for_the_children_of_a_program(lab: &Lab) {
     kill_while(
         lab,
         "input=$(cat); (touch here/started; sleep 1; printf '%s\n' \"$input\" | iptables-restore \
@@ -66,7 +66,7 @@ fn kill_while(lab: &Lab, script: &str) {
 
     let container = Container::new("a");
     let call = |command: &str| -> Invocation { lab.call(command, &container, &conf()) };
-    // As it is where an ADD has succeeded before: the table of iptables stays.
+    // As after an earlier successful ADD, the table of iptables exists.
     lab.node.run(&call("ADD")).success();
     assert!(lab.ruleset().contains("CNI-"));
     lab.del(&container, &conf());
@@ -78,7 +78,7 @@ fn kill_while(lab: &Lab, script: &str) {
     wait_for(&here.join("started"));
     running.kill();
     running.wait();
-    // Without the namespace, so that nothing else takes time.
+    // Without the namespace, the rest of the DEL takes no time.
     lab.node.run(&call("DEL").without("CNI_NETNS")).silent();
     sleep(Duration::from_millis(1500));
     assert_eq!(lab.ruleset(), before);

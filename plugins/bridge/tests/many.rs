@@ -1,4 +1,4 @@
-//! Many containers come and go at a time, and the node is as it was.
+//! Parallel ADDs and DELs of many containers leave the node as it was.
 
 #![allow(
     clippy::expect_used,
@@ -25,7 +25,10 @@ use support::traffic::assert_reaches;
 const CONTAINERS: usize = 200;
 const AT_A_TIME: usize = 8;
 
-ours!(two_hundred_come_and_go, all_come_first);
+ours!(
+    two_hundred_parallel_containers_leave_nothing,
+    parallel_first_adds_share_one_bridge
+);
 
 fn conf() -> Value {
     dual_stack(json!({
@@ -36,7 +39,7 @@ fn conf() -> Value {
     }))
 }
 
-/// Does something with each, so many at a time.
+/// Calls a function for each container, this many at a time.
 fn each<T: Sync>(all: &[T], act: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -50,7 +53,7 @@ fn each<T: Sync>(all: &[T], act: impl Fn(&T) + Sync) {
     });
 }
 
-/// Bridge and forwarding, which stay, are there from a first one.
+/// The node after a first container, which leaves the bridge and forwarding.
 fn settled(lab: &Lab) -> Snapshot {
     let first = Container::new("first");
     lab.add(&first, &conf());
@@ -58,7 +61,7 @@ fn settled(lab: &Lab) -> Snapshot {
     Snapshot::take(lab, &[])
 }
 
-fn two_hundred_come_and_go(lab: &Lab) {
+fn two_hundred_parallel_containers_leave_nothing(lab: &Lab) {
     let containers: Vec<Container> = (0..CONTAINERS)
         .map(|number| Container::new(&format!("c{number}")))
         .collect();
@@ -94,8 +97,8 @@ fn two_hundred_come_and_go(lab: &Lab) {
     assert_same(&before, &Snapshot::take(lab, &[]), "200 containers");
 }
 
-/// On a node without a bridge, several make it at the same time; only one can.
-fn all_come_first(lab: &Lab) {
+/// Several ADDs create the bridge at the same time, and only one succeeds in that.
+fn parallel_first_adds_share_one_bridge(lab: &Lab) {
     for round in 0..5 {
         let containers: Vec<Container> = (0..AT_A_TIME)
             .map(|number| Container::new(&format!("r{round}c{number}")))

@@ -1,5 +1,4 @@
-//! What is so as soon as links are removed. These tests run on every kernel that there is to test
-//! on.
+//! The state at the end of a call that removes links. These tests run on every kernel.
 
 #![allow(
     clippy::expect_used,
@@ -22,24 +21,24 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::ours;
 
 ours!(
-    by_a_namespace_that_is_there,
-    without_a_namespace,
-    of_a_namespace_that_is_gone,
-    of_a_namespace_that_a_process_holds,
-    by_an_add_that_fails,
-    many_at_once,
+    del_with_a_namespace_removes_the_pair_at_once,
+    del_without_a_namespace_removes_the_pair_at_once,
+    del_of_a_missing_namespace_removes_the_pair_at_once,
+    del_of_a_held_namespace_removes_the_pair_at_once,
+    a_failed_add_removes_the_pair_at_once,
+    gc_removes_many_pairs_at_once,
 );
 
 fn conf() -> Value {
     dual_stack(json!({ "isDefaultGateway": true, "hairpinMode": true }))
 }
 
-fn by_a_namespace_that_is_there(lab: &Lab) {
+fn del_with_a_namespace_removes_the_pair_at_once(lab: &Lab) {
     let container = Container::new("a");
     comes_and_goes(lab, &container, &conf(), |del| lab.node.run(del).silent());
 }
 
-fn without_a_namespace(lab: &Lab) {
+fn del_without_a_namespace_removes_the_pair_at_once(lab: &Lab) {
     let container = Container::new("a");
     let without = |del: &_| {
         let del = testkit::Invocation::clone(del).without("CNI_NETNS");
@@ -48,9 +47,9 @@ fn without_a_namespace(lab: &Lab) {
     comes_and_goes(lab, &container, &conf(), without);
 }
 
-/// A container whose namespace goes before its DEL is replaced by another one of its id and
-/// address.
-fn of_a_namespace_that_is_gone(lab: &Lab) {
+/// The namespace of a container is gone before its DEL, and another container with the same ID and
+/// address follows.
+fn del_of_a_missing_namespace_removes_the_pair_at_once(lab: &Lab) {
     let conf = with(
         conf(),
         json!({ "args": { "cni": { "ips": ["10.1.1.77"] } } }),
@@ -71,9 +70,9 @@ fn of_a_namespace_that_is_gone(lab: &Lab) {
     assert_no_process(lab);
 }
 
-/// The container's process is gone, and one that it has left behind holds its namespace: another
-/// container comes under its name.
-fn of_a_namespace_that_a_process_holds(lab: &Lab) {
+/// An orphaned process holds the namespace of a container, and another container with the same name
+/// follows.
+fn del_of_a_held_namespace_removes_the_pair_at_once(lab: &Lab) {
     let conf = with(
         conf(),
         json!({ "args": { "cni": { "ips": ["10.1.1.77"] } } }),
@@ -99,12 +98,12 @@ fn of_a_namespace_that_a_process_holds(lab: &Lab) {
     assert_no_process(lab);
 }
 
-fn by_an_add_that_fails(lab: &Lab) {
+fn a_failed_add_removes_the_pair_at_once(lab: &Lab) {
     an_add_that_fails(lab, &conf());
 }
 
-/// GC of many containers, of which one stays.
-fn many_at_once(lab: &Lab) {
+/// GC of many containers, with one valid.
+fn gc_removes_many_pairs_at_once(lab: &Lab) {
     let conf = with(conf(), json!({ "cniVersion": "1.1.0" }));
     let containers: Vec<_> = (0..8).map(|i| Container::new(&format!("c{i}"))).collect();
     let (stays, go) = containers.split_first().unwrap();

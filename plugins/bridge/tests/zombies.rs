@@ -1,5 +1,5 @@
-//! What DELs leave to a PID 1 that reaps nothing. The test's process takes its place, which all of
-//! a process's tests would notice: this one has a process of its own.
+//! Zombies under a PID 1 that reaps nothing. The test's process takes the place of PID 1, which
+//! would affect other tests of the same process, so this test has a binary of its own.
 
 #![allow(
     clippy::expect_used,
@@ -27,7 +27,7 @@ use crate::support::side::ours;
 
 ours!(one_per_del);
 
-/// How many containers come and go.
+/// The number of containers.
 const CONTAINERS: usize = 3;
 
 /// The names and states of this process's children (proc_pid_stat(5)).
@@ -58,7 +58,7 @@ fn one_per_del(lab: &Lab) {
         lab.del(&container, &conf);
         assert_eq!(lab.link_names(), ["lo", BRIDGE]);
     }
-    // Each ends by itself, and keeps nothing but its number.
+    // Each process ends by itself, and only its PID remains.
     let deadline = Instant::now() + Duration::from_secs(20);
     while children().iter().any(|(_, _, state)| state != "Z") {
         assert!(Instant::now() < deadline, "{:?}", children());

@@ -1,4 +1,4 @@
-//! Commands that lack what they need.
+//! Commands without required missing_variables_are_named or keys.
 
 use serde_json::json;
 
@@ -7,9 +7,13 @@ use crate::support::conf::{ipv4, with};
 use crate::support::lab::Lab;
 use crate::support::side::both;
 
-both!(variables, previous_result, a_bridge_with_another_network);
+both!(
+    missing_variables_are_named,
+    check_requires_prev_result,
+    add_refuses_a_bridge_with_another_networks_address
+);
 
-fn variables(lab: &Lab) {
+fn missing_variables_are_named(lab: &Lab) {
     let scene = Scene::new(lab);
     let call = lab.call("ADD", &scene.container, &ipv4(json!({})));
     for name in ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS", "CNI_PATH"] {
@@ -18,7 +22,7 @@ fn variables(lab: &Lab) {
     scene.refuses(&call.command("add"), 4, &["CNI_COMMAND", "add"], Fails);
 }
 
-fn previous_result(lab: &Lab) {
+fn check_requires_prev_result(lab: &Lab) {
     let scene = Scene::new(lab);
     let conf = ipv4(json!({}));
     let call = |conf: &serde_json::Value| lab.call("CHECK", &scene.attached, conf);
@@ -39,8 +43,8 @@ fn previous_result(lab: &Lab) {
     }
 }
 
-/// Both addresses are named, and what may be done about it.
-fn a_bridge_with_another_network(lab: &Lab) {
+/// The error names both addresses and the remedies.
+fn add_refuses_a_bridge_with_another_networks_address(lab: &Lab) {
     let scene = Scene::new(lab);
     for (subnet, start, gateway) in [
         ("10.2.2.0/24", "10.2.2.9", "10.2.2.1/24"),

@@ -1,4 +1,4 @@
-//! Keys of the configuration with values that make no sense, alone or together.
+//! Keys of the configuration with invalid values, alone or in combination.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::support::side::both;
 both!(
     wrong_types,
     mtu,
-    together,
+    keys_that_exclude_each_other,
     masquerade_backend,
     resolver,
     header,
@@ -102,7 +102,7 @@ fn mtu(lab: &Lab) {
     each(
         lab,
         &[
-            // The least that IPv6 needs is 1280.
+            // IPv6 needs at least 1280.
             (
                 json!({ "mtu": 1279, "ipam": { "ranges": [[{ "subnet": SUBNET6 }]] } }),
                 7,
@@ -122,7 +122,7 @@ fn mtu(lab: &Lab) {
     );
 }
 
-fn together(lab: &Lab) {
+fn keys_that_exclude_each_other(lab: &Lab) {
     each(
         lab,
         &[
@@ -146,7 +146,7 @@ fn masquerade_backend(lab: &Lab) {
     let scene = Scene::new(lab);
     let conf = ipv4(json!({ "ipMasq": true, "ipMasqBackend": "pf" }));
     scene.refuses_add(&conf, 7, &["ipMasqBackend", "\"pf\""], Ignored);
-    // It is there to be honoured, and there is no iptables in this PATH.
+    // The key is honoured, and this PATH has no iptables.
     let nothing = tempfile::tempdir().unwrap();
     let conf = ipv4(json!({ "ipMasq": true, "ipMasqBackend": "iptables" }));
     let call = lab.call("ADD", &scene.container, &conf);

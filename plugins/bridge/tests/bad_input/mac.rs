@@ -1,4 +1,4 @@
-//! MACs that are none, or that no interface can have.
+//! Invalid MACs, and MACs that an interface cannot have.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn in_the_configuration(lab: &Lab) {
         ("02:00:00:00:00", Fails),
         ("02:00:00:00:00:zz", Fails),
         ("x", Fails),
-        // Of a group, so of no single interface.
+        // A group address, not one of a single interface.
         ("01:00:5e:00:00:01", Fails),
         ("ff:ff:ff:ff:ff:ff", Fails),
         ("00:00:00:00:00:00", Fails),
@@ -26,7 +26,7 @@ fn in_the_configuration(lab: &Lab) {
         scene.refuses_add(&conf, 7, &["runtimeConfig.mac", mac], reference);
         let conf = ipv4(json!({ "args": { "cni": { "mac": mac } } }));
         scene.refuses_add(&conf, 7, &["args.cni.mac", mac], reference);
-        // What does not count is looked at too: somebody meant it.
+        // A MAC with a lower precedence is validated too.
         let conf = ipv4(json!({
             "args": { "cni": { "mac": mac } },
             "runtimeConfig": { "mac": "02:00:00:00:00:01" },

@@ -1,8 +1,6 @@
-//! Bad input of every kind gets one error that names the key and the value, and everything is as
-//! before.
-//!
-//! With Debian's plugin it is asserted whether it fails too, and no more: `TWILL_UNDER_TEST=ours`
-//! and `=reference` choose one side. An input that it takes and ours refuses is a known difference.
+//! Invalid input gets one error that names the key and the value, and changes nothing. For Debian's
+//! plugin, the tests only assert whether it fails too: `TWILL_UNDER_TEST=ours` and `=reference`
+//! select one side. An input that only ours refuses is a known difference.
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Names of links that are too long, no names, or another one's.
+//! Names of links that are too long, invalid or taken.
 
 use serde_json::json;
 
@@ -9,19 +9,19 @@ use crate::support::side::{Side, both};
 use crate::support::traffic::assert_reaches;
 
 both!(
-    no_name_of_a_bridge,
-    another_kind_of_link,
-    the_interface_is_there_already,
-    it_is_attached_already,
-    no_name_of_an_interface,
+    an_invalid_bridge_name_is_refused,
+    a_link_of_another_kind_as_bridge_is_refused,
+    an_existing_interface_is_refused,
+    a_repeated_add_fails_on_the_existing_interface,
+    an_invalid_interface_name_is_refused,
 );
 
-fn no_name_of_a_bridge(lab: &Lab) {
+fn an_invalid_bridge_name_is_refused(lab: &Lab) {
     let scene = Scene::new(lab);
     let names = ["sixteen_bytes_xx", "a/b", "a b", "a:b", ".", "..", "br%d"];
     for name in names {
         let conf = ipv4(json!({ "bridge": name }));
-        // The kernel would make `br0` of the last one.
+        // The kernel would expand the last one to `br0`.
         let reference = if name == "br%d" { Ignored } else { Fails };
         scene.refuses_add(&conf, 7, &["bridge", name], reference);
     }
@@ -33,7 +33,7 @@ fn no_name_of_a_bridge(lab: &Lab) {
     );
 }
 
-fn another_kind_of_link(lab: &Lab) {
+fn a_link_of_another_kind_as_bridge_is_refused(lab: &Lab) {
     lab.ip("link add wire0 type veth peer name wire1");
     lab.ip("tuntap add tap0 mode tap");
     let scene = Scene::new(lab);
@@ -45,7 +45,7 @@ fn another_kind_of_link(lab: &Lab) {
     }
 }
 
-fn the_interface_is_there_already(lab: &Lab) {
+fn an_existing_interface_is_refused(lab: &Lab) {
     let scene = Scene::new(lab);
     let conf = ipv4(json!({ "isDefaultGateway": true, "ipMasq": true }));
     let call = lab.call("ADD", &scene.container, &conf);
@@ -57,8 +57,8 @@ fn the_interface_is_there_already(lab: &Lab) {
     }
 }
 
-/// ADD once more: what the first one made stays as it is.
-fn it_is_attached_already(lab: &Lab) {
+/// The attachment of the first ADD stays as it is.
+fn a_repeated_add_fails_on_the_existing_interface(lab: &Lab) {
     let scene = Scene::new(lab);
     for conf in [
         ipv4(json!({ "isDefaultGateway": true, "ipMasq": true })),
@@ -75,18 +75,18 @@ fn it_is_attached_already(lab: &Lab) {
     assert_reaches(&scene.attached, GATEWAY);
 }
 
-fn no_name_of_an_interface(lab: &Lab) {
+fn an_invalid_interface_name_is_refused(lab: &Lab) {
     let scene = Scene::new(lab);
     let call = lab.call("ADD", &scene.container, &ipv4(json!({})));
     for name in ["sixteen_bytes_xx", "a/b", "a b", "a:b", ".", ".."] {
         let call = call.clone().ifname(name);
         scene.refuses(&call, 4, &["CNI_IFNAME", name], Fails);
     }
-    // The kernel would make `eth0` of it.
+    // The kernel would expand the name to `eth0`.
     let call = call.ifname("eth%d");
     scene.refuses(&call, 4, &["CNI_IFNAME", "eth%d", "number"], Ignored);
     if lab.side == Side::Ours {
-        // What was noted under it by others can be taken back.
+        // DEL accepts the name, which another plugin may have recorded.
         lab.node.run(&call.command("DEL")).silent();
     }
 }

@@ -1,4 +1,4 @@
-//! Paths of network namespaces that lead to none.
+//! `CNI_NETNS` does not lead to a container's network namespace.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,14 +14,18 @@ use crate::support::conf::{dual_stack, ipv4, with};
 use crate::support::lab::{Container, Lab};
 use crate::support::side::{Side, both, ours};
 
-both!(nothing_there, something_else_there, the_nodes_own);
+both!(
+    a_missing_path_is_refused,
+    a_file_that_is_no_network_namespace_is_refused,
+    the_nodes_own_namespace_is_refused
+);
 ours!(
     a_path_that_is_not_utf8,
-    del_when_the_path_leads_to_the_node,
-    del_while_the_path_leads_to_one_and_the_other,
+    del_with_the_nodes_namespace_spares_the_nodes_links,
+    del_resolves_the_path_once,
 );
 
-fn nothing_there(lab: &Lab) {
+fn a_missing_path_is_refused(lab: &Lab) {
     let scene = Scene::new(lab);
     let path = "/run/netns/none";
     for keys in [json!({}), json!({ "bridge": "new0", "isGateway": true })] {
@@ -40,7 +44,7 @@ fn nothing_there(lab: &Lab) {
     }
 }
 
-fn something_else_there(lab: &Lab) {
+fn a_file_that_is_no_network_namespace_is_refused(lab: &Lab) {
     let scene = Scene::new(lab);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
@@ -56,8 +60,8 @@ fn something_else_there(lab: &Lab) {
     scene.refuses(&call, 8, &["CNI_NETNS", "/proc/self/ns/uts"], Fails);
 }
 
-/// The Go plugins of this age attach the node to itself.
-fn the_nodes_own(lab: &Lab) {
+/// The Go plugins of this version attach the node to itself.
+fn the_nodes_own_namespace_is_refused(lab: &Lab) {
     let scene = Scene::new(lab);
     let call = lab.call("ADD", &scene.container, &dual_stack(json!({})));
     let call = call.netns("/proc/self/ns/net");
@@ -69,7 +73,7 @@ fn the_nodes_own(lab: &Lab) {
     );
 }
 
-/// A result could only name another path. DEL has no result.
+/// A result cannot name the path. DEL has no result.
 fn a_path_that_is_not_utf8(lab: &Lab) {
     let scene = Scene::new(lab);
     let directory = tempfile::tempdir().unwrap();
@@ -97,8 +101,8 @@ fn a_path_that_is_not_utf8(lab: &Lab) {
     assert_eq!(lab.taken(), [""; 0]);
 }
 
-/// The address and the rules go; the node's own `eth0`, a veth as the container's was, stays.
-fn del_when_the_path_leads_to_the_node(lab: &Lab) {
+/// Address and rules are released; the node's own `eth0`, also a veth, stays.
+fn del_with_the_nodes_namespace_spares_the_nodes_links(lab: &Lab) {
     lab.ip("link add eth0 type veth peer name uplink");
     let container = Container::new("a");
     let conf = ipv4(json!({ "isDefaultGateway": true, "ipMasq": true }));
@@ -114,8 +118,8 @@ fn del_when_the_path_leads_to_the_node(lab: &Lab) {
     }
 }
 
-/// What is compared with the node's own namespace is what is entered.
-fn del_while_the_path_leads_to_one_and_the_other(lab: &Lab) {
+/// The namespace that is compared with the node's own is the one that is entered.
+fn del_resolves_the_path_once(lab: &Lab) {
     const CALLS: usize = 200;
     lab.ip("link add eth0 type veth peer name uplink");
     let container = Container::new("a");

@@ -1,4 +1,4 @@
-//! What is expected of a call with bad input.
+//! Assertions on calls with invalid input.
 
 use serde_json::Value;
 use testkit::Invocation;
@@ -8,13 +8,13 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::Side;
 use crate::support::snapshot::{Snapshot, assert_same};
 
-/// What Debian's plugin does with the same input.
+/// The behaviour of Debian's plugin with the same input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reference {
     Fails,
-    /// It goes on, as if there were nothing.
+    /// The call succeeds.
     Takes,
-    /// It knows nothing of the key.
+    /// The plugin does not know the key.
     Ignored,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Scene<'a> {
             Side::Ours => self.ours_refuses(call, code, says),
             Side::Reference if reference == Fails => {
                 self.lab.node.run(call).failure();
-                // What it has left must not be in the way of the next one.
+                // The remains of its failure must not affect the next case.
                 self.lab.node.run(&call.clone().command("DEL"));
             }
             Side::Reference if reference == Takes => {

@@ -7,9 +7,9 @@ use crate::support::conf::{dual_stack, layer2, with};
 use crate::support::lab::Lab;
 use crate::support::side::both;
 
-both!(no_cap_net_admin);
+both!(calls_without_cap_net_admin_name_the_capability);
 
-fn no_cap_net_admin(lab: &Lab) {
+fn calls_without_cap_net_admin_name_the_capability(lab: &Lab) {
     let scene = Scene::new(lab);
     for conf in [
         dual_stack(json!({ "isDefaultGateway": true, "ipMasq": true })),
@@ -19,7 +19,7 @@ fn no_cap_net_admin(lab: &Lab) {
         let call = lab.call_without_rights("ADD", &scene.container, &conf);
         scene.refuses(&call, 5, &["CAP_NET_ADMIN"], Fails);
     }
-    // An attachment that is there stays there, for another try.
+    // An existing attachment stays, for a repeated call.
     let conf = dual_stack(json!({ "isGateway": true }));
     let result = lab.add(&scene.container, &conf);
     let conf = with(conf, json!({ "prevResult": result }));

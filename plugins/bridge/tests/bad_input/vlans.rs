@@ -1,5 +1,4 @@
-//! VLANs that there cannot be. Those that there can be are in the test `vlan`, which needs a kernel
-//! that filters them.
+//! Invalid VLANs. Valid ones are in the test `vlan`, which needs a kernel that filters VLANs.
 
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ both!(
     out_of_range,
     trunk,
     name_of_the_gateways_interface,
-    without_the_kernels_help
+    a_kernel_without_vlan_filtering_is_reported
 );
 
 fn out_of_range(lab: &Lab) {
@@ -65,15 +64,15 @@ fn trunk(lab: &Lab) {
     }
 }
 
-/// It would be the bridge's name, a dot and the VLAN.
+/// The name would be the bridge's, a dot and the VLAN.
 fn name_of_the_gateways_interface(lab: &Lab) {
     let scene = Scene::new(lab);
     let conf = ipv4(json!({ "bridge": "twelve_bytes", "vlan": 1000, "isGateway": true }));
     scene.refuses_add(&conf, 7, &["bridge", "vlan", "twelve_bytes.1000"], Fails);
 }
 
-/// A kernel that cannot filter VLANs is no reason to let all of them see each other.
-fn without_the_kernels_help(lab: &Lab) {
+/// On a kernel that cannot filter VLANs, the VLANs would see each other.
+fn a_kernel_without_vlan_filtering_is_reported(lab: &Lab) {
     if can_filter_vlans(lab) {
         return;
     }

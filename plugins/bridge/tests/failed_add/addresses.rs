@@ -1,4 +1,4 @@
-//! What becomes of addresses, the bridge's and those that IPAM gave.
+//! A failed ADD and addresses: the bridge's, and those that IPAM allocated.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::support::side::ours;
 use crate::support::snapshot::{Snapshot, assert_same};
 
 ours!(
-    ipam_gets_them_back,
-    one_family_in_conflict,
-    what_force_had_replaced,
-    a_stale_address_that_was_replaced,
+    the_addresses_are_released,
+    a_conflict_in_one_family_leaves_no_address_of_the_other,
+    an_address_replaced_by_force_is_restored,
+    a_replaced_stale_address_is_restored,
 );
 
 fn gateway(subnets: &[&str], keys: Value) -> Value {
@@ -22,8 +22,8 @@ fn unreachable() -> Value {
     json!({ "ipam": { "routes": [{ "dst": "10.9.0.0/16", "gw": "172.16.0.1" }] } })
 }
 
-/// A network of one address: were it lost, the next ADD would have none.
-fn ipam_gets_them_back(lab: &Lab) {
+/// The network has one address: if it were lost, the next ADD would fail.
+fn the_addresses_are_released(lab: &Lab) {
     let ranges = json!([[{ "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.2" }]]);
     let good = dual_stack(json!({ "isGateway": true, "ipam": { "ranges": ranges } }));
     let container = Container::new("a");
@@ -35,8 +35,8 @@ fn ipam_gets_them_back(lab: &Lab) {
     assert_eq!(result["ips"][0]["address"], "10.1.1.2/24");
 }
 
-/// The bridge has got its IPv4 address by then.
-fn one_family_in_conflict(lab: &Lab) {
+/// At this point the bridge has its IPv4 address.
+fn a_conflict_in_one_family_leaves_no_address_of_the_other(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &gateway(&["fd00:1::/64"], json!({})));
     let before = Snapshot::take(lab, &[&a, &b]);
@@ -48,7 +48,7 @@ fn one_family_in_conflict(lab: &Lab) {
     assert_same(&before, &Snapshot::take(lab, &[&a, &b]), "the failed ADD");
 }
 
-fn what_force_had_replaced(lab: &Lab) {
+fn an_address_replaced_by_force_is_restored(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &gateway(&["10.1.1.0/24", "fd00:1::/64"], json!({})));
     let before = Snapshot::take(lab, &[&a, &b]);
@@ -57,7 +57,7 @@ fn what_force_had_replaced(lab: &Lab) {
     assert_same(&before, &Snapshot::take(lab, &[&a, &b]), "the failed ADD");
 }
 
-fn a_stale_address_that_was_replaced(lab: &Lab) {
+fn a_replaced_stale_address_is_restored(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     let first = gateway(&["10.1.1.0/24"], json!({}));
     lab.add(&a, &first);

@@ -1,4 +1,4 @@
-//! What becomes of the bridge.
+//! A failed ADD and the bridge.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use crate::support::traffic::assert_reaches;
 use crate::undo::everything;
 
 ours!(
-    one_that_it_made_goes,
-    one_that_was_there_stays,
-    one_that_was_down_stays_down,
-    one_that_another_one_has_come_to_stays,
+    a_bridge_of_this_add_is_removed,
+    an_existing_bridge_stays,
+    a_bridge_that_was_down_stays_down,
+    a_bridge_with_another_container_stays,
 );
 
 fn unreachable(keys: Value) -> Value {
@@ -24,21 +24,21 @@ fn unreachable(keys: Value) -> Value {
     with(everything(json!({ "ipam": { "routes": routes } })), keys)
 }
 
-fn one_that_it_made_goes(lab: &Lab) {
+fn a_bridge_of_this_add_is_removed(lab: &Lab) {
     let container = Container::new("a");
     let told = lab.add_fails(&container, &unreachable(json!({})));
     assert!(told.contains("172.16.0.1"), "{told}");
     assert_eq!(lab.find_link(BRIDGE), None);
     assert_eq!(lab.links().len(), 1);
     assert_eq!(lab.setting(IP_FORWARD), 0);
-    // With a link in the way there is no need to come that far.
+    // With an existing link, ADD fails before it creates a bridge.
     container.ip("link add eth0 type bridge");
     let told = lab.add_fails(&container, &layer2(json!({})));
     assert!(told.contains("eth0"), "{told}");
     assert_eq!(lab.find_link(BRIDGE), None);
 }
 
-fn one_that_was_there_stays(lab: &Lab) {
+fn an_existing_bridge_stays(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
     lab.ip("address add fd00:7::1/64 dev cni0 nodad");
@@ -55,7 +55,7 @@ fn one_that_was_there_stays(lab: &Lab) {
     }
 }
 
-fn one_that_was_down_stays_down(lab: &Lab) {
+fn a_bridge_that_was_down_stays_down(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     let container = Container::new("a");
     let before = Snapshot::take(lab, &[&container]);
@@ -65,8 +65,8 @@ fn one_that_was_down_stays_down(lab: &Lab) {
     assert_same(&before, &after, &format!("a failed ADD ({told})"));
 }
 
-/// While IPAM was being asked, another container was attached to the bridge that this ADD had made.
-fn one_that_another_one_has_come_to_stays(lab: &Lab) {
+/// During the call of IPAM, another container is attached to the bridge of this ADD.
+fn a_bridge_with_another_container_stays(lab: &Lab) {
     let ipam = lab.install("scripted");
     ipam.on("ADD")
         .sleep(Duration::from_secs(2))

@@ -1,5 +1,5 @@
-//! A failed ADD leaves nothing: links, addresses, rules, settings and what IPAM gave are as before.
-//! Ours only: the Go plugin leaves most of it.
+//! A failed ADD leaves nothing: links, addresses, rules, settings and IPAM's addresses are as
+//! before. Ours only: the Go plugin leaves most of them.
 
 #![allow(
     clippy::expect_used,

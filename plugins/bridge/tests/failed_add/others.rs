@@ -1,4 +1,4 @@
-//! What becomes of those that are attached.
+//! A failed ADD and attached containers.
 
 use serde_json::json;
 
@@ -10,9 +10,12 @@ use crate::support::snapshot::{Snapshot, assert_same};
 use crate::support::traffic::{assert_reaches, listen_in, seen_from};
 use crate::undo::everything;
 
-ours!(they_go_on, an_add_too_many);
+ours!(
+    other_containers_keep_their_traffic,
+    a_repeated_add_leaves_the_first_attachment_alone
+);
 
-fn they_go_on(lab: &Lab) {
+fn other_containers_keep_their_traffic(lab: &Lab) {
     let outside = outside::connect(lab);
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &everything(json!({})));
@@ -26,8 +29,8 @@ fn they_go_on(lab: &Lab) {
     assert_eq!(seen, NODE);
 }
 
-/// It is refused, and what the first one made works on: link, address, rules.
-fn an_add_too_many(lab: &Lab) {
+/// The repeated ADD fails, and link, address and rules of the first one still work.
+fn a_repeated_add_leaves_the_first_attachment_alone(lab: &Lab) {
     let outside = outside::connect(lab);
     let a = Container::new("a");
     let conf = everything(json!({}));

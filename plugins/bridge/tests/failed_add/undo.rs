@@ -1,4 +1,4 @@
-//! A failure at each step, and that the next ADD is none the worse for it.
+//! A failure at each step leaves nothing, and the next ADD succeeds.
 
 use std::os::unix::fs::symlink;
 
@@ -12,13 +12,13 @@ use crate::support::snapshot::{Snapshot, assert_same};
 use crate::support::traffic::assert_reaches;
 
 ours!(
-    ipam_gives_nothing,
-    ipam_gives_garbage,
-    ipam_is_killed,
-    ipam_takes_nothing_back,
-    an_address_that_cannot_be,
-    a_next_hop_that_cannot_be_reached,
-    a_packet_filter_that_does_not_work,
+    add_is_rolled_back_if_ipam_gives_no_address,
+    add_is_rolled_back_if_ipam_gives_no_result,
+    add_is_rolled_back_if_ipam_is_killed,
+    add_is_rolled_back_if_the_del_of_ipam_fails,
+    add_is_rolled_back_if_the_kernel_refuses_an_address,
+    add_is_rolled_back_if_a_next_hop_is_unreachable,
+    add_is_rolled_back_if_the_packet_filter_fails,
 );
 
 pub(crate) fn everything(keys: Value) -> Value {
@@ -32,8 +32,8 @@ pub(crate) fn everything(keys: Value) -> Value {
     with(conf, keys)
 }
 
-/// The call fails, on a node that never had a bridge, and leaves nothing. The container can be
-/// attached afterwards.
+/// The call fails on a node without a bridge, and leaves nothing. Afterwards the container can be
+/// attached.
 #[track_caller]
 pub(crate) fn fails(lab: &Lab, call: &Invocation, container: &Container) {
     let before = Snapshot::take(lab, &[container]);
@@ -42,7 +42,7 @@ pub(crate) fn fails(lab: &Lab, call: &Invocation, container: &Container) {
     assert_eq!(outcome.stderr_text(), "", "{outcome}");
     let what = format!("the failed ADD\n{outcome}\n");
     assert_same(&before, &Snapshot::take(lab, &[container]), &what);
-    // The runtime's DEL finds nothing to do.
+    // The runtime's DEL has nothing to do.
     lab.node.run(&call.clone().command("DEL"));
     assert_same(&before, &Snapshot::take(lab, &[container]), "DEL after it");
 
@@ -61,7 +61,7 @@ fn scripted(lab: &Lab, container: &Container) -> Invocation {
     lab.call("ADD", container, &conf)
 }
 
-fn ipam_gives_nothing(lab: &Lab) {
+fn add_is_rolled_back_if_ipam_gives_no_address(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     ipam.on("ADD").stdout(r#"{"cniVersion":"1.0.0","ips":[]}"#);
     fails(lab, &scripted(lab, &container), &container);
@@ -70,7 +70,7 @@ fn ipam_gives_nothing(lab: &Lab) {
     assert_eq!(commands, ["ADD", "DEL", "DEL"]);
 }
 
-fn ipam_gives_garbage(lab: &Lab) {
+fn add_is_rolled_back_if_ipam_gives_no_result(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     ipam.on("ADD").stdout("ok");
     fails(lab, &scripted(lab, &container), &container);
@@ -79,14 +79,14 @@ fn ipam_gives_garbage(lab: &Lab) {
     assert_eq!(commands, ["ADD", "DEL", "DEL"]);
 }
 
-fn ipam_is_killed(lab: &Lab) {
+fn add_is_rolled_back_if_ipam_is_killed(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     ipam.on("ADD").kill(9);
     fails(lab, &scripted(lab, &container), &container);
 }
 
-/// Everything else is undone all the same, and the error is the one that came first.
-fn ipam_takes_nothing_back(lab: &Lab) {
+/// Everything else is rolled back, and the first error is reported.
+fn add_is_rolled_back_if_the_del_of_ipam_fails(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     let answer = json!({
         "cniVersion": "1.0.0",
@@ -102,9 +102,9 @@ fn ipam_takes_nothing_back(lab: &Lab) {
     fails(lab, &scripted(lab, &container), &container);
 }
 
-fn an_address_that_cannot_be(lab: &Lab) {
+fn add_is_rolled_back_if_the_kernel_refuses_an_address(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
-    // The first address is made before the second one is refused.
+    // The kernel accepts the first address before it refuses the second.
     let answer = json!({
         "cniVersion": "1.0.0",
         "ips": [{ "address": "10.1.1.2/24" }, { "address": "ff02::7/64" }],
@@ -113,7 +113,7 @@ fn an_address_that_cannot_be(lab: &Lab) {
     fails(lab, &scripted(lab, &container), &container);
 }
 
-fn a_next_hop_that_cannot_be_reached(lab: &Lab) {
+fn add_is_rolled_back_if_a_next_hop_is_unreachable(lab: &Lab) {
     let container = Container::new("a");
     for gateway in ["172.16.0.1", "fd00:77::1"] {
         let dst = if gateway.contains(':') {
@@ -128,8 +128,8 @@ fn a_next_hop_that_cannot_be_reached(lab: &Lab) {
     }
 }
 
-/// It is the last step.
-fn a_packet_filter_that_does_not_work(lab: &Lab) {
+/// Masquerading is the last step.
+fn add_is_rolled_back_if_the_packet_filter_fails(lab: &Lab) {
     let container = Container::new("a");
     let programs = tempfile::tempdir().unwrap();
     for name in ["iptables", "ip6tables"] {

@@ -1,5 +1,5 @@
-//! An address on the bridge that is in the way of the gateway's is replaced if a plugin gave it,
-//! for an earlier lease; what its operator gave stays.
+//! An address of the bridge that conflicts with the gateway's is replaced if a plugin set it for an
+//! earlier lease. An operator's address stays.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,26 +17,25 @@ use crate::support::traffic::assert_reaches;
 
 ours!(
     an_operators_address_stays,
-    one_with_everything_stays,
-    one_of_the_same_network_stays,
-    one_beside_an_earlier_leases_stays,
-    force_replaces_it_at_the_very_end,
-    one_of_the_same_network_is_replaced,
-    what_is_kept_does_not_go_with_it,
+    an_address_with_all_attributes_stays,
+    an_operators_address_in_the_containers_network_stays,
+    an_operators_address_beside_an_earlier_leases_stays,
+    force_replaces_an_address_in_the_last_step,
+    a_stale_address_of_the_same_network_is_replaced,
+    a_secondary_address_survives_its_primary,
     routes_survive_a_new_lease,
-    that_of_an_earlier_lease_of_the_go_plugin,
-    that_of_the_go_plugins_last_container,
-    that_of_an_earlier_lease_in_either_backend,
-    that_of_the_last_container_in_either_backend,
-    the_error_reports_how_it_ends,
+    an_earlier_leases_address_of_the_go_plugin_is_replaced,
+    the_address_waits_for_the_go_plugins_last_container,
+    an_unmarked_address_is_recognised_by_either_backend,
+    an_unmarked_address_waits_for_the_last_container_in_either_backend,
+    the_error_says_that_the_last_containers_end_solves_the_conflict,
 );
 
 fn gateway(subnet: &str, keys: Value) -> Value {
     with(of_subnets(&[subnet], json!({ "isGateway": true })), keys)
 }
 
-/// The addresses with all that the kernel notes of them, but for how many seconds a lifetime still
-/// has.
+/// The addresses with all attributes of the kernel, without the remaining lifetimes.
 #[track_caller]
 fn addresses(lab: &Lab) -> Vec<Value> {
     let mut all = lab.link(BRIDGE).addresses_in_full();
@@ -63,8 +62,8 @@ fn assert_refused(lab: &Lab, conf: &Value, words: &[&str]) {
     assert_eq!(before.1, after.1);
 }
 
-/// As docker, libvirt and netplan give them, on bridges that nothing is plugged into yet. The words
-/// are the Go plugin's.
+/// Addresses as docker, libvirt and netplan set them, on bridges without ports. The error is the Go
+/// plugin's.
 fn an_operators_address_stays(lab: &Lab) {
     let given = [
         "172.17.0.1/16 broadcast 172.17.255.255",
@@ -101,7 +100,7 @@ fn operators(lab: &Lab) {
     lab.ip("-6 route add fd00:7::/64 dev cni0 metric 77");
 }
 
-fn one_with_everything_stays(lab: &Lab) {
+fn an_address_with_all_attributes_stays(lab: &Lab) {
     operators(lab);
     let told = ["10.7.0.1/24"];
     assert_refused(lab, &gateway("10.1.1.0/24", json!({})), &told);
@@ -109,8 +108,8 @@ fn one_with_everything_stays(lab: &Lab) {
     assert_refused(lab, &gateway("fd00:7::/80", json!({})), &told);
 }
 
-/// Containers have addresses of its network. But it has a label, as no plugin gives.
-fn one_of_the_same_network_stays(lab: &Lab) {
+/// Containers have addresses of its network, but the address has a label, which no plugin sets.
+fn an_operators_address_in_the_containers_network_stays(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
     lab.ip("address add 10.1.1.1/24 broadcast 10.1.1.255 dev cni0 label cni0:op");
@@ -121,7 +120,7 @@ fn one_of_the_same_network_stays(lab: &Lab) {
     assert_refused(lab, &gateway("10.2.2.0/24", json!({})), &["10.1.1.1/24"]);
 }
 
-fn one_beside_an_earlier_leases_stays(lab: &Lab) {
+fn an_operators_address_beside_an_earlier_leases_stays(lab: &Lab) {
     let (a, conf) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
     lab.add(&a, &conf);
     lab.del(&a, &conf);
@@ -133,8 +132,9 @@ fn one_beside_an_earlier_leases_stays(lab: &Lab) {
     assert_eq!(lab.link(BRIDGE).addresses(), ["10.2.2.1/24"]);
 }
 
-/// An ADD that fails has not touched it: what is lost with it could not be put back.
-fn force_replaces_it_at_the_very_end(lab: &Lab) {
+/// A failed ADD has not touched the address, because not everything that its removal changes could
+/// be restored.
+fn force_replaces_an_address_in_the_last_step(lab: &Lab) {
     operators(lab);
     let conf = with(
         of_subnets(
@@ -149,7 +149,7 @@ fn force_replaces_it_at_the_very_end(lab: &Lab) {
     for name in ["iptables", "ip6tables"] {
         symlink("/bin/false", programs.path().join(name)).unwrap();
     }
-    // Masquerading is the last step but for it.
+    // Masquerading is the step before it.
     let keys = json!({ "ipMasq": true, "ipMasqBackend": "iptables" });
     let add = lab.call("ADD", &container, &with(conf.clone(), keys));
     let failure = lab.node.run(&add.env("PATH", programs.path())).failure();
@@ -165,9 +165,9 @@ fn force_replaces_it_at_the_very_end(lab: &Lab) {
     assert_reaches(&container, "fd00:7::1");
 }
 
-/// An address is the secondary of one of its network that the bridge had before, and the kernel
-/// removes it with that.
-fn one_of_the_same_network_is_replaced(lab: &Lab) {
+/// A second address of the same network is a secondary one, which the kernel removes with its
+/// primary.
+fn a_stale_address_of_the_same_network_is_replaced(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
     lab.ip("address add 10.1.1.9/24 dev cni0");
@@ -182,9 +182,9 @@ fn one_of_the_same_network_is_replaced(lab: &Lab) {
     assert_reaches(&a, "fd00:1::1");
 }
 
-/// The bridge has one of the two gateways' addresses already, as the secondary of one that is in
-/// the way.
-fn what_is_kept_does_not_go_with_it(lab: &Lab) {
+/// The bridge already has one of the two gateways' addresses, as the secondary of a conflicting
+/// one.
+fn a_secondary_address_survives_its_primary(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
     lab.ip("address add 10.1.1.9/24 dev cni0");
@@ -201,7 +201,8 @@ fn what_is_kept_does_not_go_with_it(lab: &Lab) {
     assert_reaches(&a, "10.2.2.1");
 }
 
-/// Others' routes through the bridge do not go with the last address: the new one comes first.
+/// Other routes through the bridge survive, because the new address is added before the last one is
+/// removed.
 fn routes_survive_a_new_lease(lab: &Lab) {
     let (a, conf) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
     lab.add(&a, &conf);
@@ -230,7 +231,7 @@ fn call_go(lab: &Lab, command: &str, container: &Container, conf: &Value) -> Opt
     Some(call.netns(netns).paths(directories).config(conf))
 }
 
-fn that_of_an_earlier_lease_of_the_go_plugin(lab: &Lab) {
+fn an_earlier_leases_address_of_the_go_plugin_is_replaced(lab: &Lab) {
     let (a, first) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
     for command in ["ADD", "DEL"] {
         let Some(call) = call_go(lab, command, &a, &first) else {
@@ -245,8 +246,8 @@ fn that_of_an_earlier_lease_of_the_go_plugin(lab: &Lab) {
     assert_reaches(&b, "10.2.2.1");
 }
 
-/// As long as its container is there, the new lease has to wait, however many ADDs fail meanwhile.
-fn that_of_the_go_plugins_last_container(lab: &Lab) {
+/// While the container exists, each ADD of the new lease fails.
+fn the_address_waits_for_the_go_plugins_last_container(lab: &Lab) {
     let (a, first) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
     let Some(add) = call_go(lab, "ADD", &a, &first) else {
         return;
@@ -264,7 +265,7 @@ fn that_of_the_go_plugins_last_container(lab: &Lab) {
     assert_reaches(&b, "10.2.2.1");
 }
 
-/// In this backend, and with an address that bears no mark, as kernels before 5.18 give it.
+/// With this backend, and with an address without a mark, as from kernels before 5.18.
 fn in_backend(subnet: &str, backend: &str) -> Value {
     let mut conf = gateway(subnet, json!({}));
     conf["ipam"]["backend"] = backend.into();
@@ -276,10 +277,10 @@ fn lose_mark(lab: &Lab) {
     lab.ip("address add 10.1.1.1/24 broadcast 10.1.1.255 dev cni0");
 }
 
-/// The second lease may be in the other one.
+/// The second lease may use the other backend.
 const BACKENDS: [[&str; 2]; 3] = [["disk", "disk"], ["db", "db"], ["db", "disk"]];
 
-fn that_of_an_earlier_lease_in_either_backend(lab: &Lab) {
+fn an_unmarked_address_is_recognised_by_either_backend(lab: &Lab) {
     for [first, second] in BACKENDS {
         let (a, conf) = (Container::new("a"), in_backend("10.1.1.0/24", first));
         lab.add(&a, &conf);
@@ -302,12 +303,12 @@ fn forget(lab: &Lab, last: &Container, conf: &Value) {
     });
 }
 
-fn that_of_the_last_container_in_either_backend(lab: &Lab) {
+fn an_unmarked_address_waits_for_the_last_container_in_either_backend(lab: &Lab) {
     for backend in ["disk", "db"] {
         let (a, first) = (Container::new("a"), in_backend("10.1.1.0/24", backend));
         lab.add(&a, &first);
         lose_mark(lab);
-        // What it gave last is an address of another network by now.
+        // Its last address now belongs to another network.
         let c = Container::new("c");
         let other = with(
             in_backend("10.3.3.0/24", backend),
@@ -326,8 +327,8 @@ fn that_of_the_last_container_in_either_backend(lab: &Lab) {
     }
 }
 
-/// Nobody has to remove anything: it ends with the last container of the earlier lease.
-fn the_error_reports_how_it_ends(lab: &Lab) {
+/// The conflict ends with the last container of the earlier lease, without an operator.
+fn the_error_says_that_the_last_containers_end_solves_the_conflict(lab: &Lab) {
     let (a, first) = (Container::new("a"), gateway("10.1.1.0/24", json!({})));
     lab.add(&a, &first);
     let second = gateway("10.2.2.0/24", json!({}));

@@ -1,5 +1,5 @@
-//! No container becomes the node's default router, by whatever link its router advertisements come
-//! in (CVE-2020-10749).
+//! A container's router advertisements never make it the node's default router, on any link
+//! (CVE-2020-10749).
 
 use serde_json::json;
 use testkit::advertisement::advertise_router;
@@ -10,9 +10,9 @@ use crate::support::outside::{self, wait_for_default_routes};
 use crate::support::side::{both, ours};
 
 both!(
-    from_a_bridge_that_the_plugin_made,
-    from_a_bridge_that_was_there,
-    from_a_bridge_that_was_told_to_heed_them,
+    advertisements_are_ignored_on_the_plugins_bridge,
+    advertisements_are_ignored_on_an_existing_bridge,
+    advertisements_are_ignored_on_a_bridge_with_accept_ra_2,
 );
 ours!(
     a_bridge_without_gateway_is_left_alone,
@@ -21,8 +21,8 @@ ours!(
 
 const ACCEPT_RA: &str = "/proc/sys/net/ipv6/conf/cni0/accept_ra";
 
-/// The container's advertisement comes to nothing, while the node heeds one that a router on its
-/// uplink sends later.
+/// The node ignores the container's advertisement, and accepts a later one of a router on its
+/// uplink.
 #[track_caller]
 fn assert_not_heeded(lab: &Lab, container: &Container) {
     let outside = outside::connect(lab);
@@ -31,13 +31,13 @@ fn assert_not_heeded(lab: &Lab, container: &Container) {
     wait_for_default_routes(lab, &["wire0"]);
 }
 
-fn from_a_bridge_that_the_plugin_made(lab: &Lab) {
+fn advertisements_are_ignored_on_the_plugins_bridge(lab: &Lab) {
     let a = Container::new("a");
     lab.add(&a, &ipv4(json!({ "isGateway": true })));
     assert_not_heeded(lab, &a);
 }
 
-fn from_a_bridge_that_was_there(lab: &Lab) {
+fn advertisements_are_ignored_on_an_existing_bridge(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
     let a = Container::new("a");
@@ -45,8 +45,9 @@ fn from_a_bridge_that_was_there(lab: &Lab) {
     assert_not_heeded(lab, &a);
 }
 
-/// As by `sysctl -w net.ipv6.conf.all.accept_ra=2` of somebody who means the node's uplinks.
-fn from_a_bridge_that_was_told_to_heed_them(lab: &Lab) {
+/// As after `sysctl -w net.ipv6.conf.all.accept_ra=2`, which an operator sets for the node's
+/// uplinks.
+fn advertisements_are_ignored_on_a_bridge_with_accept_ra_2(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     let conf = ipv4(json!({ "isGateway": true }));
     lab.add(&a, &conf);
@@ -56,7 +57,7 @@ fn from_a_bridge_that_was_told_to_heed_them(lab: &Lab) {
     assert_not_heeded(lab, &a);
 }
 
-/// Its operator may have the node's own address there.
+/// The node's own address may be on such a bridge.
 fn a_bridge_without_gateway_is_left_alone(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");

@@ -1,4 +1,4 @@
-//! A bridge that its operator has made: its MAC, its MTU, and how many it has room for.
+//! An operator's bridge: its MAC, its MTU and its number of ports.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -12,15 +12,15 @@ use crate::support::side::ours;
 use crate::support::traffic::{assert_reaches, pings};
 
 ours!(
-    it_takes_its_uplinks_mac_later,
+    an_unfixed_bridge_takes_its_uplinks_mac,
     a_gateway_keeps_its_mac,
     a_bridge_without_mac_becomes_a_gateway,
-    a_jumbo_bridge_stays_one,
-    a_container_with_a_smaller_mtu,
-    one_that_is_full,
+    a_container_without_mtu_gets_the_jumbo_bridges,
+    a_smaller_mtu_lowers_the_bridges_while_the_container_exists,
+    a_full_bridge_is_reported,
     a_long_alternative_name,
-    no_bridge_is_made_by_a_long_name,
-    many_routes,
+    a_missing_bridge_with_a_long_name_is_an_error,
+    more_routes_than_one_message_carries_are_added,
 );
 
 const UPLINK_MAC: &str = "00:00:5e:00:53:01";
@@ -39,9 +39,8 @@ fn reported_mac(result: &Value) -> &str {
     result["interfaces"][0]["mac"].as_str().unwrap()
 }
 
-/// As the kernel has it, unless the bridge was given one. The result reports the one that it has
-/// then.
-fn it_takes_its_uplinks_mac_later(lab: &Lab) {
+/// The kernel does so unless a MAC was set. The result has the MAC at the end of the ADD.
+fn an_unfixed_bridge_takes_its_uplinks_mac(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
     let (a, b) = (Container::new("a"), Container::new("b"));
@@ -65,7 +64,7 @@ fn it_takes_its_uplinks_mac_later(lab: &Lab) {
     assert_eq!(lab.link(BRIDGE).mac(), UPLINK_MAC);
 }
 
-/// Hosts that were told of it remember it.
+/// Hosts remember the gateway's MAC.
 fn a_gateway_keeps_its_mac(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
@@ -78,7 +77,7 @@ fn a_gateway_keeps_its_mac(lab: &Lab) {
     assert_reaches(&a, "10.1.1.1");
 }
 
-/// The kernel takes a bridge's MAC away with the last port, and lets nobody set it to none.
+/// With the last port, a bridge loses its MAC, and the kernel accepts no empty one.
 fn a_bridge_without_mac_becomes_a_gateway(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     let (a, conf) = (Container::new("a"), layer2(json!({})));
@@ -90,9 +89,8 @@ fn a_bridge_without_mac_becomes_a_gateway(lab: &Lab) {
     assert_reaches(&a, "10.1.1.1");
 }
 
-/// Without `mtu` the container has the bridge's: with a smaller one it would make everybody's
-/// smaller.
-fn a_jumbo_bridge_stays_one(lab: &Lab) {
+/// A smaller MTU of the container would lower the bridge's for all containers.
+fn a_container_without_mtu_gets_the_jumbo_bridges(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     lab.ip("link add uplink0 mtu 9000 type veth peer name uplink1 mtu 9000");
     lab.ip("link set uplink0 master cni0 up");
@@ -108,7 +106,7 @@ fn a_jumbo_bridge_stays_one(lab: &Lab) {
     }
 }
 
-fn one_that_is_full(lab: &Lab) {
+fn a_full_bridge_is_reported(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     let links: String = (0..1023)
         .map(|number| format!("link add p{number} master cni0 type veth peer name q{number}\n"))
@@ -147,14 +145,14 @@ fn a_long_alternative_name(lab: &Lab) {
     assert_reaches(&a, "10.1.1.3");
     assert_eq!(lab.link("br7").addresses(), ["10.1.1.1/24"]);
     lab.del(&a, &conf);
-    // DEL needs no bridge.
+    // DEL does not need the bridge.
     lab.ip("link del br7");
     lab.del(&b, &conf);
     assert_eq!(lab.taken(), [""; 0]);
     assert_eq!(lab.link_names(), ["lo"]);
 }
 
-fn no_bridge_is_made_by_a_long_name(lab: &Lab) {
+fn a_missing_bridge_with_a_long_name_is_an_error(lab: &Lab) {
     let container = Container::new("a");
     let conf = ipv4(json!({ "bridge": ALTNAME }));
     let status = lab.call_alone(
@@ -169,8 +167,8 @@ fn no_bridge_is_made_by_a_long_name(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-/// More than one message to the kernel can carry.
-fn many_routes(lab: &Lab) {
+/// One netlink message cannot carry so many.
+fn more_routes_than_one_message_carries_are_added(lab: &Lab) {
     let ipam = lab.install("scripted");
     let destination = |number: u32| format!("10.{}.{}.0/24", 100 + number / 256, number % 256);
     let routes: Vec<Value> = (0..5000)
@@ -188,10 +186,10 @@ fn many_routes(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-/// The bridge follows its smallest port, unless its operator has changed its MTU by hand: from what
-/// is larger the node tells senders what fits, where it would be lost without a word otherwise.
-/// Other ports pass on among themselves what they did.
-fn a_container_with_a_smaller_mtu(lab: &Lab) {
+/// The bridge follows its smallest port, unless an operator has set its MTU. Thus the node reports
+/// the MTU to senders of larger packets, which would otherwise be dropped silently. Other ports are
+/// not affected.
+fn a_smaller_mtu_lowers_the_bridges_while_the_container_exists(lab: &Lab) {
     let outside = outside::connect(lab);
     outside.ip("route add 10.1.1.0/24 via 198.51.100.1");
     lab.ip("link add cni0 mtu 9000 up type bridge");

@@ -1,4 +1,5 @@
-//! Forwarding is the whole node's: it is switched on for good, and only by an ADD that succeeds.
+//! Forwarding belongs to the whole node. Only a successful ADD switches it on, and nothing switches
+//! it off.
 
 use std::os::unix::fs::symlink;
 
@@ -12,15 +13,15 @@ use crate::support::traffic::{assert_reaches, pings};
 use testkit::advertisement::advertise_router;
 
 ours!(
-    a_failed_add_switches_nothing,
-    an_add_does_not_touch_what_is_on,
-    the_nodes_own_default_route_stays,
+    a_failed_add_does_not_switch_forwarding_on,
+    an_add_leaves_existing_forwarding_alone,
+    the_nodes_default_route_by_advertisements_stays,
 );
-both!(a_bridge_that_does_not_forward_on_a_node_that_does);
+both!(a_bridge_with_forwarding_off_is_switched_on);
 
-/// A router that forwards by some of its links stays one: switching the whole off would switch
+/// A node that forwards on some links still does: switching forwarding off as a whole would switch
 /// these off too.
-fn a_failed_add_switches_nothing(lab: &Lab) {
+fn a_failed_add_does_not_switch_forwarding_on(lab: &Lab) {
     let _outside = outside::connect(lab);
     let by_link = [
         "/proc/sys/net/ipv4/conf/wire0/forwarding",
@@ -33,7 +34,7 @@ fn a_failed_add_switches_nothing(lab: &Lab) {
     for name in ["iptables", "ip6tables"] {
         symlink("/bin/false", programs.path().join(name)).unwrap();
     }
-    // Masquerading comes after the gateways' addresses.
+    // Masquerading, which fails here, comes after the gateways' addresses.
     let keys = json!({ "isGateway": true, "ipMasq": true, "ipMasqBackend": "iptables" });
     let container = Container::new("a");
     let call = lab.call("ADD", &container, &dual_stack(keys));
@@ -43,7 +44,7 @@ fn a_failed_add_switches_nothing(lab: &Lab) {
     assert_eq!([lab.setting(IP_FORWARD), lab.setting(IPV6_FORWARD)], [0, 0]);
 }
 
-fn an_add_does_not_touch_what_is_on(lab: &Lab) {
+fn an_add_leaves_existing_forwarding_alone(lab: &Lab) {
     for path in [IP_FORWARD, IPV6_FORWARD] {
         lab.node.write(path, "1");
     }
@@ -58,9 +59,9 @@ fn an_add_does_not_touch_what_is_on(lab: &Lab) {
     assert_eq!([lab.setting(IP_FORWARD), lab.setting(IPV6_FORWARD)], [1, 1]);
 }
 
-/// A node that got its default route by router advertisements keeps it, and goes on to heed them
-/// there, when it becomes a router for containers. Its other links are left as they are.
-fn the_nodes_own_default_route_stays(lab: &Lab) {
+/// A node with a default route by router advertisements keeps it, and still accepts advertisements
+/// on that link, when it becomes the containers' router. Other links are not changed.
+fn the_nodes_default_route_by_advertisements_stays(lab: &Lab) {
     let outside = outside::connect(lab);
     lab.ip("link add other0 type veth peer name other1");
     lab.ip("link set other0 up");
@@ -81,16 +82,16 @@ fn the_nodes_own_default_route_stays(lab: &Lab) {
             .addresses()
             .contains(&format!("{NODE6}/64"))
     );
-    // The router takes it back, and is heeded.
+    // The router withdraws the route, and the node obeys.
     advertise_router(&outside, "wire1", 0);
     wait_for_default_routes(lab, &[]);
     advertise_router(&outside, "wire1", 1800);
     wait_for_default_routes(lab, &["wire0"]);
 }
 
-/// IPv4 is passed on by each link's own setting, which a node that forwards need not have on for
-/// new links. The Go plugin looks at the node's.
-fn a_bridge_that_does_not_forward_on_a_node_that_does(lab: &Lab) {
+/// IPv4 is forwarded by each link's own setting, which may be off for new links on a node that
+/// forwards. The Go plugin only looks at the node's setting.
+fn a_bridge_with_forwarding_off_is_switched_on(lab: &Lab) {
     lab.node.write(IP_FORWARD, "1");
     let outside = outside::connect(lab);
     outside.ip("route add 10.1.1.0/24 via 198.51.100.1");
@@ -110,7 +111,7 @@ fn a_bridge_that_does_not_forward_on_a_node_that_does(lab: &Lab) {
     assert_reaches(&a, OUTSIDE);
     lab.check(&a, &conf, &result).silent();
     assert_eq!((lab.setting(by_default), lab.setting(of_bridge)), (0, 1));
-    // Somebody switches it off: CHECK says so, and the next ADD mends it.
+    // After an operator switches it off, CHECK fails, and the next ADD switches it on.
     lab.node.write(of_bridge, "0");
     let failure = lab.check(&a, &conf, &result).failure();
     let expected = "net.ipv4.conf.cni0.forwarding is 0: ";

@@ -10,13 +10,13 @@ use crate::support::side::{Side, both, ours};
 use crate::support::traffic::assert_reaches;
 use testkit::requirements::skip_for_kernel;
 
-both!(a_bridge_that_the_add_makes);
+both!(ipv6_is_switched_on_for_a_bridge_of_this_add);
 ours!(
-    a_bridge_of_an_earlier_add,
-    a_link_of_the_plugins_own_in_a_vlan,
-    a_bridge_of_an_operators,
-    a_bridge_without_a_gateway_of_ipv6,
-    a_failed_add_switches_nothing,
+    ipv6_is_switched_on_for_a_bridge_of_an_earlier_add,
+    ipv6_is_switched_on_for_the_plugins_vlan_link,
+    an_operators_bridge_is_refused,
+    ipv6_stays_off_without_an_ipv6_gateway,
+    a_failed_add_leaves_ipv6_off,
 );
 
 fn switch_off(lab: &Lab) {
@@ -28,8 +28,8 @@ fn is_off(lab: &Lab, link: &str) -> bool {
     lab.setting(&format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6")) == 1
 }
 
-/// The Go plugin fails with the kernel's "permission denied".
-fn a_bridge_that_the_add_makes(lab: &Lab) {
+/// The Go plugin fails with the kernel's error "permission denied".
+fn ipv6_is_switched_on_for_a_bridge_of_this_add(lab: &Lab) {
     switch_off(lab);
     let (a, b) = (Container::new("a"), Container::new("b"));
     let conf = dual_stack(json!({ "isDefaultGateway": true }));
@@ -45,7 +45,7 @@ fn a_bridge_that_the_add_makes(lab: &Lab) {
         assert_reaches(&a, to);
     }
     lab.check(&a, &conf, &result).silent();
-    // Nothing but the bridge is touched.
+    // Only the bridge is changed.
     assert!(!is_off(lab, BRIDGE));
     assert!(is_off(lab, "default"));
     assert!(is_off(
@@ -54,8 +54,8 @@ fn a_bridge_that_the_add_makes(lab: &Lab) {
     ));
 }
 
-/// The first one needed no IPv6.
-fn a_bridge_of_an_earlier_add(lab: &Lab) {
+/// The earlier ADD did not need IPv6.
+fn ipv6_is_switched_on_for_a_bridge_of_an_earlier_add(lab: &Lab) {
     switch_off(lab);
     for (number, earlier) in [layer2(json!({})), ipv4(json!({ "isGateway": true }))]
         .into_iter()
@@ -75,7 +75,7 @@ fn a_bridge_of_an_earlier_add(lab: &Lab) {
     }
 }
 
-fn a_link_of_the_plugins_own_in_a_vlan(lab: &Lab) {
+fn ipv6_is_switched_on_for_the_plugins_vlan_link(lab: &Lab) {
     if !can_filter_vlans(lab) {
         skip_for_kernel("CONFIG_BRIDGE_VLAN_FILTERING");
         return;
@@ -91,8 +91,8 @@ fn a_link_of_the_plugins_own_in_a_vlan(lab: &Lab) {
     assert_reaches(&b, GATEWAY6);
 }
 
-/// It is the operator who has switched it off.
-fn a_bridge_of_an_operators(lab: &Lab) {
+/// The operator has switched IPv6 off there.
+fn an_operators_bridge_is_refused(lab: &Lab) {
     switch_off(lab);
     lab.ip("link add cni0 type bridge");
     lab.ip("link set cni0 up");
@@ -114,14 +114,14 @@ fn a_bridge_of_an_operators(lab: &Lab) {
     assert_reaches(&container, GATEWAY6);
 }
 
-fn a_bridge_without_a_gateway_of_ipv6(lab: &Lab) {
+fn ipv6_stays_off_without_an_ipv6_gateway(lab: &Lab) {
     switch_off(lab);
     lab.add(&Container::new("a"), &ipv4(json!({ "isGateway": true })));
     lab.add(&Container::new("b"), &dual_stack(json!({})));
     assert!(is_off(lab, BRIDGE));
 }
 
-fn a_failed_add_switches_nothing(lab: &Lab) {
+fn a_failed_add_leaves_ipv6_off(lab: &Lab) {
     switch_off(lab);
     let a = Container::new("a");
     let conf = ipv4(json!({ "isGateway": true }));

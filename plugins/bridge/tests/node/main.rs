@@ -1,5 +1,5 @@
-//! The node is not the plugin's alone: its bridges, addresses, routes and switches are its
-//! operator's and others' too.
+//! The plugin shares the node's bridges, addresses, routes and settings with operators and other
+//! programs.
 
 #![allow(
     clippy::expect_used,

@@ -1,5 +1,4 @@
-//! IPAM gives a container an address that the node has on the bridge: nobody would know whose it
-//! is.
+//! IPAM gives a container an address that the node has on the bridge, which would be a duplicate.
 
 use serde_json::{Value, json};
 
@@ -9,9 +8,9 @@ use crate::support::side::ours;
 use crate::support::snapshot::{Snapshot, assert_same};
 
 ours!(
-    that_of_the_gateway,
-    that_of_the_first_address,
-    one_that_the_bridge_has_anyhow,
+    the_gateways_address_is_refused,
+    the_default_gateways_address_is_refused,
+    any_address_of_the_bridge_is_refused,
 );
 
 #[track_caller]
@@ -33,14 +32,14 @@ fn assert_refused(lab: &Lab, ip: Value, keys: Value, words: &[&str]) {
     assert_eq!(commands, ["ADD", "DEL"]);
 }
 
-fn that_of_the_gateway(lab: &Lab) {
+fn the_gateways_address_is_refused(lab: &Lab) {
     let ip = json!({ "address": "10.1.1.7/24", "gateway": "10.1.1.7" });
     let words = ["10.1.1.7/24", "gateway"];
     assert_refused(lab, ip, json!({ "isGateway": true }), &words);
 }
 
-/// Without a gateway of IPAM's choice, that is the first address of the network.
-fn that_of_the_first_address(lab: &Lab) {
+/// Without a gateway from IPAM, the gateway is the first address of the network.
+fn the_default_gateways_address_is_refused(lab: &Lab) {
     for address in ["10.1.1.1/24", "fd00:1::1/64"] {
         let ip = json!({ "address": address });
         let words = [address, "gateway"];
@@ -48,7 +47,7 @@ fn that_of_the_first_address(lab: &Lab) {
     }
 }
 
-fn one_that_the_bridge_has_anyhow(lab: &Lab) {
+fn any_address_of_the_bridge_is_refused(lab: &Lab) {
     lab.ip("link add cni0 address 02:00:00:00:00:07 type bridge");
     lab.ip("link set cni0 up");
     lab.ip("address add 10.1.1.1/24 dev cni0");

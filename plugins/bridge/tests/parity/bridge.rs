@@ -1,4 +1,4 @@
-//! The bridge itself.
+//! The bridge.
 
 use serde_json::json;
 
@@ -7,16 +7,16 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::both;
 
 both!(
-    it_is_made_and_stays,
-    its_name,
-    one_that_is_there_is_used,
-    its_mac_stays,
-    its_mtu,
+    the_bridge_is_created_and_stays,
+    the_bridge_has_the_configured_name,
+    an_existing_bridge_is_used,
+    the_bridges_mac_does_not_change,
+    the_bridge_has_the_configured_mtu,
     promiscuous_mode,
     router_advertisements_are_not_heard,
 );
 
-fn it_is_made_and_stays(lab: &Lab) {
+fn the_bridge_is_created_and_stays(lab: &Lab) {
     let conf = dual_stack(json!({ "isGateway": true }));
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf);
@@ -39,7 +39,7 @@ fn it_is_made_and_stays(lab: &Lab) {
     assert_eq!(lab.link_names(), ["lo", BRIDGE]);
 }
 
-fn its_name(lab: &Lab) {
+fn the_bridge_has_the_configured_name(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     let first = lab.add(&a, &layer2(json!({ "bridge": "fifteen_bytes_x" })));
     assert_eq!(first["interfaces"][0]["name"], "fifteen_bytes_x");
@@ -53,8 +53,8 @@ fn its_name(lab: &Lab) {
     assert_eq!(lab.find_link(BRIDGE), None);
 }
 
-/// What an operator has set up keeps its addresses and settings.
-fn one_that_is_there_is_used(lab: &Lab) {
+/// An operator's bridge keeps its addresses and settings.
+fn an_existing_bridge_is_used(lab: &Lab) {
     lab.ip("link add cni0 type bridge forward_delay 400");
     lab.ip("link set cni0 address 02:00:00:00:00:07");
     lab.ip("address add fd00:7::1/64 dev cni0");
@@ -74,12 +74,12 @@ fn one_that_is_there_is_used(lab: &Lab) {
 }
 
 /// A bridge takes the lowest MAC of its ports unless it has one of its own.
-fn its_mac_stays(lab: &Lab) {
+fn the_bridges_mac_does_not_change(lab: &Lab) {
     let conf = |mac: &str| ipv4(json!({ "isGateway": true, "runtimeConfig": { "mac": mac } }));
     let first = Container::new("a");
     lab.add(&first, &conf("02:00:00:00:00:10"));
     let mac = lab.link(BRIDGE).mac().to_owned();
-    // The node's end gets the lowest MAC that there is.
+    // The node's end gets the lowest possible MAC.
     let second = Container::new("b");
     let result = lab.add(&second, &conf("02:00:00:00:00:11"));
     let veth = result["interfaces"][1]["name"].as_str().unwrap();
@@ -91,7 +91,7 @@ fn its_mac_stays(lab: &Lab) {
     assert_eq!(lab.link(BRIDGE).mac(), mac);
 }
 
-fn its_mtu(lab: &Lab) {
+fn the_bridge_has_the_configured_mtu(lab: &Lab) {
     for (name, mtu) in [("br-small", 1280), ("br-flannel", 1450), ("br-jumbo", 9000)] {
         let container = Container::new(name);
         let conf = layer2(json!({ "bridge": name, "mtu": mtu }));

@@ -1,4 +1,4 @@
-//! CHECK: what is as ADD left it, and what is not any more.
+//! CHECK of intact and of damaged attachments.
 
 use serde_json::{Value, json};
 use testkit::expectations::{
@@ -10,17 +10,17 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::both;
 
 both!(
-    all_is_well,
-    nothing_was_added,
-    no_previous_result,
+    check_accepts_an_intact_attachment,
+    check_fails_without_an_add,
+    check_requires_prev_result,
     older_versions_have_no_check,
-    ipam_is_asked,
+    check_calls_ipam,
     promiscuous_mode_is_off,
-    what_others_add_is_no_damage,
+    additions_of_others_are_no_damage,
 );
 
-/// Every route has a next hop: Debian's plugin takes one without literally, though ADD made it with
-/// one.
+/// Every route has a next hop, because Debian's plugin looks for a route without one literally,
+/// although its ADD adds one.
 fn conf() -> Value {
     dual_stack(json!({
         "isDefaultGateway": true,
@@ -36,17 +36,17 @@ fn attached(lab: &Lab) -> (Container, Value) {
     (container, result)
 }
 
-fn all_is_well(lab: &Lab) {
+fn check_accepts_an_intact_attachment(lab: &Lab) {
     check_follows_attachments(lab, &conf(), Container::new);
 }
 
-fn nothing_was_added(lab: &Lab) {
+fn check_fails_without_an_add(lab: &Lab) {
     let (_attached, result) = attached(lab);
     let other = Container::new("b");
     lab.check(&other, &conf(), &result).failure();
 }
 
-fn no_previous_result(lab: &Lab) {
+fn check_requires_prev_result(lab: &Lab) {
     let (container, _) = attached(lab);
     let call = lab.call("CHECK", &container, &conf());
     lab.node.run(&call).failure();
@@ -68,7 +68,7 @@ fn older_versions_have_no_check(lab: &Lab) {
     }
 }
 
-fn ipam_is_asked(lab: &Lab) {
+fn check_calls_ipam(lab: &Lab) {
     let (container, result) = attached(lab);
     let addresses = ["10.1.1.2", "fd00:1::2"];
     check_asks_ipam(lab, &container, &conf(), &result, &addresses);
@@ -83,7 +83,7 @@ fn promiscuous_mode_is_off(lab: &Lab) {
     lab.check(&container, &conf, &result).failure();
 }
 
-fn what_others_add_is_no_damage(lab: &Lab) {
+fn additions_of_others_are_no_damage(lab: &Lab) {
     let (container, result) = attached(lab);
     container.ip("address add 192.0.2.7/24 dev eth0");
     container.ip("route add 192.168.0.0/16 via 10.1.1.1");
@@ -92,7 +92,7 @@ fn what_others_add_is_no_damage(lab: &Lab) {
     lab.check(&container, &conf(), &result).silent();
 }
 
-/// Damage that both find.
+/// Damage that both plugins detect.
 #[track_caller]
 fn damage(lab: &Lab, break_it: fn(&Lab, &Container, &Value)) {
     let (container, result) = attached(lab);

@@ -1,4 +1,4 @@
-//! GC: what belongs to attachments that are not valid any more.
+//! GC of stale attachments.
 
 use serde_json::{Value, json};
 use testkit::Invocation;
@@ -11,12 +11,12 @@ use crate::support::snapshot::{Snapshot, assert_same};
 use crate::support::traffic::{assert_reaches, listen_in, seen_from};
 
 ours!(
-    rules_and_addresses_go,
-    none_is_valid,
-    all_are_valid,
+    gc_removes_rules_and_addresses,
+    gc_without_valid_attachments_removes_all,
+    gc_keeps_valid_attachments,
     other_networks_are_left_alone,
-    the_list_is_missing,
-    an_interface_of_its_own,
+    gc_without_a_list_removes_nothing,
+    gc_distinguishes_the_interfaces_of_a_container,
 );
 
 fn conf() -> Value {
@@ -37,7 +37,7 @@ fn attachment(id: &str) -> Value {
     json!({ "containerID": id, "ifname": "eth0" })
 }
 
-fn rules_and_addresses_go(lab: &Lab) {
+fn gc_removes_rules_and_addresses(lab: &Lab) {
     let outside = outside::connect(lab);
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf());
@@ -57,7 +57,7 @@ fn rules_and_addresses_go(lab: &Lab) {
     assert_eq!(seen, NODE);
 }
 
-fn none_is_valid(lab: &Lab) {
+fn gc_without_valid_attachments_removes_all(lab: &Lab) {
     for valid in [json!([]), Value::Null] {
         let container = Container::new("a");
         lab.add(&container, &conf());
@@ -72,7 +72,7 @@ fn none_is_valid(lab: &Lab) {
     }
 }
 
-fn all_are_valid(lab: &Lab) {
+fn gc_keeps_valid_attachments(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf());
     lab.add(&b, &conf());
@@ -95,7 +95,7 @@ fn other_networks_are_left_alone(lab: &Lab) {
     );
 }
 
-fn the_list_is_missing(lab: &Lab) {
+fn gc_without_a_list_removes_nothing(lab: &Lab) {
     let container = Container::new("a");
     lab.add(&container, &conf());
     let before = Snapshot::take(lab, &[&container]);
@@ -108,7 +108,7 @@ fn the_list_is_missing(lab: &Lab) {
 }
 
 /// An attachment is a container and an interface, not a container alone.
-fn an_interface_of_its_own(lab: &Lab) {
+fn gc_distinguishes_the_interfaces_of_a_container(lab: &Lab) {
     let container = Container::new("a");
     lab.add(&container, &conf());
     let second = lab.call("ADD", &container, &conf()).ifname("eth1");

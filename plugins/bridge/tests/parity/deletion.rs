@@ -10,13 +10,13 @@ use crate::support::snapshot::{Snapshot, assert_same};
 use crate::support::traffic::assert_reaches;
 
 both!(
-    all_of_it_goes,
-    more_than_once,
-    of_what_was_never_there,
-    a_namespace_that_is_gone,
-    no_namespace_is_told,
-    the_link_is_gone_already,
-    with_the_result_of_add,
+    del_removes_everything,
+    del_can_be_repeated,
+    del_without_an_add_succeeds,
+    del_with_a_missing_namespace_removes_the_rest,
+    del_without_cni_netns_succeeds,
+    del_with_a_missing_link_removes_the_rest,
+    del_accepts_prev_result,
     others_are_left_alone,
 );
 
@@ -24,7 +24,7 @@ fn conf() -> Value {
     dual_stack(json!({ "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true }))
 }
 
-/// Nothing is left of the containers' network but the bridge.
+/// Only the bridge of the containers' network exists any more.
 #[track_caller]
 fn assert_gone(lab: &Lab) {
     assert_eq!(lab.link_names(), ["lo", BRIDGE]);
@@ -36,7 +36,7 @@ fn assert_gone(lab: &Lab) {
     );
 }
 
-fn all_of_it_goes(lab: &Lab) {
+fn del_removes_everything(lab: &Lab) {
     let container = Container::new("a");
     lab.add(&container, &conf());
     assert_eq!(lab.taken(), ["10.1.1.2", "fd00:1::2"]);
@@ -47,7 +47,7 @@ fn all_of_it_goes(lab: &Lab) {
     assert_gone(lab);
 }
 
-fn more_than_once(lab: &Lab) {
+fn del_can_be_repeated(lab: &Lab) {
     let container = Container::new("a");
     for _ in 0..2 {
         lab.add(&container, &conf());
@@ -58,7 +58,7 @@ fn more_than_once(lab: &Lab) {
     }
 }
 
-fn of_what_was_never_there(lab: &Lab) {
+fn del_without_an_add_succeeds(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.del(&a, &conf());
     assert_eq!(lab.links().len(), 1, "DEL makes no bridge");
@@ -69,12 +69,12 @@ fn of_what_was_never_there(lab: &Lab) {
     assert_same(&before, &Snapshot::take(lab, &[&a]), "DEL of another");
 }
 
-fn a_namespace_that_is_gone(lab: &Lab) {
+fn del_with_a_missing_namespace_removes_the_rest(lab: &Lab) {
     let conf = dual_stack(json!({ "isGateway": true }));
     del_of_a_namespace_that_is_gone(lab, Container::new("a"), &conf);
 }
 
-fn no_namespace_is_told(lab: &Lab) {
+fn del_without_cni_netns_succeeds(lab: &Lab) {
     let conf = dual_stack(json!({ "isGateway": true }));
     let container = Container::new("a");
     lab.add(&container, &conf);
@@ -82,13 +82,13 @@ fn no_namespace_is_told(lab: &Lab) {
     lab.node.run(&del.clone().netns("")).silent();
     assert_eq!(lab.taken(), [""; 0]);
     lab.node.run(&del.clone().without("CNI_NETNS")).silent();
-    // Once it is told, the rest goes too.
+    // With the path, the rest is removed too.
     lab.node.run(&del).silent();
     assert_eq!(container.link_names(), ["lo"]);
     assert_gone(lab);
 }
 
-fn the_link_is_gone_already(lab: &Lab) {
+fn del_with_a_missing_link_removes_the_rest(lab: &Lab) {
     let conf = dual_stack(json!({ "isGateway": true }));
     let container = Container::new("a");
     lab.add(&container, &conf);
@@ -97,7 +97,7 @@ fn the_link_is_gone_already(lab: &Lab) {
     assert_gone(lab);
 }
 
-fn with_the_result_of_add(lab: &Lab) {
+fn del_accepts_prev_result(lab: &Lab) {
     let container = Container::new("a");
     let result = lab.add(&container, &conf());
     lab.del(&container, &with(conf(), json!({ "prevResult": result })));

@@ -1,6 +1,5 @@
-//! Every known difference from the Go plugin 1.1.1, with what ours does and why. That it leaves
-//! things behind when an ADD fails is asserted of ours in `failed_add`, and what it takes that ours
-//! refuses in `bad_input`.
+//! The known differences from the Go plugin 1.1.1, with the behaviour of ours and the reason.
+//! `failed_add` has the rollback of a failed ADD, `bad_input` has input that only ours refuses.
 
 use serde_json::{Value, json};
 use testkit::advertisement::advertise_router;
@@ -16,7 +15,7 @@ both!(
     dns_of_ipam,
     cni_args_for_two_plugins,
     the_mac_of_a_bridge_without_an_address,
-    a_stale_address_of_a_bridge_that_nobody_uses,
+    a_stale_address_of_an_unused_bridge,
     a_default_route_without_a_next_hop,
     the_gateways_address_is_ready,
     check_without_ipam,
@@ -25,7 +24,7 @@ both!(
     check_of_the_gateways_address,
     masquerading_ends_without_a_namespace,
     masquerading_ends_when_the_link_is_gone,
-    a_namespace_path_that_is_no_namespace_any_more,
+    del_with_a_path_that_is_no_namespace,
     del_needs_no_valid_configuration,
     spoof_checking_is_removed_once,
     what_a_failed_add_leaves,
@@ -52,8 +51,8 @@ fn dns_of_ipam(lab: &Lab) {
     assert_eq!(result["dns"], own);
 }
 
-/// One `CNI_ARGS` is for the plugin and for its IPAM plugin, and each passes over what the other
-/// one defines. The Go plugins do so only with `IgnoreUnknown=1`.
+/// The plugin and its IPAM plugin get the same `CNI_ARGS`, and each ignores the other's names. The
+/// Go plugins do so only with `IgnoreUnknown=1`.
 fn cni_args_for_two_plugins(lab: &Lab) {
     let (container, mac) = (Container::new("a"), "02:00:00:00:00:01");
     let call = lab.call("ADD", &container, &ipv4(json!({})));
@@ -69,7 +68,7 @@ fn cni_args_for_two_plugins(lab: &Lab) {
     assert_eq!(container.link("eth0").mac(), mac);
 }
 
-/// The Go plugin pins it only once there is an address.
+/// The Go plugin fixes the MAC only when the bridge gets an address.
 fn the_mac_of_a_bridge_without_an_address(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &layer2(json!({})));
@@ -83,8 +82,8 @@ fn the_mac_of_a_bridge_without_an_address(lab: &Lab) {
     assert_eq!(after, lab.side.pick(&*mac, "00:00:00:00:00:01"));
 }
 
-/// The node has got another lease since the bridge was made.
-fn a_stale_address_of_a_bridge_that_nobody_uses(lab: &Lab) {
+/// The node has another lease than when the bridge was created.
+fn a_stale_address_of_an_unused_bridge(lab: &Lab) {
     let conf = |subnets: &[&str]| of_subnets(subnets, json!({ "isGateway": true }));
     let first = ["10.1.1.0/24", "fd00:1::/64"];
     let second = ["10.2.2.0/24", "fd00:1::/80"];
@@ -108,7 +107,7 @@ fn a_stale_address_of_a_bridge_that_nobody_uses(lab: &Lab) {
     }
 }
 
-/// The Go plugin adds the default route beside it, and trips over the two.
+/// The Go plugin adds a second default route, and fails because of both.
 fn a_default_route_without_a_next_hop(lab: &Lab) {
     let conf = ipv4(json!({
         "isDefaultGateway": true,
@@ -125,8 +124,8 @@ fn a_default_route_without_a_next_hop(lab: &Lab) {
     }
 }
 
-/// Nobody else has the gateway's address, so there is nothing to look for, during which it would
-/// not answer.
+/// No other machine has the gateway's address, so there is no duplicate address detection, during
+/// which it would not answer.
 fn the_gateways_address_is_ready(lab: &Lab) {
     lab.node
         .write("/proc/sys/net/ipv6/conf/default/accept_dad", "1");
@@ -139,7 +138,7 @@ fn the_gateways_address_is_ready(lab: &Lab) {
     assert_eq!(tentative, lab.side == Side::Reference, "{bridge:?}");
 }
 
-/// The Go plugin asks an IPAM plugin that there is none of.
+/// The Go plugin calls an IPAM plugin without a name.
 fn check_without_ipam(lab: &Lab) {
     let container = Container::new("a");
     let conf = layer2(json!({}));
@@ -157,7 +156,7 @@ fn check_without_ipam(lab: &Lab) {
     }
 }
 
-/// It goes by the gateway, as ADD made it.
+/// The route leads through the gateway, as ADD added it.
 fn check_of_a_route_without_a_next_hop(lab: &Lab) {
     let conf = dual_stack(json!({
         "isGateway": true,
@@ -179,7 +178,7 @@ fn check_of_a_route_without_a_next_hop(lab: &Lab) {
     }
 }
 
-/// CHECK of something damaged that the Go plugin does not look at.
+/// CHECK of damage that the Go plugin does not detect.
 #[track_caller]
 fn unseen_damage(lab: &Lab, conf: &Value, break_it: impl FnOnce(&Value)) {
     let container = Container::new("a");
@@ -218,7 +217,7 @@ fn assert_rules_stay_with_the_reference(lab: &Lab) {
     }
 }
 
-/// Rules are known by the attachment; the Go plugin looks for addresses at the link.
+/// Ours finds rules by the attachment; the Go plugin needs the link's addresses.
 fn masquerading_ends_without_a_namespace(lab: &Lab) {
     let container = Container::new("a");
     lab.add(&container, &masqueraded());
@@ -235,11 +234,11 @@ fn masquerading_ends_when_the_link_is_gone(lab: &Lab) {
     assert_rules_stay_with_the_reference(lab);
 }
 
-fn a_namespace_path_that_is_no_namespace_any_more(lab: &Lab) {
+fn del_with_a_path_that_is_no_namespace(lab: &Lab) {
     del_of_a_path_that_is_no_namespace(lab, &Container::new("a"), &ipv4(json!({})));
 }
 
-/// DEL releases whatever has become of the rest of the configuration.
+/// DEL releases everything with mistakes in the rest of the configuration.
 fn del_needs_no_valid_configuration(lab: &Lab) {
     let (conf, container) = (ipv4(json!({})), Container::new("a"));
     let mut attempts: Vec<(Value, &str)> = Vec::new();
@@ -258,7 +257,7 @@ fn del_needs_no_valid_configuration(lab: &Lab) {
     }
 }
 
-/// A second DEL finds nothing to remove, and says nothing about it.
+/// A second DEL has nothing to remove, and prints nothing.
 fn spoof_checking_is_removed_once(lab: &Lab) {
     let (conf, container) = (ipv4(json!({ "macspoofchk": true })), Container::new("a"));
     lab.add(&container, &conf);
@@ -269,7 +268,7 @@ fn spoof_checking_is_removed_once(lab: &Lab) {
     assert_eq!(said, lab.side == Side::Reference, "{again}");
 }
 
-/// IPAM has no address left, when bridge and link have been made.
+/// IPAM has no free address after bridge and link have been created.
 fn what_a_failed_add_leaves(lab: &Lab) {
     let conf = ipv4(json!({
         "isGateway": true,
@@ -324,7 +323,8 @@ fn an_address_that_is_its_gateways_too(lab: &Lab) {
     }
 }
 
-/// With the Go plugin, a node that got it by router advertisements loses it as soon as it forwards.
+/// With the Go plugin, a node loses its default route by router advertisements as soon as it
+/// forwards.
 fn the_nodes_own_default_route(lab: &Lab) {
     let outside = outside::connect(lab);
     advertise_router(&outside, "wire1", 1800);

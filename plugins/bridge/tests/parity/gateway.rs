@@ -7,13 +7,13 @@ use crate::support::lab::{Container, IP_FORWARD, IPV6_FORWARD, Lab};
 use crate::support::side::both;
 
 both!(
-    forwarding_is_on_for_the_families_that_there_are,
+    forwarding_is_on_for_the_containers_families,
     forwarding_is_left_alone_without_a_gateway,
     a_default_gateway_is_a_gateway,
     default_routes_of_ipam_are_kept,
     a_default_route_of_one_family_only,
-    a_gateway_of_ipams_choice,
-    a_gateway_that_ipam_leaves_open,
+    ipam_chooses_the_gateway,
+    without_a_gateway_from_ipam_the_first_address_is_the_gateway,
     several_subnets_of_ipv6,
     another_subnet_is_refused,
     another_subnet_with_force,
@@ -21,7 +21,7 @@ both!(
     a_second_family_comes_later,
 );
 
-fn forwarding_is_on_for_the_families_that_there_are(lab: &Lab) {
+fn forwarding_is_on_for_the_containers_families(lab: &Lab) {
     let settings = || [lab.setting(IP_FORWARD), lab.setting(IPV6_FORWARD)];
     assert_eq!(settings(), [0, 0]);
     let a = Container::new("a");
@@ -62,7 +62,7 @@ fn a_default_gateway_is_a_gateway(lab: &Lab) {
     assert_eq!(lab.setting(IP_FORWARD), 1);
 }
 
-/// A default route with a next hop is another one's business: none is added beside it.
+/// No default route is added beside one with its own next hop.
 fn default_routes_of_ipam_are_kept(lab: &Lab) {
     let routes = json!([{ "dst": "0.0.0.0/0", "gw": "10.1.1.77" }]);
     let conf = ipv4(json!({ "isDefaultGateway": true, "ipam": { "routes": routes } }));
@@ -98,7 +98,7 @@ fn a_default_route_of_one_family_only(lab: &Lab) {
     );
 }
 
-fn a_gateway_of_ipams_choice(lab: &Lab) {
+fn ipam_chooses_the_gateway(lab: &Lab) {
     let ranges = json!([[{ "subnet": "10.1.1.0/24", "gateway": "10.1.1.254" }]]);
     let conf = layer2(json!({
         "isDefaultGateway": true,
@@ -112,7 +112,7 @@ fn a_gateway_of_ipams_choice(lab: &Lab) {
 }
 
 /// Then it is the first address of the subnet.
-fn a_gateway_that_ipam_leaves_open(lab: &Lab) {
+fn without_a_gateway_from_ipam_the_first_address_is_the_gateway(lab: &Lab) {
     let ipam = lab.install("open-ipam");
     let answer = json!({
         "cniVersion": "1.0.0",
@@ -148,7 +148,7 @@ fn several_subnets_of_ipv6(lab: &Lab) {
     assert_eq!(bridge.addresses(), ["fd00:1::1/64", "fd00:2::1/64"]);
 }
 
-/// As long as a container is attached through the address that the bridge has.
+/// A container is attached through the bridge's present address.
 fn another_subnet_is_refused(lab: &Lab) {
     let conf = |subnet: &str| of_subnets(&[subnet], json!({ "isGateway": true }));
     let a = Container::new("a");

@@ -1,5 +1,4 @@
-//! CHECK of containers that are attached as they were, on a node and in containers where others are
-//! at work as well.
+//! CHECK of healthy containers whose node or namespace other programs have changed.
 
 use serde_json::json;
 use testkit::Invocation;
@@ -20,11 +19,11 @@ both!(
 );
 
 ours!(
-    modes_that_are_asked_for,
+    configured_modes_that_are_off_are_damage,
     port_isolation_that_others_switch_on,
 );
 
-/// kube-router has every port of the bridge send out what came in by it.
+/// kube-router switches hairpin mode on for every port of the bridge.
 fn hairpin_mode_that_others_switch_on(lab: &Lab) {
     let (conf, container) = (ipv4(json!({})), Container::new("a"));
     let result = lab.add(&container, &conf);
@@ -35,7 +34,7 @@ fn hairpin_mode_that_others_switch_on(lab: &Lab) {
     lab.check(&container, &conf, &result).silent();
 }
 
-/// So does whoever listens on the bridge, such as tcpdump. The Go plugin takes that for damage.
+/// Packet captures such as tcpdump switch it on. The Go plugin reports damage.
 fn promiscuous_mode_that_others_switch_on(lab: &Lab) {
     let (conf, container) = (ipv4(json!({ "isGateway": true })), Container::new("a"));
     let result = lab.add(&container, &conf);
@@ -48,7 +47,7 @@ fn promiscuous_mode_that_others_switch_on(lab: &Lab) {
     }
 }
 
-/// The result has the bridge's name. The Go plugin looks for the alternative one there.
+/// The result has the bridge's name. The Go plugin looks for the alternative name in it.
 fn a_bridge_by_an_alternative_name(lab: &Lab) {
     lab.ip("link add br-main type bridge");
     lab.ip("link property add dev br-main altname containers0");
@@ -74,8 +73,8 @@ fn a_bridge_by_an_alternative_name(lab: &Lab) {
     check("prevResult has no interface containers0 on the node");
 }
 
-/// What the configuration asks for and is off is damage.
-fn modes_that_are_asked_for(lab: &Lab) {
+/// A mode that the configuration requires must be on.
+fn configured_modes_that_are_off_are_damage(lab: &Lab) {
     let cases = [
         ("hairpinMode", "link set PORT type bridge_slave hairpin off"),
         (
@@ -99,7 +98,7 @@ fn modes_that_are_asked_for(lab: &Lab) {
     }
 }
 
-/// It cuts the container off from others that are isolated on purpose.
+/// Isolation cuts the container off from isolated containers.
 fn port_isolation_that_others_switch_on(lab: &Lab) {
     let (conf, container) = (ipv4(json!({})), Container::new("a"));
     let result = lab.add(&container, &conf);
@@ -155,7 +154,7 @@ fn routes_that_sbr_moves(lab: &Lab) {
         missing,
         "route add 10.9.0.0/16 via 10.1.1.77 table 100",
     );
-    // Without the rule, or with one for other packets, nothing leads there.
+    // Without the rule, or with one for other packets, the table is not used.
     let no_network = "interface eth0 has no route to 10.1.1.0/24, the network of its address";
     let rule = "from 10.1.1.2 table 100";
     let (add, del) = (format!("rule add {rule}"), format!("rule del {rule}"));

@@ -1,4 +1,4 @@
-//! When the IPAM plugin hears of what becomes of a container.
+//! The order of calls of the IPAM plugin and changes of the link.
 
 use serde_json::{Value, json};
 use testkit::ScriptedDelegate;
@@ -8,10 +8,10 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::ours;
 
 ours!(
-    it_releases_while_the_link_is_there,
-    it_fails_and_the_link_goes_nevertheless,
-    a_failed_add_is_released_while_the_link_is_there,
-    a_killed_bookkeeper_is_asked_to_release_while_the_link_is_there,
+    ipam_releases_while_the_link_exists,
+    the_link_is_removed_if_ipam_fails,
+    a_failed_add_is_released_while_the_link_exists,
+    a_killed_host_local_releases_while_the_link_exists,
 );
 
 fn conf() -> Value {
@@ -20,8 +20,8 @@ fn conf() -> Value {
 
 const RESULT: &str = r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.7/24"}]}"#;
 
-// What releases an address by a packet, as `dhcp` does, needs the link.
-fn it_releases_while_the_link_is_there(lab: &Lab) {
+// An IPAM plugin that releases an address by a packet, such as `dhcp`, needs the link.
+fn ipam_releases_while_the_link_exists(lab: &Lab) {
     let ipam = lab.install("dhcp");
     ipam.on("ADD").stdout(RESULT).record_links();
     ipam.on("DEL").record_links();
@@ -38,7 +38,7 @@ fn it_releases_while_the_link_is_there(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-fn it_fails_and_the_link_goes_nevertheless(lab: &Lab) {
+fn the_link_is_removed_if_ipam_fails(lab: &Lab) {
     let ipam = lab.install("dhcp");
     ipam.on("ADD").stdout(RESULT);
     let error = r#"{"code":100,"msg":"no daemon"}"#;
@@ -52,7 +52,7 @@ fn it_fails_and_the_link_goes_nevertheless(lab: &Lab) {
     lab.del(&container, &conf());
 }
 
-fn a_failed_add_is_released_while_the_link_is_there(lab: &Lab) {
+fn a_failed_add_is_released_while_the_link_exists(lab: &Lab) {
     let ipam = lab.install("dhcp");
     let route = r#""routes":[{"dst":"10.9.0.0/16","gw":"192.0.2.1"}]"#;
     let result = RESULT.replace("}]}", &format!("}}],{route}}}"));
@@ -67,10 +67,10 @@ fn a_failed_add_is_released_while_the_link_is_there(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-/// host-local is killed and may hold an address. It is asked to release it while the link is still
-/// there: another ADD of the attachment, which the link keeps off, would lose the address that it
-/// gets. What the link has is released after the link.
-fn a_killed_bookkeeper_is_asked_to_release_while_the_link_is_there(lab: &Lab) {
+/// A killed host-local may have allocated an address. It gets its DEL while the link exists,
+/// because the link keeps off another ADD of the attachment, which would lose its address. An
+/// address of the link is released after the link.
+fn a_killed_host_local_releases_while_the_link_exists(lab: &Lab) {
     let ipam = ScriptedDelegate::new("host-local");
     ipam.on("DEL").record_links();
     let container = Container::new("a");

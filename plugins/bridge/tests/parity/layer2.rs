@@ -1,4 +1,4 @@
-//! Without IPAM: a wire and nothing else.
+//! Without IPAM, the container only gets a link.
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use crate::support::traffic::assert_reaches;
 
 both!(
     up_and_without_addresses,
-    addresses_are_the_containers_business,
-    older_versions_cannot_say_it,
+    addresses_of_the_container_itself_stay,
+    versions_before_0_3_0_are_refused,
 );
 
 fn up_and_without_addresses(lab: &Lab) {
@@ -39,7 +39,7 @@ fn up_and_without_addresses(lab: &Lab) {
     assert_eq!(lab.node.list("/var/lib/cni"), [""; 0]);
 }
 
-fn addresses_are_the_containers_business(lab: &Lab) {
+fn addresses_of_the_container_itself_stay(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     for (container, address) in [(&a, "192.0.2.1/24"), (&b, "192.0.2.2/24")] {
         lab.add(container, &layer2(json!({})));
@@ -49,8 +49,8 @@ fn addresses_are_the_containers_business(lab: &Lab) {
     assert_reaches(&b, "192.0.2.1");
 }
 
-/// Their results need an address.
-fn older_versions_cannot_say_it(lab: &Lab) {
+/// Results of these versions need an address.
+fn versions_before_0_3_0_are_refused(lab: &Lab) {
     for version in ["0.1.0", "0.2.0"] {
         lab.add_fails(
             &Container::new(version),

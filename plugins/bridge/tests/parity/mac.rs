@@ -1,4 +1,4 @@
-//! A MAC that is asked for.
+//! Requested MACs.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,11 @@ use crate::support::conf::{layer2, with};
 use crate::support::lab::{Container, Lab};
 use crate::support::side::both;
 
-both!(each_place, precedence, none_is_asked_for);
+both!(
+    a_mac_can_be_requested_in_each_place,
+    requests_have_a_precedence,
+    without_a_request_the_kernel_chooses
+);
 
 const ARGS: &str = "02:00:00:00:00:01";
 const CNI: &str = "02:00:00:00:00:02";
@@ -20,7 +24,7 @@ fn by_runtime(conf: Value) -> Value {
     with(conf, json!({ "runtimeConfig": { "mac": RUNTIME } }))
 }
 
-/// The container's end gets it, and the result says so.
+/// The container's end gets the MAC, and the result has it.
 #[track_caller]
 fn assert_gets(lab: &Lab, id: &str, conf: &Value, cni_args: &str, mac: &str) {
     let container = Container::new(id);
@@ -33,7 +37,7 @@ fn assert_gets(lab: &Lab, id: &str, conf: &Value, cni_args: &str, mac: &str) {
     lab.node.run(&call.command("DEL")).silent();
 }
 
-fn each_place(lab: &Lab) {
+fn a_mac_can_be_requested_in_each_place(lab: &Lab) {
     let plain = || layer2(json!({}));
     assert_gets(lab, "a", &plain(), &format!("MAC={ARGS}"), ARGS);
     let more = format!("IgnoreUnknown=1;K8S_POD_NAME=p;MAC={ARGS};IP=10.1.1.9");
@@ -47,28 +51,28 @@ fn each_place(lab: &Lab) {
     assert_gets(lab, "e", &upper, "", "02:00:00:ab:cd:ef");
 }
 
-fn precedence(lab: &Lab) {
+fn requests_have_a_precedence(lab: &Lab) {
     let args = format!("MAC={ARGS}");
     let plain = || layer2(json!({}));
     assert_gets(lab, "a", &in_args(plain()), &args, CNI);
     assert_gets(lab, "b", &by_runtime(plain()), &args, RUNTIME);
     assert_gets(lab, "c", &by_runtime(in_args(plain())), "", RUNTIME);
     assert_gets(lab, "d", &by_runtime(in_args(plain())), &args, RUNTIME);
-    // An empty text asks for nothing.
+    // An empty text is not a request.
     let empty = with(in_args(plain()), json!({ "runtimeConfig": { "mac": "" } }));
     assert_gets(lab, "e", &empty, &args, CNI);
     let empty = with(plain(), json!({ "args": { "cni": { "mac": "" } } }));
     assert_gets(lab, "f", &empty, &args, ARGS);
 }
 
-fn none_is_asked_for(lab: &Lab) {
+fn without_a_request_the_kernel_chooses(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     for container in [&a, &b] {
         lab.add(container, &layer2(json!({})));
     }
     let [a, b] = [&a, &b].map(|container| container.link("eth0"));
     assert_ne!(a.mac(), b.mac());
-    // Locally administered, and not of a group.
+    // Locally administered, and not a group address.
     for link in [a, b] {
         let first = u8::from_str_radix(&link.mac()[..2], 16).unwrap();
         assert_eq!(first & 3, 2, "{}", link.mac());

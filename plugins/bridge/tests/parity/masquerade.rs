@@ -1,4 +1,4 @@
-//! `ipMasq`, seen where the packets arrive.
+//! `ipMasq`, observed at the packets' destination.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -12,26 +12,26 @@ use crate::support::side::both;
 use crate::support::traffic::{assert_reaches, listen_in, pings, seen_from};
 
 both!(
-    what_leaves_the_network_comes_from_the_node,
+    packets_that_leave_the_network_have_the_nodes_address,
     only_ipv6,
-    without_it_nothing_is_changed,
-    what_stays_in_the_network_is_not_changed,
-    multicast_is_not_changed,
+    without_ip_masq_packets_keep_their_source,
+    packets_inside_the_network_keep_their_source,
+    multicast_keeps_its_source,
     several_networks,
-    it_ends_with_the_attachment,
-    the_next_one_with_the_address_keeps_it,
+    masquerading_ends_with_the_attachment,
+    masquerading_stays_for_the_addresss_next_owner,
 );
 
 fn conf() -> Value {
     dual_stack(json!({ "isDefaultGateway": true, "ipMasq": true }))
 }
 
-fn what_leaves_the_network_comes_from_the_node(lab: &Lab) {
+fn packets_that_leave_the_network_have_the_nodes_address(lab: &Lab) {
     let outside = outside::connect(lab);
     let (a, b) = (Container::new("a"), Container::new("b"));
     for container in [&a, &b] {
         lab.add(container, &conf());
-        // The other machine has no route to the container, so an answer says as much.
+        // The other machine has no route to the container, so an answer proves the translation.
         assert_reaches(container, OUTSIDE);
         assert_reaches(container, OUTSIDE6);
         let seen = |at| seen_from(listen_in(&outside), at, &container.sandbox);
@@ -51,7 +51,7 @@ fn only_ipv6(lab: &Lab) {
     assert_eq!(seen, NODE6);
 }
 
-fn without_it_nothing_is_changed(lab: &Lab) {
+fn without_ip_masq_packets_keep_their_source(lab: &Lab) {
     let outside = outside::connect(lab);
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf());
@@ -65,11 +65,11 @@ fn without_it_nothing_is_changed(lab: &Lab) {
     assert_eq!(seen(&a), NODE);
 }
 
-fn what_stays_in_the_network_is_not_changed(lab: &Lab) {
+fn packets_inside_the_network_keep_their_source(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf());
     lab.add(&b, &conf());
-    // Has the rules see what only crosses the bridge, as on nodes of Kubernetes.
+    // Packets that only cross the bridge pass the rules, as on nodes of Kubernetes.
     for family in ["iptables", "ip6tables"] {
         lab.node
             .write(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"), "1");
@@ -85,7 +85,7 @@ fn what_stays_in_the_network_is_not_changed(lab: &Lab) {
     assert_eq!(seen_from(node, GATEWAY6, &a.sandbox), "fd00:1::2");
 }
 
-fn multicast_is_not_changed(lab: &Lab) {
+fn multicast_keeps_its_source(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf());
     lab.add(&b, &conf());
@@ -113,8 +113,7 @@ fn multicast_is_not_changed(lab: &Lab) {
     assert_eq!(from.ip().to_string(), "10.1.1.2");
 }
 
-/// Each address leaves as the node's, also from one network of the container's to another
-/// machine's.
+/// Packets of each address have the node's, also those from one network to another machine's.
 fn several_networks(lab: &Lab) {
     let outside = outside::connect(lab);
     let (a, b) = (Container::new("a"), Container::new("b"));
@@ -137,14 +136,14 @@ fn several_networks(lab: &Lab) {
     assert_eq!(seen(&a), NODE);
 }
 
-fn it_ends_with_the_attachment(lab: &Lab) {
+fn masquerading_ends_with_the_attachment(lab: &Lab) {
     let outside = outside::connect(lab);
     let (a, b) = (Container::new("a"), Container::new("b"));
     let masqueraded = ipv4(json!({ "isDefaultGateway": true, "ipMasq": true }));
     lab.add(&a, &masqueraded);
     assert_reaches(&a, OUTSIDE);
     lab.del(&a, &masqueraded);
-    // The address is given to another one, which is not masqueraded.
+    // Another container gets the address, and is not masqueraded.
     let plain = ipv4(json!({
         "isDefaultGateway": true,
         "ipam": { "ranges": [[{ "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.2" }]] },
@@ -155,8 +154,8 @@ fn it_ends_with_the_attachment(lab: &Lab) {
     drop(outside);
 }
 
-/// IPAM may have given an address again before the runtime gets round to the DEL of who had it.
-fn the_next_one_with_the_address_keeps_it(lab: &Lab) {
+/// IPAM may have allocated an address again before the runtime calls the former owner's DEL.
+fn masquerading_stays_for_the_addresss_next_owner(lab: &Lab) {
     let outside = outside::connect(lab);
     let (a, b) = (Container::new("a"), Container::new("b"));
     let conf = ipv4(json!({

@@ -1,4 +1,4 @@
-//! DEL and GC where the namespace is not told, or is another container's by now.
+//! DEL and GC without the namespace, or with another container's.
 
 use std::fs;
 use std::path::Path;
@@ -13,25 +13,25 @@ use crate::support::side::ours;
 use crate::support::traffic::{assert_reaches, pings};
 
 ours!(
-    the_nodes_end_goes_without_a_namespace,
-    the_next_container_with_the_address_is_alone_with_it,
-    a_pair_of_the_go_plugin_goes_by_prev_result,
-    gc_removes_pairs,
+    del_without_a_namespace_removes_the_nodes_end,
+    the_next_owner_of_an_address_is_the_only_one,
+    a_pair_of_the_go_plugin_is_found_by_prev_result,
+    gc_removes_stale_pairs,
     gc_of_another_network_removes_none,
-    a_path_that_is_another_containers,
-    a_path_that_is_another_containers_of_the_go_plugin,
-    a_link_that_does_not_say_whose_it_is_stays,
-    a_repeated_add_destroys_nothing,
-    an_add_beside_a_stale_pair,
-    names_too_long_for_an_alias,
-    a_link_that_only_has_the_name_beside_its_own,
+    del_with_another_containers_path_spares_its_link,
+    del_with_another_containers_path_spares_a_link_of_the_go_plugin,
+    a_link_without_a_mark_stays,
+    a_repeated_add_leaves_the_first_attachment_alone,
+    an_add_succeeds_beside_a_stale_pair,
+    names_that_are_too_long_for_an_alias_are_found,
+    a_link_with_the_name_as_alternative_name_stays,
 );
 
 fn conf() -> Value {
     ipv4(json!({ "cniVersion": "1.1.0", "isGateway": true }))
 }
 
-/// A call of ADD by the Go plugin, with host-local of the lab.
+/// An ADD by the Go plugin, with the lab's host-local.
 #[track_caller]
 fn add_by_go(lab: &Lab, container: &Container, conf: &Value) -> Option<Value> {
     require_reference("bridge")?;
@@ -52,14 +52,14 @@ fn del_without_namespace(lab: &Lab, container: &Container, conf: &Value) {
     lab.node.run(&del.without("CNI_NETNS")).silent();
 }
 
-/// DEL of one container with the path of another one's namespace.
+/// DEL of one container with the path of another container's namespace.
 #[track_caller]
 fn del_at(lab: &Lab, container: &Container, conf: &Value, at: &Container) {
     let del = lab.call("DEL", container, conf).netns(at.sandbox.path());
     lab.node.run(&del).silent();
 }
 
-/// Whether a name is that of a port of ours.
+/// The name of the only port.
 fn port(lab: &Lab) -> String {
     let ports = lab.link_names();
     let mut ports = ports.into_iter().filter(|name| name.starts_with("veth"));
@@ -68,8 +68,8 @@ fn port(lab: &Lab) -> String {
     port
 }
 
-// Processes that a container has left behind keep its namespace.
-fn the_nodes_end_goes_without_a_namespace(lab: &Lab) {
+// Orphaned processes of the container keep its namespace.
+fn del_without_a_namespace_removes_the_nodes_end(lab: &Lab) {
     let container = Container::new("a");
     lab.add(&container, &conf());
     let mark = lab.link(&port(lab)).0["ifalias"].clone();
@@ -81,7 +81,7 @@ fn the_nodes_end_goes_without_a_namespace(lab: &Lab) {
     del_without_namespace(lab, &container, &conf());
 }
 
-fn the_next_container_with_the_address_is_alone_with_it(lab: &Lab) {
+fn the_next_owner_of_an_address_is_the_only_one(lab: &Lab) {
     let conf = with(
         conf(),
         json!({ "ipam": { "ranges": [[{ "subnet": "10.1.1.0/24", "rangeEnd": "10.1.1.2" }]] } }),
@@ -95,7 +95,7 @@ fn the_next_container_with_the_address_is_alone_with_it(lab: &Lab) {
     assert!(!pings(&a, &["10.1.1.1"]));
 }
 
-fn a_pair_of_the_go_plugin_goes_by_prev_result(lab: &Lab) {
+fn a_pair_of_the_go_plugin_is_found_by_prev_result(lab: &Lab) {
     let conf = with(conf(), json!({ "cniVersion": "1.0.0" }));
     let (a, b) = (Container::new("a"), Container::new("b"));
     let Some(result) = add_by_go(lab, &a, &conf) else {
@@ -112,7 +112,7 @@ fn gc(lab: &Lab, conf: &Value, valid: &Value) {
     lab.node.run(&lab.call_alone("GC", &conf)).silent();
 }
 
-fn gc_removes_pairs(lab: &Lab) {
+fn gc_removes_stale_pairs(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf());
     lab.add(&b, &conf());
@@ -137,8 +137,8 @@ fn gc_of_another_network_removes_none(lab: &Lab) {
     assert_reaches(&a, "10.1.1.1");
 }
 
-// A process of another container has the process id by now.
-fn a_path_that_is_another_containers(lab: &Lab) {
+// The process ID now belongs to another container's process.
+fn del_with_another_containers_path_spares_its_link(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf());
     lab.add(&b, &conf());
@@ -150,7 +150,7 @@ fn a_path_that_is_another_containers(lab: &Lab) {
     }
 }
 
-fn a_path_that_is_another_containers_of_the_go_plugin(lab: &Lab) {
+fn del_with_another_containers_path_spares_a_link_of_the_go_plugin(lab: &Lab) {
     let conf = with(conf(), json!({ "cniVersion": "1.0.0" }));
     let (a, b) = (Container::new("a"), Container::new("b"));
     let Some(result) = add_by_go(lab, &a, &conf) else {
@@ -165,20 +165,20 @@ fn a_path_that_is_another_containers_of_the_go_plugin(lab: &Lab) {
     }
 }
 
-fn a_link_that_does_not_say_whose_it_is_stays(lab: &Lab) {
+fn a_link_without_a_mark_stays(lab: &Lab) {
     let a = Container::new("a");
     lab.add(&a, &conf());
     lab.ip(&format!("link set {} alias mine", port(lab)));
     del_without_namespace(lab, &a, &conf());
     gc(lab, &conf(), &json!([]));
     assert_eq!(a.link_names(), ["lo", "eth0"]);
-    // In its own namespace it is its name that counts.
+    // In its own namespace the link's name counts.
     lab.del(&a, &conf());
     assert_eq!(a.link_names(), ["lo"]);
     assert_eq!(lab.link_names(), ["lo", BRIDGE]);
 }
 
-fn a_repeated_add_destroys_nothing(lab: &Lab) {
+fn a_repeated_add_leaves_the_first_attachment_alone(lab: &Lab) {
     let (a, elsewhere) = (Container::new("a"), Container::new("a"));
     lab.add(&a, &conf());
     let before = lab.link_names();
@@ -187,7 +187,7 @@ fn a_repeated_add_destroys_nothing(lab: &Lab) {
         told.contains("has an interface of this name already"),
         "{told}"
     );
-    // In another namespace it is IPAM that knows the attachment.
+    // In another namespace, IPAM recognises the attachment.
     lab.add_fails(&elsewhere, &conf());
     assert_eq!(elsewhere.link_names(), ["lo"]);
     assert_eq!(lab.link_names(), before);
@@ -195,7 +195,7 @@ fn a_repeated_add_destroys_nothing(lab: &Lab) {
     assert_reaches(&a, "10.1.1.1");
 }
 
-fn an_add_beside_a_stale_pair(lab: &Lab) {
+fn an_add_succeeds_beside_a_stale_pair(lab: &Lab) {
     let (stale, again) = (Container::new("a"), Container::new("a"));
     lab.add(&stale, &conf());
     let address = "/var/lib/cni/networks/net/10.1.1.2";
@@ -208,7 +208,7 @@ fn an_add_beside_a_stale_pair(lab: &Lab) {
     assert_eq!(lab.link_names(), ["lo", BRIDGE]);
 }
 
-fn names_too_long_for_an_alias(lab: &Lab) {
+fn names_that_are_too_long_for_an_alias_are_found(lab: &Lab) {
     let (long, longer) = ("n".repeat(240), "n".repeat(241));
     let conf = with(conf(), json!({ "name": long }));
     let (a, b) = (Container::new(&long), Container::new(&longer));
@@ -225,7 +225,7 @@ fn names_too_long_for_an_alias(lab: &Lab) {
     assert_eq!(lab.link_names(), ["lo", BRIDGE]);
 }
 
-fn a_link_that_only_has_the_name_beside_its_own(lab: &Lab) {
+fn a_link_with_the_name_as_alternative_name_stays(lab: &Lab) {
     let a = Container::new("a");
     a.ip("link add foo type veth peer name bar");
     a.ip("link property add dev foo altname eth0");

@@ -1,4 +1,4 @@
-//! What the neighbours of a container know of it.
+//! The neighbours' caches for a container's address.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::ours;
 use crate::support::traffic::assert_reaches;
 
-ours!(an_address_that_is_given_again);
+ours!(neighbours_learn_the_new_owner_of_an_address);
 
 /// One address of each family for the containers beside the first one.
 fn conf() -> Value {
@@ -33,7 +33,7 @@ fn answers_at_once(run: impl FnOnce(&mut Command) -> bool, to: &str) -> bool {
 
 // Friend and node have the Ethernet address of the former owner in their caches, as one that was
 // confirmed just now.
-fn an_address_that_is_given_again(lab: &Lab) {
+fn neighbours_learn_the_new_owner_of_an_address(lab: &Lab) {
     let (friend, former) = (Container::new("friend"), Container::new("former"));
     lab.add(&friend, &conf());
     lab.add(&former, &conf());

@@ -1,4 +1,4 @@
-//! What came after the Go plugin 1.1.1. What is expected is what its version 1.9 does.
+//! Features that came after the Go plugin 1.1.1. The expectations are those of its version 1.9.
 
 use std::path::Path;
 
@@ -43,7 +43,7 @@ fn port_isolation(lab: &Lab) {
     assert!(!pings(&b, &["10.1.1.2"]));
 }
 
-/// Somebody else will set the interface up, inside a virtual machine, say.
+/// Another program will bring the interface up, for example inside a virtual machine.
 fn without_the_containers_interface(lab: &Lab) {
     let conf = layer2(json!({ "disableContainerInterface": true }));
     let container = Container::new("a");
@@ -94,7 +94,7 @@ fn masqueraded(backend: &str) -> Value {
 fn masquerading_by_nftables_needs_no_program(lab: &Lab) {
     let nothing = tempfile::tempdir().unwrap();
     assert_masqueraded(lab, &masqueraded("nftables"), Some(nothing.path()));
-    // Nor does it leave anything that is iptables'.
+    // It creates no rule of iptables either.
     let rules = lab.ruleset();
     assert!(
         !rules.contains("table ip nat") && !rules.contains("CNI-"),

@@ -1,5 +1,5 @@
-//! A next hop that is unspecified, `0.0.0.0` or `::`, is none: the destination is on the link.
-//! DHCP's classless routes (option 121, RFC 3442) have such.
+//! An unspecified next hop, `0.0.0.0` or `::`, means that the destination is on the link. DHCP's
+//! classless routes (option 121, RFC 3442) have such next hops.
 
 use serde_json::{Value, json};
 use testkit::{Outcome, ScriptedDelegate};
@@ -16,7 +16,7 @@ both!(
     the_gateway_of_an_address_with_a_default_route,
 );
 
-/// ADD with what IPAM answers.
+/// An ADD with this answer of IPAM.
 #[track_caller]
 fn attached(lab: &Lab, answer: &Value, keys: Value) -> Attached {
     let ipam = lab.install("open-ipam");
@@ -36,7 +36,7 @@ struct Attached {
     conf: Value,
     container: Container,
     result: Value,
-    /// It can be called for as long as this is there.
+    /// The scripted IPAM plugin, which works as long as this value exists.
     _ipam: ScriptedDelegate,
 }
 
@@ -81,7 +81,7 @@ fn a_route(lab: &Lab) {
         return;
     }
     outcome.silent();
-    // Through the gateway is another route.
+    // A route through the gateway is a different route.
     attached
         .container
         .ip("route replace 10.9.0.0/16 via 10.1.1.1");
@@ -90,7 +90,7 @@ fn a_route(lab: &Lab) {
     assert_eq!((failure.code, failure.msg.as_str()), (120, expected));
 }
 
-/// The kernel takes no `::` for a next hop, so the Go plugin's ADD fails.
+/// The kernel refuses `::` as a next hop, so the Go plugin's ADD fails.
 fn a_route_of_ipv6(lab: &Lab) {
     let answer = json!({
         "cniVersion": "1.0.0",
@@ -115,7 +115,7 @@ fn a_route_of_ipv6(lab: &Lab) {
     attached.check(lab).silent();
 }
 
-/// It is none for the bridge to have, and a route that names no next hop is on the link.
+/// The bridge does not get that address, and a route without a next hop is on the link.
 fn the_gateway_of_an_address(lab: &Lab) {
     let answer = json!({
         "cniVersion": "1.0.0",
@@ -132,8 +132,7 @@ fn the_gateway_of_an_address(lab: &Lab) {
     );
     assert_link_has(lab, &attached.container, "10.9.0.1/16");
     attached.check(lab).silent();
-    // The address that the bridge has by now is in nobody's way; the Go plugin wants 0.0.0.0 in its
-    // place.
+    // The bridge's present address does not conflict; the Go plugin wants 0.0.0.0 in its place.
     let b = Container::new("b");
     let outcome = lab.node.run(&lab.call("ADD", &b, &attached.conf));
     match lab.side {

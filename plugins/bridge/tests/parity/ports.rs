@@ -12,9 +12,9 @@ both!(
     hairpin_mode,
     duplicate_address_detection_off,
     duplicate_address_detection_on,
-    where_ipv6_is_off_in_the_container,
-    the_neighbours_are_told,
-    two_interfaces_of_a_container,
+    ipv6_addresses_work_where_the_runtime_has_switched_ipv6_off,
+    the_neighbours_get_announcements,
+    a_container_has_two_interfaces,
 );
 
 fn port(lab: &Lab, result: &serde_json::Value) -> Link {
@@ -31,7 +31,7 @@ fn both_ends_are_up(lab: &Lab) {
         assert!(link.is_up(), "{link:?}");
         assert_eq!(link.mtu(), 1500);
     }
-    // The container's end has this a moment later, which keeps no frame back.
+    // The container's end reports this a moment later, which delays no frame.
     assert_eq!(port.0["operstate"], "UP");
     assert_eq!(port.master(), Some(BRIDGE));
     assert_eq!(port.port("state"), "forwarding");
@@ -60,7 +60,7 @@ fn duplicate_address_detection_off(lab: &Lab) {
     assert_eq!(container.setting("ipv6/conf/eth0/accept_dad"), 0);
 }
 
-/// ADD waits until nobody else was found to have the address.
+/// ADD waits until duplicate address detection is complete.
 fn duplicate_address_detection_on(lab: &Lab) {
     let container = Container::new("a");
     lab.add(&container, &ipv6(json!({ "enabledad": true })));
@@ -72,7 +72,7 @@ fn duplicate_address_detection_on(lab: &Lab) {
 }
 
 /// Runtimes turn IPv6 off in a container that has no IPv6 network yet.
-fn where_ipv6_is_off_in_the_container(lab: &Lab) {
+fn ipv6_addresses_work_where_the_runtime_has_switched_ipv6_off(lab: &Lab) {
     let container = Container::new("a");
     for link in ["all", "default"] {
         container.set(&format!("ipv6/conf/{link}/disable_ipv6"), "1");
@@ -83,14 +83,14 @@ fn where_ipv6_is_off_in_the_container(lab: &Lab) {
     assert_eq!(container.setting("ipv6/conf/eth0/disable_ipv6"), 0);
 }
 
-/// An address may have been another container's before, whose MAC the neighbours remember.
-fn the_neighbours_are_told(lab: &Lab) {
+/// The neighbours may remember the MAC of the address's former owner.
+fn the_neighbours_get_announcements(lab: &Lab) {
     let container = Container::new("a");
     lab.add(&container, &ipv4(json!({})));
     assert_eq!(container.setting("ipv4/conf/eth0/arp_notify"), 1);
 }
 
-fn two_interfaces_of_a_container(lab: &Lab) {
+fn a_container_has_two_interfaces(lab: &Lab) {
     let container = Container::new("a");
     let conf = ipv4(json!({ "isGateway": true }));
     lab.add(&container, &conf);

@@ -10,9 +10,12 @@ use crate::support::lab::{Container, IP_FORWARD, IPV6_FORWARD, Lab};
 use crate::support::side::{both, ours};
 use crate::support::traffic::assert_reaches;
 
-both!(settings_that_are_as_they_should_be);
+both!(correct_settings_need_no_write);
 
-ours!(what_is_a_nicety_is_in_the_log, what_is_needed_is_named);
+ours!(
+    an_optional_setting_that_cannot_be_written_is_logged,
+    a_required_setting_that_cannot_be_written_is_an_error
+);
 
 #[track_caller]
 fn make_read_only(lab: &Lab) {
@@ -25,7 +28,7 @@ fn make_read_only(lab: &Lab) {
 }
 
 /// The node forwards already, and IPv6 is on everywhere.
-fn settings_that_are_as_they_should_be(lab: &Lab) {
+fn correct_settings_need_no_write(lab: &Lab) {
     for path in [IP_FORWARD, IPV6_FORWARD] {
         lab.node.write(path, "1");
     }
@@ -46,7 +49,7 @@ fn settings_that_are_as_they_should_be(lab: &Lab) {
     assert_eq!(lab.taken(), [""; 0]);
 }
 
-fn what_is_a_nicety_is_in_the_log(lab: &Lab) {
+fn an_optional_setting_that_cannot_be_written_is_logged(lab: &Lab) {
     for path in [IP_FORWARD, IPV6_FORWARD] {
         lab.node.write(path, "1");
     }
@@ -68,8 +71,8 @@ fn what_is_a_nicety_is_in_the_log(lab: &Lab) {
     assert_reaches(&container, GATEWAY6);
 }
 
-/// Nothing is left of an ADD that cannot have what it needs.
-fn what_is_needed_is_named(lab: &Lab) {
+/// The failed ADD leaves nothing.
+fn a_required_setting_that_cannot_be_written_is_an_error(lab: &Lab) {
     make_read_only(lab);
     let conf = dual_stack(json!({ "isGateway": true }));
     let fails = |container: &Container, setting: &str| {

@@ -1,4 +1,4 @@
-//! What ADD answers, compared whole with what is in the kernel.
+//! The whole result of ADD, compared with the kernel's state.
 
 use serde_json::{Value, json};
 
@@ -9,12 +9,12 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::{Side, both, ours};
 
 both!(
-    no_address,
-    dns_of_the_configuration,
-    the_other_namespaces_name,
-    no_gateway_address,
-    several_addresses_of_a_family,
-    routes_of_ipam,
+    without_ipam_the_result_has_no_addresses,
+    dns_of_the_configuration_replaces_that_of_ipam,
+    sandbox_and_interface_keep_the_callers_names,
+    without_is_gateway_the_bridge_gets_no_address,
+    a_container_has_several_addresses_of_a_family,
+    routes_of_ipam_are_passed_on,
 );
 ours!(version_1_1_0);
 
@@ -24,10 +24,10 @@ ours!(version_1_1_0);
 pub(crate) fn interfaces(lab: &Lab, container: &Container, result: &Value) -> Value {
     let list = result["interfaces"].as_array().unwrap();
     assert_eq!(list.len(), 3, "{result}");
-    // The name of the node's end is the plugin's choice.
+    // The plugin chooses the name of the node's end.
     let veth = lab.link(list[1]["name"].as_str().unwrap());
     let eth0 = container.link("eth0");
-    // Which end belongs to which is known by the indexes of their peers.
+    // The peers' indexes show which ends belong together.
     assert_eq!(veth.parent(), Some(eth0.index()));
     assert_eq!(eth0.parent(), Some(veth.index()));
     assert_eq!(veth.master(), Some(BRIDGE));
@@ -45,7 +45,7 @@ pub(crate) fn interfaces(lab: &Lab, container: &Container, result: &Value) -> Va
     interfaces
 }
 
-/// The reference is as old as to have an empty `dns` in results of 1.0.0.
+/// The reference is so old that its results of 1.0.0 have an empty `dns`.
 pub(crate) fn with_empty_dns(lab: &Lab, mut result: Value) -> Value {
     if lab.side == Side::Reference {
         result["dns"] = json!({});
@@ -124,7 +124,7 @@ fn version_1_1_0(lab: &Lab) {
     shape(lab, "1.1.0");
 }
 
-fn no_address(lab: &Lab) {
+fn without_ipam_the_result_has_no_addresses(lab: &Lab) {
     let container = Container::new("a");
     let result = lab.add(&container, &layer2(json!({})));
     let expected = json!({
@@ -134,7 +134,7 @@ fn no_address(lab: &Lab) {
     assert_eq!(result, with_empty_dns(lab, expected));
 }
 
-fn dns_of_the_configuration(lab: &Lab) {
+fn dns_of_the_configuration_replaces_that_of_ipam(lab: &Lab) {
     let dns = json!({
         "nameservers": ["10.1.1.53", "fd00:1::53"],
         "domain": "example.org",
@@ -149,8 +149,8 @@ fn dns_of_the_configuration(lab: &Lab) {
     assert_eq!(result["dns"], dns);
 }
 
-/// The namespace is told as the runtime calls it, and the interface by the name that was asked for.
-fn the_other_namespaces_name(lab: &Lab) {
+/// The result has the namespace's path and the interface's name as the runtime passed them.
+fn sandbox_and_interface_keep_the_callers_names(lab: &Lab) {
     let container = Container::new("a");
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sandbox");
@@ -168,9 +168,8 @@ fn the_other_namespaces_name(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-/// Without `isGateway`, what IPAM says of gateways is passed on, and nothing is done about it on
-/// the node.
-fn no_gateway_address(lab: &Lab) {
+/// Without `isGateway`, the gateways of IPAM are passed on, and the node is not changed.
+fn without_is_gateway_the_bridge_gets_no_address(lab: &Lab) {
     let container = Container::new("a");
     let result = lab.add(&container, &dual_stack(json!({})));
     let expected = json!({
@@ -186,7 +185,7 @@ fn no_gateway_address(lab: &Lab) {
     assert_eq!(lab.link(BRIDGE).addresses(), [""; 0]);
 }
 
-fn several_addresses_of_a_family(lab: &Lab) {
+fn a_container_has_several_addresses_of_a_family(lab: &Lab) {
     let subnets = ["10.1.1.0/24", "10.2.2.0/24"];
     let container = Container::new("a");
     let result = lab.add(&container, &of_subnets(&subnets, json!({})));
@@ -203,9 +202,9 @@ fn several_addresses_of_a_family(lab: &Lab) {
     );
 }
 
-/// A route without a next hop goes by the gateway of its family; the result has it as IPAM wrote
-/// it.
-fn routes_of_ipam(lab: &Lab) {
+/// A route without a next hop leads through its family's gateway; the result has the route as IPAM
+/// wrote it.
+fn routes_of_ipam_are_passed_on(lab: &Lab) {
     let routes = json!([
         { "dst": "10.9.0.0/16" },
         { "dst": "172.20.0.0/16", "gw": "10.1.1.77" },

@@ -1,5 +1,5 @@
-//! Rules of the packet filter that somebody has removed, that another backend has made, or that the
-//! Go plugin has.
+//! Rules of the packet filter that an operator has removed, and rules of another backend or of the
+//! Go plugin.
 
 use std::process::Command;
 
@@ -17,17 +17,17 @@ both!(check_of_a_healthy_pod);
 ours!(
     the_next_add_masquerades_for_all,
     the_next_add_protects_all,
-    check_finds_what_is_gone,
-    check_follows_iptables,
+    check_detects_missing_rules_and_elements,
+    check_accepts_rules_of_iptables,
     check_of_the_go_plugins_pods,
-    another_backend_by_now,
-    another_iptables_by_now,
-    no_masquerading_by_now,
+    del_removes_rules_of_another_backend,
+    del_removes_rules_of_the_other_iptables,
+    del_removes_rules_after_ip_masq_was_switched_off,
     macspoofchk_with_iptables,
     two_attachments_with_iptables,
-    gc_finds_what_another_backend_made,
-    nothing_of_the_go_plugins_nftables_stays,
-    gc_of_the_go_plugins_nftables,
+    gc_removes_rules_of_another_backend,
+    del_removes_the_go_plugins_rules_of_nftables,
+    gc_removes_the_go_plugins_rules_of_nftables,
 );
 
 const OTHER: &str = "02:00:00:00:0e:01";
@@ -36,7 +36,7 @@ fn conf() -> Value {
     dual_stack(json!({ "isDefaultGateway": true, "ipMasq": true, "macspoofchk": true }))
 }
 
-/// What a command prints on the node.
+/// The output of a command on the node.
 #[track_caller]
 fn on(lab: &Lab, command: &str) -> String {
     let mut words = command.split(' ');
@@ -98,7 +98,7 @@ fn the_next_add_masquerades_for_all(lab: &Lab) {
         lab.del(&a, &conf());
         lab.del(&b, &conf());
     }
-    // Nobody knows any more who was there; the next one's own are made.
+    // The record of the containers is lost; only the next container's elements are created.
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf());
     nft(lab, "flush ruleset");
@@ -110,7 +110,7 @@ fn the_next_add_protects_all(lab: &Lab) {
     for damage in [
         "flush table bridge twill_macspoofchk",
         "flush set bridge twill_macspoofchk ports",
-        // Then not even the container's own MAC passes.
+        // Frames with the container's own MAC are dropped too.
         "flush set bridge twill_macspoofchk senders",
     ] {
         let (a, b) = (Container::new("a"), Container::new("b"));
@@ -129,7 +129,7 @@ fn the_next_add_protects_all(lab: &Lab) {
     }
 }
 
-/// Without routes, which Debian's plugin checks in a way of its own.
+/// Without routes, which Debian's plugin compares differently.
 fn check_of_a_healthy_pod(lab: &Lab) {
     let conf = dual_stack(json!({ "isGateway": true, "ipMasq": true, "macspoofchk": true }));
     let (a, b) = (Container::new("a"), Container::new("b"));
@@ -144,7 +144,7 @@ fn check_of_a_healthy_pod(lab: &Lab) {
     lab.check(&b, &without, &of_b).silent();
 }
 
-fn check_finds_what_is_gone(lab: &Lab) {
+fn check_detects_missing_rules_and_elements(lab: &Lab) {
     for (damage, told) in [
         (
             "flush table ip twill_masquerade",
@@ -214,13 +214,13 @@ fn check_finds_what_is_gone(lab: &Lab) {
     }
 }
 
-fn check_follows_iptables(lab: &Lab) {
+fn check_accepts_rules_of_iptables(lab: &Lab) {
     let keys = json!({ "isDefaultGateway": true, "ipMasq": true, "ipMasqBackend": "iptables" });
     let conf = dual_stack(keys);
     let a = Container::new("a");
     let result = lab.add(&a, &conf);
     lab.check(&a, &conf, &result).silent();
-    // The configuration is another one by now; the pod is as well off as before.
+    // The configuration has changed; the pod is masqueraded as before.
     let nftables = with(conf.clone(), json!({ "ipMasqBackend": "nftables" }));
     lab.check(&a, &nftables, &result).silent();
     on(lab, "ip6tables -t nat -F POSTROUTING");
@@ -268,7 +268,7 @@ fn check_of_the_go_plugins_pods(lab: &Lab) {
     );
 }
 
-fn another_backend_by_now(lab: &Lab) {
+fn del_removes_rules_of_another_backend(lab: &Lab) {
     let made =
         ipv4(json!({ "isDefaultGateway": true, "ipMasq": true, "ipMasqBackend": "iptables" }));
     let a = Container::new("a");
@@ -280,7 +280,7 @@ fn another_backend_by_now(lab: &Lab) {
 
 /// The program `iptables` works on the kernel's older tables or on nftables, as the distribution
 /// has it: its `update-alternatives` may have been called between ADD and DEL.
-fn another_iptables_by_now(lab: &Lab) {
+fn del_removes_rules_of_the_other_iptables(lab: &Lab) {
     if Command::new("iptables-legacy").arg("-V").output().is_err() {
         testkit::requirements::skip("needs the program iptables-legacy (Debian package iptables)");
         return;
@@ -321,7 +321,7 @@ fn another_iptables_by_now(lab: &Lab) {
     }
 }
 
-fn no_masquerading_by_now(lab: &Lab) {
+fn del_removes_rules_after_ip_masq_was_switched_off(lab: &Lab) {
     let made =
         ipv4(json!({ "isDefaultGateway": true, "ipMasq": true, "ipMasqBackend": "iptables" }));
     for keys in [
@@ -349,7 +349,7 @@ fn two_attachments_with_iptables(lab: &Lab) {
         rules.contains("10.1.1.2") && !rules.contains("10.1.1.3"),
         "{rules}"
     );
-    // One that fails has nothing to do with it either.
+    // A repeated ADD that fails does not change the chain either.
     lab.node
         .run(&second(
             "ADD",
@@ -365,7 +365,7 @@ fn two_attachments_with_iptables(lab: &Lab) {
     assert!(!lab.ruleset().contains("CNI-"), "{}", lab.ruleset());
 }
 
-/// The rules against false MACs are in nftables whatever masquerades.
+/// The rules against spoofed MACs are in nftables with every backend.
 fn macspoofchk_with_iptables(lab: &Lab) {
     let conf = with(conf(), json!({ "ipMasqBackend": "iptables" }));
     let a = Container::new("a");
@@ -376,7 +376,7 @@ fn macspoofchk_with_iptables(lab: &Lab) {
     assert!(!rules.contains("CNI-"), "{rules}");
 }
 
-fn gc_finds_what_another_backend_made(lab: &Lab) {
+fn gc_removes_rules_of_another_backend(lab: &Lab) {
     let made =
         ipv4(json!({ "isDefaultGateway": true, "ipMasq": true, "ipMasqBackend": "iptables" }));
     let (a, b) = (Container::new("a"), Container::new("b"));
@@ -393,8 +393,8 @@ fn gc_finds_what_another_backend_made(lab: &Lab) {
     assert!(!lab.ruleset().contains("CNI-"), "{}", lab.ruleset());
 }
 
-/// What `bridge` of containernetworking/plugins 1.9 makes for container `id` with `ipMasqBackend`
-/// `nftables` in network `net`; `token` is its digest of `eth0:<id>`.
+/// The rules that `bridge` of containernetworking/plugins 1.9 creates for container `id` with
+/// `ipMasqBackend` `nftables` in network `net`; `token` is its digest of `eth0:<id>`.
 fn as_by_go(lab: &Lab, id: &str, token: &str, address: &str, port: &str) {
     nft(
         lab,
@@ -421,7 +421,7 @@ const NET: &str = "a4861f4ae9f7d238";
 const A: &str = "a193fd394fc69048";
 const B: &str = "705ab526e1b0362f";
 
-fn nothing_of_the_go_plugins_nftables_stays(lab: &Lab) {
+fn del_removes_the_go_plugins_rules_of_nftables(lab: &Lab) {
     as_by_go(lab, "a", A, "10.1.1.2", "veth0a");
     as_by_go(lab, "b", B, "10.1.1.3", "veth0b");
     let (a, b) = (Container::new("a"), Container::new("b"));
@@ -443,13 +443,13 @@ fn nothing_of_the_go_plugins_nftables_stays(lab: &Lab) {
     );
 }
 
-fn gc_of_the_go_plugins_nftables(lab: &Lab) {
+fn gc_removes_the_go_plugins_rules_of_nftables(lab: &Lab) {
     as_by_go(lab, "a", A, "10.1.1.2", "veth0a");
     as_by_go(lab, "b", B, "10.1.1.3", "veth0b");
     let before = lab.ruleset();
     gc(lab, &ipv4(json!({ "name": "other" })), &["a", "b"]);
     assert_eq!(lab.ruleset(), before);
-    // A port that is there may be one of another network's.
+    // An existing port may belong to another network.
     lab.ip("link add veth0a type veth peer name veth1a");
     gc(lab, &ipv4(json!({})), &["b"]);
     let rules = lab.ruleset();

@@ -1,5 +1,5 @@
-//! `macspoofchk`: a container cannot pose as another one. The Go plugin needs `nft` for it, ours
-//! does not.
+//! `macspoofchk`: a container cannot send with another container's MAC. The Go plugin needs the
+//! program `nft`, ours does not.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,11 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::both;
 use crate::support::traffic::{assert_reaches, pings};
 
-both!(another_mac_does_not_pass, only_where_it_is_on, the_rules_go);
+both!(
+    another_mac_does_not_pass,
+    frames_pass_without_macspoofchk,
+    del_removes_the_rules
+);
 
 const OTHER: &str = "02:00:00:00:0e:01";
 
@@ -32,7 +36,7 @@ fn another_mac_does_not_pass(lab: &Lab) {
     assert_reaches(&a, "10.1.1.3");
 }
 
-fn only_where_it_is_on(lab: &Lab) {
+fn frames_pass_without_macspoofchk(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf());
     let off = ipv4(json!({ "isGateway": true, "macspoofchk": false }));
@@ -41,7 +45,7 @@ fn only_where_it_is_on(lab: &Lab) {
     assert_reaches(&b, GATEWAY);
 }
 
-fn the_rules_go(lab: &Lab) {
+fn del_removes_the_rules(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     let mac = "02:00:00:00:0a:0a";
     let with_mac =

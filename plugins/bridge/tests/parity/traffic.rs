@@ -1,4 +1,4 @@
-//! Real packets between containers, to the node, and of a container to itself.
+//! Packets between containers, to the node, and from a container to itself.
 
 use serde_json::{Value, json};
 
@@ -17,8 +17,7 @@ both!(
     through_the_node,
 );
 
-/// Two containers reach each other and the node, once both are there and after one has been
-/// replaced.
+/// Two containers reach each other and the node, also after one of them was replaced.
 #[track_caller]
 fn meet(lab: &Lab, conf: &Value, hosts: &[&str], gateways: &[&str]) {
     let (a, b) = (Container::new("a"), Container::new("b"));
@@ -106,7 +105,7 @@ fn hairpin(lab: &Lab) {
     assert!(pings(&a, &ping));
     lab.del(&a, &conf);
 
-    // What tells that the packets did leave the container.
+    // Proof that the packets leave the container.
     let b = Container::new("b");
     lab.add(&b, &ipv4(json!({ "hairpinMode": false })));
     send_to_self_by_wire(&b, "10.1.1.3", "10.1.1.99");

@@ -1,4 +1,4 @@
-//! A node that is no router yet, and its packet filter.
+//! A node that does not forward yet, and its packet filter.
 
 use std::ops::Deref;
 use std::process::Command;
@@ -23,7 +23,7 @@ impl Deref for Lab {
 }
 
 impl Lab {
-    /// `None` where there is nothing to test, as [`testkit::Lab::new`] says.
+    /// `None` as for [`testkit::Lab::new`].
     #[track_caller]
     pub(crate) fn new(side: Side) -> Option<Self> {
         let lab = testkit::Lab::new(side, "bridge")?;

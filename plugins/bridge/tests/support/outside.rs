@@ -1,4 +1,4 @@
-//! What lies beyond the node.
+//! The network outside of the node.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::lab::Lab;
 /// The node's addresses on the wire to the outside.
 pub(crate) const NODE: &str = "198.51.100.1";
 pub(crate) const NODE6: &str = "2001:db8:51::1";
-/// The other machine's there. It knows no way back to the containers' networks.
+/// The other machine's addresses. The machine has no routes to the containers' networks.
 pub(crate) const OUTSIDE: &str = "198.51.100.2";
 pub(crate) const OUTSIDE6: &str = "2001:db8:51::2";
 

@@ -1,4 +1,4 @@
-//! What bridge may change, and what the kernel does by itself as ports come and go.
+//! A snapshot of the state that bridge may change, without changes that the kernel makes by itself.
 
 use serde_json::{Value, json};
 use testkit::{Link, Observed};

@@ -1,4 +1,4 @@
-//! `vlan`: a container in one VLAN, which it does not see.
+//! `vlan`: a container in one VLAN, without tags.
 
 use serde_json::{Value, json};
 
@@ -9,19 +9,19 @@ use crate::support::side::{Side, both};
 use crate::support::traffic::{assert_reaches, pings};
 
 both!(
-    the_port,
-    default_vlan,
+    the_port_is_in_its_vlan_alone,
+    the_port_is_not_in_vlan_1,
     no_vlan_on_a_bridge_that_filters,
-    apart_from_others,
+    vlans_do_not_reach_each_other,
     the_gateway_has_an_interface_of_its_own,
     gateways_of_two_vlans,
-    a_bridge_that_did_not_filter,
-    check_and_deletion,
+    an_unfiltered_bridge_with_ports_is_refused,
+    check_and_del_know_the_vlan,
 );
 
 const PVID: &str = "PVID Egress Untagged";
 
-fn the_port(lab: &Lab) {
+fn the_port_is_in_its_vlan_alone(lab: &Lab) {
     if !require_vlans(lab) {
         return;
     }
@@ -40,9 +40,9 @@ fn the_port(lab: &Lab) {
     assert_eq!(bridge.0["linkinfo"]["info_data"]["vlan_filtering"], 1);
 }
 
-/// Every port is a member of VLAN 1 when it is plugged in. Go plugins before 1.3 leave it there, so
-/// that what is broadcast in VLAN 1 comes out of the port.
-fn default_vlan(lab: &Lab) {
+/// The kernel puts every new port into VLAN 1. Go plugins before 1.3 leave it there, so that the
+/// port gets VLAN 1's broadcasts.
+fn the_port_is_not_in_vlan_1(lab: &Lab) {
     if !require_vlans(lab) {
         return;
     }
@@ -70,7 +70,7 @@ fn no_vlan_on_a_bridge_that_filters(lab: &Lab) {
     assert_eq!(vlans(lab, port(&result)), [format!("1 {PVID}")]);
 }
 
-fn apart_from_others(lab: &Lab) {
+fn vlans_do_not_reach_each_other(lab: &Lab) {
     if !require_vlans(lab) {
         return;
     }
@@ -98,7 +98,7 @@ fn gateway(vlan: u16) -> Value {
     dual_stack(json!({ "vlan": vlan, "isDefaultGateway": true }))
 }
 
-/// It is named in the result after the others, and the bridge itself has no address.
+/// The result lists that interface last, and the bridge itself has no address.
 fn the_gateway_has_an_interface_of_its_own(lab: &Lab) {
     if !require_vlans(lab) {
         return;
@@ -139,13 +139,13 @@ fn gateways_of_two_vlans(lab: &Lab) {
     assert_eq!(lab.link("cni0.200").addresses(), ["10.2.2.1/24"]);
     assert_reaches(&a, "10.1.1.1");
     assert_reaches(&b, "10.2.2.1");
-    // By way of the node, which is a router.
+    // Through the node, which is a router.
     assert_reaches(&a, "10.2.2.2");
 }
 
-/// The Go plugin leaves it so, and the VLANs see each other. Ours would have to take tagged frames
-/// away from what is plugged in, and says how its operator can.
-fn a_bridge_that_did_not_filter(lab: &Lab) {
+/// The Go plugin does not switch filtering on, and the VLANs see each other. Ours would have to
+/// take tagged frames from other ports, and tells the operator how to switch filtering on.
+fn an_unfiltered_bridge_with_ports_is_refused(lab: &Lab) {
     if !require_vlans(lab) {
         return;
     }
@@ -172,7 +172,7 @@ fn a_bridge_that_did_not_filter(lab: &Lab) {
     assert_reaches(&a, GATEWAY);
 }
 
-fn check_and_deletion(lab: &Lab) {
+fn check_and_del_know_the_vlan(lab: &Lab) {
     if !require_vlans(lab) {
         return;
     }
@@ -183,7 +183,7 @@ fn check_and_deletion(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
     assert_eq!(lab.taken(), [""; 0]);
     assert_eq!(lab.find_link(port(&result)), None);
-    // Like the bridge it stays for the next one.
+    // The interface stays for the next container, like the bridge.
     assert_eq!(lab.link("cni0.100").addresses().len(), 2);
     lab.add(&container, &gateway(100));
     assert_reaches(&container, GATEWAY);

@@ -1,6 +1,6 @@
-//! VLANs on a bridge, with both plugins and real traffic. This needs a kernel that filters VLANs on
-//! bridges (`CONFIG_BRIDGE_VLAN_FILTERING`); where it does not, every test is told as skipped. What
-//! is asserted on all kernels is in `bad_input`.
+//! VLANs on a bridge, with both plugins and real traffic. Without a kernel that filters VLANs on
+//! bridges (`CONFIG_BRIDGE_VLAN_FILTERING`), every test is reported as skipped. `bad_input` has the
+//! assertions for all kernels.
 
 #![allow(
     clippy::expect_used,

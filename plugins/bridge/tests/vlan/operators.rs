@@ -1,4 +1,4 @@
-//! Bridges and VLAN devices that an operator has made.
+//! Bridges and VLAN devices of an operator.
 
 use std::process::Command;
 
@@ -15,8 +15,8 @@ use crate::support::side::ours;
 use crate::support::traffic::{assert_reaches, pings};
 
 ours!(
-    an_unfiltered_bridge_of_others_stays_one,
-    an_unfiltered_bridge_of_nobody_filters,
+    an_unfiltered_bridge_with_ports_stays_unfiltered,
+    an_unfiltered_bridge_without_ports_begins_to_filter,
     a_vlan_device_of_the_bridge_is_the_gateway,
     a_vlan_device_of_another_vlan_is_not,
     a_vlan_device_on_an_unfiltered_bridge,
@@ -68,7 +68,7 @@ fn tagged_machine(lab: &Lab, port: &str, address: &str) -> Container {
     machine
 }
 
-fn an_unfiltered_bridge_of_others_stays_one(lab: &Lab) {
+fn an_unfiltered_bridge_with_ports_stays_unfiltered(lab: &Lab) {
     if !require_vlan_devices(lab) {
         return;
     }
@@ -100,7 +100,7 @@ fn an_unfiltered_bridge_of_others_stays_one(lab: &Lab) {
         assert!(!filters(lab));
         assert_reaches(&one, "192.0.2.2");
     }
-    // As the message says.
+    // The remedy from the message.
     for port in ["one0", "other0"] {
         let mut add = Command::new("bridge");
         add.args(["vlan", "add", "vid", "5", "dev", port]);
@@ -111,12 +111,12 @@ fn an_unfiltered_bridge_of_others_stays_one(lab: &Lab) {
     assert_reaches(&one, "192.0.2.2");
 }
 
-fn an_unfiltered_bridge_of_nobody_filters(lab: &Lab) {
+fn an_unfiltered_bridge_without_ports_begins_to_filter(lab: &Lab) {
     if !require_vlan_devices(lab) {
         return;
     }
     lab.ip("link add cni0 type bridge");
-    // What is on it would be in no VLAN either.
+    // A VLAN device on it would be in no VLAN either.
     lab.ip("link add link cni0 name cni0.7 type vlan id 7");
     let container = Container::new("a");
     lab.add_fails(&container, &layer2(json!({ "vlan": 100 })));
@@ -208,7 +208,7 @@ fn a_vlan_device_on_an_unfiltered_bridge(lab: &Lab) {
     assert_reaches(&container, GATEWAY);
 }
 
-/// A router on the node's uplink is heeded, and no container.
+/// The node accepts advertisements of a router on its uplink, but not of a container.
 fn no_router_advertisements_in_the_vlan(lab: &Lab) {
     if !require_vlans(lab) {
         return;
@@ -228,7 +228,7 @@ fn no_router_advertisements_in_the_vlan(lab: &Lab) {
     outside::wait_for_default_routes(lab, &["wire0"]);
 }
 
-/// The pair outlives a bridge that somebody removes, and is plugged into the next one.
+/// The pair survives the removal of its bridge, and is plugged into the next one.
 fn a_gateway_that_lost_its_bridge(lab: &Lab) {
     if !require_vlans(lab) {
         return;

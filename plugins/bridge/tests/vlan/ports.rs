@@ -1,4 +1,4 @@
-//! The VLANs of a port, and what is needed to see them.
+//! The VLANs of a port, and requirements of these tests.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use testkit::requirements::skip_for_kernel;
 use crate::support::lab::Lab;
 use crate::support::links::can_filter_vlans;
 
-/// Whether the kernel has what the tests need; if not, the test is told as skipped.
+/// Whether the kernel has the required features; if not, the test is reported as skipped.
 #[track_caller]
 pub(crate) fn require_vlans(lab: &Lab) -> bool {
     let can = can_filter_vlans(lab);

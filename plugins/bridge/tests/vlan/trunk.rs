@@ -1,5 +1,4 @@
-//! `vlanTrunk`: a container that sees several VLANs with their tags. It came after the Go plugin
-//! 1.1.1.
+//! `vlanTrunk`: a container in several VLANs, with tags. The key came after the Go plugin 1.1.1.
 
 use serde_json::{Value, json};
 
@@ -9,9 +8,9 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::ours;
 
 ours!(
-    the_port,
+    the_port_is_in_all_vlans_of_the_trunk,
     with_a_vlan_of_its_own,
-    an_empty_list,
+    an_empty_trunk_leaves_the_port_in_vlan_1,
     check_finds_what_is_missing
 );
 
@@ -24,8 +23,8 @@ fn vlans_with(lab: &Lab, keys: Value) -> Vec<String> {
     vlans(lab, port(&result))
 }
 
-/// Without `vlan`, what is not tagged belongs to VLAN 1.
-fn the_port(lab: &Lab) {
+/// Without `vlan`, untagged frames belong to VLAN 1.
+fn the_port_is_in_all_vlans_of_the_trunk(lab: &Lab) {
     if !require_vlans(lab) {
         return;
     }
@@ -53,8 +52,8 @@ fn with_a_vlan_of_its_own(lab: &Lab) {
     assert_eq!(all, expected);
 }
 
-/// The bridge filters, and the port is in VLAN 1 as any other.
-fn an_empty_list(lab: &Lab) {
+/// The bridge filters, and the port is in VLAN 1 like any other.
+fn an_empty_trunk_leaves_the_port_in_vlan_1(lab: &Lab) {
     if !require_vlans(lab) {
         return;
     }

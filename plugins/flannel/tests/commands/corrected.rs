@@ -385,7 +385,7 @@ fn a_refused_configuration_without_correction_releases_its_addresses() {
 }
 
 #[test]
-fn failures_are_counted_on_a_full_disk() {
+fn a_failure_that_cannot_be_recorded_is_final() {
     let both = Both::new();
     both.macvlan.on("DEL").stdout(OF_GO).exit(1);
     let paths = [

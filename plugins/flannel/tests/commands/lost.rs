@@ -338,7 +338,7 @@ fn a_failure_that_no_configuration_causes_fails_every_del() {
 
 /// An attempt that cannot be recorded must not count as the first one each time.
 #[test]
-fn failures_are_counted_on_a_full_disk() {
+fn a_failure_that_cannot_be_recorded_is_final() {
     let desk = Desk::new();
     desk.delegate.on("DEL").stdout(ERROR).exit(1);
     let variables = [("CNI_COMMAND", OsStr::new("DEL"))];

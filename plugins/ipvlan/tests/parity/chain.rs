@@ -1,4 +1,4 @@
-//! As one of several plugins: master and addresses come with `prevResult`.
+//! ipvlan in a chain: master and addresses come from `prevResult`.
 
 use serde_json::{Value, json};
 

@@ -1,10 +1,8 @@
 //! One suite for two implementations: each assertion runs with this workspace's ipvlan and
 //! host-local, and with Debian's, on nodes of their own. `TWILL_UNDER_TEST=ours` or `=reference`
-//! chooses one side.
-//!
-//! A kernel without the module `ipvlan` can only run what comes before the link is made (`refused`,
-//! `refused_chain`); the rest is skipped. What holds of macvlan alike is in `common`, which lies
-//! with macvlan's tests.
+//! chooses one side. A kernel without the module `ipvlan` can only run tests of calls that fail
+//! before the link is created (`refused`, `refused_chain`); the others are skipped. `common`,
+//! beside macvlan's tests, has the assertions for both plugins.
 
 #![allow(
     clippy::expect_used,
@@ -24,7 +22,7 @@ mod modes;
 mod no_module;
 mod refused_chain;
 
-/// The plugin that the tests are about.
+/// The plugin under test.
 const PLUGIN: &str = "ipvlan";
 const DEFAULT_MODE: &str = "l2";
 const OTHER_MODE: &str = "l3";

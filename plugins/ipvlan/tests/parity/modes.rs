@@ -7,7 +7,7 @@ use crate::support::container::Container;
 use crate::support::lab::Lab;
 use crate::support::side::{Side, both};
 
-both!(each_mode, a_busy_master);
+both!(each_mode, a_master_that_is_a_bridge_port_is_refused);
 
 fn each_mode(lab: &Lab) {
     for mode in ["", "l2", "l3", "l3s"] {
@@ -33,8 +33,8 @@ fn each_mode(lab: &Lab) {
         b.assert_reaches(&from_b);
         a.assert_reaches(&from_a6);
         b.assert_reaches(&from_b6);
-        // Outside, only frames of l2 are answered: the node routes those of l3, and has no route to
-        // that network.
+        // Only packets of mode l2 reach the outside machine: the node routes those of l3, and the
+        // machine has no route back.
         if expected == "l2" {
             a.assert_reaches(GATEWAY);
         }
@@ -51,8 +51,8 @@ fn address(result: &serde_json::Value, position: usize) -> String {
     text.split('/').next().unwrap().to_owned()
 }
 
-/// A bridge has the wire.
-fn a_busy_master(lab: &Lab) {
+/// The wire is a port of a bridge.
+fn a_master_that_is_a_bridge_port_is_refused(lab: &Lab) {
     lab.ip("link add br0 type bridge");
     lab.ip("link set wire0 master br0");
     for (master, kind) in [("wire0", "bridge"), ("lo", "Ethernet")] {

@@ -10,10 +10,10 @@ use crate::support::lab::Lab;
 use crate::support::side::{Side, both_on_any_kernel};
 use crate::support::snapshot::{Snapshot, assert_same};
 
-both_on_any_kernel!(it_is_named);
+both_on_any_kernel!(the_error_names_the_missing_module);
 
-/// Nothing to see where the kernel has it.
-fn it_is_named(lab: &Lab) {
+/// Skipped if the kernel has the module.
+fn the_error_names_the_missing_module(lab: &Lab) {
     let probe = || {
         let mut ip = Command::new("ip");
         ip.args("link add probe0 link wire0 type ipvlan".split(' '));

@@ -1,4 +1,4 @@
-//! Chains that have nothing to give.
+//! Chains whose `prevResult` lacks addresses or a master.
 
 use serde_json::json;
 
@@ -8,9 +8,12 @@ use crate::support::container::Container;
 use crate::support::lab::Lab;
 use crate::support::side::both_on_any_kernel;
 
-both_on_any_kernel!(no_addresses, no_single_interface);
+both_on_any_kernel!(
+    a_prev_result_without_addresses_is_refused,
+    a_prev_result_without_a_single_interface_is_refused
+);
 
-fn no_addresses(lab: &Lab) {
+fn a_prev_result_without_addresses_is_refused(lab: &Lab) {
     let container = Container::new("c");
     for keys in [
         json!({}),
@@ -23,7 +26,7 @@ fn no_addresses(lab: &Lab) {
     }
 }
 
-fn no_single_interface(lab: &Lab) {
+fn a_prev_result_without_a_single_interface_is_refused(lab: &Lab) {
     let container = Container::new("c");
     for interfaces in [
         json!([]),

@@ -1,4 +1,4 @@
-//! CHECK: what is as ADD left it, and what is not any more.
+//! CHECK of intact and of damaged attachments.
 
 use serde_json::{Value, json};
 use testkit::expectations::{
@@ -11,16 +11,16 @@ use crate::support::lab::Lab;
 use crate::support::side::{Side, both};
 
 both!(
-    all_is_well,
-    nothing_was_added,
-    no_previous_result,
+    check_accepts_an_intact_attachment,
+    check_fails_without_an_add,
+    check_requires_prev_result,
     older_versions_have_no_check,
-    ipam_is_asked,
-    what_others_add_is_no_damage,
+    check_calls_ipam,
+    additions_of_others_are_no_damage,
 );
 
-/// Every route has a next hop: Debian's plugin takes one without literally, though ADD made it with
-/// one.
+/// Every route has a next hop, because Debian's plugin looks for a route without one literally,
+/// although its ADD adds one.
 fn conf() -> Value {
     dual_stack(json!({
         "ipam": { "routes": [
@@ -38,17 +38,17 @@ fn attached(lab: &Lab) -> (Container, Value) {
     (container, result)
 }
 
-fn all_is_well(lab: &Lab) {
+fn check_accepts_an_intact_attachment(lab: &Lab) {
     check_follows_attachments(lab, &conf(), Container::new);
 }
 
-fn nothing_was_added(lab: &Lab) {
+fn check_fails_without_an_add(lab: &Lab) {
     let (_attached, result) = attached(lab);
     let other = Container::new("b");
     lab.check(&other, &conf(), &result).failure();
 }
 
-fn no_previous_result(lab: &Lab) {
+fn check_requires_prev_result(lab: &Lab) {
     let (container, _) = attached(lab);
     let call = lab.call("CHECK", &container, &conf());
     let failure = lab.node.run(&call).failure();
@@ -66,13 +66,13 @@ fn older_versions_have_no_check(lab: &Lab) {
     }
 }
 
-fn ipam_is_asked(lab: &Lab) {
+fn check_calls_ipam(lab: &Lab) {
     let (container, result) = attached(lab);
     let addresses = ["10.1.1.2", "fd00:1::2"];
     check_asks_ipam(lab, &container, &conf(), &result, &addresses);
 }
 
-fn what_others_add_is_no_damage(lab: &Lab) {
+fn additions_of_others_are_no_damage(lab: &Lab) {
     let (container, result) = attached(lab);
     container.ip("address add 192.0.2.7/24 dev eth0");
     container.ip("route add 192.168.0.0/16 via 10.1.1.1");
@@ -80,7 +80,7 @@ fn what_others_add_is_no_damage(lab: &Lab) {
     lab.check(&container, &conf(), &result).silent();
 }
 
-/// Damage that both find.
+/// Damage that both plugins detect.
 #[track_caller]
 fn damage(lab: &Lab, break_it: fn(&Lab, &Container)) {
     let (container, result) = attached(lab);
@@ -150,9 +150,9 @@ kinds! { lie:
     no_interfaces: |result| result["interfaces"] = json!([]);
 }
 
-both!(another_mode, a_master_that_has_a_master_itself);
+both!(another_mode_is_damage, a_master_on_another_link_is_accepted);
 
-fn another_mode(lab: &Lab) {
+fn another_mode_is_damage(lab: &Lab) {
     let (container, result) = attached(lab);
     let conf = with(conf(), json!({ "mode": crate::OTHER_MODE }));
     let outcome = lab.check(&container, &conf, &result);
@@ -165,8 +165,8 @@ fn another_mode(lab: &Lab) {
     }
 }
 
-/// The kernel puts a link whose master shares another one's wire on that wire itself.
-fn a_master_that_has_a_master_itself(lab: &Lab) {
+/// If the master is itself on another link, the kernel attaches the new link to that link.
+fn a_master_on_another_link_is_accepted(lab: &Lab) {
     lab.ip(&format!(
         "link add first0 link wire0 type {}",
         crate::PLUGIN
@@ -182,7 +182,7 @@ fn a_master_that_has_a_master_itself(lab: &Lab) {
     if lab.side == Side::Reference {
         return;
     }
-    // One of the same name that shares another wire is another master.
+    // A link with the same name on another wire is another master.
     lab.ip("link del first0");
     lab.ip("link add wire7 type veth peer name wire8");
     lab.ip(&format!(

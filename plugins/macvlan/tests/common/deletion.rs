@@ -14,23 +14,23 @@ use crate::support::side::{both, ours};
 use crate::support::snapshot::{Snapshot, assert_same};
 
 both!(
-    everything_is_as_before,
-    more_than_once,
-    of_what_was_never_there,
-    a_namespace_that_is_gone,
-    no_namespace_is_told,
-    the_link_is_gone_already,
+    del_removes_everything,
+    del_can_be_repeated,
+    del_without_an_add_succeeds,
+    del_with_a_missing_namespace_releases_the_addresses,
+    del_without_cni_netns_succeeds,
+    del_with_a_missing_link_releases_the_addresses,
     others_are_left_alone,
 );
 
 ours!(
-    a_path_that_is_another_containers,
-    a_path_that_is_another_containers_of_the_go_plugin,
-    a_link_that_only_has_the_name_beside_its_own,
-    ipam_releases_while_the_link_is_there,
+    del_with_another_containers_path_spares_its_link,
+    del_with_another_containers_path_spares_a_link_of_the_go_plugin,
+    a_link_with_the_name_as_alternative_name_stays,
+    ipam_releases_while_the_link_exists,
 );
 
-fn everything_is_as_before(lab: &Lab) {
+fn del_removes_everything(lab: &Lab) {
     let (conf, container) = (dual_stack(json!({})), Container::new("a"));
     // The network's directory stays.
     lab.add(&container, &conf);
@@ -42,7 +42,7 @@ fn everything_is_as_before(lab: &Lab) {
     assert_same(&before, &Snapshot::take(lab, &[&container]), "ADD and DEL");
 }
 
-fn more_than_once(lab: &Lab) {
+fn del_can_be_repeated(lab: &Lab) {
     let (conf, container) = (ipv4(json!({})), Container::new("a"));
     for _ in 0..2 {
         lab.add(&container, &conf);
@@ -53,7 +53,7 @@ fn more_than_once(lab: &Lab) {
     }
 }
 
-fn of_what_was_never_there(lab: &Lab) {
+fn del_without_an_add_succeeds(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &ipv4(json!({})));
     let before = Snapshot::take(lab, &[&a, &b]);
@@ -61,11 +61,11 @@ fn of_what_was_never_there(lab: &Lab) {
     assert_same(&before, &Snapshot::take(lab, &[&a, &b]), "DEL of another");
 }
 
-fn a_namespace_that_is_gone(lab: &Lab) {
+fn del_with_a_missing_namespace_releases_the_addresses(lab: &Lab) {
     del_of_a_namespace_that_is_gone(lab, Container::new("a"), &ipv4(json!({})));
 }
 
-fn no_namespace_is_told(lab: &Lab) {
+fn del_without_cni_netns_succeeds(lab: &Lab) {
     let (conf, container) = (ipv4(json!({})), Container::new("a"));
     lab.add(&container, &conf);
     let del = lab.call("DEL", &container, &conf);
@@ -75,7 +75,7 @@ fn no_namespace_is_told(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-fn the_link_is_gone_already(lab: &Lab) {
+fn del_with_a_missing_link_releases_the_addresses(lab: &Lab) {
     let (conf, container) = (ipv4(json!({})), Container::new("a"));
     lab.add(&container, &conf);
     container.ip("link del eth0");
@@ -93,7 +93,7 @@ fn others_are_left_alone(lab: &Lab) {
     b.assert_reaches("10.1.1.1");
 }
 
-/// DEL of one container with the path of another one's namespace, twice.
+/// Two DELs of one container with the path of another container's namespace.
 #[track_caller]
 fn del_at_another(lab: &Lab, a: &Container, b: &Container, conf: &Value) {
     for _ in 0..2 {
@@ -107,14 +107,14 @@ fn del_at_another(lab: &Lab, a: &Container, b: &Container, conf: &Value) {
     assert_eq!(b.link_names(), ["lo"]);
 }
 
-fn a_path_that_is_another_containers(lab: &Lab) {
+fn del_with_another_containers_path_spares_its_link(lab: &Lab) {
     let (conf, a, b) = (ipv4(json!({})), Container::new("a"), Container::new("b"));
     lab.add(&a, &conf);
     lab.add(&b, &conf);
     del_at_another(lab, &a, &b, &conf);
 }
 
-fn a_path_that_is_another_containers_of_the_go_plugin(lab: &Lab) {
+fn del_with_another_containers_path_spares_a_link_of_the_go_plugin(lab: &Lab) {
     if require_reference(crate::PLUGIN).is_none() {
         return;
     }
@@ -133,7 +133,7 @@ fn a_path_that_is_another_containers_of_the_go_plugin(lab: &Lab) {
     del_at_another(lab, &a, &b, &conf);
 }
 
-fn a_link_that_only_has_the_name_beside_its_own(lab: &Lab) {
+fn a_link_with_the_name_as_alternative_name_stays(lab: &Lab) {
     let a = Container::new("a");
     lab.add(&a, &ipv4(json!({})));
     a.ip("link set eth0 down");
@@ -143,7 +143,7 @@ fn a_link_that_only_has_the_name_beside_its_own(lab: &Lab) {
     assert_eq!(a.link_names(), ["lo", "foo"]);
 }
 
-fn ipam_releases_while_the_link_is_there(lab: &Lab) {
+fn ipam_releases_while_the_link_exists(lab: &Lab) {
     let ipam = lab.install("scripted");
     let result = r#"{"cniVersion":"1.0.0","ips":[{"address":"10.1.1.7/24"}]}"#;
     ipam.on("ADD").stdout(result);

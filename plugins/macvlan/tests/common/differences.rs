@@ -1,6 +1,5 @@
-//! Every known difference from the Go plugins 1.1.1, with what ours does and why. That they leave
-//! things behind when an ADD fails is asserted of ours in `failed_add`, and what they take that
-//! ours refuses in `refused`.
+//! The known differences from the Go plugins 1.1.1, with the behaviour of ours and the reason.
+//! `failed_add` has the rollback of a failed ADD, `refused` has input that only ours refuses.
 
 use serde_json::{Value, json};
 use testkit::expectations::{damaged_del_releases, del_of_a_path_that_is_no_namespace};
@@ -12,14 +11,14 @@ use crate::support::side::{Side, both};
 
 both!(
     resolver_of_ipam,
-    a_route_twice,
+    a_repeated_route_is_added_once,
     duplicate_detection_without_a_gateway,
     check_of_a_route_without_a_next_hop,
     check_without_a_master,
     check_of_a_link_on_another_master,
     del_needs_no_valid_configuration,
-    a_namespace_path_that_is_no_namespace_any_more,
-    an_interface_of_another_kind,
+    del_with_a_path_that_is_no_namespace,
+    del_spares_an_interface_of_another_kind,
     codes_of_errors,
 );
 
@@ -33,8 +32,8 @@ fn resolver_of_ipam(lab: &Lab) {
     assert_eq!(found, lab.side.pick(ipams, json!({})));
 }
 
-/// flannel's routes may repeat the network's own.
-fn a_route_twice(lab: &Lab) {
+/// flannel's routes may repeat the subnet's own route.
+fn a_repeated_route_is_added_once(lab: &Lab) {
     let container = Container::new("a");
     let routes = json!([{ "dst": "10.9.0.0/16" }, { "dst": "10.9.0.0/16", "gw": "10.1.1.1" }]);
     let conf = ipv4(json!({ "ipam": { "routes": routes } }));
@@ -49,7 +48,7 @@ fn a_route_twice(lab: &Lab) {
     }
 }
 
-/// The Go plugins detect duplicates, but do not wait to see whether there are any unless there is a
+/// The Go plugins switch duplicate address detection on, but only wait for it if there is a
 /// gateway.
 fn duplicate_detection_without_a_gateway(lab: &Lab) {
     let container = Container::new("a");
@@ -68,7 +67,8 @@ fn duplicate_detection_without_a_gateway(lab: &Lab) {
     }
 }
 
-/// It goes by the gateway, as ADD made it. The Go plugins look for one that has none.
+/// The route leads through the gateway, as ADD added it. The Go plugins look for a route without
+/// one.
 fn check_of_a_route_without_a_next_hop(lab: &Lab) {
     let routes = json!([{ "dst": "10.9.0.0/16" }, { "dst": "fd00:9::/48" }]);
     let conf = dual_stack(json!({ "ipam": { "routes": routes } }));
@@ -87,8 +87,7 @@ fn check_of_a_route_without_a_next_hop(lab: &Lab) {
     }
 }
 
-/// ipvlan of Go looks for a master with an empty name. Another default route than at ADD is no
-/// damage.
+/// The Go ipvlan looks for a master with an empty name. A changed default route is no damage.
 fn check_without_a_master(lab: &Lab) {
     let conf = without(ipv4(json!({})), "master");
     let container = Container::new("a");
@@ -127,7 +126,7 @@ fn check_of_a_link_on_another_master(lab: &Lab) {
     }
 }
 
-/// DEL releases whatever has become of the rest of the configuration.
+/// DEL releases everything with mistakes in the rest of the configuration.
 fn del_needs_no_valid_configuration(lab: &Lab) {
     let (conf, container) = (ipv4(json!({})), Container::new("a"));
     for keys in [
@@ -140,12 +139,12 @@ fn del_needs_no_valid_configuration(lab: &Lab) {
     }
 }
 
-fn a_namespace_path_that_is_no_namespace_any_more(lab: &Lab) {
+fn del_with_a_path_that_is_no_namespace(lab: &Lab) {
     del_of_a_path_that_is_no_namespace(lab, &Container::new("a"), &ipv4(json!({})));
 }
 
-/// The runtime's DEL after an ADD that was refused must not remove what another plugin made.
-fn an_interface_of_another_kind(lab: &Lab) {
+/// The runtime's DEL after a refused ADD must not remove another plugin's interface.
+fn del_spares_an_interface_of_another_kind(lab: &Lab) {
     let container = Container::new("a");
     container.ip("link add eth0 type bridge");
     lab.del(&container, &ipv4(json!({})));

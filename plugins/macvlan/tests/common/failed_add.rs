@@ -1,4 +1,4 @@
-//! A failed ADD leaves nothing, and the next one is none the worse for it.
+//! A failed ADD leaves nothing, and the next ADD succeeds.
 
 use serde_json::{Value, json};
 use testkit::ScriptedDelegate;
@@ -11,22 +11,22 @@ use crate::support::side::ours;
 use crate::support::snapshot::{Snapshot, assert_same};
 
 ours!(
-    ipam_gives_no_address,
-    ipam_gives_garbage,
-    ipam_fails,
-    ipam_is_killed,
-    ipam_takes_nothing_back,
-    an_address_that_cannot_be,
-    a_next_hop_that_cannot_be_reached,
-    a_next_hop_that_a_later_route_leads_to,
-    ipv6_was_switched_off,
-    the_interface_is_there,
-    an_add_too_many,
-    others_go_on,
+    add_is_rolled_back_if_ipam_gives_no_address,
+    add_is_rolled_back_if_ipam_gives_no_result,
+    add_is_rolled_back_if_ipam_fails,
+    add_is_rolled_back_if_ipam_is_killed,
+    add_is_rolled_back_if_the_del_of_ipam_fails,
+    add_is_rolled_back_if_the_kernel_refuses_an_address,
+    add_is_rolled_back_if_a_next_hop_is_unreachable,
+    add_is_rolled_back_if_only_a_later_route_leads_to_a_next_hop,
+    ipv6_stays_off_after_a_failed_add,
+    an_existing_interface_is_refused_and_stays,
+    a_repeated_add_leaves_the_first_attachment_alone,
+    other_containers_keep_their_traffic,
 );
 
-/// ADD fails with a code and a message that says all of this, and nothing is different from before.
-/// The container can be attached afterwards.
+/// ADD fails with this code and a message with these parts, and changes nothing. Afterwards the
+/// container can be attached.
 #[track_caller]
 fn fails(lab: &Lab, container: &Container, conf: &Value, code: u64, says: &[&str]) {
     let before = Snapshot::take(lab, &[container]);
@@ -48,7 +48,7 @@ fn commands(ipam: &ScriptedDelegate) -> Vec<String> {
     calls.map(|call| call.command).collect()
 }
 
-fn ipam_gives_no_address(lab: &Lab) {
+fn add_is_rolled_back_if_ipam_gives_no_address(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     for answer in NO_ADDRESSES {
         ipam.on("ADD").stdout(answer);
@@ -62,7 +62,7 @@ fn ipam_gives_no_address(lab: &Lab) {
     }
 }
 
-fn ipam_gives_garbage(lab: &Lab) {
+fn add_is_rolled_back_if_ipam_gives_no_result(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     for answer in NO_RESULTS {
         ipam.on("ADD").stdout(answer);
@@ -71,9 +71,9 @@ fn ipam_gives_garbage(lab: &Lab) {
     assert_eq!(commands(&ipam)[..4], ["ADD", "DEL", "ADD", "DEL"]);
 }
 
-/// It says in an orderly way that it has given nothing. A DEL could take away what an earlier ADD
-/// was given.
-fn ipam_fails(lab: &Lab) {
+/// IPAM reports an error, so it has allocated nothing. A DEL could release the addresses of an
+/// earlier ADD.
+fn add_is_rolled_back_if_ipam_fails(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     let error = r#"{"cniVersion":"1.0.0","code":11,"msg":"come back at noon"}"#;
     ipam.on("ADD").stdout(error).exit(1);
@@ -82,7 +82,7 @@ fn ipam_fails(lab: &Lab) {
     assert_eq!(commands(&ipam), ["ADD"]);
 }
 
-fn ipam_is_killed(lab: &Lab) {
+fn add_is_rolled_back_if_ipam_is_killed(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     ipam.on("ADD").kill(9);
     let says = ["scripted", "SIGKILL"];
@@ -90,8 +90,8 @@ fn ipam_is_killed(lab: &Lab) {
     assert_eq!(commands(&ipam), ["ADD", "DEL"]);
 }
 
-/// The link goes all the same, and the error is the one that came first.
-fn ipam_takes_nothing_back(lab: &Lab) {
+/// The link is removed, and the first error is reported.
+fn add_is_rolled_back_if_the_del_of_ipam_fails(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     let answer = json!({
         "cniVersion": "1.0.0",
@@ -105,9 +105,9 @@ fn ipam_takes_nothing_back(lab: &Lab) {
     fails(lab, &container, &scripted(json!({})), 7, &says);
 }
 
-fn an_address_that_cannot_be(lab: &Lab) {
+fn add_is_rolled_back_if_the_kernel_refuses_an_address(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
-    // The first address is made before the second one is refused.
+    // The kernel accepts the first address before it refuses the second.
     for bad in ["ff02::7/64", "fd00:1::7/64"] {
         let answer = json!({
             "cniVersion": "1.0.0",
@@ -115,7 +115,7 @@ fn an_address_that_cannot_be(lab: &Lab) {
         });
         ipam.on("ADD").stdout(answer.to_string());
         let conf = match bad {
-            // The least that IPv6 needs is 1280.
+            // IPv6 needs at least 1280.
             "fd00:1::7/64" => scripted(json!({ "mtu": 1279 })),
             _ => scripted(json!({})),
         };
@@ -123,7 +123,7 @@ fn an_address_that_cannot_be(lab: &Lab) {
     }
 }
 
-fn a_next_hop_that_cannot_be_reached(lab: &Lab) {
+fn add_is_rolled_back_if_a_next_hop_is_unreachable(lab: &Lab) {
     let container = Container::new("a");
     for (dst, gateway) in [("10.9.0.0/16", "172.16.0.1"), ("fd00:9::/48", "fd00:77::1")] {
         let routes = json!([{ "dst": "10.8.0.0/16" }, { "dst": dst, "gw": gateway }]);
@@ -133,8 +133,8 @@ fn a_next_hop_that_cannot_be_reached(lab: &Lab) {
     }
 }
 
-/// Routes are made in the order in which IPAM lists them.
-fn a_next_hop_that_a_later_route_leads_to(lab: &Lab) {
+/// Routes are added in IPAM's order.
+fn add_is_rolled_back_if_only_a_later_route_leads_to_a_next_hop(lab: &Lab) {
     let ipam = lab.install("scripted");
     let result = |routes: [Value; 2]| {
         let ips = json!([{ "address": "10.1.1.7/24" }]);
@@ -159,7 +159,7 @@ fn a_next_hop_that_a_later_route_leads_to(lab: &Lab) {
     assert_eq!(container.routes(), routes);
 }
 
-fn ipv6_was_switched_off(lab: &Lab) {
+fn ipv6_stays_off_after_a_failed_add(lab: &Lab) {
     let container = Container::new("a");
     container.set("ipv6/conf/all/disable_ipv6", "1");
     let routes = json!([{ "dst": "fd00:9::/48", "gw": "fd00:77::1" }]);
@@ -168,7 +168,7 @@ fn ipv6_was_switched_off(lab: &Lab) {
     assert_eq!(container.setting("ipv6/conf/lo/disable_ipv6"), 1);
 }
 
-fn the_interface_is_there(lab: &Lab) {
+fn an_existing_interface_is_refused_and_stays(lab: &Lab) {
     let container = Container::new("a");
     container.ip("link add eth4 type bridge");
     let before = Snapshot::take(lab, &[&container]);
@@ -183,8 +183,8 @@ fn the_interface_is_there(lab: &Lab) {
     }
 }
 
-/// It is refused, and what the first one made works on.
-fn an_add_too_many(lab: &Lab) {
+/// The repeated ADD fails, and the first attachment still works.
+fn a_repeated_add_leaves_the_first_attachment_alone(lab: &Lab) {
     let container = Container::new("a");
     let conf = dual_stack(json!({}));
     let result = lab.add(&container, &conf);
@@ -192,7 +192,7 @@ fn an_add_too_many(lab: &Lab) {
     let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
     assert_eq!(outcome.failure().code, 4, "{outcome}");
     assert_same(&before, &Snapshot::take(lab, &[&container]), "ADD");
-    // In another namespace there is no such link, but IPAM knows the attachment.
+    // In another namespace, IPAM recognises the attachment.
     let moved = Container::new("a");
     let outcome = lab.node.run(&lab.call("ADD", &moved, &conf));
     assert_eq!(outcome.failure().code, 112, "{outcome}");
@@ -201,7 +201,7 @@ fn an_add_too_many(lab: &Lab) {
     lab.check(&container, &conf, &result).silent();
 }
 
-fn others_go_on(lab: &Lab) {
+fn other_containers_keep_their_traffic(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &dual_stack(json!({})));
     let before = Snapshot::take(lab, &[&a, &b]);

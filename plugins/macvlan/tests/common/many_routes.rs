@@ -1,4 +1,4 @@
-//! More routes than one message to the kernel can carry.
+//! More routes than one netlink message can carry.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::container::Container;
 use crate::support::lab::Lab;
 use crate::support::side::ours;
 
-ours!(all_are_there, one_is_refused_and_none_stays);
+ours!(all_routes_are_added, a_refused_route_rolls_all_back);
 
 const NUMBER: u32 = 5000;
 
@@ -20,7 +20,7 @@ fn result(more: &Value) -> String {
     json!({ "cniVersion": "1.0.0", "ips": ips, "routes": routes }).to_string()
 }
 
-fn all_are_there(lab: &Lab) {
+fn all_routes_are_added(lab: &Lab) {
     let ipam = lab.install("scripted");
     ipam.on("ADD")
         .stdout(result(&json!({ "dst": "10.9.0.0/16" })));
@@ -39,7 +39,7 @@ fn all_are_there(lab: &Lab) {
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-fn one_is_refused_and_none_stays(lab: &Lab) {
+fn a_refused_route_rolls_all_back(lab: &Lab) {
     let ipam = lab.install("scripted");
     let refused = json!({ "dst": "10.9.0.0/16", "gw": "192.0.2.1" });
     ipam.on("ADD").stdout(result(&refused));

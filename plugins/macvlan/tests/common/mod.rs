@@ -1,4 +1,4 @@
-//! Assertions that hold of macvlan and of ipvlan alike.
+//! Assertions on both macvlan and ipvlan.
 
 mod altname;
 mod check;

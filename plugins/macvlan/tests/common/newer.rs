@@ -1,4 +1,4 @@
-//! What came after the Go plugins 1.1.1, and what these do not have.
+//! Features that came after the Go plugins 1.1.1, or that these do not have.
 
 use serde_json::{Value, json};
 
@@ -11,12 +11,12 @@ ours!(
     the_result_of_1_1_0,
     a_route_with_everything,
     a_master_in_the_container,
-    the_default_route_of_the_container,
+    without_master_the_containers_default_route_selects_it,
     an_address_can_be_used_at_once,
-    gc_takes_addresses_back,
-    gc_of_an_ipam_that_does_not_know_it,
+    gc_releases_stale_addresses,
+    gc_accepts_an_ipam_plugin_without_gc,
     status,
-    nothing_is_said_unless_asked_for,
+    nothing_is_logged_by_default,
 );
 
 fn the_result_of_1_1_0(lab: &Lab) {
@@ -81,7 +81,7 @@ fn a_master_in_the_container(lab: &Lab) {
     lab.del(&container, &conf);
     assert_eq!(lab.taken(), [""; 0]);
     assert_eq!(container.link_names(), ["lo", "inner1", "inner0"]);
-    // The node has one of this name, which is not meant.
+    // The node has a link with the same name, which is not the master.
     let conf = with(conf, json!({ "master": "wire0" }));
     let failure = lab.node.run(&lab.call("ADD", &container, &conf)).failure();
     assert_eq!(failure.code, 7);
@@ -90,7 +90,7 @@ fn a_master_in_the_container(lab: &Lab) {
     }
 }
 
-fn the_default_route_of_the_container(lab: &Lab) {
+fn without_master_the_containers_default_route_selects_it(lab: &Lab) {
     let container = Container::new("a");
     container.ip("link add inner0 type veth peer name inner1");
     container.ip("link set inner0 up");
@@ -103,7 +103,7 @@ fn the_default_route_of_the_container(lab: &Lab) {
     assert_eq!(container.link("eth0").0["link"], "inner0");
 }
 
-/// The Go plugins wait a second or two for the kernel to have looked for another machine with it.
+/// The Go plugins wait a second or two for duplicate address detection.
 fn an_address_can_be_used_at_once(lab: &Lab) {
     let container = Container::new("a");
     container.set("ipv6/conf/default/accept_dad", "1");
@@ -125,7 +125,7 @@ fn gc(lab: &Lab, conf: &Value, valid: &[&str]) -> testkit::Outcome {
     lab.node.run(&lab.call_alone("GC", &conf))
 }
 
-fn gc_takes_addresses_back(lab: &Lab) {
+fn gc_releases_stale_addresses(lab: &Lab) {
     let conf = dual_stack(json!({ "cniVersion": "1.1.0" }));
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf);
@@ -138,12 +138,12 @@ fn gc_takes_addresses_back(lab: &Lab) {
     assert_eq!(lab.taken(), [""; 0]);
     lab.del(&b, &conf);
     lab.add(&b, &conf);
-    // Without a list nothing is known to be invalid.
+    // Without a list, GC removes nothing.
     lab.node.run(&lab.call_alone("GC", &conf)).silent();
     assert_eq!(lab.taken().len(), 2);
 }
 
-fn gc_of_an_ipam_that_does_not_know_it(lab: &Lab) {
+fn gc_accepts_an_ipam_plugin_without_gc(lab: &Lab) {
     let ipam = lab.install("scripted");
     let unknown = r#"{"cniVersion":"1.0.0","code":4,"msg":"unknown CNI_COMMAND: GC"}"#;
     ipam.on("GC").stdout(unknown).exit(1);
@@ -187,7 +187,7 @@ fn status(lab: &Lab) {
     assert!(failure.msg.contains("default route"), "{failure:?}");
 }
 
-fn nothing_is_said_unless_asked_for(lab: &Lab) {
+fn nothing_is_logged_by_default(lab: &Lab) {
     let container = Container::new("a");
     let call = lab.call("ADD", &container, &ipv4(json!({})));
     let outcome = lab.node.run(&call.env("CNI_LOG", "debug"));

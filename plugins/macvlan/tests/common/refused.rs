@@ -1,5 +1,5 @@
-//! Bad input gets one error that names the key and the value, and everything is as before. All of
-//! it is refused before the link is made, so any kernel will do.
+//! Invalid input gets one error that names the key and the value, and changes nothing. All calls
+//! fail before the link is created, so any kernel suffices.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -28,7 +28,7 @@ both_on_any_kernel!(
     undecodable,
 );
 
-/// The call gets one error with this code that says all of this, and changes nothing. Debian's
+/// The call fails with this code and a message with these parts, and changes nothing. Debian's
 /// plugin fails too.
 #[track_caller]
 pub(crate) fn refuses(lab: &Lab, call: &Invocation, code: u64, says: &[&str]) {
@@ -43,8 +43,7 @@ pub(crate) fn refuses(lab: &Lab, call: &Invocation, code: u64, says: &[&str]) {
     assert_same(&before, &Snapshot::take(lab, &[]), &what);
 }
 
-/// ADD of a container is refused, which stays as it is. Ours alone is asked, where the reference
-/// does not mind.
+/// ADD of a container is refused. The reference is only called if it refuses the input too.
 #[track_caller]
 fn refuses_add(lab: &Lab, conf: &Value, code: u64, says: &[&str], reference_minds: bool) {
     if lab.side == Side::Reference && !reference_minds {
@@ -77,7 +76,7 @@ fn wrong_types(lab: &Lab) {
 }
 
 fn values(lab: &Lab) {
-    // ipvlan of Go does not look at the MTU, so it depends on the kernel.
+    // The Go ipvlan does not validate the MTU, so its answer depends on the kernel.
     let minds = crate::PLUGIN == "macvlan";
     for (keys, says, reference_minds) in [
         (json!({ "mode": "nonsense" }), ["mode", "nonsense"], true),
@@ -148,7 +147,7 @@ fn namespaces(lab: &Lab) {
         let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(own);
         refuses(lab, &call, 8, &["CNI_NETNS", own]);
 
-        // A result could only name another path.
+        // A result cannot name the path.
         let path = directory.path().join(OsStr::from_bytes(b"c\xff"));
         symlink(container.sandbox.path(), &path).unwrap();
         let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(&path);

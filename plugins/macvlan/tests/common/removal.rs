@@ -1,4 +1,4 @@
-//! What is so as soon as a link is removed.
+//! The state at the end of a call that removes a link.
 
 use serde_json::json;
 use testkit::removal::{an_add_that_fails, comes_and_goes};
@@ -8,15 +8,18 @@ use crate::support::container::Container;
 use crate::support::lab::Lab;
 use crate::support::side::ours;
 
-ours!(by_a_del, by_an_add_that_fails);
+ours!(
+    del_removes_the_link_at_once,
+    a_failed_add_removes_the_link_at_once
+);
 
-fn by_a_del(lab: &Lab) {
+fn del_removes_the_link_at_once(lab: &Lab) {
     let container = Container::new("a");
     comes_and_goes(lab, &container, &ipv4(json!({})), |del| {
         lab.node.run(del).silent();
     });
 }
 
-fn by_an_add_that_fails(lab: &Lab) {
+fn a_failed_add_removes_the_link_at_once(lab: &Lab) {
     an_add_that_fails(lab, &ipv4(json!({})));
 }

@@ -1,4 +1,4 @@
-//! What ADD makes in the kernel, and what it says about it.
+//! The links, addresses and routes of ADD, and its result.
 
 use serde_json::{Value, json};
 
@@ -17,9 +17,9 @@ both!(
     master_of_the_default_route,
     mtu,
     resolver_of_the_configuration,
-    ipv6_was_switched_off,
+    ipv6_addresses_work_where_the_runtime_has_switched_ipv6_off,
     several_interfaces,
-    a_name_that_the_node_has,
+    the_nodes_interface_names_do_not_matter,
 );
 
 fn sandbox(container: &Container) -> String {
@@ -64,7 +64,7 @@ fn one_address(lab: &Lab) {
     assert_eq!(node.as_array().unwrap().len(), 2, "{node}");
 }
 
-/// An empty `dns` is left out by some and not by others.
+/// Some versions omit an empty `dns`.
 fn comparable(mut result: Value) -> Value {
     if result["dns"] == json!({}) {
         result.as_object_mut().unwrap().remove("dns");
@@ -164,7 +164,7 @@ fn routes_without_next_hops(lab: &Lab) {
     assert_eq!(container.routes_in_full(), expected);
 }
 
-/// Of several addresses the first one with a gateway gives the next hop.
+/// The first address with a gateway gives the next hop.
 fn without_a_gateway(lab: &Lab) {
     let container = Container::new("a");
     let ipam = lab.install("scripted");
@@ -220,7 +220,7 @@ fn resolver_of_the_configuration(lab: &Lab) {
     assert_eq!(result["dns"], dns);
 }
 
-fn ipv6_was_switched_off(lab: &Lab) {
+fn ipv6_addresses_work_where_the_runtime_has_switched_ipv6_off(lab: &Lab) {
     let container = Container::new("a");
     container.set("ipv6/conf/all/disable_ipv6", "1");
     container.set("ipv6/conf/default/disable_ipv6", "1");
@@ -231,7 +231,7 @@ fn ipv6_was_switched_off(lab: &Lab) {
         let setting = format!("ipv6/conf/{name}/disable_ipv6");
         assert_eq!(container.setting(&setting), 0, "{name}");
     }
-    // Whoever asks for no IPv6 gets none.
+    // Without IPv6 addresses, IPv6 stays off.
     let other = Container::new("b");
     other.set("ipv6/conf/default/disable_ipv6", "1");
     lab.add(&other, &ipv4(json!({})));
@@ -251,7 +251,7 @@ fn several_interfaces(lab: &Lab) {
     assert_eq!(lab.taken(), ["10.1.1.2"]);
 }
 
-fn a_name_that_the_node_has(lab: &Lab) {
+fn the_nodes_interface_names_do_not_matter(lab: &Lab) {
     let container = Container::new("a");
     let call = lab.call("ADD", &container, &ipv4(json!({})));
     let call = call.ifname("wire0");

@@ -1,4 +1,4 @@
-//! Real packets, between containers and to the machine outside.
+//! Packets between containers and to the machine outside.
 
 use serde_json::json;
 
@@ -7,9 +7,9 @@ use crate::support::container::Container;
 use crate::support::lab::Lab;
 use crate::support::side::both;
 
-both!(in_the_default_mode);
+both!(containers_and_the_outside_reach_each_other);
 
-fn in_the_default_mode(lab: &Lab) {
+fn containers_and_the_outside_reach_each_other(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     for container in [&a, &b] {
         lab.add(container, &dual_stack(json!({})));

@@ -1,4 +1,4 @@
-//! Without IPAM: a wire and nothing else.
+//! Without IPAM, the container only gets a link.
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,9 @@ use crate::support::side::{both, ours};
 
 both!(
     up_and_without_addresses,
-    addresses_are_the_containers_business,
+    addresses_of_the_container_itself_stay,
 );
-ours!(a_link_says_whose_it_is);
+ours!(a_link_names_its_owner);
 
 fn up_and_without_addresses(lab: &Lab) {
     for (id, ipam) in [
@@ -38,7 +38,7 @@ fn up_and_without_addresses(lab: &Lab) {
     assert_eq!(lab.node.list("/var/lib/cni"), [""; 0]);
 }
 
-fn addresses_are_the_containers_business(lab: &Lab) {
+fn addresses_of_the_container_itself_stay(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     for (container, address) in [(&a, "192.0.2.1/24"), (&b, "192.0.2.2/24")] {
         lab.add(container, &layer2(json!({})));
@@ -48,10 +48,10 @@ fn addresses_are_the_containers_business(lab: &Lab) {
     b.assert_reaches("192.0.2.1");
 }
 
-/// A DEL of another attachment, whose namespace is this container's by now, leaves it.
-fn a_link_says_whose_it_is(lab: &Lab) {
+/// A DEL of another attachment with this container's namespace spares the link.
+fn a_link_names_its_owner(lab: &Lab) {
     let (a, gone) = (Container::new("a"), Container::new("gone"));
-    // The name may be taken on the node, where older kernels look for it.
+    // The name may exist on the node, where older kernels look for it.
     lab.ip("link add eth0 type bridge");
     let conf = layer2(json!({}));
     lab.add(&a, &conf);

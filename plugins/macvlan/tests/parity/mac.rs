@@ -1,4 +1,4 @@
-//! A MAC that is asked for.
+//! Requested MACs.
 
 use serde_json::{Value, json};
 
@@ -8,15 +8,24 @@ use crate::support::container::Container;
 use crate::support::lab::Lab;
 use crate::support::side::{Side, both, ours};
 
-both!(each_place, precedence, invalid, in_use);
-ours!(args_of_the_convention, with_passthru, broadcast_queue);
+both!(
+    a_mac_can_be_requested_in_each_place,
+    requests_have_a_precedence,
+    an_invalid_mac_is_refused,
+    a_mac_in_use_is_refused
+);
+ours!(
+    args_of_the_convention,
+    passthru_refuses_a_mac,
+    broadcast_queue
+);
 
 const CONF: &str = "02:00:00:00:00:01";
 const ARGS: &str = "02:00:00:00:00:02";
 const CNI: &str = "02:00:00:00:00:03";
 const RUNTIME: &str = "02:00:00:00:00:04";
 
-/// The link gets it, and the result says so.
+/// The link gets the MAC, and the result has it.
 #[track_caller]
 fn assert_gets(lab: &Lab, conf: &Value, cni_args: &str, mac: &str) {
     let container = Container::new("a");
@@ -35,7 +44,7 @@ fn by_runtime(conf: Value) -> Value {
     with(conf, json!({ "runtimeConfig": { "mac": RUNTIME } }))
 }
 
-fn each_place(lab: &Lab) {
+fn a_mac_can_be_requested_in_each_place(lab: &Lab) {
     let plain = || layer2(json!({}));
     assert_gets(lab, &configured(), "", CONF);
     assert_gets(lab, &plain(), &format!("MAC={ARGS}"), ARGS);
@@ -49,7 +58,7 @@ fn each_place(lab: &Lab) {
     assert_gets(lab, &upper, "", "02:00:00:ab:cd:ef");
 }
 
-fn precedence(lab: &Lab) {
+fn requests_have_a_precedence(lab: &Lab) {
     let args = format!("MAC={ARGS}");
     assert_gets(lab, &configured(), &args, ARGS);
     assert_gets(lab, &by_runtime(configured()), &args, RUNTIME);
@@ -65,13 +74,13 @@ fn args_of_the_convention(lab: &Lab) {
     assert_gets(lab, &by_runtime(conf), &args, RUNTIME);
 }
 
-fn invalid(lab: &Lab) {
+fn an_invalid_mac_is_refused(lab: &Lab) {
     let container = Container::new("c");
     for mac in [
         "02:00:00:00:00",
         "02:00:00:00:00:zz",
         "x",
-        // Of a group, so of no single interface.
+        // A group address, not one of a single interface.
         "01:00:5e:00:00:01",
         "ff:ff:ff:ff:ff:ff",
         "00:00:00:00:00:00",
@@ -89,7 +98,7 @@ fn invalid(lab: &Lab) {
             refuses(lab, &call(args), 7, &["args.cni.mac", mac]);
             assert_eq!(container.link_names(), ["lo"]);
         } else {
-            // What it has left must not be in the way of the next one.
+            // The remains of the failure must not affect the next case.
             lab.node.run(&call(json!({})).command("DEL")).silent();
         }
     }
@@ -102,8 +111,8 @@ fn invalid(lab: &Lab) {
     );
 }
 
-/// Two on one wire cannot have the same.
-fn in_use(lab: &Lab) {
+/// Two links on one wire cannot have the same MAC.
+fn a_mac_in_use_is_refused(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     for conf in [configured(), ipv4(json!({ "mac": CONF }))] {
         lab.add(&a, &conf);
@@ -120,8 +129,8 @@ fn in_use(lab: &Lab) {
     }
 }
 
-/// The kernel does not heed it there, and gives the master's.
-fn with_passthru(lab: &Lab) {
+/// In this mode, the kernel ignores the MAC and uses the master's.
+fn passthru_refuses_a_mac(lab: &Lab) {
     let container = Container::new("a");
     let conf = layer2(json!({ "mode": "passthru", "mac": CONF }));
     let own = lab.link("wire0").mac().to_owned();

@@ -1,10 +1,8 @@
 //! One suite for two implementations: each assertion runs with this workspace's macvlan and
 //! host-local, and with Debian's, on nodes of their own. `TWILL_UNDER_TEST=ours` or `=reference`
-//! chooses one side.
-//!
-//! Where ours does otherwise than the Go plugin, both are asserted (`differences`), so that a
-//! difference that vanishes fails the run. What came after the Go plugin 1.1.1 is asserted of ours
-//! alone (`newer`).
+//! chooses one side. `differences` asserts both behaviours where they differ, so that a difference
+//! that vanishes fails the run. `newer` has features that came after the Go plugin 1.1.1, for ours
+//! alone.
 
 #![allow(
     clippy::expect_used,
@@ -23,7 +21,7 @@ mod layer2;
 mod mac;
 mod modes;
 
-/// The plugin that the tests are about.
+/// The plugin under test.
 const PLUGIN: &str = "macvlan";
 const DEFAULT_MODE: &str = "bridge";
 const OTHER_MODE: &str = "private";

@@ -1,4 +1,4 @@
-//! Modes, and who can talk to whom.
+//! Modes, and the containers that reach each other in each.
 
 use serde_json::json;
 
@@ -9,9 +9,9 @@ use crate::support::side::{Side, both};
 
 both!(
     each_mode,
-    private_ones_do_not_talk_to_each_other,
-    passthru_is_the_only_one,
-    a_busy_master,
+    private_containers_do_not_reach_each_other,
+    passthru_allows_one_container,
+    a_master_that_is_a_bridge_port_is_refused,
 );
 
 fn each_mode(lab: &Lab) {
@@ -31,7 +31,7 @@ fn each_mode(lab: &Lab) {
     }
 }
 
-fn private_ones_do_not_talk_to_each_other(lab: &Lab) {
+fn private_containers_do_not_reach_each_other(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     for container in [&a, &b] {
         lab.add(container, &ipv4(json!({ "mode": "private" })));
@@ -40,8 +40,8 @@ fn private_ones_do_not_talk_to_each_other(lab: &Lab) {
     assert!(!a.pings("10.1.1.3"));
 }
 
-/// The container that is there goes on.
-fn passthru_is_the_only_one(lab: &Lab) {
+/// The first container keeps its traffic.
+fn passthru_allows_one_container(lab: &Lab) {
     for (first, second) in [("bridge", "passthru"), ("passthru", "bridge")] {
         let (a, b) = (Container::new("a"), Container::new("b"));
         let conf = ipv4(json!({ "mode": first }));
@@ -63,8 +63,8 @@ fn passthru_is_the_only_one(lab: &Lab) {
     }
 }
 
-/// A bridge has the wire.
-fn a_busy_master(lab: &Lab) {
+/// The wire is a port of a bridge.
+fn a_master_that_is_a_bridge_port_is_refused(lab: &Lab) {
     lab.ip("link add br0 type bridge");
     lab.ip("link set wire0 master br0");
     for (master, kind) in [("wire0", "bridge"), ("lo", "Ethernet")] {

@@ -20,7 +20,7 @@ pub(crate) fn dual_stack(keys: Value) -> Value {
     with(layer2(host_local(&[SUBNET, SUBNET6])), keys)
 }
 
-/// A configuration with an IPAM plugin that does what it is told.
+/// A configuration with a scripted IPAM plugin.
 pub(crate) fn scripted(keys: Value) -> Value {
     with(layer2(json!({ "ipam": { "type": "scripted" } })), keys)
 }

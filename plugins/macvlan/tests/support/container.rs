@@ -1,4 +1,4 @@
-//! Containers, and whom they reach.
+//! Containers, and pings between them.
 
 use std::borrow::Borrow;
 use std::ops::Deref;
@@ -26,7 +26,7 @@ impl Container {
     #[track_caller]
     pub(crate) fn new(id: &str) -> Self {
         let container = testkit::Container::new(id);
-        // Looking for duplicates of an IPv6 address takes the kernel a second or two.
+        // Duplicate address detection takes a second or two.
         container.set("ipv6/conf/default/accept_dad", "0");
         Self(container)
     }

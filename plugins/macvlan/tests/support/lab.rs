@@ -25,15 +25,14 @@ impl Deref for Lab {
 }
 
 impl Lab {
-    /// As [`Lab::on_any_kernel`]; also `None`, told as a skip, where the kernel does not have the
-    /// plugin's kind of link.
+    /// As [`Lab::on_any_kernel`]; also `None`, reported as a skip, if the kernel lacks the plugin's
+    /// kind of link.
     #[track_caller]
     pub(crate) fn new(side: Side) -> Option<Self> {
         Self::on_any_kernel(side).filter(Self::has_kind)
     }
 
-    /// For what comes before the link is made. `None` where there is nothing to test, as
-    /// [`testkit::Lab::new`] says.
+    /// A lab for calls that fail before the link is created. `None` as for [`testkit::Lab::new`].
     #[track_caller]
     pub(crate) fn on_any_kernel(side: Side) -> Option<Self> {
         let lab = Self {
@@ -63,7 +62,7 @@ impl Lab {
         self.ip("route add default via 198.51.100.2");
     }
 
-    /// Whether the kernel has links of this kind; if not, the test is told to be skipped.
+    /// Whether the kernel has links of this kind; if not, the test is reported as skipped.
     #[track_caller]
     fn has_kind(&self) -> bool {
         let probe = || {

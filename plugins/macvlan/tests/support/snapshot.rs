@@ -1,4 +1,4 @@
-//! What macvlan and ipvlan may change, and what the kernel does by itself.
+//! A snapshot of the state that macvlan and ipvlan may change, without the kernel's own changes.
 
 use serde_json::{Value, json};
 use testkit::{Link, Observed};
