@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network() {
+    fn text_that_is_not_cidr_notation_is_refused() {
         for bad in [
             "",
             "/",
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_have_one_value() {
+    fn each_address_has_one_value() {
         assert_eq!(parse_ip("::ffff:10.0.0.1"), parse_ip("10.0.0.1"));
         assert_eq!(
             parse_ip("FD00:0::01").unwrap().to_string(),

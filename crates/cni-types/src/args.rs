@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_known_names() {
+    fn values_are_found_by_name() {
         let args =
             CniArgs::parse("IgnoreUnknown=TRUE;COLOUR=blue;IP=10.0.0.5;IP=10.0.0.6").unwrap();
         assert_eq!(args.get("IP"), Some("10.0.0.6"));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn each_plugin_takes_the_names_of_all() {
+    fn names_of_other_plugins_are_accepted() {
         let text = "MAC=02:00:00:00:00:01;IP=10.0.0.5;GATEWAY=10.0.0.1";
         let args = CniArgs::parse(text).unwrap();
         assert_eq!(args.get("MAC"), Some("02:00:00:00:00:01"));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_named() {
+    fn an_error_lists_the_unknown_names() {
         assert_eq!(
             CniArgs::parse("A=1;IP=10.0.0.5;B=2;IgnoreUnknown=0"),
             Err(ArgsError::Unknown(vec!["\"A\"".into(), "\"B\"".into()]))
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_pairs() {
+    fn malformed_pairs_are_refused() {
         for (text, pair) in [
             ("A", "A"),
             ("IP=1;", ""),

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn both_keys_and_null() {
+    fn both_keys_are_read_and_null_is_an_empty_list() {
         for key in KEYS {
             let list = r#"[{"containerID":"c1","ifname":"eth0"},{"ContainerID":"c2"}]"#;
             let valid = valid(&format!(r#"{{"name":"n","{key}":{list}}}"#)).unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn however_a_list_is_written() {
+    fn a_list_is_read_in_any_spelling() {
         let written = [
             r#"[{"containerID":"c2","ifname":"eth0"},{"containerID":"c1","ifname":"eth1"},{"containerID":"c1","ifname":"eth0"}]"#,
             r#"[{"ifname":"eth0","containerID":"c1"},{"IFNAME":"eth1","x":[],"containerid":"c1"},

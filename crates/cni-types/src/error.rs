@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shape_on_standard_output() {
+    fn an_error_is_one_json_object() {
         let error = Error::new(Code::INVALID_NETNS, "no netns");
         assert_eq!(
             serde_json::to_string(&error.at_version(Version::V1_0_0)).unwrap(),

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn container_ids_and_network_names() {
+    fn container_ids_and_network_names_are_validated() {
         for good in ["a", "0", "f81d4fae-7dec-11d0", "A_b.c-9", "a.."] {
             assert_eq!(good.parse::<ContainerId>().unwrap().as_str(), good);
             assert_eq!(good.parse::<NetworkName>().unwrap().as_str(), good);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn interface_names() {
+    fn interface_names_are_validated() {
         for good in [
             "eth0",
             "a",
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_no_names_but_may_have_been_recorded() {
+    fn patterns_are_refused_except_in_records() {
         for pattern in ["eth%d", "%", "100%"] {
             assert_eq!(
                 pattern.parse::<IfName>(),

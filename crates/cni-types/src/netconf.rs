@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_plugin_needs() {
+    fn version_and_name_are_decoded() {
         let conf = NetConf::parse(br#"{"CniVersion":"0.4.0","NAME":"a","x":1}"#).unwrap();
         assert_eq!((conf.version, conf.name.as_str()), (Version::V0_4_0, "a"));
         let old = NetConf::parse(br#"{"name":"a","cniVersion":""}"#).unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn invalid_configurations_are_refused() {
         let prefix = "cannot decode the network configuration on standard input: ";
         for (text, code, message) in [
             ("", 6, format!("{prefix}empty: a JSON object is expected")),

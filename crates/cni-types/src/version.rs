@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_version_is_read_back_from_its_text() {
+    fn every_version_is_parsed_from_its_text() {
         for version in Version::ALL {
             assert_eq!(version.as_str().parse(), Ok(version));
         }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn matching_is_by_exact_text() {
+    fn versions_match_by_exact_text() {
         assert_eq!("".parse(), Ok(Version::V0_1_0));
         for other in ["1.0", "01.0.0", "1.0.0 ", "v1.0.0", "1.2.0", "0.3.2"] {
             assert_eq!(

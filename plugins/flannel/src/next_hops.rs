@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_add_was_given_without_a_next_hop_gets_the_gateway_of_its_family() {
+    fn a_route_without_a_next_hop_gets_the_gateway_of_its_family() {
         let conf = r#"{"type":"bridge",
             "ipam":{"routes":[{"dst":"10.244.0.0/16"},{"dst":"fd00::/56"},{"dst":"10.9.0.0/16","gw":"10.244.1.9"}]},
             "prevResult":{"ips":[{"address":"10.244.1.2/24","gateway":"10.244.1.1","interface":2,"version":"4"},
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_next_hop_or_cannot_be_read_stays() {
+    fn a_route_without_a_known_gateway_stays() {
         for conf in [
             r#"{"ipam":{"routes":[{"dst":"10.244.0.0/16"}]}}"#,
             r#"{"ipam":{"routes":[{"dst":"10.244.0.0/16"}]},"prevResult":{"routes":[{"dst":"10.244.0.0/16"}]}}"#,

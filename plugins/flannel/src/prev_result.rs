@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn up_and_down() {
+    fn a_result_is_raised_and_lowered() {
         use Version as V;
         for (given, wanted, expected) in [
             (modern("1.0.0"), V::V0_3_1, with_family("0.3.1")),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_version_is_left_as_it_was_written() {
+    fn a_result_of_the_same_version_keeps_its_text() {
         let given =
             RawValue::from_string(r#"{ "ips": 5,"cniVersion":"1.0.0" }"#.to_owned()).unwrap();
         for wanted in [Some(Version::V1_0_0), None] {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_version_cannot_express() {
+    fn a_result_that_the_version_cannot_express_is_omitted() {
         let mut two = modern("1.0.0");
         two["ips"] = json!([{"address": "10.1.2.3/24"}, {"address": "10.1.2.4/24"}]);
         let mut none = modern("1.0.0");

@@ -365,12 +365,12 @@ impl Lab {
     /// a carrier.
     #[track_caller]
     fn network(&self) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut message = Vec::new();
         for link in self.node.ip_json(&["address"]).as_array().unwrap() {
-            told.push(link["ifname"].to_string());
+            message.push(link["ifname"].to_string());
             let addresses = link["addr_info"].as_array().unwrap().iter();
             let own = addresses.filter(|address| address["scope"] != "link");
-            told.extend(own.map(|address| address["local"].to_string()));
+            message.extend(own.map(|address| address["local"].to_string()));
         }
         for family in ["-4", "-6"] {
             let routes = self
@@ -379,11 +379,11 @@ impl Lab {
             let routes = routes.as_array().unwrap().iter();
             let routes = routes
                 .map(|route| format!("{} {} {}", route["dst"], route["gateway"], route["dev"]));
-            told.extend(
+            message.extend(
                 routes.filter(|route| !route.contains("fe80:") && !route.contains("ff00:")),
             );
         }
-        told
+        message
     }
 
     /// The addresses that host-local has allocated, IPv4 first.

@@ -138,12 +138,12 @@ fn status_succeeds_while_a_lock_changes_hands() {
         holder.lock().unwrap();
         let failure = network.call("STATUS", "").failure();
         assert_eq!(failure.code, 50);
-        let told = format!(
+        let message = format!(
             "{} is locked by process {} for more than 0.5 s: wait for it or end it",
             network.lock().display(),
             std::process::id()
         );
-        assert!(failure.msg.ends_with(&told), "{}", failure.msg);
+        assert!(failure.msg.ends_with(&message), "{}", failure.msg);
     }
 }
 
@@ -225,11 +225,11 @@ fn del_and_gc_work_without_a_lock_file_that_can_be_locked() {
             put(kind, &network.lock());
             for command in ["ADD", "CHECK", "STATUS"] {
                 let failure = network.call(command, "c4").failure();
-                let told = format!(
+                let message = format!(
                     "{} is no regular file: remove it if nobody needs it",
                     network.lock().display()
                 );
-                assert!(failure.msg.contains(&told), "{command}: {}", failure.msg);
+                assert!(failure.msg.contains(&message), "{command}: {}", failure.msg);
             }
             network.call("DEL", "c1").silent();
             network.call("DEL", "c1").silent();
@@ -279,14 +279,14 @@ fn another_kind_of_file_as_database_holds_no_addresses() {
     for kind in ["a FIFO", "a directory", "a socket", "a link to nothing"] {
         put(kind, &file);
         let failure = network.call("ADD", "c1").failure();
-        let told = format!(
+        let message = format!(
             "{} is no regular file: remove it if nobody needs it",
             file.display()
         );
-        assert_eq!((failure.code, &failure.msg), (5, &told), "{kind}");
+        assert_eq!((failure.code, &failure.msg), (5, &message), "{kind}");
         let status = network.call("STATUS", "").failure();
         assert_eq!(status.code, 50);
-        assert!(status.msg.ends_with(&told), "{}", status.msg);
+        assert!(status.msg.ends_with(&message), "{}", status.msg);
         network.call("DEL", "c1").silent();
         network.call("GC", "").silent();
         // A network of files works beside it.

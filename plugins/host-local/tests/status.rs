@@ -217,11 +217,11 @@ fn status_agrees_with_add_for_an_index_without_write_access() {
     let del = network.call("DEL", "first");
     set_immutable(&index, false);
     let add = add.failure();
-    let told = format!(
+    let message = format!(
         "cannot write {}: Operation not permitted (os error 1)",
         index.display()
     );
-    assert_eq!((add.code, add.msg, agreed), (5, told, false));
+    assert_eq!((add.code, add.msg, agreed), (5, message, false));
     del.silent();
     assert_eq!(network.call("CHECK", "first").failure().code, 120);
 }

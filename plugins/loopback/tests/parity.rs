@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use testkit::requirements::{require_reference, require_root};
 use testkit::{Invocation, NetNs, Outcome, Side, binaries};
 
-/// A plugin, and a container whose `lo` is down, as a runtime finds it.
+/// A plugin, and a new container, whose `lo` is down.
 struct Lab {
     is_ours: bool,
     program: PathBuf,
@@ -72,15 +72,15 @@ impl Lab {
 
 testkit::both!(
     Lab::new;
-    up_and_down,
+    add_brings_lo_up_and_del_brings_it_down,
     every_version,
     without_ipv6,
-    a_previous_result,
-    any_interface_is_lo,
-    up_already,
-    an_address_of_another_kind,
-    del_of_nothing,
-    a_namespace_that_is_none,
+    prev_result_is_passed_on,
+    any_cni_ifname_means_lo,
+    an_lo_that_is_up_is_no_error,
+    an_address_that_is_no_loopback_address_is_refused,
+    del_without_a_namespace_succeeds,
+    a_path_that_is_no_namespace_is_refused_except_by_del,
     check,
 );
 
@@ -88,7 +88,7 @@ fn conf(version: &str) -> Value {
     json!({ "cniVersion": version, "name": "lo", "type": "loopback" })
 }
 
-/// An empty `dns` is left out by some and not by others.
+/// Some versions omit an empty `dns`.
 fn comparable(mut result: Value) -> Value {
     if result["dns"] == json!({}) {
         result.as_object_mut().unwrap().remove("dns");
@@ -96,7 +96,7 @@ fn comparable(mut result: Value) -> Value {
     result
 }
 
-fn up_and_down(lab: &Lab) {
+fn add_brings_lo_up_and_del_brings_it_down(lab: &Lab) {
     let result = lab.run("ADD", &conf("1.0.0")).success();
     let expected = json!({
         "cniVersion": "1.0.0",
@@ -113,7 +113,7 @@ fn up_and_down(lab: &Lab) {
     lab.run("DEL", &conf("1.0.0")).silent();
 }
 
-/// The Go plugin answers all of them in the shape of 1.0.0.
+/// The Go plugin answers every version in the shape of 1.0.0.
 fn every_version(lab: &Lab) {
     for version in [
         "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0",
@@ -167,7 +167,7 @@ fn without_ipv6(lab: &Lab) {
     assert_eq!(result["ips"], ips);
 }
 
-fn a_previous_result(lab: &Lab) {
+fn prev_result_is_passed_on(lab: &Lab) {
     let previous = json!({
         "cniVersion": "1.0.0",
         "interfaces": [{ "name": "eth0", "sandbox": lab.sandbox() }],
@@ -190,15 +190,15 @@ fn a_previous_result(lab: &Lab) {
     lab.run("DEL", &conf).silent();
 }
 
-fn any_interface_is_lo(lab: &Lab) {
+fn any_cni_ifname_means_lo(lab: &Lab) {
     let call = lab.call("ADD", &conf("1.0.0")).ifname("eth0");
     let result = call.run().success();
     assert_eq!(result["interfaces"][0]["name"], "lo");
     assert!(lab.is_up());
 }
 
-/// As with Docker, which sets it up itself.
-fn up_already(lab: &Lab) {
+/// Docker brings `lo` up itself.
+fn an_lo_that_is_up_is_no_error(lab: &Lab) {
     lab.ip("link set lo up");
     lab.ip("address add 127.0.0.2/8 dev lo");
     let first = lab.run("ADD", &conf("1.0.0")).success();
@@ -207,8 +207,8 @@ fn up_already(lab: &Lab) {
     assert_eq!(lab.run("ADD", &conf("1.0.0")).success(), first);
 }
 
-/// It is left as it was; the Go plugin leaves it up.
-fn an_address_of_another_kind(lab: &Lab) {
+/// Ours leaves `lo` as it was; the Go plugin leaves it up.
+fn an_address_that_is_no_loopback_address_is_refused(lab: &Lab) {
     for address in ["10.9.9.9/32", "fd00:9::9/128"] {
         lab.ip(&format!("address add {address} dev lo"));
         let outcome = lab.run("ADD", &conf("1.0.0"));
@@ -227,13 +227,13 @@ fn an_address_of_another_kind(lab: &Lab) {
     }
 }
 
-fn del_of_nothing(lab: &Lab) {
+fn del_without_a_namespace_succeeds(lab: &Lab) {
     let call = lab.call("DEL", &conf("1.0.0"));
     call.clone().without("CNI_NETNS").run().silent();
     call.netns("/run/netns/none").run().silent();
 }
 
-fn a_namespace_that_is_none(lab: &Lab) {
+fn a_path_that_is_no_namespace_is_refused_except_by_del(lab: &Lab) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
@@ -249,7 +249,7 @@ fn a_namespace_that_is_none(lab: &Lab) {
         }
     }
     if lab.is_ours {
-        // The Go plugin fails, for ever.
+        // The Go plugin fails each time.
         let call = lab.call("DEL", &conf("1.0.0")).netns(&file);
         call.run().silent();
         let below = file.join("below");
@@ -258,9 +258,9 @@ fn a_namespace_that_is_none(lab: &Lab) {
     }
 }
 
-/// A result could only name another path. DEL has no result.
+/// A result cannot name the path. DEL has no result.
 #[test]
-fn a_path_that_is_not_utf8() {
+fn a_path_that_is_not_utf8_is_refused_except_by_del() {
     let Some(lab) = Lab::new(Side::Ours) else {
         return;
     };

@@ -110,17 +110,17 @@ fn add_is_refused_after_a_change_of_backend_without_convert() {
         for container in ["c1", "c2", "c3"] {
             first_address(data_dir, old, container);
         }
-        let told = format!(
+        let message = format!(
             "network net has 6 addresses in {}, which \"backend\": \"{new}\" does not know: move \
                 them with `twill convert {new} net --data-dir {}`, or set \"backend\": \"{old}\"",
             data_dir.join(place).display(),
             data_dir.display()
         );
         let add = call(data_dir, new, "ADD", "c4").failure();
-        assert_eq!((add.code, add.msg.as_str()), (7, told.as_str()));
+        assert_eq!((add.code, add.msg.as_str()), (7, message.as_str()));
         let status = call(data_dir, new, "STATUS", "").failure();
         assert_eq!(status.code, 50);
-        assert!(status.msg.ends_with(&told), "{}", status.msg);
+        assert!(status.msg.ends_with(&message), "{}", status.msg);
 
         // DEL and GC release addresses in both backends.
         call(data_dir, new, "DEL", "c1").silent();

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_found_as_go_finds_it() {
+    fn a_value_is_found_without_regard_to_case_and_the_last_one_counts() {
         let entries = entries(r#" {"MTU":1400,"other":[1],"mtu":1300,"Mtu":null} "#);
         assert_eq!(entries.value("mtu"), Ok(Some(1300)));
         assert_eq!(entries.value::<Vec<u32>>("OTHER"), Ok(Some(vec![1])));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_no_value_but_a_key() {
+    fn null_is_a_key_without_a_value() {
         let entries = entries(r#"{"mtu":null}"#);
         assert_eq!(entries.value::<u32>("mtu"), Ok(None));
         assert!(entries.contains("mtu"));

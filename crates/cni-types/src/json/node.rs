@@ -352,7 +352,7 @@ fn is_raw_value(name: &str) -> bool {
     name.starts_with("$serde_json")
 }
 
-/// Hands a `RawValue` its text, which nobody has to scan for that.
+/// Hands a `RawValue` its text, which needs no scan.
 struct RawAccess<'de> {
     token: Option<&'static str>,
     raw: &'de str,

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_on_is_as_it_was() {
+    fn values_that_are_passed_on_keep_their_text() {
         let text = r#"{"b":123456789012345678901234567890.5e3,"a":{"x":[1, 2]},"b2":"ä","n":null}"#;
         assert_eq!(serde_json::to_string(&object(text)).unwrap(), text);
     }

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_null_and_absent_are_the_same() {
+    fn empty_null_and_absent_text_are_equal() {
         for text in [r#"{"text":""}"#, r#"{"text":null}"#, "{}"] {
             let conf: Conf = json::from_str(text).unwrap();
             assert_eq!(conf.text.get(), None, "{text}");
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_no_text() {
+    fn values_of_other_types_are_refused() {
         let error = json::from_str::<Conf>(r#"{"text":5}"#).err().unwrap();
         assert_eq!(
             error.to_string(),

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn present_absent_and_null() {
+    fn prev_result_is_optional() {
         let text = conf(r#"{"cniVersion":"0.2.0","ip4":{"ip":"10.1.0.2/24"}}"#);
         let conf = NetConf::parse(text.as_bytes()).unwrap();
         let result = conf.prev_result().unwrap().unwrap();

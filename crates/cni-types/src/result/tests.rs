@@ -62,7 +62,7 @@ fn full() -> AddResult {
 }
 
 #[test]
-fn every_versions_shape() {
+fn a_result_is_encoded_in_every_version() {
     let interfaces_1_1 = r#""interfaces":[{"name":"cni0","mac":"00:11:22:33:44:55"},{"name":"eth0","mtu":1450,"sandbox":"/run/netns/a","pciID":"0000:00:1f.6"}]"#;
     let interfaces_0_3 = r#""interfaces":[{"name":"cni0","mac":"00:11:22:33:44:55"},{"name":"eth0","sandbox":"/run/netns/a"}]"#;
     let ips_1_0 = r#""ips":[{"interface":1,"address":"10.1.0.2/24","gateway":"10.1.0.1"},{"interface":1,"address":"10.2.0.2/24"},{"interface":1,"address":"fd00::2/64","gateway":"fd00::1"}]"#;
@@ -86,7 +86,7 @@ fn every_versions_shape() {
 }
 
 #[test]
-fn an_empty_result() {
+fn an_empty_result_is_encoded() {
     let empty = AddResult::default();
     assert_eq!(
         empty.encode(Version::V1_0_0).unwrap(),
@@ -106,7 +106,7 @@ fn an_empty_result() {
 }
 
 #[test]
-fn every_version_is_read_back() {
+fn results_of_every_version_are_decoded() {
     for version in Version::ALL {
         let text = full().encode(version).unwrap();
         // What a version cannot say is gone after the first encoding; the second must lose nothing.
@@ -119,7 +119,7 @@ fn every_version_is_read_back() {
 }
 
 #[test]
-fn a_result_without_a_version_has_the_configurations() {
+fn a_result_without_a_version_counts_as_the_configurations_version() {
     let text = r#"{"ip4":{"ip":"10.1.0.2/24"}}"#;
     let decoded = AddResult::decode(text, Version::V0_1_0).unwrap();
     assert_eq!(decoded.ips[0].address, cidr("10.1.0.2/24"));
@@ -130,7 +130,7 @@ fn a_result_without_a_version_has_the_configurations() {
 }
 
 #[test]
-fn results_are_read_as_go_reads_them() {
+fn keys_of_results_are_decoded_as_by_go() {
     let text = r#"{"CNIVersion":"1.0.0","IPs":[{"Address":"10.1.0.2/24","gateway":"","interface":null}],"routes":null}"#;
     let decoded = AddResult::decode(text, Version::LATEST).unwrap();
     assert_eq!(
@@ -144,7 +144,7 @@ fn results_are_read_as_go_reads_them() {
 }
 
 #[test]
-fn what_is_no_result() {
+fn invalid_results_are_refused() {
     for (text, message) in [
         ("", "empty: a JSON object is expected"),
         (

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_native_one_is_not_tagged() {
+    fn the_native_vlan_is_not_tagged() {
         let trunk = serde_json::json!([{ "minID": 1, "maxID": 3 }]);
         let vlans = of(serde_json::json!({ "vlanTrunk": trunk }))
             .unwrap()
@@ -151,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_trunk_asks_for_a_bridge_that_heeds_vlans_and_no_more() {
+    fn an_empty_trunk_only_requires_a_filtering_bridge() {
         let vlans = of(serde_json::json!({ "vlanTrunk": [] })).unwrap().unwrap();
         assert!(!vlans.is_any());
         assert_eq!(of(serde_json::json!({ "vlan": 0 })), Ok(None));
     }
 
     #[test]
-    fn the_key_is_named() {
+    fn errors_name_the_key() {
         let trunk = serde_json::json!({ "vlanTrunk": [{ "id": 4 }, { "minID": 9, "maxID": 5 }] });
         assert_eq!(
             of(trunk),

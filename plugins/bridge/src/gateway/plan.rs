@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_stays() {
+    fn existing_gateway_addresses_stay() {
         let both = ["10.1.1.1/24", "fd00:1::1/64"];
         assert_plan(&[], &both, &both, &[]);
         assert_plan(&both, &both, &[], &[]);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn another_address_is_in_the_way() {
+    fn another_address_conflicts() {
         let other = ["10.1.1.1/24"];
         assert_plan(&other, &["10.1.1.1/16"], &["10.1.1.1/16"], &other);
         assert_plan(&other, &["10.2.2.1/24"], &["10.2.2.1/24"], &other);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_together_is_not() {
+    fn wanted_addresses_do_not_conflict_with_each_other() {
         let both = ["10.1.1.1/24", "10.2.2.1/24"];
         assert_plan(&[], &both, &both, &[]);
         assert_plan(&["10.1.1.1/24"], &both, &["10.2.2.1/24"], &[]);

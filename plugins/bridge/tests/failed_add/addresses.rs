@@ -41,9 +41,9 @@ fn a_conflict_in_one_family_leaves_no_address_of_the_other(lab: &Lab) {
     lab.add(&a, &gateway(&["fd00:1::/64"], json!({})));
     let before = Snapshot::take(lab, &[&a, &b]);
     let conf = gateway(&["10.1.1.0/24", "fd00:1::/80"], json!({ "ipMasq": true }));
-    let told = lab.add_fails(&b, &conf);
+    let message = lab.add_fails(&b, &conf);
     for said in ["fd00:1::1/64", "fd00:1::1/80", "forceAddress"] {
-        assert!(told.contains(said), "{told}");
+        assert!(message.contains(said), "{message}");
     }
     assert_same(&before, &Snapshot::take(lab, &[&a, &b]), "the failed ADD");
 }

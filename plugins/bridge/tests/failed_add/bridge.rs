@@ -26,15 +26,15 @@ fn unreachable(keys: Value) -> Value {
 
 fn a_bridge_of_this_add_is_removed(lab: &Lab) {
     let container = Container::new("a");
-    let told = lab.add_fails(&container, &unreachable(json!({})));
-    assert!(told.contains("172.16.0.1"), "{told}");
+    let message = lab.add_fails(&container, &unreachable(json!({})));
+    assert!(message.contains("172.16.0.1"), "{message}");
     assert_eq!(lab.find_link(BRIDGE), None);
     assert_eq!(lab.links().len(), 1);
     assert_eq!(lab.setting(IP_FORWARD), 0);
     // With an existing link, ADD fails before it creates a bridge.
     container.ip("link add eth0 type bridge");
-    let told = lab.add_fails(&container, &layer2(json!({})));
-    assert!(told.contains("eth0"), "{told}");
+    let message = lab.add_fails(&container, &layer2(json!({})));
+    assert!(message.contains("eth0"), "{message}");
     assert_eq!(lab.find_link(BRIDGE), None);
 }
 
@@ -48,10 +48,10 @@ fn an_existing_bridge_stays(lab: &Lab) {
         json!({}),
         json!({ "promiscMode": true, "hairpinMode": false }),
     ] {
-        let told = lab.add_fails(&container, &unreachable(keys));
-        assert!(told.contains("172.16.0.1"), "{told}");
+        let message = lab.add_fails(&container, &unreachable(keys));
+        assert!(message.contains("172.16.0.1"), "{message}");
         let after = Snapshot::take(lab, &[&container]);
-        assert_same(&before, &after, &format!("a failed ADD ({told})"));
+        assert_same(&before, &after, &format!("a failed ADD ({message})"));
     }
 }
 
@@ -59,10 +59,10 @@ fn a_bridge_that_was_down_stays_down(lab: &Lab) {
     lab.ip("link add cni0 type bridge");
     let container = Container::new("a");
     let before = Snapshot::take(lab, &[&container]);
-    let told = lab.add_fails(&container, &unreachable(json!({})));
-    assert!(told.contains("172.16.0.1"), "{told}");
+    let message = lab.add_fails(&container, &unreachable(json!({})));
+    assert!(message.contains("172.16.0.1"), "{message}");
     let after = Snapshot::take(lab, &[&container]);
-    assert_same(&before, &after, &format!("a failed ADD ({told})"));
+    assert_same(&before, &after, &format!("a failed ADD ({message})"));
 }
 
 /// During the call of IPAM, another container is attached to the bridge of this ADD.

@@ -102,10 +102,10 @@ fn operators(lab: &Lab) {
 
 fn an_address_with_all_attributes_stays(lab: &Lab) {
     operators(lab);
-    let told = ["10.7.0.1/24"];
-    assert_refused(lab, &gateway("10.1.1.0/24", json!({})), &told);
-    let told = ["fd00:7::1/64"];
-    assert_refused(lab, &gateway("fd00:7::/80", json!({})), &told);
+    let message = ["10.7.0.1/24"];
+    assert_refused(lab, &gateway("10.1.1.0/24", json!({})), &message);
+    let message = ["fd00:7::1/64"];
+    assert_refused(lab, &gateway("fd00:7::/80", json!({})), &message);
 }
 
 /// Containers have addresses of its network, but the address has a label, which no plugin sets.
@@ -255,8 +255,8 @@ fn the_address_waits_for_the_go_plugins_last_container(lab: &Lab) {
     lab.node.run(&add).success();
     let (b, second) = (Container::new("b"), gateway("10.2.2.0/24", json!({})));
     for _ in 0..2 {
-        let told = lab.add_fails(&b, &second);
-        assert!(told.contains("earlier lease"), "{told}");
+        let message = lab.add_fails(&b, &second);
+        assert!(message.contains("earlier lease"), "{message}");
         assert_reaches(&a, "10.1.1.1");
     }
     lab.node.run(&add.command("DEL")).silent();
@@ -316,8 +316,8 @@ fn an_unmarked_address_waits_for_the_last_container_in_either_backend(lab: &Lab)
         );
         lab.add(&c, &other);
         let (b, second) = (Container::new("b"), in_backend("10.2.2.0/24", backend));
-        let told = lab.add_fails(&b, &second);
-        assert!(told.contains("earlier lease"), "{backend}: {told}");
+        let message = lab.add_fails(&b, &second);
+        assert!(message.contains("earlier lease"), "{backend}: {message}");
         assert_reaches(&a, "10.1.1.1");
         lab.del(&a, &first);
         lab.add(&b, &second);

@@ -58,10 +58,10 @@ fn older_versions_have_no_check(lab: &Lab) {
         let container = Container::new(version);
         let result = lab.add(&container, &conf);
         let failure = lab.check(&container, &conf, &result).failure();
-        let told = format!("{} {}", failure.msg, failure.details);
+        let message = format!("{} {}", failure.msg, failure.details);
         assert!(
-            told.contains("config version does not allow CHECK"),
-            "{told}"
+            message.contains("config version does not allow CHECK"),
+            "{message}"
         );
         assert_eq!(failure.code, 1);
         lab.del(&container, &conf);

@@ -277,9 +277,9 @@ fn what_a_failed_add_leaves(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf);
     let other = with(conf, json!({ "bridge": "cni1" }));
-    let told = lab.add_fails(&b, &other);
+    let message = lab.add_fails(&b, &other);
     let expected = "no IP addresses available in range set: 10.1.1.1-10.1.1.2";
-    assert!(told.contains(expected), "{told}");
+    assert!(message.contains(expected), "{message}");
     let left = lab.side.pick(&["lo"][..], &["lo", "eth0"]);
     assert_eq!(b.link_names(), left);
     let bridge_stays = lab.find_link("cni1").is_some();

@@ -155,8 +155,8 @@ fn another_subnet_is_refused(lab: &Lab) {
     lab.add(&a, &conf("10.1.1.0/24"));
     for subnet in ["10.2.2.0/24", "10.1.0.0/16"] {
         let b = Container::new("b");
-        let told = lab.add_fails(&b, &conf(subnet));
-        assert!(told.contains(BRIDGE), "{told}");
+        let message = lab.add_fails(&b, &conf(subnet));
+        assert!(message.contains(BRIDGE), "{message}");
         assert_eq!(lab.link(BRIDGE).addresses(), ["10.1.1.1/24"]);
         assert_eq!(a.link("eth0").addresses(), ["10.1.1.2/24"]);
         assert_eq!(lab.taken(), ["10.1.1.2"]);

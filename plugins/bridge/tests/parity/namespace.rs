@@ -182,10 +182,10 @@ fn a_repeated_add_leaves_the_first_attachment_alone(lab: &Lab) {
     let (a, elsewhere) = (Container::new("a"), Container::new("a"));
     lab.add(&a, &conf());
     let before = lab.link_names();
-    let told = lab.add_fails(&a, &conf());
+    let message = lab.add_fails(&a, &conf());
     assert!(
-        told.contains("has an interface of this name already"),
-        "{told}"
+        message.contains("has an interface of this name already"),
+        "{message}"
     );
     // In another namespace, IPAM recognises the attachment.
     lab.add_fails(&elsewhere, &conf());

@@ -102,8 +102,8 @@ fn a_route_of_ipv6(lab: &Lab) {
         ipam.on("ADD").stdout(answer.to_string());
         let conf = layer2(json!({ "ipam": { "type": "open-ipam" } }));
         let container = Container::new("a");
-        let told = lab.add_fails(&container, &conf);
-        assert!(told.contains("invalid argument"), "{told}");
+        let message = lab.add_fails(&container, &conf);
+        assert!(message.contains("invalid argument"), "{message}");
         return;
     }
     let attached = attached(lab, &answer, json!({ "isGateway": true }));

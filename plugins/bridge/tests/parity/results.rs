@@ -158,11 +158,11 @@ fn sandbox_and_interface_keep_the_callers_names(lab: &Lab) {
     let call = lab.call("ADD", &container, &ipv6(json!({})));
     let call = call.netns(&path).ifname("net-7.x");
     let result = lab.node.run(&call).success();
-    let told = &result["interfaces"][2];
-    assert_eq!(told["sandbox"], path.to_str().unwrap());
-    assert_eq!(told["name"], "net-7.x");
+    let container_end = &result["interfaces"][2];
+    assert_eq!(container_end["sandbox"], path.to_str().unwrap());
+    assert_eq!(container_end["name"], "net-7.x");
     let link = container.link("net-7.x");
-    assert_eq!(told["mac"], link.mac());
+    assert_eq!(container_end["mac"], link.mac());
     assert_eq!(link.addresses(), ["fd00:1::2/64"]);
     lab.node.run(&call.command("DEL")).silent();
     assert_eq!(container.link_names(), ["lo"]);

@@ -145,7 +145,7 @@ fn check_of_a_healthy_pod(lab: &Lab) {
 }
 
 fn check_detects_missing_rules_and_elements(lab: &Lab) {
-    for (damage, told) in [
+    for (damage, message) in [
         (
             "flush table ip twill_masquerade",
             "address 10.1.1.2/24 is not masqueraded: table ip twill_masquerade has not all of its \
@@ -180,10 +180,10 @@ fn check_detects_missing_rules_and_elements(lab: &Lab) {
         let failure = lab.check(&a, &conf(), &result).failure();
         let port = result["interfaces"][1]["name"].as_str().unwrap();
         let mac = result["interfaces"][2]["mac"].as_str().unwrap();
-        let told = told
+        let message = message
             .replace("PORT", &format!("port {port}"))
             .replace("MAC", mac);
-        assert_eq!((failure.code, failure.msg), (120, told));
+        assert_eq!((failure.code, failure.msg), (120, message));
         lab.del(&a, &conf());
     }
 

@@ -158,9 +158,12 @@ fn an_unfiltered_bridge_with_ports_is_refused(lab: &Lab) {
     lab.add(&a, &plain);
     let conf = |vlan: u16| of_subnets(&["10.1.1.0/24"], json!({ "vlan": vlan }));
     if lab.side == Side::Ours {
-        let told = lab.add_fails(&b, &conf(100));
+        let message = lab.add_fails(&b, &conf(100));
         let remedy = "ip link set cni0 type bridge vlan_filtering 1";
-        assert!(told.contains("vlan 100") && told.contains(remedy), "{told}");
+        assert!(
+            message.contains("vlan 100") && message.contains(remedy),
+            "{message}"
+        );
         lab.ip("link set cni0 type bridge vlan_filtering 1");
     }
     lab.add(&b, &conf(100));

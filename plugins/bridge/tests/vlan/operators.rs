@@ -181,9 +181,9 @@ fn a_vlan_device_of_another_vlan_is_not(lab: &Lab) {
         "name cni0.100 type bridge",
     ] {
         lab.ip(&format!("link add {device}"));
-        let told = lab.add_fails(&container, &gateway());
+        let error_text = lab.add_fails(&container, &gateway());
         for word in ["cni0.100", "cni0", "VLAN 100"] {
-            assert!(told.contains(word), "{told}");
+            assert!(error_text.contains(word), "{error_text}");
         }
         lab.ip("link del cni0.100");
     }

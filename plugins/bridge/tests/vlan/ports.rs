@@ -31,10 +31,10 @@ pub(crate) fn vlans(lab: &Lab, port: &str) -> Vec<String> {
     assert!(output.status.success(), "{output:?}");
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
     let list = all[0]["vlans"].as_array().cloned().unwrap_or_default();
-    list.iter().flat_map(tell).collect()
+    list.iter().flat_map(vlans_of).collect()
 }
 
-fn tell(entry: &Value) -> Vec<String> {
+fn vlans_of(entry: &Value) -> Vec<String> {
     let first = entry["vlan"].as_u64().unwrap();
     let last = entry["vlanEnd"].as_u64().unwrap_or(first);
     let flags: Vec<&str> = entry["flags"]

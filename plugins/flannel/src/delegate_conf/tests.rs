@@ -28,7 +28,7 @@ fn rendered(netconf: &str, lease: &Lease) -> Result<Value, Error> {
 /// Each directory of testdata/flannel has a netconf.json, a subnet.env and the expected.json that
 /// comes of them.
 #[test]
-fn fixtures() {
+fn fixtures_are_rendered() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/flannel/delegate");
     let mut cases = 0;
     for directory in fs::read_dir(&root).unwrap() {
@@ -77,7 +77,7 @@ fn numbers_keep_their_digits() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn errors_name_the_key() {
     for (netconf, code, message) in [
         (
             r#"{"name":"n","delegate":[]}"#,

@@ -59,7 +59,7 @@ const BRIDGE: &str = r#"{"name":"a","type":"bridge"}"#;
 const MACVLAN: &str = r#"{"name":"b","type":"macvlan"}"#;
 
 #[test]
-fn one_attachment_is_where_the_go_plugin_looks_for_it() {
+fn the_first_attachments_file_is_the_go_plugins() {
     let (temp, scratch) = scratch();
     let eth0 = attachment("c1", "eth0");
     assert_eq!(found(&scratch, &eth0), None);
@@ -87,7 +87,7 @@ fn one_attachment_is_where_the_go_plugin_looks_for_it() {
 }
 
 #[test]
-fn attachments_of_one_container_never_touch_each_others() {
+fn attachments_of_one_container_have_files_of_their_own() {
     let (temp, scratch) = scratch();
     let (eth0, eth1) = (attachment("c1", "eth0"), attachment("c1", "eth1"));
     keep(&scratch, &eth0, &conf(BRIDGE));
@@ -107,7 +107,7 @@ fn attachments_of_one_container_never_touch_each_others() {
 }
 
 #[test]
-fn the_go_plugins_file_belongs_to_whoever_asks() {
+fn the_go_plugins_file_belongs_to_any_attachment_of_its_container() {
     let (temp, scratch) = scratch();
     fs::write(temp.path().join("flannel/c1"), BRIDGE).unwrap();
     let (eth0, eth1) = (attachment("c1", "eth0"), attachment("c1", "eth1"));
@@ -122,7 +122,7 @@ fn the_go_plugins_file_belongs_to_whoever_asks() {
 }
 
 #[test]
-fn debris_is_told_from_a_configuration_and_overwritten() {
+fn debris_is_recognised_and_overwritten() {
     let (temp, scratch) = scratch();
     let eth0 = attachment("c1", "eth0");
     for debris in [
@@ -148,7 +148,7 @@ fn debris_is_told_from_a_configuration_and_overwritten() {
 }
 
 #[test]
-fn looking_makes_nothing() {
+fn reading_creates_nothing() {
     let temp = tempfile::tempdir().unwrap();
     assert!(
         Scratch::open(&temp.path().join("flannel"))
@@ -159,7 +159,7 @@ fn looking_makes_nothing() {
 }
 
 #[test]
-fn an_add_waits_for_another_one_of_the_same_attachment() {
+fn an_add_waits_for_another_add_of_the_attachment() {
     const MOMENT: Duration = Duration::from_millis(50);
     let (temp, scratch) = scratch();
     let (eth0, eth1) = (attachment("c1", "eth0"), attachment("c1", "eth1"));
@@ -197,7 +197,7 @@ fn an_add_waits_for_another_one_of_the_same_attachment() {
 /// A daemon that a killed ADD's delegate has left holds its mark for ever; a DEL has done with that
 /// ADD.
 #[test]
-fn a_mark_is_in_nobodys_way_where_nothing_is_kept() {
+fn a_mark_of_use_without_a_file_is_ignored() {
     let (_temp, scratch) = scratch();
     let eth0 = attachment("c1", "eth0");
     let [daemons, own] = [(); 2].map(|()| scratch.in_use(&eth0).unwrap());

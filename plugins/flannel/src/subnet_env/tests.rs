@@ -39,7 +39,7 @@ fn ipv4() -> Lease {
 }
 
 #[test]
-fn what_flanneld_writes() {
+fn the_file_of_flanneld_is_parsed() {
     assert_eq!(lease(IPV4), Ok(ipv4()));
     let dual_stack = format!(
         "{IPV4}FLANNEL_IPV6_NETWORK=fd00:244::/56\nFLANNEL_IPV6_SUBNET=fd00:244:0:1::1/64\n"
@@ -80,7 +80,7 @@ fn lists_of_networks_lose_their_duplicates_and_host_bits() {
 }
 
 #[test]
-fn it_is_read_as_a_shell_reads_it() {
+fn shell_syntax_is_understood() {
     let text = "# written by hand\r\n\r\n  export FLANNEL_NETWORK=\"10.244.0.0/16\"\r\nFLANNEL_SUBNET='10.9.9.9/24' # not the last\r\n\
                 export FLANNEL_SUBNET=10.244.1.1/24 FLANNEL_MTU=14\"50\"\r\nFLANNEL_IPMASQ=tr\\ue\r\nOTHER=a=b\r\nFLANNEL_IPV6_NETWORK=\r\n";
     assert_eq!(lease(text), Ok(ipv4()));
@@ -92,7 +92,7 @@ fn it_is_read_as_a_shell_reads_it() {
 }
 
 #[test]
-fn all_that_is_missing_is_named() {
+fn one_error_names_all_missing_keys() {
     assert_eq!(
         lease(""),
         Err(
@@ -118,7 +118,7 @@ fn all_that_is_missing_is_named() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn errors_name_key_and_value() {
     for (from, to, message) in [
         (
             "FLANNEL_MTU=1450",
@@ -197,7 +197,7 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn what_is_not_flannelds_is_passed_over() {
+fn unknown_lines_are_ignored() {
     let nowhere: [&str; 0] = [];
     for (line, expected) in [
         (
@@ -256,7 +256,7 @@ fn what_is_not_flannelds_is_passed_over() {
 }
 
 #[test]
-fn masquerading_is_what_a_yes_says() {
+fn yes_true_and_1_mean_true() {
     for (value, expected, is_odd) in [
         ("true", true, false),
         ("TRUE", true, false),
@@ -297,7 +297,7 @@ fn masquerading_is_what_a_yes_says() {
 }
 
 #[test]
-fn a_network_is_of_the_family_that_it_is_of() {
+fn a_network_counts_in_its_own_family_under_either_key() {
     let text = "FLANNEL_NETWORK=fd00:244::/56,10.244.0.0/16\nFLANNEL_SUBNET=fd00:244:0:1::1/64\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
     let expected = Lease {
         networks: cidrs(&["fd00:244::/56", "10.244.0.0/16"]),
@@ -313,7 +313,7 @@ fn a_network_is_of_the_family_that_it_is_of() {
 }
 
 #[test]
-fn a_subnet_without_room_is_named() {
+fn an_error_names_a_subnet_without_room() {
     for (from, to, expected) in [
         ("1.1/24", "1.1/30", None),
         (
@@ -354,7 +354,7 @@ fn a_subnet_without_room_is_named() {
 }
 
 #[test]
-fn the_file_is_named() {
+fn errors_name_the_file() {
     assert_eq!(
         read(Path::new("/nowhere/subnet.env"), &Log::default())
             .unwrap_err()

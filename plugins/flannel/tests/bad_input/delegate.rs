@@ -120,7 +120,7 @@ fn a_delegate_whose_file_is_flannel_is_refused() {
 /// called by.
 #[track_caller]
 fn assert_does_not_call_itself(desk: &Desk, dir: &Path) {
-    let told = "network configuration: flannel is called as \"bridge\", and delegate.type is that as well: \
+    let error_text = "network configuration: flannel is called as \"bridge\", and delegate.type is that as well: \
         it would call itself for ever; correct delegate.type or ipam.type, or install the plugin of that name again";
     let lease = fs::read(desk.subnet_file()).unwrap();
     let node = desk.listing();
@@ -136,7 +136,10 @@ fn assert_does_not_call_itself(desk: &Desk, dir: &Path) {
         call.limit(SOON).run()
     };
     let failure = call("ADD", &netconf).failure();
-    assert_eq!((failure.code, failure.msg), (7, format!("bridge: {told}")));
+    assert_eq!(
+        (failure.code, failure.msg),
+        (7, format!("bridge: {error_text}"))
+    );
     call("DEL", &netconf).silent();
     assert_eq!(desk.kept(), [].into());
     assert_eq!(fs::read(desk.subnet_file()).unwrap(), lease);
@@ -151,14 +154,14 @@ fn assert_does_not_call_itself(desk: &Desk, dir: &Path) {
     // The list itself calls flannel by that name.
     netconf["type"] = json!("bridge");
     let failure = call("ADD", &netconf).failure();
-    assert_eq!((failure.code, failure.msg), (7, told.to_owned()));
+    assert_eq!((failure.code, failure.msg), (7, error_text.to_owned()));
 }
 
 /// Under a name that is not a plugin's, the multi-call binary reports an error. Like any failure
 /// that may be temporary, the error fails one DEL.
 #[track_caller]
 fn assert_is_no_plugin(desk: &Desk, dir: &Path) {
-    let told = "my-bridge: CNI_COMMAND is set, but the name that the program was started by, \"my-bridge\", \
+    let error_text = "my-bridge: CNI_COMMAND is set, but the name that the program was started by, \"my-bridge\", \
         is no plugin's: link or copy it to one of ";
     let mut netconf = desk.netconf();
     netconf["delegate"] = json!({"type": "my-bridge"});
@@ -170,15 +173,15 @@ fn assert_is_no_plugin(desk: &Desk, dir: &Path) {
     };
     let failure = call("ADD").failure();
     assert_eq!(failure.code, 4, "{failure:?}");
-    assert!(failure.msg.starts_with(told), "{failure:?}");
+    assert!(failure.msg.starts_with(error_text), "{failure:?}");
     assert_eq!(desk.kept(), [].into());
     // STATUS reports that no ADD can succeed.
     let failure = call("STATUS").failure();
     assert_eq!(failure.code, 4, "{failure:?}");
-    assert!(failure.msg.starts_with(told), "{failure:?}");
+    assert!(failure.msg.starts_with(error_text), "{failure:?}");
 
     let failure = call("DEL").failure();
-    assert!(failure.msg.starts_with(told), "{failure:?}");
+    assert!(failure.msg.starts_with(error_text), "{failure:?}");
     call("DEL").silent();
     assert_eq!(desk.kept(), [].into());
 }

@@ -139,19 +139,19 @@ fn a_subnet_without_room_for_a_container_is_refused() {
         ("FLANNEL_IPV6_SUBNET", "fd00::1/127", "fd00::/127", 126),
     ] {
         fs::write(desk.subnet_file(), format!("{SUBNET_ENV}{key}={subnet}\n")).unwrap();
-        let told = format!(
+        let error_text = format!(
             "{key}: {network} has no room for a gateway and a container: \
              have flanneld get subnets of a prefix length of at most {longest}"
         );
         let remedy =
             "see SubnetLen and IPv6SubnetLen in flannel's net-conf.json, or podCIDR of this node";
-        assert_no_lease(&desk, 7, &told, remedy);
+        assert_no_lease(&desk, 7, &error_text, remedy);
         let mut netconf = desk.netconf();
         netconf["cniVersion"] = json!("1.1.0");
         let status = desk.call("STATUS").config(&netconf).run();
         let failure = status.failure();
         let file = desk.subnet_file();
-        let message = format!("failed to load the lease: {}: {told}", file.display());
+        let message = format!("failed to load the lease: {}: {error_text}", file.display());
         assert_eq!((failure.code, failure.msg), (50, message));
         // DEL of a container of an earlier lease succeeds.
         desk.call("DEL").run().silent();
@@ -164,7 +164,7 @@ fn a_subnet_without_room_for_a_container_is_refused() {
 
 /// ADD succeeds with these contents of the lease, and the log has these messages about the file.
 #[track_caller]
-fn assert_lease(desk: &Desk, contents: impl AsRef<[u8]>, told: &[&str]) -> Value {
+fn assert_lease(desk: &Desk, contents: impl AsRef<[u8]>, error_text: &[&str]) -> Value {
     fs::write(desk.subnet_file(), contents).unwrap();
     let mut netconf = desk.netconf();
     netconf["subnetFileWait"] = json!(25);
@@ -175,12 +175,12 @@ fn assert_lease(desk: &Desk, contents: impl AsRef<[u8]>, told: &[&str]) -> Value
     let stdin = desk.delegate.calls().pop().unwrap().stdin;
     desk.call("DEL").run().silent();
     let logged = desk.call("ADD").env("CNI_LOG", "info").run();
-    for told in told {
-        let told = format!("{}: {told}", desk.subnet_file().display());
-        let told = format!("{told:?}");
+    for error_text in error_text {
+        let error_text = format!("{}: {error_text}", desk.subnet_file().display());
+        let error_text = format!("{error_text:?}");
         assert!(
-            logged.stderr_text().contains(told.trim_matches('"')),
-            "{told}: {logged}"
+            logged.stderr_text().contains(error_text.trim_matches('"')),
+            "{error_text}: {logged}"
         );
     }
     desk.call("DEL").run().silent();
@@ -198,7 +198,7 @@ fn unknown_lines_are_ignored_and_logged() {
         format!("line 5: {word:?} is passed over: it is no assignment of the form KEY=value")
     };
     let open = "line 5 is passed over: a quote is not closed, or a backslash ends the line";
-    for (line, told) in [
+    for (line, error_text) in [
         ("nonsense", &*no_assignment("nonsense")),
         ("=1", &no_assignment("=1")),
         ("A=1 B", &no_assignment("B")),
@@ -208,7 +208,11 @@ fn unknown_lines_are_ignored_and_logged() {
         ("\0\0\0\0", "4 NUL bytes at the end are passed over"),
     ] {
         let contents = format!("{SUBNET_ENV}{line}");
-        assert_eq!(assert_lease(&desk, contents, &[told]), usual, "{line}");
+        assert_eq!(
+            assert_lease(&desk, contents, &[error_text]),
+            usual,
+            "{line}"
+        );
     }
     let contents = [b"# \xfcber\nA=\xff\n\xfe\n", SUBNET_ENV.as_bytes()].concat();
     assert_eq!(assert_lease(&desk, contents, &["line 3: "]), usual);
@@ -231,13 +235,13 @@ fn values_of_flannel_ipmasq() {
         let contents = SUBNET_ENV.replace("=true", &format!("={value}"));
         let odd =
             format!("FLANNEL_IPMASQ: {value:?} is taken for false: it is neither true, yes nor 1");
-        let told = [&*odd];
-        let told = if ["maybe", ""].contains(&value) {
-            &told[..]
+        let error_text = [&*odd];
+        let error_text = if ["maybe", ""].contains(&value) {
+            &error_text[..]
         } else {
             &[]
         };
-        let stdin = assert_lease(&desk, contents, told);
+        let stdin = assert_lease(&desk, contents, error_text);
         assert_eq!(stdin["ipMasq"], !is_true, "{value:?}");
     }
 }

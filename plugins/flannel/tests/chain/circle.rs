@@ -45,7 +45,7 @@ fn a_delegate_whose_ipam_plugin_is_flannel_is_refused() {
 
         netconf["ipam"] = json!({"type": "my-ipam"});
         let failure = call("ADD", &netconf).failure();
-        let (code, told) = if is_none {
+        let (code, message) = if is_none {
             (
                 4,
                 "the name that the program was started by, \"my-ipam\", is no plugin's",
@@ -57,11 +57,11 @@ fn a_delegate_whose_ipam_plugin_is_flannel_is_refused() {
             )
         };
         assert_eq!(failure.code, code, "{failure:?}");
-        assert!(failure.msg.contains(told), "{failure:?}");
+        assert!(failure.msg.contains(message), "{failure:?}");
         if is_none {
             // The failure may be temporary as far as flannel knows, so it fails one DEL.
             let failure = call("DEL", &netconf).failure();
-            assert!(failure.msg.contains(told), "{failure:?}");
+            assert!(failure.msg.contains(message), "{failure:?}");
         }
         call("DEL", &netconf).silent();
         assert_nothing_left(&lab, &[&container]);

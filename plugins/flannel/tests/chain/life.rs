@@ -116,8 +116,8 @@ fn check(lab: &Lab, container: &Container, netconf: &Value, result: &Value) {
     let failure = lab.node.run(&call).failure();
     assert_eq!(failure.code, 120, "{failure:?}");
     let attachment = format!("bridge: host-local: eth0 of container {} ", container.id);
-    let told = failure.msg.starts_with(&attachment) && failure.msg.ends_with(&directory);
-    assert!(told, "{failure:?}");
+    let message = failure.msg.starts_with(&attachment) && failure.msg.ends_with(&directory);
+    assert!(message, "{failure:?}");
     lab.node.write(&file, contents);
     lab.node.run(&call).silent();
 }

@@ -283,11 +283,11 @@ fn the_configuration_of_a_failed_add_fails_one_del() {
         let outcome = del.env("CNI_LOG", "error").run();
         assert_eq!(outcome.code, Some(0), "{outcome}");
         let log = outcome.stderr_text();
-        for told in [
+        for message in [
             "given up: bridge: failed",
             "addresses may stay taken until GC: no plugin",
         ] {
-            assert!(log.contains(told), "{outcome}");
+            assert!(log.contains(message), "{outcome}");
         }
         assert_eq!(kept(&desk), [""; 0]);
     }

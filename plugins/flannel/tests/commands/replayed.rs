@@ -244,9 +244,9 @@ fn check_succeeds_if_gos_ipvlan_lacks_a_master() {
         if is_passed_over {
             outcome.silent();
             let logged = desk.call("CHECK").env("CNI_LOG", "info").run();
-            let told = logged.stderr_text();
+            let error_text = logged.stderr_text();
             assert!(
-                told.contains("the delegate cannot check the link: "),
+                error_text.contains("the delegate cannot check the link: "),
                 "{logged}"
             );
         } else {

@@ -242,11 +242,11 @@ fn del_fails_with_code_11_after_its_timeout() {
     assert!(is_alive(left.0));
     assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b""[..]));
     assert!(outcome.elapsed >= TIMEOUT, "{outcome}");
-    let told = format!(
+    let error_text = format!(
         "a process that ADD has started does not end, going on: {} is locked",
         desk.data_dir().display()
     );
-    assert!(outcome.stderr_text().contains(&told), "{outcome}");
+    assert!(outcome.stderr_text().contains(&error_text), "{outcome}");
     assert_eq!(kept(&desk), [""; 0]);
     assert_eq!(commands(&desk), ["ADD", "ADD", "DEL", "DEL"]);
 }

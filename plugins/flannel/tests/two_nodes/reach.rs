@@ -55,8 +55,8 @@ pub(crate) fn assert_passes(from: &Member, to: &Member, family: Family, size: u3
 pub(crate) fn assert_turned_back(from: &Member, to: &Member, family: Family, largest: u32) {
     let output = ping(from, to, family, largest + 1 - around(family));
     let said = String::from_utf8_lossy(&output.stdout);
-    let told = said.contains(&format!("Packet too big: mtu={largest}"));
-    assert!(!output.status.success() && told, "{output:?}");
+    let error_text = said.contains(&format!("Packet too big: mtu={largest}"));
+    assert!(!output.status.success() && error_text, "{output:?}");
     assert_too_large(from, to, family, largest);
 }
 
@@ -66,8 +66,9 @@ pub(crate) fn assert_too_large(from: &Member, to: &Member, family: Family, large
     let data = largest + 1 - around(family);
     let output = ping(from, to, family, data);
     let said = String::from_utf8_lossy(&output.stderr);
-    let told = said.contains("message too long") && said.trim_end().ends_with(&largest.to_string());
-    assert!(!output.status.success() && told, "{output:?}");
+    let error_text =
+        said.contains("message too long") && said.trim_end().ends_with(&largest.to_string());
+    assert!(!output.status.success() && error_text, "{output:?}");
 }
 
 /// A stream of many large segments arrives whole, from the container's own address.

@@ -101,9 +101,9 @@ fn assert_answered(output: &Output, when: &str) {
     if output.status.success() {
         return;
     }
-    let told = serde_json::from_slice::<Value>(&output.stdout);
-    let told = told.is_ok_and(|error| error["code"].is_u64() && error["msg"].is_string());
-    assert!(told || was_not_heard(output), "{when}: {output:?}");
+    let message = serde_json::from_slice::<Value>(&output.stdout);
+    let message = message.is_ok_and(|error| error["code"].is_u64() && error["msg"].is_string());
+    assert!(message || was_not_heard(output), "{when}: {output:?}");
 }
 
 /// Whether writing the answer failed. The caller then calls DEL.

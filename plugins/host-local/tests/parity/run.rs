@@ -114,7 +114,11 @@ fn expectations(step: &Step, outcome: &Outcome, contents: &Contents) -> Vec<Stri
         (Some(Expected::Addresses(expected)), _) => Some(format!("expected {expected:?}")),
         (Some(Expected::Silence), Answer::Silence) => None,
         (Some(Expected::Silence), _) => Some("expected silence".to_owned()),
-        (Some(Expected::Failure(message)), Answer::Failure(told)) if told.contains(message) => None,
+        (Some(Expected::Failure(message)), Answer::Failure(error_text))
+            if error_text.contains(message) =>
+        {
+            None
+        }
         (Some(Expected::Failure(message)), _) => Some(format!("expected the error {message:?}")),
     };
     problems.extend(wrong);
@@ -202,7 +206,7 @@ impl Answer {
     }
 
     fn says(&self, message: &str) -> bool {
-        matches!(self, Answer::Failure(told) if told.contains(message))
+        matches!(self, Answer::Failure(error_text) if error_text.contains(message))
     }
 }
 
