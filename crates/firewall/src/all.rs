@@ -202,7 +202,7 @@ fn tables_with_rules(is_in_nftables: bool, may_be_legacy: bool) -> impl Iterator
 }
 
 /// Whether the kernel has a legacy table `nat`, which a program of iptables has created.
-fn has_legacy_tables() -> bool {
+pub(crate) fn has_legacy_tables() -> bool {
     ["ip", "ip6"].iter().any(|family| {
         let names = fs::read_to_string(format!("/proc/thread-self/net/{family}_tables_names"));
         match names {
@@ -213,7 +213,9 @@ fn has_legacy_tables() -> bool {
 }
 
 /// A program that is not installed has created nothing.
-fn unless_not_installed(outcome: Result<(), FirewallError>) -> Result<(), FirewallError> {
+pub(crate) fn unless_not_installed(
+    outcome: Result<(), FirewallError>,
+) -> Result<(), FirewallError> {
     match outcome {
         Err(FirewallError::NoProgram { .. }) => Ok(()),
         outcome => outcome,

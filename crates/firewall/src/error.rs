@@ -50,8 +50,8 @@ pub enum FirewallError {
     UnknownBackend(#[from] UnknownBackend),
     /// The programs of the backend `iptables` are not installed.
     #[error(
-        "ipMasqBackend is \"iptables\", but there is no program {program} in PATH: \
-        install iptables, or set ipMasqBackend to \"nftables\""
+        "the backend is \"iptables\", but there is no program {program} in PATH: \
+        install iptables, or use \"nftables\""
     )]
     NoProgram {
         /// The missing program.

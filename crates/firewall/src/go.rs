@@ -22,9 +22,9 @@ use crate::rule::ListedRule;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ForeignChain {
     /// The `NFPROTO_*` number of its family.
-    family: i32,
-    table: &'static str,
-    name: String,
+    pub(crate) family: i32,
+    pub(crate) table: &'static str,
+    pub(crate) name: String,
 }
 
 /// The start of the comments of the rules against spoofed MACs.
@@ -99,7 +99,129 @@ impl ForeignChain {
     }
 }
 
+/// What the Go plugin has made of a port map, in nftables and in the tables that iptables has there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct PortMapTraces {
+    /// The families of the container's chains of iptables.
+    chains: Vec<ForeignChain>,
+    /// The families that have the plugin's table of nftables.
+    tables: Vec<i32>,
+}
+
+/// The chain of iptables from which the Go plugin's port maps are reached, and the table that it has
+/// in nftables.
+const HOST_PORTS: &str = "CNI-HOSTPORT-DNAT";
+const HOST_PORT_TABLE: &str = "cni_hostport";
+
 impl Kernel {
+    /// Removes the Go plugin's port map of a container, which all of its interfaces share in
+    /// nftables.
+    ///
+    /// # Errors
+    /// If the kernel refuses; then a part may have been removed.
+    pub(crate) fn remove_port_map_of_go(&mut self, owner: Owner<'_>) -> Result<(), FirewallError> {
+        let id = owner.attachment.container_id.as_str();
+        let chain = port_map_chain(owner.network.as_str(), id);
+        let chains = ForeignChain::of_iptables(&chain);
+        let tables = [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6];
+        let mut questions: Vec<_> = chains.iter().map(ForeignChain::find).collect();
+        questions.extend(tables.map(find_host_port_table));
+        let mut traces = PortMapTraces::default();
+        self.ask_each(&questions, |position, _| {
+            match chains.get(position) {
+                Some(chain) => traces.chains.push(chain.clone()),
+                None => traces.tables.extend(tables.get(position - chains.len())),
+            }
+            Ok(())
+        })?;
+        for chain in &traces.chains {
+            self.remove_port_map_chains(chain.family, |name| name == chain.name)?;
+        }
+        for family in traces.tables {
+            self.remove_host_port_rules(family, |comment| comment == id)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the Go plugin's port maps of a network's containers that are no longer valid. Those
+    /// in its table of nftables do not name their network, and stay.
+    ///
+    /// # Errors
+    /// If the kernel refuses; then a part may have been removed.
+    pub(crate) fn collect_port_maps_of_go(
+        &mut self,
+        network: &str,
+        valid: &ValidAttachments,
+    ) -> Result<(), FirewallError> {
+        for family in [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6] {
+            let host_ports = host_ports_of(family);
+            let rules = self.rules_of_chain(&host_ports)?;
+            let stale: HashSet<String> = rules
+                .iter()
+                .filter_map(|rule| {
+                    let comment = comment_of_iptables(rule)?;
+                    let (name, id) = port_map_owner(&comment)?;
+                    let is_stale = name == network && !valid.contains_container(id);
+                    is_stale.then(|| port_map_chain(name, id))
+                })
+                .collect();
+            if !stale.is_empty() {
+                self.remove_port_map_chains(family, |name| stale.contains(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes chains of port maps that iptables has in nftables, with the jumps to them.
+    fn remove_port_map_chains(
+        &mut self,
+        family: i32,
+        is_doomed: impl Fn(&str) -> bool,
+    ) -> Result<(), FirewallError> {
+        let host_ports = host_ports_of(family);
+        self.until_done(|this| {
+            let rules = this.rules_of_chain(&host_ports)?;
+            let jumps: Vec<_> = rules
+                .iter()
+                .filter(|rule| rule.target().is_some_and(&is_doomed))
+                .collect();
+            let targets = jumps.iter().filter_map(|rule| rule.target());
+            let names: HashSet<&str> = targets.collect();
+            let chains: Vec<_> = names
+                .into_iter()
+                .map(|name| ForeignChain {
+                    name: name.to_owned(),
+                    ..host_ports.clone()
+                })
+                .collect();
+            let edits = jumps.into_iter().map(|rule| host_ports.delete_rule(rule));
+            let edits = edits.chain(chains.iter().map(ForeignChain::delete));
+            this.commit(Transaction::of(edits))
+        })
+    }
+
+    /// Removes rules of the Go plugin's table of nftables by their comments.
+    fn remove_host_port_rules(
+        &mut self,
+        family: i32,
+        is_doomed: impl Fn(&str) -> bool,
+    ) -> Result<(), FirewallError> {
+        let request = ListedRule::list(family as u8, HOST_PORT_TABLE, None);
+        self.until_done(|this| {
+            let rules = this.dump(&request, ListedRule::read)?;
+            let doomed = rules.iter().filter(|rule| is_doomed(&rule.comment));
+            let edits = doomed.map(|rule| {
+                let chain = ForeignChain {
+                    family,
+                    table: HOST_PORT_TABLE,
+                    name: rule.chain.clone(),
+                };
+                chain.delete_rule(rule)
+            });
+            this.commit(Transaction::of(edits))
+        })
+    }
+
     /// Removes the Go plugin's rules that masquerade an attachment.
     ///
     /// # Errors
@@ -260,6 +382,56 @@ impl Kernel {
     }
 }
 
+fn host_ports_of(family: i32) -> ForeignChain {
+    ForeignChain {
+        family,
+        table: "nat",
+        name: HOST_PORTS.to_owned(),
+    }
+}
+
+fn find_host_port_table(family: i32) -> Request<Bytes> {
+    let what = format!("find table {HOST_PORT_TABLE}");
+    let attributes = Attributes::new().text(TABLE, HOST_PORT_TABLE);
+    Message::GetTable.request(family as u8, what, attributes)
+}
+
+/// The name of a container's chain of iptables for port maps, as with the Go plugin: `CNI-DN-` and
+/// as many digits of a SHA-512 as make 28 characters.
+pub(crate) fn port_map_chain(network: &str, container_id: &str) -> String {
+    let mut name = String::from("CNI-DN-");
+    let digest = Hash::hash(format!("{network}{container_id}").as_bytes());
+    for byte in digest.iter().take(11) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name.truncate(28);
+    name
+}
+
+/// The comment that iptables has given a rule.
+fn comment_of_iptables(rule: &ListedRule) -> Option<String> {
+    if !rule.comment.is_empty() {
+        return Some(rule.comment.clone());
+    }
+    rule.data_of("match").find_map(|data| {
+        if text(data, MATCH_NAME).ok()? != "comment" {
+            return None;
+        }
+        text(data, MATCH_INFO).ok().map(str::to_owned)
+    })
+}
+
+/// `NFTA_MATCH_NAME` and `NFTA_MATCH_INFO`.
+const MATCH_NAME: u16 = 1;
+const MATCH_INFO: u16 = 3;
+
+/// The network and the container ID in the comment of a jump to a port map.
+pub(crate) fn port_map_owner(comment: &str) -> Option<(&str, &str)> {
+    let rest = comment.strip_prefix("dnat name: \"")?;
+    let (name, rest) = rest.split_once("\" id: \"")?;
+    Some((name, rest.strip_suffix('"')?))
+}
+
 /// Whether the port that a rule compares with does not exist. The Go plugin creates the port first.
 fn is_port_gone(rule: &ListedRule) -> Result<bool, FirewallError> {
     let mut comparisons = rule.data_of("cmp");
@@ -315,6 +487,16 @@ fn digits(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // As the Go plugin 1.1.1 makes them.
+    #[test]
+    fn port_maps_have_the_chains_that_the_go_plugin_gives() {
+        let chain = port_map_chain("cbr0", "c1");
+        assert_eq!(chain, "CNI-DN-68f1f1eeb62cad3d0bdd5");
+        let comment = r#"dnat name: "cbr0" id: "c1""#;
+        assert_eq!(port_map_owner(comment), Some(("cbr0", "c1")));
+        assert_eq!(port_map_owner(r#"name: "cbr0" id: "c1""#), None);
+    }
 
     // From pkg/ip/ipmasq_nftables_linux_test.go of the Go plugins.
     #[test]

@@ -14,6 +14,7 @@ use crate::iptables::rules::{Jump, jumps};
 use crate::{FirewallError, Missing};
 
 mod mark;
+pub(crate) mod port_map;
 mod program;
 mod rules;
 
@@ -358,12 +359,25 @@ impl Programs<'_> {
     /// The rules of a chain of the table `nat`, as commands that would create them. The inner error
     /// says that the chain or the table does not exist.
     fn rules(self, chain: &str) -> Result<Result<String, FirewallError>, FirewallError> {
-        let args = ["-w", TIMEOUT, "-t", "nat", "-S", chain];
+        self.rules_in("nat", chain)
+    }
+
+    /// [`Programs::rules`] of another table.
+    fn rules_in(
+        self,
+        table: &str,
+        chain: &str,
+    ) -> Result<Result<String, FirewallError>, FirewallError> {
+        let args = ["-w", TIMEOUT, "-t", table, "-S", chain];
         let (show, output) = self.run(|names| names.show, &args, "")?;
         if output.status.success() {
             return Ok(Ok(String::from_utf8_lossy(&output.stdout).into_owned()));
         }
-        let error = failed(&format!("show chain {chain} of table nat"), show, &output);
+        let error = failed(
+            &format!("show chain {chain} of table {table}"),
+            show,
+            &output,
+        );
         /// The exit status of a program that does not get its lock, or has no right to read the
         /// rules.
         const RESOURCE_PROBLEM: i32 = 4;
@@ -381,16 +395,21 @@ impl Programs<'_> {
 
     /// Changes the table `nat`, by all of the lines or none.
     fn apply(self, lines: &str) -> Result<(), FirewallError> {
+        self.apply_to("nat", lines)
+    }
+
+    /// [`Programs::apply`] to another table.
+    fn apply_to(self, table: &str, lines: &str) -> Result<(), FirewallError> {
         if lines.is_empty() {
             return Ok(());
         }
-        let input = format!("*nat\n{lines}COMMIT\n");
+        let input = format!("*{table}\n{lines}COMMIT\n");
         let args = ["-w", TIMEOUT, "--noflush"];
         let (restore, output) = self.run(|names| names.restore, &args, &input)?;
         if output.status.success() {
             return Ok(());
         }
-        Err(failed("change table nat", restore, &output))
+        Err(failed(&format!("change table {table}"), restore, &output))
     }
 
     /// Runs the program for the tables or, if none is installed for these alone, the one that

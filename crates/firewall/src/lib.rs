@@ -19,6 +19,7 @@
 //! layout, schema                       what each set and each table consists of
 //! grant                                what an attachment is granted
 //! kernel                               the connection
+//! conntrack                            tracked connections
 //! frame, record                        reading the present state
 //! repair, prepare                      planning transactions
 //! nftables, check, go, iptables        operations
@@ -29,6 +30,7 @@
 mod all;
 mod backend;
 mod check;
+mod conntrack;
 mod edit;
 mod element;
 mod error;
@@ -56,9 +58,12 @@ pub use backend::{Backend, UnknownBackend};
 pub use check::Missing;
 pub use error::FirewallError;
 pub use iptables::Iptables;
+pub use iptables::port_map::{
+    IptablesConditions, IptablesOptions, MarkBy, UnsupportedIptablesConditions,
+};
 pub use nftables::Nftables;
 pub use port_map::{
     Conditions, PortMap, PortMapping, Snat, Transport, UnknownTransport, Unmapped,
-    UnsupportedConditions, collect_port_maps, map_ports, missing_port_map, probe_port_maps,
-    unmap_ports,
+    UnsupportedConditions, collect_port_maps, map_ports, map_ports_by_iptables, missing_port_map,
+    missing_port_map_by_iptables, probe_port_maps, unmap_ports,
 };

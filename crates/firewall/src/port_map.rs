@@ -26,10 +26,12 @@ pub use change::Unmapped;
 pub(crate) use conditions::Token;
 pub use conditions::{Conditions, UnsupportedConditions};
 pub use operations::{
-    collect_port_maps, map_ports, missing_port_map, probe_port_maps, unmap_ports,
+    collect_port_maps, map_ports, map_ports_by_iptables, missing_port_map,
+    missing_port_map_by_iptables, probe_port_maps, unmap_ports,
 };
 pub(crate) use rules::{CHAINS4, CHAINS6, rules};
 
+use crate::conntrack::MappedPort;
 use crate::table::Table;
 
 /// A protocol with ports.
@@ -156,11 +158,24 @@ impl fmt::Display for PortMapping {
 impl<'a> PortMap<'a> {
     /// The container's address in a table's family, and the mappings that concern it; `None` if
     /// there are none.
-    fn part(&self, table: Table) -> Option<(IpNetwork, Vec<&'a PortMapping>)> {
+    pub(crate) fn part(&self, table: Table) -> Option<(IpNetwork, Vec<&'a PortMapping>)> {
         let mut addresses = self.addresses.iter();
         let address = addresses.find(|it| it.is_ipv6() == table.is_ipv6())?;
         let own: Vec<_> = self.mappings.iter().filter(|it| it.is_of(table)).collect();
         (!own.is_empty()).then_some((*address, own))
+    }
+
+    /// Each mapping with the container's address that it leads to.
+    fn mapped_ports(&self) -> impl Iterator<Item = MappedPort> {
+        Table::PORT_MAP.into_iter().flat_map(|table| {
+            let part = self.part(table).into_iter();
+            part.flat_map(|(address, mappings)| {
+                mappings.into_iter().map(move |mapping| MappedPort {
+                    mapping: *mapping,
+                    target: address.ip(),
+                })
+            })
+        })
     }
 
     /// The container's IPv4 address, if the node's loopback address leads there.

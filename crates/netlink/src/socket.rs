@@ -14,6 +14,8 @@ use netlink_packet_core::{
 use nix::errno::Errno;
 use nix::libc::{MSG_DONTWAIT, MSG_TRUNC};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::SndBufForce;
 
 use crate::error::errno_of;
 use crate::reply::{HEADER, Refusal};
@@ -383,7 +385,14 @@ impl Socket {
     }
 
     fn send(&self, datagram: &[u8]) -> Result<(), NetlinkError> {
-        let sent = self.socket.send(datagram, 0);
+        let mut sent = self.socket.send(datagram, 0);
+        let is_too_long = |error: &io::Error| errno_of(error) == Errno::EMSGSIZE;
+        // A datagram has to fit into the socket's buffer as a whole.
+        if sent.as_ref().is_err_and(is_too_long)
+            && setsockopt(&self.socket, SndBufForce, &datagram.len()).is_ok()
+        {
+            sent = self.socket.send(datagram, 0);
+        }
         sent.map(drop).map_err(failed("write to"))
     }
 

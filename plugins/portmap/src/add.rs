@@ -3,7 +3,7 @@
 use cni_plugin::Call;
 use cni_types::{Attachment, Error};
 
-use crate::config::Config;
+use crate::config::{Backend, Config};
 use crate::error::ConfigError;
 
 pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Error> {
@@ -14,7 +14,13 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
         return Ok(result);
     }
     let addresses = config.addresses_in_prev_result(call.conf, attachment)?;
-    firewall::map_ports(&call.conf.name, attachment, &config.port_map(&addresses))?;
+    let (network, map) = (&call.conf.name, config.port_map(&addresses));
+    match &config.backend {
+        Backend::Nftables(_) => firewall::map_ports(network, attachment, &map)?,
+        Backend::Iptables(options) => {
+            firewall::map_ports_by_iptables(network, attachment, &map, options)?;
+        }
+    }
     call.log.debug(format_args!(
         "{} mappings to {addresses:?}",
         config.mappings.len()

@@ -4,35 +4,64 @@ mod raw;
 
 use std::net::IpAddr;
 
+use cni_types::json::OptionalText;
 use cni_types::{Attachment, Error, NetConf, parse_ip};
-use firewall::{Conditions, PortMap, PortMapping, Snat};
+use firewall::{
+    Conditions, IptablesConditions, IptablesOptions, MarkBy, PortMap, PortMapping, Snat,
+};
 use ipnetwork::IpNetwork;
 
 use self::raw::{RawConf, RawMapping, RawRuntimeConf};
 use crate::error::ConfigError;
 
 /// The bits of a packet's mark.
-const MARK_BITS: i64 = 32;
+const MARK_BITS: u8 = 32;
+
+/// The bit that is set where none is configured, as with the Go plugin.
+const DEFAULT_BIT: u8 = 13;
 
 /// The configuration of ADD, CHECK and STATUS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
     /// `snat` and `masqAll`.
     pub(crate) snat: Snat,
-    /// `conditionsV4`.
-    pub(crate) conditions4: Option<Conditions>,
-    /// `conditionsV6`.
-    pub(crate) conditions6: Option<Conditions>,
+    /// `backend`, with the keys whose meaning depends on it.
+    pub(crate) backend: Backend,
     /// `runtimeConfig.portMappings`.
     pub(crate) mappings: Vec<PortMapping>,
 }
 
+/// What maps the ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// `conditionsV4` and `conditionsV6`.
+    Nftables(Box<[Option<Conditions>; 2]>),
+    /// These, `markMasqBit` and `externalSetMarkChain`.
+    Iptables(IptablesOptions),
+}
+
 impl Config {
+    /// Whether a DEL has to ask programs of iptables whether they know of ports: the configuration
+    /// has the backend, or ports that an earlier configuration or the Go plugin may have mapped.
+    pub(crate) fn may_be_by_iptables(conf: &NetConf<'_>) -> bool {
+        let has_backend = match conf.value::<OptionalText>("backend") {
+            Ok(backend) => backend.unwrap_or_default().get() == Some("iptables"),
+            Err(_) => true,
+        };
+        let runtime = conf.section("runtimeConfig");
+        let runtime = runtime.and_then(|section| section.decode::<RawRuntimeConf>());
+        let has_ports = match runtime {
+            Ok(runtime) => !runtime.port_mappings.unwrap_or_default().is_empty(),
+            Err(_) => true,
+        };
+        has_backend || has_ports || !conf.contains("prevResult")
+    }
+
     /// Reads the whole configuration but for `prevResult`.
     ///
     /// # Errors
-    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense, 2 for conditions or a
-    /// backend that are not supported.
+    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense, 2 for conditions
+    /// that are not supported.
     pub(crate) fn of(conf: &NetConf<'_>) -> Result<Self, Error> {
         let raw: RawConf = conf.decode()?;
         let runtime: RawRuntimeConf = conf.section("runtimeConfig")?.decode()?;
@@ -43,42 +72,29 @@ impl Config {
     }
 
     fn valid(raw: &RawConf, mappings: &[RawMapping]) -> Result<Self, ConfigError> {
-        if let Some(backend) = raw.backend.get().filter(|backend| *backend != "nftables") {
-            return Err(ConfigError::Backend(backend.to_owned()));
-        }
-        if let Some(bit) = raw.mark_masq_bit {
-            if !(0..MARK_BITS).contains(&bit) {
-                return Err(ConfigError::MarkMasqBit(bit));
-            }
-            if raw.external_set_mark_chain.get().is_some() {
-                return Err(ConfigError::TwoMarks);
-            }
-        }
-        let conditions = |key, words: &Option<Vec<String>>, is_ipv6| {
-            let words = words.as_deref().unwrap_or_default();
-            let parsed = Conditions::parse(words, is_ipv6);
-            parsed.map_err(|cause| ConfigError::Conditions { key, cause })
-        };
         Ok(Self {
             snat: match (raw.snat, raw.masq_all) {
                 (Some(false), _) => Snat::Off,
                 (_, true) => Snat::All,
                 (_, false) => Snat::WhereNeeded,
             },
-            conditions4: conditions("conditionsV4", &raw.conditions_v4, false)?,
-            conditions6: conditions("conditionsV6", &raw.conditions_v6, true)?,
+            backend: Backend::valid(raw)?,
             mappings: valid_mappings(mappings)?,
         })
     }
 
     /// The mappings to a container with these addresses.
     pub(crate) fn port_map<'a>(&'a self, addresses: &'a [IpNetwork]) -> PortMap<'a> {
+        let [conditions4, conditions6] = match &self.backend {
+            Backend::Nftables(conditions) => **conditions,
+            Backend::Iptables(_) => [None, None],
+        };
         PortMap {
             addresses,
             mappings: &self.mappings,
             snat: self.snat,
-            conditions4: self.conditions4,
-            conditions6: self.conditions6,
+            conditions4,
+            conditions6,
         }
     }
 
@@ -107,6 +123,59 @@ impl Config {
             }
         }
         Ok(addresses)
+    }
+}
+
+impl Backend {
+    fn valid(raw: &RawConf) -> Result<Self, ConfigError> {
+        let mark = valid_mark(raw)?;
+        let words = |words: &'_ Option<Vec<String>>| words.clone().unwrap_or_default();
+        let (words4, words6) = (words(&raw.conditions_v4), words(&raw.conditions_v6));
+        match raw.backend.get() {
+            None | Some("nftables") => {
+                let parse = |key, words: &[String], is_ipv6| {
+                    let parsed = Conditions::parse(words, is_ipv6);
+                    parsed.map_err(|cause| ConfigError::Conditions { key, cause })
+                };
+                Ok(Self::Nftables(Box::new([
+                    parse("conditionsV4", &words4, false)?,
+                    parse("conditionsV6", &words6, true)?,
+                ])))
+            }
+            Some("iptables") => {
+                let parse = |key, words: &[String], is_ipv6| {
+                    let parsed = IptablesConditions::parse(words, is_ipv6);
+                    parsed.map_err(|cause| ConfigError::IptablesConditions { key, cause })
+                };
+                Ok(Self::Iptables(IptablesOptions {
+                    mark,
+                    conditions4: parse("conditionsV4", &words4, false)?,
+                    conditions6: parse("conditionsV6", &words6, true)?,
+                }))
+            }
+            Some(other) => Err(ConfigError::Backend(other.to_owned())),
+        }
+    }
+}
+
+/// `markMasqBit`, by default the Go plugin's, or `externalSetMarkChain`.
+fn valid_mark(raw: &RawConf) -> Result<MarkBy, ConfigError> {
+    let chain = raw.external_set_mark_chain.get();
+    let bit = raw.mark_masq_bit.map(|bit| {
+        let valid = u8::try_from(bit).ok().filter(|bit| *bit < MARK_BITS);
+        valid.ok_or(ConfigError::MarkMasqBit(bit))
+    });
+    match (bit.transpose()?, chain) {
+        (Some(_), Some(_)) => Err(ConfigError::TwoMarks),
+        (bit, None) => Ok(MarkBy::Bit(bit.unwrap_or(DEFAULT_BIT))),
+        (None, Some(chain)) => {
+            let is_own = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            // The kernel has no longer names (`XT_EXTENSION_MAXNAMELEN`).
+            if chain.len() > 28 || !chain.chars().all(is_own) || chain.starts_with('-') {
+                return Err(ConfigError::MarkChain(chain.to_owned()));
+            }
+            Ok(MarkBy::Chain(chain.to_owned()))
+        }
     }
 }
 

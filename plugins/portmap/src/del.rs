@@ -3,6 +3,13 @@
 use cni_plugin::Call;
 use cni_types::{Attachment, Error};
 
+use crate::config::Config;
+
 pub(crate) fn del(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
-    Ok(firewall::unmap_ports(&call.conf.name, attachment)?)
+    let may_be_by_iptables = Config::may_be_by_iptables(call.conf);
+    Ok(firewall::unmap_ports(
+        &call.conf.name,
+        attachment,
+        may_be_by_iptables,
+    )?)
 }

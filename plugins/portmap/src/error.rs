@@ -1,7 +1,7 @@
 //! What can go wrong, and the code that each error has for the runtime.
 
 use cni_types::{Code, Error, Quoted};
-use firewall::UnsupportedConditions;
+use firewall::{UnsupportedConditions, UnsupportedIptablesConditions};
 
 /// A configuration that makes no sense, or cannot be honoured.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +23,15 @@ pub(crate) enum ConfigError {
     HostIp { mapping: String, host_ip: String },
     #[error("{mapping} has the same host port as {other}: leave one of them out")]
     Twice { mapping: String, other: String },
-    #[error("backend {} is not supported: use \"nftables\"", Quoted(.0))]
+    #[error("backend {} is unknown: use \"nftables\" or \"iptables\"", Quoted(.0))]
     Backend(String),
+    #[error("externalSetMarkChain {} is no name of a chain of iptables", Quoted(.0))]
+    MarkChain(String),
+    #[error("{key}: {cause}")]
+    IptablesConditions {
+        key: &'static str,
+        cause: UnsupportedIptablesConditions,
+    },
     #[error("markMasqBit {0} is no bit of a mark: bits are from 0 to 31")]
     MarkMasqBit(i64),
     #[error("markMasqBit and externalSetMarkChain exclude each other: leave one of them out")]
@@ -39,12 +46,16 @@ pub(crate) enum ConfigError {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         let code = match error {
-            ConfigError::Conditions { .. } | ConfigError::Backend(_) => Code::UNSUPPORTED_FIELD,
+            ConfigError::Conditions { .. } | ConfigError::IptablesConditions { .. } => {
+                Code::UNSUPPORTED_FIELD
+            }
             ConfigError::NoPrevResult
             | ConfigError::Port { .. }
             | ConfigError::Protocol { .. }
             | ConfigError::HostIp { .. }
             | ConfigError::Twice { .. }
+            | ConfigError::Backend(_)
+            | ConfigError::MarkChain(_)
             | ConfigError::MarkMasqBit(_)
             | ConfigError::TwoMarks => Code::INVALID_NETWORK_CONFIG,
         };

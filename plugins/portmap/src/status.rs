@@ -2,12 +2,16 @@
 
 use cni_plugin::Call;
 use cni_types::{Code, Error};
+use firewall::Iptables;
 
-use crate::config::Config;
+use crate::config::{Backend, Config};
 
 pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
-    Config::of(call.conf)?;
-    firewall::probe_port_maps().map_err(|error| Error {
+    let probed = match Config::of(call.conf)?.backend {
+        Backend::Nftables(_) => firewall::probe_port_maps(),
+        Backend::Iptables(_) => Iptables.probe(),
+    };
+    probed.map_err(|error| Error {
         code: Code::NOT_AVAILABLE,
         ..error.into()
     })

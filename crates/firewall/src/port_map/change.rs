@@ -18,6 +18,10 @@ use crate::record::record_element;
 use crate::table::{Set, SetKind, Table};
 use crate::{FirewallError, Nftables};
 
+/// How many elements a transaction may change that assumes a state of the ruleset. A socket has room
+/// for the refusals of so many.
+const MOST_ASSUMED: usize = 128;
+
 /// A mapping that was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unmapped {
@@ -43,6 +47,8 @@ impl Nftables {
     /// whose ports are mapped, if these are not all: where kube-proxy works with IPVS, addresses of
     /// services are the node's, too.
     ///
+    /// Returns whether the attachment had a port map before.
+    ///
     /// # Errors
     /// [`FirewallError::TooManyMappings`], [`FirewallError::Unsupported`] and others; then nothing
     /// has changed.
@@ -52,7 +58,7 @@ impl Nftables {
         attachment: &Attachment,
         map: &PortMap<'_>,
         node: Option<&[IpAddr]>,
-    ) -> Result<(), FirewallError> {
+    ) -> Result<bool, FirewallError> {
         let owner = Owner {
             network,
             attachment,
@@ -64,10 +70,12 @@ impl Nftables {
             }
         }
         if parts.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let first = owner.key().with_place(0);
-        let mut is_first = true;
+        let is_small = |part: &Part| part.holder.claims.len() * 2 < MOST_ASSUMED;
+        let mut is_first = parts.values().all(is_small);
+        let mut is_repeated = false;
         self.kernel.until_done(|kernel| {
             let needed = parts
                 .iter()
@@ -98,6 +106,7 @@ impl Nftables {
                         continue;
                     };
                     let give = |holders: &mut Holders| {
+                        is_repeated |= holders.get(&first).is_some();
                         holders.give(table, first, part.holder.clone());
                     };
                     edits.extend(kernel.plan(table, &part.sets, give)?);
@@ -110,7 +119,8 @@ impl Nftables {
                 }
             }
             kernel.commit(transaction)
-        })
+        })?;
+        Ok(is_repeated)
     }
 
     /// Removes what [`Nftables::map_ports`] did for an attachment, and returns the mappings that it
@@ -355,6 +365,9 @@ impl Kernel {
                 }
                 continue;
             };
+            if target.count * 2 >= MOST_ASSUMED {
+                return Ok(None);
+            }
             let others: Vec<_> = (USUAL + 1..=target.count)
                 .map(|place| record(place).find())
                 .collect();

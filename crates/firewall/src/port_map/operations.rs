@@ -1,13 +1,21 @@
 //! What a plugin does with port maps.
 
+use std::net::IpAddr;
+
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 use netlink::Rtnetlink;
 
+use crate::all::{has_legacy_tables, unless_not_installed};
 use crate::check::Missing;
-use crate::port_map::PortMap;
+use crate::conntrack::{Forgotten, MappedPort};
+use crate::go::port_map_chain;
+use crate::iptables::port_map::IptablesOptions;
+use crate::iptables::{Mark, Tables};
+use crate::owner::Owner;
 use crate::port_map::node::{addresses_without_services, route_loopback, routes_loopback};
+use crate::port_map::{PortMap, Unmapped};
 use crate::table::Table;
-use crate::{FirewallError, Nftables};
+use crate::{FirewallError, Iptables, Nftables};
 
 /// Sends packets for ports of the node's addresses to a container, as [`Nftables::map_ports`] does,
 /// and lets the node use its loopback address for them.
@@ -22,27 +30,95 @@ pub fn map_ports(
     let mut kernel = Rtnetlink::open()?;
     let node = addresses_without_services(&mut kernel)?;
     let mut nftables = Nftables::open()?;
-    nftables.map_ports(network, attachment, map, node.as_deref())?;
-    let Some(container) = map.address_for_loopback() else {
-        return Ok(());
-    };
-    let routed = route_loopback(&mut kernel, container);
-    if routed.is_err() {
+    let is_repeated = nftables.map_ports(network, attachment, map, node.as_deref())?;
+    let finished = finish(&mut kernel, &mut nftables, network, attachment, map);
+    // What an earlier ADD has done stays.
+    if finished.is_err() && !is_repeated {
         nftables.unmap_ports(network, attachment)?;
         for table in Table::PORT_MAP {
             nftables.kernel.remove_if_unused(table)?;
         }
     }
-    routed
+    finished
 }
 
-/// Removes an attachment's port map; it is no error if there is none.
+/// As [`map_ports`], by the programs of iptables, under the names of the Go plugin.
+///
+/// # Errors
+/// As [`Iptables::map_ports`], and [`FirewallError::Sysctl`]; then nothing has changed, unless the
+/// attachment had a port map before.
+pub fn map_ports_by_iptables(
+    network: &NetworkName,
+    attachment: &Attachment,
+    map: &PortMap<'_>,
+    options: &IptablesOptions,
+) -> Result<(), FirewallError> {
+    let mut nftables = Nftables::open()?;
+    let done = Iptables.map_ports(network, attachment, map, options);
+    let done = done.and_then(|()| {
+        if let Some(container) = map.address_for_loopback() {
+            route_loopback(&mut Rtnetlink::open()?, container)?;
+        }
+        // The configuration may have had the other backend.
+        nftables.unmap_ports(network, attachment)?;
+        let ports: Vec<_> = map.mapped_ports().collect();
+        forget(&mut nftables, &ports, Forgotten::LeadingElsewhere)
+    });
+    if done.is_err() {
+        Iptables.unmap_ports(Tables::Chosen, network, attachment)?;
+    }
+    done
+}
+
+/// What follows once packets are sent to the container.
+fn finish(
+    kernel: &mut Rtnetlink,
+    nftables: &mut Nftables,
+    network: &NetworkName,
+    attachment: &Attachment,
+    map: &PortMap<'_>,
+) -> Result<(), FirewallError> {
+    if let Some(container) = map.address_for_loopback() {
+        route_loopback(kernel, container)?;
+    }
+    // The rules of the Go plugin come first; they would hide the new ones.
+    let owner = Owner {
+        network,
+        attachment,
+    };
+    nftables.kernel.remove_port_map_of_go(owner)?;
+    let ports: Vec<_> = map.mapped_ports().collect();
+    forget(nftables, &ports, Forgotten::LeadingElsewhere)
+}
+
+/// Removes an attachment's port map, whatever has created it; it is no error if there is none.
+///
+/// Only programs can tell what the kernel's legacy iptables tables contain. They run if ports may
+/// have been mapped by iptables (`may_be_by_iptables`), and if there are such tables.
 ///
 /// # Errors
 /// If a part may be left.
-pub fn unmap_ports(network: &NetworkName, attachment: &Attachment) -> Result<(), FirewallError> {
-    Nftables::open()?.unmap_ports(network, attachment)?;
-    Ok(())
+pub fn unmap_ports(
+    network: &NetworkName,
+    attachment: &Attachment,
+    may_be_by_iptables: bool,
+) -> Result<(), FirewallError> {
+    let mut nftables = Nftables::open()?;
+    let unmapped = nftables.unmap_ports(network, attachment)?;
+    let owner = Owner {
+        network,
+        attachment,
+    };
+    if may_be_by_iptables {
+        // Programs that a killed ADD has started may not be done yet.
+        let chain = port_map_chain(network.as_str(), attachment.container_id.as_str());
+        drop(Mark::set(&chain).map_err(FirewallError::Mark)?);
+    }
+    nftables.kernel.remove_port_map_of_go(owner)?;
+    if may_be_by_iptables && has_legacy_tables() {
+        unless_not_installed(Iptables.unmap_ports(Tables::Legacy, network, attachment))?;
+    }
+    forget_unmapped(&mut nftables, &unmapped)
 }
 
 /// Removes the port maps of a network's attachments that are no longer valid, and the tables once
@@ -54,8 +130,46 @@ pub fn collect_port_maps(
     network: &NetworkName,
     valid: &ValidAttachments,
 ) -> Result<(), FirewallError> {
-    Nftables::open()?.collect_port_maps(network, valid)?;
-    Ok(())
+    let mut nftables = Nftables::open()?;
+    let unmapped = nftables.collect_port_maps(network, valid)?;
+    nftables
+        .kernel
+        .collect_port_maps_of_go(network.as_str(), valid)?;
+    if has_legacy_tables() {
+        unless_not_installed(Iptables.collect_port_maps(Tables::Legacy, network, valid))?;
+    }
+    forget_unmapped(&mut nftables, &unmapped)
+}
+
+fn forget_unmapped(nftables: &mut Nftables, unmapped: &[Unmapped]) -> Result<(), FirewallError> {
+    let mapped_port = |it: &Unmapped| MappedPort {
+        mapping: it.mapping,
+        target: it.target,
+    };
+    let ports: Vec<_> = unmapped.iter().map(mapped_port).collect();
+    forget(nftables, &ports, Forgotten::LeadingThere)
+}
+
+/// Forgets tracked connections to the node's addresses.
+fn forget(
+    nftables: &mut Nftables,
+    ports: &[MappedPort],
+    forgotten: Forgotten,
+) -> Result<(), FirewallError> {
+    let mut node: Option<Vec<IpAddr>> = None;
+    nftables.kernel.forget_connections(ports, forgotten, |ip| {
+        if ip.is_loopback() {
+            return Ok(true);
+        }
+        let node = match &mut node {
+            Some(node) => node,
+            None => {
+                let all = Rtnetlink::open()?.all_addresses()?;
+                node.insert(all.into_iter().map(|(_, address)| address).collect())
+            }
+        };
+        Ok(node.contains(&ip))
+    })
 }
 
 /// What is missing of an attachment's port map; `None` if nothing is.
@@ -71,6 +185,26 @@ pub fn missing_port_map(
     if missing.is_some() {
         return Ok(missing);
     }
+    missing_for_loopback(map)
+}
+
+/// As [`missing_port_map`], of what [`map_ports_by_iptables`] made.
+///
+/// # Errors
+/// As [`Iptables::map_ports`].
+pub fn missing_port_map_by_iptables(
+    network: &NetworkName,
+    attachment: &Attachment,
+    map: &PortMap<'_>,
+) -> Result<Option<Missing>, FirewallError> {
+    let missing = Iptables.missing_port_map(network, attachment, map)?;
+    if missing.is_some() {
+        return Ok(missing);
+    }
+    missing_for_loopback(map)
+}
+
+fn missing_for_loopback(map: &PortMap<'_>) -> Result<Option<Missing>, FirewallError> {
     let (Some(container), Some(first)) = (map.address_for_loopback(), map.mappings.first()) else {
         return Ok(None);
     };

@@ -25,11 +25,8 @@ fn nothing_is_needed() {
         let config = config(keys).unwrap();
         assert_eq!(config.snat, Snat::WhereNeeded, "{keys}");
         assert_eq!(config.mappings, [], "{keys}");
-        assert_eq!(
-            (config.conditions4, config.conditions6),
-            (None, None),
-            "{keys}"
-        );
+        let backend = Backend::Nftables(Box::new([None, None]));
+        assert_eq!(config.backend, backend, "{keys}");
     }
 }
 
@@ -177,8 +174,13 @@ fn other_keys_that_make_no_sense() {
         ),
         (
             r#""backend":"ebtables""#,
-            2,
-            r#"backend "ebtables" is not supported: use "nftables""#,
+            7,
+            r#"backend "ebtables" is unknown: use "nftables" or "iptables""#,
+        ),
+        (
+            r#""externalSetMarkChain":"A\nB""#,
+            7,
+            r#"externalSetMarkChain "A\nB" is no name of a chain of iptables"#,
         ),
         (
             r#""conditionsV4":["ip saddr 10.0.0.0/8","drop"]"#,
@@ -191,6 +193,37 @@ fn other_keys_that_make_no_sense() {
     for keys in [r#""snat":"no""#, r#""conditionsV4":"x""#, r#""masqAll":1"#] {
         assert_eq!(config(keys).unwrap_err().0, 6, "{keys}");
     }
+}
+
+#[test]
+fn keys_of_the_backend_iptables() {
+    let options = |keys: &str| match config(&format!(r#""backend":"iptables",{keys}"#)) {
+        Ok(Config {
+            backend: Backend::Iptables(options),
+            ..
+        }) => Ok((options.mark, options.conditions4.to_string())),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error),
+    };
+    let chain = MarkBy::Chain("KUBE-MARK-MASQ".to_owned());
+    for (keys, expected) in [
+        (r#""snat":true"#, (MarkBy::Bit(13), "")),
+        (r#""markMasqBit":0"#, (MarkBy::Bit(0), "")),
+        (r#""externalSetMarkChain":"KUBE-MARK-MASQ""#, (chain, "")),
+        (
+            r#""conditionsV4":["!","-d","192.0.2.0/24"]"#,
+            (MarkBy::Bit(13), "! -d 192.0.2.0/24 "),
+        ),
+    ] {
+        let (mark, conditions) = expected;
+        assert_eq!(options(keys), Ok((mark, conditions.to_owned())), "{keys}");
+    }
+    let (code, message) = options(r#""conditionsV4":["ip","saddr","10.0.0.0/8"]"#).unwrap_err();
+    assert_eq!(code, 2);
+    assert!(
+        message.starts_with(r#"conditionsV4: "ip" is not supported in "ip saddr 10.0.0.0/8""#),
+        "{message}"
+    );
 }
 
 #[test]

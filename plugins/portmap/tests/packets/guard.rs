@@ -1,27 +1,16 @@
 //! Nobody but the node itself reaches its loopback address (CVE-2020-8558).
 
 use serde_json::json;
-use testkit::Side;
+use testkit::{NetNs, Side};
 
 use crate::support::{Lan, Place, Protocol};
 
 /// Lets a machine send packets for 127.0.0.1 to the node.
-fn send_loopback_to(lan: &Lan, place: Place, gateway: &str) {
-    let (ip, set): (&dyn Fn(&str), &dyn Fn()) = match place {
-        Place::Pod(number) => {
-            let pod = &lan.pods[number];
-            (&|args| pod.ip(args), &|| {
-                pod.set("ipv4/conf/all/route_localnet", "1")
-            })
-        }
-        _ => (&|args| lan.outside.ip(args), &|| {
-            let path = "/proc/sys/net/ipv4/conf/all/route_localnet";
-            lan.outside.enter(|| std::fs::write(path, "1")).unwrap();
-        }),
-    };
-    set();
-    ip("addr del 127.0.0.1/8 dev lo");
-    ip(&format!("route add 127.0.0.0/8 via {gateway}"));
+fn send_loopback_to(machine: &NetNs, gateway: &str) {
+    let path = "/proc/sys/net/ipv4/conf/all/route_localnet";
+    machine.enter(|| std::fs::write(path, "1")).unwrap();
+    machine.ip("addr del 127.0.0.1/8 dev lo");
+    machine.ip(&format!("route add 127.0.0.0/8 via {gateway}"));
 }
 
 #[test]
@@ -43,8 +32,8 @@ fn a_container_does_not_reach_the_nodes_own_services() {
             .trim(),
         "0"
     );
-    send_loopback_to(&lan, Place::Pod(1), "10.244.1.1");
-    send_loopback_to(&lan, Place::Outside, "192.0.2.1");
+    send_loopback_to(&lan.pods[1].sandbox, "10.244.1.1");
+    send_loopback_to(&lan.outside, "192.0.2.1");
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         for place in [Place::Pod(1), Place::Outside] {
             assert!(

@@ -11,6 +11,7 @@
 mod support;
 
 mod conditions;
+mod connections;
 mod displaced;
 mod guard;
 mod matrix;

@@ -18,11 +18,12 @@ use serde_json::{Value, json};
 use testkit::{Container, Lab, NetNs, Outcome, Side};
 
 /// The node's addresses outside and at the bridge.
-pub const NODE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
-pub const GATEWAY: [&str; 2] = ["10.244.1.1", "fd00:10::1"];
-pub const OUTSIDE: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
+pub(crate) const NODE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+pub(crate) const GATEWAY: [&str; 2] = ["10.244.1.1", "fd00:10::1"];
+pub(crate) const OUTSIDE: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
 /// The containers' addresses, by container and family.
-pub const PODS: [[&str; 2]; 2] = [["10.244.1.2", "fd00:10::2"], ["10.244.1.3", "fd00:10::3"]];
+pub(crate) const PODS: [[&str; 2]; 2] =
+    [["10.244.1.2", "fd00:10::2"], ["10.244.1.3", "fd00:10::3"]];
 
 /// The timeout for an answer that should come, and for one that should not.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,10 +31,10 @@ const MOMENT: Duration = Duration::from_millis(300);
 
 /// A node with bridge cni0, two containers at its ports, and an outside machine, which knows no way
 /// to the containers.
-pub struct Lan {
-    pub lab: Lab,
-    pub pods: [Container; 2],
-    pub outside: NetNs,
+pub(crate) struct Lan {
+    pub(crate) lab: Lab,
+    pub(crate) pods: [Container; 2],
+    pub(crate) outside: NetNs,
 }
 
 impl Deref for Lan {
@@ -46,7 +47,7 @@ impl Deref for Lan {
 
 /// Where a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     Outside,
     Node,
     /// A container, by its number.
@@ -54,14 +55,14 @@ pub enum Place {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     Tcp,
     Udp,
 }
 
 impl Lan {
     #[track_caller]
-    pub fn new(side: Side) -> Option<Self> {
+    pub(crate) fn new(side: Side) -> Option<Self> {
         let lab = Lab::new(side, "portmap")?;
         let lan = Self {
             lab,
@@ -109,12 +110,12 @@ impl Lan {
 
     /// Changes a kernel setting of the node; `path` is below `/proc/sys/net`.
     #[track_caller]
-    pub fn set(&self, path: &str, value: &str) {
+    pub(crate) fn set(&self, path: &str, value: &str) {
         self.node.write(format!("/proc/sys/net/{path}"), value);
     }
 
     /// Has netfilter see frames within the bridge, or not. `false` if the kernel cannot.
-    pub fn set_bridge_nf(&self, is_on: bool) -> bool {
+    pub(crate) fn set_bridge_nf(&self, is_on: bool) -> bool {
         let value = if is_on { "1" } else { "0" };
         let path = "/proc/sys/net/bridge/bridge-nf-call-iptables";
         if !self.node.enter(|| std::path::Path::new(path).exists()) {
@@ -126,44 +127,44 @@ impl Lan {
     }
 
     /// The configuration of a container, with what the runtime passes.
-    pub fn conf(&self, pod: usize, mappings: &Value, keys: &Value) -> Value {
+    pub(crate) fn conf(&self, pod: usize, mappings: &Value, keys: &Value) -> Value {
         conf_of(&self.pods[pod], PODS[pod], mappings, keys)
     }
 
     /// An ADD, which succeeds.
     #[track_caller]
-    pub fn map(&self, pod: usize, mappings: &Value) {
+    pub(crate) fn map(&self, pod: usize, mappings: &Value) {
         self.map_with(pod, mappings, &json!({}));
     }
 
     #[track_caller]
-    pub fn map_with(&self, pod: usize, mappings: &Value, keys: &Value) {
+    pub(crate) fn map_with(&self, pod: usize, mappings: &Value, keys: &Value) {
         self.add(&self.pods[pod], &self.conf(pod, mappings, keys));
     }
 
     /// A CHECK with the container's mappings.
     #[track_caller]
-    pub fn checked(&self, pod: usize, mappings: &Value) -> Outcome {
+    pub(crate) fn checked(&self, pod: usize, mappings: &Value) -> Outcome {
         let conf = self.conf(pod, mappings, &json!({}));
         self.node.run(&self.call("CHECK", &self.pods[pod], &conf))
     }
 
     /// A DEL as from a runtime that has lost its cache.
     #[track_caller]
-    pub fn unmap(&self, pod: usize) {
+    pub(crate) fn unmap(&self, pod: usize) {
         self.unmap_in(pod, "cbr0");
     }
 
     /// As [`Lan::unmap`], in another network.
     #[track_caller]
-    pub fn unmap_in(&self, pod: usize, network: &str) {
+    pub(crate) fn unmap_in(&self, pod: usize, network: &str) {
         let conf = json!({"cniVersion": "1.0.0", "name": network, "type": "portmap"});
         self.del(&self.pods[pod], &conf);
     }
 
     /// The output of `nft list ruleset`, without the addresses that rules have collected.
     #[track_caller]
-    pub fn ruleset(&self) -> String {
+    pub(crate) fn ruleset(&self) -> String {
         let output = self
             .node
             .enter(|| Command::new("nft").args(["list", "ruleset"]).output());
@@ -174,7 +175,7 @@ impl Lan {
 
     /// Runs a script of `nft` on the node.
     #[track_caller]
-    pub fn nft(&self, script: &str) {
+    pub(crate) fn nft(&self, script: &str) {
         let output = self
             .node
             .enter(|| Command::new("nft").arg(script).output().unwrap());
@@ -192,7 +193,7 @@ impl Lan {
     /// Answers at a port, over both protocols and families, with the place and the address of the
     /// client. The sockets are there when this returns.
     #[track_caller]
-    pub fn serve(&self, place: Place, address: &str, port: u16) {
+    pub(crate) fn serve(&self, place: Place, address: &str, port: u16) {
         let name = match place {
             Place::Outside => "outside".to_owned(),
             Place::Node => "node".to_owned(),
@@ -227,13 +228,13 @@ impl Lan {
 
     /// What a client gets that should be answered.
     #[track_caller]
-    pub fn ask(&self, from: Place, protocol: Protocol, to: &str, port: u16) -> String {
+    pub(crate) fn ask(&self, from: Place, protocol: Protocol, to: &str, port: u16) -> String {
         let answer = self.ask_for(from, protocol, to, port, TIMEOUT);
         answer.unwrap_or_else(|| panic!("{from:?} gets no answer by {protocol:?} from {to}:{port}"))
     }
 
     /// Whether a client gets an answer that should not.
-    pub fn is_answered(&self, from: Place, protocol: Protocol, to: &str, port: u16) -> bool {
+    pub(crate) fn is_answered(&self, from: Place, protocol: Protocol, to: &str, port: u16) -> bool {
         self.ask_for(from, protocol, to, port, MOMENT).is_some()
     }
 
@@ -263,7 +264,12 @@ impl Lan {
     }
 }
 
-pub fn conf_of(pod: &Container, addresses: [&str; 2], mappings: &Value, keys: &Value) -> Value {
+pub(crate) fn conf_of(
+    pod: &Container,
+    addresses: [&str; 2],
+    mappings: &Value,
+    keys: &Value,
+) -> Value {
     let [four, six] = addresses;
     let mut conf = json!({
         "cniVersion": "1.0.0",

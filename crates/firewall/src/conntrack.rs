@@ -1,0 +1,245 @@
+//! Connections that the kernel tracks (conntrack): forgetting those that lead elsewhere.
+//!
+//! A packet of a tracked connection goes where the first one went, whatever the rules say by now.
+//! TCP ends a connection by itself; with UDP and SCTP, a client may go on for ever.
+
+use std::net::IpAddr;
+
+use netlink::attributes::{Attributes, find};
+use netlink::{Answer, Bytes, Reply, Request};
+use nix::libc;
+
+use crate::FirewallError;
+use crate::grant::address_of;
+use crate::kernel::Kernel;
+use crate::nf_tables::HEADER;
+use crate::port_map::{PortMapping, Transport};
+
+// linux/netfilter/nfnetlink_conntrack.h
+const MESSAGE_NEW: u16 = 0;
+const MESSAGE_GET: u16 = 1;
+const MESSAGE_DELETE: u16 = 2;
+const TUPLE_ORIGINAL: u16 = 1;
+const TUPLE_REPLY: u16 = 2;
+const ID: u16 = 12;
+const ZONE: u16 = 18;
+const FILTER: u16 = 25;
+const TUPLE_IP: u16 = 1;
+const TUPLE_PROTOCOL: u16 = 2;
+const IP_SOURCE: [u16; 2] = [1, 3];
+const IP_DESTINATION: [u16; 2] = [2, 4];
+const PROTOCOL_NUMBER: u16 = 1;
+const PROTOCOL_SOURCE_PORT: u16 = 2;
+const PROTOCOL_DESTINATION_PORT: u16 = 3;
+const FILTER_ORIGINAL: u16 = 1;
+const FILTER_REPLY: u16 = 2;
+/// Flags in [`FILTER_ORIGINAL`] (`CTA_FILTER_F_CTA_PROTO_*`).
+const BY_PROTOCOL: u32 = 1 << 3;
+const BY_DESTINATION_PORT: u32 = 1 << 5;
+
+/// A list takes the kernel about as long for a few connections as for none, so many ports are
+/// looked for in one list.
+const MOST_LISTS: usize = 4;
+
+/// A port of the node, and the port of a container that it leads to, or no longer leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MappedPort {
+    pub(crate) mapping: PortMapping,
+    pub(crate) target: IpAddr,
+}
+
+/// Which connections are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forgotten {
+    /// Those that do not lead to the containers.
+    LeadingElsewhere,
+    /// Those that do.
+    LeadingThere,
+}
+
+/// A tracked connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Connection {
+    is_ipv6: bool,
+    original: Vec<u8>,
+    zone: Vec<u8>,
+    id: Vec<u8>,
+    protocol: u8,
+    /// Where the first packet was sent to.
+    destination: (IpAddr, u16),
+    /// Where the answers come from.
+    answering: (IpAddr, u16),
+}
+
+impl Kernel {
+    /// Forgets connections to ports of the node. `is_node` tells whether an address is the node's;
+    /// it is asked only about destinations of such connections.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub(crate) fn forget_connections(
+        &mut self,
+        ports: &[MappedPort],
+        forgotten: Forgotten,
+        mut is_node: impl FnMut(IpAddr) -> Result<bool, FirewallError>,
+    ) -> Result<(), FirewallError> {
+        let ports: Vec<&MappedPort> = ports.iter().filter(|it| it.is_remembered()).collect();
+        for is_ipv6 in [false, true] {
+            let own: Vec<_> = ports
+                .iter()
+                .filter(|mapped| mapped.target.is_ipv6() == is_ipv6)
+                .collect();
+            let mut questions: Vec<(Transport, Option<u16>)> = own
+                .iter()
+                .map(|mapped| (mapped.mapping.protocol, Some(mapped.mapping.host_port)))
+                .collect();
+            if questions.len() > MOST_LISTS {
+                questions.iter_mut().for_each(|(_, port)| *port = None);
+            }
+            questions.sort_unstable();
+            questions.dedup();
+            for (protocol, port) in questions {
+                let listed = self.dump(&list(is_ipv6, protocol, port), Connection::read)?;
+                for connection in listed {
+                    let mapped = own.iter().find(|mapped| connection.is_by(mapped));
+                    let Some(mapped) = mapped else { continue };
+                    let leads_there = connection.leads_to(mapped);
+                    let is_doomed = match forgotten {
+                        Forgotten::LeadingElsewhere => !leads_there,
+                        Forgotten::LeadingThere => leads_there,
+                    };
+                    if is_doomed && is_node(connection.destination.0)? {
+                        self.forget_connection(&connection)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_connection(&mut self, connection: &Connection) -> Result<(), FirewallError> {
+        /// The flag of an attribute's kind that marks a value which consists of attributes.
+        const NESTED: u16 = 1 << 15;
+        // The ID keeps one that came into its place meanwhile.
+        let mut attributes = Attributes::new()
+            .bytes(TUPLE_ORIGINAL | NESTED, &connection.original)
+            .bytes(ID, &connection.id);
+        if !connection.zone.is_empty() {
+            attributes = attributes.bytes(ZONE, &connection.zone);
+        }
+        let attributes = attributes.into_bytes();
+        let mut request = request(connection.is_ipv6, MESSAGE_DELETE, attributes);
+        request.answer = Answer::Acknowledgement;
+        self.ask_each(&[request], |_, _| Ok(()))
+    }
+}
+
+impl MappedPort {
+    /// Whether clients may go on with an old connection.
+    fn is_remembered(&self) -> bool {
+        self.mapping.protocol != Transport::Tcp
+    }
+}
+
+impl Connection {
+    fn read(reply: &Reply<'_>) -> Result<Option<Self>, netlink_packet_core::DecodeError> {
+        const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8;
+        let Some((header, attributes)) = reply.payload.split_at_checked(HEADER) else {
+            return Ok(None);
+        };
+        let is_ipv6 = header.first().copied().map(i32::from) == Some(libc::AF_INET6);
+        if reply.message_type != SUBSYSTEM | MESSAGE_NEW {
+            return Ok(None);
+        }
+        let original = find(attributes, TUPLE_ORIGINAL)?;
+        let answer = find(attributes, TUPLE_REPLY)?;
+        let family = usize::from(is_ipv6);
+        let end = |tuple, kinds: [u16; 2], port| {
+            let ip = find(
+                find(tuple, TUPLE_IP)?,
+                kinds.get(family).copied().unwrap_or_default(),
+            )?;
+            let port = find(find(tuple, TUPLE_PROTOCOL)?, port)?;
+            let port: Option<[u8; 2]> = port.try_into().ok();
+            Ok::<_, netlink_packet_core::DecodeError>(
+                address_of(ip).zip(port.map(u16::from_be_bytes)),
+            )
+        };
+        let destination = end(original, IP_DESTINATION, PROTOCOL_DESTINATION_PORT)?;
+        let answering = end(answer, IP_SOURCE, PROTOCOL_SOURCE_PORT)?;
+        let protocol = find(find(original, TUPLE_PROTOCOL)?, PROTOCOL_NUMBER)?;
+        let (Some(destination), Some(answering), [protocol]) = (destination, answering, protocol)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            is_ipv6,
+            original: original.to_vec(),
+            zone: find(attributes, ZONE)?.to_vec(),
+            id: find(attributes, ID)?.to_vec(),
+            protocol: *protocol,
+            destination,
+            answering,
+        }))
+    }
+
+    /// Whether the connection's first packet was for the port of the node.
+    fn is_by(&self, mapped: &MappedPort) -> bool {
+        let PortMapping {
+            protocol,
+            host_ip,
+            host_port,
+            ..
+        } = mapped.mapping;
+        let (ip, port) = self.destination;
+        let host_ip = host_ip.filter(|ip| !ip.is_unspecified());
+        self.protocol == protocol.number()
+            && port == host_port
+            && host_ip.is_none_or(|host_ip| host_ip == ip)
+    }
+
+    fn leads_to(&self, mapped: &MappedPort) -> bool {
+        self.answering == (mapped.target, mapped.mapping.container_port)
+    }
+}
+
+/// The question for the connections of a protocol and, if one is given, to a port. Kernels before
+/// 5.8 list all of them.
+fn list(is_ipv6: bool, protocol: Transport, port: Option<u16>) -> Request<Bytes> {
+    let mut by = Attributes::new().bytes(PROTOCOL_NUMBER, &[protocol.number()]);
+    let mut flags = BY_PROTOCOL;
+    if let Some(port) = port {
+        by = by.bytes(PROTOCOL_DESTINATION_PORT, &port.to_be_bytes());
+        flags |= BY_DESTINATION_PORT;
+    }
+    let filter = Attributes::new()
+        .bytes(FILTER_ORIGINAL, &flags.to_ne_bytes())
+        .bytes(FILTER_REPLY, &0_u32.to_ne_bytes());
+    let attributes = Attributes::new()
+        .nest(TUPLE_ORIGINAL, Attributes::new().nest(TUPLE_PROTOCOL, by))
+        .nest(FILTER, filter);
+    request(is_ipv6, MESSAGE_GET, attributes.into_bytes())
+}
+
+fn request(is_ipv6: bool, message: u16, attributes: Vec<u8>) -> Request<Bytes> {
+    let family = if is_ipv6 {
+        libc::AF_INET6
+    } else {
+        libc::AF_INET
+    };
+    let mut payload = vec![family as u8, 0, 0, 0];
+    payload.extend(attributes);
+    let what = match message {
+        MESSAGE_DELETE => "forget a tracked connection",
+        _ => "list tracked connections",
+    };
+    Request {
+        what: what.to_owned(),
+        payload: Bytes {
+            message_type: (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8 | message,
+            payload,
+        },
+        flags: 0,
+        answer: Answer::Message,
+    }
+}

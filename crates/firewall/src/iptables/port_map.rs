@@ -1,0 +1,380 @@
+//! Port maps by the programs of iptables, with the chains and rules of the Go plugin.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use cni_types::{Attachment, NetworkName, ValidAttachments};
+
+use super::{IPV4, IPV6, Programs, Tables, on_both};
+use crate::check::Missing;
+use crate::go::{port_map_chain, port_map_owner};
+use crate::iptables::Mark;
+use crate::port_map::{PortMap, PortMapping, Snat};
+use crate::table::Table;
+use crate::{FirewallError, Iptables};
+
+mod conditions;
+
+pub use conditions::{IptablesConditions, UnsupportedIptablesConditions};
+
+/// The chain from which the containers' chains are reached.
+const HOST_PORTS: &str = "CNI-HOSTPORT-DNAT";
+/// The chain that marks packets whose source is to be replaced.
+const SET_MARK: &str = "CNI-HOSTPORT-SETMARK";
+/// The chain that replaces the source of marked packets.
+const MASQUERADE: &str = "CNI-HOSTPORT-MASQ";
+
+/// How many ports one rule of iptables can have (`XT_MULTI_PORTS`).
+const MOST_PORTS: usize = 15;
+
+const SET_MARK_COMMENT: &str = r#"-m comment --comment "CNI portfwd masquerade mark""#;
+const MASQUERADE_COMMENT: &str = r#"-m comment --comment "CNI portfwd requiring masquerade""#;
+const GUARD_COMMENT: &str = "twill: only the node uses its loopback addresses";
+
+/// How packets are marked whose source is to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MarkBy {
+    /// By this bit of the packet's mark.
+    Bit(u8),
+    /// By a chain of others, which also sees to the rest.
+    Chain(String),
+}
+
+/// What [`Iptables::map_ports`] needs beside a [`PortMap`], whose own conditions do not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IptablesOptions {
+    /// How packets are marked.
+    pub mark: MarkBy,
+    /// The conditions for IPv4.
+    pub conditions4: IptablesConditions,
+    /// The conditions for IPv6.
+    pub conditions6: IptablesConditions,
+}
+
+impl Iptables {
+    /// Sends packets for ports of the node's addresses to a container.
+    ///
+    /// # Errors
+    /// [`FirewallError::NoProgram`], and if a program fails; then a part may have been done.
+    pub fn map_ports(
+        &self,
+        network: &NetworkName,
+        attachment: &Attachment,
+        map: &PortMap<'_>,
+        options: &IptablesOptions,
+    ) -> Result<(), FirewallError> {
+        let (name, id) = (network.as_str(), attachment.container_id.as_str());
+        let chain = port_map_chain(name, id);
+        let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
+        for programs in [IPV4, IPV6] {
+            let table = table_of(&programs);
+            let Some((address, mappings)) = map.part(table) else {
+                continue;
+            };
+            let jump = Jump {
+                chain: &chain,
+                comment: format!(r#"-m comment --comment "dnat name: \"{name}\" id: \"{id}\"""#),
+                conditions: if table.is_ipv6() {
+                    &options.conditions6
+                } else {
+                    &options.conditions4
+                },
+            };
+            let programs = programs.with(&mark);
+            let mut lines = programs.shared_chains(map.snat, &options.mark)?;
+            let host_ports = programs.rules(HOST_PORTS)?.unwrap_or_default();
+            lines.push_str(&jump.removal(&host_ports));
+            let _ = writeln!(lines, ":{chain} - [0:0]");
+            let source = match (map.snat, &options.mark) {
+                (Snat::Off, _) => None,
+                (_, MarkBy::Bit(_)) => Some(SET_MARK),
+                (_, MarkBy::Chain(chain)) => Some(chain.as_str()),
+            };
+            let nearby = format!("-s {}/{} ", address.network(), address.prefix());
+            for mapping in &mappings {
+                let to = destination(mapping);
+                let ports = port_match(mapping);
+                if let Some(target) = source {
+                    let nearby = if map.snat == Snat::All { "" } else { &nearby };
+                    let _ = writeln!(lines, "-A {chain} {nearby}{to}{ports} -j {target}");
+                    if !table.is_ipv6() && map.snat != Snat::All {
+                        let loopback = "-s 127.0.0.1/32 ";
+                        let _ = writeln!(lines, "-A {chain} {loopback}{to}{ports} -j {target}");
+                    }
+                }
+                let end = target_of(address.ip(), mapping);
+                let _ = writeln!(
+                    lines,
+                    "-A {chain} {to}{ports} -j DNAT --to-destination {end}"
+                );
+            }
+            lines.push_str(&jump.addition(&mappings));
+            programs.apply(&lines)?;
+            if !table.is_ipv6() && map.snat != Snat::Off {
+                programs.guard_loopback()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a container's port map from some tables.
+    ///
+    /// # Errors
+    /// [`FirewallError::NoProgram`], and if a program fails.
+    pub(crate) fn unmap_ports(
+        &self,
+        tables: Tables,
+        network: &NetworkName,
+        attachment: &Attachment,
+    ) -> Result<(), FirewallError> {
+        let chain = port_map_chain(network.as_str(), attachment.container_id.as_str());
+        let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
+        on_both(tables, |programs| {
+            let programs = programs.with(&mark);
+            let host_ports = programs.rules(HOST_PORTS)?.unwrap_or_default();
+            let mut lines = jumps_to(&host_ports, &chain);
+            // A killed ADD may have left a chain without a jump.
+            if lines.is_empty() && programs.rules(&chain)?.is_err() {
+                return Ok(());
+            }
+            let _ = writeln!(lines, ":{chain} - [0:0]\n-X {chain}");
+            programs.apply(&lines)
+        })
+    }
+
+    /// Removes the port maps of a network's containers that are no longer valid from some tables.
+    ///
+    /// # Errors
+    /// As [`Iptables::map_ports`].
+    pub(crate) fn collect_port_maps(
+        &self,
+        tables: Tables,
+        network: &NetworkName,
+        valid: &ValidAttachments,
+    ) -> Result<(), FirewallError> {
+        on_both(tables, |programs| {
+            let host_ports = programs.rules(HOST_PORTS)?.unwrap_or_default();
+            let mut stale: Vec<String> = host_ports
+                .lines()
+                .filter_map(|line| {
+                    let (_, rest) = line.split_once(r#"--comment ""#)?;
+                    let comment = rest.split_once(r#"\"" "#)?.0.replace('\\', "") + "\"";
+                    let (name, id) = port_map_owner(&comment)?;
+                    let is_stale = name == network.as_str() && !valid.contains_container(id);
+                    is_stale.then(|| port_map_chain(name, id))
+                })
+                .collect();
+            stale.sort_unstable();
+            stale.dedup();
+            let mut lines = String::new();
+            for chain in &stale {
+                lines.push_str(&jumps_to(&host_ports, chain));
+                let _ = writeln!(lines, ":{chain} - [0:0]\n-X {chain}");
+            }
+            programs.apply(&lines)
+        })
+    }
+
+    /// Finds out whether the programs are installed and can read the rules.
+    ///
+    /// # Errors
+    /// As [`Iptables::map_ports`].
+    pub fn probe(&self) -> Result<(), FirewallError> {
+        IPV4.rules("PREROUTING")?.map(drop)
+    }
+
+    /// What is missing of what [`Iptables::map_ports`] made; `None` if nothing is.
+    ///
+    /// # Errors
+    /// As [`Iptables::map_ports`].
+    pub fn missing_port_map(
+        &self,
+        network: &NetworkName,
+        attachment: &Attachment,
+        map: &PortMap<'_>,
+    ) -> Result<Option<Missing>, FirewallError> {
+        let chain = port_map_chain(network.as_str(), attachment.container_id.as_str());
+        for programs in [IPV4, IPV6] {
+            let Some((address, mappings)) = map.part(table_of(&programs)) else {
+                continue;
+            };
+            let missing = |mapping: &PortMapping, lack: &str| {
+                Ok(Some(Missing::PortMapping {
+                    mapping: *mapping,
+                    location: format!("chain {chain} of iptables"),
+                    lack: lack.to_owned(),
+                }))
+            };
+            let own = programs.rules(&chain)?.unwrap_or_default();
+            for mapping in &mappings {
+                let end = format!(
+                    "{}{} -j DNAT --to-destination {}",
+                    destination(mapping),
+                    port_match(mapping),
+                    target_of(address.ip(), mapping)
+                );
+                if !own.lines().any(|line| line.trim_end().ends_with(&end)) {
+                    return missing(mapping, "no rule for it");
+                }
+            }
+            let host_ports = programs.rules(HOST_PORTS)?.unwrap_or_default();
+            let is_reached = ["PREROUTING", "OUTPUT"]
+                .iter()
+                .try_fold(true, |so_far, hook| {
+                    let rules = programs.rules(hook)?.unwrap_or_default();
+                    Ok::<_, FirewallError>(so_far && leads_to(&rules, HOST_PORTS))
+                })?;
+            if let Some(first) = mappings.first()
+                && !(is_reached && leads_to(&host_ports, &chain))
+            {
+                return missing(first, "no jump to it");
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The jumps to a container's chain.
+struct Jump<'a> {
+    chain: &'a str,
+    comment: String,
+    conditions: &'a IptablesConditions,
+}
+
+impl Jump<'_> {
+    fn removal(&self, host_ports: &str) -> String {
+        jumps_to(host_ports, self.chain)
+    }
+
+    /// One rule for each protocol, or more where there are many ports.
+    fn addition(&self, mappings: &[&PortMapping]) -> String {
+        let Self {
+            chain,
+            comment,
+            conditions,
+        } = self;
+        let mut protocols: Vec<_> = mappings.iter().map(|mapping| mapping.protocol).collect();
+        protocols.sort_unstable();
+        protocols.dedup();
+        let mut lines = String::new();
+        for protocol in protocols {
+            let own = mappings
+                .iter()
+                .filter(|mapping| mapping.protocol == protocol);
+            let mut ports: Vec<u16> = own.map(|mapping| mapping.host_port).collect();
+            ports.sort_unstable();
+            ports.dedup();
+            for some in ports.chunks(MOST_PORTS) {
+                let ports: Vec<String> = some.iter().map(u16::to_string).collect();
+                let ports = ports.join(",");
+                let _ = writeln!(
+                    lines,
+                    "-A {HOST_PORTS} {conditions}-p {protocol} {comment} \
+                    -m multiport --dports {ports} -j {chain}"
+                );
+            }
+        }
+        lines
+    }
+}
+
+impl Programs<'_> {
+    /// The lines that create what is missing of the chains that all containers share.
+    fn shared_chains(self, snat: Snat, mark: &MarkBy) -> Result<String, FirewallError> {
+        let mut lines = String::new();
+        if self.rules(HOST_PORTS)?.is_err() {
+            let _ = writeln!(lines, ":{HOST_PORTS} - [0:0]");
+        }
+        for hook in ["PREROUTING", "OUTPUT"] {
+            if !leads_to(&self.rules(hook)??, HOST_PORTS) {
+                let _ = writeln!(
+                    lines,
+                    "-A {hook} -m addrtype --dst-type LOCAL -j {HOST_PORTS}"
+                );
+            }
+        }
+        let MarkBy::Bit(bit) = mark else {
+            return Ok(lines);
+        };
+        if snat == Snat::Off {
+            return Ok(lines);
+        }
+        let mask = format!("{0:#x}/{0:#x}", 1_u32 << (bit % 32));
+        let marking = format!("-A {SET_MARK} {SET_MARK_COMMENT} -j MARK --set-xmark {mask}");
+        let masquerading = format!("-A {MASQUERADE} -m mark --mark {mask} -j MASQUERADE");
+        for (chain, rule) in [(SET_MARK, marking), (MASQUERADE, masquerading)] {
+            let present = self.rules(chain)?;
+            if present.is_err() {
+                let _ = writeln!(lines, ":{chain} - [0:0]");
+            }
+            let present = present.unwrap_or_default();
+            if !present.lines().any(|line| line.trim_end() == rule) {
+                let _ = writeln!(lines, "{rule}");
+            }
+        }
+        if !leads_to(&self.rules("POSTROUTING")??, MASQUERADE) {
+            let _ = writeln!(lines, "-A POSTROUTING {MASQUERADE_COMMENT} -j {MASQUERADE}");
+        }
+        Ok(lines)
+    }
+
+    /// Keeps packets for loopback addresses out that do not come by `lo` (CVE-2020-8558).
+    fn guard_loopback(self) -> Result<(), FirewallError> {
+        let present = self.rules_in("raw", "PREROUTING")??;
+        if present.contains(GUARD_COMMENT) {
+            return Ok(());
+        }
+        let guard = format!(
+            "-I PREROUTING ! -i lo -d 127.0.0.0/8 \
+            -m comment --comment \"{GUARD_COMMENT}\" -j DROP\n"
+        );
+        self.apply_to("raw", &guard)
+    }
+}
+
+fn table_of(programs: &Programs<'_>) -> Table {
+    if programs.is_ipv4 {
+        Table::PortMap4
+    } else {
+        Table::PortMap6
+    }
+}
+
+/// Whether a rule jumps to a chain.
+fn leads_to(rules: &str, chain: &str) -> bool {
+    let end = format!(" -j {chain}");
+    rules.lines().any(|line| line.trim_end().ends_with(&end))
+}
+
+/// The lines that remove the jumps to a chain.
+fn jumps_to(host_ports: &str, chain: &str) -> String {
+    let (start, end) = (format!("-A {HOST_PORTS} "), format!(" -j {chain}"));
+    let mut lines = String::new();
+    for line in host_ports.lines().map(str::trim_end) {
+        if let Some(rule) = line.strip_prefix(&start).filter(|_| line.ends_with(&end)) {
+            let _ = writeln!(lines, "-D {HOST_PORTS} {rule}");
+        }
+    }
+    lines
+}
+
+/// The match of the node's address, with a blank at its end, as iptables prints it.
+fn destination(mapping: &PortMapping) -> String {
+    match mapping.host_ip.filter(|ip| !ip.is_unspecified()) {
+        None => String::new(),
+        Some(ip) => format!("-d {ip}/{} ", if ip.is_ipv6() { 128 } else { 32 }),
+    }
+}
+
+fn port_match(mapping: &PortMapping) -> String {
+    let (protocol, port) = (mapping.protocol, mapping.host_port);
+    format!("-p {protocol} -m {protocol} --dport {port}")
+}
+
+fn target_of(address: IpAddr, mapping: &PortMapping) -> String {
+    let port = mapping.container_port;
+    match address {
+        IpAddr::V4(ip) => format!("{ip}:{port}"),
+        IpAddr::V6(ip) => format!("[{ip}]:{port}"),
+    }
+}

@@ -1,0 +1,197 @@
+//! The backend `iptables` makes what the Go plugin makes, so that either side removes it.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests, which clippy does not know to be such"
+)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use testkit::requirements::REFERENCE_DIR;
+use testkit::{Invocation, Side, binaries};
+
+use crate::support::{Lan, NODE, OUTSIDE, Place, Protocol};
+
+/// Mappings of both families.
+fn both_families() -> Value {
+    json!([
+        {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},
+        {"hostPort": 8080, "containerPort": 81, "protocol": "udp"},
+        {"hostPort": 8079, "containerPort": 82, "protocol": "tcp"},
+    ])
+}
+
+/// Mappings some of which are of IPv4 alone.
+fn mappings() -> Value {
+    json!([
+        {"hostPort": 8080, "containerPort": 80, "protocol": "tcp"},
+        {"hostPort": 8080, "containerPort": 80, "protocol": "udp"},
+        {"hostPort": 8081, "containerPort": 80, "protocol": "tcp", "hostIP": NODE[0]},
+        {"hostPort": 8082, "containerPort": 80, "protocol": "tcp", "hostIP": "0.0.0.0"},
+    ])
+}
+
+fn program(side: Side) -> PathBuf {
+    match side {
+        Side::Ours => binaries::plugin("portmap"),
+        Side::Reference => Path::new(REFERENCE_DIR).join("portmap"),
+    }
+}
+
+#[track_caller]
+fn run(lan: &Lan, side: Side, command: &str, conf: &Value) {
+    let container = &lan.pods[0];
+    let call = Invocation::attach(program(side), command, &container.id)
+        .netns(container.sandbox.path())
+        .paths(lan.plugin_directories())
+        .config(conf);
+    let outcome = lan.node.run(&call);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}
+
+/// The rules of both families that concern port maps, sorted.
+#[track_caller]
+fn rules(lan: &Lan) -> Vec<String> {
+    let mut found = Vec::new();
+    for program in ["iptables-save", "ip6tables-save"] {
+        let output = lan
+            .node
+            .enter(|| Command::new(program).args(["-t", "nat"]).output().unwrap());
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let own = text.lines().filter(|line| line.contains("CNI-"));
+        found.extend(own.map(|line| format!("{program}: {line}")));
+    }
+    found.sort();
+    found
+}
+
+/// The same in a lab of each side; `None` if one of them is skipped.
+fn both(mappings: &Value, keys: &Value) -> Option<[(Lan, Vec<String>); 2]> {
+    let make = |side| {
+        let lan = Lan::new(side)?;
+        let mut conf = lan.conf(0, mappings, keys);
+        if side == Side::Ours {
+            conf["backend"] = json!("iptables");
+        }
+        run(&lan, side, "ADD", &conf);
+        let rules = rules(&lan);
+        Some((lan, rules))
+    };
+    Some([make(Side::Ours)?, make(Side::Reference)?])
+}
+
+/// The rules of IPv4 alone. The Go plugin jumps to a container's chain of IPv6 for ports of IPv4,
+/// too.
+fn of_ipv4(rules: Vec<String>) -> Vec<String> {
+    let is_own = |rule: &String| rule.starts_with("iptables-save");
+    rules.into_iter().filter(is_own).collect()
+}
+
+#[test]
+fn the_rules_are_those_of_the_go_plugin() {
+    for keys in [
+        json!({}),
+        json!({"markMasqBit": 3}),
+        json!({"conditionsV4": ["!", "-d", "198.51.100.0/24"], "conditionsV6": ["-s", "fd00::/8"]}),
+    ] {
+        let Some([(_, ours), (_, theirs)]) = both(&both_families(), &keys) else {
+            return;
+        };
+        let in_order = |rules: Vec<String>| -> Vec<String> {
+            let swap = |rule: String| rule.replace("8080,8079", "8079,8080");
+            rules.into_iter().map(swap).collect()
+        };
+        assert_eq!(ours, in_order(theirs), "{keys}");
+    }
+    let Some([(_, ours), (_, theirs)]) = both(&mappings(), &json!({})) else {
+        return;
+    };
+    assert_eq!(of_ipv4(ours), of_ipv4(theirs));
+    // Without `snat`, the Go plugin has chains that nothing needs.
+    let Some([(_, ours), (_, theirs)]) = both(&mappings(), &json!({"snat": false})) else {
+        return;
+    };
+    let needed = |rules: Vec<String>| -> Vec<String> {
+        let unneeded = ["CNI-HOSTPORT-SETMARK", "CNI-HOSTPORT-MASQ"];
+        let is_needed = |rule: &String| !unneeded.iter().any(|chain| rule.contains(chain));
+        of_ipv4(rules).into_iter().filter(is_needed).collect()
+    };
+    assert_eq!(needed(ours), needed(theirs));
+}
+
+#[test]
+fn either_side_removes_what_the_other_one_made() {
+    let Some([(ours, _), (theirs, _)]) = both(&mappings(), &json!({})) else {
+        return;
+    };
+    for (lan, side) in [(ours, Side::Reference), (theirs, Side::Ours)] {
+        let conf = lan.conf(0, &mappings(), &json!({}));
+        run(&lan, side, "DEL", &conf);
+        let left = rules(&lan).join("\n");
+        assert!(!left.contains("CNI-DN-"), "{side:?}:\n{left}");
+    }
+}
+
+#[test]
+fn packets_checks_and_the_way_back_to_nftables() {
+    let Some(lan) = Lan::new(Side::Ours) else {
+        return;
+    };
+    lan.serve(Place::Pod(0), "::", 80);
+    lan.serve(Place::Node, "127.0.0.1", 9999);
+    let keys = json!({"backend": "iptables"});
+    let conf = lan.conf(0, &mappings(), &keys);
+    run(&lan, Side::Ours, "ADD", &conf);
+    let first = rules(&lan);
+    run(&lan, Side::Ours, "ADD", &conf);
+    assert_eq!(rules(&lan), first, "an ADD repeated");
+    run(&lan, Side::Ours, "CHECK", &conf);
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        for family in [0, 1] {
+            let answer = lan.ask(Place::Outside, protocol, NODE[family], 8080);
+            assert_eq!(answer, format!("c1 sees {}", OUTSIDE[family]));
+        }
+        let answer = lan.ask(Place::Node, protocol, "127.0.0.1", 8080);
+        assert_eq!(answer, "c1 sees 10.244.1.1");
+        let answer = lan.ask(Place::Pod(1), protocol, NODE[0], 8080);
+        assert_eq!(answer, "c1 sees 10.244.1.1");
+    }
+    let pod = &lan.pods[1];
+    pod.set("ipv4/conf/all/route_localnet", "1");
+    pod.ip("addr del 127.0.0.1/8 dev lo");
+    pod.ip("route add 127.0.0.0/8 via 10.244.1.1");
+    assert!(!lan.is_answered(Place::Pod(1), Protocol::Udp, "127.0.0.1", 9999));
+
+    let flush = ["-t", "nat", "-F", "CNI-HOSTPORT-DNAT"];
+    lan.node
+        .enter(|| Command::new("iptables").args(flush).status().unwrap());
+    let failure = lan
+        .node
+        .run(&lan.call("CHECK", &lan.pods[0], &conf))
+        .failure();
+    assert_eq!(failure.code, 120);
+    assert_eq!(
+        failure.msg,
+        "tcp port 8080 does not lead to the container: \
+        chain CNI-DN-68f1f1eeb62cad3d0bdd5 of iptables has no jump to it"
+    );
+    run(&lan, Side::Ours, "ADD", &conf);
+    assert_eq!(rules(&lan), first);
+
+    // The other backend takes over, and back.
+    lan.map(0, &mappings());
+    assert!(!rules(&lan).join("\n").contains("CNI-DN-"));
+    run(&lan, Side::Ours, "ADD", &conf);
+    assert_eq!(rules(&lan), first);
+    assert!(!lan.ruleset().contains("eth0 of c1 in cbr0"));
+    lan.unmap(0);
+    assert!(!rules(&lan).join("\n").contains("CNI-DN-"));
+    assert!(!lan.is_answered(Place::Outside, Protocol::Tcp, NODE[0], 8080));
+}
