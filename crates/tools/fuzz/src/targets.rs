@@ -12,12 +12,13 @@ use anyhow::{Context, Result, ensure};
 use twill_bridge::Bridge;
 use twill_flannel::Flannel;
 use twill_host_local::HostLocal;
+use twill_portmap::Portmap;
 
 use crate::jail::{Jail, write};
 use crate::reply::{Call, Checked};
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target::new("lease", "subnet.env, to flannel", lease),
     Target::new(
         "flannel-conf",
@@ -33,6 +34,11 @@ pub const TARGETS: [Target; 9] = [
         "bridge-conf",
         "network configurations, to bridge",
         |input| netconf::feed(&Bridge, input),
+    ),
+    Target::new(
+        "portmap-conf",
+        "network configurations with a prevResult, to portmap",
+        |input| netconf::feed(&Portmap, input),
     ),
     Target::new("args", "CNI_ARGS, to host-local and bridge", args),
     Target::new(
