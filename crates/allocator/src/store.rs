@@ -16,6 +16,10 @@ use crate::{Owner, RangeSet, StoreError};
 ///
 /// # Errors
 /// Every method fails with a [`StoreError`] if the files or the database cannot be read or changed.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "one section is about all methods"
+)]
 pub trait Store {
     /// The address that a range set gave last. Only the order in which addresses come up depends on
     /// it.
