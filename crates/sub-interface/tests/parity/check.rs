@@ -1,14 +1,13 @@
 //! CHECK of intact and of damaged attachments.
 
 use serde_json::{Value, json};
+use testkit::conf::with;
 use testkit::expectations::{
     check_asks_ipam, check_finds, check_finds_lie, check_follows_attachments,
 };
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::{dual_stack, with};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::{Side, both};
+use crate::side::{Side, both};
 
 both!(
     check_accepts_an_intact_attachment,
@@ -21,8 +20,8 @@ both!(
 
 /// Every route has a next hop, because Debian's plugin looks for a route without one literally,
 /// although its ADD adds one.
-fn conf() -> Value {
-    dual_stack(json!({
+fn conf(lab: &Lab) -> Value {
+    lab.dual_stack(json!({
         "ipam": { "routes": [
             { "dst": "10.9.0.0/16", "gw": "10.1.1.77" },
             { "dst": "fd00:9::/48", "gw": "fd00:1::77" },
@@ -34,30 +33,30 @@ fn conf() -> Value {
 #[track_caller]
 fn attached(lab: &Lab) -> (Container, Value) {
     let container = Container::new("a");
-    let result = lab.add(&container, &conf());
+    let result = lab.add(&container, &conf(lab));
     (container, result)
 }
 
 fn check_accepts_an_intact_attachment(lab: &Lab) {
-    check_follows_attachments(lab, &conf(), Container::new);
+    check_follows_attachments(lab, &conf(lab), Container::new);
 }
 
 fn check_fails_without_an_add(lab: &Lab) {
     let (_attached, result) = attached(lab);
     let other = Container::new("b");
-    lab.check(&other, &conf(), &result).failure();
+    lab.check(&other, &conf(lab), &result).failure();
 }
 
 fn check_requires_prev_result(lab: &Lab) {
     let (container, _) = attached(lab);
-    let call = lab.call("CHECK", &container, &conf());
+    let call = lab.call("CHECK", &container, &conf(lab));
     let failure = lab.node.run(&call).failure();
     assert!(failure.msg.contains("prevResult"), "{failure:?}");
 }
 
 fn older_versions_have_no_check(lab: &Lab) {
     for version in ["0.1.0", "0.3.1"] {
-        let conf = with(conf(), json!({ "cniVersion": version }));
+        let conf = with(conf(lab), json!({ "cniVersion": version }));
         let container = Container::new(version);
         let result = lab.add(&container, &conf);
         let failure = lab.check(&container, &conf, &result).failure();
@@ -69,7 +68,7 @@ fn older_versions_have_no_check(lab: &Lab) {
 fn check_calls_ipam(lab: &Lab) {
     let (container, result) = attached(lab);
     let addresses = ["10.1.1.2", "fd00:1::2"];
-    check_asks_ipam(lab, &container, &conf(), &result, &addresses);
+    check_asks_ipam(lab, &container, &conf(lab), &result, &addresses);
 }
 
 fn additions_of_others_are_no_damage(lab: &Lab) {
@@ -77,14 +76,14 @@ fn additions_of_others_are_no_damage(lab: &Lab) {
     container.ip("address add 192.0.2.7/24 dev eth0");
     container.ip("route add 192.168.0.0/16 via 10.1.1.1");
     container.ip("link add other type veth peer name another");
-    lab.check(&container, &conf(), &result).silent();
+    lab.check(&container, &conf(lab), &result).silent();
 }
 
 /// Damage that both plugins detect.
 #[track_caller]
 fn damage(lab: &Lab, break_it: fn(&Lab, &Container)) {
     let (container, result) = attached(lab);
-    check_finds(lab, &container, &conf(), &result, || {
+    check_finds(lab, &container, &conf(lab), &result, || {
         break_it(lab, &container);
     });
 }
@@ -92,7 +91,7 @@ fn damage(lab: &Lab, break_it: fn(&Lab, &Container)) {
 #[track_caller]
 fn lie(lab: &Lab, change: fn(&mut Value)) {
     let (container, result) = attached(lab);
-    check_finds_lie(lab, &container, &conf(), result, change);
+    check_finds_lie(lab, &container, &conf(lab), result, change);
 }
 
 macro_rules! kinds {
@@ -154,12 +153,12 @@ both!(another_mode_is_damage, a_master_on_another_link_is_accepted);
 
 fn another_mode_is_damage(lab: &Lab) {
     let (container, result) = attached(lab);
-    let conf = with(conf(), json!({ "mode": crate::OTHER_MODE }));
+    let conf = with(conf(lab), json!({ "mode": lab.kind.other_mode }));
     let outcome = lab.check(&container, &conf, &result);
     let failure = outcome.failure();
     if lab.side == Side::Ours {
         assert_eq!(failure.code, 120, "{outcome}");
-        for text in ["mode", "eth0", crate::DEFAULT_MODE, crate::OTHER_MODE] {
+        for text in ["mode", "eth0", lab.kind.default_mode, lab.kind.other_mode] {
             assert!(failure.msg.contains(text), "{outcome}");
         }
     }
@@ -169,10 +168,10 @@ fn another_mode_is_damage(lab: &Lab) {
 fn a_master_on_another_link_is_accepted(lab: &Lab) {
     lab.ip(&format!(
         "link add first0 link wire0 type {}",
-        crate::PLUGIN
+        lab.kind.name
     ));
     lab.ip("link set first0 up");
-    let conf = with(conf(), json!({ "master": "first0" }));
+    let conf = with(conf(lab), json!({ "master": "first0" }));
     let container = Container::new("a");
     let result = lab.add(&container, &conf);
     let wire = lab.link("wire0").index();
@@ -187,7 +186,7 @@ fn a_master_on_another_link_is_accepted(lab: &Lab) {
     lab.ip("link add wire7 type veth peer name wire8");
     lab.ip(&format!(
         "link add first0 link wire7 type {}",
-        crate::PLUGIN
+        lab.kind.name
     ));
     let failure = lab.check(&container, &conf, &result).failure();
     let expected = "master of interface eth0 is wire0, not first0";

@@ -2,12 +2,11 @@
 //! `failed_add` has the rollback of a failed ADD, `refused` has input that only ours refuses.
 
 use serde_json::{Value, json};
+use testkit::conf::{with, without};
 use testkit::expectations::{damaged_del_releases, del_of_a_path_that_is_no_namespace};
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::{dual_stack, ipv4, scripted, with, without};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::{Side, both};
+use crate::side::{Side, both};
 
 both!(
     resolver_of_ipam,
@@ -25,7 +24,7 @@ both!(
 /// Resolver settings that IPAM found are passed on unless the configuration has its own.
 fn resolver_of_ipam(lab: &Lab) {
     lab.node.write("/run/resolv.conf", "nameserver 10.1.1.53\n");
-    let conf = ipv4(json!({ "ipam": { "resolvConf": "/run/resolv.conf" } }));
+    let conf = lab.ipv4(json!({ "ipam": { "resolvConf": "/run/resolv.conf" } }));
     let result = lab.add(&Container::new("a"), &conf);
     let ipams = json!({ "nameservers": ["10.1.1.53"] });
     let found = result.get("dns").cloned().unwrap_or(json!({}));
@@ -36,7 +35,7 @@ fn resolver_of_ipam(lab: &Lab) {
 fn a_repeated_route_is_added_once(lab: &Lab) {
     let container = Container::new("a");
     let routes = json!([{ "dst": "10.9.0.0/16" }, { "dst": "10.9.0.0/16", "gw": "10.1.1.1" }]);
-    let conf = ipv4(json!({ "ipam": { "routes": routes } }));
+    let conf = lab.ipv4(json!({ "ipam": { "routes": routes } }));
     let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
     match lab.side {
         Side::Ours => {
@@ -56,7 +55,7 @@ fn duplicate_detection_without_a_gateway(lab: &Lab) {
     let ipam = lab.install("scripted");
     let answer = json!({ "cniVersion": "1.0.0", "ips": [{ "address": "fd00:1::7/64" }] });
     ipam.on("ADD").stdout(answer.to_string());
-    let call = lab.call("ADD", &container, &scripted(json!({})));
+    let call = lab.call("ADD", &container, &lab.scripted(json!({})));
     let outcome = lab.node.run(&call);
     outcome.success();
     if lab.side == Side::Ours {
@@ -71,7 +70,7 @@ fn duplicate_detection_without_a_gateway(lab: &Lab) {
 /// one.
 fn check_of_a_route_without_a_next_hop(lab: &Lab) {
     let routes = json!([{ "dst": "10.9.0.0/16" }, { "dst": "fd00:9::/48" }]);
-    let conf = dual_stack(json!({ "ipam": { "routes": routes } }));
+    let conf = lab.dual_stack(json!({ "ipam": { "routes": routes } }));
     let container = Container::new("a");
     let result = lab.add(&container, &conf);
     let outcome = lab.check(&container, &conf, &result);
@@ -89,10 +88,10 @@ fn check_of_a_route_without_a_next_hop(lab: &Lab) {
 
 /// The Go ipvlan looks for a master with an empty name. A changed default route is no damage.
 fn check_without_a_master(lab: &Lab) {
-    let conf = without(ipv4(json!({})), "master");
+    let conf = without(lab.ipv4(json!({})), "master");
     let container = Container::new("a");
     let result = lab.add(&container, &conf);
-    let fails = crate::PLUGIN == "ipvlan" && lab.side == Side::Reference;
+    let fails = lab.kind.name == "ipvlan" && lab.side == Side::Reference;
     let outcome = lab.check(&container, &conf, &result);
     if fails {
         outcome.failure();
@@ -111,7 +110,7 @@ fn check_without_a_master(lab: &Lab) {
 fn check_of_a_link_on_another_master(lab: &Lab) {
     lab.ip("link add other0 type veth peer name other1");
     let container = Container::new("a");
-    let conf = ipv4(json!({}));
+    let conf = lab.ipv4(json!({}));
     let result = lab.add(&container, &conf);
     let conf = with(conf, json!({ "master": "other0" }));
     let outcome = lab.check(&container, &conf, &result);
@@ -128,7 +127,7 @@ fn check_of_a_link_on_another_master(lab: &Lab) {
 
 /// DEL releases everything with mistakes in the rest of the configuration.
 fn del_needs_no_valid_configuration(lab: &Lab) {
-    let (conf, container) = (ipv4(json!({})), Container::new("a"));
+    let (conf, container) = (lab.ipv4(json!({})), Container::new("a"));
     for keys in [
         json!({ "mtu": "x" }),
         json!({ "mode": 7 }),
@@ -140,21 +139,21 @@ fn del_needs_no_valid_configuration(lab: &Lab) {
 }
 
 fn del_with_a_path_that_is_no_namespace(lab: &Lab) {
-    del_of_a_path_that_is_no_namespace(lab, &Container::new("a"), &ipv4(json!({})));
+    del_of_a_path_that_is_no_namespace(lab, &Container::new("a"), &lab.ipv4(json!({})));
 }
 
 /// The runtime's DEL after a refused ADD must not remove another plugin's interface.
 fn del_spares_an_interface_of_another_kind(lab: &Lab) {
     let container = Container::new("a");
     container.ip("link add eth0 type bridge");
-    lab.del(&container, &ipv4(json!({})));
+    lab.del(&container, &lab.ipv4(json!({})));
     let names = lab.side.pick(&["lo", "eth0"][..], &["lo"]);
     assert_eq!(container.link_names(), names);
 }
 
 fn codes_of_errors(lab: &Lab) {
     let container = Container::new("a");
-    let conf: Value = ipv4(json!({ "mode": "nonsense" }));
+    let conf: Value = lab.ipv4(json!({ "mode": "nonsense" }));
     let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
     assert_eq!(outcome.failure().code, lab.side.pick(7, 999));
 }

@@ -2,13 +2,12 @@
 
 use serde_json::{Value, json};
 use testkit::ScriptedDelegate;
+use testkit::conf::with;
 use testkit::expectations::{NO_ADDRESSES, NO_RESULTS};
+use testkit::wire::{Container, Lab};
+use testkit::{Snapshot, assert_same};
 
-use crate::support::conf::{dual_stack, ipv4, scripted, with};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::ours;
-use crate::support::snapshot::{Snapshot, assert_same};
+use crate::side::ours;
 
 ours!(
     add_is_rolled_back_if_ipam_gives_no_address,
@@ -35,7 +34,7 @@ fn fails(lab: &Lab, container: &Container, conf: &Value, code: u64, says: &[&str
     let what = format!("the failed ADD\n{outcome}\n");
     assert_same(&before, &Snapshot::take(lab, &[container]), &what);
 
-    let good = ipv4(json!({}));
+    let good = lab.ipv4(json!({}));
     lab.add(container, &good);
     container.assert_reaches("10.1.1.1");
     lab.del(container, &good);
@@ -54,7 +53,7 @@ fn add_is_rolled_back_if_ipam_gives_no_address(lab: &Lab) {
         ipam.on("ADD").stdout(answer);
         let before = ipam.calls().len();
         let says = ["ipam", "scripted", "no address"];
-        fails(lab, &container, &scripted(json!({})), 101, &says);
+        fails(lab, &container, &lab.scripted(json!({})), 101, &says);
         let calls = &ipam.calls()[before..];
         let commands: Vec<&str> = calls.iter().map(|call| &*call.command).collect();
         assert_eq!(commands, ["ADD", "DEL"]);
@@ -66,7 +65,7 @@ fn add_is_rolled_back_if_ipam_gives_no_result(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     for answer in NO_RESULTS {
         ipam.on("ADD").stdout(answer);
-        fails(lab, &container, &scripted(json!({})), 6, &["scripted"]);
+        fails(lab, &container, &lab.scripted(json!({})), 6, &["scripted"]);
     }
     assert_eq!(commands(&ipam)[..4], ["ADD", "DEL", "ADD", "DEL"]);
 }
@@ -78,7 +77,7 @@ fn add_is_rolled_back_if_ipam_fails(lab: &Lab) {
     let error = r#"{"cniVersion":"1.0.0","code":11,"msg":"come back at noon"}"#;
     ipam.on("ADD").stdout(error).exit(1);
     let says = ["scripted", "come back at noon"];
-    fails(lab, &container, &scripted(json!({})), 11, &says);
+    fails(lab, &container, &lab.scripted(json!({})), 11, &says);
     assert_eq!(commands(&ipam), ["ADD"]);
 }
 
@@ -86,7 +85,7 @@ fn add_is_rolled_back_if_ipam_is_killed(lab: &Lab) {
     let (ipam, container) = (lab.install("scripted"), Container::new("a"));
     ipam.on("ADD").kill(9);
     let says = ["scripted", "SIGKILL"];
-    fails(lab, &container, &scripted(json!({})), 101, &says);
+    fails(lab, &container, &lab.scripted(json!({})), 101, &says);
     assert_eq!(commands(&ipam), ["ADD", "DEL"]);
 }
 
@@ -102,7 +101,7 @@ fn add_is_rolled_back_if_the_del_of_ipam_fails(lab: &Lab) {
     let never = r#"{"code":999,"msg":"never"}"#;
     ipam.on("DEL").stdout(never).exit(1);
     let says = ["10.9.0.0/16", "172.16.0.1"];
-    fails(lab, &container, &scripted(json!({})), 7, &says);
+    fails(lab, &container, &lab.scripted(json!({})), 7, &says);
 }
 
 fn add_is_rolled_back_if_the_kernel_refuses_an_address(lab: &Lab) {
@@ -116,8 +115,8 @@ fn add_is_rolled_back_if_the_kernel_refuses_an_address(lab: &Lab) {
         ipam.on("ADD").stdout(answer.to_string());
         let conf = match bad {
             // IPv6 needs at least 1280.
-            "fd00:1::7/64" => scripted(json!({ "mtu": 1279 })),
-            _ => scripted(json!({})),
+            "fd00:1::7/64" => lab.scripted(json!({ "mtu": 1279 })),
+            _ => lab.scripted(json!({})),
         };
         fails(lab, &container, &conf, 7, &[bad]);
     }
@@ -127,7 +126,7 @@ fn add_is_rolled_back_if_a_next_hop_is_unreachable(lab: &Lab) {
     let container = Container::new("a");
     for (dst, gateway) in [("10.9.0.0/16", "172.16.0.1"), ("fd00:9::/48", "fd00:77::1")] {
         let routes = json!([{ "dst": "10.8.0.0/16" }, { "dst": dst, "gw": gateway }]);
-        let conf = dual_stack(json!({ "ipam": { "routes": routes } }));
+        let conf = lab.dual_stack(json!({ "ipam": { "routes": routes } }));
         let says = ["ipam", dst, gateway, "none of the networks", "eth0"];
         fails(lab, &container, &conf, 7, &says);
     }
@@ -142,7 +141,7 @@ fn add_is_rolled_back_if_only_a_later_route_leads_to_a_next_hop(lab: &Lab) {
     };
     let to_hop = json!({ "dst": "192.0.2.1/32", "scope": 253 });
     let via_hop = json!({ "dst": "10.9.0.0/16", "gw": "192.0.2.1" });
-    let (conf, container) = (scripted(json!({})), Container::new("a"));
+    let (conf, container) = (lab.scripted(json!({})), Container::new("a"));
     ipam.on("ADD")
         .stdout(result([via_hop.clone(), to_hop.clone()]));
     let says = [
@@ -163,7 +162,7 @@ fn ipv6_stays_off_after_a_failed_add(lab: &Lab) {
     let container = Container::new("a");
     container.set("ipv6/conf/all/disable_ipv6", "1");
     let routes = json!([{ "dst": "fd00:9::/48", "gw": "fd00:77::1" }]);
-    let conf = dual_stack(json!({ "ipam": { "routes": routes } }));
+    let conf = lab.dual_stack(json!({ "ipam": { "routes": routes } }));
     fails(lab, &container, &conf, 7, &["fd00:9::/48"]);
     assert_eq!(container.setting("ipv6/conf/lo/disable_ipv6"), 1);
 }
@@ -173,7 +172,7 @@ fn an_existing_interface_is_refused_and_stays(lab: &Lab) {
     container.ip("link add eth4 type bridge");
     let before = Snapshot::take(lab, &[&container]);
     for name in ["lo", "eth4"] {
-        let call = lab.call("ADD", &container, &ipv4(json!({})));
+        let call = lab.call("ADD", &container, &lab.ipv4(json!({})));
         let outcome = lab.node.run(&call.ifname(name));
         let failure = outcome.failure();
         assert_eq!(failure.code, 4, "{outcome}");
@@ -186,7 +185,7 @@ fn an_existing_interface_is_refused_and_stays(lab: &Lab) {
 /// The repeated ADD fails, and the first attachment still works.
 fn a_repeated_add_leaves_the_first_attachment_alone(lab: &Lab) {
     let container = Container::new("a");
-    let conf = dual_stack(json!({}));
+    let conf = lab.dual_stack(json!({}));
     let result = lab.add(&container, &conf);
     let before = Snapshot::take(lab, &[&container]);
     let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
@@ -203,11 +202,11 @@ fn a_repeated_add_leaves_the_first_attachment_alone(lab: &Lab) {
 
 fn other_containers_keep_their_traffic(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
-    lab.add(&a, &dual_stack(json!({})));
+    lab.add(&a, &lab.dual_stack(json!({})));
     let before = Snapshot::take(lab, &[&a, &b]);
     let routes = json!([{ "dst": "10.9.0.0/16", "gw": "172.16.0.1" }]);
     let conf = with(
-        dual_stack(json!({})),
+        lab.dual_stack(json!({})),
         json!({ "ipam": { "routes": routes } }),
     );
     lab.node.run(&lab.call("ADD", &b, &conf)).failure();

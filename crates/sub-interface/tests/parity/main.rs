@@ -1,4 +1,19 @@
-//! Assertions on both macvlan and ipvlan.
+//! One suite for two plugins and two implementations: each assertion runs with ipvlan and with
+//! macvlan, of this workspace and of Debian's, on nodes of their own. `TWILL_UNDER_TEST=ours` or
+//! `=reference` selects one side.
+//!
+//! Where ours does otherwise than the Go plugins, both are asserted (`differences`), so that a
+//! difference that vanishes fails the run. What came after the Go plugins 1.1.1 is asserted of ours
+//! alone (`newer`). A kernel without the module `ipvlan` can only run what comes before that link
+//! is created (`refused`); the rest is skipped.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are for tests too"
+)]
 
 mod altname;
 mod check;
@@ -7,7 +22,8 @@ mod differences;
 mod failed_add;
 mod many_routes;
 mod newer;
-pub(crate) mod refused;
+mod refused;
 mod removal;
 mod results;
+mod side;
 mod traffic;

@@ -1,11 +1,9 @@
 //! More routes than one netlink message can carry.
 
 use serde_json::{Value, json};
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::scripted;
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::ours;
+use crate::side::ours;
 
 ours!(all_routes_are_added, a_refused_route_rolls_all_back);
 
@@ -24,7 +22,7 @@ fn all_routes_are_added(lab: &Lab) {
     let ipam = lab.install("scripted");
     ipam.on("ADD")
         .stdout(result(&json!({ "dst": "10.9.0.0/16" })));
-    let (conf, container) = (scripted(json!({})), Container::new("a"));
+    let (conf, container) = (lab.scripted(json!({})), Container::new("a"));
     let result = lab.add(&container, &conf);
     assert_eq!(result["routes"].as_array().unwrap().len(), 5001);
     let routes = container.routes();
@@ -43,7 +41,7 @@ fn a_refused_route_rolls_all_back(lab: &Lab) {
     let ipam = lab.install("scripted");
     let refused = json!({ "dst": "10.9.0.0/16", "gw": "192.0.2.1" });
     ipam.on("ADD").stdout(result(&refused));
-    let (conf, container) = (scripted(json!({})), Container::new("a"));
+    let (conf, container) = (lab.scripted(json!({})), Container::new("a"));
     let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
     let says = ["192.0.2.1", "10.9.0.0/16", "eth0", "none of the networks"];
     outcome.refusal(7, &says);

@@ -1,11 +1,10 @@
 //! Features that came after the Go plugins 1.1.1, or that these do not have.
 
 use serde_json::{Value, json};
+use testkit::conf::{with, without};
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::{dual_stack, ipv4, scripted, with, without};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::ours;
+use crate::side::ours;
 
 ours!(
     the_result_of_1_1_0,
@@ -21,7 +20,7 @@ ours!(
 
 fn the_result_of_1_1_0(lab: &Lab) {
     let container = Container::new("a");
-    let conf = ipv4(json!({ "cniVersion": "1.1.0", "mtu": 1400 }));
+    let conf = lab.ipv4(json!({ "cniVersion": "1.1.0", "mtu": 1400 }));
     let result = lab.add(&container, &conf);
     let expected = json!({
         "cniVersion": "1.1.0",
@@ -48,7 +47,7 @@ fn a_route_with_everything(lab: &Lab) {
         "table": 4711,
         "scope": 0,
     });
-    let conf = ipv4(json!({ "cniVersion": "1.1.0", "ipam": { "routes": [route] } }));
+    let conf = lab.ipv4(json!({ "cniVersion": "1.1.0", "ipam": { "routes": [route] } }));
     let result = lab.add(&container, &conf);
     assert_eq!(result["routes"][0], route);
     let seen = container
@@ -72,7 +71,7 @@ fn a_master_in_the_container(lab: &Lab) {
     let container = Container::new("a");
     container.ip("link add inner0 type veth peer name inner1");
     container.ip("link set inner0 up");
-    let conf = ipv4(json!({ "master": "inner0", "linkInContainer": true, "mtu": 1400 }));
+    let conf = lab.ipv4(json!({ "master": "inner0", "linkInContainer": true, "mtu": 1400 }));
     let result = lab.add(&container, &conf);
     let eth0 = container.link("eth0");
     assert_eq!(eth0.0["link"], "inner0", "{eth0:?}");
@@ -95,7 +94,7 @@ fn without_master_the_containers_default_route_selects_it(lab: &Lab) {
     container.ip("link add inner0 type veth peer name inner1");
     container.ip("link set inner0 up");
     container.ip("link set inner1 up");
-    let conf = without(ipv4(json!({ "linkInContainer": true })), "master");
+    let conf = without(lab.ipv4(json!({ "linkInContainer": true })), "master");
     let failure = lab.node.run(&lab.call("ADD", &container, &conf)).failure();
     assert!(failure.msg.contains("default route"), "{failure:?}");
     container.ip("route add default dev inner0");
@@ -111,7 +110,7 @@ fn an_address_can_be_used_at_once(lab: &Lab) {
     let ips = json!([{ "address": "fd00:1::7/64", "gateway": "fd00:1::9" }]);
     let answer = json!({ "cniVersion": "1.0.0", "ips": ips }).to_string();
     ipam.on("ADD").stdout(answer);
-    let call = lab.call("ADD", &container, &scripted(json!({})));
+    let call = lab.call("ADD", &container, &lab.scripted(json!({})));
     lab.node.run(&call).success();
     assert!(!container.link("eth0").has_tentative_address());
 }
@@ -126,7 +125,7 @@ fn gc(lab: &Lab, conf: &Value, valid: &[&str]) -> testkit::Outcome {
 }
 
 fn gc_releases_stale_addresses(lab: &Lab) {
-    let conf = dual_stack(json!({ "cniVersion": "1.1.0" }));
+    let conf = lab.dual_stack(json!({ "cniVersion": "1.1.0" }));
     let (a, b) = (Container::new("a"), Container::new("b"));
     lab.add(&a, &conf);
     lab.add(&b, &conf);
@@ -147,7 +146,7 @@ fn gc_accepts_an_ipam_plugin_without_gc(lab: &Lab) {
     let ipam = lab.install("scripted");
     let unknown = r#"{"cniVersion":"1.0.0","code":4,"msg":"unknown CNI_COMMAND: GC"}"#;
     ipam.on("GC").stdout(unknown).exit(1);
-    let conf = scripted(json!({ "cniVersion": "1.1.0" }));
+    let conf = lab.scripted(json!({ "cniVersion": "1.1.0" }));
     gc(lab, &conf, &[]).silent();
     let broken = r#"{"cniVersion":"1.1.0","code":5,"msg":"disk full"}"#;
     ipam.on("GC").stdout(broken).exit(1);
@@ -159,7 +158,7 @@ fn gc_accepts_an_ipam_plugin_without_gc(lab: &Lab) {
 }
 
 fn status(lab: &Lab) {
-    let conf = ipv4(json!({ "cniVersion": "1.1.0" }));
+    let conf = lab.ipv4(json!({ "cniVersion": "1.1.0" }));
     let status = |conf: &Value| lab.node.run(&lab.call_alone("STATUS", conf));
     status(&conf).silent();
     status(&without(conf.clone(), "master")).silent();
@@ -189,10 +188,10 @@ fn status(lab: &Lab) {
 
 fn nothing_is_logged_by_default(lab: &Lab) {
     let container = Container::new("a");
-    let call = lab.call("ADD", &container, &ipv4(json!({})));
+    let call = lab.call("ADD", &container, &lab.ipv4(json!({})));
     let outcome = lab.node.run(&call.env("CNI_LOG", "debug"));
     assert_eq!(outcome.code, Some(0));
-    for text in ["eth0", "wire0", crate::PLUGIN] {
+    for text in ["eth0", "wire0", lab.kind.name] {
         assert!(outcome.stderr_text().contains(text), "{outcome}");
     }
 }

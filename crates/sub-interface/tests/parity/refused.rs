@@ -7,13 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use serde_json::{Value, json};
-use testkit::Invocation;
+use testkit::conf::{with, without};
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::{ipv4, layer2, with, without};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::{Side, both_on_any_kernel};
-use crate::support::snapshot::{Snapshot, assert_same};
+use crate::side::{Side, both_on_any_kernel};
 
 both_on_any_kernel!(
     wrong_types,
@@ -28,21 +25,6 @@ both_on_any_kernel!(
     undecodable,
 );
 
-/// The call fails with this code and a message with these parts, and changes nothing. Debian's
-/// plugin fails too.
-#[track_caller]
-pub(crate) fn refuses(lab: &Lab, call: &Invocation, code: u64, says: &[&str]) {
-    let before = Snapshot::take(lab, &[]);
-    let outcome = lab.node.run(call);
-    if lab.side == Side::Reference {
-        outcome.failure();
-        return;
-    }
-    outcome.refusal(code, says);
-    let what = format!("the refused call\n{outcome}\n");
-    assert_same(&before, &Snapshot::take(lab, &[]), &what);
-}
-
 /// ADD of a container is refused. The reference is only called if it refuses the input too.
 #[track_caller]
 fn refuses_add(lab: &Lab, conf: &Value, code: u64, says: &[&str], reference_minds: bool) {
@@ -50,7 +32,7 @@ fn refuses_add(lab: &Lab, conf: &Value, code: u64, says: &[&str], reference_mind
         return;
     }
     let container = Container::new("c");
-    refuses(lab, &lab.call("ADD", &container, conf), code, says);
+    lab.refuses(&lab.call("ADD", &container, conf), code, says);
     if lab.side == Side::Ours {
         assert_eq!(container.link_names(), ["lo"]);
     }
@@ -71,18 +53,18 @@ fn wrong_types(lab: &Lab) {
         (json!({ "ipam": "host-local" }), ["ipam", "object"], true),
         (json!({ "ipam": { "type": 7 } }), ["ipam.type", "7"], true),
     ] {
-        refuses_add(lab, &ipv4(keys), 6, &says, reference_minds);
+        refuses_add(lab, &lab.ipv4(keys), 6, &says, reference_minds);
     }
 }
 
 fn values(lab: &Lab) {
     // The Go ipvlan does not validate the MTU, so its answer depends on the kernel.
-    let minds = crate::PLUGIN == "macvlan";
+    let minds = lab.kind.name == "macvlan";
     for (keys, says, reference_minds) in [
         (json!({ "mode": "nonsense" }), ["mode", "nonsense"], true),
         (
-            json!({ "mode": crate::DEFAULT_MODE.to_uppercase() }),
-            ["mode", &*crate::DEFAULT_MODE.to_uppercase()],
+            json!({ "mode": lab.kind.default_mode.to_uppercase() }),
+            ["mode", &*lab.kind.default_mode.to_uppercase()],
             true,
         ),
         (json!({ "mtu": 1501 }), ["mtu 1501", "wire0, 1500"], minds),
@@ -94,26 +76,26 @@ fn values(lab: &Lab) {
             minds,
         ),
     ] {
-        refuses_add(lab, &ipv4(keys), 7, &says, reference_minds);
+        refuses_add(lab, &lab.ipv4(keys), 7, &says, reference_minds);
     }
 }
 
 fn masters(lab: &Lab) {
     for name in ["none0", "sixteen_bytes_xx", "a/b", "a b", ".."] {
-        let conf = ipv4(json!({ "master": name }));
+        let conf = lab.ipv4(json!({ "master": name }));
         refuses_add(lab, &conf, 7, &["master", name], true);
     }
 }
 
 fn no_default_route(lab: &Lab) {
     lab.ip("route del default");
-    let conf = without(ipv4(json!({})), "master");
+    let conf = without(lab.ipv4(json!({})), "master");
     refuses_add(lab, &conf, 7, &["master", "default route"], true);
 }
 
 fn ipam(lab: &Lab) {
     for (name, code) in [("none-such", 100), ("../none", 7), ("a/b", 7), ("..", 7)] {
-        let conf = layer2(json!({ "ipam": { "type": name } }));
+        let conf = lab.layer2(json!({ "ipam": { "type": name } }));
         refuses_add(lab, &conf, code, &[name], true);
     }
 }
@@ -131,28 +113,34 @@ fn namespaces(lab: &Lab) {
         "/proc/self/ns/uts".as_ref(),
     ] {
         let text = path.to_str().unwrap();
-        let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(path);
-        refuses(lab, &call, 8, &["CNI_NETNS", text]);
+        let call = lab
+            .call("ADD", &container, &lab.ipv4(json!({})))
+            .netns(path);
+        lab.refuses(&call, 8, &["CNI_NETNS", text]);
         let previous = json!({ "cniVersion": "1.0.0", "interfaces": [] });
-        let conf = with(ipv4(json!({})), json!({ "prevResult": previous }));
+        let conf = with(lab.ipv4(json!({})), json!({ "prevResult": previous }));
         let call = lab.call("CHECK", &container, &conf).netns(path);
-        refuses(lab, &call, 8, &["CNI_NETNS", text]);
+        lab.refuses(&call, 8, &["CNI_NETNS", text]);
         if lab.side == Side::Ours {
-            let call = lab.call("DEL", &container, &ipv4(json!({}))).netns(path);
+            let call = lab
+                .call("DEL", &container, &lab.ipv4(json!({})))
+                .netns(path);
             lab.node.run(&call).silent();
         }
     }
     if lab.side == Side::Ours {
         let own = "/proc/self/ns/net";
-        let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(own);
-        refuses(lab, &call, 8, &["CNI_NETNS", own]);
+        let call = lab.call("ADD", &container, &lab.ipv4(json!({}))).netns(own);
+        lab.refuses(&call, 8, &["CNI_NETNS", own]);
 
         // A result cannot name the path.
         let path = directory.path().join(OsStr::from_bytes(b"c\xff"));
         symlink(container.sandbox.path(), &path).unwrap();
-        let call = lab.call("ADD", &container, &ipv4(json!({}))).netns(&path);
+        let call = lab
+            .call("ADD", &container, &lab.ipv4(json!({})))
+            .netns(&path);
         let says = format!("CNI_NETNS {:?} is not UTF-8", path.to_string_lossy());
-        refuses(lab, &call, 4, &[&says]);
+        lab.refuses(&call, 4, &[&says]);
         assert_eq!(container.link_names(), ["lo"]);
         lab.node.run(&call.command("DEL")).silent();
     }
@@ -160,20 +148,20 @@ fn namespaces(lab: &Lab) {
 
 fn names(lab: &Lab) {
     let container = Container::new("c");
-    let call = lab.call("ADD", &container, &ipv4(json!({})));
+    let call = lab.call("ADD", &container, &lab.ipv4(json!({})));
     for name in ["sixteen_bytes_xx", "a/b", "a b", "a:b", ".", ".."] {
-        refuses(lab, &call.clone().ifname(name), 4, &["CNI_IFNAME", name]);
+        lab.refuses(&call.clone().ifname(name), 4, &["CNI_IFNAME", name]);
     }
     for name in ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS", "CNI_PATH"] {
-        refuses(lab, &call.clone().without(name), 4, &[name]);
+        lab.refuses(&call.clone().without(name), 4, &[name]);
     }
 }
 
 fn no_previous_result(lab: &Lab) {
     let container = Container::new("c");
-    let conf = ipv4(json!({}));
+    let conf = lab.ipv4(json!({}));
     let call = |conf: &Value| lab.call("CHECK", &container, conf);
-    refuses(lab, &call(&conf), 7, &["prevResult"]);
+    lab.refuses(&call(&conf), 7, &["prevResult"]);
     for (broken, said) in [
         (json!("x"), "prevResult"),
         (
@@ -186,14 +174,14 @@ fn no_previous_result(lab: &Lab) {
         ),
     ] {
         let conf = with(conf.clone(), json!({ "prevResult": broken }));
-        refuses(lab, &call(&conf), 6, &[said]);
+        lab.refuses(&call(&conf), 6, &[said]);
     }
 }
 
 fn no_rights(lab: &Lab) {
     let container = Container::new("c");
-    let call = lab.call_without_rights("ADD", &container, &ipv4(json!({})));
-    refuses(lab, &call, 5, &["CAP_NET_ADMIN"]);
+    let call = lab.call_without_rights("ADD", &container, &lab.ipv4(json!({})));
+    lab.refuses(&call, 5, &["CAP_NET_ADMIN"]);
     if lab.side == Side::Ours {
         assert_eq!(container.link_names(), ["lo"]);
         assert_eq!(lab.taken(), [""; 0]);
@@ -204,6 +192,6 @@ fn undecodable(lab: &Lab) {
     let container = Container::new("c");
     for stdin in ["", "{", "[]", "null", r#"{"name":"net","cniVersion":7}"#] {
         let call = lab.call("ADD", &container, &json!({})).stdin(stdin);
-        refuses(lab, &call, 6, &["network configuration"]);
+        lab.refuses(&call, 6, &["network configuration"]);
     }
 }

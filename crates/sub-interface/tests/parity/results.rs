@@ -1,11 +1,10 @@
 //! The links, addresses and routes of ADD, and its result.
 
 use serde_json::{Value, json};
+use testkit::conf::{with, without};
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::{dual_stack, ipv4, scripted, with, without};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::both;
+use crate::side::both;
 
 both!(
     one_address,
@@ -29,7 +28,7 @@ fn sandbox(container: &Container) -> String {
 fn one_address(lab: &Lab) {
     let container = Container::new("a");
     let routes = json!([{ "dst": "0.0.0.0/0" }]);
-    let conf = ipv4(json!({ "ipam": { "routes": routes } }));
+    let conf = lab.ipv4(json!({ "ipam": { "routes": routes } }));
     let result = lab.add(&container, &conf);
     let (wire, eth0) = (lab.link("wire0"), container.link("eth0"));
     let expected = json!({
@@ -40,12 +39,12 @@ fn one_address(lab: &Lab) {
         "dns": {},
     });
     assert_eq!(comparable(result), comparable(expected));
-    assert_eq!(eth0.kind(), Some(crate::PLUGIN));
-    assert_eq!(eth0.mode(), Some(crate::DEFAULT_MODE));
+    assert_eq!(eth0.kind(), Some(lab.kind.name));
+    assert_eq!(eth0.mode(), Some(lab.kind.default_mode));
     assert_eq!(eth0.parent(), Some(wire.index()));
     assert_eq!(eth0.mtu(), 1500);
     assert!(eth0.has_flag("UP") && eth0.has_flag("LOWER_UP"), "{eth0:?}");
-    assert_eq!(eth0.mac() == wire.mac(), crate::PLUGIN == "ipvlan");
+    assert_eq!(eth0.mac() == wire.mac(), lab.kind.name == "ipvlan");
     let address = &eth0.addresses_in_full()[0];
     assert_eq!(address["local"], "10.1.1.2");
     assert_eq!(address["prefixlen"], 24);
@@ -75,7 +74,7 @@ fn comparable(mut result: Value) -> Value {
 fn both_families(lab: &Lab) {
     let container = Container::new("a");
     let routes = json!([{ "dst": "0.0.0.0/0" }, { "dst": "::/0" }]);
-    let conf = dual_stack(json!({ "ipam": { "routes": routes } }));
+    let conf = lab.dual_stack(json!({ "ipam": { "routes": routes } }));
     let result = lab.add(&container, &conf);
     let ips = json!([
         { "interface": 0, "address": "10.1.1.2/24", "gateway": "10.1.1.1" },
@@ -99,7 +98,7 @@ fn every_version(lab: &Lab) {
     for version in ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"] {
         let container = Container::new(version);
         let routes = json!([{ "dst": "0.0.0.0/0" }]);
-        let conf = ipv4(json!({ "cniVersion": version, "ipam": { "routes": routes } }));
+        let conf = lab.ipv4(json!({ "cniVersion": version, "ipam": { "routes": routes } }));
         let result = comparable(lab.add(&container, &conf));
         let eth0 = container.link("eth0");
         let expected = match version {
@@ -139,7 +138,7 @@ fn routes_with_next_hops(lab: &Lab) {
     ]);
     let result = lab.add(
         &container,
-        &dual_stack(json!({ "ipam": { "routes": routes } })),
+        &lab.dual_stack(json!({ "ipam": { "routes": routes } })),
     );
     assert_eq!(result["routes"], routes);
     let expected = [
@@ -159,7 +158,7 @@ fn routes_without_next_hops(lab: &Lab) {
         "routes": [{ "dst": "10.9.0.0/16" }, { "dst": "fd00:9::/48" }],
     });
     ipam.on("ADD").stdout(answer.to_string());
-    lab.add(&container, &scripted(json!({})));
+    lab.add(&container, &lab.scripted(json!({})));
     let expected = ["10.9.0.0/16 dev eth0", "fd00:9::/48 dev eth0"];
     assert_eq!(container.routes_in_full(), expected);
 }
@@ -178,7 +177,7 @@ fn without_a_gateway(lab: &Lab) {
         "routes": [{ "dst": "0.0.0.0/0" }],
     });
     ipam.on("ADD").stdout(answer.to_string());
-    lab.add(&container, &scripted(json!({})));
+    lab.add(&container, &lab.scripted(json!({})));
     assert_eq!(
         container.routes_in_full(),
         ["default via 10.1.2.1 dev eth0"]
@@ -190,7 +189,7 @@ fn without_a_gateway(lab: &Lab) {
 fn master_of_the_default_route(lab: &Lab) {
     lab.ip("link add other0 type veth peer name other1");
     let container = Container::new("a");
-    let conf = without(ipv4(json!({})), "master");
+    let conf = without(lab.ipv4(json!({})), "master");
     lab.add(&container, &conf);
     let parent = container.link("eth0").parent();
     assert_eq!(parent, Some(lab.link("wire0").index()));
@@ -203,7 +202,7 @@ fn mtu(lab: &Lab) {
     lab.ip("link set wire0 mtu 1450");
     for (id, mtu, expected) in [("a", 0, 1450), ("b", 1400, 1400), ("c", 1450, 1450)] {
         let container = Container::new(id);
-        lab.add(&container, &ipv4(json!({ "mtu": mtu })));
+        lab.add(&container, &lab.ipv4(json!({ "mtu": mtu })));
         assert_eq!(container.link("eth0").mtu(), expected, "mtu {mtu}");
     }
 }
@@ -216,7 +215,7 @@ fn resolver_of_the_configuration(lab: &Lab) {
         "search": ["example.org"],
         "options": ["ndots:5"],
     });
-    let result = lab.add(&container, &ipv4(json!({ "dns": dns })));
+    let result = lab.add(&container, &lab.ipv4(json!({ "dns": dns })));
     assert_eq!(result["dns"], dns);
 }
 
@@ -224,7 +223,7 @@ fn ipv6_addresses_work_where_the_runtime_has_switched_ipv6_off(lab: &Lab) {
     let container = Container::new("a");
     container.set("ipv6/conf/all/disable_ipv6", "1");
     container.set("ipv6/conf/default/disable_ipv6", "1");
-    lab.add(&container, &dual_stack(json!({})));
+    lab.add(&container, &lab.dual_stack(json!({})));
     let eth0 = container.link("eth0");
     assert_eq!(eth0.addresses(), ["10.1.1.2/24", "fd00:1::2/64"]);
     for name in ["lo", "eth0"] {
@@ -234,13 +233,13 @@ fn ipv6_addresses_work_where_the_runtime_has_switched_ipv6_off(lab: &Lab) {
     // Without IPv6 addresses, IPv6 stays off.
     let other = Container::new("b");
     other.set("ipv6/conf/default/disable_ipv6", "1");
-    lab.add(&other, &ipv4(json!({})));
+    lab.add(&other, &lab.ipv4(json!({})));
     assert_eq!(other.setting("ipv6/conf/eth0/disable_ipv6"), 1);
 }
 
 fn several_interfaces(lab: &Lab) {
     let container = Container::new("a");
-    let conf = ipv4(json!({}));
+    let conf = lab.ipv4(json!({}));
     lab.add(&container, &conf);
     let second = lab.call("ADD", &container, &conf).ifname("net1");
     lab.node.run(&second).success();
@@ -253,7 +252,7 @@ fn several_interfaces(lab: &Lab) {
 
 fn the_nodes_interface_names_do_not_matter(lab: &Lab) {
     let container = Container::new("a");
-    let call = lab.call("ADD", &container, &ipv4(json!({})));
+    let call = lab.call("ADD", &container, &lab.ipv4(json!({})));
     let call = call.ifname("wire0");
     let result = lab.node.run(&call).success();
     assert_eq!(result["interfaces"][0]["name"], "wire0");

@@ -37,14 +37,14 @@ const ROUNDS: [(&str, &[Suite]); 2] = [
             (
                 "ipvlan",
                 "parity",
-                &[
-                    "--skip=common::refused::",
-                    "--skip=refused_chain::",
-                    "--skip=no_module::",
-                ],
+                &["--skip=refused_chain::", "--skip=no_module::"],
             ),
-            // Whatever a kernel means by the event that a link is gone.
-            ("macvlan", "parity", &["common::removal::"]),
+            // And both plugins' removals: whatever a kernel means by the event that a link is gone.
+            (
+                "sub-interface",
+                "parity",
+                &["::ipvlan::", "removal::", "--skip=refused::"],
+            ),
             ("bridge", "removal", &[]),
             ("bridge", "node", &["ipv6_off::"]),
             ("bridge", "vlan", &[]),

@@ -37,6 +37,7 @@ mod scripted;
 mod side;
 mod snapshot;
 pub mod traffic;
+pub mod wire;
 
 pub use container::Container;
 pub use invocation::{Invocation, Running};

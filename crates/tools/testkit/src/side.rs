@@ -63,16 +63,19 @@ macro_rules! both {
 /// As [`both`], of what only ours does: `<name>::ours`.
 #[macro_export]
 macro_rules! ours {
-    ($lab:path; $($name:ident),* $(,)?) => {$(
+    ($lab:path; $($name:ident: $assertions:expr;)*) => {$(
         mod $name {
             use super::*;
 
             #[test]
             fn ours() {
-                $crate::assert_on($lab($crate::Side::Ours), $name);
+                $crate::assert_on($lab($crate::Side::Ours), $assertions);
             }
         }
     )*};
+    ($lab:path; $($name:ident),* $(,)?) => {
+        $crate::ours! { $lab; $($name: $name;)* }
+    };
 }
 
 /// Runs assertions on a lab, if there is one: the body of the tests that [`both`] and [`ours`]

@@ -1,46 +1,120 @@
-//! A node with a wire to another machine.
+//! A node with a wire to another machine, for plugins whose links share that wire: ipvlan and
+//! macvlan.
 
+use std::borrow::Borrow;
 use std::fs;
 use std::ops::Deref;
 use std::process::Command;
 
-use testkit::requirements::skip_for_kernel;
-use testkit::{NetNs, Side};
+use serde_json::{Value, json};
 
-use crate::support::conf::{GATEWAY, GATEWAY6};
+use crate::conf::{GATEWAY, GATEWAY6, SUBNET, SUBNET6, host_local, of, with};
+use crate::requirements::skip_for_kernel;
+use crate::snapshot::{Observed, Snapshot, assert_same};
+use crate::{Invocation, Link, NetNs, Side, traffic};
+
+/// A plugin of sub-interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The plugin's name, which is also the kernel's name for its links.
+    pub name: &'static str,
+    /// The mode that its links have by default.
+    pub default_mode: &'static str,
+    /// A mode that is not the default.
+    pub other_mode: &'static str,
+}
+
+/// The plugin `ipvlan`.
+pub const IPVLAN: Kind = Kind {
+    name: "ipvlan",
+    default_mode: "l2",
+    other_mode: "l3",
+};
+
+/// The plugin `macvlan`.
+pub const MACVLAN: Kind = Kind {
+    name: "macvlan",
+    default_mode: "bridge",
+    other_mode: "private",
+};
 
 /// A lab whose node has a wire, `wire0`, by which its default route goes. At the other end is a
 /// machine with the gateway's addresses.
-pub(crate) struct Lab {
-    lab: testkit::Lab,
+#[derive(Debug)]
+pub struct Lab {
+    lab: crate::Lab,
     outside: NetNs,
+    /// The plugin that the lab is for.
+    pub kind: Kind,
 }
 
 impl Deref for Lab {
-    type Target = testkit::Lab;
+    type Target = crate::Lab;
 
-    fn deref(&self) -> &testkit::Lab {
+    fn deref(&self) -> &crate::Lab {
         &self.lab
     }
 }
 
 impl Lab {
-    /// As [`Lab::on_any_kernel`]; also `None`, reported as a skip, if the kernel lacks the plugin's
-    /// kind of link.
+    /// As [`Lab::on_any_kernel`]; also `None`, reported as a skip, where the kernel does not have
+    /// the plugin's kind of link.
+    #[must_use]
     #[track_caller]
-    pub(crate) fn new(side: Side) -> Option<Self> {
-        Self::on_any_kernel(side).filter(Self::has_kind)
+    pub fn new(side: Side, kind: Kind) -> Option<Self> {
+        Self::on_any_kernel(side, kind).filter(Self::has_kind)
     }
 
-    /// A lab for calls that fail before the link is created. `None` as for [`testkit::Lab::new`].
+    /// For what comes before the link is created. `None` where there is nothing to test, as
+    /// [`crate::Lab::new`] says.
+    #[must_use]
     #[track_caller]
-    pub(crate) fn on_any_kernel(side: Side) -> Option<Self> {
+    pub fn on_any_kernel(side: Side, kind: Kind) -> Option<Self> {
         let lab = Self {
-            lab: testkit::Lab::new(side, crate::PLUGIN)?,
+            lab: crate::Lab::new(side, kind.name)?,
             outside: NetNs::new().unwrap(),
+            kind,
         };
         lab.plug_in();
         Some(lab)
+    }
+
+    /// A configuration of 1.0.0 without IPAM, on the node's wire, with these keys.
+    pub fn layer2(&self, keys: Value) -> Value {
+        with(of(self.kind.name, json!({ "master": "wire0" })), keys)
+    }
+
+    /// A configuration with one subnet of IPv4.
+    pub fn ipv4(&self, keys: Value) -> Value {
+        with(self.layer2(host_local(&[SUBNET])), keys)
+    }
+
+    /// A configuration with a subnet of each family.
+    pub fn dual_stack(&self, keys: Value) -> Value {
+        with(self.layer2(host_local(&[SUBNET, SUBNET6])), keys)
+    }
+
+    /// A configuration with an IPAM plugin that follows a script.
+    pub fn scripted(&self, keys: Value) -> Value {
+        with(self.layer2(json!({ "ipam": { "type": "scripted" } })), keys)
+    }
+
+    /// The call gets one error with this code that contains all of these texts, and changes
+    /// nothing. Debian's plugin fails too.
+    ///
+    /// # Panics
+    /// If anything else happens.
+    #[track_caller]
+    pub fn refuses(&self, call: &Invocation, code: u64, says: &[&str]) {
+        let before = Snapshot::take(self, &[]);
+        let outcome = self.node.run(call);
+        if self.side == Side::Reference {
+            outcome.failure();
+            return;
+        }
+        outcome.refusal(code, says);
+        let what = format!("the refused call\n{outcome}\n");
+        assert_same(&before, &Snapshot::take(self, &[]), &what);
     }
 
     #[track_caller]
@@ -68,14 +142,67 @@ impl Lab {
         let probe = || {
             let mut ip = Command::new("ip");
             ip.args(["link", "add", "probe0", "link", "wire0", "type"]);
-            ip.arg(crate::PLUGIN).output().unwrap()
+            ip.arg(self.kind.name).output().unwrap()
         };
         let output = self.node.enter(probe);
         if output.status.success() {
             self.ip("link del probe0");
             return true;
         }
-        skip_for_kernel(crate::PLUGIN);
+        skip_for_kernel(self.kind.name);
         false
+    }
+}
+
+/// What these plugins may change, apart from what the kernel changes by itself.
+impl Observed for Lab {
+    fn details(link: &Link) -> Value {
+        json!({ "info": link.0["linkinfo"], "promiscuity": link.0["promiscuity"] })
+    }
+
+    fn others(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+/// A container whose IPv6 addresses can be used at once.
+#[derive(Debug)]
+pub struct Container(crate::Container);
+
+impl Deref for Container {
+    type Target = crate::Container;
+
+    fn deref(&self) -> &crate::Container {
+        &self.0
+    }
+}
+
+impl Borrow<crate::Container> for Container {
+    fn borrow(&self) -> &crate::Container {
+        &self.0
+    }
+}
+
+impl Container {
+    /// A container with this ID.
+    #[must_use]
+    #[track_caller]
+    pub fn new(id: &str) -> Self {
+        let container = crate::Container::new(id);
+        // Duplicate address detection takes the kernel a second or two.
+        container.set("ipv6/conf/default/accept_dad", "0");
+        Self(container)
+    }
+
+    /// An address answers to pings from inside.
+    #[track_caller]
+    pub fn assert_reaches(&self, to: &str) {
+        traffic::assert_reaches(self, to);
+    }
+
+    /// Whether one ping is answered, soon.
+    #[track_caller]
+    pub fn pings(&self, to: &str) -> bool {
+        traffic::pings(self, &["-W1", to])
     }
 }

@@ -1,11 +1,10 @@
 //! ipvlan in a chain: master and addresses come from `prevResult`.
 
 use serde_json::{Value, json};
+use testkit::conf::{with, without};
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::{ipv4, layer2, with, without};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::both;
+use crate::side::both;
 
 both!(master_and_addresses, the_master_only, del_without_ipam);
 
@@ -18,14 +17,14 @@ fn previous() -> Value {
     })
 }
 
-fn chained(keys: Value) -> Value {
-    let conf = without(layer2(json!({ "prevResult": previous() })), "master");
+fn chained(lab: &Lab, keys: Value) -> Value {
+    let conf = without(lab.layer2(json!({ "prevResult": previous() })), "master");
     with(conf, keys)
 }
 
 fn master_and_addresses(lab: &Lab) {
     let container = Container::new("a");
-    let result = lab.add(&container, &chained(json!({})));
+    let result = lab.add(&container, &chained(lab, json!({})));
     assert_eq!(result["ips"], previous()["ips"]);
     assert_eq!(result["routes"], previous()["routes"]);
     let eth0 = container.link("eth0");
@@ -37,14 +36,14 @@ fn master_and_addresses(lab: &Lab) {
         container.routes_in_full(),
         ["default via 10.1.1.1 dev eth0"]
     );
-    lab.del(&container, &chained(json!({})));
+    lab.del(&container, &chained(lab, json!({})));
     assert_eq!(container.link_names(), ["lo"]);
 }
 
 fn the_master_only(lab: &Lab) {
     let container = Container::new("a");
     let conf = with(
-        without(ipv4(json!({})), "master"),
+        without(lab.ipv4(json!({})), "master"),
         json!({ "prevResult": previous() }),
     );
     let result = lab.add(&container, &conf);
@@ -55,5 +54,5 @@ fn the_master_only(lab: &Lab) {
 
 fn del_without_ipam(lab: &Lab) {
     let container = Container::new("a");
-    lab.del(&container, &chained(json!({})));
+    lab.del(&container, &chained(lab, json!({})));
 }

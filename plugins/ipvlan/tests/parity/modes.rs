@@ -1,11 +1,10 @@
 //! Modes, with real traffic between containers.
 
 use serde_json::json;
+use testkit::conf::GATEWAY;
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::{GATEWAY, dual_stack, ipv4};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::{Side, both};
+use crate::side::{Side, both};
 
 both!(each_mode, a_master_that_is_a_bridge_port_is_refused);
 
@@ -13,7 +12,7 @@ fn each_mode(lab: &Lab) {
     for mode in ["", "l2", "l3", "l3s"] {
         let (a, b) = (Container::new("a"), Container::new("b"));
         let conf =
-            dual_stack(json!({ "mode": mode, "ipam": { "routes": [{ "dst": "0.0.0.0/0" }] } }));
+            lab.dual_stack(json!({ "mode": mode, "ipam": { "routes": [{ "dst": "0.0.0.0/0" }] } }));
         let expected = if mode.is_empty() { "l2" } else { mode };
         let mut results = Vec::new();
         for container in [&a, &b] {
@@ -57,7 +56,7 @@ fn a_master_that_is_a_bridge_port_is_refused(lab: &Lab) {
     lab.ip("link set wire0 master br0");
     for (master, kind) in [("wire0", "bridge"), ("lo", "Ethernet")] {
         let container = Container::new("a");
-        let conf = ipv4(json!({ "master": master }));
+        let conf = lab.ipv4(json!({ "master": master }));
         let outcome = lab.node.run(&lab.call("ADD", &container, &conf));
         let failure = outcome.failure();
         assert_eq!(container.link_names(), ["lo"]);

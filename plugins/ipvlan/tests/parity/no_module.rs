@@ -3,12 +3,10 @@
 use std::process::Command;
 
 use serde_json::json;
+use testkit::wire::{Container, Lab};
+use testkit::{Snapshot, assert_same};
 
-use crate::support::conf::ipv4;
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::{Side, both_on_any_kernel};
-use crate::support::snapshot::{Snapshot, assert_same};
+use crate::side::{Side, both_on_any_kernel};
 
 both_on_any_kernel!(the_error_names_the_missing_module);
 
@@ -24,7 +22,9 @@ fn the_error_names_the_missing_module(lab: &Lab) {
     }
     let container = Container::new("c");
     let before = Snapshot::take(lab, &[&container]);
-    let outcome = lab.node.run(&lab.call("ADD", &container, &ipv4(json!({}))));
+    let outcome = lab
+        .node
+        .run(&lab.call("ADD", &container, &lab.ipv4(json!({}))));
     let failure = outcome.failure();
     if lab.side == Side::Ours {
         assert_eq!(failure.code, 5, "{outcome}");

@@ -1,12 +1,10 @@
 //! Chains whose `prevResult` lacks addresses or a master.
 
 use serde_json::json;
+use testkit::conf::{with, without};
+use testkit::wire::{Container, Lab};
 
-use crate::common::refused::refuses;
-use crate::support::conf::{ipv4, layer2, with, without};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::both_on_any_kernel;
+use crate::side::both_on_any_kernel;
 
 both_on_any_kernel!(
     a_prev_result_without_addresses_is_refused,
@@ -21,8 +19,8 @@ fn a_prev_result_without_addresses_is_refused(lab: &Lab) {
         json!({ "ipam": { "type": "" } }),
         json!({ "prevResult": { "cniVersion": "1.0.0", "interfaces": [{ "name": "wire0" }] } }),
     ] {
-        let call = lab.call("ADD", &container, &layer2(keys));
-        refuses(lab, &call, 7, &["ipam.type", "prevResult"]);
+        let call = lab.call("ADD", &container, &lab.layer2(keys));
+        lab.refuses(&call, 7, &["ipam.type", "prevResult"]);
     }
 }
 
@@ -35,14 +33,14 @@ fn a_prev_result_without_a_single_interface_is_refused(lab: &Lab) {
     ] {
         let ips = json!([{ "address": "10.1.1.9/24" }]);
         let previous = json!({ "cniVersion": "1.0.0", "interfaces": interfaces, "ips": ips });
-        let conf = without(ipv4(json!({})), "master");
+        let conf = without(lab.ipv4(json!({})), "master");
         let conf = with(conf, json!({ "prevResult": previous }));
         let call = lab.call("ADD", &container, &conf);
-        refuses(lab, &call, 7, &["master", "prevResult"]);
+        lab.refuses(&call, 7, &["master", "prevResult"]);
     }
     let previous = json!({ "cniVersion": "1.0.0", "interfaces": [{ "name": "none0" }] });
-    let conf = without(ipv4(json!({})), "master");
+    let conf = without(lab.ipv4(json!({})), "master");
     let conf = with(conf, json!({ "prevResult": previous }));
     let call = lab.call("ADD", &container, &conf);
-    refuses(lab, &call, 7, &["master none0"]);
+    lab.refuses(&call, 7, &["master none0"]);
 }

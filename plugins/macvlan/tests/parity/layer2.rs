@@ -1,11 +1,9 @@
 //! Without IPAM, the container only gets a link.
 
 use serde_json::{Value, json};
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::layer2;
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::{both, ours};
+use crate::side::{both, ours};
 
 both!(
     up_and_without_addresses,
@@ -20,7 +18,7 @@ fn up_and_without_addresses(lab: &Lab) {
         ("c", json!({ "type": "" })),
     ] {
         let container = Container::new(id);
-        let conf = layer2(json!({ "ipam": ipam, "mtu": 1400 }));
+        let conf = lab.layer2(json!({ "ipam": ipam, "mtu": 1400 }));
         let result = lab.add(&container, &conf);
         assert_eq!(result.get("ips"), None);
         assert_eq!(result.get("routes"), None);
@@ -41,7 +39,7 @@ fn up_and_without_addresses(lab: &Lab) {
 fn addresses_of_the_container_itself_stay(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     for (container, address) in [(&a, "192.0.2.1/24"), (&b, "192.0.2.2/24")] {
-        lab.add(container, &layer2(json!({})));
+        lab.add(container, &lab.layer2(json!({})));
         container.ip(&format!("address add {address} dev eth0"));
     }
     a.assert_reaches("192.0.2.2");
@@ -53,7 +51,7 @@ fn a_link_names_its_owner(lab: &Lab) {
     let (a, gone) = (Container::new("a"), Container::new("gone"));
     // The name may exist on the node, where older kernels look for it.
     lab.ip("link add eth0 type bridge");
-    let conf = layer2(json!({}));
+    let conf = lab.layer2(json!({}));
     lab.add(&a, &conf);
     let eth0 = a.link("eth0");
     assert_eq!(eth0.0["ifalias"], "twill/net/a/eth0");

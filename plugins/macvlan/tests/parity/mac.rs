@@ -1,12 +1,10 @@
 //! Requested MACs.
 
 use serde_json::{Value, json};
+use testkit::conf::with;
+use testkit::wire::{Container, Lab};
 
-use crate::common::refused::refuses;
-use crate::support::conf::{ipv4, layer2, with};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::{Side, both, ours};
+use crate::side::{Side, both, ours};
 
 both!(
     a_mac_can_be_requested_in_each_place,
@@ -36,8 +34,8 @@ fn assert_gets(lab: &Lab, conf: &Value, cni_args: &str, mac: &str) {
     lab.node.run(&call.command("DEL")).silent();
 }
 
-fn configured() -> Value {
-    layer2(json!({ "mac": CONF }))
+fn configured(lab: &Lab) -> Value {
+    lab.layer2(json!({ "mac": CONF }))
 }
 
 fn by_runtime(conf: Value) -> Value {
@@ -45,8 +43,8 @@ fn by_runtime(conf: Value) -> Value {
 }
 
 fn a_mac_can_be_requested_in_each_place(lab: &Lab) {
-    let plain = || layer2(json!({}));
-    assert_gets(lab, &configured(), "", CONF);
+    let plain = || lab.layer2(json!({}));
+    assert_gets(lab, &configured(lab), "", CONF);
     assert_gets(lab, &plain(), &format!("MAC={ARGS}"), ARGS);
     let more = format!("IgnoreUnknown=1;K8S_POD_NAME=p;MAC={ARGS};IP=10.1.1.9");
     assert_gets(lab, &plain(), &more, ARGS);
@@ -60,16 +58,19 @@ fn a_mac_can_be_requested_in_each_place(lab: &Lab) {
 
 fn requests_have_a_precedence(lab: &Lab) {
     let args = format!("MAC={ARGS}");
-    assert_gets(lab, &configured(), &args, ARGS);
-    assert_gets(lab, &by_runtime(configured()), &args, RUNTIME);
-    assert_gets(lab, &by_runtime(configured()), "", RUNTIME);
-    let empty = with(configured(), json!({ "runtimeConfig": { "mac": "" } }));
+    assert_gets(lab, &configured(lab), &args, ARGS);
+    assert_gets(lab, &by_runtime(configured(lab)), &args, RUNTIME);
+    assert_gets(lab, &by_runtime(configured(lab)), "", RUNTIME);
+    let empty = with(configured(lab), json!({ "runtimeConfig": { "mac": "" } }));
     assert_gets(lab, &empty, "", CONF);
 }
 
 fn args_of_the_convention(lab: &Lab) {
     let args = format!("MAC={ARGS}");
-    let conf = with(configured(), json!({ "args": { "cni": { "mac": CNI } } }));
+    let conf = with(
+        configured(lab),
+        json!({ "args": { "cni": { "mac": CNI } } }),
+    );
     assert_gets(lab, &conf, &args, CNI);
     assert_gets(lab, &by_runtime(conf), &args, RUNTIME);
 }
@@ -87,24 +88,23 @@ fn an_invalid_mac_is_refused(lab: &Lab) {
         // An EUI-64.
         "02:00:00:00:00:00:00:01",
     ] {
-        let call = |keys| lab.call("ADD", &container, &ipv4(keys));
-        refuses(lab, &call(json!({ "mac": mac })), 7, &["mac", mac]);
+        let call = |keys| lab.call("ADD", &container, &lab.ipv4(keys));
+        lab.refuses(&call(json!({ "mac": mac })), 7, &["mac", mac]);
         let runtime = json!({ "runtimeConfig": { "mac": mac } });
-        refuses(lab, &call(runtime), 7, &["runtimeConfig.mac", mac]);
+        lab.refuses(&call(runtime), 7, &["runtimeConfig.mac", mac]);
         let args = call(json!({})).args(format!("MAC={mac}"));
-        refuses(lab, &args, 4, &["CNI_ARGS", "MAC", mac]);
+        lab.refuses(&args, 4, &["CNI_ARGS", "MAC", mac]);
         if lab.side == Side::Ours {
             let args = json!({ "args": { "cni": { "mac": mac } } });
-            refuses(lab, &call(args), 7, &["args.cni.mac", mac]);
+            lab.refuses(&call(args), 7, &["args.cni.mac", mac]);
             assert_eq!(container.link_names(), ["lo"]);
         } else {
             // The remains of the failure must not affect the next case.
             lab.node.run(&call(json!({})).command("DEL")).silent();
         }
     }
-    let call = lab.call("ADD", &container, &ipv4(json!({})));
-    refuses(
-        lab,
+    let call = lab.call("ADD", &container, &lab.ipv4(json!({})));
+    lab.refuses(
         &call.args("K8S_POD_NAME=p"),
         4,
         &["CNI_ARGS", "K8S_POD_NAME"],
@@ -114,7 +114,7 @@ fn an_invalid_mac_is_refused(lab: &Lab) {
 /// Two links on one wire cannot have the same MAC.
 fn a_mac_in_use_is_refused(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
-    for conf in [configured(), ipv4(json!({ "mac": CONF }))] {
+    for conf in [configured(lab), lab.ipv4(json!({ "mac": CONF }))] {
         lab.add(&a, &conf);
         let outcome = lab.node.run(&lab.call("ADD", &b, &conf));
         let failure = outcome.failure();
@@ -132,10 +132,10 @@ fn a_mac_in_use_is_refused(lab: &Lab) {
 /// In this mode, the kernel ignores the MAC and uses the master's.
 fn passthru_refuses_a_mac(lab: &Lab) {
     let container = Container::new("a");
-    let conf = layer2(json!({ "mode": "passthru", "mac": CONF }));
+    let conf = lab.layer2(json!({ "mode": "passthru", "mac": CONF }));
     let own = lab.link("wire0").mac().to_owned();
     let says = ["mac", CONF, "passthru", "wire0", &own];
-    refuses(lab, &lab.call("ADD", &container, &conf), 7, &says);
+    lab.refuses(&lab.call("ADD", &container, &conf), 7, &says);
     let conf = with(conf, json!({ "mac": own }));
     lab.add(&container, &conf);
     assert_eq!(container.link("eth0").mac(), own);
@@ -143,8 +143,8 @@ fn passthru_refuses_a_mac(lab: &Lab) {
 
 fn broadcast_queue(lab: &Lab) {
     let container = Container::new("a");
-    let conf = |length: u32| ipv4(json!({ "bcqueuelen": length }));
+    let conf = |length: u32| lab.ipv4(json!({ "bcqueuelen": length }));
     let call = lab.call("ADD", &container, &conf(500));
-    refuses(lab, &call, 7, &["bcqueuelen", "500"]);
+    lab.refuses(&call, 7, &["bcqueuelen", "500"]);
     lab.add(&container, &conf(0));
 }

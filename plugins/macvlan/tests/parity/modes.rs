@@ -1,11 +1,10 @@
 //! Modes, and the containers that reach each other in each.
 
 use serde_json::json;
+use testkit::conf::GATEWAY;
+use testkit::wire::{Container, Lab};
 
-use crate::support::conf::{GATEWAY, ipv4, layer2};
-use crate::support::container::Container;
-use crate::support::lab::Lab;
-use crate::support::side::{Side, both};
+use crate::side::{Side, both};
 
 both!(
     each_mode,
@@ -17,7 +16,7 @@ both!(
 fn each_mode(lab: &Lab) {
     for mode in ["", "bridge", "private", "vepa", "passthru"] {
         let container = Container::new("a");
-        let conf = ipv4(json!({ "mode": mode }));
+        let conf = lab.ipv4(json!({ "mode": mode }));
         let result = lab.add(&container, &conf);
         let expected = if mode.is_empty() { "bridge" } else { mode };
         let eth0 = container.link("eth0");
@@ -34,7 +33,7 @@ fn each_mode(lab: &Lab) {
 fn private_containers_do_not_reach_each_other(lab: &Lab) {
     let (a, b) = (Container::new("a"), Container::new("b"));
     for container in [&a, &b] {
-        lab.add(container, &ipv4(json!({ "mode": "private" })));
+        lab.add(container, &lab.ipv4(json!({ "mode": "private" })));
         container.assert_reaches(GATEWAY);
     }
     assert!(!a.pings("10.1.1.3"));
@@ -44,11 +43,11 @@ fn private_containers_do_not_reach_each_other(lab: &Lab) {
 fn passthru_allows_one_container(lab: &Lab) {
     for (first, second) in [("bridge", "passthru"), ("passthru", "bridge")] {
         let (a, b) = (Container::new("a"), Container::new("b"));
-        let conf = ipv4(json!({ "mode": first }));
+        let conf = lab.ipv4(json!({ "mode": first }));
         lab.add(&a, &conf);
         let outcome = lab
             .node
-            .run(&lab.call("ADD", &b, &ipv4(json!({ "mode": second }))));
+            .run(&lab.call("ADD", &b, &lab.ipv4(json!({ "mode": second }))));
         let failure = outcome.failure();
         if lab.side == Side::Ours {
             assert_eq!(failure.code, 7, "{outcome}");
@@ -69,7 +68,7 @@ fn a_master_that_is_a_bridge_port_is_refused(lab: &Lab) {
     lab.ip("link set wire0 master br0");
     for (master, kind) in [("wire0", "bridge"), ("lo", "Ethernet")] {
         let container = Container::new("a");
-        let call = lab.call("ADD", &container, &layer2(json!({ "master": master })));
+        let call = lab.call("ADD", &container, &lab.layer2(json!({ "master": master })));
         let outcome = lab.node.run(&call);
         let failure = outcome.failure();
         assert_eq!(container.link_names(), ["lo"]);
