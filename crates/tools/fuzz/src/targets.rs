@@ -37,11 +37,7 @@ pub const TARGETS: [Target; 10] = [
     ),
     Target::new(
         "portmap-conf",
-<<<<<<< HEAD
         "network configurations with a prevResult, to portmap",
-=======
-        "network configurations, to portmap",
->>>>>>> 503d021 (portmap's configurations are fuzzed)
         |input| netconf::feed(&Portmap, input),
     ),
     Target::new("args", "CNI_ARGS, to host-local and bridge", args),
