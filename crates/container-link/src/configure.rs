@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use cni_types::{AddResult, Error, IpConfig};
 use ipnetwork::IpNetwork;
-use netlink::{Change, Existing, Link, LinkChange, Mac, NetlinkError, OperState, Route, Rtnetlink};
+use netlink::{
+    Applied, Change, Existing, Link, LinkChange, Mac, NetlinkError, OperState, Rtnetlink,
+};
 use nix::errno::Errno;
 
 use crate::settings::{self, Settings};
@@ -49,12 +51,15 @@ pub struct ContainerLink<'a> {
 /// Has a link announce its addresses to its neighbours, who may know an earlier owner of them: its
 /// Ethernet address is set to what it is (arp_notify and ndisc_notify of the kernel's ip-sysctl
 /// documentation).
-pub fn announcement(index: u32, mac: Mac) -> Change<'static> {
+pub fn announcement(index: u32, mac: Mac) -> Change {
     let itself = LinkChange {
         mac: Some(mac),
         ..LinkChange::default()
     };
-    Change::change_link(index, &itself)
+    Change::SetLink {
+        link: index,
+        change: itself,
+    }
 }
 
 /// Gives a link of the container the addresses and routes of an IPAM result, and sets it up.
@@ -106,27 +111,30 @@ pub fn configure<'a>(
         });
     }
 
-    let steps: Vec<Step> = result
-        .ips
-        .iter()
-        .map(|ip| Step::Address(ip.address))
-        .chain([Step::Up])
-        .chain(routes.into_iter().map(Step::Route))
-        .chain(link.mac.filter(|_| link.can_announce).map(Step::Announce))
-        .collect();
     let detects = detection == DuplicateDetection::On;
-    let changes: Vec<Change<'_>> = steps
-        .iter()
-        .map(|step| step.change(link, detects))
+    let announced = link.mac.filter(|_| link.can_announce);
+    let announced = announced.map(|mac| announcement(link.index, mac));
+    let addresses = result.ips.iter();
+    let routes = routes.into_iter().map(|route| Change::AddRoute {
+        route,
+        existing: Existing::Join,
+    });
+    let changes: Vec<Change> = addresses
+        .map(|ip| Change::add_address(link.index, ip.address, detects))
+        .chain([set_up(link)])
+        .chain(routes)
+        .chain(announced.clone())
         .collect();
-    let refusals = inside.perform_each(&changes).map_err(SandboxError::from)?;
-    // The others are mostly what comes of the first.
-    if let Some((position, error)) = refusals.into_iter().next()
-        && let Some(step) = steps.get(position)
-        && !matches!(step, Step::Announce(_))
-    {
-        let earlier = steps.get(..position).unwrap_or_default();
-        return Err(refused(step, earlier, link, error));
+    let applied = inside.apply_each(&changes).map_err(SandboxError::from)?;
+    let mut earlier = Vec::new();
+    for Applied { change, result } in applied {
+        match result {
+            // Neighbours may only take longer to find the container.
+            Err(_) if announced.as_ref() == Some(change) => {}
+            // The others are mostly consequences of the first.
+            Err(error) => return Err(refused(change, &earlier, link, error)),
+            Ok(()) => earlier.push(change),
+        }
     }
     if detects && first_v6.is_some() {
         wait_for_addresses(inside, link.index)?;
@@ -134,38 +142,24 @@ pub fn configure<'a>(
     Ok(())
 }
 
-#[derive(Debug)]
-enum Step {
-    Address(IpNetwork),
-    Up,
-    Route(Route),
-    Announce(Mac),
-}
-
-impl Step {
-    fn change(&self, link: ContainerLink<'_>, detect_duplicates: bool) -> Change<'static> {
-        let index = link.index;
-        match self {
-            Self::Address(address) => Change::add_address(index, *address, detect_duplicates),
-            Self::Up => {
-                let change = LinkChange {
-                    alias: link.alias,
-                    ..LinkChange::up(true)
-                };
-                Change::change_link(index, &change)
-            }
-            Self::Route(route) => Change::add_route(route, Existing::Join),
-            Self::Announce(mac) => announcement(index, *mac),
-        }
+fn set_up(link: ContainerLink<'_>) -> Change {
+    Change::SetLink {
+        link: link.index,
+        change: LinkChange {
+            alias: link.alias.map(str::to_owned),
+            ..LinkChange::up(true)
+        },
     }
 }
 
-/// Whether a step makes a network known in which next hops may be.
-fn leads_to(step: &Step, gateway: IpAddr) -> bool {
-    match step {
-        Step::Address(network) => network.contains(gateway),
-        Step::Route(route) => route.gateway.is_none() && route.destination.contains(gateway),
-        Step::Up | Step::Announce(_) => false,
+/// Whether a change makes a network known in which next hops may be.
+fn leads_to(change: &Change, gateway: IpAddr) -> bool {
+    match change {
+        Change::AddAddress { address, .. } => address.contains(gateway),
+        Change::AddRoute { route, .. } => {
+            route.gateway.is_none() && route.destination.contains(gateway)
+        }
+        _ => false,
     }
 }
 
@@ -175,21 +169,21 @@ fn is_link_local(gateway: IpAddr) -> bool {
 }
 
 fn refused(
-    step: &Step,
-    earlier: &[Step],
+    change: &Change,
+    earlier: &[&Change],
     link: ContainerLink<'_>,
     error: NetlinkError,
 ) -> ConfigureError {
     let (ifname, source) = (link.name.to_owned(), KernelError::from(error));
-    match step {
-        Step::Address(address) => ConfigureError::Address {
+    match change {
+        Change::AddAddress { address, .. } => ConfigureError::Address {
             ifname,
             address: *address,
             source,
         },
-        Step::Route(route) => {
+        Change::AddRoute { route, .. } => {
             let reached = |gateway: &IpAddr| {
-                is_link_local(*gateway) || earlier.iter().any(|step| leads_to(step, *gateway))
+                is_link_local(*gateway) || earlier.iter().any(|change| leads_to(change, *gateway))
             };
             let is_unreachable = matches!(
                 source.errno(),
@@ -206,7 +200,7 @@ fn refused(
                 _ => ConfigureError::Route { route, source },
             }
         }
-        Step::Up | Step::Announce(_) => ConfigureError::Up {
+        _ => ConfigureError::Up {
             ifname,
             mac: link.mac,
             source,

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 use ipnetwork::IpNetwork;
-use netlink::{Bytes, Mac, Request};
+use netlink::{Mac, Request};
 
 use crate::go::{ForeignChain, reference_of};
 use crate::iptables::{Mark, Tables, chain_of};
@@ -161,7 +161,7 @@ impl Kernel {
             ForeignChain::masquerading(),
             ForeignChain::of_port(&reference),
         ];
-        let questions: Vec<Request<Bytes>> = [ipv4, ipv6]
+        let questions: Vec<Request> = [ipv4, ipv6]
             .iter()
             .chain(&go)
             .map(ForeignChain::find)

@@ -5,8 +5,8 @@
 
 use std::net::IpAddr;
 
-use netlink::attributes::{Attributes, find};
-use netlink::{Answer, Bytes, Reply, Request};
+use netlink::attributes::{Attributes, Malformed, find};
+use netlink::{Answer, Reply, Request};
 use nix::libc;
 
 use crate::FirewallError;
@@ -142,7 +142,7 @@ impl MappedPort {
 }
 
 impl Connection {
-    fn read(reply: &Reply<'_>) -> Result<Option<Self>, netlink_packet_core::DecodeError> {
+    fn read(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
         const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8;
         let Some((header, attributes)) = reply.payload.split_at_checked(HEADER) else {
             return Ok(None);
@@ -161,9 +161,7 @@ impl Connection {
             )?;
             let port = find(find(tuple, TUPLE_PROTOCOL)?, port)?;
             let port: Option<[u8; 2]> = port.try_into().ok();
-            Ok::<_, netlink_packet_core::DecodeError>(
-                address_of(ip).zip(port.map(u16::from_be_bytes)),
-            )
+            Ok::<_, Malformed>(address_of(ip).zip(port.map(u16::from_be_bytes)))
         };
         let destination = end(original, IP_DESTINATION, PROTOCOL_DESTINATION_PORT)?;
         let answering = end(answer, IP_SOURCE, PROTOCOL_SOURCE_PORT)?;
@@ -205,7 +203,7 @@ impl Connection {
 
 /// The question for the connections of a protocol and, if one is given, to a port. Kernels before
 /// 5.8 list all of them.
-fn list(is_ipv6: bool, protocol: Transport, port: Option<u16>) -> Request<Bytes> {
+fn list(is_ipv6: bool, protocol: Transport, port: Option<u16>) -> Request {
     let mut by = Attributes::new().bytes(PROTOCOL_NUMBER, &[protocol.number()]);
     let mut flags = BY_PROTOCOL;
     if let Some(port) = port {
@@ -221,7 +219,7 @@ fn list(is_ipv6: bool, protocol: Transport, port: Option<u16>) -> Request<Bytes>
     request(is_ipv6, MESSAGE_GET, attributes.into_bytes())
 }
 
-fn request(is_ipv6: bool, message: u16, attributes: Vec<u8>) -> Request<Bytes> {
+fn request(is_ipv6: bool, message: u16, attributes: Vec<u8>) -> Request {
     let family = if is_ipv6 {
         libc::AF_INET6
     } else {
@@ -235,11 +233,9 @@ fn request(is_ipv6: bool, message: u16, attributes: Vec<u8>) -> Request<Bytes> {
     };
     Request {
         what: what.to_owned(),
-        payload: Bytes {
-            message_type: (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8 | message,
-            payload,
-        },
+        message_type: (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8 | message,
         flags: 0,
+        payload,
         answer: Answer::Message,
     }
 }

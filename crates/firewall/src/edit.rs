@@ -1,7 +1,7 @@
 //! The messages of nftables: questions, and edits, many of which make a transaction.
 
 use netlink::attributes::{Attributes, find};
-use netlink::{Answer, Bytes, Reply, Request};
+use netlink::{Answer, Reply, Request};
 use nix::errno::Errno;
 use nix::libc;
 
@@ -31,7 +31,7 @@ pub(crate) enum Message {
 /// One change of the ruleset.
 #[derive(Clone, Debug)]
 pub(crate) struct Edit {
-    pub(crate) request: Request<Bytes>,
+    pub(crate) request: Request,
     /// `None` for a table that is not this crate's.
     pub(crate) table: Option<Table>,
     message: Message,
@@ -57,12 +57,7 @@ impl Message {
     }
 
     /// A message about this in a family (`NFPROTO_*`); `what` describes it in errors.
-    pub(crate) fn request(
-        self,
-        family: u8,
-        what: String,
-        attributes: Attributes,
-    ) -> Request<Bytes> {
+    pub(crate) fn request(self, family: u8, what: String, attributes: Attributes) -> Request {
         // struct nfgenmsg: the family, the version, and a number that only batches use.
         let mut payload = vec![family, 0, 0, 0];
         payload.extend(attributes.into_bytes());
@@ -86,11 +81,9 @@ impl Message {
         };
         Request {
             what,
-            payload: Bytes {
-                message_type: self.number(),
-                payload,
-            },
+            message_type: self.number(),
             flags: flags as u16,
+            payload,
             answer: Answer::Message,
         }
     }
@@ -153,38 +146,36 @@ impl Transaction {
 
     /// The message that begins the transaction. If the kernel refuses this one, it answers nothing
     /// else; it refuses with [`Errno::ERESTART`] if the ruleset has another generation.
-    pub(crate) fn begin(&self) -> Request<Bytes> {
+    pub(crate) fn begin(&self) -> Request {
         let answer = Answer::NothingUnlessAllFails;
         let mut begin = batch_message(libc::NFNL_MSG_BATCH_BEGIN, answer);
         if let Some(Generation(id)) = self.generation {
             let attribute = Attributes::new().bytes(generation::OF_BATCH, &id);
-            begin.payload.payload.extend(attribute.into_bytes());
+            begin.payload.extend(attribute.into_bytes());
         }
         begin
     }
 
     /// The message that ends the transaction.
-    pub(crate) fn end() -> Request<Bytes> {
+    pub(crate) fn end() -> Request {
         batch_message(libc::NFNL_MSG_BATCH_END, Answer::Nothing)
     }
 }
 
-fn batch_message(message_type: i32, answer: Answer) -> Request<Bytes> {
+fn batch_message(message_type: i32, answer: Answer) -> Request {
     let [high, low] = (libc::NFNL_SUBSYS_NFTABLES as u16).to_be_bytes();
     Request {
         what: "change the nftables ruleset".to_owned(),
-        payload: Bytes {
-            message_type: message_type as u16,
-            payload: vec![0, 0, high, low],
-        },
+        message_type: message_type as u16,
         flags: 0,
+        payload: vec![0, 0, high, low],
         answer,
     }
 }
 
 impl Generation {
     /// The question for the present generation.
-    pub(crate) fn find() -> Request<Bytes> {
+    pub(crate) fn find() -> Request {
         let what = "find the nftables ruleset's generation".to_owned();
         let family = libc::NFPROTO_UNSPEC as u8;
         Message::GetGeneration.request(family, what, Attributes::new())

@@ -1,8 +1,7 @@
 //! Elements of sets and maps: adding, deleting and finding them, and reading what the kernel lists.
 
-use netlink::attributes::{Attributes, find, read};
-use netlink::{Bytes, Reply, Request};
-use netlink_packet_core::DecodeError;
+use netlink::attributes::{Attributes, Malformed, find, read};
+use netlink::{Reply, Request};
 
 use crate::edit::{Edit, Message};
 use crate::nf_tables::{HEADER, LIST_ENTRY, TABLE, data, element, userdata};
@@ -47,7 +46,7 @@ impl Element {
     }
 
     /// The question for the element.
-    pub(crate) fn find(&self) -> Request<Bytes> {
+    pub(crate) fn find(&self) -> Request {
         let what = format!("find an element of set {}", self.set);
         let attributes = self.attributes(self.key_attribute());
         Message::GetElement.request(self.set.table.family(), what, attributes)
@@ -64,7 +63,7 @@ impl Element {
 }
 
 /// The question for all elements of a set.
-pub(crate) fn list(set: Set) -> Request<Bytes> {
+pub(crate) fn list(set: Set) -> Request {
     let what = format!("list set {set}");
     Message::GetElement.request(set.table.family(), what, set_attributes(set))
 }
@@ -81,7 +80,7 @@ fn value(bytes: &[u8]) -> Attributes {
 
 impl ListedElement {
     /// The elements in a message; none if the message is about something else.
-    pub(crate) fn read_all(reply: &Reply<'_>) -> Result<Vec<Self>, DecodeError> {
+    pub(crate) fn read_all(reply: &Reply<'_>) -> Result<Vec<Self>, Malformed> {
         if reply.message_type != Message::NewElement.number() {
             return Ok(Vec::new());
         }
@@ -91,8 +90,8 @@ impl ListedElement {
             .collect()
     }
 
-    fn read(element: &[u8]) -> Result<Self, DecodeError> {
-        let value = |kind| -> Result<Vec<u8>, DecodeError> {
+    fn read(element: &[u8]) -> Result<Self, Malformed> {
+        let value = |kind| -> Result<Vec<u8>, Malformed> {
             Ok(find(find(element, kind)?, data::VALUE)?.to_vec())
         };
         Ok(Self {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use cni_types::{Attachment, ValidAttachments};
 use hmac_sha512::Hash;
 use netlink::attributes::{Attributes, find, text};
-use netlink::{Bytes, Request, Rtnetlink};
+use netlink::{Request, Rtnetlink};
 use nix::libc;
 
 use crate::FirewallError;
@@ -79,7 +79,7 @@ impl ForeignChain {
     }
 
     /// The question for the chain.
-    pub(crate) fn find(&self) -> Request<Bytes> {
+    pub(crate) fn find(&self) -> Request {
         let what = format!("find chain {} of table {}", self.name, self.table);
         Message::GetChain.request(self.family as u8, what, self.attributes())
     }
@@ -390,7 +390,7 @@ fn host_ports_of(family: i32) -> ForeignChain {
     }
 }
 
-fn find_host_port_table(family: i32) -> Request<Bytes> {
+fn find_host_port_table(family: i32) -> Request {
     let what = format!("find table {HOST_PORT_TABLE}");
     let attributes = Attributes::new().text(TABLE, HOST_PORT_TABLE);
     Message::GetTable.request(family as u8, what, attributes)

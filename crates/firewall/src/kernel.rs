@@ -1,7 +1,7 @@
 //! Talking to the kernel's nftables: questions, lists and transactions.
 
-use netlink::{Answer, Bytes, NetlinkError, Protocol, Reply, Request, Socket};
-use netlink_packet_core::DecodeError;
+use netlink::attributes::Malformed;
+use netlink::{Answer, NetlinkError, Outcome, Protocol, Reply, Request, Socket};
 use nix::errno::Errno;
 
 use crate::FirewallError;
@@ -46,7 +46,7 @@ impl Kernel {
     /// If the kernel refuses to answer.
     pub(crate) fn ask(
         &mut self,
-        questions: &[Request<Bytes>],
+        questions: &[Request],
     ) -> Result<Vec<Option<ListedElement>>, FirewallError> {
         let mut answers = vec![None; questions.len()];
         self.ask_each(questions, |position, reply| {
@@ -67,8 +67,8 @@ impl Kernel {
     /// If the kernel refuses to answer, or if `read` fails.
     pub(crate) fn ask_each(
         &mut self,
-        questions: &[Request<Bytes>],
-        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), DecodeError>,
+        questions: &[Request],
+        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), Malformed>,
     ) -> Result<(), FirewallError> {
         for (number, some) in questions.chunks(QUESTIONS).enumerate() {
             let first = number * QUESTIONS;
@@ -79,35 +79,37 @@ impl Kernel {
 
     fn ask_some(
         &mut self,
-        questions: &[Request<Bytes>],
-        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), DecodeError>,
+        questions: &[Request],
+        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), Malformed>,
     ) -> Result<(), FirewallError> {
         let Some(socket) = &mut self.socket else {
             return Ok(());
         };
-        let mut all: Vec<_> = questions.iter().collect();
-        let mut read = |position: usize, reply: &Reply<'_>| {
-            read(position, reply).map_err(|error| NetlinkError::Garbled {
-                what: questions
-                    .get(position)
-                    .map_or_else(String::new, |it| it.what.clone()),
-                reason: error.to_string(),
-            })
-        };
-        let mut refusals = socket.exchange(&all, &mut read);
-        if matches!(refusals, Err(NetlinkError::Garbled { .. })) && all.len() > 1 {
+        let all: Vec<_> = questions.iter().collect();
+        let mut outcomes = socket.exchange(&all);
+        if matches!(outcomes, Err(NetlinkError::Garbled { .. })) && all.len() > 1 {
             // Without CAP_NET_ADMIN, the kernel answers the first question only. Asked for that one
             // alone, it gives the reason.
-            all.truncate(1);
-            let alone = socket.exchange(&all, &mut read)?;
-            if !alone.is_empty() {
-                refusals = Ok(alone);
+            let alone = socket.exchange(all.get(..1).unwrap_or_default())?;
+            if alone.iter().any(Result::is_err) {
+                outcomes = Ok(alone);
             }
         }
-        match refusals?.into_iter().find(|(_, error)| !is_absent(error)) {
-            Some((_, error)) => Err(FirewallError::asking(error)),
-            None => Ok(()),
+        for (position, outcome) in outcomes?.into_iter().enumerate() {
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(reply)) => read(position, &reply).map_err(|malformed| {
+                    let question = questions.get(position);
+                    NetlinkError::Garbled {
+                        what: question.map_or_else(String::new, |it| it.what.clone()),
+                        reason: malformed.to_string(),
+                    }
+                })?,
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err(FirewallError::asking(error)),
+            }
         }
+        Ok(())
     }
 
     /// A list of objects; empty if what contains them does not exist.
@@ -116,8 +118,8 @@ impl Kernel {
     /// If the kernel refuses to answer, or if `read` fails.
     pub(crate) fn dump<T>(
         &mut self,
-        request: &Request<Bytes>,
-        read: impl FnMut(&Reply<'_>) -> Result<Option<T>, DecodeError>,
+        request: &Request,
+        read: impl FnMut(&Reply<'_>) -> Result<Option<T>, Malformed>,
     ) -> Result<Vec<T>, FirewallError> {
         let Some(socket) = &mut self.socket else {
             return Ok(Vec::new());
@@ -186,7 +188,7 @@ impl Kernel {
     fn send(
         &mut self,
         mut transaction: Transaction,
-        end: Option<Request<Bytes>>,
+        end: Option<Request>,
     ) -> Result<Option<NetlinkError>, FirewallError> {
         let begin = transaction.begin();
         let edits = &mut transaction.edits;
@@ -205,12 +207,14 @@ impl Kernel {
         let mut requests = vec![&begin];
         requests.extend(edits.iter().map(|edit| &edit.request));
         requests.extend(&end);
-        let refusals = socket.exchange(&requests, |_, _| Ok(()))?;
+        let outcomes = socket.exchange(&requests)?;
+        let of_edits = edits.iter().map(Some);
+        let parts = [None].into_iter().chain(of_edits).chain([None]);
+        let refused = |(edit, outcome): (_, Outcome)| outcome.err().map(|cause| (edit, cause));
         // Further refusals are consequences of the first one.
-        let Some((position, cause)) = refusals.into_iter().next() else {
+        let Some((edit, cause)) = parts.zip(outcomes).find_map(refused) else {
             return Ok(None);
         };
-        let edit = position.checked_sub(1).and_then(|index| edits.get(index));
         match (edit, cause.errno()) {
             (Some(edit), Some(errno)) if edit.is_overtaken(errno) => Ok(Some(cause)),
             (None, Some(Errno::ERESTART)) => Ok(Some(cause)),

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use netlink::attributes::{be32, find, text};
-use netlink_packet_core::DecodeError;
+use netlink::attributes::{Malformed, be32, find, text};
 use nix::libc;
 
 use crate::nf_tables::{
@@ -116,7 +115,7 @@ impl Meaning {
 }
 
 impl Registers {
-    fn load(&mut self, name: &str, data: &[u8]) -> Result<Option<()>, DecodeError> {
+    fn load(&mut self, name: &str, data: &[u8]) -> Result<Option<()>, Malformed> {
         // The name of an interface fills a whole register; other values are shorter.
         let whole = Some(libc::NFT_REG_SIZE as u32);
         let (register, source, length) = match name {
@@ -158,7 +157,7 @@ impl Registers {
         Ok(Some(()))
     }
 
-    fn mask(&mut self, data: &[u8]) -> Result<Option<()>, DecodeError> {
+    fn mask(&mut self, data: &[u8]) -> Result<Option<()>, Malformed> {
         let from = be32(data, bitwise::SOURCE)?;
         let to = be32(data, bitwise::DESTINATION)?;
         let mask = find(find(data, bitwise::MASK)?, data::VALUE)?;
@@ -175,7 +174,7 @@ impl Registers {
         Ok(Some(()))
     }
 
-    fn compare(&self, data: &[u8]) -> Result<Option<Condition>, DecodeError> {
+    fn compare(&self, data: &[u8]) -> Result<Option<Condition>, Malformed> {
         let register = be32(data, cmp::REGISTER)?;
         let operation = be32(data, cmp::OPERATION)?;
         let value = find(find(data, cmp::DATA)?, data::VALUE)?;
@@ -195,7 +194,7 @@ impl Registers {
         }))
     }
 
-    fn look_up(&mut self, data: &[u8]) -> Result<Option<Condition>, DecodeError> {
+    fn look_up(&mut self, data: &[u8]) -> Result<Option<Condition>, Malformed> {
         let is_negated = be32(data, lookup::FLAGS)?.is_some_and(|flags| flags != 0);
         let destination = be32(data, lookup::DESTINATION)?;
         let set = text(data, lookup::SET)?.to_owned();
@@ -232,7 +231,7 @@ impl Registers {
         Some(key)
     }
 
-    fn add(&self, data: &[u8]) -> Result<Option<Outcome>, DecodeError> {
+    fn add(&self, data: &[u8]) -> Result<Option<Outcome>, Malformed> {
         let set = text(data, dynset::SET)?.to_owned();
         let is_addition = be32(data, dynset::OPERATION)?.unwrap_or(dynset::ADD) == dynset::ADD;
         let key = self.key(be32(data, dynset::KEY_REGISTER)?);
@@ -240,7 +239,7 @@ impl Registers {
         Ok(key.map(|key| Outcome::Added { set, key }))
     }
 
-    fn send(&self, data: &[u8]) -> Result<Option<Outcome>, DecodeError> {
+    fn send(&self, data: &[u8]) -> Result<Option<Outcome>, Malformed> {
         let is_of_destination = be32(data, nat::TYPE)? == Some(nat::DESTINATION);
         let address = be32(data, nat::ADDRESS_REGISTER)?.and_then(unit);
         let port = be32(data, nat::PORT_REGISTER)?.and_then(unit);
@@ -258,7 +257,7 @@ impl Registers {
     }
 }
 
-fn verdict(data: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+fn verdict(data: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
     if be32(data, immediate::REGISTER)? != Some(libc::NFT_REG_VERDICT as u32) {
         return Ok(None);
     }

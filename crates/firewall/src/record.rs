@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use netlink::{Bytes, Request};
+use netlink::Request;
 
 use crate::FirewallError;
 use crate::element::{Element, ListedElement};
@@ -147,7 +147,7 @@ impl Kernel {
     }
 }
 
-fn find_record((table, key): &(Table, RecordKey)) -> Request<Bytes> {
+fn find_record((table, key): &(Table, RecordKey)) -> Request {
     record_element(*table, *key).find()
 }
 

@@ -1,8 +1,7 @@
 //! Rules: as a chain should have them, and as the kernel lists them.
 
-use netlink::attributes::{Attributes, find, read, text};
-use netlink::{Bytes, Reply, Request};
-use netlink_packet_core::DecodeError;
+use netlink::attributes::{Attributes, Malformed, find, read, text};
+use netlink::{Reply, Request};
 
 use crate::edit::Message;
 use crate::element::comment_in;
@@ -53,7 +52,7 @@ impl Rule {
 
 impl ListedRule {
     /// The question for the rules of a table, or of one of its chains.
-    pub(crate) fn list(family: u8, table: &str, chain: Option<&str>) -> Request<Bytes> {
+    pub(crate) fn list(family: u8, table: &str, chain: Option<&str>) -> Request {
         let mut attributes = Attributes::new().text(TABLE, table);
         if let Some(chain) = chain {
             attributes = attributes.text(rule::CHAIN, chain);
@@ -63,7 +62,7 @@ impl ListedRule {
     }
 
     /// `None` if the message is about something else.
-    pub(crate) fn read(reply: &Reply<'_>) -> Result<Option<Self>, DecodeError> {
+    pub(crate) fn read(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
         if reply.message_type != Message::NewRule.number() {
             return Ok(None);
         }
@@ -106,7 +105,7 @@ impl ListedRule {
 }
 
 /// The name and the data of an expression.
-fn named_expression(expression: &[u8]) -> Result<(String, Vec<u8>), DecodeError> {
+fn named_expression(expression: &[u8]) -> Result<(String, Vec<u8>), Malformed> {
     let name = text(expression, rule::EXPRESSION_NAME)?.to_owned();
     Ok((name, find(expression, rule::EXPRESSION_DATA)?.to_vec()))
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use netlink::attributes::{Attributes, be32, find, text};
-use netlink::{Bytes, Reply, Request};
-use netlink_packet_core::DecodeError;
+use netlink::attributes::{Attributes, Malformed, be32, find, text};
+use netlink::{Reply, Request};
 use nix::libc;
 
 use crate::edit::{Edit, Message};
@@ -88,30 +87,30 @@ impl Table {
     }
 
     /// The question for the table.
-    pub(crate) fn find(self) -> Request<Bytes> {
+    pub(crate) fn find(self) -> Request {
         let what = format!("find table {self}");
         Message::GetTable.request(self.family(), what, self.attribute())
     }
 
     /// Whether an answer to [`Table::find`] is about a table whose chains see no packets.
-    pub(crate) fn is_dormant(reply: &Reply<'_>) -> Result<bool, DecodeError> {
+    pub(crate) fn is_dormant(reply: &Reply<'_>) -> Result<bool, Malformed> {
         let flags = be32(attributes_of(reply), table::FLAGS)?;
         Ok(flags.unwrap_or_default() & table::DORMANT != 0)
     }
 
     /// How many chains, sets and other objects an answer to [`Table::find`] counts in the table.
-    pub(crate) fn object_count(reply: &Reply<'_>) -> Result<u32, DecodeError> {
+    pub(crate) fn object_count(reply: &Reply<'_>) -> Result<u32, Malformed> {
         Ok(be32(attributes_of(reply), table::USE)?.unwrap_or_default())
     }
 
     /// The question for the table's sets.
-    pub(crate) fn list_sets(self) -> Request<Bytes> {
+    pub(crate) fn list_sets(self) -> Request {
         let what = format!("list the sets of table {self}");
         Message::GetSet.request(self.family(), what, self.attribute())
     }
 
     /// The set that an answer to [`Table::list_sets`] is about; `None` if it is not of this crate.
-    pub(crate) fn read_set(self, reply: &Reply<'_>) -> Result<Option<Set>, DecodeError> {
+    pub(crate) fn read_set(self, reply: &Reply<'_>) -> Result<Option<Set>, Malformed> {
         let kind = SetKind::of_name(text(attributes_of(reply), set::NAME)?);
         Ok(kind.map(|kind| self.set(kind)))
     }
@@ -154,7 +153,7 @@ impl Table {
     }
 
     /// The question for a chain.
-    pub(crate) fn find_chain(self, chain: &Chain) -> Request<Bytes> {
+    pub(crate) fn find_chain(self, chain: &Chain) -> Request {
         let what = format!("find chain {} of table {self}", chain.name);
         Message::GetChain.request(self.family(), what, self.chain_attributes(chain))
     }
@@ -262,7 +261,7 @@ impl Table {
 
 impl Chain {
     /// Whether an answer to [`Table::find_chain`] is about a chain with this one's hook.
-    pub(crate) fn is_hooked(&self, reply: &Reply<'_>) -> Result<bool, DecodeError> {
+    pub(crate) fn is_hooked(&self, reply: &Reply<'_>) -> Result<bool, Malformed> {
         let attributes = attributes_of(reply);
         let hook = find(attributes, chain::HOOK)?;
         Ok(text(attributes, chain::TYPE)? == self.chain_type
@@ -290,7 +289,7 @@ impl Set {
     }
 }
 
-fn attributes_of<'a>(reply: &Reply<'a>) -> &'a [u8] {
+fn attributes_of<'r>(reply: &'r Reply<'_>) -> &'r [u8] {
     reply.payload.get(HEADER..).unwrap_or_default()
 }
 

@@ -1,33 +1,32 @@
 //! Addresses of links.
+//!
+//! ```text
+//!  0       1       2       3       4       8
+//! +-------+-------+-------+-------+-------+------------- - -
+//! | family| prefix| flags | scope | index | attributes         struct ifaddrmsg
+//! +-------+-------+-------+-------+-------+------------- - -
+//! ```
+//!
+//! `prefix` is the length of the network's prefix, `index` the link's. The flags are an attribute
+//! too (`IFA_FLAGS`), since there are more than eight.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnetwork::IpNetwork;
-use netlink_packet_core::{DecodeError, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
-use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
-};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::libc;
 
-use crate::reply::{Reply, attributes_of, text_of, u8_of, u32_of};
-use crate::subject::LINK;
-use crate::{Answer, Change, Request};
+use crate::attributes::{Attributes, Malformed, ip_of, text_of, u8_of, u32_of};
+use crate::uapi::{self, IFA_PROTO, IFA_RT_PRIORITY, INFINITY_LIFE_TIME};
+use crate::{Answer, Reply, Request};
 
 /// The length of `struct ifaddrmsg`.
 const ADDRESS_HEADER: usize = 8;
 
-// linux/if_addr.h, where the libc crate does not have it.
-const IFA_RT_PRIORITY: u16 = 9;
-const IFA_PROTO: u16 = 11;
-
-/// A lifetime without end, in seconds (`INFINITY_LIFE_TIME`).
-const FOREVER: u32 = u32::MAX;
-
 /// Flags that are set by who gives the address; the kernel sets the others.
-const GIVEN_FLAGS: u32 =
-    libc::IFA_F_NODAD | libc::IFA_F_HOMEADDRESS | libc::IFA_F_MANAGETEMPADDR | NOPREFIXROUTE;
-const NOPREFIXROUTE: u32 = libc::IFA_F_NOPREFIXROUTE;
+const GIVEN_FLAGS: u32 = libc::IFA_F_NODAD
+    | libc::IFA_F_HOMEADDRESS
+    | libc::IFA_F_MANAGETEMPADDR
+    | libc::IFA_F_NOPREFIXROUTE;
 
 /// An internet protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,21 +42,20 @@ pub enum Family {
 pub struct LinkAddress {
     /// The address, with the length of its network's prefix.
     pub network: IpNetwork,
-    /// Who gave it, as a number that those who give addresses choose (`IFA_PROTO`); 0 if nobody
-    /// said so, and with kernels before 5.18.
-    pub protocol: u8,
     /// How it was given.
     pub given: Given,
-    /// Whether it may not be used yet: the link is still being asked whether another machine has it
-    /// (RFC 4862).
+    /// Whether it may not be used yet: duplicate address detection is not over (RFC 4862).
     pub is_tentative: bool,
-    /// Whether another machine has it.
+    /// Whether another machine on the link has it.
     pub is_duplicate: bool,
 }
 
 /// How an address was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
+    /// Who gave it, as a number that those who give addresses choose (`IFA_PROTO`); 0 if nobody
+    /// said so, and with kernels before 5.18.
+    pub protocol: u8,
     /// How far it is known: 0 anywhere, 253 on the link, 254 on this machine.
     pub scope: u8,
     /// The name that an IPv4 address goes by; that of its link by default.
@@ -75,9 +73,10 @@ pub struct Given {
 }
 
 impl Given {
-    /// As [`Change::add_address`] gives an address, and iproute2 does with `broadcast +`.
-    fn plain(address: IpNetwork) -> Self {
+    /// As iproute2 gives an address with `broadcast +`: known anywhere, without end.
+    pub fn plain(address: IpNetwork) -> Self {
         Self {
+            protocol: 0,
             scope: 0,
             label: None,
             broadcast: match address {
@@ -88,6 +87,14 @@ impl Given {
             metric: None,
             lifetime: None,
             flags: 0,
+        }
+    }
+
+    /// As [`Given::plain`], without duplicate address detection.
+    pub(crate) fn at_once(address: IpNetwork) -> Self {
+        Self {
+            flags: libc::IFA_F_NODAD,
+            ..Self::plain(address)
         }
     }
 }
@@ -102,157 +109,94 @@ impl Family {
         }
     }
 
-    pub(crate) fn number(self) -> AddressFamily {
-        match self {
-            Self::V4 => AddressFamily::Inet,
-            Self::V6 => AddressFamily::Inet6,
-        }
+    pub(crate) fn number(self) -> u8 {
+        uapi::family(match self {
+            Self::V4 => libc::AF_INET,
+            Self::V6 => libc::AF_INET6,
+        })
+    }
+
+    /// The protocol of a message's family (`AF_*`); `None` if it is another one.
+    pub(crate) fn of_number(number: u8) -> Option<Self> {
+        [Self::V4, Self::V6]
+            .into_iter()
+            .find(|family| family.number() == number)
     }
 }
 
-impl Change<'_> {
-    /// Gives a link an address and the route to its network. An IPv4 address gets its broadcast
-    /// address too.
-    ///
-    /// Without `detect_duplicates` an IPv6 address can be used at once; IPv4 does not ask anyhow.
-    pub fn add_address(link: u32, address: IpNetwork, detect_duplicates: bool) -> Self {
-        let flags = if address.is_ipv6() && !detect_duplicates {
-            libc::IFA_F_NODAD
-        } else {
-            0
-        };
-        let given = Given {
-            flags,
-            ..Given::plain(address)
-        };
-        Self::new_address(link, address, &given, 0, NLM_F_EXCL)
-    }
-
-    /// As [`Change::add_address`] without looking for duplicates, and with who gave it
-    /// ([`LinkAddress::protocol`]).
-    pub fn add_address_of(protocol: u8, link: u32, address: IpNetwork) -> Self {
-        let given = Given {
-            flags: libc::IFA_F_NODAD,
-            ..Given::plain(address)
-        };
-        Self::new_address(link, address, &given, protocol, NLM_F_EXCL)
-    }
-
-    /// Gives a link an address that it had, in the same way.
-    pub fn restore_address(link: u32, address: &LinkAddress) -> Self {
-        let protocol = address.protocol;
-        Self::new_address(link, address.network, &address.given, protocol, NLM_F_EXCL)
-    }
-
-    /// Notes who gave an address that a link has. Kernels before 5.18 do not.
-    pub fn note_protocol(protocol: u8, link: u32, address: &LinkAddress) -> Self {
-        Self::new_address(
-            link,
-            address.network,
-            &address.given,
-            protocol,
-            NLM_F_REPLACE,
+/// The message that gives a link an address.
+pub(crate) fn message_to_give(link: u32, address: IpNetwork, given: &Given) -> Attributes {
+    // IPv4 has no duplicate address detection, and keeps the flag nevertheless.
+    let flags = match address {
+        IpNetwork::V4(_) => given.flags & !libc::IFA_F_NODAD,
+        IpNetwork::V6(_) => given.flags,
+    };
+    let broadcast = given.broadcast.map(IpAddr::from);
+    message(link, address, given.peer, given.scope)
+        .with(given.label.as_deref(), |to, label| {
+            to.text(libc::IFA_LABEL, label)
+        })
+        .with(broadcast, |to, ip| to.ip(libc::IFA_BROADCAST, ip))
+        .with(given.metric, |to, metric| to.u32(IFA_RT_PRIORITY, metric))
+        .with(given.lifetime, |to, (preferred, valid)| {
+            // struct ifa_cacheinfo, whose times of creation and change are the kernel's.
+            let lifetime = [preferred, valid, 0, 0].map(u32::to_ne_bytes);
+            to.bytes(libc::IFA_CACHEINFO, lifetime.as_flattened())
+        })
+        .with(Some(flags).filter(|flags| *flags != 0), |to, flags| {
+            to.u32(libc::IFA_FLAGS, flags)
+        })
+        .with(
+            Some(given.protocol).filter(|it| *it != 0),
+            |to, protocol| to.u8(IFA_PROTO, protocol),
         )
-    }
-
-    fn new_address(
-        link: u32,
-        address: IpNetwork,
-        given: &Given,
-        protocol: u8,
-        existing: u16,
-    ) -> Self {
-        let mut message = message(link, address, given.peer);
-        message.header.scope = AddressScope::from(given.scope);
-        let attributes = &mut message.attributes;
-        attributes.extend(given.label.clone().map(AddressAttribute::Label));
-        attributes.extend(given.broadcast.map(AddressAttribute::Broadcast));
-        attributes.extend(given.metric.map(AddressAttribute::RoutePriority));
-        if let Some((preferred, valid)) = given.lifetime {
-            let mut lifetime = CacheInfo::default();
-            lifetime.ifa_preferred = preferred;
-            lifetime.ifa_valid = valid;
-            attributes.push(AddressAttribute::CacheInfo(lifetime));
-        }
-        // IPv4 knows no duplicate address detection, and keeps the flag nevertheless.
-        let flags = match address {
-            IpNetwork::V4(_) => given.flags & !libc::IFA_F_NODAD,
-            IpNetwork::V6(_) => given.flags,
-        };
-        if flags != 0 {
-            let flags = AddressFlags::from_bits_retain(flags);
-            attributes.push(AddressAttribute::Flags(flags));
-        }
-        if protocol != 0 {
-            let protocol = AddressProtocol::from(protocol);
-            attributes.push(AddressAttribute::Protocol(protocol));
-        }
-        Self::new(
-            format!("add address {address} to link {LINK}"),
-            RouteNetlinkMessage::NewAddress(message),
-            NLM_F_CREATE | existing,
-        )
-    }
-
-    /// Takes an address, with this prefix length, from a link.
-    pub fn delete_address(link: u32, address: IpNetwork) -> Self {
-        Self::remove_address(link, address, None)
-    }
-
-    /// Takes an address that was listed from a link; with that of the other end, as the kernel
-    /// wants it.
-    pub fn delete_listed_address(link: u32, address: &LinkAddress) -> Self {
-        Self::remove_address(link, address.network, address.given.peer)
-    }
-
-    fn remove_address(link: u32, address: IpNetwork, peer: Option<IpAddr>) -> Self {
-        Self::new(
-            format!("remove address {address} from link {LINK}"),
-            RouteNetlinkMessage::DelAddress(message(link, address, peer)),
-            0,
-        )
-    }
 }
 
-fn message(link: u32, address: IpNetwork, peer: Option<IpAddr>) -> AddressMessage {
-    let mut message = AddressMessage::default();
-    message.header.family = Family::of(address.ip()).number();
-    message.header.prefix_len = address.prefix();
-    message.header.index = link;
+/// A message about an address of a link.
+pub(crate) fn message(
+    link: u32,
+    address: IpNetwork,
+    peer: Option<IpAddr>,
+    scope: u8,
+) -> Attributes {
     let ip = address.ip();
-    message.attributes = vec![
-        AddressAttribute::Local(ip),
-        AddressAttribute::Address(peer.unwrap_or(ip)),
-    ];
-    message
+    header(Family::of(ip).number(), address.prefix(), scope, link)
+        .ip(libc::IFA_LOCAL, ip)
+        .ip(libc::IFA_ADDRESS, peer.unwrap_or(ip))
 }
 
-/// Asks for a link's addresses; of both protocols if `None`.
-pub(crate) fn list_request(link: u32, family: Option<Family>) -> Request<RouteNetlinkMessage> {
-    let mut message = AddressMessage::default();
-    message.header.family = family.map_or(AddressFamily::Unspec, Family::number);
-    message.header.index = link;
+/// `struct ifaddrmsg`.
+fn header(family: u8, prefix: u8, scope: u8, link: u32) -> Attributes {
+    let [a, b, c, d] = link.to_ne_bytes();
+    Attributes::after(&[family, prefix, 0, scope, a, b, c, d])
+}
+
+/// The request for a link's addresses, or for those of all links with the index 0; of both
+/// protocols if `None`.
+pub(crate) fn list_request(what: String, link: u32, family: Option<Family>) -> Request {
+    let family = family.map_or(uapi::family(libc::AF_UNSPEC), Family::number);
     Request {
-        what: format!("list addresses of link {LINK}"),
-        payload: RouteNetlinkMessage::GetAddress(message),
+        what,
+        message_type: libc::RTM_GETADDR,
         flags: 0,
+        payload: header(family, 0, 0, link).into_bytes(),
         answer: Answer::Message,
     }
 }
 
 impl LinkAddress {
     /// `None` for addresses of other protocols.
-    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, DecodeError> {
-        let &[family, prefix, flags, scope, ..] = reply.payload else {
-            return Err("an address without a header".into());
+    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+        let &[family, prefix, flags, scope, ..] = &*reply.payload else {
+            return Err(Malformed("an address has no header"));
         };
-        if i32::from(family) != libc::AF_INET && i32::from(family) != libc::AF_INET6 {
+        if Family::of_number(family).is_none() {
             return Ok(None);
         }
         let mut flags = u32::from(flags);
         let (mut local, mut address, mut protocol, mut lifetime) = (None, None, 0, None);
         let (mut label, mut broadcast, mut metric) = (None, None, None);
-        for attribute in attributes_of(reply.payload.get(ADDRESS_HEADER..).unwrap_or_default()) {
+        for attribute in reply.attributes(ADDRESS_HEADER) {
             let (number, value) = attribute?;
             match number {
                 libc::IFA_LOCAL => local = ip_of(value),
@@ -267,18 +211,21 @@ impl LinkAddress {
             }
         }
         // On a link between two points, the other one is the other end's.
-        let ip = local.or(address).ok_or("an address message without one")?;
-        let network = IpNetwork::new(ip, prefix).map_err(|error| error.to_string())?;
+        let ip = local
+            .or(address)
+            .ok_or(Malformed("an address is missing"))?;
+        let network = network(ip, prefix)?;
         Ok(Some(Self {
             network,
-            protocol,
             given: Given {
+                protocol,
                 scope,
                 label,
                 broadcast: broadcast.map(Ipv4Addr::from),
                 peer: address.filter(|peer| *peer != ip),
                 metric,
-                lifetime: lifetime.filter(|lifetime| *lifetime != (FOREVER, FOREVER)),
+                lifetime: lifetime
+                    .filter(|lifetime| *lifetime != (INFINITY_LIFE_TIME, INFINITY_LIFE_TIME)),
                 flags: flags & GIVEN_FLAGS,
             },
             is_tentative: flags & libc::IFA_F_TENTATIVE != 0,
@@ -286,11 +233,10 @@ impl LinkAddress {
         }))
     }
 
-    /// As [`Change::add_address`] gives it.
+    /// As [`Given::plain`].
     pub fn plain(network: IpNetwork) -> Self {
         Self {
             network,
-            protocol: 0,
             given: Given::plain(network),
             is_tentative: false,
             is_duplicate: false,
@@ -308,19 +254,17 @@ impl LinkAddress {
             flags: given.flags & !libc::IFA_F_NODAD,
             ..given.clone()
         };
-        self.protocol == 0 && bare == Given::plain(self.network)
+        bare == Given::plain(self.network)
     }
 }
 
 /// For how long an address is preferred, and valid (`struct ifa_cacheinfo`), in seconds.
-fn lifetime_of(value: &[u8]) -> Result<(u32, u32), DecodeError> {
+fn lifetime_of(value: &[u8]) -> Result<(u32, u32), Malformed> {
     let field = |range| u32_of(value.get(range).unwrap_or_default());
     Ok((field(0..4)?, field(4..8)?))
 }
 
-pub(crate) fn ip_of(value: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(value) {
-        return Some(octets.into());
-    }
-    Some(<[u8; 16]>::try_from(value).ok()?.into())
+/// An address with the length of its network's prefix, as messages have them.
+pub(crate) fn network(ip: IpAddr, prefix: u8) -> Result<IpNetwork, Malformed> {
+    IpNetwork::new(ip, prefix).map_err(|_| Malformed("a prefix is longer than its address"))
 }

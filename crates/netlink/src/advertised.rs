@@ -1,15 +1,12 @@
 //! Routes and addresses that router advertisements made.
 
-use netlink_packet_core::DecodeError;
-use netlink_packet_route::route::RouteHeader;
 use nix::libc;
 
-use crate::address::Given;
-use crate::{Family, LinkAddress, NetlinkError, Reply, Route, Rtnetlink, address, route};
+use crate::attributes::Malformed;
+use crate::uapi::RTPROT_RA;
+use crate::{Family, Given, LinkAddress, NetlinkError, Reply, Route, Rtnetlink, address, route};
 
-/// Who makes the routes of router advertisements (`RTPROT_RA`), and where that stands in `struct
-/// rtmsg`.
-const OF_ADVERTISEMENTS: u8 = 9;
+/// Where `struct rtmsg` says who made a route (`RTPROT_*`).
 const PROTOCOL: usize = 5;
 
 /// No link in particular.
@@ -25,23 +22,24 @@ impl Rtnetlink {
     /// # Errors
     /// If the kernel refuses.
     pub fn advertised_links(&mut self) -> Result<Vec<u32>, NetlinkError> {
-        let every_table = u32::from(RouteHeader::RT_TABLE_UNSPEC);
+        let every_table = u32::from(libc::RT_TABLE_UNSPEC);
         let request = route::list_request(Family::V6, every_table, None);
-        let of_route = |reply: &Reply<'_>| -> Result<_, DecodeError> {
-            if reply.payload.get(PROTOCOL) != Some(&OF_ADVERTISEMENTS) {
+        let of_route = |reply: &Reply<'_>| -> Result<_, Malformed> {
+            if reply.payload.get(PROTOCOL) != Some(&RTPROT_RA) {
                 return Ok(None);
             }
-            let ways = Route::parse(reply)?;
-            Ok(Some(ways.into_iter().filter_map(|way| way.link).collect()))
+            let routes = Route::parse(reply)?.into_iter();
+            Ok(Some(routes.filter_map(|route| route.link).collect()))
         };
         let by_routes: Vec<Vec<u32>> = self.socket.dump(&request, of_route)?;
-        let request = address::list_request(ANY_LINK, Some(Family::V6));
-        let of_address = |reply: &Reply<'_>| -> Result<_, DecodeError> {
+        let request =
+            address::list_request("list addresses".to_owned(), ANY_LINK, Some(Family::V6));
+        let of_address = |reply: &Reply<'_>| -> Result<_, Malformed> {
             let is_lent = |address: &LinkAddress| {
                 let Given {
                     scope, lifetime, ..
                 } = &address.given;
-                lifetime.is_some() && i32::from(*scope) == i32::from(libc::RT_SCOPE_UNIVERSE)
+                lifetime.is_some() && *scope == libc::RT_SCOPE_UNIVERSE
             };
             let found = LinkAddress::parse(reply)?.filter(is_lent);
             Ok(found.and_then(|_| reply.link_index()))

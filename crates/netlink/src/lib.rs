@@ -2,19 +2,29 @@
 //! `/proc/sys/net`.
 //!
 //! A plugin lives for a millisecond, so what counts is how few messages it takes. A [`Change`] is a
-//! value; any number of them travels in one datagram ([`Rtnetlink::perform`]), only the last is
-//! acknowledged, and reading what a link has become can ride along
-//! ([`Rtnetlink::perform_and_read`]). Both ends of a pair are made where they belong, in one
-//! message: moving a link between namespaces takes twenty milliseconds. Removing one takes as long,
-//! which is not waited for ([`Rtnetlink::remove_links`]).
+//! value that can be printed and compared; any number of them travel in one datagram, of which only
+//! the last is acknowledged, and [`Rtnetlink::apply_each`] returns what became of each. Reading a
+//! link can ride along ([`Rtnetlink::apply_and_read`]). New links are created where they belong, in
+//! one message: moving a link between namespaces takes twenty milliseconds. Removing one takes as
+//! long, which nobody waits for ([`Rtnetlink::remove_links`]).
 //!
 //! A [`Netns`] is an open namespace. An [`Rtnetlink`] is opened in one and works from anywhere.
-//! Below it is [`Socket`], which knows nothing of what the messages are about, and so does for
-//! nftables too.
+//! Below it is [`Socket`], which knows nothing of the messages' contents and carries nftables'
+//! messages too.
+//!
+//! ```text
+//! rtnetlink, removal, wait, advertised, towards what can be asked for
+//! change, new_link, veth, sub_interface         messages that change something
+//! link, link_change, address, route, rule, vlan values, and their form in messages
+//! socket                                        exchanges, lists, events
+//! request, reply                                messages
+//! attributes, uapi                              attributes, and the names of their numbers
+//! ```
 
 mod address;
 mod advertised;
 pub mod attributes;
+mod change;
 mod error;
 mod link;
 mod link_change;
@@ -22,28 +32,33 @@ mod mac;
 mod new_link;
 mod removal;
 mod reply;
+mod request;
 mod route;
 mod rtnetlink;
 mod rule;
 mod socket;
 mod sub_interface;
-mod subject;
 pub mod sysctl;
 mod towards;
+mod uapi;
+mod veth;
 mod vlan;
 mod wait;
 
 pub use address::{Family, Given, LinkAddress};
+pub use change::Change;
 pub use error::NetlinkError;
-pub use link::{BridgePort, IpvlanMode, Kind, Link, MacvlanMode, OperState, Parent, UnknownMode};
+pub use link::{BridgePort, Kind, Link, OperState, Parent};
 pub use link_change::{LinkChange, PortChange};
 pub use mac::{InvalidMac, Mac, random_name};
 pub use netns::{Netns, NetnsError, NetnsId};
 pub use new_link::NewLink;
 pub use reply::Reply;
+pub use request::{Answer, Request};
 pub use route::{Existing, MAIN_TABLE, Route};
-pub use rtnetlink::{Change, LinkRef, Rtnetlink};
+pub use rtnetlink::{Applied, LinkRef, Rtnetlink};
 pub use rule::SourceRule;
-pub use socket::{Answer, Bytes, Protocol, Request, Socket};
-pub use sub_interface::SubInterface;
+pub use socket::{Outcome, Protocol, Socket};
+pub use sub_interface::{IpvlanMode, MacvlanMode, SubInterface, UnknownMode};
+pub use veth::{NewPeer, NewVeth, Peer, Veth};
 pub use vlan::{PortVlans, VlanOwner};

@@ -1,30 +1,29 @@
-//! Links as the kernel reports them.
+//! Links: reading what the kernel says of them, and the start of each message about one.
+//!
+//! ```text
+//!  0       1       2       4       8       12      16
+//! +-------+-------+-------+-------+-------+-------+------------- - -
+//! | family| 0     | type  | index | flags | mask  | attributes         struct ifinfomsg
+//! +-------+-------+-------+-------+-------+-------+------------- - -
+//! ```
+//!
+//! To send, `mask` says which of the flags (`IFF_*`) are to change.
 
-use std::fmt;
-use std::str::FromStr;
+use std::ffi::c_int;
 
-use netlink_packet_core::DecodeError;
 use nix::libc;
 
-use crate::Mac;
-use crate::reply::{Reply, attributes_of, i32_of, text_of, u8_of, u16_of, u32_of};
+use crate::attributes::{Attributes, Malformed, i32_of, read, text_of, u8_of, u16_of, u32_of};
+use crate::uapi::{
+    self, BR_STATE_FORWARDING, IFLA_BR_VLAN_DEFAULT_PVID, IFLA_BR_VLAN_FILTERING,
+    IFLA_BRPORT_ISOLATED, IFLA_BRPORT_LEARNING, IFLA_BRPORT_MODE, IFLA_BRPORT_STATE,
+    IFLA_INET_CONF, IFLA_INET6_CONF, IFLA_IPVLAN_MODE, IFLA_MACVLAN_MODE, IFLA_VLAN_ID,
+    IFLA_VLAN_PROTOCOL,
+};
+use crate::{IpvlanMode, Mac, MacvlanMode, Reply};
 
 /// The length of `struct ifinfomsg`.
 pub(crate) const LINK_HEADER: usize = 16;
-
-// linux/if_link.h, where the libc crate does not have it.
-const IFLA_INET_CONF: u16 = 1;
-const IFLA_INET6_CONF: u16 = 2;
-const IFLA_VLAN_ID: u16 = 1;
-const IFLA_VLAN_PROTOCOL: u16 = 5;
-const IFLA_BR_VLAN_FILTERING: u16 = 7;
-const IFLA_BR_VLAN_DEFAULT_PVID: u16 = 39;
-const IFLA_BRPORT_STATE: u16 = 1;
-const IFLA_BRPORT_MODE: u16 = 4;
-const IFLA_BRPORT_LEARNING: u16 = 8;
-const IFLA_BRPORT_ISOLATED: u16 = 33;
-const IFLA_IPVLAN_MODE: u16 = 1;
-const IFLA_MACVLAN_MODE: u16 = 1;
 
 // Where settings stand among a link's: those of IPv4 are counted from 1 in linux/ip.h, those of
 // IPv6 from 0 in linux/ipv6.h.
@@ -32,23 +31,69 @@ const IPV4_FORWARDING: usize = 0;
 const ACCEPT_RA: usize = 3;
 const DISABLE_IPV6: usize = 26;
 
-/// The tags of IEEE 802.1Q (`ETH_P_8021Q`), as they are on the wire.
-const TAGS_OF_8021Q: [u8; 2] = [0x81, 0x00];
+/// The tags of IEEE 802.1Q, as they are on the wire.
+const TAGS_OF_8021Q: [u8; 2] = (libc::ETH_P_8021Q as u16).to_be_bytes();
 
-/// The state of a bridge's port that passes frames on (`BR_STATE_FORWARDING`).
-const FORWARDING: u8 = 3;
+/// `struct ifinfomsg` of a message to the kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LinkHeader {
+    family: u8,
+    index: u32,
+    flags: u32,
+    mask: u32,
+}
 
-/// A network interface as the kernel tells of it.
+impl LinkHeader {
+    /// About a link, by its index.
+    pub(crate) fn of(index: u32) -> Self {
+        Self {
+            index,
+            ..Self::default()
+        }
+    }
+
+    /// In a family (`AF_*`).
+    pub(crate) fn in_family(self, family: c_int) -> Self {
+        Self {
+            family: uapi::family(family),
+            ..self
+        }
+    }
+
+    /// Sets a flag (`IFF_*`), or clears it. `None` leaves it as it is.
+    pub(crate) fn set(&mut self, flag: c_int, is_on: Option<bool>) {
+        let Some(is_on) = is_on else { return };
+        let flag = flag.cast_unsigned();
+        self.mask |= flag;
+        if is_on {
+            self.flags |= flag;
+        }
+    }
+
+    /// The start of the message.
+    pub(crate) fn attributes(self) -> Attributes {
+        let (index, flags, mask) = (self.index, self.flags, self.mask);
+        let numbers = [index, flags, mask].map(u32::to_ne_bytes);
+        Attributes::after(&[&[self.family, 0, 0, 0][..], numbers.as_flattened()].concat())
+    }
+}
+
+/// A whole message about a link that needs no more than its index.
+pub(crate) fn message_about(index: u32) -> Attributes {
+    LinkHeader::of(index).attributes()
+}
+
+/// A network interface as the kernel reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its number in its namespace.
+    /// Its index in its namespace.
     pub index: u32,
-    /// Its name in its namespace. It may have alternative names beside it, by which it is found
-    /// too.
+    /// Its name in its namespace. It may have alternative names (ip-link(8), `altname`), by which
+    /// it is found too.
     pub name: String,
-    /// The text that somebody gave it for administration (`IFLA_IFALIAS`).
+    /// The text that somebody gave it for administration (ip-link(8), `alias`).
     pub alias: Option<String>,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its Ethernet address, if it has one.
     pub mac: Option<Mac>,
@@ -56,28 +101,28 @@ pub struct Link {
     pub mtu: u32,
     /// The index of the bridge or bond that it is a port of.
     pub master: Option<u32>,
-    /// What it is as a bridge's port, if it is one.
+    /// Its settings as a bridge's port, if it is one.
     pub port: Option<BridgePort>,
     /// Whether it was set up (`IFF_UP`); it may have no carrier.
     pub is_up: bool,
-    /// Whether it works.
+    /// Its operational state.
     pub state: OperState,
-    /// Whether somebody asked it to take all packets. A bridge's port does so anyhow and does not
-    /// count.
+    /// Whether somebody has set it to receive all packets. A bridge's port does so anyhow and does
+    /// not count.
     pub is_promiscuous: bool,
-    /// The interface it belongs to: a veth's other end, an ipvlan's or macvlan's master.
+    /// The link that it belongs to: a veth's other end, the parent of an ipvlan or macvlan.
     pub parent: Option<Parent>,
-    /// `accept_ra`: 0 if its namespace ignores router advertisements on it, 1 if it heeds them
-    /// unless it forwards, 2 if it heeds them anyhow. `None` where the link has no IPv6.
+    /// `accept_ra`: 0 if its namespace ignores router advertisements on it, 1 if it accepts them
+    /// unless it forwards, 2 if it accepts them anyhow. `None` where the link has no IPv6.
     pub accept_ra: Option<i32>,
-    /// Whether IPv6 is there and switched off on the link (`disable_ipv6`).
+    /// Whether the kernel has IPv6 and it is switched off on the link (`disable_ipv6`).
     pub is_ipv6_off: bool,
-    /// Whether its namespace does not pass on what comes in by it over IPv4 (`forwarding`),
+    /// Whether its namespace does not forward the IPv4 packets that come in by it (`forwarding`),
     /// whatever `ip_forward` says.
     pub is_ipv4_forwarding_off: bool,
 }
 
-/// The interface that another one belongs to.
+/// The link that another one belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parent {
     /// Its index in its own namespace.
@@ -87,14 +132,14 @@ pub struct Parent {
     pub netns: Option<i32>,
 }
 
-/// What a link is.
+/// The kind of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A bridge.
     Bridge {
-        /// Whether it heeds VLANs.
+        /// Whether it filters VLANs.
         vlan_filtering: bool,
-        /// The VLAN that a new port gets by itself; 0 for none.
+        /// The VLAN that each new port becomes a member of; 0 for none.
         default_pvid: u16,
     },
     /// One end of a pair.
@@ -105,82 +150,48 @@ pub enum Kind {
     Macvlan(Option<MacvlanMode>),
     /// A VLAN of its parent, by its number; `None` if the tags are not those of IEEE 802.1Q.
     Vlan(Option<u16>),
-    /// Something else that was made by software, by the kernel's name for it: `vxlan`.
+    /// Another kind that software creates, by the kernel's name for it: `vxlan`.
     Other(String),
-    /// Nothing that was made: hardware, or `lo`.
+    /// A link that nobody has created: hardware, or `lo`.
     Device,
 }
 
-/// What a bridge's port is set to.
+/// The settings of a bridge's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BridgePort {
-    /// Whether frames may go out where they came in.
+    /// Whether frames may leave by the port that they came in by.
     pub hairpin: bool,
     /// Whether frames to other isolated ports are dropped.
     pub isolated: bool,
-    /// Whether the bridge learns addresses from it.
+    /// Whether the bridge learns Ethernet addresses from it.
     pub learning: bool,
     /// Whether it passes frames on: it is up and the spanning tree does not block it.
     pub is_forwarding: bool,
 }
 
-/// Whether a link works (RFC 2863).
+/// The operational state of a link (RFC 2863).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperState {
-    /// The driver does not tell: `lo`.
+    /// The driver does not report it: `lo`.
     Unknown,
     /// It is down, or has no carrier.
     Down,
-    /// What it belongs to is down.
+    /// The link that it belongs to is down.
     LowerLayerDown,
     /// It waits for something, such as authentication.
     Dormant,
     /// It works.
     Up,
-    /// Something else.
+    /// Another state, by its number.
     Other(u8),
 }
 
-/// What an ipvlan looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IpvlanMode {
-    /// `l2`: frames; its namespace routes.
-    L2,
-    /// `l3`: packets; the master's namespace routes.
-    L3,
-    /// `l3s`: as `l3`, with the master's firewall in the way.
-    L3s,
-}
-
-/// Whom a macvlan talks to on its own master.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MacvlanMode {
-    /// `private`: nobody.
-    Private,
-    /// `vepa`: others through the switch outside.
-    Vepa,
-    /// `bridge`: others, directly.
-    Bridge,
-    /// `passthru`: there are no others.
-    Passthru,
-}
-
-/// Text that is no mode.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown mode {mode:?}: use one of {known}")]
-pub struct UnknownMode {
-    /// The text.
-    pub mode: String,
-    /// The modes that there are.
-    pub known: &'static str,
-}
-
 impl Link {
-    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Self, Malformed> {
         let flags = reply.payload.get(8..12).map_or(Ok(0), u32_of)?;
-        let has_flag = |flag: libc::c_int| flags & flag as u32 != 0;
+        let has_flag = |flag: libc::c_int| flags & flag.cast_unsigned() != 0;
         let mut link = Self {
-            index: reply.link_index().ok_or("a link without an index")?,
+            index: reply.link_index().ok_or(Malformed("a link has no index"))?,
             name: String::new(),
             alias: None,
             kind: Kind::Device,
@@ -222,10 +233,10 @@ impl Link {
         Ok(link)
     }
 
-    fn parse_families(&mut self, families: &[u8]) -> Result<(), DecodeError> {
-        for family in attributes_of(families) {
+    fn parse_families(&mut self, families: &[u8]) -> Result<(), Malformed> {
+        for family in read(families) {
             let (number, settings) = family?;
-            for attribute in attributes_of(settings) {
+            for attribute in read(settings) {
                 match (i32::from(number), attribute?) {
                     (libc::AF_INET, (IFLA_INET_CONF, values)) => {
                         let forwarding = setting(values, IPV4_FORWARDING)?;
@@ -242,9 +253,9 @@ impl Link {
         Ok(())
     }
 
-    fn parse_info(&mut self, info: &[u8]) -> Result<(), DecodeError> {
+    fn parse_info(&mut self, info: &[u8]) -> Result<(), Malformed> {
         let (mut kind, mut data, mut is_port, mut port) = (None, &[][..], false, &[][..]);
-        for attribute in attributes_of(info) {
+        for attribute in read(info) {
             let (number, value) = attribute?;
             match number {
                 libc::IFLA_INFO_KIND => kind = Some(text_of(value)),
@@ -263,14 +274,14 @@ impl Link {
         Ok(())
     }
 
-    /// Whether frames can pass: what Go's bridge plugin waits for.
+    /// Whether frames can pass: the state that Go's bridge plugin waits for.
     pub fn is_operational(&self) -> bool {
         self.state == OperState::Up
     }
 }
 
 impl Kind {
-    /// The kernel's name for it; `device` for what was not made.
+    /// The kernel's name for it; `device` for a link that nobody has created.
     pub fn name(&self) -> &str {
         match self {
             Self::Bridge { .. } => "bridge",
@@ -283,16 +294,21 @@ impl Kind {
         }
     }
 
-    fn parse(name: String, data: &[u8]) -> Result<Self, DecodeError> {
-        let (mut vlan_filtering, mut default_pvid, mut mode) = (false, 0, None);
+    fn parse(name: String, data: &[u8]) -> Result<Self, Malformed> {
+        let (mut vlan_filtering, mut default_pvid) = (false, 0);
         let (mut vlan, mut is_8021q) = (None, false);
+        let (mut ipvlan, mut macvlan) = (None, None);
         let (is_bridge, is_vlan) = (name == "bridge", name == "vlan");
-        for attribute in attributes_of(data) {
+        for attribute in read(data) {
             match attribute? {
                 (IFLA_BR_VLAN_FILTERING, value) if is_bridge => vlan_filtering = u8_of(value)? != 0,
                 (IFLA_BR_VLAN_DEFAULT_PVID, value) if is_bridge => default_pvid = u16_of(value)?,
-                (IFLA_IPVLAN_MODE, value) if name == "ipvlan" => mode = Some(u16_of(value)?.into()),
-                (IFLA_MACVLAN_MODE, value) if name == "macvlan" => mode = Some(u32_of(value)?),
+                (IFLA_IPVLAN_MODE, value) if name == "ipvlan" => {
+                    ipvlan = IpvlanMode::of_number(u16_of(value)?);
+                }
+                (IFLA_MACVLAN_MODE, value) if name == "macvlan" => {
+                    macvlan = MacvlanMode::of_number(u32_of(value)?);
+                }
                 (IFLA_VLAN_ID, value) if is_vlan => vlan = Some(u16_of(value)?),
                 (IFLA_VLAN_PROTOCOL, value) if is_vlan => is_8021q = value == TAGS_OF_8021Q,
                 _ => {}
@@ -304,45 +320,36 @@ impl Kind {
                 default_pvid,
             },
             "veth" => Self::Veth,
-            "ipvlan" => Self::Ipvlan(match mode {
-                Some(0) => Some(IpvlanMode::L2),
-                Some(1) => Some(IpvlanMode::L3),
-                Some(2) => Some(IpvlanMode::L3s),
-                _ => None,
-            }),
-            "macvlan" => Self::Macvlan(match mode {
-                Some(1) => Some(MacvlanMode::Private),
-                Some(2) => Some(MacvlanMode::Vepa),
-                Some(4) => Some(MacvlanMode::Bridge),
-                Some(8) => Some(MacvlanMode::Passthru),
-                _ => None,
-            }),
+            "ipvlan" => Self::Ipvlan(ipvlan),
+            "macvlan" => Self::Macvlan(macvlan),
             "vlan" => Self::Vlan(vlan.filter(|_| is_8021q)),
             _ => Self::Other(name),
         })
     }
 }
 
-/// One of a link's settings, each of which has four bytes; `None` if the kernel has not so many.
-fn setting(values: &[u8], position: usize) -> Result<Option<i32>, DecodeError> {
+/// One of a link's settings, which have four bytes each; `None` if the kernel sends fewer.
+fn setting(values: &[u8], position: usize) -> Result<Option<i32>, Malformed> {
     let value = values.get(position * 4..position * 4 + 4);
     value.map(i32_of).transpose()
 }
 
 impl BridgePort {
-    fn parse(data: &[u8]) -> Result<Self, DecodeError> {
+    fn parse(data: &[u8]) -> Result<Self, Malformed> {
         let mut port = Self {
             hairpin: false,
             isolated: false,
             learning: false,
             is_forwarding: false,
         };
-        for attribute in attributes_of(data) {
+        for attribute in read(data) {
             match attribute? {
                 (IFLA_BRPORT_MODE, value) => port.hairpin = u8_of(value)? != 0,
                 (IFLA_BRPORT_ISOLATED, value) => port.isolated = u8_of(value)? != 0,
                 (IFLA_BRPORT_LEARNING, value) => port.learning = u8_of(value)? != 0,
-                (IFLA_BRPORT_STATE, value) => port.is_forwarding = u8_of(value)? == FORWARDING,
+                (IFLA_BRPORT_STATE, value) => {
+                    port.is_forwarding = u8_of(value)? == BR_STATE_FORWARDING;
+                }
                 _ => {}
             }
         }
@@ -352,74 +359,13 @@ impl BridgePort {
 
 impl OperState {
     fn from_number(number: u8) -> Self {
-        match number {
-            0 => Self::Unknown,
-            2 => Self::Down,
-            3 => Self::LowerLayerDown,
-            5 => Self::Dormant,
-            6 => Self::Up,
-            other => Self::Other(other),
+        match c_int::from(number) {
+            libc::IF_OPER_UNKNOWN => Self::Unknown,
+            libc::IF_OPER_DOWN => Self::Down,
+            libc::IF_OPER_LOWERLAYERDOWN => Self::LowerLayerDown,
+            libc::IF_OPER_DORMANT => Self::Dormant,
+            libc::IF_OPER_UP => Self::Up,
+            _ => Self::Other(number),
         }
-    }
-}
-
-impl IpvlanMode {
-    /// Its name in a configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::L2 => "l2",
-            Self::L3 => "l3",
-            Self::L3s => "l3s",
-        }
-    }
-}
-
-impl MacvlanMode {
-    /// Its name in a configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Private => "private",
-            Self::Vepa => "vepa",
-            Self::Bridge => "bridge",
-            Self::Passthru => "passthru",
-        }
-    }
-}
-
-impl fmt::Display for IpvlanMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for MacvlanMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for IpvlanMode {
-    type Err = UnknownMode;
-
-    fn from_str(mode: &str) -> Result<Self, UnknownMode> {
-        let modes = [Self::L2, Self::L3, Self::L3s];
-        let found = modes.into_iter().find(|known| known.as_str() == mode);
-        found.ok_or_else(|| UnknownMode {
-            mode: mode.to_owned(),
-            known: "l2, l3, l3s",
-        })
-    }
-}
-
-impl FromStr for MacvlanMode {
-    type Err = UnknownMode;
-
-    fn from_str(mode: &str) -> Result<Self, UnknownMode> {
-        let modes = [Self::Private, Self::Vepa, Self::Bridge, Self::Passthru];
-        let found = modes.into_iter().find(|known| known.as_str() == mode);
-        found.ok_or_else(|| UnknownMode {
-            mode: mode.to_owned(),
-            known: "private, vepa, bridge, passthru",
-        })
     }
 }

@@ -1,16 +1,15 @@
-//! Creating links.
+//! Creating links: the properties that every kind has, and bridges.
 
-use std::os::fd::{AsFd, AsRawFd};
+use nix::libc;
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{
-    InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
-};
+use crate::attributes::Attributes;
+use crate::link::LinkHeader;
+use crate::request::{CREATE, EXCLUSIVE};
+use crate::uapi::IFLA_BR_VLAN_FILTERING;
+use crate::{Answer, Link, LinkRef, Mac, NetlinkError, Request, Rtnetlink};
 
-use crate::{Change, Mac, Netns};
-
-/// What every link can be made with. [`NewLink::named`] leaves all of it to the kernel.
+/// The properties that every link can be created with. [`NewLink::named`] leaves all of them but
+/// the name to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewLink<'a> {
     /// Its name, at most 15 bytes.
@@ -19,7 +18,7 @@ pub struct NewLink<'a> {
     pub mtu: Option<u32>,
     /// Its Ethernet address; a random one if `None`.
     pub mac: Option<Mac>,
-    /// The index of the bridge it becomes a port of.
+    /// The index of the bridge that it becomes a port of.
     pub master: Option<u32>,
     /// Whether it is set up at once.
     pub is_up: bool,
@@ -37,63 +36,73 @@ impl<'a> NewLink<'a> {
         }
     }
 
-    pub(crate) fn message(&self, info: Vec<LinkInfo>) -> LinkMessage {
-        let mut message = LinkMessage::default();
-        if self.is_up {
-            message.header.flags = LinkFlags::Up;
-            message.header.change_mask = LinkFlags::Up;
-        }
-        let attributes = &mut message.attributes;
-        attributes.push(LinkAttribute::IfName(self.name.to_owned()));
-        attributes.extend(self.mtu.map(LinkAttribute::Mtu));
-        attributes.extend(self.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
-        attributes.extend(self.master.map(LinkAttribute::Controller));
-        if !info.is_empty() {
-            attributes.push(LinkAttribute::LinkInfo(info));
-        }
-        message
+    /// The link's fields and attributes, without those of its kind.
+    pub(crate) fn attributes(&self) -> Attributes {
+        let mut header = LinkHeader::default();
+        header.set(libc::IFF_UP, self.is_up.then_some(true));
+        header
+            .attributes()
+            .text(libc::IFLA_IFNAME, self.name)
+            .with(self.mtu, |to, mtu| to.u32(libc::IFLA_MTU, mtu))
+            .with(self.mac, |to, mac| to.bytes(libc::IFLA_ADDRESS, &mac.0))
+            .with(self.master, |to, master| to.u32(libc::IFLA_MASTER, master))
     }
 }
 
-impl<'a> Change<'a> {
-    /// Makes a bridge, with whether it heeds VLANs; as the kernel does it if `None`.
-    ///
-    /// Without an Ethernet address of its own it takes one of its ports', and changes it as they
-    /// come and go.
-    pub fn create_bridge(link: &NewLink<'_>, vlan_filtering: Option<bool>) -> Self {
-        let data = vlan_filtering.map(InfoBridge::VlanFiltering);
-        let info = vec![
-            LinkInfo::Kind(InfoKind::Bridge),
-            LinkInfo::Data(InfoData::Bridge(data.into_iter().collect())),
-        ];
-        create(format!("create bridge {}", link.name), link.message(info))
-    }
+/// Appends a link's kind (`vlan`, for example) and the attributes that only this kind has.
+pub(crate) fn with_kind(link: Attributes, kind: &str, data: Attributes) -> Attributes {
+    let info = Attributes::new()
+        .text(libc::IFLA_INFO_KIND, kind)
+        .nest_unmarked(libc::IFLA_INFO_DATA, data);
+    link.nest_unmarked(libc::IFLA_LINKINFO, info)
+}
 
-    /// Makes a pair of links: one here, the other one at once in its namespace.
-    ///
-    /// The far one stays down and is no port, whatever `far` says: the kernel sets a link up before
-    /// it is connected, which a veth refuses, and heeds no master there. Both names may be taken,
-    /// with the same error.
-    pub fn create_veth(near: &NewLink<'_>, far: &NewLink<'_>, far_netns: &'a Netns) -> Self {
-        let far_end = NewLink {
-            master: None,
-            is_up: false,
-            ..*far
-        };
-        let mut peer = far_end.message(Vec::new());
-        let netns = far_netns.as_fd().as_raw_fd();
-        peer.attributes.push(LinkAttribute::NetNsFd(netns));
-        let info = vec![
-            LinkInfo::Kind(InfoKind::Veth),
-            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
-        ];
-        let netns = far_netns.path().display();
-        let what = format!("create veth {} with {} in {netns}", near.name, far.name);
-        create(what, near.message(info))
+/// The request that creates a link; `what` is what is asked for, as it follows "cannot".
+pub(crate) fn creation(what: String, link: Attributes) -> Request {
+    Request {
+        what,
+        message_type: libc::RTM_NEWLINK,
+        flags: CREATE | EXCLUSIVE,
+        payload: link.into_bytes(),
+        answer: Answer::Nothing,
     }
 }
 
-pub(crate) fn create<'a>(what: String, message: LinkMessage) -> Change<'a> {
-    let message = RouteNetlinkMessage::NewLink(message);
-    Change::new(what, message, NLM_F_CREATE | NLM_F_EXCL)
+/// The request that gives the link of a name an alias, at most 254 bytes. The kernel takes none
+/// with a new link.
+pub(crate) fn naming(name: &str, alias: &str) -> Request {
+    let payload = LinkHeader::default()
+        .attributes()
+        .text(libc::IFLA_IFNAME, name)
+        .text(libc::IFLA_IFALIAS, alias);
+    Request {
+        what: format!("give link {name} the alias {alias}"),
+        message_type: libc::RTM_SETLINK,
+        flags: 0,
+        payload: payload.into_bytes(),
+        answer: Answer::Nothing,
+    }
+}
+
+impl Rtnetlink {
+    /// Creates a bridge and returns it. `vlan_filtering` says whether it filters VLANs; if `None`,
+    /// it is the kernel's default.
+    ///
+    /// Without an Ethernet address of its own the bridge takes one of its ports', and changes it as
+    /// they come and go.
+    ///
+    /// # Errors
+    /// [`NetlinkError::is_exists`] if the name is taken.
+    pub fn create_bridge(
+        &mut self,
+        link: &NewLink<'_>,
+        vlan_filtering: Option<bool>,
+    ) -> Result<Link, NetlinkError> {
+        let data = Attributes::new().with(vlan_filtering, |to, is_on| {
+            to.u8(IFLA_BR_VLAN_FILTERING, u8::from(is_on))
+        });
+        let what = format!("create bridge {}", link.name);
+        let bridge = creation(what, with_kind(link.attributes(), "bridge", data));
+        self.send_and_read(&[bridge], LinkRef::Name(link.name))
+    }
 }

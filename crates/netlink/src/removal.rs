@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage};
-use nix::libc::{AF_UNSPEC, RTM_DELLINK, RTNLGRP_LINK};
+use nix::libc::{AF_UNSPEC, IFLA_GROUP, RTM_DELLINK, RTM_SETLINK, RTNLGRP_LINK};
 
+use crate::link::LinkHeader;
 use crate::mac::random;
-use crate::{Change, NetlinkError, Reply, Request, Rtnetlink};
+use crate::uapi::family;
+use crate::{Answer, Change, NetlinkError, Reply, Request, Rtnetlink};
 
 /// How long an event is waited for, and how often it is looked meanwhile whether the process is
 /// still there that has the request. After that the kernel is asked and waited for.
@@ -35,12 +35,13 @@ impl Rtnetlink {
         let mut left = links.to_vec();
         match *links {
             [] => return Ok(()),
-            [link] => self.remove_apart(&Change::delete_link(link), &mut left),
+            [link] => self.remove_apart(&Change::DeleteLink { link }.request(), &mut left),
             _ => self.remove_group(&mut left),
         }
-        let removals: Vec<Change<'_>> = left.into_iter().map(Change::delete_link).collect();
-        let refusals = self.perform_each(&removals)?;
-        let mut errors = refusals.into_iter().map(|(_, error)| error);
+        let removals = left.into_iter().map(|link| Change::DeleteLink { link });
+        let removals: Vec<Change> = removals.collect();
+        let applied = self.apply_each(&removals)?.into_iter();
+        let mut errors = applied.filter_map(|applied| applied.result.err());
         errors
             .find(|error| !error.is_not_found())
             .map_or(Ok(()), Err)
@@ -51,27 +52,25 @@ impl Rtnetlink {
     /// that means nothing to anybody.
     fn remove_group(&mut self, left: &mut Vec<u32>) {
         let group = LOWEST_GROUP | random() as u32 >> 2;
-        let members: Vec<Change<'_>> = left
-            .iter()
-            .map(|link| Change::set_group(*link, group))
-            .collect();
-        if self.perform_each(&members).is_ok() {
-            self.remove_apart(&Change::delete_group(group), left);
+        let members = left.iter().map(|link| grouping(*link, group));
+        let members: Vec<Request> = members.collect();
+        if self.send_each(&members).is_ok() {
+            self.remove_apart(&group_removal(group), left);
         }
     }
 
     /// Has another process remove links, and takes those whose events come out of `left`.
-    fn remove_apart(&mut self, removal: &Change<'_>, left: &mut Vec<u32>) {
+    fn remove_apart(&mut self, removal: &Request, left: &mut Vec<u32>) {
         // Nothing of this is an error: the caller removes what is left.
         if self.socket.subscribe(RTNLGRP_LINK).is_ok() {
-            let _ = self.watch_removal(&removal.request, left);
+            let _ = self.watch_removal(removal, left);
             let _ = self.socket.unsubscribe(RTNLGRP_LINK);
         }
     }
 
     fn watch_removal(
         &mut self,
-        removal: &Request<RouteNetlinkMessage>,
+        removal: &Request,
         left: &mut Vec<u32>,
     ) -> Result<(), NetlinkError> {
         let mut handed_over = self.socket.hand_over(removal, c"twill-unlink")?;
@@ -94,26 +93,31 @@ impl Rtnetlink {
 /// bridge lost a port.
 fn is_removed(event: &Reply<'_>, link: u32) -> bool {
     event.message_type == RTM_DELLINK
-        && event.payload.first() == Some(&(AF_UNSPEC as u8))
+        && event.payload.first() == Some(&family(AF_UNSPEC))
         && event.link_index() == Some(link)
 }
 
-impl Change<'_> {
-    /// Puts a link into a group (ip-link(8), `group`).
-    fn set_group(link: u32, group: u32) -> Self {
-        let mut message = LinkMessage::default();
-        message.header.index = link;
-        message.attributes = vec![LinkAttribute::Group(group)];
-        let what = format!("put link {link} into group {group}");
-        Self::new(what, RouteNetlinkMessage::SetLink(message), 0)
+/// The request that puts a link into a group (ip-link(8), `group`).
+fn grouping(link: u32, group: u32) -> Request {
+    let message = LinkHeader::of(link).attributes().u32(IFLA_GROUP, group);
+    Request {
+        what: format!("put link {link} into group {group}"),
+        message_type: RTM_SETLINK,
+        flags: 0,
+        payload: message.into_bytes(),
+        answer: Answer::Nothing,
     }
+}
 
-    /// Removes the links of a group.
-    fn delete_group(group: u32) -> Self {
-        let mut message = LinkMessage::default();
-        message.attributes = vec![LinkAttribute::Group(group)];
-        let what = format!("delete the links of group {group}");
-        Self::new(what, RouteNetlinkMessage::DelLink(message), 0)
+/// The request that removes the links of a group.
+fn group_removal(group: u32) -> Request {
+    let message = LinkHeader::default().attributes().u32(IFLA_GROUP, group);
+    Request {
+        what: format!("delete the links of group {group}"),
+        message_type: RTM_DELLINK,
+        flags: 0,
+        payload: message.into_bytes(),
+        answer: Answer::Nothing,
     }
 }
 
@@ -132,8 +136,8 @@ mod tests {
         let node = NetNs::new().unwrap();
         node.enter(|| {
             let mut kernel = Rtnetlink::open().unwrap();
-            let bridge = Change::create_bridge(&NewLink::named("cni0"), None);
-            let bridge = kernel.create(bridge, "cni0").unwrap().index;
+            let bridge = kernel.create_bridge(&NewLink::named("cni0"), None);
+            let link = bridge.unwrap().index;
             // The least that the kernel allows, which has no room for a second event.
             kernel.socket.set_receive_buffer(1);
             kernel.socket.subscribe(RTNLGRP_LINK).unwrap();
@@ -142,10 +146,13 @@ mod tests {
                 mtu: Some(mtu),
                 ..LinkChange::default()
             };
-            let changes = (1300..1320).map(|mtu| Change::change_link(bridge, &change(mtu)));
-            other.perform(&changes.collect::<Vec<_>>()).unwrap();
-            kernel.remove_links(&[bridge]).unwrap();
-            assert_eq!(other.link_by_index(bridge).unwrap(), None);
+            let changes = (1300..1320).map(|mtu| Change::SetLink {
+                link,
+                change: change(mtu),
+            });
+            other.apply(&changes.collect::<Vec<_>>()).unwrap();
+            kernel.remove_links(&[link]).unwrap();
+            assert_eq!(other.link_by_index(link).unwrap(), None);
         });
     }
 }

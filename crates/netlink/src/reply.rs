@@ -1,82 +1,107 @@
-//! The kernel's answers.
+//! The kernel's messages: answers and events. Their form is that of [requests](crate::Request).
+//!
+//! A refusal, and an acknowledgement, is a message of the type `NLMSG_ERROR`:
+//!
+//! ```text
+//!  0       4
+//! +-------+-------------------------+- - - - - - - - - -+- - - - - - -+
+//! | -errno| the request's header    | the request's rest| attributes  |   struct nlmsgerr
+//! +-------+-------------------------+- - - - - - - - - -+- - - - - - -+
+//! ```
+//!
+//! The rest is left out with the flag `NLM_F_CAPPED`. The attributes, with the flag
+//! `NLM_F_ACK_TLVS`, are the extended acknowledgement: the reason in the kernel's own words.
 
-use netlink_packet_core::{
-    DecodeError, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, parse_i32,
-    parse_u16, parse_u32,
-};
+use std::borrow::Cow;
+
 use nix::errno::Errno;
+use nix::libc;
 
-pub(crate) use crate::attributes::read as attributes_of;
+use crate::attributes::{self, Malformed, i32_of, text_of, u16_of, u32_of};
+use crate::request::HEADER;
+use crate::uapi::{NLMSGERR_ATTR_MSG, header_field};
 
-/// An extended acknowledgement's attribute with the kernel's own words (`NLMSGERR_ATTR_MSG`).
-const ERROR_TEXT: u16 = 1;
+/// The type of a refusal and of an acknowledgement.
+pub(crate) const ERROR: u16 = header_field(libc::NLMSG_ERROR);
+/// The type of the message that ends a list.
+pub(crate) const DONE: u16 = header_field(libc::NLMSG_DONE);
 
-/// The length of a message's header.
-pub(crate) const HEADER: usize = 16;
+const CAPPED: u16 = header_field(libc::NLM_F_CAPPED);
+const ACK_TLVS: u16 = header_field(libc::NLM_F_ACK_TLVS);
 
-/// A message of the kernel's.
-#[derive(Clone, Copy, Debug)]
+/// A message from the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
-    /// What it is: `RTM_NEWLINK`, for example.
+    /// `RTM_NEWLINK`, for example.
     pub message_type: u16,
     /// The `NLM_F_*` flags.
     pub flags: u16,
-    /// The number of the request that it answers.
-    pub sequence: u32,
-    /// What follows the message's header.
-    pub payload: &'a [u8],
+    /// The sequence number of the request that it answers, or that caused it.
+    pub(crate) sequence: u32,
+    /// The message's fields and attributes.
+    pub payload: Cow<'a, [u8]>,
 }
 
-/// Why the kernel refused a request.
+/// The kernel's reason for refusing a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) errno: Errno,
+    /// The kernel's own words, where it has any.
     pub(crate) text: Option<String>,
 }
 
 impl<'a> Reply<'a> {
     /// Takes the first message off a datagram.
-    pub(crate) fn take(datagram: &mut &'a [u8]) -> Result<Option<Self>, DecodeError> {
+    pub(crate) fn take(datagram: &mut &'a [u8]) -> Result<Option<Self>, Malformed> {
         if datagram.is_empty() {
             return Ok(None);
         }
-        let message = NetlinkBuffer::new_checked(*datagram)?;
-        let length = message.length() as usize;
+        let cut_off = Malformed("a message is cut off");
+        let header = datagram.get(..HEADER).ok_or(cut_off)?;
+        let field = |range| header.get(range).unwrap_or_default();
+        let length = u32_of(field(0..4))? as usize;
+        let payload = datagram.get(HEADER..length).ok_or(cut_off)?;
+        let reply = Self {
+            message_type: u16_of(field(4..6))?,
+            flags: u16_of(field(6..8))?,
+            sequence: u32_of(field(8..12))?,
+            payload: Cow::Borrowed(payload),
+        };
         let rest = datagram.get(length.next_multiple_of(4)..);
-        let payload = datagram.get(HEADER..length).unwrap_or_default();
         *datagram = rest.unwrap_or_default();
-        Ok(Some(Self {
-            message_type: message.message_type(),
-            flags: message.flags(),
-            sequence: message.sequence_number(),
-            payload,
-        }))
+        Ok(Some(reply))
+    }
+
+    /// The same message, which outlives the datagram.
+    pub(crate) fn into_owned(self) -> Reply<'static> {
+        Reply {
+            payload: Cow::Owned(self.payload.into_owned()),
+            ..self
+        }
     }
 
     /// Whether this is an acknowledgement or a refusal, and which; `None` for everything else.
-    pub(crate) fn verdict(&self) -> Result<Option<Result<(), Refusal>>, DecodeError> {
-        // What a dump ends with has the same form, without the copy of the request's header.
+    pub(crate) fn verdict(&self) -> Result<Option<Result<(), Refusal>>, Malformed> {
+        // The end of a list has the same form, without the copy of the request.
         let copied = match self.message_type {
-            NLMSG_ERROR if self.flags & NLM_F_CAPPED != 0 => HEADER,
-            NLMSG_ERROR => {
-                let length = self.payload.get(4..8).map_or(Ok(0), parse_u32)?;
+            ERROR if self.flags & CAPPED != 0 => HEADER,
+            ERROR => {
+                let length = self.payload.get(4..8).map_or(Ok(0), u32_of)?;
                 (length as usize).next_multiple_of(4)
             }
-            NLMSG_DONE => 0,
+            DONE => 0,
             _ => return Ok(None),
         };
-        let code = self.payload.get(..4).map_or(Ok(0), parse_i32)?;
+        let code = self.payload.get(..4).map_or(Ok(0), i32_of)?;
         if code == 0 {
             return Ok(Some(Ok(())));
         }
         let mut text = None;
-        if self.flags & NLM_F_ACK_TLVS != 0 {
-            let attributes = self.payload.get(4 + copied..).unwrap_or_default();
-            for attribute in attributes_of(attributes) {
-                let (ERROR_TEXT, value) = attribute? else {
-                    continue;
-                };
-                text = Some(text_of(value));
+        if self.flags & ACK_TLVS != 0 {
+            for attribute in self.attributes(4 + copied) {
+                if let (NLMSGERR_ATTR_MSG, value) = attribute? {
+                    text = Some(text_of(value));
+                }
             }
         }
         Ok(Some(Err(Refusal {
@@ -87,40 +112,27 @@ impl<'a> Reply<'a> {
 
     /// The index of the link that a message about links or addresses is about.
     pub(crate) fn link_index(&self) -> Option<u32> {
-        self.payload
-            .get(4..8)
-            .and_then(|index| parse_u32(index).ok())
+        self.payload.get(4..8).and_then(|index| u32_of(index).ok())
     }
 
-    /// The attributes after a fixed header of this length.
+    /// The attributes after the message's own fields, which have this length in bytes.
     pub(crate) fn attributes(
         &self,
-        header: usize,
-    ) -> impl Iterator<Item = Result<(u16, &'a [u8]), DecodeError>> + use<'a> {
-        attributes_of(self.payload.get(header..).unwrap_or_default())
+        fields: usize,
+    ) -> impl Iterator<Item = Result<(u16, &[u8]), Malformed>> {
+        attributes::read(self.payload.get(fields..).unwrap_or_default())
     }
 }
 
-/// The text of a value that may end with a null byte.
-pub(crate) fn text_of(value: &[u8]) -> String {
-    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
-}
-
-pub(crate) fn u8_of(value: &[u8]) -> Result<u8, DecodeError> {
-    netlink_packet_core::parse_u8(value)
-}
-
-pub(crate) fn u16_of(value: &[u8]) -> Result<u16, DecodeError> {
-    parse_u16(value)
-}
-
-pub(crate) fn u32_of(value: &[u8]) -> Result<u32, DecodeError> {
-    parse_u32(value)
-}
-
-pub(crate) fn i32_of(value: &[u8]) -> Result<i32, DecodeError> {
-    parse_i32(value)
+/// A message of this payload, for the tests of those who read it.
+#[cfg(test)]
+pub(crate) fn reply_with(payload: &[u8]) -> Reply<'_> {
+    Reply {
+        message_type: 0,
+        flags: 0,
+        sequence: 0,
+        payload: Cow::Borrowed(payload),
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +158,7 @@ mod tests {
         payload.extend([0; 16]);
         payload.extend([9, 0, 1, 0]);
         payload.extend(b"why?\0\0\0\0");
-        let whole = message(NLMSG_ERROR, NLM_F_CAPPED | NLM_F_ACK_TLVS, &payload);
+        let whole = message(ERROR, CAPPED | ACK_TLVS, &payload);
         let verdict = |bytes: &[u8]| {
             let mut rest = bytes;
             let reply = Reply::take(&mut rest).ok().flatten();
@@ -173,10 +185,10 @@ mod tests {
     fn several_messages_in_a_datagram() {
         let mut datagram = message(20, 2, &[1, 2, 3, 4, 5]);
         datagram.resize(24, 0);
-        datagram.extend(message(NLMSG_DONE, 2, &0_i32.to_ne_bytes()));
+        datagram.extend(message(DONE, 2, &0_i32.to_ne_bytes()));
         let mut rest = datagram.as_slice();
         let first = Reply::take(&mut rest).unwrap().unwrap();
-        assert_eq!(first.payload, [1, 2, 3, 4, 5]);
+        assert_eq!(*first.payload, [1, 2, 3, 4, 5]);
         assert_eq!((first.message_type, first.sequence), (20, 7));
         assert_eq!(first.verdict().unwrap(), None);
         let second = Reply::take(&mut rest).unwrap().unwrap();

@@ -1,25 +1,17 @@
-//! The rtnetlink socket: links, addresses, routes.
+//! The rtnetlink socket: reading and changing links, addresses and routes.
 
-use std::marker::PhantomData;
-
-use netlink_packet_core::{DecodeError, DefaultNla, Emitable};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage};
 use nix::libc;
 
-use crate::reply::HEADER;
-use crate::socket::garbled;
-use crate::subject::LINK;
+use crate::attributes::{Attributes, Malformed};
+use crate::link::LinkHeader;
+use crate::socket::{Outcome, garbled};
 use crate::{
-    Answer, Family, Kind, Link, LinkAddress, MAIN_TABLE, NetlinkError, Netns, PortVlans, Protocol,
-    Reply, Request, Route, Socket, address, route, vlan,
+    Answer, Change, Family, Kind, Link, LinkAddress, MAIN_TABLE, NetlinkError, Netns, PortVlans,
+    Protocol, Reply, Request, Route, Socket, address, route, vlan,
 };
 
 /// The longest name of a link in bytes. Alternative names may be longer.
 const LONGEST_NAME: usize = libc::IFNAMSIZ - 1;
-
-// linux/if_link.h
-const IFLA_ALT_IFNAME: u16 = 53;
 
 /// How large a datagram with several changes becomes, in bytes. The kernel's limit is the send
 /// buffer, 208 KiB by default.
@@ -29,36 +21,17 @@ const DATAGRAM: usize = 32 << 10;
 /// buffer, 208 KiB by default.
 const DATAGRAM_CHANGES: usize = 128;
 
-/// A change of links, addresses or routes that can be asked for; asking is [`Rtnetlink::perform`].
-/// It lives no longer than the namespace that it names, whose file it refers to by its descriptor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "nothing is changed until it is performed"]
-pub struct Change<'a> {
-    pub(crate) request: Request<RouteNetlinkMessage>,
-    /// The namespace whose file descriptor's number is in the message.
-    netns: PhantomData<&'a Netns>,
+/// What became of a change.
+#[derive(Debug)]
+#[must_use = "the change may have been refused"]
+pub struct Applied<'c> {
+    /// The change.
+    pub change: &'c Change,
+    /// The kernel's refusal, if it refused.
+    pub result: Result<(), NetlinkError>,
 }
 
-impl Change<'_> {
-    pub(crate) fn new(what: String, payload: RouteNetlinkMessage, flags: u16) -> Self {
-        Self {
-            request: Request {
-                what,
-                payload,
-                flags,
-                answer: Answer::Nothing,
-            },
-            netns: PhantomData,
-        }
-    }
-
-    /// The length of the message in bytes.
-    fn length(&self) -> usize {
-        HEADER + self.request.payload.buffer_len()
-    }
-}
-
-/// Which link.
+/// The link that is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkRef<'a> {
     /// By its index.
@@ -69,7 +42,7 @@ pub enum LinkRef<'a> {
 
 /// Links, addresses and routes of one namespace (rtnetlink(7)).
 ///
-/// What it is told to do is done when the call returns, and it takes one system call to ask and
+/// Each method returns when the kernel has done its work, which takes one system call to ask and
 /// mostly one to get the answer.
 #[derive(Debug)]
 pub struct Rtnetlink {
@@ -94,96 +67,72 @@ impl Rtnetlink {
         netns.enter(home, Self::open)
     }
 
-    /// Carries out changes in order, a few hundred in one datagram. All of them are tried, whatever
-    /// becomes of the others.
+    /// Carries out changes in order, a hundred or so in one datagram. All of them are tried,
+    /// whatever becomes of the others.
     ///
     /// # Errors
     /// The first refusal. It names its change.
-    pub fn perform(&mut self, changes: &[Change<'_>]) -> Result<(), NetlinkError> {
-        self.perform_each(changes)?
-            .into_iter()
-            .next()
-            .map_or(Ok(()), |(_, error)| Err(error))
+    pub fn apply(&mut self, changes: &[Change]) -> Result<(), NetlinkError> {
+        let applied = self.apply_each(changes)?;
+        applied.into_iter().try_for_each(|applied| applied.result)
     }
 
-    /// As [`Rtnetlink::perform`], but gives all refusals with their changes' positions.
+    /// As [`Rtnetlink::apply`], but returns what became of each change, in order.
     ///
     /// # Errors
     /// If the kernel cannot be asked.
-    pub fn perform_each(
+    pub fn apply_each<'c>(
         &mut self,
-        changes: &[Change<'_>],
-    ) -> Result<Vec<(usize, NetlinkError)>, NetlinkError> {
-        let mut refusals = Vec::new();
-        let mut start = 0;
-        for datagram in datagrams(changes) {
-            let requests: Vec<_> = datagram.iter().map(|change| &change.request).collect();
-            let refused = self.socket.exchange(&requests, |_, _| Ok(()))?;
-            for (position, error) in refused {
-                let error = match datagram.get(position) {
-                    Some(change) => self.name_link(error, &change.request.payload),
-                    None => error,
-                };
-                refusals.push((start + position, error));
-            }
-            start += datagram.len();
-        }
-        Ok(refusals)
+        changes: &'c [Change],
+    ) -> Result<Vec<Applied<'c>>, NetlinkError> {
+        let requests: Vec<Request> = changes.iter().map(Change::request).collect();
+        let outcomes = self.send_each(&requests)?;
+        let applied = changes.iter().zip(outcomes).map(|(change, outcome)| {
+            let result = outcome.map(drop);
+            let result = result.map_err(|error| self.with_name_of(error, change));
+            Applied { change, result }
+        });
+        Ok(applied.collect())
     }
 
-    /// Carries out a few changes and reads what a link is then, with no more system calls than for
+    /// Carries out a few changes and reads a link afterwards, with no more system calls than for
     /// either.
     ///
     /// # Errors
-    /// The first refusal, be it that the link does not exist.
-    pub fn perform_and_read(
+    /// The first refusal, be it that the link does not exist ([`NetlinkError::is_not_found`]).
+    pub fn apply_and_read(
         &mut self,
-        changes: &[Change<'_>],
+        changes: &[Change],
         link: LinkRef<'_>,
     ) -> Result<Link, NetlinkError> {
-        let (refusals, found) = self.exchange_and_read(changes, link)?;
-        refusals.into_iter().next().map_or(found, Err)
-    }
-
-    /// The changes' refusals in order, and the link or why there is none.
-    fn exchange_and_read(
-        &mut self,
-        changes: &[Change<'_>],
-        link: LinkRef<'_>,
-    ) -> Result<(Vec<NetlinkError>, Result<Link, NetlinkError>), NetlinkError> {
-        let read = link_request(link);
-        let mut requests: Vec<_> = changes.iter().map(|change| &change.request).collect();
-        requests.push(&read);
-        let mut found = Err(garbled(&read.what, "it has no link"));
-        let refusals = self.socket.exchange(&requests, |position, reply| {
-            // Any other message would be an event's.
-            if position == changes.len() {
-                found = Ok(Link::parse(reply).map_err(|e| garbled(&read.what, e))?);
-            }
-            Ok(())
-        })?;
-        let mut refused = Vec::new();
-        for (position, error) in refusals {
-            match changes.get(position) {
-                Some(change) => refused.push(self.name_link(error, &change.request.payload)),
-                None => found = Err(error),
-            }
+        let requests: Vec<Request> = changes.iter().map(Change::request).collect();
+        let (outcomes, found) = self.exchange_and_read(&requests, link)?;
+        for (change, outcome) in changes.iter().zip(outcomes) {
+            outcome.map_err(|error| self.with_name_of(error, change))?;
         }
-        Ok((refused, found))
+        found
     }
 
-    /// A link; `None` if there is none.
+    /// A link by its name, or by an alternative name; `None` if there is none.
     ///
     /// # Errors
     /// If the kernel refuses for another reason.
-    pub fn link(&mut self, link: LinkRef<'_>) -> Result<Option<Link>, NetlinkError> {
-        some_if_found(self.perform_and_read(&[], link))
+    pub fn link_by_name(&mut self, name: &str) -> Result<Option<Link>, NetlinkError> {
+        some_if_found(self.apply_and_read(&[], LinkRef::Name(name)))
     }
 
-    /// Links by their names, in one exchange; those that there are, in the order of the names.
+    /// A link by its index; `None` if there is none.
     ///
     /// # Errors
-    /// As [`Rtnetlink::link`].
+    /// As [`Rtnetlink::link_by_name`].
+    pub fn link_by_index(&mut self, index: u32) -> Result<Option<Link>, NetlinkError> {
+        some_if_found(self.apply_and_read(&[], LinkRef::Index(index)))
+    }
+
+    /// Links by their names, in one exchange; those that exist, in the order of the names.
+    ///
+    /// # Errors
+    /// As [`Rtnetlink::link_by_name`].
     pub fn links_by_names<'n>(
         &mut self,
         names: impl IntoIterator<Item = &'n str>,
@@ -192,59 +141,10 @@ impl Rtnetlink {
         let questions: Vec<_> = names
             .map(|name| link_request(LinkRef::Name(name)))
             .collect();
-        let requests: Vec<_> = questions.iter().collect();
-        let mut found = Vec::new();
-        let refusals = self.socket.exchange(&requests, |_, reply| {
-            let link = Link::parse(reply);
-            found.push(link.map_err(|e| garbled("find links by their names", e))?);
-            Ok(())
-        })?;
-        let mut errors = refusals.into_iter().map(|(_, error)| error);
-        let error = errors.find(|error| !error.is_not_found());
-        error.map_or(Ok(found), Err)
-    }
-
-    /// A link by its name; `None` if there is none.
-    ///
-    /// # Errors
-    /// As [`Rtnetlink::link`].
-    pub fn link_by_name(&mut self, name: &str) -> Result<Option<Link>, NetlinkError> {
-        self.link(LinkRef::Name(name))
-    }
-
-    /// A link by its index; `None` if there is none.
-    ///
-    /// # Errors
-    /// As [`Rtnetlink::link`].
-    pub fn link_by_index(&mut self, index: u32) -> Result<Option<Link>, NetlinkError> {
-        self.link(LinkRef::Index(index))
-    }
-
-    /// Makes a link that belongs to this namespace and reads what it became:
-    /// [`Change::create_bridge`] or [`Change::create_veth`] with the name that was given there.
-    ///
-    /// # Errors
-    /// [`NetlinkError::is_exists`] if the name is taken.
-    pub fn create(&mut self, new: Change<'_>, name: &str) -> Result<Link, NetlinkError> {
-        self.perform_and_read(&[new], LinkRef::Name(name))
-    }
-
-    /// As [`Rtnetlink::create`], for a link that gets an alias of at most 254 bytes. The kernel
-    /// takes none with a new link; the alias follows in the same datagram, so not even a kill
-    /// leaves the link without it.
-    ///
-    /// Where the name is taken, the link that has it gets the alias: the name must follow from the
-    /// alias.
-    ///
-    /// # Errors
-    /// As [`Rtnetlink::create`]. Where it is the alias that is refused, the link stays.
-    pub fn create_with_alias(
-        &mut self,
-        new: Change<'_>,
-        name: &str,
-        alias: &str,
-    ) -> Result<Link, NetlinkError> {
-        self.perform_and_read(&[new, Change::set_alias(name, alias)], LinkRef::Name(name))
+        let outcomes = self.send_each(&questions)?;
+        let found = questions.iter().zip(outcomes);
+        let found = found.map(|(question, outcome)| some_if_found(link_in(outcome, question)));
+        found.filter_map(Result::transpose).collect()
     }
 
     /// The pairs' ends that are in this namespace.
@@ -252,10 +152,9 @@ impl Rtnetlink {
     /// # Errors
     /// If the kernel refuses.
     pub fn veths(&mut self) -> Result<Vec<Link>, NetlinkError> {
-        let mut message = link_message();
-        let kind = vec![LinkInfo::Kind(InfoKind::Veth)];
-        message.attributes.push(LinkAttribute::LinkInfo(kind));
-        let request = list_request("list veths".to_owned(), message);
+        let kind = Attributes::new().text(libc::IFLA_INFO_KIND, "veth");
+        let message = link_message(0).nest_unmarked(libc::IFLA_LINKINFO, kind);
+        let request = question("list veths".to_owned(), message);
         self.socket.dump(&request, |reply| {
             Ok(Some(Link::parse(reply)?).filter(|link| link.kind == Kind::Veth))
         })
@@ -266,14 +165,14 @@ impl Rtnetlink {
     /// # Errors
     /// If the kernel refuses.
     pub fn ports(&mut self, bridge: u32) -> Result<Vec<Link>, NetlinkError> {
-        let mut message = link_message();
-        message.attributes.push(LinkAttribute::Controller(bridge));
-        let request = list_request(format!("list ports of bridge {LINK}"), message);
+        let what = |bridge: &str| format!("list ports of bridge {bridge}");
+        let message = link_message(0).u32(libc::IFLA_MASTER, bridge);
+        let request = question(what(&bridge.to_string()), message);
         let ports = self.socket.dump(&request, |reply| {
             let link = Link::parse(reply)?;
             Ok(Some(link).filter(|link| link.master == Some(bridge)))
         });
-        ports.map_err(|error| self.name_link(error, &request.payload))
+        ports.map_err(|error| self.with_link_name(error, bridge, what))
     }
 
     /// All links.
@@ -281,7 +180,7 @@ impl Rtnetlink {
     /// # Errors
     /// If the kernel refuses.
     pub fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
-        let request = list_request("list links".to_owned(), link_message());
+        let request = question("list links".to_owned(), link_message(0));
         self.socket
             .dump(&request, |reply| Ok(Some(Link::parse(reply)?)))
     }
@@ -308,7 +207,8 @@ impl Rtnetlink {
         link: u32,
         family: Option<Family>,
     ) -> Result<Vec<LinkAddress>, NetlinkError> {
-        let request = address::list_request(link, family);
+        let what = |link: &str| format!("list addresses of link {link}");
+        let request = address::list_request(what(&link.to_string()), link, family);
         let addresses = self.socket.dump(&request, |reply| {
             if reply.link_index() == Some(link) {
                 LinkAddress::parse(reply)
@@ -316,10 +216,11 @@ impl Rtnetlink {
                 Ok(None)
             }
         });
-        addresses.map_err(|error| self.name_link(error, &request.payload))
+        addresses.map_err(|error| self.with_link_name(error, link, what))
     }
 
-    /// The unicast routes of a table by a link, or by all. One with several ways is as many routes.
+    /// The unicast routes of a table by a link, or by all. One with several next hops is as many
+    /// routes.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -330,13 +231,13 @@ impl Rtnetlink {
         link: Option<u32>,
     ) -> Result<Vec<Route>, NetlinkError> {
         let request = route::list_request(family, table, link);
-        let wanted = |reply: &Reply<'_>| -> Result<_, DecodeError> {
+        let wanted = |reply: &Reply<'_>| -> Result<_, Malformed> {
             let mut routes = Route::parse(reply)?;
             routes.retain(|route| route.table == table && (link.is_none() || route.link == link));
             Ok(Some(routes))
         };
         match self.socket.dump(&request, wanted) {
-            // A table is there once it has had a route.
+            // A table exists once it has had a route.
             Err(error) if error.is_not_found() => Ok(Vec::new()),
             routes => Ok(routes?.into_iter().flatten().collect()),
         }
@@ -353,7 +254,92 @@ impl Rtnetlink {
     }
 }
 
-/// `None` for a link that is not there.
+impl Rtnetlink {
+    /// Sends requests and returns the first refusal. All are tried.
+    pub(crate) fn send(&mut self, requests: &[Request]) -> Result<(), NetlinkError> {
+        let outcomes = self.send_each(requests)?.into_iter();
+        outcomes
+            .map(|outcome| outcome.map(drop))
+            .find(Result::is_err)
+            .unwrap_or(Ok(()))
+    }
+
+    /// Sends requests and returns what became of each, in order.
+    pub(crate) fn send_each(&mut self, requests: &[Request]) -> Result<Vec<Outcome>, NetlinkError> {
+        let mut outcomes = Vec::new();
+        for datagram in datagrams(requests) {
+            let some: Vec<_> = datagram.iter().collect();
+            outcomes.append(&mut self.socket.exchange(&some)?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Sends a few requests, reads a link with them, and returns the link or the first refusal.
+    pub(crate) fn send_and_read(
+        &mut self,
+        requests: &[Request],
+        link: LinkRef<'_>,
+    ) -> Result<Link, NetlinkError> {
+        let (outcomes, found) = self.exchange_and_read(requests, link)?;
+        outcomes.into_iter().find(Result::is_err).transpose()?;
+        found
+    }
+
+    /// What became of a few requests, in order, and the link or why it cannot be read.
+    fn exchange_and_read(
+        &mut self,
+        requests: &[Request],
+        link: LinkRef<'_>,
+    ) -> Result<(Vec<Outcome>, Result<Link, NetlinkError>), NetlinkError> {
+        let read = link_request(link);
+        let all: Vec<_> = requests.iter().chain([&read]).collect();
+        let mut outcomes = self.socket.exchange(&all)?;
+        let found = link_in(outcomes.pop().unwrap_or(Ok(None)), &read);
+        Ok((outcomes, found))
+    }
+
+    /// A link's name, or its index if there is no such link any more.
+    pub(crate) fn name_of(&mut self, index: u32) -> String {
+        match self.apply_and_read(&[], LinkRef::Index(index)) {
+            Ok(link) => link.name,
+            Err(_) => index.to_string(),
+        }
+    }
+
+    /// A refusal in words that have the name of the link that the request was about. Requests know
+    /// a link by its index: the name is looked up only when the kernel refuses.
+    pub(crate) fn with_link_name(
+        &mut self,
+        error: NetlinkError,
+        link: u32,
+        what: impl FnOnce(&str) -> String,
+    ) -> NetlinkError {
+        match error {
+            NetlinkError::Refused { errno, text, .. } => NetlinkError::Refused {
+                what: what(&self.name_of(link)),
+                errno,
+                text,
+            },
+            error => error,
+        }
+    }
+
+    fn with_name_of(&mut self, error: NetlinkError, change: &Change) -> NetlinkError {
+        match change.link() {
+            Some(link) => self.with_link_name(error, link, |name| change.describe(name)),
+            None => error,
+        }
+    }
+}
+
+/// The link in the answer to a question for it.
+fn link_in(outcome: Outcome, question: &Request) -> Result<Link, NetlinkError> {
+    let reply = outcome?.ok_or(Malformed("it has no link"));
+    let link = reply.and_then(|reply| Link::parse(&reply));
+    link.map_err(|malformed| garbled(&question.what, malformed))
+}
+
+/// `None` for a link that does not exist.
 fn some_if_found(found: Result<Link, NetlinkError>) -> Result<Option<Link>, NetlinkError> {
     match found {
         Ok(link) => Ok(Some(link)),
@@ -362,14 +348,14 @@ fn some_if_found(found: Result<Link, NetlinkError>) -> Result<Option<Link>, Netl
     }
 }
 
-/// Splits changes into as many as fit into a datagram, whose size the kernel limits, and whose
+/// Splits requests into as many as fit into a datagram, whose size the kernel limits, and whose
 /// refusals must find room in the socket's receive buffer.
-fn datagrams<'c, 'a>(changes: &'c [Change<'a>]) -> impl Iterator<Item = &'c [Change<'a>]> {
-    let mut rest = changes;
+fn datagrams(requests: &[Request]) -> impl Iterator<Item = &[Request]> {
+    let mut rest = requests;
     std::iter::from_fn(move || {
         let mut size = 0;
-        let fits = |change: &&Change<'_>| {
-            size += change.length();
+        let fits = |request: &&Request| {
+            size += request.length();
             size <= DATAGRAM
         };
         // At least one, however large it is.
@@ -380,52 +366,39 @@ fn datagrams<'c, 'a>(changes: &'c [Change<'a>]) -> impl Iterator<Item = &'c [Cha
     })
 }
 
-/// A question about links that leaves out the counters.
-fn link_message() -> LinkMessage {
-    let mut message = LinkMessage::default();
-    let without_counters = vec![LinkExtentMask::SkipStats];
-    message
-        .attributes
-        .push(LinkAttribute::ExtMask(without_counters));
-    message
+/// The start of a question about one link, or about all with the index 0, without their counters.
+fn link_message(index: u32) -> Attributes {
+    let without_counters = libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned();
+    LinkHeader::of(index)
+        .attributes()
+        .u32(libc::IFLA_EXT_MASK, without_counters)
 }
 
-fn list_request(what: String, message: LinkMessage) -> Request<RouteNetlinkMessage> {
+fn question(what: String, message: Attributes) -> Request {
     Request {
         what,
-        payload: RouteNetlinkMessage::GetLink(message),
+        message_type: libc::RTM_GETLINK,
         flags: 0,
+        payload: message.into_bytes(),
         answer: Answer::Message,
     }
 }
 
-fn link_request(link: LinkRef<'_>) -> Request<RouteNetlinkMessage> {
-    let mut message = link_message();
-    let what = match link {
-        LinkRef::Index(index) => {
-            message.header.index = index;
-            // There is no name to look up for a link that is not found.
-            format!("find link {index}")
-        }
+fn link_request(link: LinkRef<'_>) -> Request {
+    match link {
+        // There is no name to look up for a link that does not exist.
+        LinkRef::Index(index) => question(format!("find link {index}"), link_message(index)),
         LinkRef::Name(name) => {
-            message.attributes.push(name_attribute(name));
-            format!("find link {name}")
+            // The kernel looks for short alternative names among the names.
+            let kind = if name.len() <= LONGEST_NAME {
+                libc::IFLA_IFNAME
+            } else {
+                libc::IFLA_ALT_IFNAME
+            };
+            question(
+                format!("find link {name}"),
+                link_message(0).text(kind, name),
+            )
         }
-    };
-    Request {
-        what,
-        payload: RouteNetlinkMessage::GetLink(message),
-        flags: 0,
-        answer: Answer::Message,
     }
-}
-
-/// The attribute that asks for a link by its name, or by an alternative name (ip-link(8),
-/// `altname`). The kernel takes the short ones of either kind under the same number.
-fn name_attribute(name: &str) -> LinkAttribute {
-    if name.len() <= LONGEST_NAME {
-        return LinkAttribute::IfName(name.to_owned());
-    }
-    let text = [name.as_bytes(), b"\0"].concat();
-    LinkAttribute::Other(DefaultNla::new(IFLA_ALT_IFNAME, text))
 }

@@ -1,26 +1,27 @@
 //! Policy routing rules.
+//!
+//! ```text
+//!  0       1       2       3       4       5       6       7       8       12
+//! +-------+-------+-------+-------+-------+-------+-------+-------+-------+------------- - -
+//! | family| dst   | src   | tos   | table | 0     | 0     | action| flags | attributes         struct fib_rule_hdr
+//! +-------+-------+-------+-------+-------+-------+-------+-------+-------+------------- - -
+//! ```
+//!
+//! `dst` and `src` are the lengths of the prefixes that a packet is compared with.
 
 use ipnetwork::IpNetwork;
-use netlink_packet_core::DecodeError;
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::rule::RuleMessage;
+use nix::libc;
 
-use crate::address::ip_of;
-use crate::reply::{Reply, u32_of};
-use crate::{Answer, Family, NetlinkError, Request, Rtnetlink};
+use crate::address::network;
+use crate::attributes::{Malformed, ip_of, u32_of};
+use crate::uapi::{
+    FIB_RULE_INVERT, FR_ACT_TO_TBL, FRA_PAD, FRA_PRIORITY, FRA_PROTOCOL, FRA_SRC,
+    FRA_SUPPRESS_PREFIXLEN, FRA_TABLE,
+};
+use crate::{Answer, Family, NetlinkError, Reply, Request, Rtnetlink};
 
 /// The length of `struct fib_rule_hdr`.
 const RULE_HEADER: usize = 12;
-
-// linux/fib_rules.h
-const FR_ACT_TO_TBL: u8 = 1;
-const FIB_RULE_INVERT: u32 = 2;
-const FRA_SRC: u16 = 2;
-const FRA_PRIORITY: u16 = 6;
-const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
-const FRA_TABLE: u16 = 15;
-const FRA_PAD: u16 = 18;
-const FRA_PROTOCOL: u16 = 21;
 
 /// No prefix is too short, so none is passed over.
 const SUPPRESSES_NOTHING: u32 = u32::MAX;
@@ -28,25 +29,26 @@ const SUPPRESSES_NOTHING: u32 = u32::MAX;
 /// A rule of policy routing (ip-rule(8)) that has all packets from a network looked up in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceRule {
-    /// Where the packets are from.
+    /// The source of the packets.
     pub source: IpNetwork,
     /// The table.
     pub table: u32,
 }
 
 impl Rtnetlink {
-    /// The rules that look at nothing but where a packet is from, in the order in which they are
-    /// tried. None where the kernel has no policy routing.
+    /// The rules that look at nothing but a packet's source, in the order in which they are tried.
+    /// None where the kernel has no policy routing.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub fn source_rules(&mut self, family: Family) -> Result<Vec<SourceRule>, NetlinkError> {
-        let mut message = RuleMessage::default();
-        message.header.family = family.number();
+        let mut payload = vec![0; RULE_HEADER];
+        payload.splice(..1, [family.number()]);
         let request = Request {
             what: "list routing rules".to_owned(),
-            payload: RouteNetlinkMessage::GetRule(message),
+            message_type: libc::RTM_GETRULE,
             flags: 0,
+            payload,
             answer: Answer::Message,
         };
         match self.socket.dump(&request, SourceRule::parse) {
@@ -59,9 +61,9 @@ impl Rtnetlink {
 impl SourceRule {
     /// `None` for a rule of another kind, or one that looks at something that this crate does not
     /// know.
-    fn parse(reply: &Reply<'_>) -> Result<Option<Self>, DecodeError> {
-        let &[_, destination, prefix, tos, table, _, _, action, ..] = reply.payload else {
-            return Err("a routing rule without a header".into());
+    fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+        let &[_, destination, prefix, tos, table, _, _, action, ..] = &*reply.payload else {
+            return Err(Malformed("a routing rule has no header"));
         };
         let flags = reply.payload.get(8..RULE_HEADER).map_or(Ok(0), u32_of)?;
         if action != FR_ACT_TO_TBL || flags & FIB_RULE_INVERT != 0 || destination != 0 || tos != 0 {
@@ -77,8 +79,7 @@ impl SourceRule {
                 _ => return Ok(None),
             }
         }
-        let source = source.map(|ip| IpNetwork::new(ip, prefix));
-        let source = source.transpose().map_err(|error| error.to_string())?;
+        let source = source.map(|ip| network(ip, prefix)).transpose()?;
         Ok(source.map(|source| Self { source, table }))
     }
 }

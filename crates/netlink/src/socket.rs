@@ -7,26 +7,28 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use child::Apart;
-use netlink_packet_core::{
-    DecodeError, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE,
-    NLMSG_ERROR, NetlinkHeader, NetlinkSerializable,
-};
 use nix::errno::Errno;
-use nix::libc::{MSG_DONTWAIT, MSG_TRUNC};
+use nix::libc::{self, MSG_DONTWAIT, MSG_TRUNC};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::SndBufForce;
 
+use crate::attributes::Malformed;
 use crate::error::errno_of;
-use crate::reply::{HEADER, Refusal};
-use crate::{NetlinkError, Reply};
+use crate::reply::{DONE, ERROR, Refusal};
+use crate::uapi::header_field;
+use crate::{Answer, NetlinkError, Reply, Request};
 
 /// How much is read at a time. The kernel makes the parts of a dump as large as the reader's
 /// buffer, up to this.
 const BUFFER: usize = 32 << 10;
 
-/// How often a dump is tried that others' changes disturb.
+/// How often a list is asked for that others' changes disturb.
 const ATTEMPTS: usize = 16;
+
+const ACK: u16 = header_field(libc::NLM_F_ACK);
+const DUMP: u16 = header_field(libc::NLM_F_DUMP);
+const DUMP_INTERRUPTED: u16 = header_field(libc::NLM_F_DUMP_INTR);
 
 /// The number of the next request. All sockets of a process share it: the kernel may give two of
 /// them, in two namespaces, the same port, and an event says which port and which number it was
@@ -42,57 +44,10 @@ pub enum Protocol {
     Netfilter,
 }
 
-/// How the kernel answers a request that it carries out. A refusal is always told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Not at all.
-    Nothing,
-    /// As with [`Answer::Nothing`], but with a refusal of this request nothing else is answered
-    /// either: the start of an nftables batch.
-    NothingUnlessAllFails,
-    /// With an acknowledgement, which is asked for.
-    Acknowledgement,
-    /// With one message.
-    Message,
-}
+/// What became of a request: the message that answers it, if one does, or the kernel's refusal.
+pub type Outcome = Result<Option<Reply<'static>>, NetlinkError>;
 
-/// A message to the kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request<P> {
-    /// What is asked for, with its subject, as it follows "cannot": `create bridge cni0`.
-    pub what: String,
-    /// The message after its header.
-    pub payload: P,
-    /// The `NLM_F_*` flags but for `NLM_F_REQUEST`, `NLM_F_ACK` and `NLM_F_DUMP`.
-    pub flags: u16,
-    /// Which answer to expect.
-    pub answer: Answer,
-}
-
-/// A message that is bytes already, after its header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bytes {
-    /// What it is; for nftables the subsystem's number, times 256, plus the message's.
-    pub message_type: u16,
-    /// What follows the message's header.
-    pub payload: Vec<u8>,
-}
-
-impl NetlinkSerializable for Bytes {
-    fn message_type(&self) -> u16 {
-        self.message_type
-    }
-
-    fn buffer_len(&self) -> usize {
-        self.payload.len()
-    }
-
-    fn serialize(&self, buffer: &mut [u8]) {
-        buffer.copy_from_slice(&self.payload);
-    }
-}
-
-/// A request that another process has.
+/// A request that another process has sent.
 #[derive(Debug)]
 pub(crate) struct HandedOver {
     pub(crate) process: Apart,
@@ -102,7 +57,7 @@ pub(crate) struct HandedOver {
 impl HandedOver {
     /// Whether the kernel has refused the request, or carried it out.
     pub(crate) fn is_answered_by(&self, reply: &Reply<'_>) -> bool {
-        reply.message_type == NLMSG_ERROR && reply.sequence == self.sequence
+        reply.message_type == ERROR && reply.sequence == self.sequence
     }
 }
 
@@ -138,24 +93,20 @@ impl Socket {
         })
     }
 
-    /// Sends requests in one datagram and collects the answers. Each is carried out, whatever
-    /// becomes of the others; the refusals come with their requests' positions, in order.
+    /// Sends requests in one datagram and returns what became of each, in order. All are carried
+    /// out, whatever becomes of the others.
     ///
-    /// At least the last request should be answered: it marks the end. If none is, it is
-    /// acknowledged.
+    /// At least the last request should be answered: the answer marks the end. If none is, the last
+    /// one is acknowledged.
     ///
     /// # Errors
-    /// If the socket fails, an answer cannot be read, or there is none. `read` may fail too; it
-    /// gets the answers that are messages, and the position of each one's request.
-    pub fn exchange<P: NetlinkSerializable>(
-        &mut self,
-        requests: &[&Request<P>],
-        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), NetlinkError>,
-    ) -> Result<Vec<(usize, NetlinkError)>, NetlinkError> {
+    /// [`NetlinkError::Socket`], and [`NetlinkError::Garbled`] if an answer cannot be read, or none
+    /// comes.
+    pub fn exchange(&mut self, requests: &[&Request]) -> Result<Vec<Outcome>, NetlinkError> {
         let Some(last) = requests.len().checked_sub(1) else {
             return Ok(Vec::new());
         };
-        let is_answered = |request: &&Request<P>| {
+        let is_answered = |request: &&Request| {
             matches!(request.answer, Answer::Acknowledgement | Answer::Message)
         };
         let end = requests.iter().rposition(is_answered).unwrap_or(last);
@@ -167,17 +118,12 @@ impl Socket {
                 Answer::Message => false,
                 Answer::Nothing | Answer::NothingUnlessAllFails => position == end,
             };
-            let flags = request.flags | if wants_ack { NLM_F_ACK } else { 0 };
-            append(
-                &mut datagram,
-                request,
-                flags,
-                first.wrapping_add(position as u32),
-            );
+            let flags = if wants_ack { ACK } else { 0 };
+            request.append(&mut datagram, flags, first.wrapping_add(position as u32));
         }
         self.send(&datagram)?;
 
-        let mut refusals = Vec::new();
+        let mut outcomes: Vec<Outcome> = requests.iter().map(|_| Ok(None)).collect();
         let mut is_over = false;
         while !is_over {
             match self.receive() {
@@ -198,54 +144,59 @@ impl Socket {
             let mut received = self.buffer.as_slice();
             while let Some(reply) = Reply::take(&mut received).map_err(|e| garbled("read", e))? {
                 let position = reply.sequence.wrapping_sub(first) as usize;
-                // What is left of an earlier exchange that failed, or an event.
-                let Some(request) = requests.get(position) else {
+                // Any other number is that of an earlier exchange that failed, or of an event.
+                let (Some(request), Some(outcome)) =
+                    (requests.get(position), outcomes.get_mut(position))
+                else {
                     continue;
                 };
                 match reply.verdict().map_err(|e| garbled(&request.what, e))? {
-                    None => {
-                        read(position, &reply)?;
-                        is_over |= position == end && request.answer == Answer::Message;
+                    None if request.answer == Answer::Message => {
+                        *outcome = Ok(Some(reply.into_owned()));
+                        is_over |= position == end;
                     }
+                    // An event of the change that was asked for.
+                    None => {}
                     Some(Ok(())) => is_over |= position == end,
                     Some(Err(refusal)) => {
-                        refusals.push((position, refused(&request.what, refusal)));
+                        *outcome = Err(refused(&request.what, refusal));
                         is_over |=
                             position == end || request.answer == Answer::NothingUnlessAllFails;
                     }
                 }
             }
         }
-        Ok(refusals)
+        Ok(outcomes)
     }
 
-    /// Has another process send a request and wait for its acknowledgement. Whatever the kernel
-    /// says to it comes to this socket, which both processes have.
+    /// Has another process send a request and wait for its acknowledgement. The kernel's answer
+    /// comes to this socket, which both processes have.
     ///
     /// # Errors
     /// [`NetlinkError::Socket`] if there can be no other process.
-    pub(crate) fn hand_over<P: NetlinkSerializable>(
+    pub(crate) fn hand_over(
         &self,
-        request: &Request<P>,
+        request: &Request,
         process_name: &CStr,
     ) -> Result<HandedOver, NetlinkError> {
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let mut datagram = Vec::new();
-        append(&mut datagram, request, request.flags | NLM_F_ACK, sequence);
+        request.append(&mut datagram, ACK, sequence);
         let process = Apart::write(process_name, self.socket.as_fd(), &datagram)
             .map_err(failed("have another process write to"))?;
         Ok(HandedOver { process, sequence })
     }
 
-    /// Asks for a list and gives what `read` makes of its entries. A list that changed while it was
-    /// being read is asked for again.
+    /// Asks for a list and returns what `read` makes of its entries. A list that changed while it
+    /// was being read is asked for again.
     ///
     /// # Errors
-    /// As [`Socket::exchange`]; and with a list that never stays the same.
-    pub fn dump<P: NetlinkSerializable, T>(
+    /// As [`Socket::exchange`]; the kernel's refusal; [`NetlinkError::Garbled`] if `read` fails, or
+    /// if the list never stays the same.
+    pub fn dump<T>(
         &mut self,
-        request: &Request<P>,
-        mut read: impl FnMut(&Reply<'_>) -> Result<Option<T>, DecodeError>,
+        request: &Request,
+        mut read: impl FnMut(&Reply<'_>) -> Result<Option<T>, Malformed>,
     ) -> Result<Vec<T>, NetlinkError> {
         for _ in 0..ATTEMPTS {
             let mut entries = Vec::new();
@@ -260,20 +211,20 @@ impl Socket {
     }
 
     /// Whether nothing changed meanwhile.
-    fn dump_once<P: NetlinkSerializable>(
+    fn dump_once(
         &mut self,
-        request: &Request<P>,
-        mut read: impl FnMut(&Reply<'_>) -> Result<(), DecodeError>,
+        request: &Request,
+        mut read: impl FnMut(&Reply<'_>) -> Result<(), Malformed>,
     ) -> Result<bool, NetlinkError> {
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let mut datagram = Vec::new();
-        append(&mut datagram, request, request.flags | NLM_F_DUMP, sequence);
+        request.append(&mut datagram, DUMP, sequence);
         self.send(&datagram)?;
         let mut is_consistent = true;
         loop {
             match self.receive() {
                 Ok(()) => {}
-                // A part did not fit. The buffer is larger now; what follows of this dump has a
+                // A part did not fit. The buffer is larger now; what follows of this list has a
                 // number that nobody expects.
                 Err(Errno::EMSGSIZE) => return Ok(false),
                 Err(Errno::EAGAIN) => return Err(garbled(&request.what, "it is not complete")),
@@ -291,11 +242,11 @@ impl Socket {
                 if reply.sequence != sequence {
                     continue;
                 }
-                is_consistent &= reply.flags & NLM_F_DUMP_INTR == 0;
+                is_consistent &= reply.flags & DUMP_INTERRUPTED == 0;
                 match reply.verdict().map_err(|e| garbled(&request.what, e))? {
                     None => read(&reply).map_err(|e| garbled(&request.what, e))?,
                     Some(Err(refusal)) => return Err(refused(&request.what, refusal)),
-                    Some(Ok(())) if reply.message_type == NLMSG_DONE => return Ok(is_consistent),
+                    Some(Ok(())) if reply.message_type == DONE => return Ok(is_consistent),
                     Some(Ok(())) => {}
                 }
             }
@@ -414,28 +365,6 @@ impl Socket {
             return Err(Errno::EMSGSIZE);
         }
         Ok(())
-    }
-}
-
-/// Appends a message with its header.
-fn append<P: NetlinkSerializable>(
-    datagram: &mut Vec<u8>,
-    request: &Request<P>,
-    flags: u16,
-    sequence: u32,
-) {
-    let length = HEADER + request.payload.buffer_len();
-    let mut header = NetlinkHeader::default();
-    header.length = length as u32;
-    header.message_type = request.payload.message_type();
-    header.flags = NLM_F_REQUEST | flags;
-    header.sequence_number = sequence;
-    let start = datagram.len();
-    datagram.resize((start + length).next_multiple_of(4), 0);
-    if let Some(message) = datagram.get_mut(start..start + length) {
-        let (place, payload) = message.split_at_mut(HEADER);
-        header.emit(place);
-        request.payload.serialize(payload);
     }
 }
 

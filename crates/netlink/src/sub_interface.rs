@@ -1,24 +1,63 @@
-//! Sub-interfaces, which share another link, their parent: ipvlan and macvlan.
+//! Sub-interfaces, which share the wire of another link, their parent: ipvlan and macvlan.
 
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd};
+use std::str::FromStr;
 
-use netlink_packet_route::link::{
-    InfoData, InfoIpVlan, InfoKind, InfoMacVlan, LinkAttribute, LinkInfo,
+use nix::libc;
+
+use crate::attributes::Attributes;
+use crate::new_link::{creation, naming, with_kind};
+use crate::uapi::{
+    IFLA_IPVLAN_MODE, IFLA_MACVLAN_MODE, IPVLAN_MODE_L2, IPVLAN_MODE_L3, IPVLAN_MODE_L3S,
+    MACVLAN_MODE_BRIDGE, MACVLAN_MODE_PASSTHRU, MACVLAN_MODE_PRIVATE, MACVLAN_MODE_VEPA,
 };
-
-use crate::subject::LINK;
 use crate::{
-    Change, IpvlanMode, Kind, Link, LinkChange, LinkRef, MacvlanMode, NetlinkError, Netns, NewLink,
-    Rtnetlink, new_link, random_name,
+    Change, Kind, Link, LinkChange, LinkRef, NetlinkError, Netns, NewLink, Request, Rtnetlink,
+    random_name,
 };
 
-/// The kind and the mode of a sub-interface: a link that shares its parent's wire.
+/// The kind and the mode of a sub-interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubInterface {
     /// With the parent's Ethernet address.
     Ipvlan(IpvlanMode),
     /// With an Ethernet address of its own.
     Macvlan(MacvlanMode),
+}
+
+/// What an ipvlan looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpvlanMode {
+    /// `l2`: frames; its namespace routes.
+    L2,
+    /// `l3`: packets; the parent's namespace routes.
+    L3,
+    /// `l3s`: as `l3`, with the parent's firewall in the way.
+    L3s,
+}
+
+/// Whom a macvlan talks to on its own parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacvlanMode {
+    /// `private`: nobody.
+    Private,
+    /// `vepa`: others, through the switch outside.
+    Vepa,
+    /// `bridge`: others, directly.
+    Bridge,
+    /// `passthru`: there are no others.
+    Passthru,
+}
+
+/// Text that is no mode.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown mode {mode:?}: use one of {known}")]
+pub struct UnknownMode {
+    /// The text.
+    pub mode: String,
+    /// The modes that there are.
+    pub known: &'static str,
 }
 
 impl SubInterface {
@@ -45,47 +84,51 @@ impl SubInterface {
             Self::Macvlan(mode) => mode.as_str(),
         }
     }
-}
 
-impl<'a> Change<'a> {
-    /// Makes an ipvlan or a macvlan on a link of this namespace: here, or at once in another one.
-    ///
-    /// Kernels before 6.15 refuse a name that a link has in this namespace, even where the new link
-    /// goes elsewhere;
-    /// [`Rtnetlink::create_sub_interface_in`](crate::Rtnetlink::create_sub_interface_in) knows a
-    /// way.
-    pub fn create_sub_interface(
-        link: &NewLink<'_>,
-        kind: SubInterface,
-        parent: u32,
-        netns: Option<&'a Netns>,
-    ) -> Self {
-        let (info_kind, data) = match kind {
-            SubInterface::Ipvlan(mode) => (
-                InfoKind::IpVlan,
-                InfoData::IpVlan(vec![InfoIpVlan::Mode(mode.into())]),
-            ),
-            SubInterface::Macvlan(mode) => (
-                InfoKind::MacVlan,
-                InfoData::MacVlan(vec![InfoMacVlan::Mode(mode.into())]),
-            ),
+    /// The request that creates one: in the parent's namespace, or at once in another one.
+    fn request(self, link: &NewLink<'_>, parent: u32, netns: Option<&Netns>) -> Request {
+        let mode = match self {
+            Self::Ipvlan(mode) => Attributes::new().u16(IFLA_IPVLAN_MODE, mode.number()),
+            Self::Macvlan(mode) => Attributes::new().u32(IFLA_MACVLAN_MODE, mode.number()),
         };
-        let mut message = link.message(vec![LinkInfo::Kind(info_kind), LinkInfo::Data(data)]);
-        message.attributes.push(LinkAttribute::Link(parent));
-        let mut what = format!("create {} {} on link {LINK}", kind.kind_name(), link.name);
-        if let Some(netns) = netns {
-            let fd = netns.as_fd().as_raw_fd();
-            message.attributes.push(LinkAttribute::NetNsFd(fd));
-            what = format!("{what} in {}", netns.path().display());
+        let attributes = with_kind(link.attributes(), self.kind_name(), mode)
+            .u32(libc::IFLA_LINK, parent)
+            .with(netns, |to, netns| {
+                let fd = netns.as_fd().as_raw_fd().cast_unsigned();
+                to.u32(libc::IFLA_NET_NS_FD, fd)
+            });
+        creation(self.describe(link, &parent.to_string(), netns), attributes)
+    }
+
+    fn describe(self, link: &NewLink<'_>, parent: &str, netns: Option<&Netns>) -> String {
+        let (kind, name) = (self.kind_name(), link.name);
+        let what = format!("create {kind} {name} on link {parent}");
+        match netns {
+            Some(netns) => format!("{what} in {}", netns.path().display()),
+            None => what,
         }
-        new_link::create(what, message)
     }
 }
 
 impl Rtnetlink {
-    /// Makes an ipvlan or macvlan on one of this namespace's links in another namespace, and reads
-    /// what it became there. It gets an alias of at most 254 bytes, if one is given, by the message
-    /// that reads it.
+    /// Creates a sub-interface of a link in this namespace, and returns it.
+    ///
+    /// # Errors
+    /// [`NetlinkError::is_exists`] if the name is taken.
+    pub fn create_sub_interface(
+        &mut self,
+        link: &NewLink<'_>,
+        kind: SubInterface,
+        parent: u32,
+    ) -> Result<Link, NetlinkError> {
+        let request = kind.request(link, parent, None);
+        let created = self.send_and_read(&[request], LinkRef::Name(link.name));
+        created
+            .map_err(|error| self.with_link_name(error, parent, |p| kind.describe(link, p, None)))
+    }
+
+    /// Creates a sub-interface of one of this namespace's links in another namespace, and returns
+    /// it. It gets an alias of at most 254 bytes, if one is given, by the exchange that reads it.
     ///
     /// # Errors
     /// [`NetlinkError::is_exists`] if the name is taken in the other namespace.
@@ -98,39 +141,44 @@ impl Rtnetlink {
         netns: &Netns,
         inside: &mut Rtnetlink,
     ) -> Result<Link, NetlinkError> {
-        match self.perform(&[Change::create_sub_interface(
-            link,
-            kind,
-            parent,
-            Some(netns),
-        )]) {
+        match self.send_sub_interface(link, kind, parent, netns) {
             Err(error) if error.is_exists() => {
-                // Kernels before 6.15 look for the name here. If it is free there, it can be given
-                // there.
+                // Kernels before 6.15 look for the name in the parent's namespace. If it is free in
+                // the other one, the link can get it there.
                 if inside.link_by_name(link.name)?.is_some() {
                     return Err(error);
                 }
-                self.create_sub_interface_then_name(link, kind, parent, alias, netns, inside)
+                self.create_then_name(link, kind, parent, alias, netns, inside)
             }
             Err(error) => Err(error),
             Ok(()) => {
-                let naming: Vec<Change<'_>> = alias
-                    .map(|alias| Change::set_alias(link.name, alias))
-                    .into_iter()
-                    .collect();
-                let made = inside.perform_and_read(&naming, LinkRef::Name(link.name));
-                if made.is_err()
+                let alias = alias.map(|alias| naming(link.name, alias));
+                let created = inside.send_and_read(alias.as_slice(), LinkRef::Name(link.name));
+                if created.is_err()
                     && let Ok(Some(left)) = inside.link_by_name(link.name)
                 {
-                    // The first error is the one that tells why.
+                    // The first error is the one that says why.
                     drop(inside.remove_links(&[left.index]));
                 }
-                made
+                created
             }
         }
     }
 
-    fn create_sub_interface_then_name(
+    fn send_sub_interface(
+        &mut self,
+        link: &NewLink<'_>,
+        kind: SubInterface,
+        parent: u32,
+        netns: &Netns,
+    ) -> Result<(), NetlinkError> {
+        let sent = self.send(&[kind.request(link, parent, Some(netns))]);
+        sent.map_err(|error| {
+            self.with_link_name(error, parent, |p| kind.describe(link, p, Some(netns)))
+        })
+    }
+
+    fn create_then_name(
         &mut self,
         link: &NewLink<'_>,
         kind: SubInterface,
@@ -145,49 +193,111 @@ impl Rtnetlink {
             is_up: false,
             ..*link
         };
-        self.perform(&[Change::create_sub_interface(
-            &unnamed,
-            kind,
-            parent,
-            Some(netns),
-        )])?;
-        let index = inside.perform_and_read(&[], LinkRef::Name(&name))?.index;
-        let naming = LinkChange {
-            name: Some(link.name),
-            alias,
-            is_up: link.is_up.then_some(true),
-            ..LinkChange::default()
+        self.send_sub_interface(&unnamed, kind, parent, netns)?;
+        let index = inside.apply_and_read(&[], LinkRef::Name(&name))?.index;
+        let naming = Change::SetLink {
+            link: index,
+            change: LinkChange {
+                name: Some(link.name.to_owned()),
+                alias: alias.map(str::to_owned),
+                is_up: link.is_up.then_some(true),
+                ..LinkChange::default()
+            },
         };
-        let named = inside.perform_and_read(
-            &[Change::change_link(index, &naming)],
-            LinkRef::Index(index),
-        );
+        let named = inside.apply_and_read(&[naming], LinkRef::Index(index));
         if named.is_err() {
-            // The first error is the one that tells why.
+            // The first error is the one that says why.
             drop(inside.remove_links(&[index]));
         }
         named
     }
 }
 
-impl From<IpvlanMode> for netlink_packet_route::link::IpVlanMode {
-    fn from(mode: IpvlanMode) -> Self {
-        match mode {
-            IpvlanMode::L2 => Self::L2,
-            IpvlanMode::L3 => Self::L3,
-            IpvlanMode::L3s => Self::L3S,
+impl IpvlanMode {
+    const ALL: [Self; 3] = [Self::L2, Self::L3, Self::L3s];
+
+    /// Its name in a configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::L2 => "l2",
+            Self::L3 => "l3",
+            Self::L3s => "l3s",
         }
+    }
+
+    const fn number(self) -> u16 {
+        match self {
+            Self::L2 => IPVLAN_MODE_L2,
+            Self::L3 => IPVLAN_MODE_L3,
+            Self::L3s => IPVLAN_MODE_L3S,
+        }
+    }
+
+    pub(crate) fn of_number(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.number() == number)
     }
 }
 
-impl From<MacvlanMode> for netlink_packet_route::link::MacVlanMode {
-    fn from(mode: MacvlanMode) -> Self {
-        match mode {
-            MacvlanMode::Private => Self::Private,
-            MacvlanMode::Vepa => Self::Vepa,
-            MacvlanMode::Bridge => Self::Bridge,
-            MacvlanMode::Passthru => Self::Passthrough,
+impl MacvlanMode {
+    const ALL: [Self; 4] = [Self::Private, Self::Vepa, Self::Bridge, Self::Passthru];
+
+    /// Its name in a configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Vepa => "vepa",
+            Self::Bridge => "bridge",
+            Self::Passthru => "passthru",
         }
+    }
+
+    const fn number(self) -> u32 {
+        match self {
+            Self::Private => MACVLAN_MODE_PRIVATE,
+            Self::Vepa => MACVLAN_MODE_VEPA,
+            Self::Bridge => MACVLAN_MODE_BRIDGE,
+            Self::Passthru => MACVLAN_MODE_PASSTHRU,
+        }
+    }
+
+    pub(crate) fn of_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.number() == number)
+    }
+}
+
+impl fmt::Display for IpvlanMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for MacvlanMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for IpvlanMode {
+    type Err = UnknownMode;
+
+    fn from_str(mode: &str) -> Result<Self, UnknownMode> {
+        let found = Self::ALL.into_iter().find(|known| known.as_str() == mode);
+        found.ok_or_else(|| UnknownMode {
+            mode: mode.to_owned(),
+            known: "l2, l3, l3s",
+        })
+    }
+}
+
+impl FromStr for MacvlanMode {
+    type Err = UnknownMode;
+
+    fn from_str(mode: &str) -> Result<Self, UnknownMode> {
+        let found = Self::ALL.into_iter().find(|known| known.as_str() == mode);
+        found.ok_or_else(|| UnknownMode {
+            mode: mode.to_owned(),
+            known: "private, vepa, bridge, passthru",
+        })
     }
 }
 
@@ -197,7 +307,7 @@ mod tests {
 
     // What kernels before 6.15 need, on any.
     #[test]
-    fn a_sub_interface_can_get_its_name_in_its_namespace() {
+    fn a_sub_interface_can_get_its_name_where_it_is() {
         if !testkit::requirements::require_root() {
             return;
         }
@@ -210,31 +320,18 @@ mod tests {
             let netns = Netns::open(&container.path()).unwrap();
             let mut outside = Rtnetlink::open().unwrap();
             let mut inside = Rtnetlink::open_in(&netns, &home).unwrap();
-            let bridge = NewLink {
-                is_up: true,
-                ..NewLink::named("eth0")
-            };
-            let bridge = Change::create_bridge(&bridge, None);
-            let parent = outside.create(bridge, "eth0").unwrap().index;
             let link = NewLink {
                 is_up: true,
                 ..NewLink::named("eth0")
             };
+            let parent = outside.create_bridge(&link, None).unwrap().index;
             let kind = SubInterface::Macvlan(MacvlanMode::Bridge);
-            let mut make = || {
-                outside.create_sub_interface_then_name(
-                    &link,
-                    kind,
-                    parent,
-                    None,
-                    &netns,
-                    &mut inside,
-                )
-            };
-            let made = make().unwrap();
-            assert_eq!((made.name.as_str(), made.is_up), ("eth0", true));
-            assert_eq!(made.kind, Kind::Macvlan(Some(MacvlanMode::Bridge)));
-            assert!(make().unwrap_err().is_exists());
+            let mut create =
+                || outside.create_then_name(&link, kind, parent, None, &netns, &mut inside);
+            let created = create().unwrap();
+            assert_eq!((created.name.as_str(), created.is_up), ("eth0", true));
+            assert_eq!(created.kind, Kind::Macvlan(Some(MacvlanMode::Bridge)));
+            assert!(create().unwrap_err().is_exists());
         });
         let names = |netns: &testkit::NetNs| -> Vec<String> {
             let links = netns.ip_json(&["link"]);

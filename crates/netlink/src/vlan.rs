@@ -1,35 +1,31 @@
-//! VLANs of bridge ports.
+//! VLANs of bridge ports: messages about links of the family `AF_BRIDGE`, with an attribute for
+//! each VLAN (`struct bridge_vlan_info`: flags and number, two bytes each), and two for a range.
 
 use std::ops::RangeInclusive;
 
-use netlink_packet_core::DecodeError;
-use netlink_packet_route::link::{
-    AfSpecBridge, BridgeFlag, BridgeVlanInfo, BridgeVlanInfoFlags, LinkAttribute, LinkExtentMask,
-    LinkMessage,
-};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::libc;
 
-use crate::link::LINK_HEADER;
-use crate::reply::{Reply, attributes_of, u16_of};
-use crate::subject::LINK;
-use crate::{Answer, Change, Request};
-
-// linux/if_bridge.h
-const IFLA_BRIDGE_VLAN_INFO: u16 = 2;
+use crate::attributes::{Attributes, Malformed, read, u16_of};
+use crate::link::{LINK_HEADER, LinkHeader};
+use crate::uapi::{
+    BRIDGE_FLAGS_SELF, BRIDGE_VLAN_INFO_PVID, BRIDGE_VLAN_INFO_RANGE_BEGIN,
+    BRIDGE_VLAN_INFO_RANGE_END, BRIDGE_VLAN_INFO_UNTAGGED, IFLA_BRIDGE_FLAGS,
+    IFLA_BRIDGE_VLAN_INFO,
+};
+use crate::{Answer, Reply, Request};
 
 /// VLANs of a bridge's port, or of the bridge itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortVlans {
     /// Their numbers, 1 to 4094.
     pub ids: RangeInclusive<u16>,
-    /// Whether frames without a VLAN belong to it when they come in; only for a single one.
+    /// Whether untagged frames that come in belong to it; only for a single one.
     pub is_pvid: bool,
-    /// Whether its frames go out without a VLAN.
+    /// Whether its frames leave untagged.
     pub is_untagged: bool,
 }
 
-/// Whose VLANs they are.
+/// The link whose VLANs they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VlanOwner {
     /// A bridge's port, by its index.
@@ -57,110 +53,94 @@ impl PortVlans {
         }
     }
 
-    fn attributes(&self) -> impl Iterator<Item = AfSpecBridge> {
+    fn write(&self, to: Attributes) -> Attributes {
+        let mut flags = 0;
+        if self.is_pvid {
+            flags |= BRIDGE_VLAN_INFO_PVID;
+        }
+        if self.is_untagged {
+            flags |= BRIDGE_VLAN_INFO_UNTAGGED;
+        }
+        let entry = |to: Attributes, more, id| {
+            let info = [flags | more, id].map(u16::to_ne_bytes);
+            to.bytes(IFLA_BRIDGE_VLAN_INFO, info.as_flattened())
+        };
         let (first, last) = (*self.ids.start(), *self.ids.end());
-        let mut flags = BridgeVlanInfoFlags::empty();
-        flags.set(BridgeVlanInfoFlags::Pvid, self.is_pvid);
-        flags.set(BridgeVlanInfoFlags::Untagged, self.is_untagged);
-        let entry = move |vid, more| {
-            let flags = flags | more;
-            AfSpecBridge::VlanInfo(BridgeVlanInfo { flags, vid })
-        };
-        let (begin, end) = if first == last {
-            (BridgeVlanInfoFlags::empty(), None)
-        } else {
-            let end = entry(last, BridgeVlanInfoFlags::RangeEnd);
-            (BridgeVlanInfoFlags::RangeBegin, Some(end))
-        };
-        std::iter::once(entry(first, begin)).chain(end)
-    }
-}
-
-impl Change<'_> {
-    /// Adds VLANs, in one message.
-    pub fn add_vlans(owner: VlanOwner, vlans: &[PortVlans]) -> Self {
-        let message = RouteNetlinkMessage::SetLink(message(owner, vlans));
-        Self::new(format!("add VLANs to {}", owner.describe()), message, 0)
-    }
-
-    /// Removes VLANs, in one message. Those that are not there are no error.
-    pub fn delete_vlans(owner: VlanOwner, vlans: &[PortVlans]) -> Self {
-        let message = RouteNetlinkMessage::DelLink(message(owner, vlans));
-        Self::new(
-            format!("remove VLANs from {}", owner.describe()),
-            message,
-            0,
-        )
+        if first == last {
+            return entry(to, 0, first);
+        }
+        let begun = entry(to, BRIDGE_VLAN_INFO_RANGE_BEGIN, first);
+        entry(begun, BRIDGE_VLAN_INFO_RANGE_END, last)
     }
 }
 
 impl VlanOwner {
-    fn index(self) -> u32 {
+    /// The link's index.
+    pub(crate) fn index(self) -> u32 {
         let (Self::Port(index) | Self::Bridge(index)) = self;
         index
     }
 
-    fn describe(self) -> String {
+    /// The kind of the link, in words.
+    pub(crate) fn kind(self) -> &'static str {
         match self {
-            Self::Port(_) => format!("bridge port {LINK}"),
-            Self::Bridge(_) => format!("bridge {LINK}"),
+            Self::Port(_) => "bridge port",
+            Self::Bridge(_) => "bridge",
         }
     }
 }
 
-fn message(owner: VlanOwner, vlans: &[PortVlans]) -> LinkMessage {
-    let mut message = LinkMessage::default();
-    message.header.interface_family = AddressFamily::Bridge;
-    message.header.index = owner.index();
-    let mut spec = Vec::new();
-    // A port's bridge is asked by default.
-    if let VlanOwner::Bridge(_) = owner {
-        spec.push(AfSpecBridge::Flags(BridgeFlag::LowerDev));
-    }
-    spec.extend(vlans.iter().flat_map(PortVlans::attributes));
-    message.attributes.push(LinkAttribute::AfSpecBridge(spec));
-    message
+fn header(link: u32) -> LinkHeader {
+    LinkHeader::of(link).in_family(libc::AF_BRIDGE)
 }
 
-/// Asks for the VLANs of all ports of all bridges. There is no question for those of one that every
-/// kernel knows.
-pub(crate) fn list_request() -> Request<RouteNetlinkMessage> {
-    let mut message = LinkMessage::default();
-    message.header.interface_family = AddressFamily::Bridge;
-    let compressed = LinkExtentMask::BrvlanCompressed;
-    message
-        .attributes
-        .push(LinkAttribute::ExtMask(vec![compressed]));
+/// The message that adds or removes VLANs.
+pub(crate) fn message(owner: VlanOwner, vlans: &[PortVlans]) -> Attributes {
+    // The kernel asks a port's bridge by default.
+    let of_bridge = matches!(owner, VlanOwner::Bridge(_)).then_some(BRIDGE_FLAGS_SELF);
+    let start = Attributes::new().with(of_bridge, |to, flags| to.u16(IFLA_BRIDGE_FLAGS, flags));
+    let spec = vlans.iter().fold(start, |to, vlans| vlans.write(to));
+    header(owner.index())
+        .attributes()
+        .nest_unmarked(libc::IFLA_AF_SPEC, spec)
+}
+
+/// The request for the VLANs of all ports of all bridges. Not every kernel knows one for those of a
+/// single port.
+pub(crate) fn list_request() -> Request {
+    const ANY: u32 = 0;
+    let ranges = libc::RTEXT_FILTER_BRVLAN_COMPRESSED.cast_unsigned();
+    let payload = header(ANY).attributes().u32(libc::IFLA_EXT_MASK, ranges);
     Request {
         what: "list VLANs".to_owned(),
-        payload: RouteNetlinkMessage::GetLink(message),
+        message_type: libc::RTM_GETLINK,
         flags: 0,
+        payload: payload.into_bytes(),
         answer: Answer::Message,
     }
 }
 
-pub(crate) fn parse(reply: &Reply<'_>) -> Result<Vec<PortVlans>, DecodeError> {
+pub(crate) fn parse(reply: &Reply<'_>) -> Result<Vec<PortVlans>, Malformed> {
     let mut vlans = Vec::new();
     let mut begin = None;
     for attribute in reply.attributes(LINK_HEADER) {
         let (libc::IFLA_AF_SPEC, spec) = attribute? else {
             continue;
         };
-        for attribute in attributes_of(spec) {
+        for attribute in read(spec) {
             let (IFLA_BRIDGE_VLAN_INFO, info) = attribute? else {
                 continue;
             };
             let flags = u16_of(info.get(..2).unwrap_or_default())?;
-            let flags = BridgeVlanInfoFlags::from_bits_retain(flags);
             let id = u16_of(info.get(2..).unwrap_or_default())?;
-            if flags.contains(BridgeVlanInfoFlags::RangeBegin) {
+            if flags & BRIDGE_VLAN_INFO_RANGE_BEGIN != 0 {
                 begin = Some(id);
                 continue;
             }
             vlans.push(PortVlans {
                 ids: begin.take().unwrap_or(id)..=id,
-                is_pvid: flags.contains(BridgeVlanInfoFlags::Pvid),
-                is_untagged: flags.contains(BridgeVlanInfoFlags::Untagged),
+                is_pvid: flags & BRIDGE_VLAN_INFO_PVID != 0,
+                is_untagged: flags & BRIDGE_VLAN_INFO_UNTAGGED != 0,
             });
         }
     }
@@ -169,18 +149,18 @@ pub(crate) fn parse(reply: &Reply<'_>) -> Result<Vec<PortVlans>, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use netlink_packet_core::Emitable;
-
     use super::*;
+    use crate::reply::reply_with;
 
     // As iproute2 sends it for `bridge vlan add dev … vid 100 pvid untagged` and `… vid 200-210`.
     // Not every kernel that tests run on heeds VLANs.
     #[test]
     fn what_is_sent_can_be_read() {
         let vlans = [PortVlans::access(100), PortVlans::tagged(200..=210)];
-        let message = message(VlanOwner::Port(7), &vlans);
-        let mut attributes = vec![0; message.attributes.as_slice().buffer_len()];
-        message.attributes.as_slice().emit(&mut attributes);
+        let payload = message(VlanOwner::Port(7), &vlans).into_bytes();
+        let (header, attributes) = payload.split_at(LINK_HEADER);
+        let about = [&[7, 0, 0, 0][..], &7_u32.to_ne_bytes(), &[0; 8]].concat();
+        assert_eq!(header, about);
         let numbers = [
             28,
             26, // IFLA_AF_SPEC
@@ -199,15 +179,6 @@ mod tests {
         ];
         let expected: Vec<u8> = numbers.into_iter().flat_map(u16::to_ne_bytes).collect();
         assert_eq!(attributes, expected);
-
-        let mut payload = vec![0; LINK_HEADER];
-        payload.extend(attributes);
-        let reply = Reply {
-            message_type: 16,
-            flags: 0,
-            sequence: 0,
-            payload: &payload,
-        };
-        assert_eq!(parse(&reply).unwrap(), vlans);
+        assert_eq!(parse(&reply_with(&payload)).unwrap(), vlans);
     }
 }

@@ -28,7 +28,7 @@ impl Rtnetlink {
             timeout,
             |name| format!("link {name} {wanted}"),
             |rtnetlink| {
-                let link = rtnetlink.perform_and_read(&[], LinkRef::Index(index))?;
+                let link = rtnetlink.apply_and_read(&[], LinkRef::Index(index))?;
                 Ok(Some(link).filter(|link| is_so(link)))
             },
         )

@@ -207,6 +207,15 @@ impl Netns {
     }
 }
 
+/// Two are the same if they are the same namespace, by whatever paths they were opened.
+impl PartialEq for Netns {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Netns {}
+
 impl AsFd for Netns {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()

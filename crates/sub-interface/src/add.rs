@@ -7,7 +7,7 @@ use container_link::{
     ContainerLink, DuplicateDetection, Ipam, IpamCall, IpamError, KernelError, Mark, Sandbox, Undo,
     configure,
 };
-use netlink::{Change, Link, MacvlanMode, NewLink, Rtnetlink, SubInterface};
+use netlink::{Link, MacvlanMode, NewLink, Rtnetlink, SubInterface};
 
 use crate::config::{Addresses, Config};
 use crate::error::CreateError;
@@ -164,8 +164,7 @@ impl Blueprint<'_> {
         // A link with addresses gets its alias when it is set up.
         let alias = new.is_up.then(|| self.mark.alias());
         let created = if config.link_in_container {
-            let change = Change::create_sub_interface(&new, config.kind, parent, None);
-            inside.create(change, new.name)
+            inside.create_sub_interface(&new, config.kind, parent)
         } else {
             let netns = sandbox.netns();
             outside.create_sub_interface_in(&new, config.kind, parent, alias, netns, inside)

@@ -7,7 +7,7 @@ use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, Version};
 use container_link::{ContainerLink, Ipam, IpamCall, Mark, Sandbox, announcement, configure};
 use ipnetwork::IpNetwork;
-use netlink::{Change, Link, LinkChange, Mac, Rtnetlink};
+use netlink::{Change, Link, LinkChange, Mac, Rtnetlink, Veth};
 
 use crate::config::Config;
 use crate::error::BridgeError;
@@ -83,14 +83,14 @@ struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     fn run(mut self, ipam: Option<IpamCall<'a>>) -> Result<String, Error> {
         let mac = self.config.mac.unwrap_or_else(Mac::random);
-        let (bridge, port) = self.plug_in(mac)?;
+        let (bridge, Veth { port, peer }) = self.plug_in(mac)?;
         port::set_up(&mut self.changes, &self.config, &bridge, &port)?;
         if self.config.holds_to_mac {
             self.hold_to_mac(&port, mac)?;
         }
         let link = ContainerLink {
-            index: port.parent.map_or(0, |end| end.index),
-            name: self.attachment.ifname.as_str(),
+            index: peer.index,
+            name: &peer.name,
             mtu: port.mtu,
             mac: Some(mac),
             // Its other end has one.
@@ -101,8 +101,11 @@ impl<'a> Attempt<'a> {
             Some(ipam) => self.give_addresses(ipam, &bridge, link)?,
             None => {
                 if self.config.sets_container_up {
-                    let up = Change::change_link(link.index, &LinkChange::up(true));
-                    self.inside.perform(&[up]).map_err(BridgeError::from)?;
+                    let up = Change::SetLink {
+                        link: link.index,
+                        change: LinkChange::up(true),
+                    };
+                    self.inside.apply(&[up]).map_err(BridgeError::from)?;
                 }
                 Addressed::default()
             }
@@ -141,9 +144,8 @@ impl<'a> Attempt<'a> {
         Ok(json)
     }
 
-    /// Finds or makes the bridge, and makes a pair of links between it and the container. Returns
-    /// the bridge and the port.
-    fn plug_in(&mut self, mac: Mac) -> Result<(Link, Link), BridgeError> {
+    /// Finds or makes the bridge, and makes a pair of links between it and the container.
+    fn plug_in(&mut self, mac: Mac) -> Result<(Link, Veth), BridgeError> {
         for _ in 0..ATTEMPTS {
             let bridge = bridge_link::find_or_make(&mut self.changes, &self.config)?;
             let end = FarEnd {
@@ -160,16 +162,17 @@ impl<'a> Attempt<'a> {
                 &mut self.inside,
                 &self.mark,
             ) {
-                Ok(port) => {
-                    let index = port.index;
+                Ok(pair) => {
+                    let index = pair.port.index;
                     self.changes.ports.add_own(index);
                     self.changes
                         .undo
                         .push("remove the pair of links", move || Ok(remove_link(index)?));
-                    self.call
-                        .log
-                        .debug(format_args!("{} plugged into {}", port.name, bridge.name));
-                    return Ok((bridge, port));
+                    self.call.log.debug(format_args!(
+                        "{} plugged into {}",
+                        pair.port.name, bridge.name
+                    ));
+                    return Ok((bridge, pair));
                 }
                 Err(error) => {
                     // Another ADD that had made the bridge may have failed, and removed it.
@@ -289,7 +292,7 @@ impl<'a> Attempt<'a> {
     /// Has the container's end announce its addresses to the neighbours: what it announced when it
     /// was set up was lost, as the port did not pass it on yet.
     fn announce(&mut self, index: u32, mac: Mac) {
-        if let Err(error) = self.inside.perform(&[announcement(index, mac)]) {
+        if let Err(error) = self.inside.apply(&[announcement(index, mac)]) {
             self.call.log.error(format_args!(
                 "neighbours may take a while to find the container: {error}"
             ));

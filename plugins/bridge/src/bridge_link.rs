@@ -59,9 +59,7 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, Brid
         ..NewLink::named(name)
     };
     let vlan_filtering = config.vlans.as_ref().map(|_| true);
-    let made = changes
-        .kernel
-        .create(Change::create_bridge(&new, vlan_filtering), name);
+    let made = changes.kernel.create_bridge(&new, vlan_filtering);
     let link = match made {
         Err(error) if error.is_exists() => return Ok(None),
         made => made.map_err(|error| of_vlans(error, config))?,
@@ -77,9 +75,10 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, Brid
             is_promiscuous: Some(true),
             ..LinkChange::default()
         };
-        changes
-            .kernel
-            .perform(&[Change::change_link(link.index, &change)])?;
+        changes.kernel.apply(&[Change::SetLink {
+            link: link.index,
+            change,
+        }])?;
     }
     router_advertisements::ignore_on_own(changes, &link);
     ipv6::claim(&mut changes.kernel, &link)?;
@@ -125,7 +124,10 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, mut link: Link) -> Result<L
     if former != LinkChange::default() {
         // Of what is refused, the kernel may have done a part.
         changes.note_shared("set the bridge as it was", move || {
-            put_back(&[Change::change_link(index, &former)])
+            put_back(&[Change::SetLink {
+                link: index,
+                change: former,
+            }])
         });
     }
     // One that nobody has given a MAC takes that of a port, such as its uplink's, and with the last
@@ -140,8 +142,11 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, mut link: Link) -> Result<L
         ..turn(true)
     };
     if change != LinkChange::default() {
-        let change = Change::change_link(index, &change);
-        let changed = changes.kernel.perform(&[change]);
+        let change = Change::SetLink {
+            link: index,
+            change,
+        };
+        let changed = changes.kernel.apply(&[change]);
         changed.map_err(|error| of_vlans(error, config))?;
     }
     Ok(link)

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use cni_plugin::Call;
 use ipnetwork::IpNetwork;
-use netlink::{Change, Kind, Link, LinkAddress, LinkChange, NetlinkError, Rtnetlink};
+use netlink::{Applied, Change, Kind, Link, LinkAddress, LinkChange, Rtnetlink};
 
 use self::plan::{Conflict, Plan};
 use crate::config::Config;
@@ -160,11 +160,11 @@ impl Gateway {
         // When the last container of that lease is gone, host-local's notes do not show any more
         // where it came from.
         let unmarked = conflicts.iter().map(|one| &one.existing);
-        let unmarked = unmarked.filter(|found| found.protocol != PROTOCOL);
-        let marks: Vec<Change<'_>> = unmarked
+        let unmarked = unmarked.filter(|found| found.given.protocol != PROTOCOL);
+        let marks: Vec<Change> = unmarked
             .map(|found| Change::note_protocol(PROTOCOL, link.index, found))
             .collect();
-        if let Err(error) = changes.kernel.perform(&marks) {
+        if let Err(error) = changes.kernel.apply(&marks) {
             changes.log.info(format_args!("{error}"));
         }
         let error = conflicts.first().map(|one| BridgeError::StaleAddress {
@@ -178,7 +178,7 @@ impl Gateway {
 
 fn is_by_plugin(found: &LinkAddress, link: &str, earlier: &[IpAddr]) -> bool {
     let is_of_network = |address: &IpAddr| found.network.contains(*address);
-    found.protocol == PROTOCOL || (found.is_plain(link) && earlier.iter().any(is_of_network))
+    found.given.protocol == PROTOCOL || (found.is_plain(link) && earlier.iter().any(is_of_network))
 }
 
 /// Gives a link addresses that nothing is in the way of.
@@ -205,28 +205,36 @@ fn try_to_add(
             mac: link.mac,
             ..LinkChange::default()
         };
-        wanted.push(Change::change_link(link.index, &own_mac));
+        wanted.push(Change::SetLink {
+            link: link.index,
+            change: own_mac,
+        });
     }
-    let refusals = kernel.perform_each(&wanted)?;
-    let is_refused = |position| refusals.iter().any(|(refused, _)| *refused == position);
-    let added = addresses.iter().enumerate();
-    let added = added.filter(|(position, _)| !is_refused(*position));
-    let added = added.map(|(_, address)| *address).collect();
-    Ok((added, first_error(refusals)))
+    let applied = kernel.apply_each(&wanted)?;
+    let added = applied.iter().filter(|applied| applied.result.is_ok());
+    let added = added.filter_map(|applied| match applied.change {
+        Change::AddAddress { address, .. } => Some(*address),
+        _ => None,
+    });
+    Ok((added.collect(), first_error(applied)))
 }
 
 /// Nobody else has a gateway's address, so nobody is asked for it.
-fn additions(link: u32, addresses: &[IpNetwork]) -> Vec<Change<'static>> {
+fn additions(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
     let addresses = addresses.iter();
     addresses
         .map(|address| Change::add_address_of(PROTOCOL, link, *address))
         .collect()
 }
 
-fn removals(link: u32, addresses: &[IpNetwork]) -> Vec<Change<'static>> {
+fn removals(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
     let addresses = addresses.iter();
     addresses
-        .map(|address| Change::delete_address(link, *address))
+        .map(|address| Change::DeleteAddress {
+            link,
+            address: *address,
+            peer: None,
+        })
         .collect()
 }
 
@@ -250,13 +258,13 @@ impl Replacement {
             return Err(error);
         }
         let old = self.removed.iter();
-        let old = old.map(|old| Change::delete_listed_address(link, old));
-        let mut steps: Vec<Change<'_>> = old.collect();
+        let old = old.map(|old| Change::delete_address(link, old));
+        let mut steps: Vec<Change> = old.collect();
         let kept = self.kept.iter();
         let kept = kept.map(|kept| Change::restore_address(link, kept));
         steps.extend(kept.clone());
         steps.extend(additions(link, &self.added));
-        let Some(error) = first_error(kernel.perform_each(&steps)?) else {
+        let Some(error) = first_error(kernel.apply_each(&steps)?) else {
             return Ok(());
         };
         let mut former = removals(link, &self.added);
@@ -269,8 +277,8 @@ impl Replacement {
 }
 
 /// What the kernel refused, unless another plugin has just done the same.
-fn first_error(refusals: Vec<(usize, NetlinkError)>) -> Option<BridgeError> {
-    let mut errors = refusals.into_iter().map(|(_, error)| error);
+fn first_error(applied: Vec<Applied<'_>>) -> Option<BridgeError> {
+    let mut errors = applied.into_iter().filter_map(|it| it.result.err());
     let real = errors.find(|error| !error.is_exists() && !error.is_not_found());
     real.map(BridgeError::from)
 }

@@ -18,10 +18,13 @@ pub(crate) fn claim(kernel: &mut Rtnetlink, bridge: &Link) -> Result<(), BridgeE
         return Ok(());
     }
     let alias = LinkChange {
-        alias: Some(OWN_BRIDGE),
+        alias: Some(OWN_BRIDGE.to_owned()),
         ..LinkChange::default()
     };
-    Ok(kernel.perform(&[Change::change_link(bridge.index, &alias)])?)
+    Ok(kernel.apply(&[Change::SetLink {
+        link: bridge.index,
+        change: alias,
+    }])?)
 }
 
 /// Switches IPv6 on where a link that gets these addresses needs it.

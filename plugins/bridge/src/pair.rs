@@ -2,7 +2,7 @@
 
 use cni_types::IfName;
 use container_link::{IfnameTaken, Mark};
-use netlink::{Change, Link, Mac, Netns, NewLink, Rtnetlink, random_name};
+use netlink::{Link, Mac, Netns, NewLink, NewPeer, NewVeth, Rtnetlink, Veth, random_name};
 
 use crate::error::BridgeError;
 use crate::undo::Changes;
@@ -24,8 +24,7 @@ pub(crate) struct FarEnd<'a> {
     pub(crate) mtu: Option<u32>,
 }
 
-/// Makes both ends where they belong, the port set up and plugged in, and returns the port. Its
-/// parent is the far end, which stays down.
+/// Makes both ends where they belong, the port set up and plugged in. The far end stays down.
 ///
 /// # Errors
 /// [`BridgeError::IfnameTaken`].
@@ -34,7 +33,7 @@ pub(crate) fn make(
     bridge: &Link,
     end: FarEnd<'_>,
     inside: &mut Rtnetlink,
-) -> Result<Link, BridgeError> {
+) -> Result<Veth, BridgeError> {
     let names = std::iter::repeat_with(|| random_name("veth")).take(ATTEMPTS);
     make_with(changes, bridge, end, inside, names, None)
 }
@@ -47,7 +46,7 @@ pub(crate) fn make_marked(
     end: FarEnd<'_>,
     inside: &mut Rtnetlink,
     mark: &Mark,
-) -> Result<Link, BridgeError> {
+) -> Result<Veth, BridgeError> {
     make_with(changes, bridge, end, inside, mark.port_names(), Some(mark))
 }
 
@@ -58,28 +57,25 @@ fn make_with(
     inside: &mut Rtnetlink,
     names: impl Iterator<Item = String>,
     mark: Option<&Mark>,
-) -> Result<Link, BridgeError> {
-    let far = NewLink {
-        mac: Some(end.mac),
+) -> Result<Veth, BridgeError> {
+    let peer = NewPeer {
+        name: end.name.as_str(),
+        netns: end.netns,
         mtu: end.mtu,
-        ..NewLink::named(end.name.as_str())
+        mac: Some(end.mac),
     };
     let mut last = String::new();
     for name in names {
         let mac = port_mac();
-        let near = NewLink {
+        let port = NewLink {
             mac: Some(mac),
             mtu: end.mtu,
             master: Some(bridge.index),
             is_up: true,
             ..NewLink::named(&name)
         };
-        let pair = Change::create_veth(&near, &far, end.netns);
-        let made = match mark {
-            Some(mark) => changes.kernel.create_with_alias(pair, &name, mark.alias()),
-            None => changes.kernel.create(pair, &name),
-        };
-        match made {
+        let alias = mark.map(Mark::alias);
+        match changes.kernel.create_veth(&NewVeth { port, peer }, alias) {
             Err(error) if error.is_exists() => {
                 if inside.link_by_name(end.name.as_str())?.is_some() {
                     let (ifname, netns) = (end.name.clone(), end.netns.path().to_owned());
@@ -98,7 +94,7 @@ fn make_with(
                 }
                 return Err(error.into());
             }
-            Ok(port) => return Ok(port),
+            Ok(pair) => return Ok(pair),
         }
         last = name;
     }

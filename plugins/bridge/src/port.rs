@@ -25,18 +25,21 @@ pub(crate) fn set_up(
     };
     let mut wanted = Vec::new();
     if !change.port.is_empty() {
-        wanted.push(Change::change_link(port.index, &change));
+        wanted.push(Change::SetLink {
+            link: port.index,
+            change,
+        });
     }
     if let Some(vlans) = &config.vlans {
         wanted.extend(put_into_vlans(vlans, bridge, port));
     }
-    changes.kernel.perform(&wanted)?;
+    changes.kernel.apply(&wanted)?;
     router_advertisements::ignore_on_own(changes, port);
     Ok(())
 }
 
 /// Puts a port into its VLANs, and takes it out of the one that the bridge puts every port into.
-pub(crate) fn put_into_vlans(vlans: &Vlans, bridge: &Link, port: &Link) -> Vec<Change<'static>> {
+pub(crate) fn put_into_vlans(vlans: &Vlans, bridge: &Link, port: &Link) -> Vec<Change> {
     if !vlans.is_any() {
         return Vec::new();
     }
@@ -46,12 +49,15 @@ pub(crate) fn put_into_vlans(vlans: &Vlans, bridge: &Link, port: &Link) -> Vec<C
         && default_pvid != 0
         && !vlans.keeps_default
     {
-        changes.push(Change::delete_vlans(
+        changes.push(Change::DeleteVlans {
             owner,
-            &[PortVlans::access(default_pvid)],
-        ));
+            vlans: vec![PortVlans::access(default_pvid)],
+        });
     }
-    changes.push(Change::add_vlans(owner, &members(vlans)));
+    changes.push(Change::AddVlans {
+        owner,
+        vlans: members(vlans),
+    });
     changes
 }
 

@@ -26,9 +26,12 @@ pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
 /// Checks that the plugin may change links, and that the bridge's name is free or a bridge's.
 fn probe(config: &Config) -> Result<(), BridgeError> {
     let mut kernel = Rtnetlink::open()?;
-    let nothing = Change::change_link(NO_LINK, &LinkChange::default());
+    let nothing = Change::SetLink {
+        link: NO_LINK,
+        change: LinkChange::default(),
+    };
     // The kernel checks the privilege first, then whether the link exists.
-    match kernel.perform(&[nothing]) {
+    match kernel.apply(&[nothing]) {
         Err(error) if !error.is_not_found() => return Err(error.into()),
         _ => {}
     }

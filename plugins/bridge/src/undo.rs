@@ -76,9 +76,9 @@ impl Ports {
 }
 
 /// Carries out changes of the node's network, some of which may be there already.
-pub(crate) fn put_back(changes: &[Change<'_>]) -> Result<(), BridgeError> {
-    let refusals = Rtnetlink::open()?.perform_each(changes)?;
-    let mut errors = refusals.into_iter().map(|(_, error)| error);
+pub(crate) fn put_back(changes: &[Change]) -> Result<(), BridgeError> {
+    let applied = Rtnetlink::open()?.apply_each(changes)?.into_iter();
+    let mut errors = applied.filter_map(|applied| applied.result.err());
     match errors.find(|error| !error.is_not_found() && !error.is_exists()) {
         None => Ok(()),
         Some(error) => Err(error.into()),

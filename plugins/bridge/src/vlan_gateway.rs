@@ -4,7 +4,7 @@
 
 use cni_types::IfName;
 use netlink::{
-    Change, Kind, Link, LinkChange, LinkRef, Mac, Netns, PortVlans, Rtnetlink, VlanOwner,
+    Change, Kind, Link, LinkChange, LinkRef, Mac, Netns, PortVlans, Rtnetlink, Veth, VlanOwner,
 };
 
 use crate::config::{Config, Vlans};
@@ -74,7 +74,10 @@ fn adopt(
     let link = set_up(changes, link.index)?;
     let index = link.index;
     changes.note_shared("set the gateway's link down", move || {
-        put_back(&[Change::change_link(index, &LinkChange::up(false))])
+        put_back(&[Change::SetLink {
+            link: index,
+            change: LinkChange::up(false),
+        }])
     });
     Ok(link)
 }
@@ -107,9 +110,12 @@ fn adopt_port(
                 master: Some(bridge.index),
                 ..LinkChange::up(true)
             };
-            let mut plugged_in = vec![Change::change_link(port.index, &plug_in)];
+            let mut plugged_in = vec![Change::SetLink {
+                link: port.index,
+                change: plug_in,
+            }];
             plugged_in.extend(membership(config, bridge, &port));
-            changes.kernel.perform(&plugged_in)?;
+            changes.kernel.apply(&plugged_in)?;
             Ok(true)
         }
     }
@@ -122,12 +128,13 @@ fn let_in(changes: &mut Changes<'_>, bridge: &Link, vlan: u16) -> Result<(), Bri
         return Ok(());
     }
     let owner = VlanOwner::Bridge(bridge.index);
-    let vlans = [PortVlans::tagged(vlan..=vlan)];
-    changes
-        .kernel
-        .perform(&[Change::add_vlans(owner, &vlans)])?;
+    let vlans = vec![PortVlans::tagged(vlan..=vlan)];
+    changes.kernel.apply(&[Change::AddVlans {
+        owner,
+        vlans: vlans.clone(),
+    }])?;
     changes.note_shared("take the bridge out of the VLAN", move || {
-        put_back(&[Change::delete_vlans(owner, &vlans)])
+        put_back(&[Change::DeleteVlans { owner, vlans }])
     });
     Ok(())
 }
@@ -146,24 +153,23 @@ fn make(
         mtu: Some(bridge.mtu),
     };
     let mut inside = Rtnetlink::open()?;
-    let port = pair::make(changes, bridge, end, &mut inside)?;
+    let Veth { port, peer } = pair::make(changes, bridge, end, &mut inside)?;
     changes.ports.add_own(port.index);
     let index = port.index;
     changes.note_shared("remove the gateway's link", move || remove_link(index));
     let membership = membership(config, bridge, &port);
-    changes.kernel.perform(&membership)?;
-    let index = port.parent.map_or(0, |end| end.index);
+    changes.kernel.apply(&membership)?;
     let link = changes
         .kernel
-        .perform_and_read(&[], LinkRef::Index(index))?;
+        .apply_and_read(&[], LinkRef::Index(peer.index))?;
     router_advertisements::ignore_on_own(changes, &port);
     // Before it is set up: containers in the VLAN may send already.
     router_advertisements::ignore_on_own(changes, &link);
-    set_up(changes, index)
+    set_up(changes, link.index)
 }
 
 /// What puts the port of a pair into the VLAN.
-fn membership(config: &Config, bridge: &Link, port: &Link) -> Vec<Change<'static>> {
+fn membership(config: &Config, bridge: &Link, port: &Link) -> Vec<Change> {
     let Some(vlans) = &config.vlans else {
         return Vec::new();
     };
@@ -175,8 +181,11 @@ fn membership(config: &Config, bridge: &Link, port: &Link) -> Vec<Change<'static
 }
 
 fn set_up(changes: &mut Changes<'_>, index: u32) -> Result<Link, BridgeError> {
-    let up = Change::change_link(index, &LinkChange::up(true));
+    let up = Change::SetLink {
+        link: index,
+        change: LinkChange::up(true),
+    };
     Ok(changes
         .kernel
-        .perform_and_read(&[up], LinkRef::Index(index))?)
+        .apply_and_read(&[up], LinkRef::Index(index))?)
 }

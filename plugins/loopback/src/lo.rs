@@ -8,10 +8,12 @@ pub(crate) const INDEX: u32 = 1;
 pub(crate) const NAME: &str = "lo";
 
 pub(crate) fn find(inside: &mut Rtnetlink) -> Result<Link, SandboxError> {
-    Ok(inside.perform_and_read(&[], LinkRef::Index(INDEX))?)
+    Ok(inside.apply_and_read(&[], LinkRef::Index(INDEX))?)
 }
 
 pub(crate) fn set_up(inside: &mut Rtnetlink, is_up: bool) -> Result<(), SandboxError> {
-    let change = LinkChange::up(is_up);
-    Ok(inside.perform(&[Change::change_link(INDEX, &change)])?)
+    Ok(inside.apply(&[Change::SetLink {
+        link: INDEX,
+        change: LinkChange::up(is_up),
+    }])?)
 }

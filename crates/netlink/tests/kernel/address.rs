@@ -21,14 +21,17 @@ fn addresses_of_both_protocols() {
         let (_, far) = both.veth("veth0", "eth0", bridge.index);
         let (_, other) = both.veth("veth1", "eth1", bridge.index);
         let changes = [
-            Change::change_link(far.index, &up()),
+            Change::SetLink {
+                link: far.index,
+                change: up(),
+            },
             Change::add_address(far.index, "10.244.1.7/24".parse().unwrap(), true),
             Change::add_address(far.index, "10.9.9.9/32".parse().unwrap(), true),
             Change::add_address(far.index, "2001:db8::7/64".parse().unwrap(), false),
             Change::add_address(other.index, "10.244.2.7/24".parse().unwrap(), false),
         ];
-        both.container.perform(&changes).unwrap();
-        let error = both.container.perform(&changes[1..2]).unwrap_err();
+        both.container.apply(&changes).unwrap();
+        let error = both.container.apply(&changes[1..2]).unwrap_err();
         assert!(error.is_exists(), "{error}");
         let expected = "cannot add address 10.244.1.7/24 to link eth0: File exists";
         assert!(error.to_string().starts_with(expected), "{error}");
@@ -62,12 +65,14 @@ fn addresses_of_both_protocols() {
 
     pair.run(|both| {
         let far = both.container.link_by_name("eth0").unwrap().unwrap().index;
-        let changes = [
-            Change::delete_address(far, "10.244.1.7/24".parse().unwrap()),
-            Change::delete_address(far, "2001:db8::7/64".parse().unwrap()),
-        ];
-        both.container.perform(&changes).unwrap();
-        let error = both.container.perform(&changes[..1]).unwrap_err();
+        let delete = |address: &str| Change::DeleteAddress {
+            link: far,
+            address: address.parse().unwrap(),
+            peer: None,
+        };
+        let changes = [delete("10.244.1.7/24"), delete("2001:db8::7/64")];
+        both.container.apply(&changes).unwrap();
+        let error = both.container.apply(&changes[..1]).unwrap_err();
         assert!(error.is_not_found(), "{error}");
     });
     let seen = pair.container_ip(&["address", "show", "eth0"]);
@@ -112,24 +117,24 @@ fn an_address_is_given_again_as_it_was() {
     pair.run(|both| {
         let of_twill = "10.11.0.1/24".parse().unwrap();
         let addition = Change::add_address_of(84, link, of_twill);
-        both.host.perform(&[addition]).unwrap();
+        both.host.apply(&[addition]).unwrap();
         let before = given(&mut both.host, link);
         assert_eq!(before.len(), 7, "{before:?}");
         assert!(before.iter().all(|address| !address.is_plain("cni0")));
         let by_program = before.iter().find(|address| address.network == of_twill);
-        assert_eq!(by_program.unwrap().protocol, 84);
+        assert_eq!(by_program.unwrap().given.protocol, 84);
 
         let removals = before.iter();
-        let removals: Vec<Change<'_>> = removals
-            .map(|address| Change::delete_listed_address(link, address))
+        let removals: Vec<Change> = removals
+            .map(|address| Change::delete_address(link, address))
             .collect();
-        both.host.perform(&removals).unwrap();
+        both.host.apply(&removals).unwrap();
         assert!(given(&mut both.host, link).is_empty());
         let former = before.iter();
-        let former: Vec<Change<'_>> = former
+        let former: Vec<Change> = former
             .map(|address| Change::restore_address(link, address))
             .collect();
-        both.host.perform(&former).unwrap();
+        both.host.apply(&former).unwrap();
         assert_eq!(given(&mut both.host, link), before);
     });
 }
@@ -141,20 +146,20 @@ fn who_gave_an_address_can_be_noted_later() {
         let link = both.bridge().index;
         let networks = ["10.7.0.1/24", "fd00:7::1/64"].map(|text| text.parse().unwrap());
         let additions = networks.map(|network| Change::add_address(link, network, false));
-        both.host.perform(&additions).unwrap();
+        both.host.apply(&additions).unwrap();
         let before = given(&mut both.host, link);
         assert_eq!(before.len(), 2);
         assert!(before.iter().all(|address| address.is_plain("cni0")));
         let notes = before.iter();
-        let notes: Vec<Change<'_>> = notes
+        let notes: Vec<Change> = notes
             .map(|address| Change::note_protocol(84, link, address))
             .collect();
-        both.host.perform(&notes).unwrap();
+        both.host.apply(&notes).unwrap();
         let expected: Vec<LinkAddress> = before
             .into_iter()
-            .map(|address| LinkAddress {
-                protocol: 84,
-                ..address
+            .map(|mut address| {
+                address.given.protocol = 84;
+                address
             })
             .collect();
         assert_eq!(given(&mut both.host, link), expected);

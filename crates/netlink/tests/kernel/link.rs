@@ -1,9 +1,14 @@
 //! Tests of links.
 
-use netlink::{BridgePort, Change, Kind, LinkChange, LinkRef, Mac, NewLink, PortChange};
+use netlink::attributes::Attributes;
+use netlink::{
+    Answer, BridgePort, Change, Kind, LinkChange, LinkRef, Mac, NetlinkError, NewLink, NewPeer,
+    NewVeth, Outcome, PortChange, PortVlans, Protocol, Request, Route, Socket, Veth, VlanOwner,
+};
 use nix::errno::Errno;
+use nix::libc;
 
-use crate::{BRIDGE_MAC, Pair, flags};
+use crate::{BRIDGE_MAC, Pair, flags, peer};
 
 #[test]
 fn a_bridge_is_made_in_one_message() {
@@ -15,9 +20,8 @@ fn a_bridge_is_made_in_one_message() {
             is_up: true,
             ..NewLink::named("cni0")
         };
-        let create = Change::create_bridge(&bridge, None);
-        let made = both.host.create(create.clone(), "cni0").unwrap();
-        let error = both.host.create(create, "cni0").unwrap_err();
+        let made = both.host.create_bridge(&bridge, None).unwrap();
+        let error = both.host.create_bridge(&bridge, None).unwrap_err();
         assert!(error.is_exists());
         assert!(!error.is_not_found());
         assert_eq!(error.to_string(), "cannot create bridge cni0: File exists");
@@ -43,14 +47,14 @@ fn a_bridge_keeps_the_address_it_was_made_with() {
     pair.run(|both| {
         let bridge = both.bridge();
         // A port with a lower address would take it over.
-        let near = NewLink {
+        let port = NewLink {
             master: Some(bridge.index),
             mac: Some(Mac([2, 0, 0, 0, 0, 1])),
             ..NewLink::named("veth0")
         };
-        let far = NewLink::named("eth0");
+        let peer = peer("eth0", &both.netns);
         both.host
-            .create(Change::create_veth(&near, &far, &both.netns), "veth0")
+            .create_veth(&NewVeth { port, peer }, None)
             .unwrap();
     });
     let seen = pair.host_ip(&["link", "show", "cni0"]);
@@ -63,23 +67,22 @@ fn both_ends_of_a_veth_are_made_where_they_belong() {
     let (near_mac, far_mac) = (Mac([0x0a, 0x58, 0, 0, 0, 1]), Mac([0x0a, 0x58, 0, 0, 0, 2]));
     let (bridge, near, far) = pair.run(|both| {
         let bridge = both.bridge();
-        let near = NewLink {
+        let port = NewLink {
             mac: Some(near_mac),
             mtu: Some(1400),
             master: Some(bridge.index),
             is_up: true,
             ..NewLink::named("veth0")
         };
-        let far = NewLink {
+        let peer = NewPeer {
             mac: Some(far_mac),
             mtu: Some(1300),
-            // The kernel would refuse this at the far end.
-            is_up: true,
-            ..NewLink::named("eth0")
+            ..peer("eth0", &both.netns)
         };
-        let create = Change::create_veth(&near, &far, &both.netns);
-        let near = both.host.create(create, "veth0").unwrap();
+        let made = both.host.create_veth(&NewVeth { port, peer }, None);
+        let Veth { port: near, peer } = made.unwrap();
         let far = both.container.link_by_name("eth0").unwrap().unwrap();
+        assert_eq!((peer.index, &peer.name), (far.index, &far.name));
         (bridge, near, far)
     });
     let seen = pair.host_ip(&["link", "show", "veth0"]);
@@ -122,9 +125,10 @@ fn a_veth_whose_name_is_taken_at_either_end_leaves_nothing() {
         let bridge = both.bridge();
         both.veth("veth0", "eth0", bridge.index);
         for (near, far) in [("veth1", "eth0"), ("veth0", "eth1")] {
-            let create =
-                Change::create_veth(&NewLink::named(near), &NewLink::named(far), &both.netns);
-            let error = both.host.create(create, near).unwrap_err();
+            let port = NewLink::named(near);
+            let peer = peer(far, &both.netns);
+            let made = both.host.create_veth(&NewVeth { port, peer }, None);
+            let error = made.unwrap_err();
             assert!(error.is_exists(), "{error}");
         }
     });
@@ -140,15 +144,13 @@ fn a_link_is_changed_all_at_once() {
     let Some(pair) = Pair::new() else { return };
     let changed = pair.run(|both| {
         let bridge = both.bridge();
-        let create = Change::create_veth(
-            &NewLink::named("veth0"),
-            &NewLink::named("eth0"),
-            &both.netns,
-        );
-        let made = both.host.create(create, "veth0").unwrap();
+        let port = NewLink::named("veth0");
+        let peer = peer("eth0", &both.netns);
+        let made = both.host.create_veth(&NewVeth { port, peer }, None);
+        let made = made.unwrap().port;
         assert_eq!(made.port, None);
         let change = LinkChange {
-            name: Some("veth.5"),
+            name: Some("veth.5".to_owned()),
             mtu: Some(1280),
             mac: Some(Mac([0x0a, 0x58, 0, 0, 0, 9])),
             master: Some(bridge.index),
@@ -156,9 +158,12 @@ fn a_link_is_changed_all_at_once() {
             is_up: Some(true),
             ..LinkChange::default()
         };
-        let change = Change::change_link(made.index, &change);
+        let change = Change::SetLink {
+            link: made.index,
+            change,
+        };
         both.host
-            .perform_and_read(&[change], LinkRef::Index(made.index))
+            .apply_and_read(&[change], LinkRef::Index(made.index))
             .unwrap()
     });
     let seen = pair.host_ip(&["link", "show", "veth.5"]);
@@ -177,9 +182,12 @@ fn a_link_is_changed_all_at_once() {
             is_up: Some(false),
             ..LinkChange::default()
         };
-        let change = Change::change_link(changed.index, &change);
+        let change = Change::SetLink {
+            link: changed.index,
+            change,
+        };
         both.host
-            .perform_and_read(&[change], LinkRef::Index(changed.index))
+            .apply_and_read(&[change], LinkRef::Index(changed.index))
             .unwrap()
     });
     assert_eq!((reset.master, reset.port), (None, None));
@@ -209,10 +217,13 @@ fn a_ports_settings() {
             port,
             ..LinkChange::default()
         };
-        let change = Change::change_link(near.index, &change);
+        let change = Change::SetLink {
+            link: near.index,
+            change,
+        };
         let port = both
             .host
-            .perform_and_read(&[change], LinkRef::Index(near.index));
+            .apply_and_read(&[change], LinkRef::Index(near.index));
         let changed = BridgePort {
             hairpin: true,
             isolated: true,
@@ -233,8 +244,8 @@ fn the_ports_of_a_bridge_are_those_and_no_others() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let bridge = both.bridge();
-        let other = Change::create_bridge(&NewLink::named("cni1"), None);
-        let other = both.host.create(other, "cni1").unwrap();
+        let other = both.host.create_bridge(&NewLink::named("cni1"), None);
+        let other = other.unwrap();
         // More than fits into one part of the answer.
         for number in 0..40 {
             let (near, far) = (format!("veth{number}"), format!("eth{number}"));
@@ -260,11 +271,13 @@ fn a_pair_goes_with_either_end_and_what_is_gone_is_not_found() {
         let bridge = both.bridge();
         let (near, far) = both.veth("veth0", "eth0", bridge.index);
         both.container
-            .perform(&[Change::delete_link(far.index)])
+            .apply(&[Change::DeleteLink { link: far.index }])
             .unwrap();
         assert_eq!(both.host.link_by_name("veth0").unwrap(), None);
         assert_eq!(both.host.link_by_index(near.index).unwrap(), None);
-        let again = both.container.perform(&[Change::delete_link(far.index)]);
+        let again = both
+            .container
+            .apply(&[Change::DeleteLink { link: far.index }]);
         let error = again.unwrap_err();
         assert!(error.is_not_found(), "{error}");
         assert_eq!(
@@ -279,27 +292,31 @@ fn a_pair_is_marked_by_an_alias_and_listed() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let bridge = both.bridge();
-        let near = NewLink {
+        let port = NewLink {
             master: Some(bridge.index),
             ..NewLink::named("veth0")
         };
-        let make = || Change::create_veth(&near, &NewLink::named("eth0"), &both.netns);
+        let peer = peer("eth0", &both.netns);
         let alias = "x".repeat(254);
-        let made = both.host.create_with_alias(make(), "veth0", &alias);
-        assert_eq!(made.unwrap().alias, Some(alias.clone()));
-        let again = both.host.create_with_alias(make(), "veth0", &alias);
+        let pair = NewVeth { port, peer };
+        let made = both.host.create_veth(&pair, Some(&alias));
+        assert_eq!(made.unwrap().port.alias, Some(alias.clone()));
+        let again = both.host.create_veth(&pair, Some(&alias));
         assert!(again.unwrap_err().is_exists());
         let listed = both.host.veths().unwrap();
         let listed = listed.iter().map(|link| (link.name.as_str(), &link.alias));
         assert_eq!(listed.collect::<Vec<_>>(), [("veth0", &Some(alias))]);
         assert_eq!(both.container.veths().unwrap()[0].alias, None);
         let change = LinkChange {
-            alias: Some("other"),
+            alias: Some("other".to_owned()),
             ..LinkChange::default()
         };
         let index = listed_index(&mut both.host);
         both.host
-            .perform(&[Change::change_link(index, &change)])
+            .apply(&[Change::SetLink {
+                link: index,
+                change,
+            }])
             .unwrap();
         let link = both.host.link_by_name("veth0").unwrap().unwrap();
         assert_eq!(link.alias.as_deref(), Some("other"));
@@ -339,13 +356,15 @@ fn the_kernels_own_words_are_in_the_error() {
             master: Some(bridge.index),
             ..LinkChange::default()
         };
-        let change = Change::change_link(bridge.index, &change);
-        let error = both.host.perform(&[change]);
+        let change = Change::SetLink {
+            link: bridge.index,
+            change,
+        };
+        let error = both.host.apply(&[change]);
         let expected = "cannot change link cni0: Too many symbolic links encountered: \
                         Can not enslave a bridge to a bridge";
         assert_eq!(error.unwrap_err().to_string(), expected);
-        let kind = netlink_kind("nosuchkind");
-        let refused = refusal_of(&kind);
+        let refused = refusal_of("nosuchkind");
         assert!(refused.is_unsupported(), "{refused}");
         assert_eq!(
             refused.to_string(),
@@ -365,81 +384,115 @@ fn of_many_changes_each_is_tried_and_each_refusal_told() {
             ..LinkChange::default()
         };
         let changes = [
-            Change::delete_link(4711),
-            Change::change_link(bridge.index, &mtu(1400)),
-            Change::change_link(4712, &mtu(1400)),
-            Change::change_link(bridge.index, &mtu(1300)),
+            Change::DeleteLink { link: 4711 },
+            Change::SetLink {
+                link: bridge.index,
+                change: mtu(1400),
+            },
+            Change::SetLink {
+                link: 4712,
+                change: mtu(1400),
+            },
+            Change::SetLink {
+                link: bridge.index,
+                change: mtu(1300),
+            },
         ];
-        let refusals = both.host.perform_each(&changes).unwrap();
-        let refusals: Vec<_> = refusals
-            .iter()
-            .map(|(position, error)| (*position, error.errno()))
-            .collect();
-        assert_eq!(
-            refusals,
-            [(0, Some(Errno::ENODEV)), (2, Some(Errno::ENODEV))]
-        );
-        let error = both.host.perform(&changes).unwrap_err();
+        let applied = both.host.apply_each(&changes).unwrap();
+        let (tried, results): (Vec<_>, Vec<_>) =
+            applied.into_iter().map(|it| (it.change, it.result)).unzip();
+        assert!(tried.into_iter().eq(&changes));
+        let reason = |result: Result<(), NetlinkError>| result.map_err(|error| error.errno());
+        let results: Vec<_> = results.into_iter().map(reason).collect();
+        let refused = Err(Some(Errno::ENODEV));
+        assert_eq!(results, [refused, Ok(()), refused, Ok(())]);
+        let error = both.host.apply(&changes).unwrap_err();
         assert_eq!(error.to_string(), "cannot delete link 4711: No such device");
         // The last one's refusal ends it as its acknowledgement would.
-        let error = both.host.perform(&changes[1..3]).unwrap_err();
+        let error = both.host.apply(&changes[1..3]).unwrap_err();
         assert!(error.to_string().starts_with("cannot change link 4712: "));
         // And nothing is left over for the next.
         assert_eq!(both.host.link_by_name("cni0").unwrap().unwrap().mtu, 1400);
-        both.host.perform(&[]).unwrap();
+        both.host.apply(&[]).unwrap();
     });
 }
 
 #[test]
-fn several_questions_travel_together() {
-    use netlink_packet_route::RouteNetlinkMessage::GetLink;
-    use netlink_packet_route::link::{LinkAttribute, LinkMessage};
-    let Some(pair) = Pair::new() else { return };
-    pair.run(|both| {
-        let bridge = both.bridge();
-        let question = |name: &str| {
-            let mut message = LinkMessage::default();
-            message.attributes = vec![LinkAttribute::IfName(name.to_owned())];
-            netlink::Request {
-                what: format!("find {name}"),
-                payload: GetLink(message),
-                flags: 0,
-                answer: netlink::Answer::Message,
-            }
-        };
-        let questions = ["cni0", "missing", "lo"].map(question);
-        let [one, missing, other] = &questions;
-        let mut socket = netlink::Socket::open(netlink::Protocol::Route).unwrap();
-        let mut answers = Vec::new();
-        let refusals = socket.exchange(&[one, missing, other], |position, reply| {
-            let index = u32::from_ne_bytes(reply.payload[4..8].try_into().unwrap());
-            answers.push((position, index));
-            Ok(())
-        });
-        let refusals = refusals.unwrap();
-        assert_eq!(answers, [(0, bridge.index), (2, 1)]);
-        assert_eq!(refusals.len(), 1);
-        assert_eq!((refusals[0].0, refusals[0].1.is_not_found()), (1, true));
-    });
-}
-
-fn netlink_kind(kind: &str) -> netlink::Request<netlink_packet_route::RouteNetlinkMessage> {
-    use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
-    let mut message = LinkMessage::default();
-    let kind = InfoKind::Other(kind.to_owned());
-    message.attributes = vec![LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind.clone())])];
-    netlink::Request {
-        what: format!("create {kind}"),
-        payload: netlink_packet_route::RouteNetlinkMessage::NewLink(message),
-        flags: netlink_packet_core::NLM_F_CREATE,
-        answer: netlink::Answer::Acknowledgement,
+fn a_change_is_printed_with_the_index_of_its_link() {
+    let address = "10.244.1.1/24".parse().unwrap();
+    let route = Route {
+        gateway: Some([10, 244, 1, 1].into()),
+        link: Some(7),
+        ..Route::to("0.0.0.0/0".parse().unwrap())
+    };
+    let vlans = vec![PortVlans::access(100)];
+    for (change, text) in [
+        (
+            Change::add_address(7, address, false),
+            "add address 10.244.1.1/24 to link 7",
+        ),
+        (Change::DeleteLink { link: 7 }, "delete link 7"),
+        (
+            Change::DeleteRoute { route },
+            "remove route to 0.0.0.0/0 via 10.244.1.1 by link 7",
+        ),
+        (
+            Change::AddVlans {
+                owner: VlanOwner::Port(7),
+                vlans,
+            },
+            "add VLANs to bridge port 7",
+        ),
+    ] {
+        assert_eq!(change.to_string(), text);
+        assert_eq!(change.link(), Some(7));
+        assert_eq!(change, change.clone());
     }
 }
 
-fn refusal_of(
-    request: &netlink::Request<netlink_packet_route::RouteNetlinkMessage>,
-) -> netlink::NetlinkError {
-    let mut socket = netlink::Socket::open(netlink::Protocol::Route).unwrap();
-    let mut refusals = socket.exchange(&[request], |_, _| Ok(())).unwrap();
-    refusals.pop().unwrap().1
+#[test]
+fn several_questions_travel_together() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let bridge = both.bridge();
+        let question = |name: &str| link_message(libc::RTM_GETLINK, name, Answer::Message);
+        let questions = ["cni0", "missing", "lo"].map(question);
+        let [one, missing, other] = &questions;
+        let mut socket = Socket::open(Protocol::Route).unwrap();
+        let outcomes = socket.exchange(&[one, missing, other]).unwrap();
+        let index = |outcome: Outcome| {
+            let reply = outcome.map_err(|error| error.is_not_found())?.unwrap();
+            Ok(u32::from_ne_bytes(reply.payload[4..8].try_into().unwrap()))
+        };
+        let indexes: Vec<Result<u32, bool>> = outcomes.into_iter().map(index).collect();
+        assert_eq!(indexes, [Ok(bridge.index), Err(true), Ok(1)]);
+    });
+}
+
+/// A message about the link of a name.
+fn link_message(message_type: u16, name: &str, answer: Answer) -> Request {
+    // struct ifinfomsg
+    let payload = Attributes::after(&[0; 16]).text(libc::IFLA_IFNAME, name);
+    Request {
+        what: format!("find {name}"),
+        message_type,
+        flags: 0,
+        payload: payload.into_bytes(),
+        answer,
+    }
+}
+
+/// The kernel's refusal to create a link of a kind.
+fn refusal_of(kind: &str) -> NetlinkError {
+    let info = Attributes::new().text(libc::IFLA_INFO_KIND, kind);
+    let link = Attributes::after(&[0; 16]).nest(libc::IFLA_LINKINFO, info);
+    let request = Request {
+        what: format!("create {kind}"),
+        flags: libc::NLM_F_CREATE as u16,
+        payload: link.into_bytes(),
+        ..link_message(libc::RTM_NEWLINK, kind, Answer::Acknowledgement)
+    };
+    let mut socket = Socket::open(Protocol::Route).unwrap();
+    let mut outcomes = socket.exchange(&[&request]).unwrap();
+    outcomes.pop().unwrap().unwrap_err()
 }

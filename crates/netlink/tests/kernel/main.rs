@@ -20,7 +20,7 @@ mod wait;
 
 use std::process::Command;
 
-use netlink::{Change, Link, LinkRef, Mac, Netns, NewLink, Rtnetlink};
+use netlink::{Link, Mac, Netns, NewLink, NewPeer, NewVeth, Rtnetlink};
 use serde_json::Value;
 use testkit::NetNs;
 
@@ -95,22 +95,34 @@ impl Both {
             is_up: true,
             ..NewLink::named("cni0")
         };
-        let create = Change::create_bridge(&bridge, None);
-        self.host.create(create, "cni0").unwrap()
+        self.host.create_bridge(&bridge, None).unwrap()
     }
 
-    /// A pair whose near end is a port of the bridge and up; gives both ends.
+    /// A pair whose near end is a port of the bridge and up; returns both ends.
     fn veth(&mut self, near: &str, far: &str, bridge: u32) -> (Link, Link) {
-        let near_end = NewLink {
+        let port = NewLink {
             master: Some(bridge),
             is_up: true,
             ..NewLink::named(near)
         };
-        let create = Change::create_veth(&near_end, &NewLink::named(far), &self.netns);
-        let near = self.host.create(create, near).unwrap();
-        let far = LinkRef::Name(far);
-        let far = self.container.perform_and_read(&[], far).unwrap();
-        (near, far)
+        let peer = peer(far, &self.netns);
+        let made = self
+            .host
+            .create_veth(&NewVeth { port, peer }, None)
+            .unwrap();
+        let far = self.container.link_by_name(far).unwrap().unwrap();
+        assert_eq!(made.peer.index, far.index);
+        assert_eq!(made.peer.name, far.name);
+        (made.port, far)
+    }
+}
+
+fn peer<'a>(name: &'a str, netns: &'a Netns) -> NewPeer<'a> {
+    NewPeer {
+        name,
+        netns,
+        mtu: None,
+        mac: None,
     }
 }
 
@@ -127,7 +139,7 @@ fn flags(link: &Value) -> Vec<&str> {
     flags.iter().map(|flag| flag.as_str().unwrap()).collect()
 }
 
-fn up() -> netlink::LinkChange<'static> {
+fn up() -> netlink::LinkChange {
     netlink::LinkChange {
         is_up: Some(true),
         ..Default::default()

@@ -1,6 +1,6 @@
 //! Tests of netfilter batches.
 
-use netlink::{Answer, Bytes, NetlinkError, Protocol, Request, Socket};
+use netlink::{Answer, Outcome, Protocol, Request, Socket};
 use nix::errno::Errno;
 
 use crate::Pair;
@@ -14,12 +14,12 @@ const GET_TABLE: u16 = NFTABLES << 8 | 1;
 const DELETE_TABLE: u16 = NFTABLES << 8 | 2;
 const INET: u8 = 1;
 
-fn edge(message_type: u16, answer: Answer) -> Request<Bytes> {
+fn edge(message_type: u16, answer: Answer) -> Request {
     let [high, low] = NFTABLES.to_be_bytes();
     request(message_type, vec![0, 0, high, low], answer)
 }
 
-fn table(message_type: u16, name: &str, answer: Answer) -> Request<Bytes> {
+fn table(message_type: u16, name: &str, answer: Answer) -> Request {
     let mut payload = vec![INET, 0, 0, 0];
     let length = u16::try_from(4 + name.len() + 1).unwrap();
     payload.extend(length.to_ne_bytes());
@@ -29,26 +29,31 @@ fn table(message_type: u16, name: &str, answer: Answer) -> Request<Bytes> {
     request(message_type, payload, answer)
 }
 
-fn request(message_type: u16, payload: Vec<u8>, answer: Answer) -> Request<Bytes> {
+fn request(message_type: u16, payload: Vec<u8>, answer: Answer) -> Request {
     Request {
         what: format!("send message {message_type:#x}"),
-        payload: Bytes {
-            message_type,
-            payload,
-        },
+        message_type,
         flags: 0,
+        payload,
         answer,
     }
 }
 
-/// The refusals of a batch with these changes in it.
-fn batch(socket: &mut Socket, changes: Vec<Request<Bytes>>) -> Vec<(usize, NetlinkError)> {
+/// The kernel's reason for refusing each message of a batch with these changes in it: of its
+/// begin, of the changes, of its end.
+fn batch(socket: &mut Socket, changes: Vec<Request>) -> Vec<Option<Errno>> {
     let begin = edge(BATCH_BEGIN, Answer::NothingUnlessAllFails);
     let end = edge(BATCH_END, Answer::Nothing);
     let mut all = vec![&begin];
     all.extend(&changes);
     all.push(&end);
-    socket.exchange(&all, |_, _| Ok(())).unwrap()
+    refusals(socket, &all)
+}
+
+fn refusals(socket: &mut Socket, requests: &[&Request]) -> Vec<Option<Errno>> {
+    let outcomes = socket.exchange(requests).unwrap().into_iter();
+    let reason = |outcome: Outcome| outcome.err().and_then(|error| error.errno());
+    outcomes.map(reason).collect()
 }
 
 fn tables(socket: &mut Socket) -> Vec<String> {
@@ -72,8 +77,7 @@ fn a_batch_of_nftables_is_carried_out_whole_or_not_at_all() {
             table(NEW_TABLE, "one", Answer::Nothing),
             table(NEW_TABLE, "other", Answer::Acknowledgement),
         ];
-        let refusals = batch(&mut socket, changes);
-        assert!(refusals.is_empty(), "{refusals:?}");
+        assert_eq!(batch(&mut socket, changes), [None; 4]);
         assert_eq!(tables(&mut socket), ["one", "other"]);
 
         let changes = vec![
@@ -81,12 +85,11 @@ fn a_batch_of_nftables_is_carried_out_whole_or_not_at_all() {
             table(DELETE_TABLE, "missing", Answer::Nothing),
             table(DELETE_TABLE, "one", Answer::Acknowledgement),
         ];
-        let refusals = batch(&mut socket, changes);
-        let refusals: Vec<_> = refusals
-            .iter()
-            .map(|(position, error)| (*position, error.errno()))
-            .collect();
-        assert_eq!(refusals, [(2, Some(Errno::ENOENT))]);
+        let refused = Some(Errno::ENOENT);
+        assert_eq!(
+            batch(&mut socket, changes),
+            [None, None, refused, None, None]
+        );
         assert_eq!(tables(&mut socket), ["one", "other"]);
     });
 }
@@ -98,17 +101,12 @@ fn a_batch_that_is_refused_as_a_whole_does_not_wait_for_its_parts() {
         let mut socket = Socket::open(Protocol::Netfilter).unwrap();
         // No subsystem has this number.
         let begin = Request {
-            payload: Bytes {
-                message_type: BATCH_BEGIN,
-                payload: vec![0, 0, 0, 200],
-            },
+            payload: vec![0, 0, 0, 200],
             ..edge(BATCH_BEGIN, Answer::NothingUnlessAllFails)
         };
         let change = table(NEW_TABLE, "one", Answer::Acknowledgement);
-        let refusals = socket.exchange(&[&begin, &change], |_, _| Ok(())).unwrap();
-        assert_eq!(refusals.len(), 1);
-        assert_eq!(refusals[0].0, 0);
-        assert_eq!(refusals[0].1.errno(), Some(Errno::EINVAL));
+        let refused = refusals(&mut socket, &[&begin, &change]);
+        assert_eq!(refused, [Some(Errno::EINVAL), None]);
         assert_eq!(tables(&mut socket), [""; 0]);
     });
 }

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use netlink::{
-    Change, Existing, Family, IpvlanMode, Link, LinkRef, MAIN_TABLE, MacvlanMode, NewLink, Route,
-    Rtnetlink, SubInterface,
+    Change, Existing, Family, IpvlanMode, Link, MAIN_TABLE, MacvlanMode, NewLink, Route, Rtnetlink,
+    SubInterface,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
@@ -51,12 +51,18 @@ fn address(both: &mut Both, link: &Link) {
         ..Route::to("0.0.0.0/0".parse().unwrap())
     };
     let changes = [
-        Change::change_link(link.index, &up()),
+        Change::SetLink {
+            link: link.index,
+            change: up(),
+        },
         Change::add_address(link.index, "10.244.0.2/24".parse().unwrap(), false),
         Change::add_address(link.index, "fd00::2/64".parse().unwrap(), false),
-        Change::add_route(&gateway, Existing::Refuse),
+        Change::AddRoute {
+            route: gateway,
+            existing: Existing::Refuse,
+        },
     ];
-    both.container.perform(&changes).unwrap();
+    both.container.apply(&changes).unwrap();
 }
 
 /// Nothing is left of a container's only link.
@@ -95,7 +101,7 @@ fn a_pair_is_gone_and_can_be_made_again_at_once() {
 }
 
 #[track_caller]
-fn a_sub_interface_is_gone(kind: SubInterface) {
+fn a_child_is_gone(child: SubInterface) {
     let Some(pair) = Pair::new() else { return };
     let is_supported = pair.run(|both| {
         let master = both.bridge().index;
@@ -103,7 +109,7 @@ fn a_sub_interface_is_gone(kind: SubInterface) {
             let link = NewLink::named("eth0");
             let made = both.host.create_sub_interface_in(
                 &link,
-                kind,
+                child,
                 master,
                 None,
                 &both.netns,
@@ -127,13 +133,13 @@ fn a_sub_interface_is_gone(kind: SubInterface) {
 
 #[test]
 fn a_macvlan_is_gone_and_can_be_made_again_at_once() {
-    a_sub_interface_is_gone(SubInterface::Macvlan(MacvlanMode::Bridge));
-    a_sub_interface_is_gone(SubInterface::Macvlan(MacvlanMode::Passthru));
+    a_child_is_gone(SubInterface::Macvlan(MacvlanMode::Bridge));
+    a_child_is_gone(SubInterface::Macvlan(MacvlanMode::Passthru));
 }
 
 #[test]
 fn an_ipvlan_is_gone_and_can_be_made_again_at_once() {
-    a_sub_interface_is_gone(SubInterface::Ipvlan(IpvlanMode::L2));
+    a_child_is_gone(SubInterface::Ipvlan(IpvlanMode::L2));
 }
 
 #[test]
@@ -199,7 +205,7 @@ fn a_link_that_is_gone_or_cannot_be_removed_is_as_ever() {
         assert_eq!(error.unwrap_err().to_string(), expected);
         assert_eq!(names(&mut both.host), ["lo"]);
         assert_eq!(names(&mut both.container), ["lo"]);
-        let lo = both.host.link(LinkRef::Index(1)).unwrap().unwrap();
+        let lo = both.host.link_by_index(1).unwrap().unwrap();
         assert!(lo.is_up);
     });
 }

@@ -10,11 +10,14 @@ fn link(both: &mut Both) -> u32 {
     let bridge = both.bridge();
     let (_, far) = both.veth("veth0", "eth0", bridge.index);
     let changes = [
-        Change::change_link(far.index, &up()),
+        Change::SetLink {
+            link: far.index,
+            change: up(),
+        },
         Change::add_address(far.index, "10.244.1.7/24".parse().unwrap(), false),
         Change::add_address(far.index, "2001:db8::7/64".parse().unwrap(), false),
     ];
-    both.container.perform(&changes).unwrap();
+    both.container.apply(&changes).unwrap();
     far.index
 }
 
@@ -34,9 +37,12 @@ fn a_route_with_everything() {
             // Host bits, which the kernel would refuse.
             ..Route::to("192.168.9.9/16".parse().unwrap())
         };
-        let add = Change::add_route(&route, Existing::Refuse);
-        both.container.perform(std::slice::from_ref(&add)).unwrap();
-        let error = both.container.perform(&[add]).unwrap_err();
+        let add = Change::AddRoute {
+            route,
+            existing: Existing::Refuse,
+        };
+        both.container.apply(std::slice::from_ref(&add)).unwrap();
+        let error = both.container.apply(&[add]).unwrap_err();
         assert!(error.is_exists(), "{error}");
         let listed = both.container.routes(Family::V4, 4711, Some(link));
         let expected = Route {
@@ -81,8 +87,11 @@ fn scopes() {
                 ..by_link("10.2.0.0/16")
             },
         ];
-        let changes = routes.map(|route| Change::add_route(&route, Existing::Join));
-        both.container.perform(&changes).unwrap();
+        let changes = routes.map(|route| Change::AddRoute {
+            route,
+            existing: Existing::Join,
+        });
+        both.container.apply(&changes).unwrap();
     });
     let seen = pair.container.ip_json(&["route", "show", "proto", "boot"]);
     let expected = json!([
@@ -112,25 +121,31 @@ fn a_route_beside_or_instead_of_another() {
     };
     let link = pair.run(|both| {
         let link = link(both);
-        let add = |last, existing| Change::add_route(&default_v4(link, last), existing);
+        let add = |last, existing| Change::AddRoute {
+            route: default_v4(link, last),
+            existing,
+        };
         let container = &mut both.container;
-        container.perform(&[add(1, Existing::Refuse)]).unwrap();
-        let refused = container.perform(&[add(2, Existing::Refuse)]);
+        container.apply(&[add(1, Existing::Refuse)]).unwrap();
+        let refused = container.apply(&[add(2, Existing::Refuse)]);
         assert!(refused.unwrap_err().is_exists());
-        container.perform(&[add(2, Existing::Join)]).unwrap();
-        let same = container.perform(&[add(2, Existing::Join)]);
+        container.apply(&[add(2, Existing::Join)]).unwrap();
+        let same = container.apply(&[add(2, Existing::Join)]);
         assert!(same.unwrap_err().is_exists());
         link
     });
     assert_eq!(gateways(&pair, "-4"), ["10.244.1.2", "10.244.1.1"]);
     pair.run(|both| {
-        let replace = Change::add_route(&default_v4(link, 3), Existing::Replace);
-        both.container.perform(&[replace]).unwrap();
-        let delete = Change::delete_route(&default_v4(link, 1));
-        both.container
-            .perform(std::slice::from_ref(&delete))
-            .unwrap();
-        let again = both.container.perform(&[delete]);
+        let replace = Change::AddRoute {
+            route: default_v4(link, 3),
+            existing: Existing::Replace,
+        };
+        both.container.apply(&[replace]).unwrap();
+        let delete = Change::DeleteRoute {
+            route: default_v4(link, 1),
+        };
+        both.container.apply(std::slice::from_ref(&delete)).unwrap();
+        let again = both.container.apply(&[delete]);
         assert!(again.unwrap_err().is_not_found());
     });
     assert_eq!(gateways(&pair, "-4"), ["10.244.1.3"]);
@@ -157,8 +172,11 @@ fn the_default_route_is_the_one_with_the_lowest_metric() {
             to("::/0", "2001:db8::1", 300),
             to("::/0", "2001:db8::2", 250),
         ];
-        let changes = routes.map(|route| Change::add_route(&route, Existing::Refuse));
-        both.container.perform(&changes).unwrap();
+        let changes = routes.map(|route| Change::AddRoute {
+            route,
+            existing: Existing::Refuse,
+        });
+        both.container.apply(&changes).unwrap();
         for (family, expected) in [(Family::V4, routes[1]), (Family::V6, routes[4])] {
             let found = both.container.default_route(family).unwrap().unwrap();
             assert_eq!(found.gateway, expected.gateway);
@@ -220,10 +238,13 @@ fn a_table_that_needs_many_answers_is_read_whole() {
                     link: Some(link),
                     ..Route::to(destination)
                 };
-                Change::add_route(&route, Existing::Refuse)
+                Change::AddRoute {
+                    route,
+                    existing: Existing::Refuse,
+                }
             })
             .collect();
-        both.container.perform(&changes).unwrap();
+        both.container.apply(&changes).unwrap();
         let listed = both.container.routes(Family::V4, MAIN_TABLE, Some(link));
         // And the one to the address's own network.
         assert_eq!(listed.unwrap().len(), 2001);
@@ -249,20 +270,22 @@ fn thousands_of_routes() {
                 )
             })
             .collect();
-        let add = routes
-            .iter()
-            .map(|route| Change::add_route(route, Existing::Refuse));
-        let changes: Vec<Change<'_>> = add.collect();
-        let refusals = both.host.perform_each(&changes).unwrap();
-        let positions: Vec<usize> = refusals.iter().map(|(position, _)| *position).collect();
-        assert_eq!(positions, (0..count).collect::<Vec<_>>());
-        let last = refusals.last().unwrap().1.to_string();
+        let add = routes.iter().map(|route| Change::AddRoute {
+            route: *route,
+            existing: Existing::Refuse,
+        });
+        let changes: Vec<Change> = add.collect();
+        let mut applied = both.host.apply_each(&changes).unwrap();
+        assert!(applied.iter().all(|it| it.result.is_err()));
+        let tried = applied.iter().map(|it| it.change);
+        assert!(tried.eq(&changes));
+        let last = applied.pop().unwrap().result.unwrap_err().to_string();
         let expected = "cannot add route to 10.20.135.0/24 via 10.0.0.2 by link cni0: ";
         assert!(last.starts_with(expected), "{last}");
 
         let address = Change::add_address(bridge.index, address, false);
-        both.host.perform(&[address]).unwrap();
-        both.host.perform(&changes).unwrap();
+        both.host.apply(&[address]).unwrap();
+        both.host.apply(&changes).unwrap();
         let listed = both.host.routes(Family::V4, MAIN_TABLE, None).unwrap();
         assert_eq!(listed.len(), count + 1);
     });

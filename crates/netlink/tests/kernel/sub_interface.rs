@@ -1,20 +1,18 @@
 //! Tests of ipvlan and macvlan links.
 
-use netlink::{
-    Change, IpvlanMode, Kind, Link, Mac, MacvlanMode, NetlinkError, NewLink, SubInterface,
-};
+use netlink::{IpvlanMode, Kind, Link, Mac, MacvlanMode, NetlinkError, NewLink, SubInterface};
 
 use crate::{Both, Pair, flags};
 
-/// A link of the node's that can have sub-interfaces.
+/// A link of the node's that can have children.
 fn master(both: &mut Both) -> Link {
     both.bridge()
 }
 
-fn create(both: &mut Both, link: &NewLink<'_>, kind: SubInterface) -> Result<Link, NetlinkError> {
+fn create(both: &mut Both, link: &NewLink<'_>, child: SubInterface) -> Result<Link, NetlinkError> {
     let parent = master(both).index;
     both.host
-        .create_sub_interface_in(link, kind, parent, None, &both.netns, &mut both.container)
+        .create_sub_interface_in(link, child, parent, None, &both.netns, &mut both.container)
 }
 
 #[test]
@@ -89,9 +87,12 @@ fn a_macvlan_on_a_link_of_its_own_namespace() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let parent = master(both).index;
-        let kind = SubInterface::Macvlan(MacvlanMode::Bridge);
-        let create = Change::create_sub_interface(&NewLink::named("mac0"), kind, parent, None);
-        let made = both.host.create(create, "mac0").unwrap();
+        let child = SubInterface::Macvlan(MacvlanMode::Bridge);
+        let link = NewLink::named("mac0");
+        let made = both
+            .host
+            .create_sub_interface(&link, child, parent)
+            .unwrap();
         let made = made.parent.unwrap();
         assert_eq!((made.index, made.netns), (parent, None));
     });

@@ -1,20 +1,19 @@
 //! Tests of settings.
 
 use netlink::sysctl::{self, SysctlError};
-use netlink::{Change, NetlinkError, NewLink};
+use netlink::{NetlinkError, NewLink, NewVeth};
 
-use crate::Pair;
+use crate::{Pair, peer};
 
 #[test]
 fn a_setting_is_the_namespaces_own_and_its_interface_may_have_dots() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
-        let create = Change::create_veth(
-            &NewLink::named("veth0"),
-            &NewLink::named("eth0.5"),
-            &both.netns,
-        );
-        both.host.create(create, "veth0").unwrap();
+        let port = NewLink::named("veth0");
+        let peer = peer("eth0.5", &both.netns);
+        both.host
+            .create_veth(&NewVeth { port, peer }, None)
+            .unwrap();
         let name = ["ipv4", "conf", "eth0.5", "arp_notify"];
         let inside = || -> Result<_, NetlinkError> {
             assert_eq!(sysctl::read(&name).unwrap(), "0");

@@ -9,8 +9,8 @@ use crate::Pair;
 fn a_ports_vlans() {
     let Some(pair) = Pair::new() else { return };
     let checked = pair.run(|both| {
-        let bridge = Change::create_bridge(&NewLink::named("cni0"), Some(true));
-        let bridge = match both.host.create(bridge, "cni0") {
+        let link = NewLink::named("cni0");
+        let bridge = match both.host.create_bridge(&link, Some(true)) {
             Err(error) if error.is_unsupported() => {
                 return Err("CONFIG_BRIDGE_VLAN_FILTERING");
             }
@@ -26,9 +26,12 @@ fn a_ports_vlans() {
                 vlan_filtering: Some(filters),
                 ..LinkChange::default()
             };
-            let change = Change::change_link(bridge.index, &change);
+            let change = Change::SetLink {
+                link: bridge.index,
+                change,
+            };
             let bridge = LinkRef::Index(bridge.index);
-            let changed = both.host.perform_and_read(&[change], bridge).unwrap();
+            let changed = both.host.apply_and_read(&[change], bridge).unwrap();
             let kind = Kind::Bridge {
                 vlan_filtering: filters,
                 default_pvid: 1,
@@ -47,11 +50,20 @@ fn a_ports_vlans() {
             PortVlans::tagged(300..=300),
         ];
         let changes = [
-            Change::delete_vlans(port, &[PortVlans::access(1)]),
-            Change::add_vlans(port, &wanted),
-            Change::add_vlans(VlanOwner::Bridge(bridge.index), &[PortVlans::tagged(7..=7)]),
+            Change::DeleteVlans {
+                owner: port,
+                vlans: vec![PortVlans::access(1)],
+            },
+            Change::AddVlans {
+                owner: port,
+                vlans: wanted.to_vec(),
+            },
+            Change::AddVlans {
+                owner: VlanOwner::Bridge(bridge.index),
+                vlans: vec![PortVlans::tagged(7..=7)],
+            },
         ];
-        both.host.perform(&changes).unwrap();
+        both.host.apply(&changes).unwrap();
         assert_eq!(both.host.vlans(near.index).unwrap(), wanted);
         let of_bridge = both.host.vlans(bridge.index).unwrap();
         assert_eq!(of_bridge, [PortVlans::access(1), PortVlans::tagged(7..=7)]);
@@ -81,13 +93,19 @@ fn a_ports_vlans() {
 
     pair.run(|both| {
         let near = LinkRef::Name("veth0");
-        let near = both.host.perform_and_read(&[], near).unwrap().index;
-        let all = [PortVlans::tagged(1..=4094)];
-        let delete = Change::delete_vlans(VlanOwner::Port(near), &all);
-        both.host.perform(&[delete]).unwrap();
+        let near = both.host.apply_and_read(&[], near).unwrap().index;
+        let owner = VlanOwner::Port(near);
+        let delete = Change::DeleteVlans {
+            owner,
+            vlans: vec![PortVlans::tagged(1..=4094)],
+        };
+        both.host.apply(&[delete]).unwrap();
         assert_eq!(both.host.vlans(near).unwrap(), []);
-        let invalid = Change::add_vlans(VlanOwner::Port(near), &[PortVlans::access(4095)]);
-        let error = both.host.perform(&[invalid]).unwrap_err();
+        let invalid = Change::AddVlans {
+            owner,
+            vlans: vec![PortVlans::access(4095)],
+        };
+        let error = both.host.apply(&[invalid]).unwrap_err();
         let expected = "cannot add VLANs to bridge port veth0: ";
         assert!(error.to_string().starts_with(expected), "{error}");
     });

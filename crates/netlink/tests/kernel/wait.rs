@@ -32,7 +32,10 @@ fn a_port_passes_frames_once_the_other_end_is_up() {
                 thread::sleep(Duration::from_millis(100));
                 let now = Instant::now();
                 container
-                    .perform(&[Change::change_link(far.index, &up())])
+                    .apply(&[Change::SetLink {
+                        link: far.index,
+                        change: up(),
+                    }])
                     .unwrap();
                 now
             });
@@ -49,8 +52,11 @@ fn a_port_passes_frames_once_the_other_end_is_up() {
             mtu: Some(1400),
             ..LinkChange::default()
         };
-        let change = Change::change_link(near.index, &change);
-        both.host.perform(&[change]).unwrap();
+        let change = Change::SetLink {
+            link: near.index,
+            change,
+        };
+        both.host.apply(&[change]).unwrap();
         let near = both.host.link_by_name("veth0").unwrap().unwrap();
         assert_eq!(near.mtu, 1400);
     });
@@ -69,7 +75,7 @@ fn waiting_ends_when_the_link_goes() {
             scope.spawn(move || {
                 thread::sleep(Duration::from_millis(100));
                 container
-                    .perform(&[Change::delete_link(far.index)])
+                    .apply(&[Change::DeleteLink { link: far.index }])
                     .unwrap();
             });
             let waited = both
@@ -87,8 +93,11 @@ fn two_links(both: &mut Both) -> (u32, u32) {
     let bridge = both.bridge();
     let (_, one) = both.veth("veth0", "eth0", bridge.index);
     let (_, other) = both.veth("veth1", "eth1", bridge.index);
-    let changes = [one.index, other.index].map(|index| Change::change_link(index, &up()));
-    both.container.perform(&changes).unwrap();
+    let changes = [one.index, other.index].map(|index| Change::SetLink {
+        link: index,
+        change: up(),
+    });
+    both.container.apply(&changes).unwrap();
     (one.index, other.index)
 }
 
@@ -99,7 +108,7 @@ fn addresses_that_nobody_else_has_settle() {
         let (link, _) = two_links(both);
         let address = "2001:db8::7/64".parse().unwrap();
         let add = Change::add_address(link, address, true);
-        both.container.perform(&[add]).unwrap();
+        both.container.apply(&[add]).unwrap();
         let listed = both.container.addresses(link, None).unwrap();
         assert!(listed.iter().any(|address| address.is_tentative));
         let soon = both
@@ -123,7 +132,7 @@ fn an_address_that_another_machine_has_is_told() {
         let (near, far) = both.veth("veth0", "eth0", bridge.index);
         let address = "2001:db8::7/64".parse().unwrap();
         both.host
-            .perform(&[Change::add_address(bridge.index, address, false)])
+            .apply(&[Change::add_address(bridge.index, address, false)])
             .unwrap();
         // Else the node's own addresses are asked for first, and the answer comes late.
         let no_delay = || -> Result<(), NetlinkError> {
@@ -132,13 +141,16 @@ fn an_address_that_another_machine_has_is_told() {
         };
         both.netns.enter(&both.home, no_delay).unwrap();
         both.container
-            .perform(&[Change::change_link(far.index, &up())])
+            .apply(&[Change::SetLink {
+                link: far.index,
+                change: up(),
+            }])
             .unwrap();
         both.host
             .wait_for_link(near.index, LONG, "up", is_forwarding)
             .unwrap();
         both.container
-            .perform(&[Change::add_address(far.index, address, true)])
+            .apply(&[Change::add_address(far.index, address, true)])
             .unwrap();
         let error = both
             .container
@@ -159,9 +171,11 @@ fn a_link_that_is_gone_is_not_waited_for() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let started = Instant::now();
-        let create = Change::create_bridge(&NewLink::named("gone0"), None);
-        let index = both.host.create(create, "gone0").unwrap().index;
-        both.host.perform(&[Change::delete_link(index)]).unwrap();
+        let created = both.host.create_bridge(&NewLink::named("gone0"), None);
+        let index = created.unwrap().index;
+        both.host
+            .apply(&[Change::DeleteLink { link: index }])
+            .unwrap();
         let waited = both.host.wait_for_link(index, LONG, "up", |_| true);
         assert!(waited.unwrap_err().is_not_found());
         let waited = both.host.wait_for_addresses(index, LONG);

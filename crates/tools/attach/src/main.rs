@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use netlink::{
-    Change, Existing, Link, LinkChange, LinkRef, Netns, NewLink, PortChange, Route, Rtnetlink,
-    random_name,
+    Change, Existing, Link, LinkChange, LinkRef, Netns, NewLink, NewPeer, NewVeth, PortChange,
+    Route, Rtnetlink, Veth, random_name,
 };
 
 const IFNAME: &str = "eth0";
@@ -65,38 +65,41 @@ fn add(
     let netns = Netns::open(netns)?;
     let mut outside = Rtnetlink::open()?;
     let mut inside = Rtnetlink::open_in(&netns, &Netns::current()?)?;
-    let bridge = outside.perform_and_read(&[], LinkRef::Name(bridge))?;
+    let bridge = outside.apply_and_read(&[], LinkRef::Name(bridge))?;
 
     let name = random_name("veth");
-    let near = NewLink {
+    let port = NewLink {
         mtu: Some(mtu),
         master: Some(bridge.index),
         is_up: true,
         ..NewLink::named(&name)
     };
-    let far = NewLink {
+    let peer = NewPeer {
+        name: IFNAME,
+        netns: &netns,
         mtu: Some(mtu),
-        ..NewLink::named(IFNAME)
+        mac: None,
     };
-    let near = outside.create(Change::create_veth(&near, &far, &netns), &name)?;
-    let far = near.parent.ok_or("a veth has another end")?.index;
+    let Veth { port, peer } = outside.create_veth(&NewVeth { port, peer }, None)?;
 
-    let up = LinkChange {
-        is_up: Some(true),
-        ..LinkChange::default()
-    };
     let mut changes = vec![
-        Change::change_link(far, &up),
-        Change::add_address(far, address, false),
+        Change::SetLink {
+            link: peer.index,
+            change: LinkChange::up(true),
+        },
+        Change::add_address(peer.index, address, false),
     ];
     changes.extend(routes.iter().map(|route| {
         let route = Route {
-            link: Some(far),
+            link: Some(peer.index),
             ..*route
         };
-        Change::add_route(&route, Existing::Join)
+        Change::AddRoute {
+            route,
+            existing: Existing::Join,
+        }
     }));
-    inside.perform(&changes)?;
+    inside.apply(&changes)?;
 
     let hairpin = LinkChange {
         port: PortChange {
@@ -105,22 +108,25 @@ fn add(
         },
         ..LinkChange::default()
     };
-    let hairpin = Change::change_link(near.index, &hairpin);
-    let near = outside.perform_and_read(&[hairpin], LinkRef::Index(near.index))?;
-    if !is_usable(&near) {
-        outside.wait_for_link(near.index, TIMEOUT, "up", is_usable)?;
+    let hairpin = Change::SetLink {
+        link: port.index,
+        change: hairpin,
+    };
+    let port = outside.apply_and_read(&[hairpin], LinkRef::Index(port.index))?;
+    if !is_usable(&port) {
+        outside.wait_for_link(port.index, TIMEOUT, "up", is_usable)?;
     }
     Ok(())
 }
 
 /// Whether frames pass the bridge's port.
-fn is_usable(near: &Link) -> bool {
-    near.is_operational() && near.port.is_some_and(|port| port.is_forwarding)
+fn is_usable(port: &Link) -> bool {
+    port.is_operational() && port.port.is_some_and(|port| port.is_forwarding)
 }
 
 fn delete(netns: &Path) -> Result<(), Box<dyn Error>> {
     let mut inside = Rtnetlink::open_in(&Netns::open(netns)?, &Netns::current()?)?;
-    let link = inside.perform_and_read(&[], LinkRef::Name(IFNAME))?;
+    let link = inside.apply_and_read(&[], LinkRef::Name(IFNAME))?;
     inside.remove_links(&[link.index])?;
     Ok(())
 }
