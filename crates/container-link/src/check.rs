@@ -2,14 +2,124 @@
 
 mod tables;
 
+use std::fmt;
 use std::path::Path;
 
-use cni_types::{AddResult, Error, Interface};
+use cni_types::{AddResult, Code, Error, Interface};
 use ipnetwork::IpNetwork;
-use netlink::{Link, LinkAddress, Mac, Route, Rtnetlink};
+use netlink::{Link, LinkAddress, Mac, NetlinkError, Route, Rtnetlink};
 
 use self::tables::{Tables, network_of};
-use crate::{CheckError, SandboxError, plan};
+use crate::plan;
+
+/// What CHECK finds.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The result is another attachment's.
+    #[error("prevResult has no interface {ifname} {}", netns.as_ref().map_or("on the node".to_owned(), |netns| format!("with sandbox {netns}")))]
+    NotInResult {
+        /// The interface.
+        ifname: String,
+        /// `CNI_NETNS`, or `None` for the node.
+        netns: Option<String>,
+    },
+    /// There is no such interface.
+    #[error("interface {ifname} is gone from {}", netns.as_deref().unwrap_or("the node"))]
+    Gone {
+        /// The interface.
+        ifname: String,
+        /// `CNI_NETNS`, or `None` for the node.
+        netns: Option<String>,
+    },
+    /// Something about it is not as it was.
+    #[error("{what} of interface {ifname} is {found}, not {expected}")]
+    Differs {
+        /// What: `mac`.
+        what: &'static str,
+        /// The interface.
+        ifname: String,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// It was set down.
+    #[error("interface {0} is down")]
+    Down(String),
+    /// It is not in a VLAN, or not in the same way.
+    #[error("interface {ifname} is not in VLAN {id} as it was")]
+    Vlan {
+        /// The interface.
+        ifname: String,
+        /// The VLAN.
+        id: u16,
+    },
+    /// It lacks an address.
+    #[error("interface {ifname} does not have address {address} of prevResult")]
+    Address {
+        /// The interface.
+        ifname: String,
+        /// The address.
+        address: IpNetwork,
+    },
+    /// The node does not pass its packets on.
+    #[error(
+        "{0} is 0: the node does not pass on what the container sends to other networks; set it \
+            to 1"
+    )]
+    Forwarding(String),
+    /// Another machine has its address.
+    #[error(
+        "address {address} of interface {ifname} is in use by another machine on the same wire"
+    )]
+    Duplicate {
+        /// The interface.
+        ifname: String,
+        /// The address.
+        address: IpNetwork,
+    },
+    /// The route to an address's own network is missing.
+    #[error("interface {ifname} has no route to {network}, the network of its address")]
+    Network {
+        /// The interface.
+        ifname: String,
+        /// The network.
+        network: IpNetwork,
+    },
+    /// A route is missing.
+    #[error(
+        "the route to {}{} of prevResult is missing",
+        route.destination,
+        route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default()
+    )]
+    Route {
+        /// The route.
+        route: Box<Route>,
+    },
+}
+
+impl CheckError {
+    /// Something about a link is not as it was.
+    pub fn differs(
+        what: &'static str,
+        link: &Link,
+        found: impl fmt::Display,
+        expected: impl fmt::Display,
+    ) -> Self {
+        Self::Differs {
+            what,
+            ifname: link.name.clone(),
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+}
+
+impl From<CheckError> for Error {
+    fn from(error: CheckError) -> Self {
+        Error::new(Code::CHECK_FAILED, error)
+    }
+}
 
 /// An interface in the result of ADD, in a container or on the node, and its position there.
 ///
@@ -39,12 +149,10 @@ pub fn interface_of<'r>(
 /// [`CheckError`], which is code 120; if the kernel cannot be asked.
 pub fn link(kernel: &mut Rtnetlink, interface: &Interface) -> Result<Link, Error> {
     let link = kernel.link_by_name(&interface.name);
-    let link = link
-        .map_err(SandboxError::from)?
-        .ok_or_else(|| CheckError::Gone {
-            ifname: interface.name.clone(),
-            netns: interface.sandbox.clone(),
-        })?;
+    let link = link?.ok_or_else(|| CheckError::Gone {
+        ifname: interface.name.clone(),
+        netns: interface.sandbox.clone(),
+    })?;
     mac(&link, interface)?;
     Ok(link)
 }
@@ -54,7 +162,7 @@ pub fn link(kernel: &mut Rtnetlink, interface: &Interface) -> Result<Link, Error
 ///
 /// # Errors
 /// If the kernel cannot be asked.
-pub fn name_of(kernel: &mut Rtnetlink, index: Option<u32>) -> Result<String, SandboxError> {
+pub fn name_of(kernel: &mut Rtnetlink, index: Option<u32>) -> Result<String, NetlinkError> {
     let Some(index) = index else {
         return Ok("nothing".to_owned());
     };
@@ -98,9 +206,7 @@ pub fn addresses_and_routes(
     previous: &AddResult,
     position: u32,
 ) -> Result<(), Error> {
-    let found = inside
-        .addresses(link.index, None)
-        .map_err(SandboxError::from)?;
+    let found = inside.addresses(link.index, None)?;
     let own = previous
         .ips
         .iter()

@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use cni_types::{AddResult, Error, IpConfig};
+use cni_types::{AddResult, Code, Error, IpConfig};
 use ipnetwork::IpNetwork;
+use netlink::sysctl::SysctlError;
 use netlink::{
-    Applied, Change, Existing, Link, LinkChange, Mac, NetlinkError, OperState, Rtnetlink,
+    Applied, Change, Existing, Link, LinkChange, Mac, NetlinkError, NetnsError, OperState, Route,
+    Rtnetlink,
 };
 use nix::errno::Errno;
 
 use crate::settings::{self, Settings};
-use crate::{ConfigureError, KernelError, Sandbox, SandboxError, Undo, plan};
+use crate::{Sandbox, Undo, plan};
 
 /// The least that IPv6 works with, in bytes (RFC 8200).
 const MIN_IPV6_MTU: u32 = 1280;
@@ -125,7 +127,7 @@ pub fn configure<'a>(
         .chain(routes)
         .chain(announced.clone())
         .collect();
-    let applied = inside.apply_each(&changes).map_err(SandboxError::from)?;
+    let applied = inside.apply_each(&changes)?;
     let mut earlier = Vec::new();
     for Applied { change, result } in applied {
         match result {
@@ -172,9 +174,9 @@ fn refused(
     change: &Change,
     earlier: &[&Change],
     link: ContainerLink<'_>,
-    error: NetlinkError,
+    source: NetlinkError,
 ) -> ConfigureError {
-    let (ifname, source) = (link.name.to_owned(), KernelError::from(error));
+    let ifname = link.name.to_owned();
     match change {
         Change::AddAddress { address, .. } => ConfigureError::Address {
             ifname,
@@ -215,23 +217,160 @@ fn first_v6(ips: &[IpConfig]) -> Option<IpNetwork> {
 }
 
 fn wait_for_addresses(inside: &mut Rtnetlink, link: u32) -> Result<(), ConfigureError> {
-    let sandbox = |error| ConfigureError::from(SandboxError::from(error));
-    let now = |inside: &mut Rtnetlink| inside.link_by_index(link).map_err(sandbox);
     // Nobody can be asked as long as the wire is not plugged in, and it may never be.
     let has_no_wire = |link: &Option<Link>| {
         link.as_ref()
             .is_some_and(|link| link.state == OperState::LowerLayerDown)
     };
-    if has_no_wire(&now(inside)?) {
+    if has_no_wire(&inside.link_by_index(link)?) {
         return Ok(());
     }
     match inside.wait_for_addresses(link, DETECTION_TIMEOUT) {
         Err(NetlinkError::DuplicateAddress { address, .. }) => {
             Err(ConfigureError::Duplicate(address))
         }
-        Err(error) if error.is_timeout() && !now(inside)?.is_some_and(|l| l.is_operational()) => {
+        Err(error)
+            if error.is_timeout()
+                && !inside
+                    .link_by_index(link)?
+                    .is_some_and(|l| l.is_operational()) =>
+        {
             Ok(())
         }
-        waited => waited.map_err(sandbox),
+        waited => Ok(waited?),
+    }
+}
+
+/// The link could not be given what IPAM answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigureError {
+    /// A scope that is no number of the kernel's.
+    #[error("ipam: route to {dst} has scope {scope}: the largest is 255")]
+    Scope {
+        /// The route's destination.
+        dst: IpNetwork,
+        /// The scope.
+        scope: u32,
+    },
+    /// IPv6 does not work with so small a link.
+    #[error(
+        "mtu {mtu} of interface {ifname} is too small for IPv6 address {address}: it needs 1280 \
+            or more"
+    )]
+    Mtu {
+        /// The interface.
+        ifname: String,
+        /// Its MTU in bytes.
+        mtu: u32,
+        /// The first IPv6 address.
+        address: IpNetwork,
+    },
+    /// IPv6 is not there, or cannot be switched on.
+    #[error("ipam: address {address} cannot be used: {source}")]
+    Ipv6 {
+        /// The first IPv6 address.
+        address: IpNetwork,
+        /// What failed.
+        source: SysctlError,
+    },
+    /// The kernel does not take an address.
+    #[error("ipam: interface {ifname} cannot have address {address}: {source}")]
+    Address {
+        /// The interface.
+        ifname: String,
+        /// The address.
+        address: IpNetwork,
+        /// The kernel's reason.
+        source: NetlinkError,
+    },
+    /// The link cannot be set up.
+    #[error("cannot set up interface {ifname}{}: \
+        {source}", mac.map(|mac| format!(" with mac {mac}")).unwrap_or_default())]
+    Up {
+        /// The interface.
+        ifname: String,
+        /// Its Ethernet address.
+        mac: Option<Mac>,
+        /// The kernel's reason.
+        source: NetlinkError,
+    },
+    /// The kernel does not take a route.
+    #[error(
+        "ipam: cannot make the route to {}{}: {source}",
+        route.destination,
+        route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default()
+    )]
+    Route {
+        /// The route.
+        route: Box<Route>,
+        /// The kernel's reason.
+        source: NetlinkError,
+    },
+    /// The kernel cannot reach a route's next hop.
+    #[error(
+        "ipam: cannot make the route to {}: its next hop {gateway} is in none of the networks of interface {ifname}: name \
+         another one, or have IPAM give an address in the next hop's network or, before this route, one to it without next hop",
+        route.destination
+    )]
+    NextHop {
+        /// The interface.
+        ifname: String,
+        /// The route.
+        route: Box<Route>,
+        /// Its next hop.
+        gateway: IpAddr,
+        /// The kernel's reason.
+        source: NetlinkError,
+    },
+    /// Another machine has an address.
+    #[error("ipam: address {0} is in use by another machine on the same wire")]
+    Duplicate(IpAddr),
+    /// The namespace could not be entered or left, or the kernel could not be talked to.
+    #[error(transparent)]
+    Kernel(#[from] NetlinkError),
+}
+
+impl ConfigureError {
+    /// Whether the thread is left in the container's namespace, where nothing must be undone.
+    fn is_stranded(&self) -> bool {
+        matches!(
+            self,
+            Self::Kernel(NetlinkError::Netns(NetnsError::Stranded { .. }))
+        )
+    }
+}
+
+impl From<NetnsError> for ConfigureError {
+    fn from(error: NetnsError) -> Self {
+        Self::Kernel(error.into())
+    }
+}
+
+impl From<ConfigureError> for Error {
+    fn from(error: ConfigureError) -> Self {
+        let msg = error.to_string();
+        let code = match error {
+            ConfigureError::Kernel(error) => return error.into(),
+            ConfigureError::Scope { .. }
+            | ConfigureError::Mtu { .. }
+            | ConfigureError::Ipv6 { .. } => Code::INVALID_NETWORK_CONFIG,
+            ConfigureError::Address { source, .. }
+            | ConfigureError::Up { source, .. }
+            | ConfigureError::Route { source, .. }
+            | ConfigureError::NextHop { source, .. } => code_of_refusal(&source),
+            ConfigureError::Duplicate(_) => Code::ADDRESS_UNAVAILABLE,
+        };
+        Error::new(code, msg)
+    }
+}
+
+/// The code of a change that the kernel refused: code 7, as the configuration asked for it, unless
+/// the plugin lacks a privilege or the kernel lacks memory or a module.
+pub fn code_of_refusal(error: &NetlinkError) -> Code {
+    match error.errno() {
+        None
+        | Some(Errno::EPERM | Errno::EACCES)
+        | Some(Errno::ENOMEM | Errno::ENOBUFS | Errno::EOPNOTSUPP) => Code::IO_FAILURE,
+        Some(_) => Code::INVALID_NETWORK_CONFIG,
     }
 }

@@ -2,9 +2,61 @@
 
 use cni_plugin::{Call, Command, Delegate, DelegateCall, DelegateError};
 use cni_types::json::OptionalText;
-use cni_types::{AddResult, Error, NetConf, PluginType};
+use cni_types::{AddResult, Code, Error, NameError, NetConf, PluginType};
 
-use crate::{IpamError, Undo, not_ready};
+use crate::{Undo, not_ready};
+
+/// The IPAM plugin did not do its part.
+#[derive(Debug, thiserror::Error)]
+pub enum IpamError {
+    /// It cannot be the name of a plugin.
+    #[error("ipam.type {0}")]
+    Type(NameError),
+    /// It is another kind of plugin.
+    #[error(
+        "ipam.type {0} is no IPAM plugin: it gives no addresses, and would call itself for ever; \
+            host-local is one, for example"
+    )]
+    NoIpam(PluginType),
+    /// It failed, or could not be run.
+    #[error(transparent)]
+    Delegate(DelegateError),
+    /// Its answer has no addresses.
+    #[error(
+        "ipam: plugin {plugin_type} gave no address: correct its configuration, or leave ipam out",
+        plugin_type = .0
+    )]
+    NoAddress(PluginType),
+}
+
+impl IpamError {
+    /// Whether the plugin may hold addresses nevertheless. One that fails in an orderly way has
+    /// given none; a DEL then could take away what an earlier ADD of the same attachment was given.
+    pub(crate) fn may_hold_addresses(&self) -> bool {
+        match self {
+            Self::NoAddress(_) => true,
+            Self::Delegate(DelegateError::Failed { error, .. }) => error.code == Code::INTERNAL,
+            Self::Delegate(error) => matches!(
+                error,
+                DelegateError::Talk { .. }
+                    | DelegateError::Died { .. }
+                    | DelegateError::Garbage { .. }
+            ),
+            Self::Type(_) | Self::NoIpam(_) => false,
+        }
+    }
+}
+
+impl From<IpamError> for Error {
+    fn from(error: IpamError) -> Self {
+        let code = match error {
+            IpamError::Type(_) | IpamError::NoIpam(_) => Code::INVALID_NETWORK_CONFIG,
+            IpamError::Delegate(error) => return error.into(),
+            IpamError::NoAddress(_) => Code::DELEGATE_BROKEN,
+        };
+        Error::new(code, error)
+    }
+}
 
 /// The IPAM plugin that needs nothing but its files.
 const BOOKKEEPER: &str = "host-local";

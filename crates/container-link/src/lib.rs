@@ -9,7 +9,6 @@ pub mod check;
 mod conf;
 mod configure;
 mod del;
-mod error;
 mod ipam;
 mod mac;
 mod mark;
@@ -17,18 +16,19 @@ mod plan;
 mod removal;
 mod sandbox;
 mod settings;
+mod status;
 mod undo;
 
+pub use check::CheckError;
 pub use conf::CommonConf;
-pub use configure::{ContainerLink, DuplicateDetection, announcement, configure};
-pub use del::del;
-pub use error::{
-    CheckError, ConfigureError, IfnameTaken, IpamError, KernelError, MacError, SandboxError,
-    code_of_refusal, not_ready,
+pub use configure::{
+    ConfigureError, ContainerLink, DuplicateDetection, announcement, code_of_refusal, configure,
 };
-pub use ipam::{Ipam, IpamCall, ipam_type};
-pub use mac::{parse_mac, requested_mac};
+pub use del::del;
+pub use ipam::{Ipam, IpamCall, IpamError, ipam_type};
+pub use mac::{MacError, parse_mac, requested_mac};
 pub use mark::{Mark, Whose, stale_links};
 pub use removal::{mac_of, previous_of_del, remove_link};
-pub use sandbox::Sandbox;
+pub use sandbox::{IfnameTaken, Sandbox};
+pub use status::not_ready;
 pub use undo::Undo;

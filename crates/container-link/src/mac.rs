@@ -3,10 +3,38 @@
 use cni_plugin::Call;
 use cni_types::json::{OptionalText, unless_empty};
 use cni_types::{Code, Error};
-use netlink::Mac;
+use netlink::{InvalidMac, Mac};
 use serde::Deserialize;
 
-use crate::MacError;
+/// An Ethernet address that was asked for cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum MacError {
+    /// It is none.
+    #[error("{key}: {source}")]
+    Invalid {
+        /// Where it was asked for.
+        key: &'static str,
+        /// What is wrong with it.
+        source: InvalidMac,
+    },
+    /// It is a group's, or nobody's.
+    #[error(
+        "{key}: {mac} is no address of a single interface: the second digit must be even, and not \
+            all zero"
+    )]
+    OfNoInterface {
+        /// Where it was asked for.
+        key: &'static str,
+        /// The address.
+        mac: Mac,
+    },
+}
+
+impl From<MacError> for Error {
+    fn from(error: MacError) -> Self {
+        Error::new(Code::INVALID_NETWORK_CONFIG, error)
+    }
+}
 
 /// The keys, beside `CNI_ARGS`, by which a runtime asks for an Ethernet address.
 #[derive(Default, Deserialize)]

@@ -4,7 +4,7 @@ use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface};
 use netlink::{Kind, Link, Mac, Rtnetlink};
 
-use crate::{Sandbox, SandboxError, Whose};
+use crate::{Sandbox, Whose};
 
 /// Removes the link that has the attachment's name in its container. It stays where `whose` or the
 /// `prevResult` of the call says that it is somebody else's: the path of the namespace may be
@@ -25,7 +25,7 @@ pub fn remove_link(
     };
     let name = attachment.ifname.as_str();
     // The kernel finds links by alternative names too.
-    let link = inside.link_by_name(name).map_err(SandboxError::from)?;
+    let link = inside.link_by_name(name)?;
     let Some(link) = link.filter(|link| link.name == name) else {
         call.log.debug(format_args!("there is no link {name}"));
         return Ok(());
@@ -43,9 +43,7 @@ pub fn remove_link(
         ));
         return Ok(());
     }
-    inside
-        .remove_links(&[link.index])
-        .map_err(SandboxError::from)?;
+    inside.remove_links(&[link.index])?;
     call.log.debug(format_args!("link {name} removed"));
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! The container's network namespace and a socket in it.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use cni_plugin::ContainerNetns;
-use netlink::{Netns, NetnsError, Rtnetlink};
-
-use crate::SandboxError;
+use cni_types::{Code, Error, IfName};
+use netlink::{NetlinkError, Netns, NetnsError, Rtnetlink};
 
 /// A container's network namespace, together with the way back from it.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// Code 8 if there is no namespace there, or it may not be entered.
-    pub fn open(netns: &ContainerNetns) -> Result<(Self, Rtnetlink), SandboxError> {
+    pub fn open(netns: &ContainerNetns) -> Result<(Self, Rtnetlink), NetlinkError> {
         let (netns, home) = netns.open_pair()?;
         let sandbox = Self { netns, home };
         let inside = sandbox.rtnetlink()?;
@@ -32,11 +32,11 @@ impl Sandbox {
     /// As [`Sandbox::open`], of a namespace that is there.
     pub fn open_if_any(
         netns: Option<&ContainerNetns>,
-    ) -> Result<Option<(Self, Rtnetlink)>, SandboxError> {
+    ) -> Result<Option<(Self, Rtnetlink)>, NetlinkError> {
         match netns.map(Self::open) {
             None => Ok(None),
             // A namespace of another kind is only found out here.
-            Some(Err(SandboxError::Netns(NetnsError::NotFound(_) | NetnsError::NotANetns(_)))) => {
+            Some(Err(NetlinkError::Netns(NetnsError::NotFound(_) | NetnsError::NotANetns(_)))) => {
                 Ok(None)
             }
             Some(opened) => opened.map(Some),
@@ -57,8 +57,8 @@ impl Sandbox {
     ///
     /// # Errors
     /// If the namespace cannot be entered, or there are no more descriptors.
-    pub fn rtnetlink(&self) -> Result<Rtnetlink, SandboxError> {
-        Ok(Rtnetlink::open_in(&self.netns, &self.home)?)
+    pub fn rtnetlink(&self) -> Result<Rtnetlink, NetlinkError> {
+        Rtnetlink::open_in(&self.netns, &self.home)
     }
 
     /// Runs a closure inside, for what is no netlink.
@@ -76,7 +76,24 @@ impl Sandbox {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn remove_link(&self, index: u32) -> Result<(), SandboxError> {
-        Ok(self.rtnetlink()?.remove_links(&[index])?)
+    pub fn remove_link(&self, index: u32) -> Result<(), NetlinkError> {
+        self.rtnetlink()?.remove_links(&[index])
+    }
+}
+
+/// The container has such an interface already, so the ADD is one too many, or another plugin was
+/// there before.
+#[derive(Debug, thiserror::Error)]
+#[error("CNI_IFNAME {ifname}: container {} has an interface of this name already", netns.display())]
+pub struct IfnameTaken {
+    /// `CNI_IFNAME`.
+    pub ifname: IfName,
+    /// `CNI_NETNS`.
+    pub netns: PathBuf,
+}
+
+impl From<IfnameTaken> for Error {
+    fn from(error: IfnameTaken) -> Self {
+        Error::new(Code::INVALID_ENVIRONMENT, error)
     }
 }

@@ -24,9 +24,6 @@ pub enum FirewallError {
         /// A configuration that needs no such feature.
         instead: &'static str,
     },
-    /// The process has no right to read or change rules.
-    #[error("{0}: this needs CAP_NET_ADMIN")]
-    NotPermitted(NetlinkError),
     /// There was no answer of the kernel, or a refusal for another reason.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
@@ -83,9 +80,6 @@ pub enum FirewallError {
 impl FirewallError {
     /// The error for a refused edit of a table; `None` is a table of others.
     pub(crate) fn refused(table: Option<Table>, cause: NetlinkError) -> Self {
-        if cause.is_not_permitted() {
-            return Self::NotPermitted(cause);
-        }
         // The kernel says `ENOENT` or one of the others if it lacks a family, a type of chain, an
         // expression, or nftables altogether.
         let is_missing = cause.is_unsupported()
@@ -132,15 +126,6 @@ impl FirewallError {
         }
     }
 
-    /// The error for a question that the kernel refuses to answer.
-    pub(crate) fn asking(cause: NetlinkError) -> Self {
-        if cause.is_not_permitted() {
-            Self::NotPermitted(cause)
-        } else {
-            Self::Netlink(cause)
-        }
-    }
-
     /// Whether the kernel lacks a feature, or the node a program.
     pub fn is_unsupported(&self) -> bool {
         matches!(self, Self::Unsupported { .. } | Self::NoProgram { .. })
@@ -159,8 +144,7 @@ impl From<FirewallError> for cni_types::Error {
             FirewallError::Contended(_) => Code::TRY_AGAIN_LATER,
             FirewallError::Netlink(error) => return error.into(),
             FirewallError::Sysctl(error) => return error.into(),
-            FirewallError::NotPermitted(_)
-            | FirewallError::PortName(_)
+            FirewallError::PortName(_)
             | FirewallError::Mark(_)
             | FirewallError::Run { .. }
             | FirewallError::Program { .. } => Code::IO_FAILURE,
@@ -203,7 +187,8 @@ mod tests {
             2
         );
         let error = refused(Table::MacSpoof, Errno::EPERM);
-        assert!(matches!(error, FirewallError::NotPermitted(_)));
+        assert!(matches!(error, FirewallError::Netlink(_)));
+        assert!(error.to_string().ends_with(": this needs CAP_NET_ADMIN"));
         let error = refused(Table::MacSpoof, Errno::ENOMEM);
         assert!(matches!(error, FirewallError::Netlink(_)));
     }

@@ -106,7 +106,7 @@ impl Kernel {
                     }
                 })?,
                 Err(error) if is_absent(&error) => {}
-                Err(error) => return Err(FirewallError::asking(error)),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -127,7 +127,7 @@ impl Kernel {
         match socket.dump(request, read) {
             Ok(entries) => Ok(entries),
             Err(error) if is_absent(&error) => Ok(Vec::new()),
-            Err(error) => Err(FirewallError::asking(error)),
+            Err(error) => Err(error.into()),
         }
     }
 

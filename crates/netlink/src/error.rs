@@ -9,17 +9,18 @@ use nix::errno::Errno;
 
 use crate::NetnsError;
 
-/// Why something could not be read from the kernel or changed in it.
+/// Why the kernel's links, addresses, routes or rules could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NetlinkError {
     /// The kernel refused a request.
     #[error(
-        "cannot {what}: {}{}",
+        "cannot {what}: {}{}{}",
         errno.desc(),
-        text.as_ref().map(|text| format!(": {text}")).unwrap_or_default()
+        text.as_ref().map(|text| format!(": {text}")).unwrap_or_default(),
+        hint(*errno)
     )]
     Refused {
-        /// What was asked for, with its subject: `create bridge cni0`.
+        /// What was asked for, with the name of the link: `change link cni0`.
         what: String,
         /// The kernel's reason.
         errno: Errno,
@@ -34,7 +35,7 @@ pub enum NetlinkError {
         /// The kernel's reason.
         errno: Errno,
     },
-    /// The kernel's answer makes no sense, or there was none.
+    /// The kernel's answer is malformed or missing.
     #[error("cannot {what}: the kernel's answer cannot be read: {reason}")]
     Garbled {
         /// What was asked for, with its subject.
@@ -42,12 +43,12 @@ pub enum NetlinkError {
         /// What is wrong with the answer.
         reason: String,
     },
-    /// A link or its addresses did not become what they should in time.
+    /// A condition of a link or of its addresses did not hold before the timeout.
     #[error("{what} is not so after {} s", timeout.as_secs_f32())]
     TimedOut {
-        /// What was waited for: `link veth0 up`.
+        /// The condition: `link veth0 up`.
         what: String,
-        /// How long it was waited for.
+        /// The time after which the wait ended.
         timeout: Duration,
     },
     /// Another machine on the link has the address (duplicate address detection, RFC 4862).
@@ -72,17 +73,17 @@ impl NetlinkError {
         }
     }
 
-    /// Whether the kernel was asked and said no.
+    /// Whether the kernel refused a request.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Refused { .. })
     }
 
-    /// Whether what was to be added is there already.
+    /// Whether the link, address or route that was to be added exists.
     pub fn is_exists(&self) -> bool {
         self.errno() == Some(Errno::EEXIST)
     }
 
-    /// Whether the link, address, route or rule that was named is not there.
+    /// Whether the link, address, route or rule that was named does not exist.
     ///
     /// The kernel has a code of its own for each: `ENODEV`, `EADDRNOTAVAIL`, `ESRCH`, `ENOENT`.
     pub fn is_not_found(&self) -> bool {
@@ -92,19 +93,12 @@ impl NetlinkError {
         )
     }
 
-    /// Whether there is no room for one more: a bridge has as many ports as it can have.
+    /// Whether a bridge has as many ports as it can have.
     pub fn is_full(&self) -> bool {
         self.errno() == Some(Errno::EXFULL)
     }
 
-    /// Whether the process lacks a capability (`CAP_NET_ADMIN`). `EACCES` has other reasons: IPv6
-    /// that is switched off on a link.
-    pub fn is_not_permitted(&self) -> bool {
-        self.errno() == Some(Errno::EPERM)
-    }
-
-    /// Whether the kernel cannot do it at all: a kind of link whose module it does not have, for
-    /// example.
+    /// Whether the kernel lacks the feature: the module of a kind of link, for example.
     pub fn is_unsupported(&self) -> bool {
         matches!(
             self.errno(),
@@ -129,6 +123,15 @@ impl From<NetlinkError> for cni_types::Error {
             | NetlinkError::DuplicateAddress { .. } => Code::IO_FAILURE,
         };
         cni_types::Error::new(code, error)
+    }
+}
+
+/// What to do about a refusal, if the kernel's reason says that much. `EACCES` has other reasons
+/// than a missing capability: IPv6 that is switched off on a link.
+fn hint(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EPERM => ": this needs CAP_NET_ADMIN",
+        _ => "",
     }
 }
 

@@ -29,6 +29,8 @@ mod error;
 mod link;
 mod link_change;
 mod mac;
+#[cfg(test)]
+mod messages;
 mod new_link;
 mod removal;
 mod reply;

@@ -14,8 +14,8 @@ pub struct Mac(pub [u8; 6]);
 pub struct InvalidMac(pub String);
 
 impl Mac {
-    /// What the kernel says of a link that has none now but can have one, such as a bridge that
-    /// lost its last port.
+    /// The address that the kernel reports for a link that can have one and has none, such as a
+    /// bridge that lost its last port.
     pub const NONE: Self = Self([0; 6]);
 
     /// A random one that no manufacturer gives away: locally administered, not multicast.
@@ -25,10 +25,8 @@ impl Mac {
     }
 }
 
-/// A prefix and eight random hexadecimal digits, as a name for a link that nobody knows by name:
-/// `veth1c9a04ff`.
-///
-/// The prefix must leave room for them: a link's name has at most 15 bytes.
+/// A name for a link that nobody looks up by its name: a prefix, at most 7 bytes, and eight random
+/// hexadecimal digits, such as `veth1c9a04ff`.
 pub fn random_name(prefix: &str) -> String {
     format!("{prefix}{:08x}", random() as u32)
 }

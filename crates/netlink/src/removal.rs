@@ -9,8 +9,8 @@ use crate::mac::random;
 use crate::uapi::family;
 use crate::{Answer, Change, NetlinkError, Reply, Request, Rtnetlink};
 
-/// How long an event is waited for, and how often it is looked meanwhile whether the process is
-/// still there that has the request. After that the kernel is asked and waited for.
+/// The timeout for an event, and the interval at which the plugin checks that the process which has
+/// sent the request still runs. After the timeout the plugin sends a request of its own.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -18,16 +18,16 @@ const LOOK: Duration = Duration::from_millis(10);
 const LOWEST_GROUP: u32 = 1 << 30;
 
 impl Rtnetlink {
-    /// Removes links of this namespace that were made by software; of a pair, both ends. They may
-    /// be gone already.
+    /// Removes links of this namespace that were made by software; of a pair, both ends. Links that
+    /// do not exist are no error.
     ///
     /// When this returns, their names are free and nothing refers to them: a bridge has no such
     /// port, and there are no addresses, routes, neighbours and forwarding entries by them. Only
     /// their memory is still in use. The kernel acknowledges a removal when that is free too, which
-    /// takes 20 ms and more, as each processor has to let go of it. So a process of its own makes
-    /// the request ([`child::Apart`]) and waits for the acknowledgement, and what is waited for
-    /// here is the event that the link is gone. However that process fares, each link whose event
-    /// has not been seen is removed by a request of this process, whose answer counts.
+    /// takes 20 ms and more, as each processor has to let go of it. So another process sends the
+    /// request ([`child::Apart`]) and waits for the acknowledgement, while this one waits for the
+    /// event that the link is gone. However the other process fares, this one removes each link
+    /// whose event it has not seen by a request of its own, whose answer counts.
     ///
     /// # Errors
     /// The first refusal. All are tried.

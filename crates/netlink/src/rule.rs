@@ -61,7 +61,7 @@ impl Rtnetlink {
 impl SourceRule {
     /// `None` for a rule of another kind, or one that looks at something that this crate does not
     /// know.
-    fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
         let &[_, destination, prefix, tos, table, _, _, action, ..] = &*reply.payload else {
             return Err(Malformed("a routing rule has no header"));
         };

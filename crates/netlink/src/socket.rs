@@ -35,7 +35,7 @@ const DUMP_INTERRUPTED: u16 = header_field(libc::NLM_F_DUMP_INTR);
 /// caused by.
 static SEQUENCE: AtomicU32 = AtomicU32::new(1);
 
-/// A part of the kernel that can be talked to.
+/// A part of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Links, addresses and routes (rtnetlink(7)).
@@ -61,10 +61,10 @@ impl HandedOver {
     }
 }
 
-/// A netlink socket. It stays in the namespace that it was opened in and works from everywhere.
+/// A netlink socket. It stays in the namespace in which it was opened and works from everywhere.
 ///
-/// The kernel works on a request while it is being sent, so its answer is there when sending is
-/// over: nothing here waits but [`Socket::wait_for_event`].
+/// The kernel works on a request while it is being sent, so the answer is there when send(2)
+/// returns: only [`Socket::wait_for_event`] waits.
 #[derive(Debug)]
 pub struct Socket {
     socket: netlink_sys::Socket,
@@ -82,8 +82,8 @@ impl Socket {
             Protocol::Netfilter => netlink_sys::protocols::NETLINK_NETFILTER,
         };
         let socket = netlink_sys::Socket::new(protocol).map_err(failed("open"))?;
-        // Kernels before 4.12 and 4.20 do not know them. What is lost is the texts of errors, and
-        // filters: whoever lists something filters it again.
+        // Kernels before 4.12 and 4.20 do not know these options. Without them errors have no
+        // text, and lists are not filtered: so each method that lists filters as well.
         drop(socket.set_ext_ack(true));
         drop(socket.set_netlink_get_strict_chk(true));
         socket.set_cap_ack(true).map_err(failed("set up"))?;
@@ -262,7 +262,7 @@ impl Socket {
         joined.map_err(failed("subscribe to events with"))
     }
 
-    /// Gets no more of a group's events, and throws away those that were not looked at: they might
+    /// Stops getting the events of a group, and discards those that nobody has read: they might
     /// leave no room for an answer.
     ///
     /// # Errors
@@ -277,10 +277,10 @@ impl Socket {
         Ok(())
     }
 
-    /// Waits for an event that `is_it` says yes to, and tells whether it came in time.
+    /// Waits for an event that `is_it` accepts, and returns whether it came before the deadline.
     ///
-    /// If events were lost, since there were too many, this says yes: only a look at the present
-    /// state helps.
+    /// If the kernel dropped events, since there were too many, this returns true: only a look at
+    /// the present state helps.
     ///
     /// # Errors
     /// If the socket fails.

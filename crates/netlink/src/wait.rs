@@ -7,11 +7,11 @@ use nix::libc::{RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
 use crate::{Family, Link, LinkRef, NetlinkError, Rtnetlink};
 
 impl Rtnetlink {
-    /// Waits until a link is as `is_so` wants it, which `wanted` says in words: `up`.
+    /// Waits until `is_so` accepts a link. `wanted` is the condition in words, for the error: `up`.
     ///
-    /// The kernel is asked first. Only if the link is not so are its events subscribed to, and the
-    /// kernel asked again, so none is missed. A kernel from 6.8 on settles a change of carrier
-    /// before it answers, so there is mostly nothing to wait for.
+    /// The socket asks the kernel first. Only if the condition does not hold does it subscribe to
+    /// the events of links, and ask again, so it misses no event. A kernel from 6.8 on settles a
+    /// change of carrier before it answers, so there is mostly nothing to wait for.
     ///
     /// # Errors
     /// [`NetlinkError::is_not_found`] if the link is gone; [`NetlinkError::TimedOut`].
@@ -34,12 +34,11 @@ impl Rtnetlink {
         )
     }
 
-    /// Waits until all IPv6 addresses of a link may be used, or one turns out to be in use
-    /// elsewhere.
+    /// Waits until duplicate address detection is over for all IPv6 addresses of a link (RFC 4862).
     ///
     /// # Errors
-    /// [`NetlinkError::DuplicateAddress`] and [`NetlinkError::TimedOut`]. Where the link has no
-    /// carrier the kernel does not begin to ask, and it is up to the caller whether that is wrong.
+    /// [`NetlinkError::DuplicateAddress`] and [`NetlinkError::TimedOut`]. Without a carrier the
+    /// kernel does not begin with the detection, and the caller decides whether that is wrong.
     pub fn wait_for_addresses(
         &mut self,
         index: u32,
@@ -64,7 +63,7 @@ impl Rtnetlink {
         )
     }
 
-    /// Looks after each event of a group about a link, until there is something to see.
+    /// Calls `look` after each event of a group about a link, until it returns something.
     fn wait<T>(
         &mut self,
         group: u32,

@@ -87,9 +87,10 @@ impl NetnsError {
     }
 }
 
+/// The container's namespace is the only one that a plugin opens by a path.
 impl From<NetnsError> for cni_types::Error {
     fn from(error: NetnsError) -> Self {
-        cni_types::Error::new(Code::INVALID_NETNS, error)
+        cni_types::Error::new(Code::INVALID_NETNS, format!("CNI_NETNS: {error}"))
     }
 }
 

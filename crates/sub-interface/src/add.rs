@@ -4,8 +4,7 @@
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
 use container_link::{
-    ContainerLink, DuplicateDetection, Ipam, IpamCall, IpamError, KernelError, Mark, Sandbox, Undo,
-    configure,
+    ContainerLink, DuplicateDetection, Ipam, IpamCall, IpamError, Mark, Sandbox, Undo, configure,
 };
 use netlink::{Link, MacvlanMode, NewLink, Rtnetlink, SubInterface};
 
@@ -23,7 +22,7 @@ pub(crate) fn add(
 ) -> Result<String, Error> {
     let sandbox_name = netns.sandbox()?;
     let (sandbox, mut inside) = Sandbox::open(netns)?;
-    let mut outside = Rtnetlink::open().map_err(KernelError::from)?;
+    let mut outside = Rtnetlink::open()?;
     let ipam = match &config.addresses {
         Addresses::Ipam(plugin_type) => Some(Ipam::find(call, plugin_type.clone())?),
         Addresses::None | Addresses::Given(_) => None,

@@ -2,7 +2,7 @@
 
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{Attachment, Code, Error};
-use container_link::{CheckError, Ipam, KernelError, Sandbox, check as compare};
+use container_link::{CheckError, Ipam, Sandbox, check as compare};
 use netlink::{Kind, Link, Rtnetlink, SubInterface};
 
 use crate::config::{Addresses, Config, MasterChoice};
@@ -37,7 +37,7 @@ fn is_on_master(link: &Link, config: &Config, inside: &mut Rtnetlink) -> Result<
     let home = if config.link_in_container {
         inside
     } else {
-        outside = Rtnetlink::open().map_err(KernelError::from)?;
+        outside = Rtnetlink::open()?;
         &mut outside
     };
     let master = master::find(config, home).map_err(|error| Error {

@@ -1,8 +1,8 @@
 //! What can go wrong with a sub-interface, and the code that each error has for the runtime.
 
 use cni_types::{Code, Error, IfName, LinkName, NameError};
-use container_link::{IfnameTaken, KernelError, code_of_refusal};
-use netlink::{Mac, SubInterface, UnknownMode};
+use container_link::{IfnameTaken, code_of_refusal};
+use netlink::{Mac, NetlinkError, SubInterface, UnknownMode};
 use nix::errno::Errno;
 
 /// The configuration is invalid.
@@ -60,7 +60,7 @@ pub(crate) enum MasterError {
     #[error("master is not configured, and there is no default route {0} to take it from")]
     NoDefaultRoute(Whereabouts),
     #[error(transparent)]
-    Kernel(KernelError),
+    Kernel(#[from] NetlinkError),
 }
 
 impl From<MasterError> for Error {
@@ -82,7 +82,7 @@ pub(crate) enum CreateError {
     #[error("the kernel has no {name}: load the module {name}: {source}", name = kind.kind_name())]
     Unknown {
         kind: SubInterface,
-        source: KernelError,
+        source: NetlinkError,
     },
     #[error(
         "master {master} cannot have a {name} in mode {mode}: {source}: {}",
@@ -93,25 +93,24 @@ pub(crate) enum CreateError {
     Refused {
         kind: SubInterface,
         master: String,
-        source: KernelError,
+        source: NetlinkError,
     },
 }
 
 impl CreateError {
     pub(crate) fn new(
-        error: netlink::NetlinkError,
+        source: NetlinkError,
         kind: SubInterface,
         master: &str,
         ifname: &IfName,
         netns: &std::path::Path,
     ) -> Self {
-        if error.is_exists() {
+        if source.is_exists() {
             return Self::Taken(IfnameTaken {
                 ifname: ifname.clone(),
                 netns: netns.to_owned(),
             });
         }
-        let source = KernelError::from(error);
         if source.errno() == Some(Errno::EOPNOTSUPP) {
             return Self::Unknown { kind, source };
         }
@@ -125,7 +124,7 @@ impl CreateError {
 }
 
 /// What the kernel's errno means here.
-fn hint(kind: SubInterface, error: &KernelError) -> &'static str {
+fn hint(kind: SubInterface, error: &NetlinkError) -> &'static str {
     match (error.errno(), kind) {
         (Some(Errno::EBUSY), _) => {
             "it is the port of a bridge or bond, has sub-interfaces of another kind, or the mac is in \

@@ -12,19 +12,19 @@ pub(crate) fn find(config: &Config, rtnetlink: &mut Rtnetlink) -> Result<Link, M
     } else {
         Whereabouts::Node
     };
-    let kernel = |error: NetlinkError| MasterError::Kernel(error.into());
     match &config.master {
-        MasterChoice::Named(name) => rtnetlink
-            .link_by_name(name.as_str())
-            .map_err(kernel)?
-            .ok_or_else(|| MasterError::Missing {
-                name: name.clone(),
-                place,
-            }),
+        MasterChoice::Named(name) => {
+            rtnetlink
+                .link_by_name(name.as_str())?
+                .ok_or_else(|| MasterError::Missing {
+                    name: name.clone(),
+                    place,
+                })
+        }
         MasterChoice::DefaultRoute => {
-            let index = default_device(rtnetlink).map_err(kernel)?;
+            let index = default_device(rtnetlink)?;
             let index = index.ok_or(MasterError::NoDefaultRoute(place))?;
-            let link = rtnetlink.link_by_index(index).map_err(kernel)?;
+            let link = rtnetlink.link_by_index(index)?;
             link.ok_or(MasterError::NoDefaultRoute(place))
         }
     }

@@ -2,7 +2,7 @@
 
 use cni_plugin::Call;
 use cni_types::Error;
-use container_link::{Ipam, KernelError, not_ready};
+use container_link::{Ipam, not_ready};
 use netlink::Rtnetlink;
 
 use crate::config::{Addresses, Config};
@@ -15,7 +15,7 @@ pub(crate) fn status(call: &Call<'_>, config: &Config) -> Result<(), Error> {
         return Ok(());
     }
     if !config.link_in_container {
-        let mut outside = Rtnetlink::open().map_err(KernelError::from)?;
+        let mut outside = Rtnetlink::open()?;
         let master = master::find(config, &mut outside).map_err(not_ready)?;
         master::fits(config, &master).map_err(not_ready)?;
     }

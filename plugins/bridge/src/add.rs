@@ -40,7 +40,7 @@ pub(crate) fn add(
     let (sandbox, inside) = Sandbox::open(netns)?;
     let started = ipam.as_ref().map(|ipam| ipam.start(Command::Add));
     let started = started.transpose()?;
-    let kernel = Rtnetlink::open().map_err(BridgeError::from)?;
+    let kernel = Rtnetlink::open()?;
     let ports = Ports::default();
     let attempt = Attempt {
         call,
@@ -105,7 +105,7 @@ impl<'a> Attempt<'a> {
                         link: link.index,
                         change: LinkChange::up(true),
                     };
-                    self.inside.apply(&[up]).map_err(BridgeError::from)?;
+                    self.inside.apply(&[up])?;
                 }
                 Addressed::default()
             }

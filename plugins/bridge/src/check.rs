@@ -10,7 +10,6 @@ use netlink::{Link, Rtnetlink};
 
 use self::links::Links;
 use crate::config::Config;
-use crate::error::BridgeError;
 use crate::{layer3, port};
 
 pub(crate) fn check(
@@ -28,7 +27,7 @@ pub(crate) fn check(
     // It starts while the links are looked at, and does nothing before it is told to go on.
     let started = ipam.as_ref().map(|ipam| ipam.start(Command::Check));
     let started = started.transpose()?;
-    let mut outside = Rtnetlink::open().map_err(BridgeError::from)?;
+    let mut outside = Rtnetlink::open()?;
 
     let ifname = attachment.ifname.as_str();
     let (position, told) = check::interface_of(&previous, ifname, Some(netns.path()))?;
@@ -50,7 +49,7 @@ fn vlans(config: &Config, port: &Link, outside: &mut Rtnetlink) -> Result<(), Er
     let Some(vlans) = config.vlans.as_ref().filter(|vlans| vlans.is_any()) else {
         return Ok(());
     };
-    let existing = outside.vlans(port.index).map_err(BridgeError::from)?;
+    let existing = outside.vlans(port.index)?;
     for wanted in port::members(vlans) {
         let is_in = |id: &u16| {
             existing.iter().any(|vlan| {
@@ -81,16 +80,13 @@ fn gateways(
         None => bridge.clone(),
         Some(name) => {
             let link = outside.link_by_name(name.as_str());
-            link.map_err(BridgeError::from)?
-                .ok_or_else(|| CheckError::Gone {
-                    ifname: name.to_string(),
-                    netns: None,
-                })?
+            link?.ok_or_else(|| CheckError::Gone {
+                ifname: name.to_string(),
+                netns: None,
+            })?
         }
     };
-    let existing = outside
-        .addresses(link.index, None)
-        .map_err(BridgeError::from)?;
+    let existing = outside.addresses(link.index, None)?;
     for address in layer3::gateways(&previous.ips) {
         if !existing.iter().any(|found| found.network == address) {
             let ifname = link.name;

@@ -5,8 +5,6 @@ use cni_types::{AddResult, Attachment, Error, ValidAttachments};
 use container_link::{Mark, Whose, mac_of, previous_of_del, remove_link, stale_links};
 use netlink::{Kind, Link, NetlinkError, Rtnetlink};
 
-use crate::error::BridgeError;
-
 /// Removes an attachment's pair by the node's end, which is there whatever has become of the
 /// container's namespace: by its mark, or by `prevResult` where the Go plugin made it. Only where
 /// neither finds it, the container's end is looked for.
@@ -16,7 +14,7 @@ pub(crate) fn remove(
     netns: Option<&ContainerNetns>,
 ) -> Result<(), Error> {
     let mark = Mark::new(&call.conf.name, attachment);
-    let mut kernel = Rtnetlink::open().map_err(BridgeError::from)?;
+    let mut kernel = Rtnetlink::open()?;
     if remove_marked(&mut kernel, &mark)? {
         call.log.debug(format_args!("the pair of links removed"));
         return Ok(());
@@ -35,8 +33,8 @@ pub(crate) fn remove(
 
 /// Removes the pairs of a network whose attachments are not valid any more.
 pub(crate) fn collect(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-    let mut kernel = Rtnetlink::open().map_err(BridgeError::from)?;
-    let links = kernel.veths().map_err(BridgeError::from)?;
+    let mut kernel = Rtnetlink::open()?;
+    let links = kernel.veths()?;
     let stale = stale_links(links, &call.conf.name, valid);
     for link in &stale {
         let name = &link.name;
@@ -51,7 +49,7 @@ pub(crate) fn remove_earlier(
     kernel: &mut Rtnetlink,
     mark: &Mark,
     new: &Link,
-) -> Result<(), BridgeError> {
+) -> Result<(), NetlinkError> {
     for name in mark.port_names().take_while(|name| *name != new.name) {
         let earlier = kernel.link_by_name(&name)?;
         if let Some(link) = earlier.filter(|link| is_marked(link, mark)) {
@@ -63,7 +61,7 @@ pub(crate) fn remove_earlier(
 
 /// Removes the links that have the mark, and says whether there were any. There is a second one
 /// only if a first one was in its way.
-fn remove_marked(kernel: &mut Rtnetlink, mark: &Mark) -> Result<bool, BridgeError> {
+fn remove_marked(kernel: &mut Rtnetlink, mark: &Mark) -> Result<bool, NetlinkError> {
     let names: Vec<String> = mark.port_names().collect();
     let mut links = kernel.links_by_names(names.iter().map(String::as_str))?;
     links.retain(|link| is_marked(link, mark));
@@ -74,9 +72,9 @@ fn remove_marked(kernel: &mut Rtnetlink, mark: &Mark) -> Result<bool, BridgeErro
 fn remove_links<'a>(
     kernel: &mut Rtnetlink,
     links: impl IntoIterator<Item = &'a Link>,
-) -> Result<(), BridgeError> {
+) -> Result<(), NetlinkError> {
     let indexes: Vec<u32> = links.into_iter().map(|link| link.index).collect();
-    Ok(kernel.remove_links(&indexes)?)
+    kernel.remove_links(&indexes)
 }
 
 /// Removes the node's end that a result tells of, and says whether it was there.
@@ -84,7 +82,7 @@ fn remove_of_result(
     kernel: &mut Rtnetlink,
     mark: &Mark,
     previous: &AddResult,
-) -> Result<bool, BridgeError> {
+) -> Result<bool, NetlinkError> {
     let mut is_removed = false;
     for interface in &previous.interfaces {
         let is_on_node = interface.sandbox.is_none();
@@ -109,7 +107,7 @@ fn remove_of_result(
 }
 
 /// Whose a container's link is: the mark is on its other end.
-fn whose(kernel: &mut Rtnetlink, mark: &Mark, end: &Link) -> Result<Whose, BridgeError> {
+fn whose(kernel: &mut Rtnetlink, mark: &Mark, end: &Link) -> Result<Whose, NetlinkError> {
     if !is_pair(end) {
         return Ok(Whose::Other);
     }

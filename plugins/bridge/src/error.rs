@@ -1,7 +1,7 @@
 //! What can go wrong, and the code that each error has for the runtime.
 
 use cni_types::{Code, Error, IfName, LinkName, NameError, Quoted};
-use container_link::{IfnameTaken, SandboxError};
+use container_link::IfnameTaken;
 use firewall::UnknownBackend;
 use ipnetwork::IpNetwork;
 use netlink::sysctl::SysctlError;
@@ -130,15 +130,9 @@ pub(crate) enum BridgeError {
     )]
     Ipv6Off { link: String, address: IpNetwork },
     #[error(transparent)]
-    Kernel(#[from] SandboxError),
+    Kernel(#[from] NetlinkError),
     #[error(transparent)]
     Sysctl(#[from] SysctlError),
-}
-
-impl From<NetlinkError> for BridgeError {
-    fn from(error: NetlinkError) -> Self {
-        Self::Kernel(error.into())
-    }
 }
 
 impl From<BridgeError> for Error {

@@ -37,8 +37,8 @@ impl<'a> Changes<'a> {
     ) {
         let ports = self.ports;
         let is_needed = || {
-            let mut kernel = Rtnetlink::open().map_err(BridgeError::from)?;
-            Ok(ports.has_others(&mut kernel).map_err(BridgeError::from)?)
+            let mut kernel = Rtnetlink::open()?;
+            Ok(ports.has_others(&mut kernel)?)
         };
         let step = || Ok(step()?);
         self.undo.push_shared(what, is_needed, step);

@@ -2,8 +2,8 @@
 
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Error, Interface, IpConfig, Version};
-use container_link::{KernelError, Sandbox, Undo};
-use netlink::{Family, Link, LinkAddress, NetlinkError, Rtnetlink};
+use container_link::{Sandbox, Undo};
+use netlink::{Family, Link, LinkAddress, Rtnetlink};
 
 use crate::error::Foreign;
 use crate::lo;
@@ -34,8 +34,7 @@ pub(crate) fn add(call: &Call<'_>, netns: &ContainerNetns) -> Result<String, Err
 
 /// The addresses of `lo`, all of which must be loopback addresses.
 fn addresses(inside: &mut Rtnetlink) -> Result<Vec<LinkAddress>, Error> {
-    let kernel = |error: NetlinkError| Error::from(KernelError::from(error));
-    let addresses = inside.addresses(lo::INDEX, None).map_err(kernel)?;
+    let addresses = inside.addresses(lo::INDEX, None)?;
     match addresses
         .iter()
         .find(|address| !address.network.ip().is_loopback())

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use ipnetwork::IpNetwork;
-use netlink::{Family, MAIN_TABLE, Route, Rtnetlink};
-
-use crate::SandboxError;
+use netlink::{Family, MAIN_TABLE, NetlinkError, Route, Rtnetlink};
 
 /// The container's routing tables, each read once, by destinations.
 pub(super) struct Tables<'a> {
@@ -36,7 +34,7 @@ impl<'a> Tables<'a> {
         &mut self,
         planned: &Route,
         is_it: impl Fn(&Route) -> bool,
-    ) -> Result<bool, SandboxError> {
+    ) -> Result<bool, NetlinkError> {
         let family = Family::of(planned.destination.ip());
         let destination = network_of(planned.destination);
         if self
@@ -62,7 +60,7 @@ impl<'a> Tables<'a> {
         family: Family,
         table: u32,
         destination: IpNetwork,
-    ) -> Result<&[Route], SandboxError> {
+    ) -> Result<&[Route], NetlinkError> {
         let table = match self.known.entry((family, table)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
@@ -78,7 +76,7 @@ impl<'a> Tables<'a> {
     }
 
     /// The tables that rules lead to from one of the addresses.
-    fn by_source(&mut self, family: Family) -> Result<Vec<u32>, SandboxError> {
+    fn by_source(&mut self, family: Family) -> Result<Vec<u32>, NetlinkError> {
         if let Some(tables) = self.by_source.get(&family) {
             return Ok(tables.clone());
         }

@@ -375,7 +375,7 @@ fn the_kernels_own_words_are_in_the_error() {
 }
 
 #[test]
-fn of_many_changes_each_is_tried_and_each_refusal_told() {
+fn each_of_many_changes_is_tried_and_has_its_own_result() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let bridge = both.bridge();

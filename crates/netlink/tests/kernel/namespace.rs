@@ -12,7 +12,7 @@ fn of_this_thread() -> PathBuf {
 }
 
 #[test]
-fn what_is_no_network_namespace_is_told_apart() {
+fn a_path_that_leads_to_no_network_namespace() {
     let path = Path::new("/run/netns/no-such-namespace-4711");
     let error = Netns::open(path).unwrap_err();
     assert!(matches!(error, NetnsError::NotFound(_)));
@@ -93,7 +93,7 @@ fn inside_and_back() {
 }
 
 #[test]
-fn who_cannot_come_back_is_told_so() {
+fn a_thread_that_cannot_leave_a_namespace_is_stranded() {
     let Some(pair) = Pair::new() else { return };
     let error = pair.run(|both| {
         // A home that cannot be entered.

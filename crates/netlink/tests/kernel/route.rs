@@ -191,7 +191,7 @@ fn the_default_route_is_the_one_with_the_lowest_metric() {
 }
 
 #[test]
-fn a_route_with_several_ways_is_several_routes() {
+fn a_route_with_several_next_hops_is_several_routes() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         link(both);

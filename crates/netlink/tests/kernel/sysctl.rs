@@ -31,7 +31,7 @@ fn a_setting_is_the_namespaces_own_and_its_interface_may_have_dots() {
 }
 
 #[test]
-fn what_is_refused_is_told_apart() {
+fn the_reasons_of_a_refusal_differ() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|_| {
         let missing = sysctl::write(&["ipv6", "conf", "eth9", "accept_dad"], "0").unwrap_err();

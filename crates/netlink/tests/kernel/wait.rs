@@ -125,7 +125,7 @@ fn addresses_that_nobody_else_has_settle() {
 }
 
 #[test]
-fn an_address_that_another_machine_has_is_told() {
+fn an_address_that_another_machine_has_is_reported() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let bridge = both.bridge();

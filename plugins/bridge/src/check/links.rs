@@ -5,7 +5,6 @@ use container_link::{CheckError, check};
 use netlink::{Kind, Link, Rtnetlink};
 
 use crate::config::Config;
-use crate::error::BridgeError;
 
 /// The three links of an attachment.
 pub(super) struct Links {
@@ -74,7 +73,7 @@ impl<'a> OfNode<'a> {
 /// The configuration may have an alternative name of the bridge; the result has its name.
 fn find_bridge(config: &Config, outside: &mut Rtnetlink) -> Result<Link, Error> {
     let name = config.bridge.as_str();
-    let bridge = outside.link_by_name(name).map_err(BridgeError::from)?;
+    let bridge = outside.link_by_name(name)?;
     let gone = || CheckError::Gone {
         ifname: name.to_owned(),
         netns: None,
@@ -102,7 +101,7 @@ fn port_of(container: &Link, outside: &mut Rtnetlink) -> Result<Link, Error> {
         let parent = port.parent.map(|parent| parent.index);
         port.kind == Kind::Veth && parent == Some(container.index)
     };
-    let port = port.map_err(BridgeError::from)?.filter(is_its);
+    let port = port?.filter(is_its);
     Ok(port
         .ok_or_else(|| CheckError::differs("other end", container, "elsewhere", "on the node"))?)
 }

@@ -9,7 +9,6 @@ use netlink::{Family, sysctl};
 
 use super::links::Links;
 use crate::config::Config;
-use crate::error::BridgeError;
 use crate::{layer3, rules};
 
 const OFF: &str = "0";
@@ -32,7 +31,7 @@ pub(super) fn forwarding(
             Family::V4 => ["ipv4", "conf", name, "forwarding"],
             Family::V6 => ["ipv6", "conf", "all", "forwarding"],
         };
-        if sysctl::read(&setting).map_err(BridgeError::from)? == OFF {
+        if sysctl::read(&setting)? == OFF {
             return Err(CheckError::Forwarding(format!("net.{}", setting.join("."))).into());
         }
     }
