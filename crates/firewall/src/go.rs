@@ -99,7 +99,8 @@ impl ForeignChain {
     }
 }
 
-/// What the Go plugin has made of a port map, in nftables and in the tables that iptables has there.
+/// What the Go plugin has made of a port map, in nftables and in the tables that iptables has
+/// there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct PortMapTraces {
     /// The families of the container's chains of iptables.
@@ -108,8 +109,8 @@ struct PortMapTraces {
     tables: Vec<i32>,
 }
 
-/// The chain of iptables from which the Go plugin's port maps are reached, and the table that it has
-/// in nftables.
+/// The chain of iptables from which the Go plugin's port maps are reached, and the table that it
+/// has in nftables.
 const HOST_PORTS: &str = "CNI-HOSTPORT-DNAT";
 const HOST_PORT_TABLE: &str = "cni_hostport";
 

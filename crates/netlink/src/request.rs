@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The payload consists of fields that depend on the type, and of [attributes](crate::attributes).
-//! The kernel's answers bear the sequence number of the request that they answer. Several messages make a
-//! datagram, each filled up with zeros to a multiple of four bytes.
+//! The kernel's answers bear the sequence number of the request that they answer. Several messages
+//! make a datagram, each filled up with zeros to a multiple of four bytes.
 
 use nix::libc;
 

@@ -1,9 +1,10 @@
 //! Routes.
 //!
 //! ```text
+//! struct rtmsg
 //!  0       1       2       3       4       5       6       7       8       12
 //! +-------+-------+-------+-------+-------+-------+-------+-------+-------+------------- - -
-//! | family| prefix| 0     | tos   | table | proto | scope | type  | flags | attributes         struct rtmsg
+//! | family| prefix| 0     | tos   | table | proto | scope | type  | flags | attributes
 //! +-------+-------+-------+-------+-------+-------+-------+-------+-------+------------- - -
 //! ```
 //!

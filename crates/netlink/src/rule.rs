@@ -1,9 +1,10 @@
 //! Policy routing rules.
 //!
 //! ```text
+//! struct fib_rule_hdr
 //!  0       1       2       3       4       5       6       7       8       12
 //! +-------+-------+-------+-------+-------+-------+-------+-------+-------+------------- - -
-//! | family| dst   | src   | tos   | table | 0     | 0     | action| flags | attributes         struct fib_rule_hdr
+//! | family| dst   | src   | tos   | table | 0     | 0     | action| flags | attributes
 //! +-------+-------+-------+-------+-------+-------+-------+-------+-------+------------- - -
 //! ```
 //!

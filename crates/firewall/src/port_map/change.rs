@@ -18,8 +18,8 @@ use crate::record::record_element;
 use crate::table::{Set, SetKind, Table};
 use crate::{FirewallError, Nftables};
 
-/// How many elements a transaction may change that assumes a state of the ruleset. A socket has room
-/// for the refusals of so many.
+/// How many elements a transaction may change that assumes a state of the ruleset. A socket has
+/// room for the refusals of so many.
 const MOST_ASSUMED: usize = 128;
 
 /// A mapping that was removed.

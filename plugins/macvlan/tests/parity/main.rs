@@ -1,5 +1,5 @@
-//! What is special about macvlan, with this workspace's plugins and with Debian's, on nodes of their
-//! own; what holds for ipvlan too is in `crates/sub-interface/tests`.
+//! What is special about macvlan, with this workspace's plugins and with Debian's, on nodes of
+//! their own; what holds for ipvlan too is in `crates/sub-interface/tests`.
 
 #![allow(
     clippy::expect_used,
