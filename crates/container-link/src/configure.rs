@@ -1,8 +1,10 @@
 //! Configuring the container's link: addresses, routes and IPv6 settings.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use cni_plugin::Log;
 use cni_types::{AddResult, Code, Error, IpConfig};
 use ipnetwork::IpNetwork;
 use netlink::sysctl::SysctlError;
@@ -12,8 +14,8 @@ use netlink::{
 };
 use nix::errno::Errno;
 
-use crate::settings::{self, Settings};
-use crate::{Sandbox, Undo, plan};
+use crate::settings::Settings;
+use crate::{Rollback, Sandbox, Undo, plan};
 
 /// The least that IPv6 works with, in bytes (RFC 8200).
 const MIN_IPV6_MTU: u32 = 1280;
@@ -70,19 +72,42 @@ pub fn announcement(index: u32, mac: Mac) -> Change {
 /// may have set it up before.
 ///
 /// # Errors
-/// What the kernel refuses, with the address or route that it was about. What was made before
-/// stays: all of it goes with the link, except for what `undo` is told. If there is no way back
-/// from the container's namespace, nothing is undone.
-pub fn configure<'a>(
-    sandbox: &'a Sandbox,
+/// What the kernel refuses, with the address or route that it was about. What was changed before
+/// goes with the link, except for what `rollback` has. If there is no way back from the container's
+/// namespace, the rollback is abandoned.
+pub fn configure<S: From<Undo> + fmt::Display>(
+    sandbox: &Sandbox,
     inside: &mut Rtnetlink,
     link: ContainerLink<'_>,
     result: &AddResult,
     detection: DuplicateDetection,
-    undo: &mut Undo<'a>,
+    log: &Log,
+    rollback: &mut Rollback<S>,
 ) -> Result<(), ConfigureError> {
     let routes = plan::routes(link.index, &result.ips, &result.routes)?;
-    let first_v6 = first_v6(&result.ips);
+    match prepare(sandbox, link, &result.ips, detection, log) {
+        Ok(None) => {}
+        Ok(Some(disable_ipv6)) => rollback.record(Undo::RestoreIpv6OfLo { disable_ipv6 }),
+        Err(error) => {
+            if error.is_stranded() {
+                rollback.abandon(log);
+            }
+            return Err(error);
+        }
+    }
+    give(inside, link, &result.ips, routes, detection)
+}
+
+/// Writes the kernel's settings of the link, and returns the former `disable_ipv6` of `lo` if it
+/// was changed.
+fn prepare(
+    sandbox: &Sandbox,
+    link: ContainerLink<'_>,
+    ips: &[IpConfig],
+    detection: DuplicateDetection,
+    log: &Log,
+) -> Result<Option<String>, ConfigureError> {
+    let first_v6 = first_v6(ips);
     if let Some(address) = first_v6.filter(|_| link.mtu < MIN_IPV6_MTU) {
         return Err(ConfigureError::Mtu {
             ifname: link.name.to_owned(),
@@ -92,9 +117,9 @@ pub fn configure<'a>(
     }
     let settings = Settings {
         ifname: link.name,
-        log: undo.log(),
+        log,
     };
-    let prepared = sandbox.enter(|| {
+    sandbox.enter(|| {
         settings.announce();
         let Some(address) = first_v6 else {
             return Ok(None);
@@ -103,20 +128,21 @@ pub fn configure<'a>(
         settings.keep_addresses();
         let enabled = settings.enable_ipv6();
         enabled.map_err(|source| ConfigureError::Ipv6 { address, source })
-    });
-    if prepared.as_ref().is_err_and(ConfigureError::is_stranded) {
-        undo.abandon();
-    }
-    if let Some(value) = prepared? {
-        undo.push("switch IPv6 of lo off", move || {
-            sandbox.enter(|| settings::disable_ipv6_of_lo(&value).map_err(Error::from))
-        });
-    }
+    })
+}
 
+/// Gives the link its addresses and routes, and sets it up.
+fn give(
+    inside: &mut Rtnetlink,
+    link: ContainerLink<'_>,
+    ips: &[IpConfig],
+    routes: Vec<Route>,
+    detection: DuplicateDetection,
+) -> Result<(), ConfigureError> {
     let detects = detection == DuplicateDetection::On;
     let announced = link.mac.filter(|_| link.can_announce);
     let announced = announced.map(|mac| announcement(link.index, mac));
-    let addresses = result.ips.iter();
+    let addresses = ips.iter();
     let routes = routes.into_iter().map(|route| Change::AddRoute {
         route,
         existing: Existing::Join,
@@ -138,7 +164,7 @@ pub fn configure<'a>(
             Ok(()) => earlier.push(change),
         }
     }
-    if detects && first_v6.is_some() {
+    if detects && first_v6(ips).is_some() {
         wait_for_addresses(inside, link.index)?;
     }
     Ok(())

@@ -1,10 +1,12 @@
 //! The IPAM plugin of a network.
 
+use std::fmt;
+
 use cni_plugin::{Call, Command, Delegate, DelegateCall, DelegateError};
 use cni_types::json::OptionalText;
 use cni_types::{AddResult, Code, Error, NameError, NetConf, PluginType};
 
-use crate::{Undo, not_ready};
+use crate::{Rollback, Undo, not_ready};
 
 /// The IPAM plugin did not do its part.
 #[derive(Debug, thiserror::Error)]
@@ -144,8 +146,8 @@ impl<'a> Ipam<'a> {
         })
     }
 
-    /// Takes back what ADD gave.
-    fn release(&self) -> Result<(), IpamError> {
+    /// Has the plugin release the addresses of the attachment.
+    pub(crate) fn release(&self) -> Result<(), IpamError> {
         self.start(Command::Del)?.run()
     }
 
@@ -178,6 +180,30 @@ impl<'a> Ipam<'a> {
     }
 }
 
+/// When a rollback has the addresses released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Release {
+    /// While the link still exists.
+    BeforeEarlierSteps,
+    /// When the link and the rules are gone, so that no two containers have an address.
+    AfterAllSteps,
+    Never,
+}
+
+impl Release {
+    /// For an ADD of the IPAM plugin that has ended, with this error if it failed.
+    fn after(error: Option<&IpamError>, needs_link: bool) -> Self {
+        match error {
+            // Without an answer the link has no address. As long as the link exists, another ADD of
+            // the attachment fails, which would lose its addresses by this release.
+            Some(error) if error.may_hold_addresses() => Self::BeforeEarlierSteps,
+            Some(_) => Self::Never,
+            None if needs_link => Self::BeforeEarlierSteps,
+            None => Self::AfterAllSteps,
+        }
+    }
+}
+
 /// An IPAM plugin that has been started and waits to be told to go on.
 #[derive(Debug)]
 pub struct IpamCall<'a> {
@@ -185,13 +211,17 @@ pub struct IpamCall<'a> {
     started: DelegateCall<'a>,
 }
 
-impl<'a> IpamCall<'a> {
-    /// Goes on with ADD, and returns at least one address. `undo` releases them when DEL does: see
-    /// [`del`](crate::del).
+impl IpamCall<'_> {
+    /// Goes on with ADD, and returns at least one address. The rollback releases the addresses at
+    /// the point where DEL does: see [`del`](crate::del).
     ///
     /// # Errors
-    /// All of [`IpamError`]. Where the plugin may hold addresses nevertheless, `undo` knows.
-    pub fn ask_for_addresses(self, undo: &mut Undo<'a>) -> Result<AddResult, IpamError> {
+    /// All of [`IpamError`]. Where the plugin may hold addresses nevertheless, the rollback releases
+    /// them.
+    pub fn ask_for_addresses<S>(self, rollback: &mut Rollback<S>) -> Result<AddResult, IpamError>
+    where
+        S: From<Undo> + fmt::Display,
+    {
         let ipam = self.ipam;
         let answer = self.started.add_and_decode(ipam.conf, ipam.conf.version);
         let given = answer.map_err(IpamError::from).and_then(|result| {
@@ -201,17 +231,10 @@ impl<'a> IpamCall<'a> {
             }
             Ok(result)
         });
-        let may_hold = |error: &IpamError| error.may_hold_addresses();
-        if given.as_ref().err().is_none_or(may_hold) {
-            let what = "release the addresses";
-            let release = || Ok(ipam.release()?);
-            // Where the plugin gave no answer, the link has no address, and keeps another ADD of
-            // the attachment off that would lose its own.
-            if ipam.needs_link() || given.is_err() {
-                undo.push(what, release);
-            } else {
-                undo.push_last(what, release);
-            }
+        match Release::after(given.as_ref().err(), ipam.needs_link()) {
+            Release::BeforeEarlierSteps => rollback.record(Undo::ReleaseAddresses),
+            Release::AfterAllSteps => rollback.record_last(Undo::ReleaseAddresses),
+            Release::Never => {}
         }
         given
     }
@@ -228,5 +251,40 @@ impl<'a> IpamCall<'a> {
 impl From<DelegateError> for IpamError {
     fn from(error: DelegateError) -> Self {
         Self::Delegate(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(code: Code) -> IpamError {
+        IpamError::Delegate(DelegateError::Failed {
+            plugin_type: "host-local".parse().unwrap(),
+            error: Error::new(code, "no"),
+        })
+    }
+
+    #[test]
+    fn addresses_are_released_when_the_plugin_can_and_nobody_has_them() {
+        let no_address = IpamError::NoAddress("host-local".parse().unwrap());
+        for (error, needs_link, release) in [
+            (None, false, Release::AfterAllSteps),
+            (None, true, Release::BeforeEarlierSteps),
+            (Some(no_address), false, Release::BeforeEarlierSteps),
+            (
+                Some(failed(Code::INTERNAL)),
+                false,
+                Release::BeforeEarlierSteps,
+            ),
+            (Some(failed(Code::TRY_AGAIN_LATER)), false, Release::Never),
+            (Some(failed(Code::TRY_AGAIN_LATER)), true, Release::Never),
+        ] {
+            assert_eq!(
+                Release::after(error.as_ref(), needs_link),
+                release,
+                "{error:?}"
+            );
+        }
     }
 }

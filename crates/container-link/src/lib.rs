@@ -1,9 +1,10 @@
 //! What the plugins share that give a container an interface.
 //!
-//! An ADD opens the container's namespace ([`Sandbox`]), makes the link, asks the IPAM plugin
-//! ([`Ipam`]), and gives the link what that answered ([`configure`]). Each step is noted with an
-//! [`Undo`], which takes all of them back unless the ADD succeeds. DEL goes the other way
-//! ([`del`]). CHECK compares `prevResult` with what is there ([`check`]).
+//! An ADD opens the container's namespace ([`Sandbox`]), creates the link, calls the IPAM plugin
+//! ([`Ipam`]), and gives the link the addresses and routes of the answer ([`configure`]). How to
+//! undo each step is recorded in a [`Rollback`], which is carried out if the ADD fails. DEL removes
+//! the link and releases the addresses ([`del`]). CHECK compares `prevResult` with the kernel's
+//! state ([`check`]).
 
 pub mod check;
 mod conf;
@@ -14,10 +15,10 @@ mod mac;
 mod mark;
 mod plan;
 mod removal;
+mod rollback;
 mod sandbox;
 mod settings;
 mod status;
-mod undo;
 
 pub use check::CheckError;
 pub use conf::CommonConf;
@@ -29,6 +30,6 @@ pub use ipam::{Ipam, IpamCall, IpamError, ipam_type};
 pub use mac::{MacError, parse_mac, requested_mac};
 pub use mark::{Mark, Whose, stale_links};
 pub use removal::{mac_of, previous_of_del, remove_link};
+pub use rollback::{InContainer, Rollback, Undo, Undone};
 pub use sandbox::{IfnameTaken, Sandbox};
 pub use status::not_ready;
-pub use undo::Undo;

@@ -1,188 +1,195 @@
-//! The rollback of an ADD.
+//! The rollback of an ADD: steps that are recorded as the ADD goes, and carried out in reverse if it
+//! fails.
 
 use std::fmt;
 
 use cni_plugin::Log;
 use cni_types::Error;
+use netlink::{Change, LinkChange, Rtnetlink};
 
-type Undoing<'a> = Box<dyn FnOnce() -> Result<(), Error> + 'a>;
-type IsNeeded<'a> = Box<dyn FnOnce() -> Result<bool, Error> + 'a>;
+use crate::{Ipam, Sandbox, settings};
 
-/// What was done, by the words for taking it back.
-struct Step<'a> {
-    what: &'static str,
-    /// Whether others have come to need it; `None` for what concerns nobody else.
-    is_needed: Option<IsNeeded<'a>>,
-    undoing: Undoing<'a>,
+/// A step that takes back what an ADD has changed in the container, or what its IPAM plugin gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// Remove the container's link.
+    RemoveLink {
+        /// Its index in the container.
+        link: u32,
+    },
+    /// Set a link of the container down.
+    SetDown {
+        /// Its index in the container.
+        link: u32,
+    },
+    /// Set IPv6 of the container's `lo` to what it was.
+    RestoreIpv6OfLo {
+        /// The former value of `disable_ipv6`.
+        disable_ipv6: String,
+    },
+    /// Have the IPAM plugin release the addresses.
+    ReleaseAddresses,
 }
 
-enum Outcome {
-    Undone,
+impl fmt::Display for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RemoveLink { link } => write!(f, "remove link {link} from the container"),
+            Self::SetDown { link } => write!(f, "set link {link} of the container down"),
+            Self::RestoreIpv6OfLo { disable_ipv6 } => {
+                write!(f, "set disable_ipv6 of lo to {disable_ipv6}")
+            }
+            Self::ReleaseAddresses => f.write_str("release the addresses"),
+        }
+    }
+}
+
+/// What an ADD has open in a container, with which its steps are carried out.
+#[derive(Debug)]
+pub struct InContainer<'a> {
+    /// The container's namespace.
+    pub sandbox: &'a Sandbox,
+    /// The ADD's socket there.
+    pub inside: &'a mut Rtnetlink,
+    /// The IPAM plugin, if the network has one.
+    pub ipam: Option<&'a Ipam<'a>>,
+}
+
+impl InContainer<'_> {
+    /// Carries out a step.
+    ///
+    /// # Errors
+    /// If the kernel refuses, the namespace cannot be entered, or the IPAM plugin fails.
+    pub fn carry_out(&mut self, step: &Undo) -> Result<(), Error> {
+        match step {
+            Undo::RemoveLink { link } => Ok(self.inside.remove_links(&[*link])?),
+            Undo::SetDown { link } => {
+                let down = Change::SetLink {
+                    link: *link,
+                    change: LinkChange::up(false),
+                };
+                Ok(self.inside.apply(&[down])?)
+            }
+            Undo::RestoreIpv6OfLo { disable_ipv6 } => self
+                .sandbox
+                .enter(|| settings::disable_ipv6_of_lo(disable_ipv6).map_err(Error::from)),
+            Undo::ReleaseAddresses => self.ipam.map_or(Ok(()), |ipam| Ok(ipam.release()?)),
+        }
+    }
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// It was carried out.
+    Yes,
+    /// Others have come to need what it would take back, as if they had made it.
     Needed,
 }
 
-/// The way back from an ADD: dropped, it takes what was done back, the last first, unless it was
-/// committed.
-///
-/// What cannot be undone is told in the log. The error of the ADD is the one that the runtime gets.
-#[must_use = "dropped at once, it undoes nothing"]
-pub struct Undo<'a> {
-    log: &'a Log,
-    steps: Vec<Step<'a>>,
+/// The steps that an ADD has recorded. The ADD is committed by leaving them alone.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rollback<S> {
+    /// The first is carried out last.
+    steps: Vec<S>,
 }
 
-impl<'a> Undo<'a> {
-    /// With nothing to undo yet.
-    pub fn new(log: &'a Log) -> Self {
+impl<S> Default for Rollback<S> {
+    fn default() -> Self {
         let steps = Vec::new();
-        Self { log, steps }
+        Self { steps }
+    }
+}
+
+impl<S: fmt::Display> Rollback<S> {
+    /// Records how to undo what has just been done, or what is about to be done.
+    pub fn record(&mut self, step: impl Into<S>) {
+        self.steps.push(step.into());
     }
 
-    /// Where it says what it could not undo.
-    pub(crate) fn log(&self) -> &'a Log {
-        self.log
-    }
-
-    /// Notes how to undo what was just done, and what that is called in the log: `remove the link`.
-    pub fn push(&mut self, what: &'static str, step: impl FnOnce() -> Result<(), Error> + 'a) {
-        self.steps.push(Step::own(what, step));
-    }
-
-    /// As [`Undo::push`], for what others may have come to need by then: it is as if they had done
-    /// it.
-    pub fn push_shared(
-        &mut self,
-        what: &'static str,
-        is_needed: impl FnOnce() -> Result<bool, Error> + 'a,
-        step: impl FnOnce() -> Result<(), Error> + 'a,
-    ) {
-        self.steps.push(Step {
-            is_needed: Some(Box::new(is_needed)),
-            ..Step::own(what, step)
-        });
-    }
-
-    /// As [`Undo::push`], for what is undone after all others, whatever else is done until then.
-    pub fn push_last(&mut self, what: &'static str, step: impl FnOnce() -> Result<(), Error> + 'a) {
-        self.steps.insert(0, Step::own(what, step));
-    }
-
-    /// All went well: nothing is undone.
-    pub fn commit(mut self) {
-        self.steps.clear();
+    /// Records a step that is carried out after all others, whatever is recorded later.
+    pub fn record_last(&mut self, step: impl Into<S>) {
+        self.steps.insert(0, step.into());
     }
 
     /// Leaves everything to DEL, as when the thread is stranded in another namespace.
-    pub fn abandon(&mut self) {
+    pub fn abandon(&mut self, log: &Log) {
         for step in self.steps.drain(..) {
-            self.log.error(format_args!("left for DEL: {}", step.what));
-        }
-    }
-}
-
-impl<'a> Step<'a> {
-    fn own(what: &'static str, undoing: impl FnOnce() -> Result<(), Error> + 'a) -> Self {
-        Self {
-            what,
-            is_needed: None,
-            undoing: Box::new(undoing),
+            log.error(format_args!("left for DEL: {step}"));
         }
     }
 
-    fn undo(self) -> Result<Outcome, Error> {
-        if let Some(is_needed) = self.is_needed
-            && is_needed()?
-        {
-            return Ok(Outcome::Needed);
-        }
-        (self.undoing)()?;
-        Ok(Outcome::Undone)
-    }
-}
-
-impl Drop for Undo<'_> {
-    fn drop(&mut self) {
-        while let Some(step) = self.steps.pop() {
-            let (log, what) = (self.log, step.what);
-            match step.undo() {
-                Ok(Outcome::Undone) => log.info(format_args!("undone: {what}")),
-                Ok(Outcome::Needed) => log.info(format_args!("left, others need it: {what}")),
-                Err(error) => log.error(format_args!("left for DEL: cannot {what}: {error}")),
+    /// Carries out the steps by `undo`, the last first. A step that fails is logged and left to
+    /// DEL; the runtime gets the error of the ADD.
+    pub fn carry_out(self, log: &Log, mut undo: impl FnMut(&S) -> Result<Undone, Error>) {
+        for step in self.steps.iter().rev() {
+            match undo(step) {
+                Ok(Undone::Yes) => log.info(format_args!("undone: {step}")),
+                Ok(Undone::Needed) => log.info(format_args!("left, others need it: {step}")),
+                Err(error) => log.error(format_args!("left for DEL: cannot {step}: {error}")),
             }
         }
-    }
-}
-
-impl fmt::Debug for Undo<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.steps.iter().map(|step| step.what);
-        f.debug_list().entries(names).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use cni_types::Code;
 
     use super::*;
 
-    #[test]
-    fn the_last_step_is_undone_first_whatever_becomes_of_it() {
-        let (log, order) = (Log::default(), RefCell::new(Vec::new()));
-        let mut undo = Undo::new(&log);
-        undo.push("one", || {
-            order.borrow_mut().push(1);
-            Ok(())
-        });
-        undo.push_last("three", || {
-            order.borrow_mut().push(3);
-            Ok(())
-        });
-        undo.push("two", || {
-            order.borrow_mut().push(2);
-            Err(Error::new(Code::IO_FAILURE, "no"))
-        });
-        drop(undo);
-        assert_eq!(*order.borrow(), [2, 1, 3]);
+    const LINK: Undo = Undo::RemoveLink { link: 7 };
+
+    fn lo() -> Undo {
+        let disable_ipv6 = "1".to_owned();
+        Undo::RestoreIpv6OfLo { disable_ipv6 }
+    }
+
+    fn recorded() -> Rollback<Undo> {
+        let mut rollback = Rollback::default();
+        rollback.record(LINK);
+        rollback.record_last(Undo::ReleaseAddresses);
+        rollback.record(lo());
+        rollback
     }
 
     #[test]
-    fn what_others_need_stays() {
-        let (log, undone) = (Log::default(), RefCell::new(Vec::new()));
-        let mut undo = Undo::new(&log);
-        let unknown = || Err(Error::new(Code::IO_FAILURE, "who knows"));
-        for (number, is_needed) in [(1, Ok(true)), (2, Ok(false)), (3, unknown())] {
-            let undone = &undone;
-            let step = move || {
-                undone.borrow_mut().push(number);
-                Ok(())
-            };
-            undo.push_shared("step", move || is_needed, step);
-        }
-        drop(undo);
-        assert_eq!(*undone.borrow(), [2]);
-    }
-
-    #[test]
-    fn what_is_committed_or_abandoned_stays() {
-        let (log, undone) = (Log::default(), RefCell::new(0));
-        let count = |abandoned| {
-            let mut undo = Undo::new(&log);
-            undo.push("one", || {
-                *undone.borrow_mut() += 1;
-                Ok(())
-            });
-            if abandoned {
-                undo.abandon();
-                drop(undo);
-            } else {
-                undo.commit();
+    fn the_last_step_is_carried_out_first_whatever_becomes_of_it() {
+        let mut order = Vec::new();
+        recorded().carry_out(&Log::default(), |step| {
+            order.push(step.clone());
+            match step {
+                Undo::RemoveLink { .. } => Ok(Undone::Needed),
+                Undo::ReleaseAddresses => Ok(Undone::Yes),
+                _ => Err(Error::new(Code::IO_FAILURE, "no")),
             }
-        };
-        count(false);
-        count(true);
-        assert_eq!(*undone.borrow(), 0);
+        });
+        assert_eq!(order, [lo(), LINK, Undo::ReleaseAddresses]);
+    }
+
+    #[test]
+    fn an_abandoned_rollback_has_no_steps() {
+        let mut rollback = recorded();
+        rollback.abandon(&Log::default());
+        assert_eq!(rollback, Rollback::default());
+    }
+
+    #[test]
+    fn steps_say_what_they_do() {
+        let steps = [
+            LINK,
+            Undo::SetDown { link: 1 },
+            lo(),
+            Undo::ReleaseAddresses,
+        ];
+        assert_eq!(
+            steps.map(|step| step.to_string()),
+            [
+                "remove link 7 from the container",
+                "set link 1 of the container down",
+                "set disable_ipv6 of lo to 1",
+                "release the addresses",
+            ]
+        );
     }
 }

@@ -22,7 +22,7 @@ impl Sandbox {
     pub fn open(netns: &ContainerNetns) -> Result<(Self, Rtnetlink), NetlinkError> {
         let (netns, home) = netns.open_pair()?;
         let sandbox = Self { netns, home };
-        let inside = sandbox.rtnetlink()?;
+        let inside = Rtnetlink::open_in(&sandbox.netns, &sandbox.home)?;
         Ok((sandbox, inside))
     }
 
@@ -53,14 +53,6 @@ impl Sandbox {
         &self.home
     }
 
-    /// One more socket inside.
-    ///
-    /// # Errors
-    /// If the namespace cannot be entered, or there are no more descriptors.
-    pub fn rtnetlink(&self) -> Result<Rtnetlink, NetlinkError> {
-        Rtnetlink::open_in(&self.netns, &self.home)
-    }
-
     /// Runs a closure inside, for what is no netlink.
     ///
     /// # Errors
@@ -70,14 +62,6 @@ impl Sandbox {
         inside: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         self.netns.enter(&self.home, inside)
-    }
-
-    /// Removes a link inside; there may be none any more.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn remove_link(&self, index: u32) -> Result<(), NetlinkError> {
-        self.rtnetlink()?.remove_links(&[index])
     }
 }
 

@@ -4,7 +4,8 @@
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
 use container_link::{
-    ContainerLink, DuplicateDetection, Ipam, IpamCall, IpamError, Mark, Sandbox, Undo, configure,
+    ContainerLink, DuplicateDetection, InContainer, Ipam, IpamCall, IpamError, Mark, Rollback,
+    Sandbox, Undo, Undone, configure,
 };
 use netlink::{Link, MacvlanMode, NewLink, Rtnetlink, SubInterface};
 
@@ -38,7 +39,6 @@ pub(crate) fn add(
     let started = started.transpose()?;
 
     let mark = Mark::new(&call.conf.name, attachment);
-    let mut undo = Undo::new(call.log);
     let blueprint = Blueprint {
         attachment,
         config,
@@ -46,47 +46,101 @@ pub(crate) fn add(
         mark: &mark,
     };
     let link = blueprint.create(&sandbox, &mut outside, &mut inside)?;
-    let (index, in_sandbox) = (link.index, &sandbox);
-    undo.push("remove the link", move || {
-        in_sandbox.remove_link(index).map_err(Error::from)
-    });
+    let mut rollback = Rollback::default();
+    rollback.record(Undo::RemoveLink { link: link.index });
     call.log.debug(format_args!(
         "{} {} made on {}",
         config.kind.kind_name(),
         link.name,
         master.name
     ));
-
-    let given = ask(started, &config.addresses, &mut undo)?;
-    if let Some(given) = &given {
-        // No key of these plugins asks for duplicate address detection.
-        let detection = DuplicateDetection::Off;
-        let link = ContainerLink {
-            index: link.index,
-            name: &link.name,
-            mtu: link.mtu,
-            mac: link.mac,
-            alias: Some(mark.alias()),
-            can_announce: has_own_mac(config.kind),
-        };
-        configure(&sandbox, &mut inside, link, given, detection, &mut undo)?;
-        call.log.debug(format_args!(
-            "{} addresses and {} routes given",
-            given.ips.len(),
-            given.routes.len()
-        ));
-    }
-    let version = call.conf.version;
-    let result = finish(
-        given.unwrap_or_default(),
-        &link,
-        sandbox_name,
-        version,
+    let created = Created {
+        call,
         config,
-    );
-    let encoded = result.encode(version)?;
-    undo.commit();
-    Ok(encoded)
+        sandbox: &sandbox,
+        sandbox_name,
+        mark: &mark,
+        link: &link,
+    };
+    let outcome = created.finish(started, &mut inside, &mut rollback);
+    if outcome.is_err() {
+        let mut container = InContainer {
+            sandbox: &sandbox,
+            inside: &mut inside,
+            ipam: ipam.as_ref(),
+        };
+        rollback.carry_out(call.log, |step| {
+            container.carry_out(step).map(|()| Undone::Yes)
+        });
+    }
+    outcome
+}
+
+/// An ADD whose link has been created.
+struct Created<'a> {
+    call: &'a Call<'a>,
+    config: &'a Config,
+    sandbox: &'a Sandbox,
+    /// The container's namespace, as the result names it.
+    sandbox_name: &'a str,
+    mark: &'a Mark,
+    link: &'a Link,
+}
+
+impl Created<'_> {
+    /// Gives the link its addresses and routes, and returns the result.
+    fn finish(
+        &self,
+        ipam: Option<IpamCall<'_>>,
+        inside: &mut Rtnetlink,
+        rollback: &mut Rollback<Undo>,
+    ) -> Result<String, Error> {
+        let given = ask(ipam, &self.config.addresses, rollback)?;
+        if let Some(given) = &given {
+            // No key of these plugins asks for duplicate address detection.
+            let detection = DuplicateDetection::Off;
+            let link = ContainerLink {
+                index: self.link.index,
+                name: &self.link.name,
+                mtu: self.link.mtu,
+                mac: self.link.mac,
+                alias: Some(self.mark.alias()),
+                can_announce: has_own_mac(self.config.kind),
+            };
+            let log = self.call.log;
+            configure(self.sandbox, inside, link, given, detection, log, rollback)?;
+            log.debug(format_args!(
+                "{} addresses and {} routes given",
+                given.ips.len(),
+                given.routes.len()
+            ));
+        }
+        let version = self.call.conf.version;
+        let result = self.result(given.unwrap_or_default(), version);
+        result.encode(version)
+    }
+
+    /// The result: the addresses that IPAM or the chain gave, assigned to the link.
+    fn result(&self, given: AddResult, version: Version) -> AddResult {
+        let link = self.link;
+        let interface = Interface {
+            name: link.name.clone(),
+            mac: link.mac.map(|mac| mac.to_string()),
+            mtu: (version >= Version::V1_1_0).then_some(link.mtu),
+            sandbox: Some(self.sandbox_name.to_owned()),
+            ..Interface::default()
+        };
+        let own = |ip: IpConfig| IpConfig {
+            interface: Some(0),
+            ..ip
+        };
+        AddResult {
+            interfaces: vec![interface],
+            ips: given.ips.into_iter().map(own).collect(),
+            routes: given.routes,
+            dns: self.config.dns.clone().or(given.dns),
+        }
+    }
 }
 
 /// Whether a link has an Ethernet address of its own, which its neighbours do not know yet.
@@ -98,42 +152,15 @@ fn has_own_mac(kind: SubInterface) -> bool {
 }
 
 /// The addresses and routes, from IPAM or from the chain.
-fn ask<'a>(
-    started: Option<IpamCall<'a>>,
+fn ask(
+    started: Option<IpamCall<'_>>,
     addresses: &Addresses,
-    undo: &mut Undo<'a>,
+    rollback: &mut Rollback<Undo>,
 ) -> Result<Option<AddResult>, IpamError> {
     match (started, addresses) {
-        (Some(started), _) => Ok(Some(started.ask_for_addresses(undo)?)),
+        (Some(started), _) => Ok(Some(started.ask_for_addresses(rollback)?)),
         (None, Addresses::Given(given)) => Ok(Some(AddResult::clone(given))),
         (None, Addresses::None | Addresses::Ipam(_)) => Ok(None),
-    }
-}
-
-/// The result: the addresses that IPAM or the chain gave, assigned to the link.
-fn finish(
-    given: AddResult,
-    link: &Link,
-    sandbox: &str,
-    version: Version,
-    config: &Config,
-) -> AddResult {
-    let interface = Interface {
-        name: link.name.clone(),
-        mac: link.mac.map(|mac| mac.to_string()),
-        mtu: (version >= Version::V1_1_0).then_some(link.mtu),
-        sandbox: Some(sandbox.to_owned()),
-        ..Interface::default()
-    };
-    let own = |ip: IpConfig| IpConfig {
-        interface: Some(0),
-        ..ip
-    };
-    AddResult {
-        interfaces: vec![interface],
-        ips: given.ips.into_iter().map(own).collect(),
-        routes: given.routes,
-        dns: config.dns.clone().or(given.dns),
     }
 }
 

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, Version};
-use container_link::{ContainerLink, Ipam, IpamCall, Mark, Sandbox, announcement, configure};
+use container_link::{
+    ContainerLink, InContainer, Ipam, IpamCall, Mark, Sandbox, Undone, announcement, configure,
+};
 use ipnetwork::IpNetwork;
 use netlink::{Change, Link, LinkChange, Mac, Rtnetlink, Veth};
 
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::error::BridgeError;
 use crate::gateway::{Gateway, Replacement};
 use crate::pair::FarEnd;
-use crate::undo::{Changes, Ports, remove_link};
+use crate::undo::{OnNode, Undo};
 use crate::{bridge_link, detach, forwarding, layer3, pair, port, rules, vlan_gateway};
 
 /// How long a port may take to come up. It does so at once, unless the node is overloaded.
@@ -41,8 +44,7 @@ pub(crate) fn add(
     let started = ipam.as_ref().map(|ipam| ipam.start(Command::Add));
     let started = started.transpose()?;
     let kernel = Rtnetlink::open()?;
-    let ports = Ports::default();
-    let attempt = Attempt {
+    let mut attempt = Attempt {
         call,
         attachment,
         config,
@@ -50,9 +52,13 @@ pub(crate) fn add(
         sandbox_name,
         inside,
         mark: Mark::new(&call.conf.name, attachment),
-        changes: Changes::new(kernel, &ports, call.log),
+        changes: Changes::new(kernel, call.log),
     };
-    attempt.run(started)
+    let outcome = attempt.run(started);
+    if outcome.is_err() {
+        attempt.roll_back(ipam.as_ref());
+    }
+    outcome
 }
 
 /// What became of the container's addresses.
@@ -65,7 +71,7 @@ struct Addressed {
     replacement: Option<Replacement>,
 }
 
-/// An ADD. Dropped, it is undone.
+/// An ADD.
 struct Attempt<'a> {
     call: &'a Call<'a>,
     attachment: &'a Attachment,
@@ -80,8 +86,8 @@ struct Attempt<'a> {
     changes: Changes<'a>,
 }
 
-impl<'a> Attempt<'a> {
-    fn run(mut self, ipam: Option<IpamCall<'a>>) -> Result<String, Error> {
+impl Attempt<'_> {
+    fn run(&mut self, ipam: Option<IpamCall<'_>>) -> Result<String, Error> {
         let mac = self.config.mac.unwrap_or_else(Mac::random);
         let (bridge, Veth { port, peer }) = self.plug_in(mac)?;
         port::set_up(&mut self.changes, &self.config, &bridge, &port)?;
@@ -140,7 +146,6 @@ impl<'a> Attempt<'a> {
         if !result.ips.is_empty() {
             self.announce(link.index, mac);
         }
-        self.changes.undo.commit();
         Ok(json)
     }
 
@@ -166,8 +171,8 @@ impl<'a> Attempt<'a> {
                     let index = pair.port.index;
                     self.changes.ports.add_own(index);
                     self.changes
-                        .undo
-                        .push("remove the pair of links", move || Ok(remove_link(index)?));
+                        .rollback
+                        .record(OnNode::RemovePair { port: index });
                     self.call.log.debug(format_args!(
                         "{} plugged into {}",
                         pair.port.name, bridge.name
@@ -188,7 +193,7 @@ impl<'a> Attempt<'a> {
     /// Gives the container the addresses that IPAM gives, and the node those of their gateways.
     fn give_addresses(
         &mut self,
-        ipam: IpamCall<'a>,
+        ipam: IpamCall<'_>,
         bridge: &Link,
         link: ContainerLink<'_>,
     ) -> Result<Addressed, Error> {
@@ -197,8 +202,8 @@ impl<'a> Attempt<'a> {
         let gateway = Gateway::look_at(&mut self.changes, self.call, &self.config, gateway)?;
         // Until now the container had no such interface. Asked any earlier, IPAM would hear of a
         // repeated ADD, and nobody could tell what to undo there.
-        let undo = &mut self.changes.undo;
-        let mut result = ipam.ask_for_addresses(undo)?;
+        let rollback = &mut self.changes.rollback;
+        let mut result = ipam.ask_for_addresses(rollback)?;
         self.call.log.debug(format_args!("ipam has answered"));
         layer3::complete(&mut result, &self.config)?;
         let given: Vec<IpNetwork> = result.ips.iter().map(|ip| ip.address).collect();
@@ -210,7 +215,8 @@ impl<'a> Attempt<'a> {
             link,
             &result,
             detection,
-            undo,
+            self.call.log,
+            rollback,
         )?;
         self.call.log.debug(format_args!("container's link set up"));
         let replacement = if self.config.is_gateway {
@@ -258,7 +264,10 @@ impl<'a> Attempt<'a> {
 
     fn hold_to_mac(&mut self, port: &Link, mac: Mac) -> Result<(), Error> {
         let (call, attachment) = (self.call, self.attachment);
-        self.note_rules(Vec::new());
+        let rollback = &mut self.changes.rollback;
+        rollback.record(Undo::RemoveRules {
+            addresses: Vec::new(),
+        });
         Ok(rules::allow_only_mac(
             &call.conf.name,
             attachment,
@@ -267,20 +276,14 @@ impl<'a> Attempt<'a> {
         )?)
     }
 
-    /// Notes how to undo rules that are about to be made, for these addresses.
-    fn note_rules(&mut self, addresses: Vec<IpNetwork>) {
-        let (call, attachment) = (self.call, self.attachment);
-        let undo = &mut self.changes.undo;
-        undo.push("remove the rules", move || {
-            rules::remove(call, attachment, Some(&addresses))
-        });
-    }
-
     fn masquerade(&mut self, result: &AddResult) -> Result<(), Error> {
         let (call, attachment) = (self.call, self.attachment);
         let addresses: Vec<IpNetwork> = rules::addresses_of(result).collect();
         let backend = self.config.masquerading.backend.unwrap_or_default();
-        self.note_rules(addresses.clone());
+        let rollback = &mut self.changes.rollback;
+        rollback.record(Undo::RemoveRules {
+            addresses: addresses.clone(),
+        });
         Ok(rules::masquerade(
             backend,
             &call.conf.name,
@@ -313,6 +316,33 @@ impl<'a> Attempt<'a> {
             return Err(BridgeError::Unsteady(self.config.bridge.to_string()));
         }
         Ok(port)
+    }
+
+    /// Undoes what has been done, the last step first.
+    fn roll_back(&mut self, ipam: Option<&Ipam<'_>>) {
+        let rollback = std::mem::take(&mut self.changes.rollback);
+        rollback.carry_out(self.call.log, |step| self.undo(step, ipam));
+    }
+
+    fn undo(&mut self, step: &Undo, ipam: Option<&Ipam<'_>>) -> Result<Undone, Error> {
+        if step.is_shared() && self.changes.has_others()? {
+            return Ok(Undone::Needed);
+        }
+        match step {
+            Undo::InContainer(step) => {
+                let mut container = InContainer {
+                    sandbox: self.sandbox,
+                    inside: &mut self.inside,
+                    ipam,
+                };
+                container.carry_out(step)?;
+            }
+            Undo::RemoveRules { addresses } => {
+                rules::remove(self.call, self.attachment, Some(addresses))?;
+            }
+            Undo::OnNode(step) => step.carry_out(&mut self.changes.kernel)?,
+        }
+        Ok(Undone::Yes)
     }
 }
 

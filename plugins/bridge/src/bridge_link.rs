@@ -3,10 +3,11 @@
 use cni_types::IfName;
 use netlink::{Change, Kind, Link, LinkChange, Mac, NetlinkError, NewLink};
 
+use crate::changes::Changes;
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
 use crate::pair::PORT_MAC_START;
-use crate::undo::{Changes, put_back, remove_link};
+use crate::undo::OnNode;
 use crate::{ipv6, router_advertisements};
 
 /// How often it is looked for and rebuilt while others make and remove it.
@@ -66,7 +67,9 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, Brid
     };
     let index = link.index;
     changes.ports.set_bridge(index);
-    changes.note_shared("remove the bridge", move || remove_link(index));
+    changes
+        .rollback
+        .record(OnNode::RemoveBridge { bridge: index });
     if let (Some(vlans), false) = (&config.vlans, filters_vlans(&link.kind)) {
         return Err(no_vlans(vlans, config));
     }
@@ -123,11 +126,9 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, mut link: Link) -> Result<L
     let former = turn(false);
     if former != LinkChange::default() {
         // Of what is refused, the kernel may have done a part.
-        changes.note_shared("set the bridge as it was", move || {
-            put_back(&[Change::SetLink {
-                link: index,
-                change: former,
-            }])
+        changes.rollback.record(OnNode::RestoreBridge {
+            bridge: index,
+            former,
         });
     }
     // One that nobody has given a MAC takes that of a port, such as its uplink's, and with the last

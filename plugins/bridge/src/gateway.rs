@@ -18,9 +18,10 @@ use ipnetwork::IpNetwork;
 use netlink::{Applied, Change, Kind, Link, LinkAddress, LinkChange, Rtnetlink};
 
 use self::plan::{Conflict, Plan};
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::error::BridgeError;
-use crate::undo::{Changes, put_back};
+use crate::undo::{OnNode, put_back};
 use crate::{ipv6, leases};
 
 /// The mark of addresses that this plugin gives (`IFA_PROTO`). The kernel has names for 1 to 3.
@@ -184,9 +185,9 @@ fn is_by_plugin(found: &LinkAddress, link: &str, earlier: &[IpAddr]) -> bool {
 /// Gives a link addresses that nothing is in the way of.
 fn add(changes: &mut Changes<'_>, link: &Link, missing: &[IpNetwork]) -> Result<(), BridgeError> {
     let (added, error) = try_to_add(&mut changes.kernel, link, missing)?;
-    let index = link.index;
-    changes.note_shared("remove the gateways' addresses", move || {
-        put_back(&removals(index, &added))
+    changes.rollback.record(OnNode::RemoveGateways {
+        link: link.index,
+        addresses: added,
     });
     error.map_or(Ok(()), Err)
 }
@@ -227,7 +228,8 @@ fn additions(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
         .collect()
 }
 
-fn removals(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
+/// The changes that take addresses from a link.
+pub(crate) fn removals(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
     let addresses = addresses.iter();
     addresses
         .map(|address| Change::DeleteAddress {
@@ -254,7 +256,7 @@ impl Replacement {
         let early: Vec<IpNetwork> = early.copied().collect();
         let (added, error) = try_to_add(kernel, &self.link, &early)?;
         if let Some(error) = error {
-            put_back(&removals(link, &added))?;
+            put_back(kernel, &removals(link, &added))?;
             return Err(error);
         }
         let old = self.removed.iter();
@@ -271,7 +273,7 @@ impl Replacement {
         let old = self.removed.iter();
         former.extend(old.map(|old| Change::restore_address(link, old)));
         former.extend(kept);
-        put_back(&former)?;
+        put_back(kernel, &former)?;
         Err(error)
     }
 }

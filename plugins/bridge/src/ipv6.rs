@@ -6,11 +6,14 @@ use ipnetwork::IpNetwork;
 use netlink::sysctl::{self, SysctlError};
 use netlink::{Change, Kind, Link, LinkChange, Rtnetlink};
 
+use crate::changes::Changes;
 use crate::error::BridgeError;
-use crate::undo::Changes;
+use crate::undo::OnNode;
 
 /// The alias of a bridge that this plugin has made while IPv6 was off for new links.
 const OWN_BRIDGE: &str = "twill";
+
+const DISABLE: &str = "disable_ipv6";
 
 /// Has a bridge that this ADD has made say so, if that may count some day.
 pub(crate) fn claim(kernel: &mut Rtnetlink, bridge: &Link) -> Result<(), BridgeError> {
@@ -52,11 +55,11 @@ pub(crate) fn enable(
             address: *address,
         });
     }
-    write(&link.name, "0")?;
-    let name = link.name.clone();
-    changes.note_shared("switch IPv6 off again", move || match write(&name, "1") {
-        Err(SysctlError::NotFound(_) | SysctlError::NoIpv6(_)) => Ok(()),
-        written => Ok(written?),
+    write_setting(&link.name, DISABLE, "0")?;
+    changes.rollback.record(OnNode::RestoreIpv6Setting {
+        link: link.name.clone(),
+        setting: DISABLE,
+        former: "1".to_owned(),
     });
     Ok(())
 }
@@ -70,6 +73,7 @@ fn is_own(link: &Link) -> bool {
     }
 }
 
-fn write(link: &str, value: &str) -> Result<(), SysctlError> {
-    sysctl::write(&["ipv6", "conf", link, "disable_ipv6"], value)
+/// Writes a setting of IPv6 of a link.
+pub(crate) fn write_setting(link: &str, setting: &str, value: &str) -> Result<(), SysctlError> {
+    sysctl::write(&["ipv6", "conf", link, setting], value)
 }

@@ -4,6 +4,7 @@
 
 mod add;
 mod bridge_link;
+mod changes;
 mod check;
 mod config;
 mod del;

@@ -4,8 +4,8 @@ use cni_types::IfName;
 use container_link::{IfnameTaken, Mark};
 use netlink::{Link, Mac, Netns, NewLink, NewPeer, NewVeth, Rtnetlink, Veth, random_name};
 
+use crate::changes::Changes;
 use crate::error::BridgeError;
-use crate::undo::Changes;
 
 /// How often another name is tried for the port.
 const ATTEMPTS: usize = 8;

@@ -2,10 +2,10 @@
 
 use netlink::{Change, Kind, Link, LinkChange, PortChange, PortVlans, VlanOwner};
 
+use crate::changes::Changes;
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
 use crate::router_advertisements;
-use crate::undo::Changes;
 
 /// Sets up a port that has just been plugged in.
 pub(crate) fn set_up(

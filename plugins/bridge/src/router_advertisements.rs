@@ -2,11 +2,14 @@
 //! never those of a link that containers can send on, where any of them could become the node's
 //! default route (CVE-2020-10749).
 
-use netlink::sysctl::{self, SysctlError};
 use netlink::{Link, Rtnetlink};
 
+use crate::changes::Changes;
 use crate::error::BridgeError;
-use crate::undo::Changes;
+use crate::ipv6;
+use crate::undo::OnNode;
+
+const ACCEPT_RA: &str = "accept_ra";
 
 /// `accept_ra`: not at all; as long as the link does not forward; always.
 const NEVER: &str = "0";
@@ -23,12 +26,10 @@ pub(crate) fn ignore_on(changes: &mut Changes<'_>, link: &Link) {
     let Some(former) = ignore(changes, link) else {
         return;
     };
-    let name = link.name.clone();
-    changes.note_shared("heed router advertisements again", move || {
-        match write(&name, &former.to_string()) {
-            Err(SysctlError::NotFound(_) | SysctlError::NoIpv6(_)) => Ok(()),
-            written => Ok(written?),
-        }
+    changes.rollback.record(OnNode::RestoreIpv6Setting {
+        link: link.name.clone(),
+        setting: ACCEPT_RA,
+        former: former.to_string(),
     });
 }
 
@@ -36,7 +37,7 @@ pub(crate) fn ignore_on(changes: &mut Changes<'_>, link: &Link) {
 /// changed is in the log.
 fn ignore(changes: &Changes<'_>, link: &Link) -> Option<i32> {
     let former = link.accept_ra.filter(|former| *former != 0)?;
-    match write(&link.name, NEVER) {
+    match ipv6::write_setting(&link.name, ACCEPT_RA, NEVER) {
         Ok(()) => Some(former),
         Err(error) => {
             changes.log.error(format_args!(
@@ -56,12 +57,8 @@ pub(crate) fn keep_heeding(kernel: &mut Rtnetlink) -> Result<(), BridgeError> {
         if let Some(link) = kernel.link_by_index(index)?
             && link.accept_ra == Some(UNLESS_FORWARDING)
         {
-            write(&link.name, ALWAYS)?;
+            ipv6::write_setting(&link.name, ACCEPT_RA, ALWAYS)?;
         }
     }
     Ok(())
-}
-
-fn write(link: &str, value: &str) -> Result<(), SysctlError> {
-    sysctl::write(&["ipv6", "conf", link, "accept_ra"], value)
 }

@@ -7,10 +7,11 @@ use netlink::{
     Change, Kind, Link, LinkChange, LinkRef, Mac, Netns, PortVlans, Rtnetlink, Veth, VlanOwner,
 };
 
+use crate::changes::Changes;
 use crate::config::{Config, Vlans};
 use crate::error::BridgeError;
 use crate::pair::{self, FarEnd};
-use crate::undo::{Changes, put_back, remove_link};
+use crate::undo::OnNode;
 use crate::{port, router_advertisements};
 
 /// How often it is looked for and recreated while others make and remove it.
@@ -72,13 +73,9 @@ fn adopt(
         return Ok(link);
     }
     let link = set_up(changes, link.index)?;
-    let index = link.index;
-    changes.note_shared("set the gateway's link down", move || {
-        put_back(&[Change::SetLink {
-            link: index,
-            change: LinkChange::up(false),
-        }])
-    });
+    changes
+        .rollback
+        .record(OnNode::SetVlanGatewayDown { link: link.index });
     Ok(link)
 }
 
@@ -129,12 +126,10 @@ fn let_in(changes: &mut Changes<'_>, bridge: &Link, vlan: u16) -> Result<(), Bri
     }
     let owner = VlanOwner::Bridge(bridge.index);
     let vlans = vec![PortVlans::tagged(vlan..=vlan)];
-    changes.kernel.apply(&[Change::AddVlans {
-        owner,
-        vlans: vlans.clone(),
-    }])?;
-    changes.note_shared("take the bridge out of the VLAN", move || {
-        put_back(&[Change::DeleteVlans { owner, vlans }])
+    changes.kernel.apply(&[Change::AddVlans { owner, vlans }])?;
+    changes.rollback.record(OnNode::LeaveVlan {
+        bridge: bridge.index,
+        vlan,
     });
     Ok(())
 }
@@ -155,8 +150,9 @@ fn make(
     let mut inside = Rtnetlink::open()?;
     let Veth { port, peer } = pair::make(changes, bridge, end, &mut inside)?;
     changes.ports.add_own(port.index);
-    let index = port.index;
-    changes.note_shared("remove the gateway's link", move || remove_link(index));
+    changes
+        .rollback
+        .record(OnNode::RemoveVlanGateway { port: port.index });
     let membership = membership(config, bridge, &port);
     changes.kernel.apply(&membership)?;
     let link = changes

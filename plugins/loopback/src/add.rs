@@ -2,7 +2,7 @@
 
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Error, Interface, IpConfig, Version};
-use container_link::{Sandbox, Undo};
+use container_link::{InContainer, Rollback, Sandbox, Undo, Undone};
 use netlink::{Family, Link, LinkAddress, Rtnetlink};
 
 use crate::error::Foreign;
@@ -16,20 +16,26 @@ pub(crate) fn add(call: &Call<'_>, netns: &ContainerNetns) -> Result<String, Err
     let sandbox_name = netns.sandbox()?;
     let (sandbox, mut inside) = Sandbox::open(netns)?;
     let lo = lo::find(&mut inside)?;
-    let mut undo = Undo::new(call.log);
+    let mut rollback = Rollback::<Undo>::default();
     if !lo.is_up {
         lo::set_up(&mut inside, true)?;
-        undo.push("set lo down", || {
-            Ok(lo::set_up(&mut sandbox.rtnetlink()?, false)?)
+        rollback.record(Undo::SetDown { link: lo::INDEX });
+    }
+    let outcome = addresses(&mut inside).and_then(|addresses| match previous {
+        Some(previous) => Ok(previous),
+        None => Ok(result(&lo, &addresses, sandbox_name, version).encode(version)?),
+    });
+    if outcome.is_err() {
+        let mut container = InContainer {
+            sandbox: &sandbox,
+            inside: &mut inside,
+            ipam: None,
+        };
+        rollback.carry_out(call.log, |step| {
+            container.carry_out(step).map(|()| Undone::Yes)
         });
     }
-    let addresses = addresses(&mut inside)?;
-    let encoded = match previous {
-        Some(previous) => previous,
-        None => result(&lo, &addresses, sandbox_name, version).encode(version)?,
-    };
-    undo.commit();
-    Ok(encoded)
+    outcome
 }
 
 /// The addresses of `lo`, all of which must be loopback addresses.
