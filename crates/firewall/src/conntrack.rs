@@ -13,7 +13,9 @@ use crate::FirewallError;
 use crate::grant::address_of;
 use crate::kernel::Kernel;
 use crate::nf_tables::HEADER;
+use crate::port_map::claim::Claim;
 use crate::port_map::{PortMapping, Transport};
+use crate::table::{Set, SetKind, Table};
 
 // linux/netfilter/nfnetlink_conntrack.h
 const MESSAGE_NEW: u16 = 0;
@@ -108,13 +110,67 @@ impl Kernel {
                         Forgotten::LeadingElsewhere => !leads_there,
                         Forgotten::LeadingThere => leads_there,
                     };
-                    if is_doomed && is_node(connection.destination.0)? {
+                    let is_doomed = is_doomed
+                        && is_node(connection.destination.0)?
+                        && (forgotten == Forgotten::LeadingThere || !self.is_right(&connection)?);
+                    if is_doomed {
                         self.forget_connection(&connection)?;
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether the maps lead the connection to where it leads: that of its own address and port
+    /// first, or any that holds under conditions.
+    fn is_right(&mut self, connection: &Connection) -> Result<bool, FirewallError> {
+        let table = if connection.is_ipv6 {
+            Table::PortMap6
+        } else {
+            Table::PortMap4
+        };
+        let Some(protocol) = Transport::of_number(connection.protocol) else {
+            return Ok(false);
+        };
+        let (ip, host_port) = connection.destination;
+        let element_in = |set: &Set| {
+            let (host_ip, token) = match set.kind {
+                SetKind::Addresses(token) => (Some(ip), token),
+                SetKind::Ports(token) => (None, token),
+                _ => return None,
+            };
+            let mapping = PortMapping {
+                protocol,
+                host_ip,
+                host_port,
+                container_port: 0,
+            };
+            let claim = Claim {
+                mapping,
+                target: ip,
+                token,
+                rank: 0,
+            };
+            Some((claim.element(table).0, host_ip.is_some(), token.is_some()))
+        };
+        let sets = self.sets_in(table)?;
+        let elements: Vec<_> = sets.iter().filter_map(element_in).collect();
+        let questions: Vec<_> = elements.iter().map(|(it, _, _)| it.find()).collect();
+        let (mut by_address, mut by_port, mut under_conditions) = (None, None, Vec::new());
+        for ((element, is_by_address, has_conditions), listed) in
+            elements.iter().zip(self.ask(&questions)?)
+        {
+            let claim = listed.and_then(|listed| Claim::of_element(element, &listed.data));
+            let end = claim.map(|claim| (claim.target, claim.mapping.container_port));
+            match (has_conditions, is_by_address) {
+                (true, _) => under_conditions.extend(end),
+                (false, true) => by_address = end,
+                (false, false) => by_port = end,
+            }
+        }
+        Ok(by_address.or(by_port) == Some(connection.answering)
+            || under_conditions.contains(&connection.answering))
     }
 
     fn forget_connection(&mut self, connection: &Connection) -> Result<(), FirewallError> {

@@ -8,7 +8,7 @@
 
 mod change;
 mod check;
-mod claim;
+pub(crate) mod claim;
 mod conditions;
 mod content;
 mod node;

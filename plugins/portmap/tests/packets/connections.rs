@@ -113,6 +113,35 @@ fn the_next_packet_reaches_the_new_server() {
     }
 }
 
+// Two containers may have the port of different addresses.
+#[test]
+fn connections_by_a_mapping_of_their_own_address_stay() {
+    let Some(lan) = Lan::new(Side::Ours) else {
+        return;
+    };
+    lan.serve(Place::Pod(0), "::", 53);
+    lan.serve(Place::Pod(1), "::", 53);
+    let mapping = |host_ip: &str| {
+        json!([{
+            "hostPort": 8053, "containerPort": 53, "protocol": "udp", "hostIP": host_ip,
+        }])
+    };
+    lan.map(0, &mapping(NODE[0]));
+    let client = Client::new(&lan, NODE[0], 8053);
+    client.assert_answered_by("c1");
+    let tracked_before = tracked(&lan, "dport=8053");
+    assert_eq!(tracked_before.len(), 1, "{tracked_before:?}");
+    lan.map(1, &mapping(""));
+    assert_eq!(tracked(&lan, "dport=8053"), tracked_before);
+    // The address of its own comes first, also for a client that was there before.
+    let other = Client::new(&lan, NODE[1], 8053);
+    other.assert_answered_by("c2");
+    lan.unmap(0);
+    client.assert_answered_by("c2");
+    lan.map(0, &mapping(NODE[0]));
+    client.assert_answered_by("c1");
+}
+
 // A packet that comes before the ADD is the node's own.
 #[test]
 fn a_client_that_was_there_first_reaches_the_container() {
