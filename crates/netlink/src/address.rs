@@ -233,16 +233,6 @@ impl LinkAddress {
         }))
     }
 
-    /// As [`Given::plain`].
-    pub fn plain(network: IpNetwork) -> Self {
-        Self {
-            network,
-            given: Given::plain(network),
-            is_tentative: false,
-            is_duplicate: false,
-        }
-    }
-
     /// Whether it is just an address, as a program gives it that has nothing else to say: known
     /// anywhere, without end, and without a label, a metric or a name for who gave it.
     ///

@@ -111,7 +111,7 @@ impl Attributes {
     /// As [`Attributes::nest`], without the mark: messages about links, addresses and routes are
     /// older than it, and old kernels expect none.
     #[must_use]
-    pub fn nest_unmarked(self, kind: u16, inner: Attributes) -> Self {
+    pub(crate) fn nest_unmarked(self, kind: u16, inner: Attributes) -> Self {
         self.bytes(kind, &inner.0)
     }
 

@@ -64,7 +64,7 @@ impl HandedOver {
 /// A netlink socket. It stays in the namespace in which it was opened and works from everywhere.
 ///
 /// The kernel works on a request while it is being sent, so the answer is there when send(2)
-/// returns: only [`Socket::wait_for_event`] waits.
+/// returns: only `wait_for_event` waits.
 #[derive(Debug)]
 pub struct Socket {
     socket: netlink_sys::Socket,
@@ -257,7 +257,7 @@ impl Socket {
     ///
     /// # Errors
     /// [`NetlinkError::Socket`].
-    pub fn subscribe(&mut self, group: u32) -> Result<(), NetlinkError> {
+    pub(crate) fn subscribe(&mut self, group: u32) -> Result<(), NetlinkError> {
         let joined = self.socket.add_membership(group);
         joined.map_err(failed("subscribe to events with"))
     }
@@ -267,7 +267,7 @@ impl Socket {
     ///
     /// # Errors
     /// [`NetlinkError::Socket`].
-    pub fn unsubscribe(&mut self, group: u32) -> Result<(), NetlinkError> {
+    pub(crate) fn unsubscribe(&mut self, group: u32) -> Result<(), NetlinkError> {
         let left = self.socket.drop_membership(group);
         left.map_err(failed("unsubscribe from events with"))?;
         while matches!(
@@ -284,7 +284,7 @@ impl Socket {
     ///
     /// # Errors
     /// If the socket fails.
-    pub fn wait_for_event(
+    pub(crate) fn wait_for_event(
         &mut self,
         deadline: Instant,
         mut is_it: impl FnMut(&Reply<'_>) -> bool,

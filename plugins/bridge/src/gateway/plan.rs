@@ -62,6 +62,8 @@ fn is_in_the_way(existing: IpNetwork, wanted: IpNetwork) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use netlink::Given;
+
     use super::*;
 
     fn networks(texts: &[&str]) -> Vec<IpNetwork> {
@@ -70,8 +72,15 @@ mod tests {
 
     #[track_caller]
     fn assert_plan(existing: &[&str], wanted: &[&str], missing: &[&str], conflicting: &[&str]) {
-        let existing = networks(existing).into_iter().map(LinkAddress::plain);
-        let existing: Vec<LinkAddress> = existing.collect();
+        let existing = networks(existing).into_iter();
+        let existing: Vec<LinkAddress> = existing
+            .map(|network| LinkAddress {
+                network,
+                given: Given::plain(network),
+                is_tentative: false,
+                is_duplicate: false,
+            })
+            .collect();
         let plan = Plan::new(&existing, &networks(wanted));
         assert_eq!(plan.missing, networks(missing));
         let found = plan.conflicts.iter();
