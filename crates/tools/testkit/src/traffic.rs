@@ -20,12 +20,21 @@ const SHORT: &str = "-W0.4";
 /// If it does not within [`TIMEOUT`].
 #[track_caller]
 pub fn assert_reaches(from: &Container, to: &str) {
+    assert_answered(from, &[to]);
+}
+
+/// A ping from inside a container with these arguments is answered.
+///
+/// # Panics
+/// If none is within [`TIMEOUT`].
+#[track_caller]
+pub fn assert_answered(from: &Container, args: &[&str]) {
     let until = Instant::now() + TIMEOUT;
-    while !pings(from, &[to]) {
+    while !pings(from, args) {
         let id = &from.id;
         assert!(
             Instant::now() < until,
-            "no answer from {to} to container {id}"
+            "no answer to container {id}: ping {args:?}"
         );
     }
 }

@@ -9,7 +9,7 @@ use crate::support::conf::{BRIDGE, ipv4, layer2, with};
 use crate::support::lab::{Container, Lab};
 use crate::support::outside;
 use crate::support::side::ours;
-use crate::support::traffic::{assert_reaches, pings};
+use crate::support::traffic::{assert_answered, assert_reaches};
 
 ours!(
     an_unfixed_bridge_takes_its_uplinks_mac,
@@ -205,7 +205,7 @@ fn a_smaller_mtu_lowers_the_bridges_while_the_container_exists(lab: &Lab) {
     lab.add(&c, &small);
     assert_eq!(lab.link(BRIDGE).mtu(), 1400);
     assert_reaches(&a, "10.1.1.3");
-    assert!(pings(&a, &["-Mdo", "-s8972", "10.1.1.3"]));
+    assert_answered(&a, &["-Mdo", "-s8972", "10.1.1.3"]);
     let ping = "-n -c1 -W1 -Mdo -s1472 10.1.1.4";
     let answer = outside.command(Command::new("ping").args(ping.split(' ')));
     let answer = String::from_utf8(answer.stdout).unwrap();

@@ -9,7 +9,7 @@ use crate::check::port;
 use crate::support::conf::{BRIDGE, GATEWAY, dual_stack, ipv4, with};
 use crate::support::lab::{Container, Lab};
 use crate::support::side::{Side, both, ours};
-use crate::support::traffic::{assert_reaches, pings};
+use crate::support::traffic::{assert_answered, assert_reaches};
 
 both!(
     hairpin_mode_that_others_switch_on,
@@ -134,7 +134,7 @@ fn routes_that_sbr_moves(lab: &Lab) {
     let moved = lab.node.run(&call.config(&chained));
     assert_eq!(moved.code, Some(0), "{moved}");
     assert_eq!(container.routes(), [""; 0], "all of them are elsewhere");
-    assert!(pings(&container, &["-I", "10.1.1.2", GATEWAY]));
+    assert_answered(&container, &["-I", "10.1.1.2", GATEWAY]);
     let outcome = lab.check(&container, &conf, &result);
     if lab.side == Side::Reference {
         outcome.failure();

@@ -6,7 +6,7 @@ use crate::support::conf::{GATEWAY, GATEWAY6, dual_stack, ipv4, ipv6};
 use crate::support::lab::{Container, Lab};
 use crate::support::outside::{self, OUTSIDE, OUTSIDE6};
 use crate::support::side::both;
-use crate::support::traffic::{assert_reaches, pings, send_to_self_by_wire};
+use crate::support::traffic::{assert_answered, assert_reaches, pings, send_to_self_by_wire};
 
 both!(
     only_ipv4,
@@ -74,9 +74,9 @@ fn jumbo_frames(lab: &Lab) {
     lab.add(&b, &conf);
     assert_reaches(&a, "10.1.1.3");
     let whole = ["-Mdo", "-s8972", "10.1.1.3"];
-    assert!(pings(&a, &whole));
+    assert_answered(&a, &whole);
     assert!(!pings(&a, &["-Mdo", "-s8973", "10.1.1.3"]));
-    assert!(pings(&a, &["-Mdo", "-s8972", GATEWAY]));
+    assert_answered(&a, &["-Mdo", "-s8972", GATEWAY]);
 }
 
 /// The node forwards, since it is a gateway; the other machine must know the way back.
@@ -102,7 +102,7 @@ fn hairpin(lab: &Lab) {
     let conf = ipv4(json!({ "hairpinMode": true }));
     lab.add(&a, &conf);
     send_to_self_by_wire(&a, "10.1.1.2", "10.1.1.99");
-    assert!(pings(&a, &ping));
+    assert_answered(&a, &ping);
     lab.del(&a, &conf);
 
     // Proof that the packets leave the container.

@@ -6,7 +6,7 @@ use std::thread;
 use testkit::NetNs;
 use testkit::traffic::connect;
 
-pub(crate) use testkit::traffic::{assert_reaches, pings, send_to_self_by_wire};
+pub(crate) use testkit::traffic::{assert_answered, assert_reaches, pings, send_to_self_by_wire};
 
 /// The address that a server in one namespace sees a TCP client of another one come from.
 #[track_caller]
