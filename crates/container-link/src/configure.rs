@@ -1,7 +1,7 @@
 //! Configuring the container's link: addresses, routes and IPv6 settings.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use cni_plugin::Log;
@@ -23,6 +23,9 @@ const MIN_IPV6_MTU: u32 = 1280;
 /// How long others have to say that they have an address: the kernel asks once and waits for a
 /// second, after up to a second's delay.
 const DETECTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the kernel may take to complete a new IPv6 address.
+const COMPLETION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether it is found out that nobody else has the IPv6 addresses (RFC 4862), which takes a second
 /// or two.
@@ -63,6 +66,20 @@ pub fn announcement(index: u32, mac: Mac) -> Change {
     Change::SetLink {
         link: index,
         change: itself,
+    }
+}
+
+/// Waits until the container gets packets to its IPv6 addresses: the answers to its first ones
+/// would be lost otherwise. The last thing that an ADD does in the container, since the kernel
+/// needs a moment. If the kernel is late, the ADD succeeds nevertheless, and the log has it.
+pub fn wait_for_ipv6(inside: &mut Rtnetlink, ips: &[IpConfig], log: &Log) {
+    let addresses = ips.iter().filter_map(|ip| match ip.address.ip() {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    });
+    let addresses: Vec<Ipv6Addr> = addresses.collect();
+    if let Err(error) = inside.wait_for_local(&addresses, COMPLETION_TIMEOUT) {
+        log.error(format_args!("IPv6 may take a while to work: {error}"));
     }
 }
 

@@ -24,6 +24,7 @@ pub use check::CheckError;
 pub use conf::CommonConf;
 pub use configure::{
     ConfigureError, ContainerLink, DuplicateDetection, announcement, code_of_refusal, configure,
+    wait_for_ipv6,
 };
 pub use del::del;
 pub use ipam::{Ipam, IpamCall, IpamError, ipam_type};

@@ -1,10 +1,11 @@
 //! Waiting for events of the kernel.
 
+use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
-use nix::libc::{RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
+use nix::libc::{RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_LINK};
 
-use crate::{Family, Link, LinkRef, NetlinkError, Rtnetlink};
+use crate::{Family, Link, LinkRef, NetlinkError, Reply, Request, Rtnetlink, route};
 
 impl Rtnetlink {
     /// Waits until `is_so` accepts a link. `wanted` is the condition in words, for the error: `up`.
@@ -24,9 +25,9 @@ impl Rtnetlink {
     ) -> Result<Link, NetlinkError> {
         self.wait(
             RTNLGRP_LINK,
-            index,
             timeout,
-            |name| format!("link {name} {wanted}"),
+            |event| event.link_index() == Some(index),
+            |rtnetlink| format!("link {} {wanted}", rtnetlink.name_of(index)),
             |rtnetlink| {
                 let link = rtnetlink.apply_and_read(&[], LinkRef::Index(index))?;
                 Ok(Some(link).filter(|link| is_so(link)))
@@ -46,9 +47,12 @@ impl Rtnetlink {
     ) -> Result<(), NetlinkError> {
         self.wait(
             RTNLGRP_IPV6_IFADDR,
-            index,
             timeout,
-            |name| format!("duplicate address detection on link {name} over"),
+            |event| event.link_index() == Some(index),
+            |rtnetlink| {
+                let link = rtnetlink.name_of(index);
+                format!("duplicate address detection on link {link} over")
+            },
             |rtnetlink| {
                 let addresses = rtnetlink.addresses(index, Some(Family::V6))?;
                 if let Some(address) = addresses.iter().find(|address| address.is_duplicate) {
@@ -63,13 +67,46 @@ impl Rtnetlink {
         )
     }
 
-    /// Calls `look` after each event of a group about a link, until it returns something.
+    /// Waits until this namespace takes packets to IPv6 addresses of its links.
+    ///
+    /// The kernel completes a new address in a work queue, also without duplicate address
+    /// detection. On a busy machine the queue lags behind by a second or more. Until then the
+    /// address sends packets but gets no answer.
+    ///
+    /// # Errors
+    /// [`NetlinkError::TimedOut`].
+    pub fn wait_for_local(
+        &mut self,
+        addresses: &[Ipv6Addr],
+        timeout: Duration,
+    ) -> Result<(), NetlinkError> {
+        let questions: Vec<Request> = addresses.iter().map(route::lookup_request).collect();
+        if questions.is_empty() {
+            return Ok(());
+        }
+        self.wait(
+            RTNLGRP_IPV6_ROUTE,
+            timeout,
+            |_| true,
+            |_| "each new IPv6 address complete".to_owned(),
+            |rtnetlink| {
+                let routes = rtnetlink.send_each(&questions)?;
+                // Without any route to an address the kernel refuses to answer.
+                let is_local = |route: &Result<Option<Reply<'_>>, _>| {
+                    matches!(route, Ok(Some(route)) if route::is_local(route))
+                };
+                Ok(routes.iter().all(is_local).then_some(()))
+            },
+        )
+    }
+
+    /// Calls `look` after each event of a group that is about the matter, until it returns something.
     fn wait<T>(
         &mut self,
         group: u32,
-        index: u32,
         timeout: Duration,
-        what: impl Fn(&str) -> String,
+        is_about_it: impl Fn(&Reply<'_>) -> bool,
+        what: impl Fn(&mut Self) -> String,
         mut look: impl FnMut(&mut Self) -> Result<Option<T>, NetlinkError>,
     ) -> Result<T, NetlinkError> {
         if let Some(seen) = look(self)? {
@@ -83,15 +120,11 @@ impl Rtnetlink {
                 Ok(Some(seen)) => break Ok(seen),
                 Err(error) => break Err(error),
             }
-            let is_about_it = |event: &crate::Reply<'_>| event.link_index() == Some(index);
-            match self.socket.wait_for_event(deadline, is_about_it) {
+            match self.socket.wait_for_event(deadline, &is_about_it) {
                 Ok(true) => {}
                 Ok(false) => {
-                    let name = self.name_of(index);
-                    break Err(NetlinkError::TimedOut {
-                        what: what(&name),
-                        timeout,
-                    });
+                    let what = what(self);
+                    break Err(NetlinkError::TimedOut { what, timeout });
                 }
                 Err(error) => break Err(error),
             }

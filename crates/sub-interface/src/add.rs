@@ -5,7 +5,7 @@ use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
 use container_link::{
     ContainerLink, DuplicateDetection, InContainer, Ipam, IpamCall, IpamError, Mark, Rollback,
-    Sandbox, Undo, Undone, configure,
+    Sandbox, Undo, Undone, configure, wait_for_ipv6,
 };
 use netlink::{Link, MacvlanMode, NewLink, Rtnetlink, SubInterface};
 
@@ -117,7 +117,9 @@ impl Created<'_> {
         }
         let version = self.call.conf.version;
         let result = self.result(given.unwrap_or_default(), version);
-        result.encode(version)
+        let encoded = result.encode(version)?;
+        wait_for_ipv6(inside, &result.ips, self.call.log);
+        Ok(encoded)
     }
 
     /// The result: the addresses that IPAM or the chain gave, assigned to the link.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, Version};
 use container_link::{
-    ContainerLink, InContainer, Ipam, IpamCall, Mark, Sandbox, Undone, announcement, configure,
+    ContainerLink, DuplicateDetection, InContainer, Ipam, IpamCall, Mark, Sandbox, Undone,
+    announcement, configure, wait_for_ipv6,
 };
 use ipnetwork::IpNetwork;
 use netlink::{Change, Link, LinkChange, Mac, Rtnetlink, Veth};
@@ -145,6 +146,10 @@ impl Attempt<'_> {
         }
         if !result.ips.is_empty() {
             self.announce(link.index, mac);
+            // Duplicate address detection ends with an address that is complete.
+            if self.config.duplicate_detection == DuplicateDetection::Off {
+                wait_for_ipv6(&mut self.inside, &result.ips, self.call.log);
+            }
         }
         Ok(json)
     }

@@ -12,6 +12,7 @@
 mod plan;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use cni_plugin::Call;
 use ipnetwork::IpNetwork;
@@ -26,6 +27,9 @@ use crate::{ipv6, leases};
 
 /// The mark of addresses that this plugin gives (`IFA_PROTO`). The kernel has names for 1 to 3.
 const PROTOCOL: u8 = 84;
+
+/// How long the kernel may take to complete a new IPv6 address.
+const COMPLETION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A link of the node that containers are attached to, or their gateway, before IPAM is asked.
 #[derive(Debug)]
@@ -217,7 +221,14 @@ fn try_to_add(
         Change::AddAddress { address, .. } => Some(*address),
         _ => None,
     });
-    Ok((added.collect(), first_error(applied)))
+    let added: Vec<IpNetwork> = added.collect();
+    let v6 = added.iter().filter_map(|address| match address.ip() {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    });
+    // Containers may use the gateway as soon as they are there. A kernel that is late gets there.
+    drop(kernel.wait_for_local(&v6.collect::<Vec<_>>(), COMPLETION_TIMEOUT));
+    Ok((added, first_error(applied)))
 }
 
 /// Nobody else has a gateway's address, so nobody is asked for it.

@@ -87,6 +87,35 @@ fn waiting_ends_when_the_link_goes() {
     });
 }
 
+#[test]
+fn an_ipv6_address_is_local_once_the_wait_is_over() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|both| {
+        let bridge = both.bridge();
+        let (near, far) = both.veth("veth0", "eth0", bridge.index);
+        let up = |link| Change::SetLink { link, change: up() };
+        both.host.apply(&[up(near.index)]).unwrap();
+        both.container.apply(&[up(far.index)]).unwrap();
+        let addresses = ["fd00::2", "fd00::3"].map(|address| address.parse().unwrap());
+        let moment = Duration::from_millis(30);
+        let wait = |both: &mut Both, timeout| both.container.wait_for_local(&addresses, timeout);
+        let add = |network: &str| Change::add_address(far.index, network.parse().unwrap(), false);
+
+        both.container.apply(&[add("fd00::2/64")]).unwrap();
+        let error = wait(both, moment).unwrap_err();
+        assert!(error.is_timeout());
+        assert_eq!(
+            error.to_string(),
+            "each new IPv6 address complete is not so after 0.03 s"
+        );
+        both.container.apply(&[add("fd00::3/64")]).unwrap();
+        wait(both, LONG).unwrap();
+        // Both are there, so there is nothing to wait for.
+        wait(both, Duration::ZERO).unwrap();
+        both.container.wait_for_local(&[], Duration::ZERO).unwrap();
+    });
+}
+
 /// Two links in the container on one bridge, with duplicate address detection that waits for no
 /// router.
 fn two_links(both: &mut Both) -> (u32, u32) {
