@@ -289,12 +289,7 @@ impl Attempt<'_> {
         rollback.record(Undo::RemoveRules {
             addresses: addresses.clone(),
         });
-        Ok(rules::masquerade(
-            backend,
-            &call.conf.name,
-            attachment,
-            &addresses,
-        )?)
+        rules::masquerade(backend, &call.conf.name, attachment, &addresses)
     }
 
     /// Has the container's end announce its addresses to the neighbours: what it announced when it

@@ -14,11 +14,25 @@ pub(crate) fn masquerade(
     network: &NetworkName,
     attachment: &Attachment,
     addresses: &[IpNetwork],
-) -> Result<(), FirewallError> {
+) -> Result<(), Error> {
     match backend {
-        Backend::Nftables => Nftables::open()?.masquerade(network, attachment, addresses),
-        Backend::Iptables => Iptables.masquerade(network, attachment, addresses),
+        Backend::Nftables => Nftables::open()?.masquerade(network, attachment, addresses)?,
+        Backend::Iptables => Iptables
+            .masquerade(network, attachment, addresses)
+            .map_err(of_programs)?,
     }
+    Ok(())
+}
+
+/// The error of the backend `iptables`: names the key if the programs are missing.
+fn of_programs(error: FirewallError) -> Error {
+    let is_missing = matches!(error, FirewallError::NoProgram { .. });
+    let error = Error::from(error);
+    if is_missing {
+        let msg = format!("ipMasqBackend: {}", error.msg);
+        return Error { msg, ..error };
+    }
+    error
 }
 
 /// Drops what comes in by a port of the bridge from another MAC.
