@@ -69,7 +69,13 @@ impl Mark {
 
     /// The names of the node's end of a pair, in the order in which they are tried.
     pub fn port_names(&self) -> impl Iterator<Item = String> {
-        (0..PORT_NAMES).map(|number| port_name(&self.alias, number))
+        (0..PORT_NAMES).map(|number| link_name("veth", &self.alias, number))
+    }
+
+    /// The name of the ifb that the container's traffic goes out by. It ends like the first of
+    /// [`Mark::port_names`].
+    pub fn ifb_name(&self) -> String {
+        link_name("ifb", &self.alias, 0)
     }
 
     /// Whose a link is, by its alias.
@@ -124,16 +130,16 @@ fn digest(text: &str) -> String {
         })
 }
 
-/// `veth` and 55 bits of a digest: two attachments of a node never have the same, nor does the Go
+/// A prefix and 55 bits of a digest: two attachments of a node never have the same, nor does the Go
 /// plugin give a name as long.
-fn port_name(alias: &str, number: u8) -> String {
+fn link_name(prefix: &str, alias: &str, number: u8) -> String {
     let hash = Hash::hash([alias.as_bytes(), &[0, number]].concat());
     let characters = hash
         .iter()
         .take(11)
         .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
     let characters = characters.map(|character| char::from(*character));
-    std::iter::once("veth".to_owned())
+    std::iter::once(prefix.to_owned())
         .chain(characters.map(String::from))
         .collect()
 }
@@ -159,6 +165,7 @@ mod tests {
         let names: Vec<String> = mark.port_names().collect();
         assert_eq!(names.len(), 4);
         assert_eq!(names[0], "vethk70c0kqwsfj");
+        assert_eq!(mark.ifb_name(), "ifbk70c0kqwsfj");
         assert!(names.iter().all(|name| name.len() == 15), "{names:?}");
     }
 

@@ -18,6 +18,7 @@
 //! link, link_change, address, route, rule, vlan values, and their form in messages
 //! socket                                        exchanges, lists, events
 //! request, reply                                messages
+//! traffic                                       qdiscs, classes and filters
 //! attributes, uapi                              attributes, and the names of their numbers
 //! ```
 
@@ -42,6 +43,7 @@ mod socket;
 mod sub_interface;
 pub mod sysctl;
 mod towards;
+pub mod traffic;
 mod uapi;
 mod veth;
 mod vlan;

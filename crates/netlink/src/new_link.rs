@@ -6,7 +6,7 @@ use crate::attributes::Attributes;
 use crate::link::LinkHeader;
 use crate::request::{CREATE, EXCLUSIVE};
 use crate::uapi::IFLA_BR_VLAN_FILTERING;
-use crate::{Answer, Link, LinkRef, Mac, NetlinkError, Request, Rtnetlink};
+use crate::{Answer, Link, LinkRef, Mac, NetlinkError, Request, Rtnetlink, random_name};
 
 /// The properties that every link can be created with. [`NewLink::named`] leaves all of them but
 /// the name to the kernel.
@@ -84,7 +84,43 @@ pub(crate) fn naming(name: &str, alias: &str) -> Request {
     }
 }
 
+fn ifb(link: &NewLink<'_>) -> Request {
+    let what = format!("create ifb {}", link.name);
+    creation(what, with_kind(link.attributes(), "ifb", Attributes::new()))
+}
+
 impl Rtnetlink {
+    /// Creates an ifb, gives it an alias of at most 254 bytes, and returns it. What is redirected to
+    /// an ifb passes its qdisc, and then goes on where it was going.
+    ///
+    /// Where the name is taken, the link that has it gets the alias: the name must follow from the
+    /// alias.
+    ///
+    /// # Errors
+    /// [`NetlinkError::is_exists`] if the name is taken; [`NetlinkError::is_unsupported`] if the
+    /// kernel has no such links.
+    pub fn create_ifb(&mut self, link: &NewLink<'_>, alias: &str) -> Result<Link, NetlinkError> {
+        let requests = [ifb(link), naming(link.name, alias)];
+        self.send_and_read(&requests, LinkRef::Name(link.name))
+    }
+
+    /// Finds out whether the kernel has links of kind ifb, and loads the module if need be. Nothing
+    /// is created: the MAC that is asked for is none.
+    ///
+    /// # Errors
+    /// [`NetlinkError::is_unsupported`] if the kernel has no such links.
+    pub fn probe_ifb(&mut self) -> Result<(), NetlinkError> {
+        let name = random_name("ifb");
+        let link = NewLink {
+            mac: Some(Mac([0; 6])),
+            ..NewLink::named(&name)
+        };
+        match self.send(&[ifb(&link)]) {
+            Err(error) if error.is_unsupported() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Creates a bridge and returns it. `vlan_filtering` says whether it filters VLANs; if `None`,
     /// it is the kernel's default.
     ///

@@ -13,6 +13,7 @@ mod convert;
 use std::process::ExitCode;
 
 use cni_plugin::Bundle;
+use twill_bandwidth::Bandwidth;
 use twill_bridge::Bridge;
 use twill_flannel::Flannel;
 use twill_host_local::HostLocal;
@@ -24,7 +25,7 @@ use twill_portmap::Portmap;
 use crate::arguments::{Arguments, USAGE};
 
 const PLUGINS: Bundle<'_> = Bundle::new(&[
-    &Bridge, &Flannel, &HostLocal, &IPVLAN, &Loopback, &MACVLAN, &Portmap,
+    &Bandwidth, &Bridge, &Flannel, &HostLocal, &IPVLAN, &Loopback, &MACVLAN, &Portmap,
 ]);
 
 fn main() -> ExitCode {

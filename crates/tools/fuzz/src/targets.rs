@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use twill_bandwidth::Bandwidth;
 use twill_bridge::Bridge;
 use twill_flannel::Flannel;
 use twill_host_local::HostLocal;
@@ -18,7 +19,7 @@ use crate::jail::{Jail, write};
 use crate::reply::{Call, Checked};
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target::new("lease", "subnet.env, to flannel", lease),
     Target::new(
         "flannel-conf",
@@ -39,6 +40,11 @@ pub const TARGETS: [Target; 10] = [
         "portmap-conf",
         "network configurations with a prevResult, to portmap",
         |input| netconf::feed(&Portmap, input),
+    ),
+    Target::new(
+        "bandwidth-conf",
+        "network configurations, to bandwidth",
+        |input| netconf::feed(&Bandwidth, input),
     ),
     Target::new("args", "CNI_ARGS, to host-local and bridge", args),
     Target::new(

@@ -28,6 +28,7 @@ const ROUNDS: [(&str, &[Suite]); 2] = [
     (
         "",
         &[
+            ("bandwidth", "kernels", &[]),
             (
                 "netlink",
                 "kernel",
@@ -54,12 +55,13 @@ const ROUNDS: [(&str, &[Suite]); 2] = [
     ("ipv6.disable=1", &[("flannel", "no_ipv6", &[])]),
 ];
 
-/// In the order in which they are loaded.
+/// In the order in which they are loaded. Without `ifb`, bandwidth has to do without it.
 const MODULES: &str = "veth macvlan ipvlan llc stp mrp garp 8021q bridge libcrc32c nf_defrag_ipv4 \
-    nf_defrag_ipv6 nf_conntrack nf_nat nfnetlink nf_tables nft_chain_nat nft_masq";
+    nf_defrag_ipv6 nf_conntrack nf_nat nfnetlink nf_tables nft_chain_nat nft_masq sch_tbf sch_htb \
+    sch_ingress cls_u32 act_police";
 
 /// What tests run besides the plugins and busybox.
-const PROGRAMS: [&str; 5] = ["bridge", "ip", "nft", "ping", "setpriv"];
+const PROGRAMS: [&str; 6] = ["bridge", "ip", "nft", "ping", "setpriv", "tc"];
 
 /// Files that tests look for where they are here.
 const SUPPORT: [&str; 2] = [

@@ -16,7 +16,8 @@ use crate::workspace::Workspace;
 const BINARY: &str = "twill";
 
 /// The names of the plugins.
-const PLUGINS: [&str; 7] = [
+const PLUGINS: [&str; 8] = [
+    "bandwidth",
     "bridge",
     "flannel",
     "host-local",

@@ -1,0 +1,289 @@
+//! ADD.
+
+use cni_plugin::{Call, ContainerNetns, Log};
+use cni_types::json::{self, Object};
+use cni_types::{Attachment, Error, Interface, Version};
+use container_link::{Mark, Whose};
+use netlink::traffic::{Handle, TrafficChange};
+use netlink::{Change, Kind, Link, LinkChange, NetlinkError, NewLink, Rtnetlink};
+use nix::errno::Errno;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::config::Config;
+use crate::error::{BandwidthError, ConfigError};
+use crate::names::{IFB, SHAPER};
+use crate::plan::Plan;
+use crate::{burst, check, del, host_end};
+
+pub(crate) fn add(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    netns: &ContainerNetns,
+) -> Result<String, Error> {
+    let config = Config::of(call)?;
+    let json = call.conf.passed_on_prev_result()?;
+    let json = json.ok_or(ConfigError::NotChained)?;
+    if config.is_empty() {
+        return Ok(json);
+    }
+    let previous = call.conf.prev_result()?.ok_or(ConfigError::NotChained)?;
+    let mut kernel = Rtnetlink::open().map_err(BandwidthError::from)?;
+    let host_end = host_end::find(attachment, netns, &previous, &mut kernel)?;
+    let mut attempt = Attempt {
+        mark: Mark::new(&call.conf.name, attachment),
+        log: call.log,
+        kernel,
+        made: Made::default(),
+    };
+    let result = attempt
+        .limit(&config, &host_end)
+        .map_err(Error::from)
+        .and_then(|ifb| match ifb {
+            Some(ifb) => with_interface(&json, &ifb, call.conf.version),
+            None => Ok(json),
+        });
+    if result.is_err() {
+        attempt.roll_back();
+    }
+    result
+}
+
+/// An ADD, and what it has changed so far.
+struct Attempt<'a> {
+    mark: Mark,
+    log: &'a Log,
+    kernel: Rtnetlink,
+    made: Made,
+}
+
+/// What an ADD has made, as far as removing it removes all of it.
+#[derive(Debug, Default)]
+struct Made {
+    ifb: Option<u32>,
+    roots: Vec<TrafficChange>,
+}
+
+impl Made {
+    fn is_empty(&self) -> bool {
+        self.ifb.is_none() && self.roots.is_empty()
+    }
+}
+
+impl Attempt<'_> {
+    /// Limits both directions. Returns the link that the container's traffic goes out by, if there
+    /// is one.
+    fn limit(&mut self, config: &Config, host_end: &Link) -> Result<Option<Link>, BandwidthError> {
+        let log = self.log;
+        let bucket = |limit, direction| burst::bucket(limit, host_end.mtu, direction, log);
+        let (mut plan, mut ifb) = (Plan::default(), None);
+        if let Some(limit) = config.ingress {
+            let bucket = bucket(limit, "ingress");
+            plan = plan.and(Plan::ingress(host_end, bucket, &config.peers));
+        }
+        if let Some(limit) = config.egress {
+            let bucket = bucket(limit, "egress");
+            ifb = self.ifb(host_end)?;
+            plan = plan.and(match &ifb {
+                Some(ifb) => Plan::egress_by_ifb(host_end, ifb.index, bucket, &config.peers),
+                None => Plan::egress_by_police(host_end, bucket, &config.peers),
+            });
+        }
+        if !self.add_roots(&plan)? {
+            if self.made.is_empty()
+                && check::find_damage(&mut self.kernel, host_end, ifb.as_ref(), config)?.is_none()
+            {
+                self.log.debug(format_args!("the limits are there already"));
+                return Ok(ifb);
+            }
+            self.replace_roots(&plan, host_end, ifb.as_ref())?;
+        }
+        if let Some(ifb) = &ifb {
+            // Down until now, so that its qdisc was added without waiting for packets.
+            let (link, change) = (ifb.index, LinkChange::up(true));
+            self.kernel.apply(&[Change::SetLink { link, change }])?;
+        }
+        for outcome in self.kernel.control_traffic(&plan.inner)? {
+            outcome.map_err(unsupported)?;
+        }
+        for outcome in self.kernel.control_traffic(&plan.niceties)? {
+            if let Err(error) = outcome {
+                self.log.info(format_args!("done without: {error}"));
+            }
+        }
+        self.log.debug(format_args!("{} limited", host_end.name));
+        Ok(ifb)
+    }
+
+    /// Finds or creates the link that the container's traffic goes out by; `None` if the kernel has
+    /// no such links.
+    fn ifb(&mut self, host_end: &Link) -> Result<Option<Link>, BandwidthError> {
+        let name = self.mark.ifb_name();
+        let new = NewLink {
+            mtu: Some(host_end.mtu),
+            ..NewLink::named(&name)
+        };
+        let alias = self.mark.alias();
+        match self.kernel.create_ifb(&new, alias) {
+            Ok(ifb) => {
+                self.made.ifb = Some(ifb.index);
+                Ok(Some(ifb))
+            }
+            Err(error) if error.is_unsupported() => {
+                self.log.info(format_args!(
+                    "{error}: what the container sends is limited by dropping what is too much"
+                ));
+                Ok(None)
+            }
+            Err(error) if error.is_exists() => {
+                let found = self.kernel.link_by_name(&name)?;
+                let is_own = |link: &Link| {
+                    is_ifb(link) && link.name == name && self.mark.whose(link) == Whose::Own
+                };
+                match found.filter(is_own) {
+                    Some(ifb) => Ok(Some(ifb)),
+                    None => Err(BandwidthError::IfbTaken(name)),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Adds the qdiscs that hang at links; false if there was one of these already.
+    fn add_roots(&mut self, plan: &Plan) -> Result<bool, BandwidthError> {
+        let mut are_new = true;
+        for (root, outcome) in plan
+            .roots
+            .iter()
+            .zip(self.kernel.control_traffic(&plan.roots)?)
+        {
+            match outcome {
+                Ok(()) => self.made.roots.push(root.clone()),
+                Err(error) if error.is_exists() => are_new = false,
+                Err(error) => return Err(unsupported(error)),
+            }
+        }
+        Ok(are_new)
+    }
+
+    /// Adds the qdiscs anew that an earlier ADD of the attachment has left, with other limits or
+    /// incomplete.
+    fn replace_roots(
+        &mut self,
+        plan: &Plan,
+        host_end: &Link,
+        ifb: Option<&Link>,
+    ) -> Result<(), BandwidthError> {
+        self.log
+            .info(format_args!("limits of an earlier ADD are replaced"));
+        del::strip(&mut self.kernel, host_end.index)?;
+        if let Some(ifb) = ifb {
+            del::strip(&mut self.kernel, ifb.index)?;
+        }
+        for (root, outcome) in plan
+            .roots
+            .iter()
+            .zip(self.kernel.control_traffic(&plan.roots)?)
+        {
+            match outcome {
+                Ok(()) => self.made.roots.push(root.clone()),
+                // Another's `clsact` is as good as one of ours.
+                Err(error) if error.is_exists() && is_clsact(root) => {}
+                Err(error) if error.is_exists() => return Err(self.occupied(host_end)?),
+                Err(error) => return Err(unsupported(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn occupied(&mut self, host_end: &Link) -> Result<BandwidthError, BandwidthError> {
+        let found = self.kernel.qdisc(host_end.index, Handle::ROOT)?;
+        let (kind, handle) = found.map_or(("unknown".to_owned(), SHAPER), |qdisc| {
+            (qdisc.kind.name().to_owned(), qdisc.handle)
+        });
+        Ok(BandwidthError::Occupied {
+            link: host_end.name.clone(),
+            kind,
+            handle: handle.to_string(),
+        })
+    }
+
+    /// Removes what this ADD has made. What another one has made stays.
+    fn roll_back(&mut self) {
+        let removals: Vec<TrafficChange> =
+            self.made.roots.iter().rev().filter_map(removal).collect();
+        let removed = self.kernel.control_traffic(&removals);
+        let outcomes = removed.unwrap_or_else(|error| vec![Err(error)]);
+        let ifb = self.made.ifb.map(|ifb| self.kernel.remove_links(&[ifb]));
+        let outcomes = outcomes.into_iter().chain(ifb);
+        for error in outcomes.filter_map(Result::err) {
+            if !error.is_not_found() {
+                self.log.error(format_args!("left for DEL: {error}"));
+            }
+        }
+    }
+}
+
+pub(crate) fn is_ifb(link: &Link) -> bool {
+    matches!(&link.kind, Kind::Other(kind) if kind == IFB)
+}
+
+fn is_clsact(change: &TrafficChange) -> bool {
+    removal(change).is_some_and(|removal| {
+        matches!(
+            removal,
+            TrafficChange::DeleteQdisc { parent, .. } if parent == Handle::CLSACT
+        )
+    })
+}
+
+/// What removes a qdisc that was added.
+fn removal(change: &TrafficChange) -> Option<TrafficChange> {
+    match change {
+        TrafficChange::AddQdisc {
+            link,
+            parent,
+            qdisc,
+        } => Some(TrafficChange::DeleteQdisc {
+            link: *link,
+            parent: *parent,
+            handle: qdisc.handle,
+        }),
+        _ => None,
+    }
+}
+
+/// The kernel says `ENOENT` of a kind of qdisc, filter or action that it does not have.
+fn unsupported(error: NetlinkError) -> BandwidthError {
+    if error.errno() == Some(Errno::ENOENT) {
+        BandwidthError::Incapable(error)
+    } else {
+        error.into()
+    }
+}
+
+/// A result with one more interface on the node, as the Go plugin has it. Results before 0.3.0 have
+/// no interfaces.
+fn with_interface(result: &str, link: &Link, version: Version) -> Result<String, Error> {
+    if version < Version::V0_3_0 {
+        return Ok(result.to_owned());
+    }
+    let interface = Interface {
+        name: link.name.clone(),
+        mac: link.mac.map(|mac| mac.to_string()),
+        ..Interface::default()
+    };
+    let decoding = |error: json::DecodeError| {
+        let code = cni_types::Code::DECODING_FAILURE;
+        Error::new(code, format!("prevResult: {error}"))
+    };
+    let mut object: Object = json::from_str(result).map_err(decoding)?;
+    let interfaces: Option<Vec<Box<RawValue>>> = object.decode("interfaces").map_err(decoding)?;
+    let mut interfaces = interfaces.unwrap_or_default();
+    let interface = to_raw_value(&interface).map_err(|error| {
+        let code = cni_types::Code::DECODING_FAILURE;
+        Error::new(code, format!("cannot encode the result: {error}"))
+    })?;
+    interfaces.push(interface);
+    object.set("interfaces", &interfaces).map_err(decoding)?;
+    object.to_json().map_err(decoding)
+}

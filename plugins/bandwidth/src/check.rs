@@ -1,0 +1,166 @@
+//! CHECK: whether the kernel still limits the container's traffic as the configuration says.
+
+use cni_plugin::{Call, ContainerNetns, Log};
+use cni_types::{Attachment, Error};
+use container_link::Mark;
+use netlink::traffic::{Bucket, Filter, Handle, Match, Qdisc, QdiscKind, Target};
+use netlink::{Link, Rtnetlink};
+
+use crate::config::{Config, Peers};
+use crate::error::{BandwidthError, Damage};
+use crate::names::{CLASS, PRIORITIES, SHAPER};
+use crate::plan::{Direction, filters, police};
+use crate::{burst, go, host_end};
+
+pub(crate) fn check(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    netns: &ContainerNetns,
+) -> Result<(), Error> {
+    let config = Config::of(call)?;
+    let previous = call.conf.required_prev_result()?;
+    if config.is_empty() {
+        return Ok(());
+    }
+    let mut kernel = Rtnetlink::open().map_err(BandwidthError::from)?;
+    let host_end = host_end::find(attachment, netns, &previous, &mut kernel)?;
+    let name = Mark::new(&call.conf.name, attachment).ifb_name();
+    let ifb = kernel.link_by_name(&name).map_err(BandwidthError::from)?;
+    match find_damage(&mut kernel, &host_end, ifb.as_ref(), &config)? {
+        None => Ok(()),
+        Some(damage) => Err(damage.into()),
+    }
+}
+
+/// What is missing, or differs, of the limits of an attachment.
+pub(crate) fn find_damage(
+    kernel: &mut Rtnetlink,
+    host_end: &Link,
+    ifb: Option<&Link>,
+    config: &Config,
+) -> Result<Option<Damage>, BandwidthError> {
+    let silent = Log::default();
+    let bucket = |limit, direction| burst::bucket(limit, host_end.mtu, direction, &silent);
+    if let Some(limit) = config.ingress {
+        let bucket = bucket(limit, "ingress");
+        let damage = at_root(kernel, host_end, bucket, &config.peers, "ingress")?;
+        if damage.is_some() {
+            return Ok(damage);
+        }
+    }
+    match config.egress {
+        Some(limit) => egress(kernel, host_end, ifb, bucket(limit, "egress"), config),
+        None => Ok(None),
+    }
+}
+
+/// What a link lets pass.
+fn at_root(
+    kernel: &mut Rtnetlink,
+    link: &Link,
+    expected: Bucket,
+    peers: &Peers,
+    direction: &'static str,
+) -> Result<Option<Damage>, BandwidthError> {
+    let gone = |what| Damage::Gone {
+        direction,
+        what,
+        link: link.name.clone(),
+    };
+    let Some(root) = kernel.qdisc(link.index, Handle::ROOT)? else {
+        return Ok(Some(gone("the qdisc")));
+    };
+    let found = match (&root.kind, peers) {
+        (QdiscKind::Tbf(bucket), Peers::All) => *bucket,
+        (QdiscKind::Htb, Peers::In(_) | Peers::NotIn(_)) if root.handle == SHAPER => {
+            let Some(class) = kernel.class(link.index, CLASS)? else {
+                return Ok(Some(gone("the class of the qdisc")));
+            };
+            let wanted = filters(peers, Direction::Ingress, &Target::Class(CLASS));
+            if own(kernel.filters(link.index, SHAPER)?) != wanted {
+                return Ok(Some(gone("a filter of the qdisc")));
+            }
+            class.bucket
+        }
+        _ => return Ok(Some(gone("the qdisc"))),
+    };
+    Ok(compare(link, &root, found, expected, direction))
+}
+
+/// What a container sends.
+fn egress(
+    kernel: &mut Rtnetlink,
+    host_end: &Link,
+    ifb: Option<&Link>,
+    bucket: Bucket,
+    config: &Config,
+) -> Result<Option<Damage>, BandwidthError> {
+    let direction = "egress";
+    let gone = |what| Damage::Gone {
+        direction,
+        what,
+        link: host_end.name.clone(),
+    };
+    let peers = &config.peers;
+    let found = match kernel.qdisc(host_end.index, Handle::CLSACT)? {
+        Some(_) => kernel.filters(host_end.index, Handle::INCOMING)?,
+        None => return Ok(Some(gone("the qdisc clsact"))),
+    };
+    let wanted = |target| filters(peers, Direction::Egress, &target);
+    if let Some(ifb) = ifb
+        && own(found.clone()) == wanted(Target::Redirect { link: ifb.index })
+    {
+        return at_root(kernel, ifb, bucket, &Peers::All, direction);
+    }
+    if own(found.clone()) == wanted(police(host_end, bucket)) {
+        return Ok(None);
+    }
+    // The Go plugin's, which limits by an ifb too.
+    match found.first() {
+        Some(Filter {
+            packets,
+            target: Target::Redirect { link },
+            ..
+        }) if *packets == Match::all() && *peers == Peers::All => {
+            match go::link_behind(kernel, *link)? {
+                Some(ifb) => at_root(kernel, &ifb, bucket, peers, direction),
+                None => Ok(Some(gone("the ifb behind"))),
+            }
+        }
+        _ => Ok(Some(gone("a filter of what comes in"))),
+    }
+}
+
+/// The plugin's own of a link's filters.
+fn own(mut filters: Vec<Filter>) -> Vec<Filter> {
+    filters.retain(|filter| PRIORITIES.contains(&filter.priority));
+    filters
+}
+
+fn compare(
+    link: &Link,
+    root: &Qdisc,
+    found: Bucket,
+    expected: Bucket,
+    direction: &'static str,
+) -> Option<Damage> {
+    let link = link.name.clone();
+    if found.rate != expected.rate {
+        return Some(Damage::Rate {
+            direction,
+            link,
+            found: found.rate,
+            expected: expected.rate,
+        });
+    }
+    // The Go plugin takes any burst, and rounds it.
+    if root.handle == SHAPER && !found.agrees(expected) {
+        return Some(Damage::Burst {
+            direction,
+            link,
+            found: found.burst(),
+            expected: expected.burst(),
+        });
+    }
+    None
+}

@@ -1,0 +1,142 @@
+//! DEL: what limits an attachment's traffic is found by the attachment alone.
+
+use cni_plugin::Call;
+use cni_types::{AddResult, Attachment, Error};
+use container_link::{Mark, Whose, mac_of, previous_of_del};
+use netlink::traffic::{Handle, Qdisc, QdiscKind, TrafficChange};
+use netlink::{Link, NetlinkError, Rtnetlink};
+
+use crate::add::is_ifb;
+use crate::error::BandwidthError;
+use crate::go;
+use crate::host_end::is_end;
+use crate::names::{PRIORITIES, SHAPER};
+
+pub(crate) fn del(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
+    let previous = previous_of_del(call);
+    Ok(remove(call, attachment, previous.as_ref())?)
+}
+
+fn remove(
+    call: &Call<'_>,
+    attachment: &Attachment,
+    previous: Option<&AddResult>,
+) -> Result<(), BandwidthError> {
+    let mark = Mark::new(&call.conf.name, attachment);
+    let go_ifb = go::ifb_name(call.conf.name.as_str(), attachment.container_id.as_str());
+    let own_ifb = mark.ifb_name();
+    let told = previous.map(node_links).unwrap_or_default();
+    let ports: Vec<String> = mark.port_names().collect();
+    let names = [&own_ifb, &go_ifb].into_iter().chain(&ports);
+    let names = names
+        .map(String::as_str)
+        .chain(told.iter().map(|(name, _)| *name));
+    let mut kernel = Rtnetlink::open()?;
+    let mut found = kernel.links_by_names(names)?;
+    found.sort_by_key(|link| link.index);
+    found.dedup_by_key(|link| link.index);
+    let is_own_ifb = |link: &Link| {
+        is_ifb(link)
+            && ((link.name == own_ifb && mark.whose(link) == Whose::Own) || link.name == go_ifb)
+    };
+    let is_own_end = |link: &Link| {
+        let is_told = || {
+            let mut told = told.iter();
+            told.any(|(name, mac)| *name == link.name && link.mac == Some(*mac))
+        };
+        is_end(link)
+            && match mark.whose(link) {
+                Whose::Own => true,
+                Whose::Other => false,
+                Whose::Unknown => is_told(),
+            }
+    };
+    let mut first_error = Ok(());
+    // What the container sends goes nowhere once the filters lead to no link.
+    for end in found.iter().filter(|link| is_own_end(link)) {
+        if let Err(error) = strip(&mut kernel, end.index)
+            && !error.is_not_found()
+        {
+            first_error = first_error.and(Err(error));
+        }
+    }
+    let ifbs = found.iter().filter(|link| is_own_ifb(link));
+    let indexes: Vec<u32> = ifbs.map(|link| link.index).collect();
+    let removed = kernel.remove_links(&indexes);
+    for ifb in found.iter().filter(|link| is_own_ifb(link)) {
+        call.log.debug(format_args!("{} removed", ifb.name));
+    }
+    Ok(first_error.and(removed)?)
+}
+
+/// The links on the node that a result has, with their MACs.
+fn node_links(result: &AddResult) -> Vec<(&str, netlink::Mac)> {
+    let interfaces = result.interfaces.iter();
+    let on_node = interfaces.filter(|interface| {
+        // The kernel takes no longer names.
+        interface.sandbox.is_none() && (1..=15).contains(&interface.name.len())
+    });
+    on_node
+        .filter_map(|interface| Some((&*interface.name, mac_of(interface)?)))
+        .collect()
+}
+
+/// Removes what this plugin or the Go plugin has put at a link. What others have put there stays.
+pub(crate) fn strip(kernel: &mut Rtnetlink, link: u32) -> Result<(), NetlinkError> {
+    let mut removals = Vec::new();
+    if let Some(root) = kernel.qdisc(link, Handle::ROOT)?
+        && (root.handle == SHAPER || go::is_shaper(&root))
+    {
+        removals.push(TrafficChange::DeleteQdisc {
+            link,
+            parent: Handle::ROOT,
+            handle: root.handle,
+        });
+    }
+    if let Some(clsact) = kernel.qdisc(link, Handle::CLSACT)? {
+        removals.extend(of_filters(kernel, link, &clsact)?);
+    }
+    let outcomes = kernel.control_traffic(&removals)?;
+    let mut errors = outcomes.into_iter().filter_map(Result::err);
+    errors
+        .find(|error| !error.is_not_found())
+        .map_or(Ok(()), Err)
+}
+
+/// What removes the filters of `clsact` or, of the Go plugin, `ingress`; with the qdisc itself if
+/// nobody else has filters there.
+fn of_filters(
+    kernel: &mut Rtnetlink,
+    link: u32,
+    qdisc: &Qdisc,
+) -> Result<Vec<TrafficChange>, NetlinkError> {
+    let parent = Handle::INCOMING;
+    let mut own = Vec::new();
+    let mut has_others = false;
+    for filter in kernel.filters(link, parent)? {
+        if PRIORITIES.contains(&filter.priority) || go::is_redirection(kernel, &filter)? {
+            own.push(filter.priority);
+        } else {
+            has_others = true;
+        }
+    }
+    if qdisc.kind == QdiscKind::Clsact {
+        has_others |= !kernel.filters(link, Handle::OUTGOING)?.is_empty();
+    }
+    if !has_others {
+        return Ok(vec![TrafficChange::DeleteQdisc {
+            link,
+            parent: Handle::CLSACT,
+            handle: qdisc.handle,
+        }]);
+    }
+    own.dedup();
+    let removals = own
+        .into_iter()
+        .map(|priority| TrafficChange::DeleteFilters {
+            link,
+            parent,
+            priority,
+        });
+    Ok(removals.collect())
+}

@@ -1,0 +1,60 @@
+//! The node's end of a container's veth pair.
+
+use cni_plugin::ContainerNetns;
+use cni_types::{AddResult, Attachment, Error};
+use container_link::Sandbox;
+use netlink::{Kind, Link, Rtnetlink};
+
+use crate::error::{BandwidthError, ConfigError};
+
+/// Finds the node's end by the container's: each knows the other's index.
+///
+/// # Errors
+/// Code 4 if the container has no such interface, 7 if it has no end on the node, 8 for the
+/// namespace.
+pub(crate) fn find(
+    attachment: &Attachment,
+    netns: &ContainerNetns,
+    previous: &AddResult,
+    kernel: &mut Rtnetlink,
+) -> Result<Link, Error> {
+    let ifname = &attachment.ifname;
+    let (_, mut inside) = Sandbox::open(netns)?;
+    let Some(inner) = inside.link_by_name(ifname.as_str())? else {
+        return Err(BandwidthError::NoInterface(ifname.clone()).into());
+    };
+    let elsewhere = || ConfigError::EndElsewhere {
+        ifname: ifname.clone(),
+    };
+    let peer = match (&inner.kind, inner.parent) {
+        (Kind::Veth, Some(peer)) if peer.netns.is_some() => peer.index,
+        (Kind::Veth, _) => return Err(elsewhere().into()),
+        (kind, _) => {
+            let kind = kind.name().to_owned();
+            let ifname = ifname.clone();
+            return Err(ConfigError::NotAVeth { ifname, kind }.into());
+        }
+    };
+    let outer = kernel.link_by_index(peer).map_err(BandwidthError::from)?;
+    // The pair's other end may be in a third namespace, and another pair's have its index here.
+    let is_it = |outer: &Link| {
+        is_end(outer)
+            && outer.parent.map(|end| end.index) == Some(inner.index)
+            && is_told_of(outer, previous)
+    };
+    Ok(outer.filter(is_it).ok_or_else(elsewhere)?)
+}
+
+/// Whether a link on the node can be the end of a pair whose other end is in a container.
+pub(crate) fn is_end(link: &Link) -> bool {
+    link.kind == Kind::Veth && link.parent.is_some_and(|end| end.netns.is_some())
+}
+
+/// Whether a result has the link, or has no links on the node, as before 0.3.0.
+fn is_told_of(link: &Link, previous: &AddResult) -> bool {
+    let interfaces = previous.interfaces.iter();
+    let mut on_node = interfaces
+        .filter(|interface| interface.sandbox.is_none())
+        .peekable();
+    on_node.peek().is_none() || on_node.any(|interface| interface.name == link.name)
+}

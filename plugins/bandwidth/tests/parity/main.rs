@@ -1,0 +1,19 @@
+//! One suite for two implementations: each assertion runs with this workspace's bandwidth, and with
+//! Debian's Go plugin 1.1.1. `TWILL_UNDER_TEST=ours` or `=reference` chooses one side. Where ours
+//! does otherwise, both are asserted (`differences`).
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests are for tests too"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod differences;
+mod limits;
+mod refused;
+mod traffic;
