@@ -216,8 +216,8 @@ impl IpamCall<'_> {
     /// the point where DEL does: see [`del`](crate::del).
     ///
     /// # Errors
-    /// All of [`IpamError`]. Where the plugin may hold addresses nevertheless, the rollback releases
-    /// them.
+    /// All of [`IpamError`]. Where the plugin may hold addresses nevertheless, the rollback
+    /// releases them.
     pub fn ask_for_addresses<S>(self, rollback: &mut Rollback<S>) -> Result<AddResult, IpamError>
     where
         S: From<Undo> + fmt::Display,

@@ -1,5 +1,5 @@
-//! The rollback of an ADD: steps that are recorded as the ADD goes, and carried out in reverse if it
-//! fails.
+//! The rollback of an ADD: steps that are recorded as the ADD goes, and carried out in reverse if
+//! it fails.
 
 use std::fmt;
 

@@ -90,8 +90,8 @@ fn ifb(link: &NewLink<'_>) -> Request {
 }
 
 impl Rtnetlink {
-    /// Creates an ifb, gives it an alias of at most 254 bytes, and returns it. What is redirected to
-    /// an ifb passes its qdisc, and then goes on where it was going.
+    /// Creates an ifb, gives it an alias of at most 254 bytes, and returns it. What is redirected
+    /// to an ifb passes its qdisc, and then goes on where it was going.
     ///
     /// Where the name is taken, the link that has it gets the alias: the name must follow from the
     /// alias.

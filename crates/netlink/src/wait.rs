@@ -100,7 +100,8 @@ impl Rtnetlink {
         )
     }
 
-    /// Calls `look` after each event of a group that is about the matter, until it returns something.
+    /// Calls `look` after each event of a group that is about the matter, until it returns
+    /// something.
     fn wait<T>(
         &mut self,
         group: u32,
