@@ -86,6 +86,24 @@ impl Kernel {
         Ok(frame)
     }
 
+    /// Whether these tables and their chains are as they should be. A transaction could assert the
+    /// same, but the kernel then has the process wait for some milliseconds when it closes its
+    /// socket, as after each change of a chain.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn are_complete(
+        &mut self,
+        tables: impl IntoIterator<Item = Table>,
+    ) -> Result<bool, FirewallError> {
+        for table in tables {
+            if !self.frame(table)?.is_complete() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether these tables have their rules, and these of their sets a witness. This takes one
     /// list per table, and one exchange.
     ///

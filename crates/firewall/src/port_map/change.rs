@@ -84,10 +84,13 @@ impl Nftables {
             // The first attempt assumes that nobody has any of the ports, which is so almost
             // always. The transaction fails otherwise; but nothing fails for what somebody has
             // flushed.
-            let mut transaction = if std::mem::take(&mut is_first) && kernel.are_intact(&needed)? {
+            let is_plain = std::mem::take(&mut is_first)
+                && kernel.are_intact(&needed)?
+                && kernel.are_complete(needed.keys().copied())?;
+            let mut transaction = if is_plain {
                 let mut edits = Vec::new();
                 for (table, part) in &parts {
-                    edits.extend(table.assert_hooked());
+                    edits.push(table.wake());
                     let alone = Holders::alone(first, part.holder.clone());
                     edits.extend(
                         alone
