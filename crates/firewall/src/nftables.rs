@@ -217,18 +217,16 @@ impl Nftables {
             }
         }
         let needed = tables_of(grants);
-        let assertions: Vec<_> = needed
-            .keys()
-            .flat_map(|table| table.assert_hooked())
-            .collect();
         let mut is_first = true;
         self.kernel.until_done(|kernel| {
             // The first attempt assumes that nobody has any of the grants, which is so almost
             // always. The transaction fails otherwise; but nothing fails for what somebody has
             // flushed.
-            let is_plain = std::mem::take(&mut is_first) && kernel.are_intact(&needed)?;
+            let is_plain = std::mem::take(&mut is_first)
+                && kernel.are_intact(&needed)?
+                && kernel.are_complete(needed.keys().copied())?;
             let mut transaction = if is_plain {
-                Transaction::of(assertions.iter().cloned())
+                Transaction::of(needed.keys().map(|table| table.wake()))
             } else {
                 kernel.prepare(owner, tables, grants)?
             };

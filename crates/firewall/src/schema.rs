@@ -125,14 +125,6 @@ impl Table {
         }
     }
 
-    /// Edits that change nothing where the table is awake, and fail where one of its chains has
-    /// another hook.
-    pub(crate) fn assert_hooked(self) -> Vec<Edit> {
-        let chains = self.chains().iter();
-        let chains = chains.map(|chain| self.create_chain(chain).of_existing());
-        [self.wake()].into_iter().chain(chains).collect()
-    }
-
     /// Creates a chain.
     pub(crate) fn create_chain(self, chain: &Chain) -> Edit {
         let hook = Attributes::new()
