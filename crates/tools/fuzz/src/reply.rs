@@ -79,6 +79,10 @@ impl<'a> Call<'a> {
         let enough = 20_000 + 10 * (self.stdin.len() + self.args.len());
         ensure!(printed.len() < enough, "it prints more than anyone reads");
         if reply.failed {
+            ensure!(
+                printed.matches('\n').count() == 1,
+                "the error has several lines"
+            );
             let error = object(printed)?;
             let code = error.get("code").and_then(Value::as_u64);
             let code = code.context("there is no code")?;
@@ -94,6 +98,7 @@ impl<'a> Call<'a> {
             ensure!(printed.is_empty(), "stdout is not empty");
             return Ok(Checked::Done);
         }
+        // A chained plugin passes the values of prevResult on as they are, with their lines.
         let result = object(printed)?;
         let version = result.get("cniVersion").and_then(Value::as_str);
         let is_known = version.is_some_and(|version| version.parse::<Version>().is_ok());
@@ -103,15 +108,11 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The one line of JSON that a reply is.
+/// The JSON object that a reply is.
 fn object(printed: &str) -> Result<Map<String, Value>> {
     ensure!(
         printed.ends_with("}\n"),
         "the reply is no object and a new line"
-    );
-    ensure!(
-        printed.matches('\n').count() == 1,
-        "the reply has several lines"
     );
     serde_json::from_str(printed).context("the reply is no JSON")
 }

@@ -179,7 +179,9 @@ fn test_dist(setting: &Setting) -> Result<String> {
     let binaries = setting.binaries()?;
     let of_panics = binaries.integration_test("faulty", "answers")?;
     let plugins = setting.workspace.root.join("plugins");
-    let all = binaries.integration_tests(&plugins).chain([of_panics]);
+    let shared = binaries.integration_test("sub-interface", "parity")?;
+    let all = binaries.integration_tests(&plugins);
+    let all = all.chain([of_panics, shared]);
     let passed = libtest::run(all, |test| {
         setting.prepare(test);
         test.env("TWILL_PLUGIN_DIR", setting.workspace.dist_dir())
