@@ -1,9 +1,11 @@
 //! ADD.
 
+use std::fmt;
+
 use cni_plugin::{Call, ContainerNetns, Log};
 use cni_types::json::{self, Object};
 use cni_types::{Attachment, Error, Interface, Version};
-use container_link::{Mark, Whose};
+use container_link::{Mark, Rollback, Undone, Whose};
 use netlink::traffic::{Handle, TrafficChange};
 use netlink::{Change, Kind, Link, LinkChange, NetlinkError, NewLink, Rtnetlink};
 use nix::errno::Errno;
@@ -33,7 +35,7 @@ pub(crate) fn add(
         mark: Mark::new(&call.conf.name, attachment),
         log: call.log,
         kernel,
-        made: Made::default(),
+        rollback: Rollback::default(),
     };
     let result = attempt
         .limit(&config, &host_end)
@@ -48,24 +50,35 @@ pub(crate) fn add(
     result
 }
 
-/// An ADD, and what it has changed so far.
+/// An ADD, and how to undo what it has changed so far.
 struct Attempt<'a> {
     mark: Mark,
     log: &'a Log,
     kernel: Rtnetlink,
-    made: Made,
+    rollback: Rollback<Undo>,
 }
 
-/// What an ADD has made, as far as removing it removes all of it.
-#[derive(Debug, Default)]
-struct Made {
-    ifb: Option<u32>,
-    roots: Vec<TrafficChange>,
+/// A step that takes back what an ADD has made: what another one has made stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Undo {
+    /// Remove an ifb.
+    RemoveIfb { link: u32 },
+    /// Remove a qdisc, with all that is below it.
+    RemoveQdisc {
+        link: u32,
+        parent: Handle,
+        handle: Handle,
+    },
 }
 
-impl Made {
-    fn is_empty(&self) -> bool {
-        self.ifb.is_none() && self.roots.is_empty()
+impl fmt::Display for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RemoveIfb { link } => write!(f, "remove ifb {link}"),
+            Self::RemoveQdisc { link, handle, .. } => {
+                write!(f, "remove qdisc {handle} of link {link}")
+            }
+        }
     }
 }
 
@@ -89,7 +102,7 @@ impl Attempt<'_> {
             });
         }
         if !self.add_roots(&plan)? {
-            if self.made.is_empty()
+            if self.rollback == Rollback::default()
                 && check::find_damage(&mut self.kernel, host_end, ifb.as_ref(), config)?.is_none()
             {
                 self.log.debug(format_args!("the limits are there already"));
@@ -125,7 +138,7 @@ impl Attempt<'_> {
         let alias = self.mark.alias();
         match self.kernel.create_ifb(&new, alias) {
             Ok(ifb) => {
-                self.made.ifb = Some(ifb.index);
+                self.rollback.record(Undo::RemoveIfb { link: ifb.index });
                 Ok(Some(ifb))
             }
             Err(error) if error.is_unsupported() => {
@@ -150,19 +163,8 @@ impl Attempt<'_> {
 
     /// Adds the qdiscs that hang at links; false if there was one of these already.
     fn add_roots(&mut self, plan: &Plan) -> Result<bool, BandwidthError> {
-        let mut are_new = true;
-        for (root, outcome) in plan
-            .roots
-            .iter()
-            .zip(self.kernel.control_traffic(&plan.roots)?)
-        {
-            match outcome {
-                Ok(()) => self.made.roots.push(root.clone()),
-                Err(error) if error.is_exists() => are_new = false,
-                Err(error) => return Err(unsupported(error)),
-            }
-        }
-        Ok(are_new)
+        let existing = self.add_missing_roots(plan)?;
+        Ok(existing.is_empty())
     }
 
     /// Adds the qdiscs anew that an earlier ADD of the attachment has left, with other limits or
@@ -179,20 +181,31 @@ impl Attempt<'_> {
         if let Some(ifb) = ifb {
             del::strip(&mut self.kernel, ifb.index)?;
         }
-        for (root, outcome) in plan
-            .roots
-            .iter()
-            .zip(self.kernel.control_traffic(&plan.roots)?)
-        {
+        // Another's `clsact` is as good as one of ours.
+        let existing = self.add_missing_roots(plan)?;
+        if existing.into_iter().all(|parent| parent == Handle::CLSACT) {
+            return Ok(());
+        }
+        Err(self.occupied(host_end)?)
+    }
+
+    /// Adds the qdiscs that hang at links, and returns the places where there is one already.
+    fn add_missing_roots(&mut self, plan: &Plan) -> Result<Vec<Handle>, BandwidthError> {
+        let (mut existing, mut refused) = (Vec::new(), None);
+        let outcomes = self.kernel.control_traffic(&plan.roots())?;
+        for (root, outcome) in plan.roots.iter().zip(outcomes) {
             match outcome {
-                Ok(()) => self.made.roots.push(root.clone()),
-                // Another's `clsact` is as good as one of ours.
-                Err(error) if error.is_exists() && is_clsact(root) => {}
-                Err(error) if error.is_exists() => return Err(self.occupied(host_end)?),
-                Err(error) => return Err(unsupported(error)),
+                Ok(()) => self.rollback.record(Undo::RemoveQdisc {
+                    link: root.link,
+                    parent: root.parent,
+                    handle: root.qdisc.handle,
+                }),
+                Err(error) if error.is_exists() => existing.push(root.parent),
+                // The kernel tries the others all the same.
+                Err(error) => refused = refused.or(Some(error)),
             }
         }
-        Ok(())
+        refused.map_or(Ok(existing), |error| Err(unsupported(error)))
     }
 
     fn occupied(&mut self, host_end: &Link) -> Result<BandwidthError, BandwidthError> {
@@ -207,49 +220,37 @@ impl Attempt<'_> {
         })
     }
 
-    /// Removes what this ADD has made. What another one has made stays.
+    /// Removes what this ADD has made.
     fn roll_back(&mut self) {
-        let removals: Vec<TrafficChange> =
-            self.made.roots.iter().rev().filter_map(removal).collect();
-        let removed = self.kernel.control_traffic(&removals);
-        let outcomes = removed.unwrap_or_else(|error| vec![Err(error)]);
-        let ifb = self.made.ifb.map(|ifb| self.kernel.remove_links(&[ifb]));
-        let outcomes = outcomes.into_iter().chain(ifb);
-        for error in outcomes.filter_map(Result::err) {
-            if !error.is_not_found() {
-                self.log.error(format_args!("left for DEL: {error}"));
-            }
+        let rollback = std::mem::take(&mut self.rollback);
+        let kernel = &mut self.kernel;
+        rollback.carry_out(self.log, |step| match undo(kernel, step) {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(Undone::Yes),
+        });
+    }
+}
+
+fn undo(kernel: &mut Rtnetlink, step: &Undo) -> Result<(), NetlinkError> {
+    match *step {
+        Undo::RemoveIfb { link } => kernel.remove_links(&[link]),
+        Undo::RemoveQdisc {
+            link,
+            parent,
+            handle,
+        } => {
+            let removal = TrafficChange::DeleteQdisc {
+                link,
+                parent,
+                handle,
+            };
+            kernel.control_traffic(&[removal])?.into_iter().collect()
         }
     }
 }
 
 pub(crate) fn is_ifb(link: &Link) -> bool {
     matches!(&link.kind, Kind::Other(kind) if kind == IFB)
-}
-
-fn is_clsact(change: &TrafficChange) -> bool {
-    removal(change).is_some_and(|removal| {
-        matches!(
-            removal,
-            TrafficChange::DeleteQdisc { parent, .. } if parent == Handle::CLSACT
-        )
-    })
-}
-
-/// What removes a qdisc that was added.
-fn removal(change: &TrafficChange) -> Option<TrafficChange> {
-    match change {
-        TrafficChange::AddQdisc {
-            link,
-            parent,
-            qdisc,
-        } => Some(TrafficChange::DeleteQdisc {
-            link: *link,
-            parent: *parent,
-            handle: qdisc.handle,
-        }),
-        _ => None,
-    }
 }
 
 /// The kernel says `ENOENT` of a kind of qdisc, filter or action that it does not have.

@@ -37,14 +37,32 @@ pub(crate) enum Direction {
 pub(crate) struct Plan {
     /// Qdiscs that hang at links: of each, a link has one at most, so another attempt of the same
     /// attachment is in their way.
-    pub(crate) roots: Vec<TrafficChange>,
+    pub(crate) roots: Vec<Root>,
     /// What is in these.
     pub(crate) inner: Vec<TrafficChange>,
     /// Qdiscs that the kernel need not have.
     pub(crate) niceties: Vec<TrafficChange>,
 }
 
+/// A qdisc, and the place where it hangs at a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Root {
+    pub(crate) link: u32,
+    pub(crate) parent: Handle,
+    pub(crate) qdisc: Qdisc,
+}
+
 impl Plan {
+    /// The changes that add [`Plan::roots`].
+    pub(crate) fn roots(&self) -> Vec<TrafficChange> {
+        let add = |root: &Root| TrafficChange::AddQdisc {
+            link: root.link,
+            parent: root.parent,
+            qdisc: root.qdisc.clone(),
+        };
+        self.roots.iter().map(add).collect()
+    }
+
     /// Limits what a container receives.
     pub(crate) fn ingress(host_end: &Link, bucket: Bucket, peers: &Peers) -> Self {
         let link = host_end.index;
@@ -152,26 +170,26 @@ fn add_filters(
     })
 }
 
-fn root(link: u32, kind: QdiscKind) -> TrafficChange {
+fn root(link: u32, kind: QdiscKind) -> Root {
     let qdisc = Qdisc {
         handle: SHAPER,
         kind,
     };
     let parent = Handle::ROOT;
-    TrafficChange::AddQdisc {
+    Root {
         link,
         parent,
         qdisc,
     }
 }
 
-fn clsact(link: u32) -> TrafficChange {
+fn clsact(link: u32) -> Root {
     let qdisc = Qdisc {
         handle: Handle::OF_CLSACT,
         kind: QdiscKind::Clsact,
     };
     let parent = Handle::CLSACT;
-    TrafficChange::AddQdisc {
+    Root {
         link,
         parent,
         qdisc,
