@@ -157,6 +157,11 @@ impl Dns {
 }
 
 impl AddResult {
+    /// The addresses, each with the prefix of its network.
+    pub fn addresses(&self) -> impl Iterator<Item = IpNetwork> {
+        self.ips.iter().map(|ip| ip.address)
+    }
+
     /// The result as JSON in the shape of a version.
     ///
     /// # Errors

@@ -69,16 +69,22 @@ pub fn announcement(index: u32, mac: Mac) -> Change {
     }
 }
 
-/// Waits until the container gets packets to its IPv6 addresses: the answers to its first ones
-/// would be lost otherwise. The last thing that an ADD does in the container, since the kernel
-/// needs a moment. If the kernel is late, the ADD succeeds nevertheless, and the log has it.
-pub fn wait_for_ipv6(inside: &mut Rtnetlink, ips: &[IpConfig], log: &Log) {
-    let addresses = ips.iter().filter_map(|ip| match ip.address.ip() {
-        IpAddr::V6(address) => Some(address),
-        IpAddr::V4(_) => None,
-    });
+/// Waits until a namespace gets packets to new IPv6 addresses: the answers to the first packets
+/// from there would be lost otherwise. The kernel needs a moment, so this comes last. If the kernel
+/// is late, the ADD goes on nevertheless, and the log has it.
+pub fn wait_for_ipv6(
+    kernel: &mut Rtnetlink,
+    addresses: impl IntoIterator<Item = IpNetwork>,
+    log: &Log,
+) {
+    let addresses = addresses
+        .into_iter()
+        .filter_map(|address| match address.ip() {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        });
     let addresses: Vec<Ipv6Addr> = addresses.collect();
-    if let Err(error) = inside.wait_for_local(&addresses, COMPLETION_TIMEOUT) {
+    if let Err(error) = kernel.wait_for_local(&addresses, COMPLETION_TIMEOUT) {
         log.error(format_args!("IPv6 may take a while to work: {error}"));
     }
 }

@@ -321,20 +321,6 @@ pub(crate) fn list_request(family: Family, table: u32, link: Option<u32>) -> Req
     }
 }
 
-/// The request for the route that a packet to an address takes.
-pub(crate) fn lookup_request(address: &Ipv6Addr) -> Request {
-    let mut header = [0; ROUTE_HEADER];
-    header[..2].copy_from_slice(&[Family::V6.number(), 128]);
-    let attributes = Attributes::after(&header).ip(libc::RTA_DST, IpAddr::V6(*address));
-    Request {
-        what: format!("find a route to {address}"),
-        message_type: libc::RTM_GETROUTE,
-        flags: 0,
-        payload: attributes.into_bytes(),
-        answer: Answer::Message,
-    }
-}
-
 /// Whether packets that take a route have arrived: it leads to an address of this namespace.
 pub(crate) fn is_local(reply: &Reply<'_>) -> bool {
     reply.payload.get(7) == Some(&libc::RTN_LOCAL)

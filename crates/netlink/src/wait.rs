@@ -80,7 +80,10 @@ impl Rtnetlink {
         addresses: &[Ipv6Addr],
         timeout: Duration,
     ) -> Result<(), NetlinkError> {
-        let questions: Vec<Request> = addresses.iter().map(route::lookup_request).collect();
+        let questions: Vec<Request> = addresses
+            .iter()
+            .map(|address| route::towards_request((*address).into()))
+            .collect();
         if questions.is_empty() {
             return Ok(());
         }

@@ -118,7 +118,7 @@ impl Created<'_> {
         let version = self.call.conf.version;
         let result = self.result(given.unwrap_or_default(), version);
         let encoded = result.encode(version)?;
-        wait_for_ipv6(inside, &result.ips, self.call.log);
+        wait_for_ipv6(inside, result.addresses(), self.call.log);
         Ok(encoded)
     }
 

@@ -148,7 +148,7 @@ impl Attempt<'_> {
             self.announce(link.index, mac);
             // Duplicate address detection ends with an address that is complete.
             if self.config.duplicate_detection == DuplicateDetection::Off {
-                wait_for_ipv6(&mut self.inside, &result.ips, self.call.log);
+                wait_for_ipv6(&mut self.inside, result.addresses(), self.call.log);
             }
         }
         Ok(json)
@@ -211,7 +211,7 @@ impl Attempt<'_> {
         let mut result = ipam.ask_for_addresses(rollback)?;
         self.call.log.debug(format_args!("ipam has answered"));
         layer3::complete(&mut result, &self.config)?;
-        let given: Vec<IpNetwork> = result.ips.iter().map(|ip| ip.address).collect();
+        let given: Vec<IpNetwork> = result.addresses().collect();
         gateway.refuse_own(&given)?;
         let detection = self.config.duplicate_detection;
         configure(
@@ -260,11 +260,11 @@ impl Attempt<'_> {
         gateway: &Link,
         replacement: Option<Replacement>,
     ) -> Result<(), BridgeError> {
-        let kernel = &mut self.changes.kernel;
+        let (kernel, log) = (&mut self.changes.kernel, self.call.log);
         for family in layer3::families(&result.ips) {
             forwarding::enable(kernel, family, gateway)?;
         }
-        replacement.map_or(Ok(()), |replacement| replacement.carry_out(kernel))
+        replacement.map_or(Ok(()), |replacement| replacement.carry_out(kernel, log))
     }
 
     fn hold_to_mac(&mut self, port: &Link, mac: Mac) -> Result<(), Error> {
@@ -283,7 +283,7 @@ impl Attempt<'_> {
 
     fn masquerade(&mut self, result: &AddResult) -> Result<(), Error> {
         let (call, attachment) = (self.call, self.attachment);
-        let addresses: Vec<IpNetwork> = rules::addresses_of(result).collect();
+        let addresses: Vec<IpNetwork> = result.addresses().collect();
         let backend = self.config.masquerading.backend.unwrap_or_default();
         let rollback = &mut self.changes.rollback;
         rollback.record(Undo::RemoveRules {

@@ -12,9 +12,9 @@
 mod plan;
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use cni_plugin::Call;
+use cni_plugin::{Call, Log};
+use container_link::wait_for_ipv6;
 use ipnetwork::IpNetwork;
 use netlink::{Applied, Change, Kind, Link, LinkAddress, LinkChange, Rtnetlink};
 
@@ -27,9 +27,6 @@ use crate::{ipv6, leases};
 
 /// The mark of addresses that this plugin gives (`IFA_PROTO`). The kernel has names for 1 to 3.
 const PROTOCOL: u8 = 84;
-
-/// How long the kernel may take to complete a new IPv6 address.
-const COMPLETION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A link of the node that containers are attached to, or their gateway, before IPAM is asked.
 #[derive(Debug)]
@@ -188,7 +185,7 @@ fn is_by_plugin(found: &LinkAddress, link: &str, earlier: &[IpAddr]) -> bool {
 
 /// Gives a link addresses that nothing is in the way of.
 fn add(changes: &mut Changes<'_>, link: &Link, missing: &[IpNetwork]) -> Result<(), BridgeError> {
-    let (added, error) = try_to_add(&mut changes.kernel, link, missing)?;
+    let (added, error) = try_to_add(&mut changes.kernel, link, missing, changes.log)?;
     changes.rollback.record(OnNode::RemoveGateways {
         link: link.index,
         addresses: added,
@@ -201,6 +198,7 @@ fn try_to_add(
     kernel: &mut Rtnetlink,
     link: &Link,
     addresses: &[IpNetwork],
+    log: &Log,
 ) -> Result<(Vec<IpNetwork>, Option<BridgeError>), BridgeError> {
     let mut wanted = additions(link.index, addresses);
     if matches!(link.kind, Kind::Bridge { .. }) {
@@ -222,13 +220,10 @@ fn try_to_add(
         _ => None,
     });
     let added: Vec<IpNetwork> = added.collect();
-    let v6 = added.iter().filter_map(|address| match address.ip() {
-        IpAddr::V6(address) => Some(address),
-        IpAddr::V4(_) => None,
-    });
-    // Containers may use the gateway as soon as they are there. A kernel that is late gets there.
-    drop(kernel.wait_for_local(&v6.collect::<Vec<_>>(), COMPLETION_TIMEOUT));
-    Ok((added, first_error(applied)))
+    let error = first_error(applied);
+    // Containers may use the gateway as soon as they exist.
+    wait_for_ipv6(kernel, added.iter().copied(), log);
+    Ok((added, error))
 }
 
 /// Nobody else has a gateway's address, so nobody is asked for it.
@@ -256,7 +251,7 @@ impl Replacement {
     /// IPv6 knows an address once, whatever its prefix length is. And with an IPv4 address the
     /// kernel removes the later ones of the same network, its secondaries, so all are added once
     /// more; where they are still there, nothing comes of it.
-    pub(crate) fn carry_out(self, kernel: &mut Rtnetlink) -> Result<(), BridgeError> {
+    pub(crate) fn carry_out(self, kernel: &mut Rtnetlink, log: &Log) -> Result<(), BridgeError> {
         let link = self.link.index;
         let removed: Vec<IpNetwork> = self.removed.iter().map(|old| old.network).collect();
         let is_same = |new: &IpNetwork| {
@@ -265,7 +260,7 @@ impl Replacement {
         };
         let early = self.added.iter().filter(|new| !is_same(new));
         let early: Vec<IpNetwork> = early.copied().collect();
-        let (added, error) = try_to_add(kernel, &self.link, &early)?;
+        let (added, error) = try_to_add(kernel, &self.link, &early, log)?;
         if let Some(error) = error {
             put_back(kernel, &removals(link, &added))?;
             return Err(error);

@@ -58,7 +58,7 @@ pub(crate) fn remove(
         // What cannot be read says nothing.
         None => call.conf.prev_result().ok().flatten(),
     };
-    let told: Vec<IpNetwork> = previous.iter().flat_map(addresses_of).collect();
+    let told: Vec<IpNetwork> = previous.iter().flat_map(AddResult::addresses).collect();
     let told = Some(told.as_slice()).filter(|told| !told.is_empty());
     Ok(firewall::remove(
         &call.conf.name,
@@ -66,11 +66,6 @@ pub(crate) fn remove(
         addresses.or(told),
         may_masquerade,
     )?)
-}
-
-/// The addresses of a result.
-pub(crate) fn addresses_of(result: &AddResult) -> impl Iterator<Item = IpNetwork> {
-    result.ips.iter().map(|ip| ip.address)
 }
 
 /// Removes the rules of a network's attachments that are not valid any more.

@@ -66,7 +66,7 @@ impl Lease {
     /// As much of a lease as deleting takes: the subnets that a result's addresses are of. `None`
     /// if it has no address.
     pub(crate) fn of_result(result: &AddResult) -> Option<Self> {
-        Self::of_subnets(result.ips.iter().map(|ip| ip.address).collect())
+        Self::of_subnets(result.addresses().collect())
     }
 
     /// As much of a lease as deleting takes, from a configuration that was rendered from it. `None`
