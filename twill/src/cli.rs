@@ -1,0 +1,115 @@
+//! The command line of `twill`, and its exit status.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "the edge of a program that people run: its arguments, streams and exit status"
+)]
+
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::commands::convert;
+use crate::output::Output;
+
+/// Looks into the container network of this node, and mends it.
+///
+/// The exit status is 0 if all is well or done, 1 if faults were found, and 2 if the command could
+/// not do its work.
+#[derive(Debug, Parser)]
+#[command(name = "twill", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Convert(convert::Options),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All is well, or the work is done.
+    Done,
+}
+
+/// The command line's definition, of which completions and man pages are made.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the command that the process's arguments name.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output, a mistake to standard error. Nobody may be reading.
+            drop(error.print());
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let mut stdout = io::stdout().lock();
+    match run(cli.command, &mut Output::new(&mut stdout)) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        // The reader has read enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("twill: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command, output: &mut Output<'_>) -> Result<Outcome> {
+    match command {
+        Command::Convert(options) => convert::run(&options, output),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        for (words, message) in [
+            (
+                &["convert", "db"][..],
+                "required arguments were not provided",
+            ),
+            (&["conwert", "db", "x"], "unrecognized subcommand 'conwert'"),
+            (
+                &["convert", "etcd", "x"],
+                "'etcd' for '<BACKEND>': neither \"disk\" nor \"db\"",
+            ),
+            (
+                &["convert", "db", "../x"],
+                "\"../x\" has invalid characters",
+            ),
+            (&["convert", "--force"], "unexpected argument '--force'"),
+        ] {
+            let words = ["twill"].iter().chain(words);
+            let error = Cli::try_parse_from(words).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

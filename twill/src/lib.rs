@@ -1,0 +1,11 @@
+//! The operator's commands: what `twill` does under its own name.
+//!
+//! Each command has a module in [`commands`], with its options, which clap parses, and a function
+//! `run`, which writes to an [`Output`] and returns an [`Outcome`]. The exit status is 0 if all is
+//! well or done, 1 if faults were found, and 2 if the command could not do its work.
+
+mod cli;
+mod commands;
+mod output;
+
+pub use cli::{command, main};
