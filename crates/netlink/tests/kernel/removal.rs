@@ -10,7 +10,7 @@ use netlink::{
     SubInterface,
 };
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::Pid;
 
 use crate::{Both, Pair, up};
 
@@ -18,24 +18,28 @@ use crate::{Both, Pair, up};
 const HELPER: &str = "twill-unlink";
 
 /// The state of each child of this process by the helper's name (proc_pid_stat(5)).
+///
+/// Only the children are read: to read all processes of a busy machine takes longer than the kernel
+/// needs to free a link.
 fn helpers() -> Vec<(Pid, char)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.parse().ok());
-        let stat = fs::read_to_string(entry.path().join("stat"));
-        let (Some(pid), Ok(stat)) = (pid, stat) else {
-            continue;
-        };
-        let (before, after) = stat.rsplit_once(") ").unwrap();
-        let mut after = after.split(' ');
-        let state = after.next().unwrap().chars().next().unwrap();
-        let is_child = after.next().unwrap().parse() == Ok(getpid().as_raw());
-        if is_child && before.ends_with(&format!("({HELPER}")) {
-            found.push((Pid::from_raw(pid), state));
-        }
-    }
-    found
+    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let children = threads.map(|thread| {
+        let children = fs::read_to_string(thread.path().join("children"));
+        // A thread of another test may have ended.
+        children.unwrap_or_default()
+    });
+    let children: Vec<String> = children.collect();
+    let pids = children.iter().flat_map(|pids| pids.split_whitespace());
+    pids.filter_map(helper_state).collect()
+}
+
+fn helper_state(pid: &str) -> Option<(Pid, char)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (before, after) = stat.rsplit_once(") ").unwrap();
+    let state = after.chars().next().unwrap();
+    let pid = Pid::from_raw(pid.parse().unwrap());
+    let is_helper = before.ends_with(&format!("({HELPER}"));
+    is_helper.then_some((pid, state))
 }
 
 fn names(rtnetlink: &mut Rtnetlink) -> Vec<String> {
