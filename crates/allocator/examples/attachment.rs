@@ -6,8 +6,8 @@
 use std::error::Error;
 
 use allocator::{
-    Backend, DEFAULT_LOCK_TIMEOUT, Demand, Location, Range, RangeSet, RangeSets, RangeSpec,
-    Reclaim, allocate,
+    DEFAULT_LOCK_TIMEOUT, Demand, Location, Range, RangeSet, RangeSets, RangeSpec, Reclaim,
+    StoreKind, allocate,
 };
 use cni_types::Attachment;
 use state::BootId;
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let location = Location {
         data_dir: temporary.path().to_owned(),
         network: "cbr0".parse()?,
-        backend: Backend::Disk,
+        backend: StoreKind::Disk,
         lock_timeout: DEFAULT_LOCK_TIMEOUT,
     };
     let attachment = Attachment {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use state::BootId;
 
-use crate::{Backend, Lease, Location, Store, StoreError};
+use crate::{Lease, Location, Store, StoreError, StoreKind};
 
 /// Why a network's addresses could not be moved. Nothing is lost, and the move can be repeated.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +38,11 @@ pub fn convert(to: &Location, boot: Option<BootId>) -> Result<Option<usize>, Con
     let target = to.create()?;
     // Whoever holds both locks has taken that of the files first.
     let (source, target) = match to.backend {
-        Backend::Db => {
+        StoreKind::Db => {
             let source = from.begin(boot)?;
             (source, target.begin(boot)?)
         }
-        Backend::Disk => {
+        StoreKind::Disk => {
             let target = target.begin(boot)?;
             (from.begin(boot)?, target)
         }

@@ -7,7 +7,7 @@ use cni_types::NetworkName;
 use state::{BootId, Dir, StateError};
 
 use crate::disk::{address_of, is_last_given, read_last_given};
-use crate::{Backend, Location, Owner, StoreError};
+use crate::{Location, Owner, StoreError, StoreKind};
 
 /// A network's addresses in one backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl Leases {
     /// transaction cannot begin.
     pub fn read(location: &Location, boot: Option<BootId>) -> Result<Self, StoreError> {
         match location.backend {
-            Backend::Disk => Ok(Self::in_files(&location.data_dir, &location.network)?),
-            Backend::Db => Self::in_database(location, boot),
+            StoreKind::Disk => Ok(Self::in_files(&location.data_dir, &location.network)?),
+            StoreKind::Db => Self::in_database(location, boot),
         }
     }
 

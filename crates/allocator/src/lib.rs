@@ -42,7 +42,7 @@ pub use first::First;
 pub use garbage::{Collected, collect_garbage};
 pub use leases::Leases;
 pub use location::{
-    Backend, DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location, OpenNetwork, UnknownBackend,
+    DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location, OpenNetwork, StoreKind, UnknownStoreKind,
 };
 pub use owner::Owner;
 pub use range::{Range, RangeError, RangeSpec};

@@ -25,7 +25,7 @@ pub(crate) const DATABASE: &str = ".addresses.db";
 
 /// The two kinds of store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backend {
+pub enum StoreKind {
     /// `disk`: one file per address, as the Go plugin has it.
     #[default]
     Disk,
@@ -33,19 +33,19 @@ pub enum Backend {
     Db,
 }
 
-impl FromStr for Backend {
-    type Err = UnknownBackend;
+impl FromStr for StoreKind {
+    type Err = UnknownStoreKind;
 
-    fn from_str(name: &str) -> Result<Self, UnknownBackend> {
+    fn from_str(name: &str) -> Result<Self, UnknownStoreKind> {
         match name {
             "disk" => Ok(Self::Disk),
             "db" => Ok(Self::Db),
-            _ => Err(UnknownBackend),
+            _ => Err(UnknownStoreKind),
         }
     }
 }
 
-impl fmt::Display for Backend {
+impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disk => "disk",
@@ -54,10 +54,10 @@ impl fmt::Display for Backend {
     }
 }
 
-/// A name that is not one of a [`Backend`].
+/// A name that is not one of a [`StoreKind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither \"disk\" nor \"db\"")]
-pub struct UnknownBackend;
+pub struct UnknownStoreKind;
 
 /// Where a network's addresses are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub struct Location {
     /// The network.
     pub network: NetworkName,
     /// `backend`: the kind of store in `data_dir`.
-    pub backend: Backend,
+    pub backend: StoreKind,
     /// `lockTimeout`: the timeout for the lock that operations on the same network hold.
     pub lock_timeout: Duration,
 }
@@ -76,16 +76,16 @@ impl Location {
     /// The network's directory, or the database's file.
     pub fn path(&self) -> PathBuf {
         match self.backend {
-            Backend::Disk => self.data_dir.join(self.network.as_str()),
-            Backend::Db => self.data_dir.join(DATABASE),
+            StoreKind::Disk => self.data_dir.join(self.network.as_str()),
+            StoreKind::Db => self.data_dir.join(DATABASE),
         }
     }
 
     /// The same network in the other backend.
     pub fn other(&self) -> Self {
         let backend = match self.backend {
-            Backend::Disk => Backend::Db,
-            Backend::Db => Backend::Disk,
+            StoreKind::Disk => StoreKind::Db,
+            StoreKind::Db => StoreKind::Disk,
         };
         Self {
             backend,
@@ -101,8 +101,8 @@ impl Location {
     /// [`StoreError::NoDatabase`].
     pub fn create(&self) -> Result<OpenNetwork<'_>, StoreError> {
         Ok(self.opened(match self.backend {
-            Backend::Disk => Handle::Files(NetworkDir::create(&self.data_dir, &self.network)?),
-            Backend::Db => Handle::Database(Database::create(&self.data_dir)?),
+            StoreKind::Disk => Handle::Files(NetworkDir::create(&self.data_dir, &self.network)?),
+            StoreKind::Db => Handle::Database(Database::create(&self.data_dir)?),
         }))
     }
 
@@ -114,8 +114,8 @@ impl Location {
     /// [`StoreError::NoDatabase`].
     pub fn open(&self) -> Result<Option<OpenNetwork<'_>>, StoreError> {
         let handle = match self.backend {
-            Backend::Disk => NetworkDir::open(&self.data_dir, &self.network)?.map(Handle::Files),
-            Backend::Db => Database::open(&self.data_dir)?.map(Handle::Database),
+            StoreKind::Disk => NetworkDir::open(&self.data_dir, &self.network)?.map(Handle::Files),
+            StoreKind::Db => Database::open(&self.data_dir)?.map(Handle::Database),
         };
         Ok(handle.map(|handle| self.opened(handle)))
     }
@@ -139,8 +139,8 @@ impl Location {
     /// The error that the ADD would fail with.
     pub fn probe(&self, sets: usize) -> Result<(), StoreError> {
         match self.backend {
-            Backend::Disk => Ok(NetworkDir::probe(&self.data_dir, &self.network, sets)?),
-            Backend::Db => Database::probe(&self.data_dir),
+            StoreKind::Disk => Ok(NetworkDir::probe(&self.data_dir, &self.network, sets)?),
+            StoreKind::Db => Database::probe(&self.data_dir),
         }
     }
 
@@ -156,8 +156,8 @@ impl Location {
     fn is_blocked(&self) -> bool {
         let path = self.path();
         match (fs::metadata(&path), self.backend) {
-            (Ok(metadata), Backend::Disk) => !metadata.is_dir(),
-            (Ok(metadata), Backend::Db) => !metadata.is_file(),
+            (Ok(metadata), StoreKind::Disk) => !metadata.is_dir(),
+            (Ok(metadata), StoreKind::Db) => !metadata.is_file(),
             (Err(error), _) => match error.kind() {
                 io::ErrorKind::NotADirectory => true,
                 io::ErrorKind::NotFound => fs::symlink_metadata(&path).is_ok(),
@@ -246,7 +246,7 @@ mod tests {
         Location {
             data_dir,
             network: "net".parse().unwrap(),
-            backend: Backend::Db,
+            backend: StoreKind::Db,
             lock_timeout: DEFAULT_LOCK_TIMEOUT,
         }
     }

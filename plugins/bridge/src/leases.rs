@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use allocator::{Backend, DEFAULT_DATA_DIR, Leases, Location};
+use allocator::{DEFAULT_DATA_DIR, Leases, Location, StoreKind};
 use cni_plugin::Call;
 use cni_types::json::OptionalText;
 use state::BootId;
@@ -21,7 +21,7 @@ pub(crate) fn read(call: &Call<'_>) -> Leases {
     let location = Location {
         data_dir: data_dir.get().unwrap_or(DEFAULT_DATA_DIR).into(),
         network: call.conf.name.clone(),
-        backend: Backend::Disk,
+        backend: StoreKind::Disk,
         lock_timeout: LOCK_TIMEOUT,
     };
     let read = |location: &Location| {

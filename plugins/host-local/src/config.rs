@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use allocator::{
-    Backend, DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location, Range, RangeSet, RangeSets,
-    RangeSpec, Reclaim, Span, Spans, UnknownBackend,
+    DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location, Range, RangeSet, RangeSets, RangeSpec,
+    Reclaim, Span, Spans, StoreKind, UnknownStoreKind,
 };
 use cni_plugin::{Call, Log};
 use cni_types::json::{OptionalText, unless_empty};
@@ -53,7 +53,7 @@ pub(crate) fn location_for_release(call: &Call<'_>) -> Result<Location, Error> {
     Ok(Location {
         data_dir: data_dir(&text.unwrap_or_default()),
         network: call.conf.name.clone(),
-        backend: or_default(call.log, named, Backend::default()),
+        backend: or_default(call.log, named, StoreKind::default()),
         lock_timeout: or_default(call.log, timeout, DEFAULT_LOCK_TIMEOUT),
     })
 }
@@ -232,12 +232,12 @@ fn excluded(ipam: &RawIpam) -> Result<Spans, ConfigError> {
     Ok(Spans::new(spans))
 }
 
-fn backend(text: Option<&str>) -> Result<Backend, ConfigError> {
+fn backend(text: Option<&str>) -> Result<StoreKind, ConfigError> {
     let named = text.map(|text| {
         text.parse()
-            .map_err(|_: UnknownBackend| ConfigError::Backend(text.to_owned()))
+            .map_err(|_: UnknownStoreKind| ConfigError::Backend(text.to_owned()))
     });
-    named.unwrap_or(Ok(Backend::default()))
+    named.unwrap_or(Ok(StoreKind::default()))
 }
 
 fn reclaim(text: Option<&str>) -> Result<Reclaim, ConfigError> {

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use allocator::{
-    AllocateError, Backend, First, Location, RangeError, RangeSet, RangeSetError, RangeSetsError,
-    SetError, StoreError,
+    AllocateError, First, Location, RangeError, RangeSet, RangeSetError, RangeSetsError, SetError,
+    StoreError, StoreKind,
 };
 use cni_types::{AddressError, Attachment, Code, Error, Quoted, Version};
 
@@ -213,9 +213,9 @@ fn advice(reason: &SetError, location: &Location) -> String {
         held => format!("{held} addresses are"),
     };
     let database = match location.backend {
-        Backend::Disk => String::new(),
+        StoreKind::Disk => String::new(),
         // The shell's `*` does not match a name that starts with a dot.
-        Backend::Db => format!(
+        StoreKind::Db => format!(
             " (`rm -rf {}/*` does not empty this file)",
             location.data_dir.display()
         ),

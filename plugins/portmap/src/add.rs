@@ -3,7 +3,7 @@
 use cni_plugin::Call;
 use cni_types::{Attachment, Error};
 
-use crate::config::{Backend, Config};
+use crate::config::{BackendOptions, Config};
 use crate::error::ConfigError;
 
 pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Error> {
@@ -16,8 +16,8 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
     let addresses = config.addresses_in_prev_result(call.conf, attachment)?;
     let (network, map) = (&call.conf.name, config.port_map(&addresses));
     match &config.backend {
-        Backend::Nftables(_) => firewall::map_ports(network, attachment, &map)?,
-        Backend::Iptables(options) => {
+        BackendOptions::Nftables(_) => firewall::map_ports(network, attachment, &map)?,
+        BackendOptions::Iptables(options) => {
             firewall::map_ports_by_iptables(network, attachment, &map, options)?;
         }
     }

@@ -3,7 +3,7 @@
 use cni_plugin::Call;
 use cni_types::{Attachment, Error};
 
-use crate::config::{Backend, Config};
+use crate::config::{BackendOptions, Config};
 
 pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
     let config = Config::of(call.conf)?;
@@ -13,8 +13,10 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
     let addresses = config.addresses_in_prev_result(call.conf, attachment)?;
     let (network, map) = (&call.conf.name, config.port_map(&addresses));
     let missing = match &config.backend {
-        Backend::Nftables(_) => firewall::missing_port_map(network, attachment, &map)?,
-        Backend::Iptables(_) => firewall::missing_port_map_by_iptables(network, attachment, &map)?,
+        BackendOptions::Nftables(_) => firewall::missing_port_map(network, attachment, &map)?,
+        BackendOptions::Iptables(_) => {
+            firewall::missing_port_map_by_iptables(network, attachment, &map)?
+        }
     };
     missing.map_or(Ok(()), |missing| Err(missing.into()))
 }

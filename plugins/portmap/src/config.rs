@@ -26,14 +26,14 @@ pub(crate) struct Config {
     /// `snat` and `masqAll`.
     pub(crate) snat: Snat,
     /// `backend`, with the keys whose meaning depends on it.
-    pub(crate) backend: Backend,
+    pub(crate) backend: BackendOptions,
     /// `runtimeConfig.portMappings`.
     pub(crate) mappings: Vec<PortMapping>,
 }
 
 /// What maps the ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Backend {
+pub(crate) enum BackendOptions {
     /// `conditionsV4` and `conditionsV6`.
     Nftables(Box<[Option<Conditions>; 2]>),
     /// These, `markMasqBit` and `externalSetMarkChain`.
@@ -78,7 +78,7 @@ impl Config {
                 (_, true) => Snat::All,
                 (_, false) => Snat::WhereNeeded,
             },
-            backend: Backend::valid(raw)?,
+            backend: BackendOptions::valid(raw)?,
             mappings: valid_mappings(mappings)?,
         })
     }
@@ -86,8 +86,8 @@ impl Config {
     /// The mappings to a container with these addresses.
     pub(crate) fn port_map<'a>(&'a self, addresses: &'a [IpNetwork]) -> PortMap<'a> {
         let [conditions4, conditions6] = match &self.backend {
-            Backend::Nftables(conditions) => **conditions,
-            Backend::Iptables(_) => [None, None],
+            BackendOptions::Nftables(conditions) => **conditions,
+            BackendOptions::Iptables(_) => [None, None],
         };
         PortMap {
             addresses,
@@ -126,7 +126,7 @@ impl Config {
     }
 }
 
-impl Backend {
+impl BackendOptions {
     fn valid(raw: &RawConf) -> Result<Self, ConfigError> {
         let mark = valid_mark(raw)?;
         let words = |words: &'_ Option<Vec<String>>| words.clone().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use allocator::{Backend, DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location};
+use allocator::{DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location, StoreKind};
 use anyhow::{Context, Result};
 use clap::Args;
 use cni_types::NetworkName;
@@ -19,7 +19,7 @@ use crate::output::Output;
 #[command(after_help = "Example: twill convert db cbr0")]
 pub(crate) struct Options {
     /// Where the addresses go: "db" or "disk".
-    backend: Backend,
+    backend: StoreKind,
     /// The name of the network.
     network: NetworkName,
     /// host-local's dataDir.
@@ -40,12 +40,12 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     let (network, backend) = (&to.network, to.backend);
     let data_dir = to.data_dir.display();
     output.line(&match (moved, backend) {
-        (None, Backend::Db) => format!("network {network} has no addresses in {data_dir}"),
-        (None, Backend::Disk) => format!("there is no database in {data_dir}"),
+        (None, StoreKind::Db) => format!("network {network} has no addresses in {data_dir}"),
+        (None, StoreKind::Disk) => format!("there is no database in {data_dir}"),
         (Some(moved), _) => {
             let noun = match backend {
-                Backend::Db => "the database",
-                Backend::Disk => "files",
+                StoreKind::Db => "the database",
+                StoreKind::Disk => "files",
             };
             format!(
                 "moved {moved} addresses of network {network} to {noun}: now set \"backend\": \

@@ -41,7 +41,7 @@ impl Directory {
         self.0.path()
     }
 
-    fn location(&self, backend: Backend) -> Location {
+    fn location(&self, backend: StoreKind) -> Location {
         Location {
             data_dir: self.path().to_owned(),
             network: "net".parse().unwrap(),
@@ -51,24 +51,24 @@ impl Directory {
     }
 
     fn in_disk(&self) -> Snapshot {
-        let disk = self.location(Backend::Disk);
+        let disk = self.location(StoreKind::Disk);
         snapshot(begin(&disk.create().unwrap(), 2))
     }
 
     fn in_db(&self) -> Snapshot {
-        let db = self.location(Backend::Db);
+        let db = self.location(StoreKind::Db);
         snapshot(begin(&db.create().unwrap(), 2))
     }
 
     fn to_db(&self) -> Result<usize, String> {
-        self.convert(Backend::Db)
+        self.convert(StoreKind::Db)
     }
 
     fn to_disk(&self) -> Result<usize, String> {
-        self.convert(Backend::Disk)
+        self.convert(StoreKind::Disk)
     }
 
-    fn convert(&self, to: Backend) -> Result<usize, String> {
+    fn convert(&self, to: StoreKind) -> Result<usize, String> {
         let moved = convert(&self.location(to), boot(2)).map_err(|error| error.to_string())?;
         Ok(moved.unwrap())
     }
@@ -105,7 +105,7 @@ fn add(mut store: Box<dyn Store + '_>, container: &str) {
 /// sets.
 fn directory() -> Directory {
     let directory = Directory(tempfile::tempdir().unwrap());
-    let disk = directory.location(Backend::Disk);
+    let disk = directory.location(StoreKind::Disk);
     let network = disk.create().unwrap();
     add(begin(&network, 1), "c1");
     add(begin(&network, 2), "c2");
@@ -133,7 +133,7 @@ fn converting_there_and_back_loses_nothing() {
     assert_eq!(directory.in_db(), before);
     assert_eq!(directory.in_disk().0, [""; 0]);
     // The next address is the next.
-    let db = directory.location(Backend::Db);
+    let db = directory.location(StoreKind::Db);
     let network = db.create().unwrap();
     let mut store = begin(&network, 2);
     let sets = sets();
@@ -154,7 +154,7 @@ fn convert_can_be_repeated_and_refuses_conflicts() {
     let before = directory.in_disk();
     // As a kill between the two commits leaves it: everything in both.
     assert_eq!(directory.to_db(), Ok(5));
-    let locations = [Backend::Disk, Backend::Db].map(|backend| directory.location(backend));
+    let locations = [StoreKind::Disk, StoreKind::Db].map(|backend| directory.location(backend));
     let [disk, db] = locations
         .each_ref()
         .map(|location| location.create().unwrap());
@@ -192,7 +192,7 @@ fn many_addresses_are_converted() {
     }
     assert_eq!(directory.to_db(), Ok(2500));
     assert_eq!(directory.to_disk(), Ok(2500));
-    let disk = directory.location(Backend::Disk);
+    let disk = directory.location(StoreKind::Disk);
     let network = disk.create().unwrap();
     let mut store = begin(&network, 2);
     for number in [2u16, 1000, 2501] {

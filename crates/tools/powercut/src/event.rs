@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 /// How `host-local` keeps a network's addresses; there is one network of each kind, named after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-pub(crate) enum Backend {
+pub(crate) enum StoreKind {
     /// A file per address.
     Disk,
     /// A database.
     Db,
 }
 
-impl Backend {
+impl StoreKind {
     pub(crate) const ALL: [Self; 2] = [Self::Disk, Self::Db];
 
     /// The value of the key `backend`, and the network's name.
@@ -35,7 +35,7 @@ impl Backend {
 /// An interface of a container in a network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub(crate) struct Attachment {
-    pub(crate) network: Backend,
+    pub(crate) network: StoreKind,
     pub(crate) container: String,
     pub(crate) ifname: String,
 }
@@ -92,7 +92,7 @@ impl Event {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn event(network: Backend, container: &str, step: Step) -> Event {
+    pub(crate) fn event(network: StoreKind, container: &str, step: Step) -> Event {
         let (container, ifname) = (container.to_owned(), "eth0".to_owned());
         let attachment = Attachment {
             network,
@@ -111,7 +111,7 @@ pub(crate) mod tests {
             Step::Deletes,
             Step::Deleted,
         ];
-        let events = steps.map(|step| event(Backend::Db, "c1-2", step));
+        let events = steps.map(|step| event(StoreKind::Db, "c1-2", step));
         let lines = events
             .clone()
             .map(|event| "noise\nnoise".to_owned() + &event.line().unwrap());

@@ -15,7 +15,7 @@ use fastrand::Rng;
 use nix::unistd::sync;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Backend, Event};
+use crate::event::{Event, StoreKind};
 use audit::Audit;
 use console::Console;
 use network::Network;
@@ -72,7 +72,7 @@ pub(crate) fn run() -> Result<()> {
     }));
     let console = Console::default();
     console.line(BEGINS);
-    let mut networks = Backend::ALL.map(|backend| Network::new(backend, Path::new(PLUGINS)));
+    let mut networks = StoreKind::ALL.map(|backend| Network::new(backend, Path::new(PLUGINS)));
     Rng::with_seed(task.seed).shuffle(&mut networks);
     for network in &networks {
         network.write_lease()?;

@@ -13,7 +13,7 @@ use fastrand::Rng;
 use tempfile::TempDir;
 use vm::{DISK_MODULES, Finished, Kernel, Machine};
 
-use crate::event::{Backend, Event, Step};
+use crate::event::{Event, Step, StoreKind};
 use crate::guest::{AUDITED, OLD, PLUGINS, TASK};
 use boot::{Boot, Cut};
 use disk::{Disk, Loss};
@@ -148,7 +148,7 @@ fn take_in(console: &str, ledger: &mut Ledger) -> Result<bool> {
 }
 
 fn print(number: u32, cut: &Cut, lost: Loss, ledger: &Ledger) {
-    let of = |backend: Backend| {
+    let of = |backend: StoreKind| {
         let steps = ledger.new_of(backend);
         let held = steps.clone().filter(|step| matches!(step, Step::Added(_)));
         let gone = steps.clone().filter(|step| **step == Step::Deleted);
@@ -157,7 +157,7 @@ fn print(number: u32, cut: &Cut, lost: Loss, ledger: &Ledger) {
         let name = backend.name();
         format!("{name}: {held} attached, {gone} detached, {under_way} under way")
     };
-    let networks = Backend::ALL.map(of).join("; ");
+    let networks = StoreKind::ALL.map(of).join("; ");
     println!("cut {number} {cut}, {lost}; {networks}");
 }
 

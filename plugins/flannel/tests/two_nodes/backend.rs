@@ -7,7 +7,7 @@ use crate::lease::Family;
 
 /// A backend of flanneld.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Backend {
+pub(crate) enum FlannelBackend {
     /// `vxlan`: frames in UDP between the nodes.
     Vxlan,
     /// `host-gw`: the other nodes are gateways to their subnets.
@@ -18,7 +18,7 @@ pub(crate) enum Backend {
 const VNI: &str = "1";
 const PORT: &str = "8472";
 
-impl Backend {
+impl FlannelBackend {
     /// The MTU of the leases, which flanneld computes from the wire's for IPv4.
     pub(crate) fn lease_mtu(self, wire_mtu: u32) -> u32 {
         self.largest(wire_mtu, Family::V4)

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use testkit::Node;
 
-use crate::backend::Backend;
+use crate::backend::FlannelBackend;
 use crate::lab::{BRIDGE, Container, Lab, NETWORK, netconf};
 use crate::lease::{Family, Lease};
 
@@ -15,7 +15,7 @@ pub(crate) const WIRE: &str = "eth0";
 
 /// Nodes 1 and 2, each with a container that has the first address of its lease.
 pub(crate) struct Cluster {
-    pub(crate) backend: Backend,
+    pub(crate) backend: FlannelBackend,
     pub(crate) families: &'static [Family],
     wire_mtu: u32,
     pub(crate) members: [Member; 2],
@@ -32,7 +32,7 @@ impl Cluster {
     /// `None`, reported as a skip, without root or a needed kernel feature.
     #[track_caller]
     pub(crate) fn new(
-        backend: Backend,
+        backend: FlannelBackend,
         families: &'static [Family],
         wire_mtu: u32,
     ) -> Option<Self> {

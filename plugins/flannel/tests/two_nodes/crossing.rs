@@ -1,13 +1,13 @@
 //! Containers on different nodes reach each other with each backend.
 
-use crate::backend::Backend;
+use crate::backend::FlannelBackend;
 use crate::cluster::{Cluster, Member};
 use crate::lease::Family::{self, V4, V6};
 use crate::reach::{assert_passes, assert_streams, assert_too_large, assert_turned_back};
 
 const ETHERNET: u32 = 1500;
 
-fn cross(backend: Backend, families: &'static [Family], wire_mtu: u32) {
+fn cross(backend: FlannelBackend, families: &'static [Family], wire_mtu: u32) {
     let Some(cluster) = Cluster::new(backend, families, wire_mtu) else {
         return;
     };
@@ -51,25 +51,25 @@ fn fragments(member: &Member) -> u64 {
 
 #[test]
 fn packets_cross_vxlan_in_ipv4() {
-    cross(Backend::Vxlan, &[V4], ETHERNET);
+    cross(FlannelBackend::Vxlan, &[V4], ETHERNET);
 }
 
 #[test]
 fn packets_cross_vxlan_in_both_families() {
-    cross(Backend::Vxlan, &[V4, V6], ETHERNET);
+    cross(FlannelBackend::Vxlan, &[V4, V6], ETHERNET);
 }
 
 #[test]
 fn packets_cross_vxlan_on_a_wire_with_jumbo_frames() {
-    cross(Backend::Vxlan, &[V4], 9000);
+    cross(FlannelBackend::Vxlan, &[V4], 9000);
 }
 
 #[test]
 fn packets_cross_plain_routes_in_ipv4() {
-    cross(Backend::HostGateway, &[V4], ETHERNET);
+    cross(FlannelBackend::HostGateway, &[V4], ETHERNET);
 }
 
 #[test]
 fn packets_cross_plain_routes_in_both_families() {
-    cross(Backend::HostGateway, &[V4, V6], ETHERNET);
+    cross(FlannelBackend::HostGateway, &[V4, V6], ETHERNET);
 }

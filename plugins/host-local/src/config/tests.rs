@@ -73,7 +73,7 @@ fn all_keys_are_read() {
             location: Location {
                 data_dir: "/data".into(),
                 network: "net".parse().unwrap(),
-                backend: Backend::Disk,
+                backend: StoreKind::Disk,
                 lock_timeout: Duration::from_secs(10),
             },
             range_sets: RangeSets::new(vec![set]).unwrap(),
@@ -240,7 +240,7 @@ fn the_location_needs_no_key_but_data_dir() {
         Ok(Location {
             data_dir: data_dir.into(),
             network: "net".parse().unwrap(),
-            backend: Backend::Disk,
+            backend: StoreKind::Disk,
             lock_timeout: Duration::from_secs(10),
         })
     };

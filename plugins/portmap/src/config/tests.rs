@@ -25,7 +25,7 @@ fn nothing_is_needed() {
         let config = config(keys).unwrap();
         assert_eq!(config.snat, Snat::WhereNeeded, "{keys}");
         assert_eq!(config.mappings, [], "{keys}");
-        let backend = Backend::Nftables(Box::new([None, None]));
+        let backend = BackendOptions::Nftables(Box::new([None, None]));
         assert_eq!(config.backend, backend, "{keys}");
     }
 }
@@ -199,7 +199,7 @@ fn other_keys_that_make_no_sense() {
 fn keys_of_the_backend_iptables() {
     let options = |keys: &str| match config(&format!(r#""backend":"iptables",{keys}"#)) {
         Ok(Config {
-            backend: Backend::Iptables(options),
+            backend: BackendOptions::Iptables(options),
             ..
         }) => Ok((options.mark, options.conditions4.to_string())),
         Ok(other) => panic!("{other:?}"),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::event::Backend;
+use crate::event::StoreKind;
 
 const CNI_VERSION: &str = "1.1.0";
 
@@ -22,12 +22,12 @@ pub(super) const STATE: &str = "/var/lib/cni";
 
 /// A network with a lease of its own.
 pub(super) struct Network {
-    pub(super) backend: Backend,
+    pub(super) backend: StoreKind,
     plugins: PathBuf,
 }
 
 impl Network {
-    pub(super) fn new(backend: Backend, plugins: &Path) -> Self {
+    pub(super) fn new(backend: StoreKind, plugins: &Path) -> Self {
         Self {
             backend,
             plugins: plugins.to_owned(),
@@ -40,8 +40,8 @@ impl Network {
 
     fn subnet(&self, last: u8) -> Ipv4Addr {
         let third = match self.backend {
-            Backend::Disk => 1,
-            Backend::Db => 2,
+            StoreKind::Disk => 1,
+            StoreKind::Db => 2,
         };
         Ipv4Addr::new(10, 244, third, last)
     }
@@ -103,12 +103,12 @@ impl Network {
     /// shared.
     pub(super) fn files(&self) -> &'static [&'static str] {
         match self.backend {
-            Backend::Disk => &[
+            StoreKind::Disk => &[
                 "networks/.index/disk",
                 "networks/disk/last_reserved_ip.0",
                 "networks/disk/lock",
             ],
-            Backend::Db => &["networks/.addresses.db", "networks/.addresses.lock"],
+            StoreKind::Db => &["networks/.addresses.db", "networks/.addresses.lock"],
         }
     }
 }

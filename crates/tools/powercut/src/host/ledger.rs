@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use crate::event::{Attachment, Backend, Event, Step};
+use crate::event::{Attachment, Event, Step, StoreKind};
 
 /// How far each attachment has come: those of this boot, and those of boots whose traces are not
 /// removed yet.
@@ -49,7 +49,10 @@ impl Ledger {
     }
 
     /// How far the attachments of this boot have come in a network.
-    pub(super) fn new_of<'a>(&'a self, network: Backend) -> impl Iterator<Item = &'a Step> + Clone {
+    pub(super) fn new_of<'a>(
+        &'a self,
+        network: StoreKind,
+    ) -> impl Iterator<Item = &'a Step> + Clone {
         let of_network =
             move |(of, step): (&'a Attachment, &'a Step)| (of.network == network).then_some(step);
         self.new.iter().filter_map(of_network)
@@ -76,27 +79,31 @@ mod tests {
     #[test]
     fn an_address_has_one_holder_at_a_time() {
         let mut ledger = Ledger::default();
-        ledger.note(event(Backend::Db, "a", ADDED)).unwrap();
-        ledger.note(event(Backend::Disk, "a", ADDED)).unwrap();
-        let error = ledger.note(event(Backend::Db, "b", ADDED)).unwrap_err();
+        ledger.note(event(StoreKind::Db, "a", ADDED)).unwrap();
+        ledger.note(event(StoreKind::Disk, "a", ADDED)).unwrap();
+        let error = ledger.note(event(StoreKind::Db, "b", ADDED)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "10.0.0.2 was given to db/b/eth0, but db/a/eth0 holds it"
         );
-        ledger.note(event(Backend::Db, "a", Step::Deletes)).unwrap();
-        ledger.note(event(Backend::Db, "b", ADDED)).unwrap();
+        ledger
+            .note(event(StoreKind::Db, "a", Step::Deletes))
+            .unwrap();
+        ledger.note(event(StoreKind::Db, "b", ADDED)).unwrap();
     }
 
     #[test]
     fn after_a_reboot_addresses_are_free() {
         let mut ledger = Ledger::default();
-        ledger.note(event(Backend::Db, "a", ADDED)).unwrap();
-        ledger.note(event(Backend::Db, "b", Step::Adds)).unwrap();
+        ledger.note(event(StoreKind::Db, "a", ADDED)).unwrap();
+        ledger.note(event(StoreKind::Db, "b", Step::Adds)).unwrap();
         ledger.reboot();
-        ledger.note(event(Backend::Db, "c", ADDED)).unwrap();
-        ledger.note(event(Backend::Db, "b", Step::Deletes)).unwrap();
+        ledger.note(event(StoreKind::Db, "c", ADDED)).unwrap();
+        ledger
+            .note(event(StoreKind::Db, "b", Step::Deletes))
+            .unwrap();
         let old: Vec<Event> = ledger.old().collect();
-        assert_eq!(old, [event(Backend::Db, "a", ADDED)]);
+        assert_eq!(old, [event(StoreKind::Db, "a", ADDED)]);
         ledger.reboot();
         assert_eq!(ledger.old().count(), 3);
     }
