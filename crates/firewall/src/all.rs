@@ -11,7 +11,7 @@ use netlink::{Mac, Request};
 use crate::go::{ForeignChain, reference_of};
 use crate::iptables::{Mark, Tables, chain_of};
 use crate::kernel::Kernel;
-use crate::owner::Owner;
+use crate::owner::NetworkAttachment;
 use crate::rule::ListedRule;
 use crate::{Backend, FirewallError, Iptables, Missing, Nftables};
 
@@ -34,7 +34,7 @@ pub fn remove(
     if nftables.remove(network, attachment)? {
         return Ok(());
     }
-    let owner = Owner {
+    let owner = NetworkAttachment {
         network,
         attachment,
     };
@@ -91,7 +91,7 @@ pub fn missing_masquerading(
     let Some(missing) = missing else {
         return Ok(None);
     };
-    let owner = Owner {
+    let owner = NetworkAttachment {
         network,
         attachment,
     };
@@ -153,7 +153,7 @@ struct Traces {
 
 impl Kernel {
     /// Looks for traces of an attachment, in one exchange.
-    fn traces_of(&mut self, owner: Owner<'_>) -> Result<Traces, FirewallError> {
+    fn traces_of(&mut self, owner: NetworkAttachment<'_>) -> Result<Traces, FirewallError> {
         let reference = reference_of(owner.attachment);
         let chain = chain_of(owner.network, owner.attachment);
         let [ipv4, ipv6] = ForeignChain::of_iptables(&chain);

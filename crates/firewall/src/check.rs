@@ -7,7 +7,7 @@ use netlink::Mac;
 use crate::element::ListedElement;
 use crate::grant::{Grant, tables_of};
 use crate::kernel::Kernel;
-use crate::owner::{Owner, RecordKey};
+use crate::owner::{NetworkAttachment, RecordKey};
 use crate::port_map::PortMapping;
 use crate::record::Record;
 use crate::table::Table;
@@ -84,7 +84,7 @@ impl Nftables {
         attachment: &Attachment,
         addresses: &[IpNetwork],
     ) -> Result<Option<Missing>, FirewallError> {
-        let owner = Owner {
+        let owner = NetworkAttachment {
             network,
             attachment,
         };
@@ -112,7 +112,7 @@ impl Nftables {
         port: &str,
         mac: Mac,
     ) -> Result<Option<Missing>, FirewallError> {
-        let owner = Owner {
+        let owner = NetworkAttachment {
             network,
             attachment,
         };
@@ -133,7 +133,10 @@ impl Kernel {
     ///
     /// # Errors
     /// If the kernel refuses to answer.
-    pub(crate) fn has_addresses(&mut self, owner: Owner<'_>) -> Result<bool, FirewallError> {
+    pub(crate) fn has_addresses(
+        &mut self,
+        owner: NetworkAttachment<'_>,
+    ) -> Result<bool, FirewallError> {
         let found = self.records_of(owner, &Table::MASQUERADE)?;
         Ok(!found.is_empty())
     }
@@ -141,7 +144,7 @@ impl Kernel {
     /// What is missing for a grant to have an effect.
     fn lack(
         &mut self,
-        owner: Owner<'_>,
+        owner: NetworkAttachment<'_>,
         grant: Grant,
     ) -> Result<Option<&'static str>, FirewallError> {
         let found = self.records_of(owner, &[grant.table()])?;

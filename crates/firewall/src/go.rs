@@ -15,7 +15,7 @@ use crate::FirewallError;
 use crate::edit::{Edit, Message, Transaction};
 use crate::kernel::Kernel;
 use crate::nf_tables::{TABLE, chain, cmp, data};
-use crate::owner::Owner;
+use crate::owner::NetworkAttachment;
 use crate::rule::ListedRule;
 
 /// A chain that this crate has not created.
@@ -120,7 +120,10 @@ impl Kernel {
     ///
     /// # Errors
     /// If the kernel refuses; then a part may have been removed.
-    pub(crate) fn remove_port_map_of_go(&mut self, owner: Owner<'_>) -> Result<(), FirewallError> {
+    pub(crate) fn remove_port_map_of_go(
+        &mut self,
+        owner: NetworkAttachment<'_>,
+    ) -> Result<(), FirewallError> {
         let id = owner.attachment.container_id.as_str();
         let chain = port_map_chain(owner.network.as_str(), id);
         let chains = ForeignChain::of_iptables(&chain);
@@ -229,7 +232,7 @@ impl Kernel {
     /// If the kernel refuses; then nothing has changed.
     pub(crate) fn remove_masquerading_of_go(
         &mut self,
-        owner: Owner<'_>,
+        owner: NetworkAttachment<'_>,
     ) -> Result<(), FirewallError> {
         let token = token_of(owner);
         self.remove_masquerading(|comment| comment.starts_with(&token))
@@ -292,7 +295,7 @@ impl Kernel {
     /// If the kernel refuses to answer.
     pub(crate) fn count_masquerading_of_go(
         &mut self,
-        owner: Owner<'_>,
+        owner: NetworkAttachment<'_>,
     ) -> Result<usize, FirewallError> {
         let chain = ForeignChain::masquerading();
         let postrouting = ForeignChain {
@@ -454,7 +457,7 @@ fn reference(container_id: &str, ifname: &str) -> String {
     format!("{container_id}-{ifname}")
 }
 
-fn token_of(owner: Owner<'_>) -> String {
+fn token_of(owner: NetworkAttachment<'_>) -> String {
     let Attachment {
         container_id,
         ifname,

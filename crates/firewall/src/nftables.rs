@@ -12,7 +12,7 @@ use crate::edit::Transaction;
 use crate::element::Element;
 use crate::grant::{Grant, tables_of};
 use crate::kernel::Kernel;
-use crate::owner::{MOST_GRANTS, Owner, RecordKey};
+use crate::owner::{MOST_GRANTS, NetworkAttachment, RecordKey};
 use crate::record::record_element;
 use crate::table::Table;
 
@@ -64,7 +64,7 @@ impl Nftables {
                 grants.push(grant);
             }
         }
-        let owner = Owner {
+        let owner = NetworkAttachment {
             network,
             attachment,
         };
@@ -85,7 +85,7 @@ impl Nftables {
     ) -> Result<(), FirewallError> {
         let grant = Grant::port(port, mac);
         let grant = grant.ok_or_else(|| FirewallError::PortName(port.to_owned()))?;
-        let owner = Owner {
+        let owner = NetworkAttachment {
             network,
             attachment,
         };
@@ -103,7 +103,7 @@ impl Nftables {
         network: &NetworkName,
         attachment: &Attachment,
     ) -> Result<bool, FirewallError> {
-        let owner = Owner {
+        let owner = NetworkAttachment {
             network,
             attachment,
         };
@@ -194,7 +194,7 @@ impl Nftables {
     /// Gives an attachment these grants, and nothing else in these tables.
     fn give(
         &mut self,
-        owner: Owner<'_>,
+        owner: NetworkAttachment<'_>,
         tables: &[Table],
         grants: &[Grant],
     ) -> Result<(), FirewallError> {

@@ -30,7 +30,7 @@ const KEY: usize = 2 * (TOKEN + 1);
 
 /// An attachment of a network.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Owner<'a> {
+pub(crate) struct NetworkAttachment<'a> {
     pub(crate) network: &'a NetworkName,
     pub(crate) attachment: &'a Attachment,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Owner<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RecordKey([u8; KEY]);
 
-impl Owner<'_> {
+impl NetworkAttachment<'_> {
     /// The key of the attachment's first record.
     pub(crate) fn key(&self) -> RecordKey {
         RecordKey::new(
@@ -217,7 +217,7 @@ mod tests {
     fn a_comment_leads_back_to_the_key() {
         let network = "cbr0".parse().unwrap();
         let attachment = attachment("c1", "eth0");
-        let owner = Owner {
+        let owner = NetworkAttachment {
             network: &network,
             attachment: &attachment,
         };
@@ -259,7 +259,7 @@ mod tests {
                 for ifname in ["a", "b", "ab", "\"ä\"", "eth0"] {
                     let network = network.parse().unwrap();
                     let attachment = attachment(container_id, ifname);
-                    let owner = Owner {
+                    let owner = NetworkAttachment {
                         network: &network,
                         attachment: &attachment,
                     };

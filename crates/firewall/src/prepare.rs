@@ -8,7 +8,7 @@ use crate::edit::Transaction;
 use crate::element::Element;
 use crate::grant::{Grant, tables_of};
 use crate::kernel::Kernel;
-use crate::owner::{Owner, RecordKey};
+use crate::owner::{NetworkAttachment, RecordKey};
 use crate::repair::Intent;
 use crate::table::Table;
 
@@ -24,7 +24,7 @@ impl Kernel {
     /// If the kernel refuses to answer.
     pub(crate) fn prepare(
         &mut self,
-        owner: Owner<'_>,
+        owner: NetworkAttachment<'_>,
         tables: &[Table],
         grants: &[Grant],
     ) -> Result<Transaction, FirewallError> {

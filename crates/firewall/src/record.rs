@@ -8,7 +8,7 @@ use crate::FirewallError;
 use crate::element::{Element, ListedElement};
 use crate::grant::Grant;
 use crate::kernel::Kernel;
-use crate::owner::{MOST_GRANTS, Owner, RecordKey};
+use crate::owner::{MOST_GRANTS, NetworkAttachment, RecordKey};
 use crate::table::Table;
 
 /// A record of a table's map `owners`.
@@ -47,7 +47,7 @@ impl Kernel {
     /// If the kernel refuses to answer.
     pub(crate) fn records_of(
         &mut self,
-        owner: Owner<'_>,
+        owner: NetworkAttachment<'_>,
         tables: &[Table],
     ) -> Result<Vec<Record>, FirewallError> {
         let first = owner.key();

@@ -10,7 +10,7 @@ use crate::edit::{Edit, Transaction};
 use crate::element::Element;
 use crate::kernel::Kernel;
 use crate::layout::octets;
-use crate::owner::{MOST_PLACES, Owner, RecordKey};
+use crate::owner::{MOST_PLACES, NetworkAttachment, RecordKey};
 use crate::port_map::claim::{Claim, Entry, Target};
 use crate::port_map::content::{Elements, Holder, Holders, addition, difference};
 use crate::port_map::{PortMap, PortMapping};
@@ -59,7 +59,7 @@ impl Nftables {
         map: &PortMap<'_>,
         node: Option<&[IpAddr]>,
     ) -> Result<bool, FirewallError> {
-        let owner = Owner {
+        let owner = NetworkAttachment {
             network,
             attachment,
         };
@@ -136,7 +136,7 @@ impl Nftables {
         network: &NetworkName,
         attachment: &Attachment,
     ) -> Result<Vec<Unmapped>, FirewallError> {
-        let owner = Owner {
+        let owner = NetworkAttachment {
             network,
             attachment,
         };
@@ -216,7 +216,7 @@ impl Unmapped {
 
 /// What an attachment is to have in each table.
 pub(crate) fn parts_of(
-    owner: Owner<'_>,
+    owner: NetworkAttachment<'_>,
     map: &PortMap<'_>,
 ) -> Result<BTreeMap<Table, Part>, FirewallError> {
     let first = owner.key().with_place(0);

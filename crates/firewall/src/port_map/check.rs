@@ -5,7 +5,7 @@ use cni_types::{Attachment, NetworkName};
 use crate::check::Missing;
 use crate::element::Element;
 use crate::kernel::Kernel;
-use crate::owner::{Owner, RecordKey, words_of};
+use crate::owner::{NetworkAttachment, RecordKey, words_of};
 use crate::port_map::PortMap;
 use crate::port_map::change::{Part, parts_of};
 use crate::port_map::claim::{Claim, Entry};
@@ -25,7 +25,7 @@ impl Nftables {
         attachment: &Attachment,
         map: &PortMap<'_>,
     ) -> Result<Option<Missing>, FirewallError> {
-        let owner = Owner {
+        let owner = NetworkAttachment {
             network,
             attachment,
         };

@@ -11,7 +11,7 @@ use crate::conntrack::{Forgotten, MappedPort};
 use crate::go::port_map_chain;
 use crate::iptables::port_map::IptablesOptions;
 use crate::iptables::{Mark, Tables};
-use crate::owner::Owner;
+use crate::owner::NetworkAttachment;
 use crate::port_map::node::{addresses_without_services, route_loopback, routes_loopback};
 use crate::port_map::{PortMap, Unmapped};
 use crate::table::Table;
@@ -82,7 +82,7 @@ fn finish(
         route_loopback(kernel, container)?;
     }
     // The rules of the Go plugin come first; they would hide the new ones.
-    let owner = Owner {
+    let owner = NetworkAttachment {
         network,
         attachment,
     };
@@ -105,7 +105,7 @@ pub fn unmap_ports(
 ) -> Result<(), FirewallError> {
     let mut nftables = Nftables::open()?;
     let unmapped = nftables.unmap_ports(network, attachment)?;
-    let owner = Owner {
+    let owner = NetworkAttachment {
         network,
         attachment,
     };
