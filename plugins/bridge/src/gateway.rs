@@ -9,7 +9,7 @@
 //! label or a metric, and host-local's notes show that containers of this network have had
 //! addresses of its network.
 
-mod plan;
+mod difference;
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ use container_link::wait_for_ipv6;
 use ipnetwork::IpNetwork;
 use netlink::{Applied, Change, Kind, Link, LinkAddress, LinkChange, Rtnetlink};
 
-use self::plan::{Conflict, Plan};
+use self::difference::{Conflict, Difference};
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::error::BridgeError;
@@ -102,19 +102,19 @@ impl Gateway {
         wanted: &[IpNetwork],
         given: &[IpNetwork],
     ) -> Result<Option<Replacement>, BridgeError> {
-        if Plan::new(&self.addresses, wanted).missing.is_empty() {
+        if Difference::new(&self.addresses, wanted).missing.is_empty() {
             return Ok(None);
         }
         // Another plugin may have given it some meanwhile.
         let link = &self.link;
         let now = changes.kernel.addresses(link.index, None)?;
-        let plan = Plan::new(&now, wanted);
-        if !plan.conflicts.is_empty() && !config.force_address {
-            self.judge(changes, call, &plan.conflicts, given)?;
+        let difference = Difference::new(&now, wanted);
+        if !difference.conflicts.is_empty() && !config.force_address {
+            self.judge(changes, call, &difference.conflicts, given)?;
         }
-        ipv6::enable(changes, link, &plan.missing)?;
-        if plan.conflicts.is_empty() {
-            add(&mut *changes, link, &plan.missing)?;
+        ipv6::enable(changes, link, &difference.missing)?;
+        if difference.conflicts.is_empty() {
+            add(&mut *changes, link, &difference.missing)?;
             return Ok(None);
         }
         let is_wanted = |found: &LinkAddress| wanted.contains(&found.network);
@@ -125,8 +125,12 @@ impl Gateway {
                 .filter(|found| is_wanted(found))
                 .cloned()
                 .collect(),
-            removed: plan.conflicts.into_iter().map(|one| one.existing).collect(),
-            added: plan.missing,
+            removed: difference
+                .conflicts
+                .into_iter()
+                .map(|one| one.existing)
+                .collect(),
+            added: difference.missing,
         }))
     }
 

@@ -20,7 +20,7 @@ use disk::{Disk, Loss};
 use ledger::Ledger;
 
 /// What is needed, and how much is done.
-pub(crate) struct Plan {
+pub(crate) struct Options {
     /// The directory of the plugins.
     pub(crate) plugins: PathBuf,
     /// The directory of the machine's kernel; apt fetches it if it is not there.
@@ -45,31 +45,31 @@ const FAILURES: [&str; 2] = ["panicked at", "\nError: "];
 const MOST: usize = 60;
 
 /// Cuts the power as often as planned, and prints a line for each.
-pub(crate) fn run(plan: &Plan) -> Result<()> {
-    println!("seed {}", plan.seed);
+pub(crate) fn run(options: &Options) -> Result<()> {
+    println!("seed {}", options.seed);
     let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let done = cut_again_and_again(plan, &mut Rng::with_seed(plan.seed), dir.path());
+    let done = cut_again_and_again(options, &mut Rng::with_seed(options.seed), dir.path());
     done.with_context(|| {
         let kept = TempDir::keep(dir);
         format!("the disk and the consoles are in {}", kept.display())
     })
 }
 
-fn cut_again_and_again(plan: &Plan, random: &mut Rng, dir: &Path) -> Result<()> {
-    let kernel = Kernel::of_debian(&plan.kernel).context("cannot get a kernel")?;
+fn cut_again_and_again(options: &Options, random: &mut Rng, dir: &Path) -> Result<()> {
+    let kernel = Kernel::of_debian(&options.kernel).context("cannot get a kernel")?;
     let disk = Disk::new(dir, random)?;
     let mut ledger = Ledger::default();
     let mut is_fresh = true;
     // Whether the ledger has all that the machine has done since its disk was as it should be.
     let mut exact = true;
-    for number in 0..=plan.cuts {
-        let is_last = number == plan.cuts;
+    for number in 0..=options.cuts {
+        let is_last = number == options.cuts;
         let mut boot = match is_last {
             true => Boot::last(number),
             false => Boot::random(number, is_fresh, random),
         };
         boot.task.exact = exact;
-        let machine = machine(kernel.clone(), &plan.plugins, &disk, &ledger)?
+        let machine = machine(kernel.clone(), &options.plugins, &disk, &ledger)?
             .file(TASK, serde_json::to_vec(&boot.task)?)?;
         let (finished, certain) = switch_on(machine, &boot, &disk)?;
         let console = dir.join(format!("console-{number}"));

@@ -57,7 +57,7 @@ fn main() -> Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
-    host::run(&host::Plan {
+    host::run(&host::Options {
         plugins: plugins.context("--plugins is missing")?.into(),
         kernel: kernel.context("--kernel is missing")?.into(),
         cuts,

@@ -1,52 +1,52 @@
-//! What has to become of a link's addresses. Pure.
+//! The difference between the addresses that a link has and those that it should have. Pure.
 
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use netlink::LinkAddress;
 
-/// What has to become of a link's addresses.
+/// The difference between the addresses that a link has and those that it should have.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
-    /// Those that it lacks.
+pub(super) struct Difference {
+    /// The addresses that the link lacks.
     pub(super) missing: Vec<IpNetwork>,
-    /// Those that are in the way, each once.
+    /// The existing addresses that exclude a missing one, each once.
     pub(super) conflicts: Vec<Conflict>,
 }
 
-/// An address that is in the way of another one.
+/// An existing address, and the missing one that it excludes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Conflict {
     pub(super) existing: LinkAddress,
     pub(super) wanted: IpNetwork,
 }
 
-impl Plan {
+impl Difference {
     /// A link has one address of IPv4 and, of IPv6, one of each network, but for those that are
     /// wanted together.
     pub(super) fn new(existing: &[LinkAddress], wanted: &[IpNetwork]) -> Self {
-        let mut plan = Self::default();
+        let mut difference = Self::default();
         for address in wanted {
             let is_there = existing.iter().any(|found| found.network == *address);
-            if is_there || plan.missing.contains(address) {
+            if is_there || difference.missing.contains(address) {
                 continue;
             }
-            plan.missing.push(*address);
+            difference.missing.push(*address);
             let others = existing
                 .iter()
                 .filter(|other| !wanted.contains(&other.network));
             let in_the_way = others.filter(|other| is_in_the_way(other.network, *address));
             for other in in_the_way {
                 let is_known = |known: &Conflict| known.existing.network == other.network;
-                if !plan.conflicts.iter().any(is_known) {
-                    plan.conflicts.push(Conflict {
+                if !difference.conflicts.iter().any(is_known) {
+                    difference.conflicts.push(Conflict {
                         existing: other.clone(),
                         wanted: *address,
                     });
                 }
             }
         }
-        plan
+        difference
     }
 }
 
@@ -71,7 +71,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_plan(existing: &[&str], wanted: &[&str], missing: &[&str], conflicting: &[&str]) {
+    fn assert_difference(
+        existing: &[&str],
+        wanted: &[&str],
+        missing: &[&str],
+        conflicting: &[&str],
+    ) {
         let existing = networks(existing).into_iter();
         let existing: Vec<LinkAddress> = existing
             .map(|network| LinkAddress {
@@ -81,9 +86,9 @@ mod tests {
                 is_duplicate: false,
             })
             .collect();
-        let plan = Plan::new(&existing, &networks(wanted));
-        assert_eq!(plan.missing, networks(missing));
-        let found = plan.conflicts.iter();
+        let difference = Difference::new(&existing, &networks(wanted));
+        assert_eq!(difference.missing, networks(missing));
+        let found = difference.conflicts.iter();
         let found: Vec<IpNetwork> = found.map(|other| other.existing.network).collect();
         assert_eq!(found, networks(conflicting));
     }
@@ -91,29 +96,29 @@ mod tests {
     #[test]
     fn existing_gateway_addresses_stay() {
         let both = ["10.1.1.1/24", "fd00:1::1/64"];
-        assert_plan(&[], &both, &both, &[]);
-        assert_plan(&both, &both, &[], &[]);
-        assert_plan(&["10.1.1.1/24"], &both, &["fd00:1::1/64"], &[]);
-        assert_plan(&["192.0.2.1/24", "10.1.1.1/24"], &["10.1.1.1/24"], &[], &[]);
-        assert_plan(&["fe80::1/64", "fd00:7::1/64"], &both, &both, &[]);
+        assert_difference(&[], &both, &both, &[]);
+        assert_difference(&both, &both, &[], &[]);
+        assert_difference(&["10.1.1.1/24"], &both, &["fd00:1::1/64"], &[]);
+        assert_difference(&["192.0.2.1/24", "10.1.1.1/24"], &["10.1.1.1/24"], &[], &[]);
+        assert_difference(&["fe80::1/64", "fd00:7::1/64"], &both, &both, &[]);
     }
 
     #[test]
     fn another_address_conflicts() {
         let other = ["10.1.1.1/24"];
-        assert_plan(&other, &["10.1.1.1/16"], &["10.1.1.1/16"], &other);
-        assert_plan(&other, &["10.2.2.1/24"], &["10.2.2.1/24"], &other);
+        assert_difference(&other, &["10.1.1.1/16"], &["10.1.1.1/16"], &other);
+        assert_difference(&other, &["10.2.2.1/24"], &["10.2.2.1/24"], &other);
         let other = ["fd00:1::1/64"];
-        assert_plan(&other, &["fd00:1::1/80"], &["fd00:1::1/80"], &other);
-        assert_plan(&other, &["fd00:1:0:1::1/48"], &["fd00:1:0:1::1/48"], &other);
-        assert_plan(&other, &["fd00:2::1/64"], &["fd00:2::1/64"], &[]);
+        assert_difference(&other, &["fd00:1::1/80"], &["fd00:1::1/80"], &other);
+        assert_difference(&other, &["fd00:1:0:1::1/48"], &["fd00:1:0:1::1/48"], &other);
+        assert_difference(&other, &["fd00:2::1/64"], &["fd00:2::1/64"], &[]);
     }
 
     #[test]
     fn wanted_addresses_do_not_conflict_with_each_other() {
         let both = ["10.1.1.1/24", "10.2.2.1/24"];
-        assert_plan(&[], &both, &both, &[]);
-        assert_plan(&["10.1.1.1/24"], &both, &["10.2.2.1/24"], &[]);
-        assert_plan(&["10.3.3.1/24"], &both, &both, &["10.3.3.1/24"]);
+        assert_difference(&[], &both, &both, &[]);
+        assert_difference(&["10.1.1.1/24"], &both, &["10.2.2.1/24"], &[]);
+        assert_difference(&["10.3.3.1/24"], &both, &both, &["10.3.3.1/24"]);
     }
 }
