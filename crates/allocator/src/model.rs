@@ -14,20 +14,20 @@ use crate::{
 
 /// What to do with the store.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+pub(crate) enum Action {
     /// ADD of a container, with the last octet of a requested address.
     Add(u8, Option<u8>),
     /// DEL of a container.
     Del(u8),
 }
 
-pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn actions() -> impl Strategy<Value = Vec<Action>> {
     let add = (0u8..12, prop::option::weighted(0.3, 0u8..16));
-    let step = prop_oneof![
-        3 => add.prop_map(|(container, requested)| Step::Add(container, requested)),
-        2 => (0u8..12).prop_map(Step::Del),
+    let action = prop_oneof![
+        3 => add.prop_map(|(container, requested)| Action::Add(container, requested)),
+        2 => (0u8..12).prop_map(Action::Del),
     ];
-    prop::collection::vec(step, 0..40)
+    prop::collection::vec(action, 0..40)
 }
 
 /// Six addresses to give: 10.0.0.2 to 10.0.0.6 without the gateway 10.0.0.4, 10.0.0.9 and
@@ -59,14 +59,14 @@ fn octet(address: IpAddr) -> u8 {
     }
 }
 
-/// Does the steps, each in a transaction of its own, and compares each outcome with the model's.
-pub(crate) fn run<S: Store>(mut begin: impl FnMut() -> Box<S>, steps: &[Step]) {
+/// Does the actions, each in a transaction of its own, and compares each outcome with the model's.
+pub(crate) fn run<S: Store>(mut begin: impl FnMut() -> Box<S>, actions: &[Action]) {
     let sets = sets();
     let mut held: BTreeMap<u8, u8> = BTreeMap::new();
     let mut last: Option<u8> = None;
-    for step in steps {
-        match *step {
-            Step::Add(container, requested) => {
+    for action in actions {
+        match *action {
+            Action::Add(container, requested) => {
                 let expected = expected(&held, last, container, requested);
                 let requested: Vec<IpAddr> = requested.map(address).into_iter().collect();
                 let demand = Demand {
@@ -82,13 +82,13 @@ pub(crate) fn run<S: Store>(mut begin: impl FnMut() -> Box<S>, steps: &[Step]) {
                 } else {
                     drop(store);
                 }
-                assert_eq!(outcome, expected, "{step:?} after {held:?}");
+                assert_eq!(outcome, expected, "{action:?} after {held:?}");
                 if let Ok(octet) = outcome {
                     held.insert(container, octet);
                     last = Some(octet);
                 }
             }
-            Step::Del(container) => {
+            Action::Del(container) => {
                 let mut store = begin();
                 for held in store.held_by(&attachment(container)).unwrap() {
                     store.release(held.address).unwrap();

@@ -326,12 +326,12 @@ fn the_file_does_not_grow_with_repeated_adds_and_dels() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(16))]
     #[test]
-    fn the_database_is_like_the_model(steps in model::steps()) {
+    fn the_database_is_like_the_model(actions in model::actions()) {
         let directory = Directory::new();
         let database = directory.database();
         let network = name("net");
         let store = || Box::new(begin(&database).unwrap().network(&network));
-        model::run(store, &steps);
+        model::run(store, &actions);
         audit(&database);
     }
 }

@@ -215,9 +215,9 @@ fn a_network_directory_may_be_a_link_to_one() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
     #[test]
-    fn the_disk_store_is_like_the_model(steps in model::steps()) {
+    fn the_disk_store_is_like_the_model(actions in model::actions()) {
         let network = Network::new();
-        model::run(|| network.lock(), &steps);
+        model::run(|| network.lock(), &actions);
     }
 }
 

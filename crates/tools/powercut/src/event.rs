@@ -50,7 +50,7 @@ impl fmt::Display for Attachment {
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(crate) enum Step {
+pub(crate) enum Progress {
     /// ADD begins.
     Adds,
     /// ADD has succeeded with this address.
@@ -65,7 +65,7 @@ pub(crate) enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Event {
     pub(crate) attachment: Attachment,
-    pub(crate) step: Step,
+    pub(crate) progress: Progress,
 }
 
 /// Comes before an event, which is JSON, on its line.
@@ -92,26 +92,29 @@ impl Event {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn event(network: StoreKind, container: &str, step: Step) -> Event {
+    pub(crate) fn event(network: StoreKind, container: &str, progress: Progress) -> Event {
         let (container, ifname) = (container.to_owned(), "eth0".to_owned());
         let attachment = Attachment {
             network,
             container,
             ifname,
         };
-        Event { attachment, step }
+        Event {
+            attachment,
+            progress,
+        }
     }
 
     #[test]
     fn events_are_read_as_they_are_written() {
         let address = Ipv4Addr::new(10, 244, 2, 7);
-        let steps = [
-            Step::Adds,
-            Step::Added(address),
-            Step::Deletes,
-            Step::Deleted,
+        let all = [
+            Progress::Adds,
+            Progress::Added(address),
+            Progress::Deletes,
+            Progress::Deleted,
         ];
-        let events = steps.map(|step| event(StoreKind::Db, "c1-2", step));
+        let events = all.map(|progress| event(StoreKind::Db, "c1-2", progress));
         let lines = events
             .clone()
             .map(|event| "noise\nnoise".to_owned() + &event.line().unwrap());

@@ -13,7 +13,7 @@ use fastrand::Rng;
 use tempfile::TempDir;
 use vm::{DISK_MODULES, Finished, Kernel, Machine};
 
-use crate::event::{Event, Step, StoreKind};
+use crate::event::{Event, Progress, StoreKind};
 use crate::guest::{AUDITED, OLD, PLUGINS, TASK};
 use boot::{Boot, Cut};
 use disk::{Disk, Loss};
@@ -149,11 +149,15 @@ fn take_in(console: &str, ledger: &mut Ledger) -> Result<bool> {
 
 fn print(number: u32, cut: &Cut, lost: Loss, ledger: &Ledger) {
     let of = |backend: StoreKind| {
-        let steps = ledger.new_of(backend);
-        let held = steps.clone().filter(|step| matches!(step, Step::Added(_)));
-        let gone = steps.clone().filter(|step| **step == Step::Deleted);
+        let all = ledger.new_of(backend);
+        let held = all
+            .clone()
+            .filter(|progress| matches!(progress, Progress::Added(_)));
+        let gone = all
+            .clone()
+            .filter(|progress| **progress == Progress::Deleted);
         let (held, gone) = (held.count(), gone.count());
-        let under_way = steps.count() - held - gone;
+        let under_way = all.count() - held - gone;
         let name = backend.name();
         format!("{name}: {held} attached, {gone} detached, {under_way} under way")
     };

@@ -13,7 +13,7 @@ use super::call::Caller;
 use super::console::Console;
 use super::network::{INTERFACES, Network, STATE};
 use super::{PLUGINS, Task};
-use crate::event::{Attachment, Event, Step};
+use crate::event::{Attachment, Event, Progress};
 
 /// Old containers' namespaces went with the power.
 const GONE: &str = "/run/netns/gone";
@@ -95,11 +95,15 @@ impl Audit<'_> {
 
     /// An ADD that succeeded holds its address, and a DEL that succeeded has given it back.
     fn successes_hold(&self, network: &Network) {
-        for Event { attachment, step } in self.old_of(network) {
-            match step {
-                Step::Added(address) => self.holds(network, attachment, *address),
-                Step::Deleted => self.holds_nothing(network, attachment),
-                Step::Adds | Step::Deletes => {}
+        for Event {
+            attachment,
+            progress,
+        } in self.old_of(network)
+        {
+            match progress {
+                Progress::Added(address) => self.holds(network, attachment, *address),
+                Progress::Deleted => self.holds_nothing(network, attachment),
+                Progress::Adds | Progress::Deletes => {}
             }
         }
     }
@@ -146,10 +150,14 @@ impl Audit<'_> {
 
     fn delete_old(&self, network: &Network) {
         let flannel = Caller::of_flannel(network, self.console);
-        for Event { attachment, step } in self.old_of(network) {
+        for Event {
+            attachment,
+            progress,
+        } in self.old_of(network)
+        {
             // Some runtimes remember what ADD's result was.
-            let result = match step {
-                Step::Added(address) if address.octets()[3] % 2 == 0 => {
+            let result = match progress {
+                Progress::Added(address) if address.octets()[3] % 2 == 0 => {
                     Some(network.result(Some(*address)))
                 }
                 _ => None,

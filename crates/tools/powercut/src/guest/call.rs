@@ -9,7 +9,7 @@ use testkit::Invocation;
 
 use super::console::Console;
 use super::network::Network;
-use crate::event::{Attachment, Step};
+use crate::event::{Attachment, Progress};
 
 /// An emulated machine takes its time.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -92,7 +92,7 @@ impl<'a> Caller<'a> {
     /// If it fails.
     #[track_caller]
     pub(super) fn add(&self, attachment: &Attachment, netns: &Path) -> (Ipv4Addr, Value) {
-        self.console.event(attachment, Step::Adds);
+        self.console.event(attachment, Progress::Adds);
         let outcome = self.call("ADD", attachment, netns, None).run();
         let result = outcome.success();
         let address = result.pointer("/ips/0/address").and_then(Value::as_str);
@@ -100,7 +100,7 @@ impl<'a> Caller<'a> {
         let Some(address) = address else {
             panic!("expected an address of the network\n{outcome}");
         };
-        self.console.event(attachment, Step::Added(address));
+        self.console.event(attachment, Progress::Added(address));
         (address, result)
     }
 
@@ -110,8 +110,8 @@ impl<'a> Caller<'a> {
     /// If it fails.
     #[track_caller]
     pub(super) fn del(&self, attachment: &Attachment, netns: &Path, result: Option<&Value>) {
-        self.console.event(attachment, Step::Deletes);
+        self.console.event(attachment, Progress::Deletes);
         self.call("DEL", attachment, netns, result).run().silent();
-        self.console.event(attachment, Step::Deleted);
+        self.console.event(attachment, Progress::Deleted);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::sys::termios::tcdrain;
 
-use crate::event::{Attachment, Event, Step};
+use crate::event::{Attachment, Event, Progress};
 
 /// Prints lines, one at a time. A printed line is outside of the machine, so a power cut does not
 /// take it away.
@@ -30,9 +30,14 @@ impl Console {
     ///
     /// # Panics
     /// As [`Self::line`].
-    pub(super) fn event(&self, attachment: &Attachment, step: Step) {
+    pub(super) fn event(&self, attachment: &Attachment, progress: Progress) {
         let attachment = attachment.clone();
-        match (Event { attachment, step }).line() {
+        match (Event {
+            attachment,
+            progress,
+        })
+        .line()
+        {
             Ok(line) => self.line(&line),
             Err(error) => panic!("an event is no JSON: {error}"),
         }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use crate::event::{Attachment, Event, Step, StoreKind};
+use crate::event::{Attachment, Event, Progress, StoreKind};
 
 /// How far each attachment has come: those of this boot, and those of boots whose traces are not
 /// removed yet.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    old: BTreeMap<Attachment, Step>,
-    new: BTreeMap<Attachment, Step>,
+    old: BTreeMap<Attachment, Progress>,
+    new: BTreeMap<Attachment, Progress>,
 }
 
 impl Ledger {
@@ -20,12 +20,15 @@ impl Ledger {
     /// # Errors
     /// If an address was given that another attachment of this boot holds.
     pub(super) fn note(&mut self, event: Event) -> Result<()> {
-        let Event { attachment, step } = event;
-        if let Step::Added(address) = step {
+        let Event {
+            attachment,
+            progress,
+        } = event;
+        if let Progress::Added(address) = progress {
             let network = attachment.network;
             let of_network = self.new.iter().filter(|(of, _)| of.network == network);
             let mut others = of_network.filter(|(of, _)| **of != attachment);
-            let holder = others.find(|(_, held)| **held == step);
+            let holder = others.find(|(_, held)| **held == progress);
             ensure!(
                 holder.is_none(),
                 "{address} was given to {attachment}, but {} holds it",
@@ -33,7 +36,7 @@ impl Ledger {
             );
         }
         self.old.remove(&attachment);
-        self.new.insert(attachment, step);
+        self.new.insert(attachment, progress);
         Ok(())
     }
 
@@ -52,17 +55,18 @@ impl Ledger {
     pub(super) fn new_of<'a>(
         &'a self,
         network: StoreKind,
-    ) -> impl Iterator<Item = &'a Step> + Clone {
-        let of_network =
-            move |(of, step): (&'a Attachment, &'a Step)| (of.network == network).then_some(step);
+    ) -> impl Iterator<Item = &'a Progress> + Clone {
+        let of_network = move |(of, progress): (&'a Attachment, &'a Progress)| {
+            (of.network == network).then_some(progress)
+        };
         self.new.iter().filter_map(of_network)
     }
 
     /// The last event of each attachment of earlier boots.
     pub(super) fn old(&self) -> impl Iterator<Item = Event> {
-        self.old.iter().map(|(attachment, step)| Event {
+        self.old.iter().map(|(attachment, progress)| Event {
             attachment: attachment.clone(),
-            step: *step,
+            progress: *progress,
         })
     }
 }
@@ -74,7 +78,7 @@ mod tests {
     use super::*;
     use crate::event::tests::event;
 
-    const ADDED: Step = Step::Added(Ipv4Addr::new(10, 0, 0, 2));
+    const ADDED: Progress = Progress::Added(Ipv4Addr::new(10, 0, 0, 2));
 
     #[test]
     fn an_address_has_one_holder_at_a_time() {
@@ -87,7 +91,7 @@ mod tests {
             "10.0.0.2 was given to db/b/eth0, but db/a/eth0 holds it"
         );
         ledger
-            .note(event(StoreKind::Db, "a", Step::Deletes))
+            .note(event(StoreKind::Db, "a", Progress::Deletes))
             .unwrap();
         ledger.note(event(StoreKind::Db, "b", ADDED)).unwrap();
     }
@@ -96,11 +100,13 @@ mod tests {
     fn after_a_reboot_addresses_are_free() {
         let mut ledger = Ledger::default();
         ledger.note(event(StoreKind::Db, "a", ADDED)).unwrap();
-        ledger.note(event(StoreKind::Db, "b", Step::Adds)).unwrap();
+        ledger
+            .note(event(StoreKind::Db, "b", Progress::Adds))
+            .unwrap();
         ledger.reboot();
         ledger.note(event(StoreKind::Db, "c", ADDED)).unwrap();
         ledger
-            .note(event(StoreKind::Db, "b", Step::Deletes))
+            .note(event(StoreKind::Db, "b", Progress::Deletes))
             .unwrap();
         let old: Vec<Event> = ledger.old().collect();
         assert_eq!(old, [event(StoreKind::Db, "a", ADDED)]);
