@@ -2,7 +2,7 @@
 
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface};
-use netlink::{Kind, Link, Mac, Rtnetlink};
+use netlink::{Link, LinkKind, Mac, Rtnetlink};
 
 use crate::{Sandbox, Whose};
 
@@ -80,7 +80,8 @@ fn agrees(
     let has_other_mac = mac_of(interface).is_some_and(|mac| link.mac != Some(mac));
     // All ipvlans of a master have its Ethernet address.
     !has_other_mac
-        && (!matches!(link.kind, Kind::Ipvlan(_)) || has_address(previous, position, link, inside))
+        && (!matches!(link.kind, LinkKind::Ipvlan(_))
+            || has_address(previous, position, link, inside))
 }
 
 /// Whether a link has any of its addresses in a result, if there are any.

@@ -52,7 +52,7 @@ mod wait;
 pub use address::{Family, Given, LinkAddress};
 pub use change::Change;
 pub use error::NetlinkError;
-pub use link::{BridgePort, Kind, Link, OperState, Parent};
+pub use link::{BridgePort, Link, LinkKind, OperState, Parent};
 pub use link_change::{LinkChange, PortChange};
 pub use mac::{InvalidMac, Mac, random_name};
 pub use netns::{Netns, NetnsError, NetnsId};

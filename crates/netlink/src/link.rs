@@ -94,7 +94,7 @@ pub struct Link {
     /// The text that somebody gave it for administration (ip-link(8), `alias`).
     pub alias: Option<String>,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: LinkKind,
     /// Its Ethernet address, if it has one.
     pub mac: Option<Mac>,
     /// The largest packet it takes in bytes.
@@ -134,7 +134,7 @@ pub struct Parent {
 
 /// The kind of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LinkKind {
     /// A bridge.
     Bridge {
         /// Whether it filters VLANs.
@@ -194,7 +194,7 @@ impl Link {
             index: reply.link_index().ok_or(Malformed("a link has no index"))?,
             name: String::new(),
             alias: None,
-            kind: Kind::Device,
+            kind: LinkKind::Device,
             mac: None,
             mtu: 0,
             master: None,
@@ -269,7 +269,7 @@ impl Link {
             self.port = Some(BridgePort::parse(port)?);
         }
         if let Some(kind) = kind {
-            self.kind = Kind::parse(kind, data)?;
+            self.kind = LinkKind::parse(kind, data)?;
         }
         Ok(())
     }
@@ -280,7 +280,7 @@ impl Link {
     }
 }
 
-impl Kind {
+impl LinkKind {
     /// The kernel's name for it; `device` for a link that nobody has created.
     pub fn name(&self) -> &str {
         match self {

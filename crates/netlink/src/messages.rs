@@ -15,7 +15,7 @@ use crate::uapi::{
     IFLA_BRPORT_MODE, IFLA_BRPORT_STATE, IFLA_INET_CONF, IFLA_INET6_CONF, RTAX_MTU,
 };
 use crate::{
-    BridgePort, Given, Kind, Link, LinkAddress, Mac, OperState, Parent, Route, SourceRule, vlan,
+    BridgePort, Given, Link, LinkAddress, LinkKind, Mac, OperState, Parent, Route, SourceRule, vlan,
 };
 
 const MAC: Mac = Mac([0x0a, 0x58, 0x0a, 0xf4, 0x01, 0x02]);
@@ -141,7 +141,7 @@ fn whole_messages() {
         index: 5,
         name: "veth0".to_owned(),
         alias: Some("alias".to_owned()),
-        kind: Kind::Bridge {
+        kind: LinkKind::Bridge {
             vlan_filtering: true,
             default_pvid: 7,
         },

@@ -6,8 +6,8 @@ use crate::attributes::{Attributes, Malformed};
 use crate::link::LinkHeader;
 use crate::socket::{Outcome, garbled};
 use crate::{
-    Answer, Change, Family, Kind, Link, LinkAddress, MAIN_TABLE, NetlinkError, Netns, PortVlans,
-    Protocol, Reply, Request, Route, Socket, address, route, vlan,
+    Answer, Change, Family, Link, LinkAddress, LinkKind, MAIN_TABLE, NetlinkError, Netns,
+    PortVlans, Protocol, Reply, Request, Route, Socket, address, route, vlan,
 };
 
 /// The longest name of a link in bytes. Alternative names may be longer.
@@ -156,7 +156,7 @@ impl Rtnetlink {
         let message = link_message(0).nest_unmarked(libc::IFLA_LINKINFO, kind);
         let request = question("list veths".to_owned(), message);
         self.socket.dump(&request, |reply| {
-            Ok(Some(Link::parse(reply)?).filter(|link| link.kind == Kind::Veth))
+            Ok(Some(Link::parse(reply)?).filter(|link| link.kind == LinkKind::Veth))
         })
     }
 

@@ -13,7 +13,7 @@ use crate::uapi::{
     MACVLAN_MODE_BRIDGE, MACVLAN_MODE_PASSTHRU, MACVLAN_MODE_PRIVATE, MACVLAN_MODE_VEPA,
 };
 use crate::{
-    Change, Kind, Link, LinkChange, LinkRef, NetlinkError, Netns, NewLink, Request, Rtnetlink,
+    Change, Link, LinkChange, LinkKind, LinkRef, NetlinkError, Netns, NewLink, Request, Rtnetlink,
     random_name,
 };
 
@@ -62,10 +62,10 @@ pub struct UnknownMode {
 
 impl SubInterface {
     /// The kind and mode of such a link, as the kernel reports them.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> LinkKind {
         match self {
-            Self::Ipvlan(mode) => Kind::Ipvlan(Some(mode)),
-            Self::Macvlan(mode) => Kind::Macvlan(Some(mode)),
+            Self::Ipvlan(mode) => LinkKind::Ipvlan(Some(mode)),
+            Self::Macvlan(mode) => LinkKind::Macvlan(Some(mode)),
         }
     }
 
@@ -330,7 +330,7 @@ mod tests {
                 || outside.create_then_name(&link, kind, parent, None, &netns, &mut inside);
             let created = create().unwrap();
             assert_eq!((created.name.as_str(), created.is_up), ("eth0", true));
-            assert_eq!(created.kind, Kind::Macvlan(Some(MacvlanMode::Bridge)));
+            assert_eq!(created.kind, LinkKind::Macvlan(Some(MacvlanMode::Bridge)));
             assert!(create().unwrap_err().is_exists());
         });
         let names = |netns: &testkit::NetNs| -> Vec<String> {

@@ -3,7 +3,7 @@
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{Attachment, Code, Error};
 use container_link::{CheckError, Ipam, Sandbox, check as compare};
-use netlink::{Kind, Link, Rtnetlink, SubInterface};
+use netlink::{Link, LinkKind, Rtnetlink, SubInterface};
 
 use crate::config::{Addresses, Config, MasterChoice};
 use crate::master;
@@ -57,10 +57,10 @@ fn is_of_kind(link: &Link, expected: SubInterface) -> Result<(), CheckError> {
         return Ok(());
     }
     let (what, found, expected) = match &link.kind {
-        Kind::Ipvlan(Some(mode)) if matches!(expected, SubInterface::Ipvlan(_)) => {
+        LinkKind::Ipvlan(Some(mode)) if matches!(expected, SubInterface::Ipvlan(_)) => {
             ("mode", mode.as_str(), expected.mode_name())
         }
-        Kind::Macvlan(Some(mode)) if matches!(expected, SubInterface::Macvlan(_)) => {
+        LinkKind::Macvlan(Some(mode)) if matches!(expected, SubInterface::Macvlan(_)) => {
             ("mode", mode.as_str(), expected.mode_name())
         }
         other => ("kind", other.name(), expected.kind_name()),

@@ -1,6 +1,6 @@
 //! The master: finding it, and whether it allows what the configuration asks for.
 
-use netlink::{Family, Kind, Link, MacvlanMode, NetlinkError, Rtnetlink, SubInterface};
+use netlink::{Family, Link, LinkKind, MacvlanMode, NetlinkError, Rtnetlink, SubInterface};
 
 use crate::config::{Config, MasterChoice};
 use crate::error::{ConfigError, MasterError, Whereabouts};
@@ -72,8 +72,8 @@ pub(crate) fn fits(config: &Config, master: &Link) -> Result<(), ConfigError> {
 /// sub-interface of a sub-interface to that.
 pub(crate) fn wires(master: &Link) -> impl Iterator<Item = u32> {
     let is_sub_interface = match &master.kind {
-        Kind::Ipvlan(_) | Kind::Macvlan(_) => true,
-        Kind::Other(kind) => matches!(kind.as_str(), "ipvtap" | "macvtap"),
+        LinkKind::Ipvlan(_) | LinkKind::Macvlan(_) => true,
+        LinkKind::Other(kind) => matches!(kind.as_str(), "ipvtap" | "macvtap"),
         _ => false,
     };
     let below = master.parent.filter(|_| is_sub_interface);

@@ -7,7 +7,7 @@ use cni_types::json::{self, Object};
 use cni_types::{Attachment, Error, Interface, Version};
 use container_link::{Mark, Rollback, Undone, Whose};
 use netlink::traffic::{Handle, TrafficChange};
-use netlink::{Change, Kind, Link, LinkChange, NetlinkError, NewLink, Rtnetlink};
+use netlink::{Change, Link, LinkChange, LinkKind, NetlinkError, NewLink, Rtnetlink};
 use nix::errno::Errno;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -250,7 +250,7 @@ fn undo(kernel: &mut Rtnetlink, step: &Undo) -> Result<(), NetlinkError> {
 }
 
 pub(crate) fn is_ifb(link: &Link) -> bool {
-    matches!(&link.kind, Kind::Other(kind) if kind == IFB)
+    matches!(&link.kind, LinkKind::Other(kind) if kind == IFB)
 }
 
 /// The kernel says `ENOENT` of a kind of qdisc, filter or action that it does not have.

@@ -3,7 +3,7 @@
 use cni_plugin::ContainerNetns;
 use cni_types::{AddResult, Attachment, Error};
 use container_link::Sandbox;
-use netlink::{Kind, Link, Rtnetlink};
+use netlink::{Link, LinkKind, Rtnetlink};
 
 use crate::error::{BandwidthError, ConfigError};
 
@@ -27,8 +27,8 @@ pub(crate) fn find(
         ifname: ifname.clone(),
     };
     let peer = match (&inner.kind, inner.parent) {
-        (Kind::Veth, Some(peer)) if peer.netns.is_some() => peer.index,
-        (Kind::Veth, _) => return Err(elsewhere().into()),
+        (LinkKind::Veth, Some(peer)) if peer.netns.is_some() => peer.index,
+        (LinkKind::Veth, _) => return Err(elsewhere().into()),
         (kind, _) => {
             let kind = kind.name().to_owned();
             let ifname = ifname.clone();
@@ -47,7 +47,7 @@ pub(crate) fn find(
 
 /// Whether a link on the node can be the end of a pair whose other end is in a container.
 pub(crate) fn is_end(link: &Link) -> bool {
-    link.kind == Kind::Veth && link.parent.is_some_and(|end| end.netns.is_some())
+    link.kind == LinkKind::Veth && link.parent.is_some_and(|end| end.netns.is_some())
 }
 
 /// Whether a result has the link, or has no links on the node, as before 0.3.0.

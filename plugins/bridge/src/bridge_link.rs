@@ -1,7 +1,7 @@
 //! The bridge: found or made, and as the configuration wants it.
 
 use cni_types::IfName;
-use netlink::{Change, Kind, Link, LinkChange, Mac, NetlinkError, NewLink};
+use netlink::{Change, Link, LinkChange, LinkKind, Mac, NetlinkError, NewLink};
 
 use crate::changes::Changes;
 use crate::config::{Config, Vlans};
@@ -99,7 +99,7 @@ pub(crate) fn name_of_new(config: &Config) -> Result<IfName, BridgeError> {
 
 /// Has a bridge that is there do what the configuration wants.
 fn adopt(changes: &mut Changes<'_>, config: &Config, mut link: Link) -> Result<Link, BridgeError> {
-    if !matches!(link.kind, Kind::Bridge { .. }) {
+    if !matches!(link.kind, LinkKind::Bridge { .. }) {
         return Err(BridgeError::NotABridge {
             name: config.bridge.clone(),
             kind: link.kind,
@@ -165,7 +165,7 @@ fn refuse_to_filter_for_others(
     // A VLAN device on the bridge is in no VLAN either, but for the one that this ADD is going to
     // use.
     let is_on_bridge = |link: &Link| {
-        let is_vlan = matches!(link.kind, Kind::Vlan(id) if id.is_none() || id != vlans.access);
+        let is_vlan = matches!(link.kind, LinkKind::Vlan(id) if id.is_none() || id != vlans.access);
         is_vlan
             && link
                 .parent
@@ -195,10 +195,10 @@ fn no_vlans(vlans: &Vlans, config: &Config) -> BridgeError {
     }
 }
 
-fn filters_vlans(kind: &Kind) -> bool {
+fn filters_vlans(kind: &LinkKind) -> bool {
     matches!(
         kind,
-        Kind::Bridge {
+        LinkKind::Bridge {
             vlan_filtering: true,
             ..
         }

@@ -3,7 +3,7 @@
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, ValidAttachments};
 use container_link::{Mark, Whose, mac_of, previous_of_del, remove_link, stale_links};
-use netlink::{Kind, Link, NetlinkError, Rtnetlink};
+use netlink::{Link, LinkKind, NetlinkError, Rtnetlink};
 
 /// Removes an attachment's pair by the node's end, which is there whatever has become of the
 /// container's namespace: by its mark, or by `prevResult` where the Go plugin made it. Only where
@@ -134,5 +134,5 @@ fn is_marked(link: &Link, mark: &Mark) -> bool {
 }
 
 fn is_pair(link: &Link) -> bool {
-    link.kind == Kind::Veth
+    link.kind == LinkKind::Veth
 }

@@ -5,7 +5,7 @@ use container_link::IfnameTaken;
 use firewall::UnknownBackend;
 use ipnetwork::IpNetwork;
 use netlink::sysctl::SysctlError;
-use netlink::{Kind, NetlinkError};
+use netlink::{LinkKind, NetlinkError};
 
 /// How many ports a bridge can have (`BR_MAX_PORTS`, without port number 0).
 const MAX_PORTS: u32 = 1023;
@@ -54,7 +54,7 @@ impl From<ConfigError> for Error {
 pub(crate) enum BridgeError {
     #[error("bridge {} is no bridge, its kind is {}: give another \
         name", Quoted(name.as_str()), kind.name())]
-    NotABridge { name: LinkName, kind: Kind },
+    NotABridge { name: LinkName, kind: LinkKind },
     #[error(
         "bridge {0}, and there is none with this alternative name: create it, or give a shorter \
             name"
@@ -67,7 +67,7 @@ pub(crate) enum BridgeError {
     )]
     NotAVlanGateway {
         name: IfName,
-        kind: Kind,
+        kind: LinkKind,
         bridge: LinkName,
         vlan: u16,
     },

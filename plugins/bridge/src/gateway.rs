@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use cni_plugin::{Call, Log};
 use container_link::wait_for_ipv6;
 use ipnetwork::IpNetwork;
-use netlink::{Applied, Change, Kind, Link, LinkAddress, LinkChange, Rtnetlink};
+use netlink::{Applied, Change, Link, LinkAddress, LinkChange, LinkKind, Rtnetlink};
 
 use self::difference::{Conflict, Difference};
 use crate::changes::Changes;
@@ -205,7 +205,7 @@ fn try_to_add(
     log: &Log,
 ) -> Result<(Vec<IpNetwork>, Option<BridgeError>), BridgeError> {
     let mut wanted = additions(link.index, addresses);
-    if matches!(link.kind, Kind::Bridge { .. }) {
+    if matches!(link.kind, LinkKind::Bridge { .. }) {
         // Hosts on the link remember the gateway's MAC. It is now the bridge's own, not one of its
         // ports'.
         let own_mac = LinkChange {

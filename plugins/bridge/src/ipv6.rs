@@ -4,7 +4,7 @@
 
 use ipnetwork::IpNetwork;
 use netlink::sysctl::{self, SysctlError};
-use netlink::{Change, Kind, Link, LinkChange, Rtnetlink};
+use netlink::{Change, Link, LinkChange, LinkKind, Rtnetlink};
 
 use crate::changes::Changes;
 use crate::error::BridgeError;
@@ -67,8 +67,8 @@ pub(crate) fn enable(
 /// A VLAN device is always an operator's.
 fn is_own(link: &Link) -> bool {
     match link.kind {
-        Kind::Bridge { .. } => link.alias.as_deref() == Some(OWN_BRIDGE),
-        Kind::Veth => true,
+        LinkKind::Bridge { .. } => link.alias.as_deref() == Some(OWN_BRIDGE),
+        LinkKind::Veth => true,
         _ => false,
     }
 }

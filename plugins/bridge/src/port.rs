@@ -1,6 +1,6 @@
 //! What a port of the bridge is set to.
 
-use netlink::{Change, Kind, Link, LinkChange, PortChange, PortVlans, VlanOwner};
+use netlink::{Change, Link, LinkChange, LinkKind, PortChange, PortVlans, VlanOwner};
 
 use crate::changes::Changes;
 use crate::config::{Config, Vlans};
@@ -45,7 +45,7 @@ pub(crate) fn put_into_vlans(vlans: &Vlans, bridge: &Link, port: &Link) -> Vec<C
     }
     let owner = VlanOwner::Port(port.index);
     let mut changes = Vec::new();
-    if let Kind::Bridge { default_pvid, .. } = bridge.kind
+    if let LinkKind::Bridge { default_pvid, .. } = bridge.kind
         && default_pvid != 0
         && !vlans.keeps_default
     {

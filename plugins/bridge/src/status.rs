@@ -3,7 +3,7 @@
 use cni_plugin::Call;
 use cni_types::Error;
 use container_link::{Ipam, not_ready};
-use netlink::{Change, Kind, LinkChange, Rtnetlink};
+use netlink::{Change, LinkChange, LinkKind, Rtnetlink};
 
 use crate::bridge_link;
 use crate::config::Config;
@@ -37,7 +37,7 @@ fn probe(config: &Config) -> Result<(), BridgeError> {
     }
     match kernel.link_by_name(config.bridge.as_str())? {
         None => bridge_link::name_of_new(config).map(drop),
-        Some(link) if matches!(link.kind, Kind::Bridge { .. }) => Ok(()),
+        Some(link) if matches!(link.kind, LinkKind::Bridge { .. }) => Ok(()),
         Some(link) => Err(BridgeError::NotABridge {
             name: config.bridge.clone(),
             kind: link.kind,

@@ -4,7 +4,7 @@
 
 use cni_types::IfName;
 use netlink::{
-    Change, Kind, Link, LinkChange, LinkRef, Mac, Netns, PortVlans, Rtnetlink, Veth, VlanOwner,
+    Change, Link, LinkChange, LinkKind, LinkRef, Mac, Netns, PortVlans, Rtnetlink, Veth, VlanOwner,
 };
 
 use crate::changes::Changes;
@@ -53,8 +53,8 @@ fn adopt(
     link: Link,
 ) -> Result<Link, BridgeError> {
     let is_usable = match link.kind {
-        Kind::Veth => adopt_port(changes, config, bridge, &link)?,
-        Kind::Vlan(vlan) if vlan == Some(wanted.vlan) && is_on(&link, bridge) => {
+        LinkKind::Veth => adopt_port(changes, config, bridge, &link)?,
+        LinkKind::Vlan(vlan) if vlan == Some(wanted.vlan) && is_on(&link, bridge) => {
             let_in(changes, bridge, wanted.vlan)?;
             true
         }

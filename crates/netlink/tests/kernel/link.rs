@@ -2,7 +2,7 @@
 
 use netlink::attributes::Attributes;
 use netlink::{
-    Answer, BridgePort, Change, Kind, LinkChange, LinkRef, Mac, NetlinkError, NewLink, NewPeer,
+    Answer, BridgePort, Change, LinkChange, LinkKind, LinkRef, Mac, NetlinkError, NewLink, NewPeer,
     NewVeth, Outcome, PortChange, PortVlans, Protocol, Request, Route, Socket, Veth, VlanOwner,
 };
 use nix::errno::Errno;
@@ -33,7 +33,7 @@ fn a_bridge_is_made_in_one_message() {
     assert_eq!(seen["mtu"], 1450);
     assert_eq!(seen["linkinfo"]["info_kind"], "bridge");
     assert!(flags(&seen).contains(&"UP"), "{seen}");
-    let Kind::Bridge { vlan_filtering, .. } = made.kind else {
+    let LinkKind::Bridge { vlan_filtering, .. } = made.kind else {
         panic!("{made:?}");
     };
     assert!(!vlan_filtering);
@@ -98,7 +98,7 @@ fn both_ends_of_a_veth_are_made_where_they_belong() {
     assert!(!flags(&seen).contains(&"UP"), "{seen}");
 
     assert_eq!(near.name, "veth0");
-    assert_eq!((&near.kind, &far.kind), (&Kind::Veth, &Kind::Veth));
+    assert_eq!((&near.kind, &far.kind), (&LinkKind::Veth, &LinkKind::Veth));
     assert_eq!((near.mac, far.mac), (Some(near_mac), Some(far_mac)));
     assert_eq!((near.mtu, far.mtu), (1400, 1300));
     assert_eq!((near.master, far.master), (Some(bridge.index), None));

@@ -1,6 +1,6 @@
 //! Tests of ipvlan and macvlan links.
 
-use netlink::{IpvlanMode, Kind, Link, Mac, MacvlanMode, NetlinkError, NewLink, SubInterface};
+use netlink::{IpvlanMode, Link, LinkKind, Mac, MacvlanMode, NetlinkError, NewLink, SubInterface};
 
 use crate::{Both, Pair, flags};
 
@@ -48,7 +48,7 @@ fn a_macvlan_is_made_where_it_belongs() {
         assert_eq!(seen["address"], address);
         assert_eq!(seen["mtu"], 1400);
         assert!(flags(&seen).contains(&"UP"), "{seen}");
-        assert_eq!(made.kind, Kind::Macvlan(Some(mode)));
+        assert_eq!(made.kind, LinkKind::Macvlan(Some(mode)));
         assert_eq!(made.name, "eth0");
         let parent = made.parent.unwrap();
         assert_eq!(u64::from(parent.index), master["ifindex"].as_u64().unwrap());
@@ -113,7 +113,7 @@ fn an_ipvlan_is_made_where_it_belongs() {
         let seen = pair.container_ip(&["-d", "link", "show", "eth0"]);
         assert_eq!(seen["linkinfo"]["info_kind"], "ipvlan");
         assert_eq!(seen["linkinfo"]["info_data"]["mode"], mode.as_str());
-        assert_eq!(made.kind, Kind::Ipvlan(Some(mode)));
+        assert_eq!(made.kind, LinkKind::Ipvlan(Some(mode)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tests of VLANs.
 
-use netlink::{Change, Kind, LinkChange, LinkRef, NewLink, PortVlans, VlanOwner};
+use netlink::{Change, LinkChange, LinkKind, LinkRef, NewLink, PortVlans, VlanOwner};
 use serde_json::json;
 
 use crate::Pair;
@@ -16,7 +16,7 @@ fn a_ports_vlans() {
             }
             bridge => bridge.unwrap(),
         };
-        let kind = Kind::Bridge {
+        let kind = LinkKind::Bridge {
             vlan_filtering: true,
             default_pvid: 1,
         };
@@ -32,7 +32,7 @@ fn a_ports_vlans() {
             };
             let bridge = LinkRef::Index(bridge.index);
             let changed = both.host.apply_and_read(&[change], bridge).unwrap();
-            let kind = Kind::Bridge {
+            let kind = LinkKind::Bridge {
                 vlan_filtering: filters,
                 default_pvid: 1,
             };

@@ -14,14 +14,14 @@ pub(super) struct Binary {
     /// The name of the package's directory.
     pub(super) package: String,
     pub(super) target: String,
-    kind: Kind,
+    kind: BinaryKind,
     /// The package's directory.
     pub(super) dir: PathBuf,
     pub(super) file: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum BinaryKind {
     UnitTests,
     IntegrationTests,
     Program,
@@ -41,29 +41,30 @@ impl Binaries {
 
     /// All tests.
     pub(super) fn tests(&self) -> impl Iterator<Item = &Binary> {
-        self.all().filter(|binary| binary.kind != Kind::Program)
+        self.all()
+            .filter(|binary| binary.kind != BinaryKind::Program)
     }
 
     /// The integration tests of packages below a directory.
     pub(super) fn integration_tests(&self, dir: &Path) -> impl Iterator<Item = &Binary> {
         let tests = self
             .all()
-            .filter(|binary| binary.kind == Kind::IntegrationTests);
+            .filter(|binary| binary.kind == BinaryKind::IntegrationTests);
         tests.filter(move |binary| binary.dir.starts_with(dir))
     }
 
     /// An integration test of a package.
     pub(super) fn integration_test(&self, package: &str, target: &str) -> Result<&Binary> {
-        self.find(Kind::IntegrationTests, package, target)
+        self.find(BinaryKind::IntegrationTests, package, target)
     }
 
     /// The program of a package that has its name.
     pub(super) fn program(&self, package: &str) -> Result<&Path> {
-        let binary = self.find(Kind::Program, package, package)?;
+        let binary = self.find(BinaryKind::Program, package, package)?;
         Ok(&binary.file)
     }
 
-    fn find(&self, kind: Kind, package: &str, target: &str) -> Result<&Binary> {
+    fn find(&self, kind: BinaryKind, package: &str, target: &str) -> Result<&Binary> {
         let mut all = self.all().filter(|binary| binary.kind == kind);
         all.find(|binary| binary.package == package && binary.target == target)
             .with_context(|| format!("{package} has no {target}"))
@@ -97,9 +98,9 @@ impl Binary {
             artifact.target.kind.first()?.as_str(),
             artifact.profile.test,
         ) {
-            ("test", _) => Kind::IntegrationTests,
-            (_, true) => Kind::UnitTests,
-            ("bin", _) => Kind::Program,
+            ("test", _) => BinaryKind::IntegrationTests,
+            (_, true) => BinaryKind::UnitTests,
+            ("bin", _) => BinaryKind::Program,
             // A build script.
             _ => return None,
         };
@@ -134,10 +135,10 @@ mod tests {
             Binary::of(&message.to_string())
         };
         for (kind, is_test, expected) in [
-            ("test", true, Kind::IntegrationTests),
-            ("lib", true, Kind::UnitTests),
-            ("bin", true, Kind::UnitTests),
-            ("bin", false, Kind::Program),
+            ("test", true, BinaryKind::IntegrationTests),
+            ("lib", true, BinaryKind::UnitTests),
+            ("bin", true, BinaryKind::UnitTests),
+            ("bin", false, BinaryKind::Program),
         ] {
             let binary = message(kind, is_test).unwrap();
             assert_eq!((&*binary.package, &*binary.target), ("ipvlan", "parity"));

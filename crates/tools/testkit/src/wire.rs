@@ -15,7 +15,7 @@ use crate::{Invocation, Link, NetNs, Side, traffic};
 
 /// A plugin of sub-interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct WirePlugin {
     /// The plugin's name, which is also the kernel's name for its links.
     pub name: &'static str,
     /// The mode that its links have by default.
@@ -25,14 +25,14 @@ pub struct Kind {
 }
 
 /// The plugin `ipvlan`.
-pub const IPVLAN: Kind = Kind {
+pub const IPVLAN: WirePlugin = WirePlugin {
     name: "ipvlan",
     default_mode: "l2",
     other_mode: "l3",
 };
 
 /// The plugin `macvlan`.
-pub const MACVLAN: Kind = Kind {
+pub const MACVLAN: WirePlugin = WirePlugin {
     name: "macvlan",
     default_mode: "bridge",
     other_mode: "private",
@@ -45,7 +45,7 @@ pub struct Lab {
     lab: crate::Lab,
     outside: NetNs,
     /// The plugin that the lab is for.
-    pub kind: Kind,
+    pub kind: WirePlugin,
 }
 
 impl Deref for Lab {
@@ -61,7 +61,7 @@ impl Lab {
     /// the plugin's kind of link.
     #[must_use]
     #[track_caller]
-    pub fn new(side: Side, kind: Kind) -> Option<Self> {
+    pub fn new(side: Side, kind: WirePlugin) -> Option<Self> {
         Self::on_any_kernel(side, kind).filter(Self::has_kind)
     }
 
@@ -69,7 +69,7 @@ impl Lab {
     /// [`crate::Lab::new`] says.
     #[must_use]
     #[track_caller]
-    pub fn on_any_kernel(side: Side, kind: Kind) -> Option<Self> {
+    pub fn on_any_kernel(side: Side, kind: WirePlugin) -> Option<Self> {
         let lab = Self {
             lab: crate::Lab::new(side, kind.name)?,
             outside: NetNs::new().unwrap(),

@@ -2,7 +2,7 @@
 
 use cni_types::{AddResult, Error};
 use container_link::{CheckError, check};
-use netlink::{Kind, Link, Rtnetlink};
+use netlink::{Link, LinkKind, Rtnetlink};
 
 use crate::config::Config;
 
@@ -26,7 +26,7 @@ impl Links {
         // The MAC of a bridge that is no gateway may follow its ports'.
         of_node.check(&bridge, config.gives_bridge_addresses())?;
         check_bridge(config, &bridge)?;
-        if container.kind != Kind::Veth {
+        if container.kind != LinkKind::Veth {
             let kind = container.kind.name();
             return Err(CheckError::differs("kind", &container, kind, "veth").into());
         }
@@ -82,7 +82,7 @@ fn find_bridge(config: &Config, outside: &mut Rtnetlink) -> Result<Link, Error> 
 }
 
 fn check_bridge(config: &Config, bridge: &Link) -> Result<(), CheckError> {
-    if !matches!(bridge.kind, Kind::Bridge { .. }) {
+    if !matches!(bridge.kind, LinkKind::Bridge { .. }) {
         let kind = bridge.kind.name();
         return Err(CheckError::differs("kind", bridge, kind, "bridge"));
     }
@@ -99,7 +99,7 @@ fn port_of(container: &Link, outside: &mut Rtnetlink) -> Result<Link, Error> {
     };
     let is_its = |port: &Link| {
         let parent = port.parent.map(|parent| parent.index);
-        port.kind == Kind::Veth && parent == Some(container.index)
+        port.kind == LinkKind::Veth && parent == Some(container.index)
     };
     let port = port?.filter(is_its);
     Ok(port
