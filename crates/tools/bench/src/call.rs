@@ -14,7 +14,7 @@ const PIPE: usize = 64 << 10;
 
 /// A program, its arguments, its whole environment and its stdin.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct ProgramCall {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(&'static str, String)>,
@@ -31,7 +31,7 @@ pub(crate) struct Timed {
     pub(crate) stdout: Vec<u8>,
 }
 
-impl Call {
+impl ProgramCall {
     /// A call without arguments, environment and input, which prints nothing.
     pub(crate) fn bare(program: &Path) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl Call {
 }
 
 /// The program, and the command if it is a plugin.
-impl std::fmt::Display for Call {
+impl std::fmt::Display for ProgramCall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let is_command = |(name, _): &&(_, _)| *name == "CNI_COMMAND";
         let command = self.environment.iter().find(is_command);
@@ -169,11 +169,11 @@ pub(crate) fn container_id(kind: &str, number: usize) -> String {
 mod tests {
     use super::*;
 
-    fn script(text: &str) -> Call {
-        Call {
+    fn script(text: &str) -> ProgramCall {
+        ProgramCall {
             environment: vec![("CNI_COMMAND", "ADD".to_owned())],
             stdin: text.to_owned(),
-            ..Call::bare(Path::new("/bin/sh"))
+            ..ProgramCall::bare(Path::new("/bin/sh"))
         }
     }
 
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn an_answer_is_what_was_expected() {
         let printing = |printed: &str, answers| {
-            let call = Call {
+            let call = ProgramCall {
                 answers,
                 ..script(&format!("echo '{printed}'"))
             };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::call::Call;
+use crate::call::ProgramCall;
 use crate::figures::Figures;
 use crate::{memory, system_calls};
 
@@ -16,7 +16,7 @@ pub(crate) trait Entrant {
     fn size(&self) -> u32;
 
     /// The call of an operation for the attachment of a round.
-    fn call(&self, operation: &'static str, round: usize) -> Call;
+    fn call(&self, operation: &'static str, round: usize) -> ProgramCall;
 
     /// What must happen before an operation; false if the operation is not for this contender, or
     /// not in this round.
@@ -57,7 +57,7 @@ pub(crate) enum Look {
 
 impl Look {
     /// Makes a call; with `family`, the processes that it starts count too.
-    pub(crate) fn at(self, call: &Call, family: bool) -> Result<u64> {
+    pub(crate) fn at(self, call: &ProgramCall, family: bool) -> Result<u64> {
         match self {
             Self::Memory => memory::peak(call, family),
             Self::SystemCalls => system_calls::count(call, family),
@@ -231,8 +231,8 @@ mod tests {
             7
         }
 
-        fn call(&self, _: &'static str, _: usize) -> Call {
-            Call::bare(std::path::Path::new(if self.works {
+        fn call(&self, _: &'static str, _: usize) -> ProgramCall {
+            ProgramCall::bare(std::path::Path::new(if self.works {
                 "/bin/true"
             } else {
                 "/bin/false"

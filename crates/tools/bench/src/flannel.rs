@@ -10,7 +10,7 @@ use testkit::NetNs;
 use xtask::platform::Platform;
 
 use crate::Setting;
-use crate::call::{Call, container_id};
+use crate::call::{ProgramCall, container_id};
 use crate::contest::{Contest, Entrant, Look};
 use crate::figures::Figures;
 use crate::programs;
@@ -167,9 +167,9 @@ impl Entrant for Entry {
         self.size
     }
 
-    fn call(&self, operation: &'static str, round: usize) -> Call {
+    fn call(&self, operation: &'static str, round: usize) -> ProgramCall {
         let netconf = netconf(operation, &self.subnet_file, &self.data_dir);
-        let call = Call::plugin(
+        let call = ProgramCall::plugin(
             &self.program,
             operation,
             &container_id("caller", round),
@@ -177,7 +177,7 @@ impl Entrant for Entry {
         )
         .with("CNI_NETNS", &self.netns)
         .with("CNI_PATH", &self.delegates);
-        Call {
+        ProgramCall {
             answers: call.answers && self.contender != EMPTY,
             ..call
         }
@@ -213,7 +213,9 @@ mod tests {
         let platform = Platform::of_machine().unwrap();
         let idle = programs::build(dir.path(), IDLE, &idle_source(), &platform).unwrap();
         for command in ["ADD", "DEL"] {
-            Call::plugin(&idle, command, "c", &json!({})).run().unwrap();
+            ProgramCall::plugin(&idle, command, "c", &json!({}))
+                .run()
+                .unwrap();
         }
     }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use xtask::command::{self, Show};
 
 use crate::Setting;
-use crate::call::{Call, container_id};
+use crate::call::{ProgramCall, container_id};
 use crate::contest::{Contest, Entrant, Look};
 use crate::figures::Figures;
 use crate::report::{Report, Target};
@@ -179,14 +179,14 @@ impl Entrant for Entry {
         self.size
     }
 
-    fn call(&self, operation: &'static str, round: usize) -> Call {
+    fn call(&self, operation: &'static str, round: usize) -> ProgramCall {
         let (command, container) = match operation {
             OF_NOTHING => ("DEL", container_id("stranger", round)),
             AFTER_CHANGE => ("ADD", container_id("caller", round)),
             _ => (operation, container_id("caller", round)),
         };
-        let call = Call::plugin(&self.program, command, &container, &self.conf);
-        Call {
+        let call = ProgramCall::plugin(&self.program, command, &container, &self.conf);
+        ProgramCall {
             answers: call.answers && self.contender != EMPTY,
             ..call
         }

@@ -122,7 +122,7 @@ impl Setting {
         let mut notes = vec![format!("Measured on {}.", machine(state.path())?)];
         let mut looks = Vec::new();
         for look in [Look::Memory, Look::SystemCalls] {
-            match look.at(&call::Call::bare(&empty), false) {
+            match look.at(&call::ProgramCall::bare(&empty), false) {
                 Ok(_) => looks.push(look),
                 Err(error) => notes.push(format!("{look:?} is left out: {error:#}.")),
             }

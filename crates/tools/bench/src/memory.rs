@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::call::Call;
+use crate::call::ProgramCall;
 
 /// Waits for a line, by when it is traced, and leaves the rest of stdin to the program.
 const LAUNCHER: &[&str] = &["-c", "read -r go && exec \"$0\" \"$@\""];
@@ -24,7 +24,7 @@ const LAUNCHER: &[&str] = &["-c", "read -r go && exec \"$0\" \"$@\""];
 /// Runs a call to its end and returns the most memory that its process had resident, in KiB. With
 /// `family` it is the sum over that process and all that it started: a plugin waits for the plugin
 /// that it runs.
-pub(crate) fn peak(call: &Call, family: bool) -> Result<u64> {
+pub(crate) fn peak(call: &ProgramCall, family: bool) -> Result<u64> {
     let mut command = call.command(Some(("/bin/sh", LAUNCHER)));
     command
         .stdin(Stdio::piped())
@@ -41,7 +41,7 @@ pub(crate) fn peak(call: &Call, family: bool) -> Result<u64> {
     Ok(peak)
 }
 
-fn trace(child: &mut Child, call: &Call, family: bool) -> Result<(u64, ExitStatus)> {
+fn trace(child: &mut Child, call: &ProgramCall, family: bool) -> Result<(u64, ExitStatus)> {
     let mut options = Options::PTRACE_O_TRACEEXIT;
     if family {
         // Threads too, because any of them may start a process.
@@ -118,10 +118,10 @@ mod tests {
     const FILLED: &str = "dd if=/dev/zero of=/dev/null bs=24M count=1";
 
     fn peak_of(script: &str, family: bool) -> Result<u64> {
-        let call = Call {
+        let call = ProgramCall {
             environment: vec![("PATH", "/usr/bin:/bin".to_owned())],
             stdin: script.to_owned(),
-            ..Call::bare(Path::new("/bin/sh"))
+            ..ProgramCall::bare(Path::new("/bin/sh"))
         };
         peak(&call, family)
     }

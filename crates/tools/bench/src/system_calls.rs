@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result};
 
-use crate::call::Call;
+use crate::call::ProgramCall;
 
 /// Runs a call to its end and returns the number of system calls of its process; with `family`,
 /// also those of the processes that it starts.
-pub(crate) fn count(call: &Call, family: bool) -> Result<u64> {
+pub(crate) fn count(call: &ProgramCall, family: bool) -> Result<u64> {
     let arguments: &[&str] = match family {
         true => &["-f", "-c", "-U", "calls,name"],
         false => &["-c", "-U", "calls,name"],

@@ -16,7 +16,7 @@ pub(crate) const COMMANDS: [&str; 5] = ["ADD", "CHECK", "DEL", "GC", "STATUS"];
 
 /// A call of a plugin that finds no other one.
 #[derive(Clone, Copy)]
-pub(crate) struct Call<'a> {
+pub(crate) struct LoneCall<'a> {
     pub(crate) plugin: &'a dyn Plugin,
     pub(crate) command: &'a str,
     pub(crate) container: &'a str,
@@ -33,7 +33,7 @@ pub(crate) enum Checked {
     Failed,
 }
 
-impl<'a> Call<'a> {
+impl<'a> LoneCall<'a> {
     /// A call for the container `c` without `CNI_ARGS`.
     pub(crate) fn new(plugin: &'a dyn Plugin, command: &'a str, stdin: &'a [u8]) -> Self {
         Self {

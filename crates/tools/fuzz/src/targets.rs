@@ -16,7 +16,7 @@ use twill_host_local::HostLocal;
 use twill_portmap::Portmap;
 
 use crate::jail::{Jail, write};
-use crate::reply::{Call, Checked};
+use crate::reply::{Checked, LoneCall};
 
 /// All targets.
 pub const TARGETS: [Target; 11] = [
@@ -134,7 +134,7 @@ fn lease(input: &[u8]) -> Result<()> {
     let conf = br#"{"cniVersion":"1.1.0","name":"cbr0","type":"flannel","subnetFileWait":0}"#;
     write(Path::new(SUBNET_FILE), input)?;
     for command in ["ADD", "STATUS"] {
-        let reply = Call::new(&Flannel, command, conf).run()?;
+        let reply = LoneCall::new(&Flannel, command, conf).run()?;
         ensure!(
             matches!(reply, Checked::Failed),
             "{command} succeeds without a delegate"
@@ -147,20 +147,20 @@ fn args(input: &[u8]) -> Result<()> {
     // No variable has a zero byte in it, and bridge calls no other plugin.
     let args: Vec<u8> = input.iter().copied().filter(|byte| *byte != 0).collect();
     let conf = host_local_conf("", "");
-    let add = Call {
+    let add = LoneCall {
         args: &args,
-        ..Call::new(&HostLocal, "ADD", conf.as_bytes())
+        ..LoneCall::new(&HostLocal, "ADD", conf.as_bytes())
     };
     add.run()?;
-    Call {
+    LoneCall {
         command: "DEL",
         ..add
     }
     .succeeds()?;
     let conf = br#"{"cniVersion":"1.0.0","name":"cbr0","type":"bridge","bridge":"cni0"}"#;
-    Call {
+    LoneCall {
         args: &args,
-        ..Call::new(&Bridge, "ADD", conf)
+        ..LoneCall::new(&Bridge, "ADD", conf)
     }
     .run()?;
     Ok(())
@@ -169,7 +169,7 @@ fn args(input: &[u8]) -> Result<()> {
 fn resolv_conf(input: &[u8]) -> Result<()> {
     write(Path::new(RESOLV_CONF), input)?;
     let conf = host_local_conf(&format!(r#""resolvConf":"{RESOLV_CONF}","#), "");
-    let result = Call::new(&HostLocal, "ADD", conf.as_bytes()).succeeds()?;
+    let result = LoneCall::new(&HostLocal, "ADD", conf.as_bytes()).succeeds()?;
     let dns = result.context("ADD has no result")?.dns;
     let text = String::from_utf8_lossy(input);
     let words = dns

@@ -46,6 +46,6 @@ pub use link::Link;
 pub use netns::NetNs;
 pub use node::Node;
 pub use outcome::{CniFailure, Outcome};
-pub use scripted::{Call, Script, ScriptedDelegate};
+pub use scripted::{RecordedCall, Script, ScriptedDelegate};
 pub use side::{Side, assert_on};
 pub use snapshot::{Observed, Snapshot, assert_same};

@@ -33,7 +33,7 @@ pub struct Script {
 
 /// One call of the delegate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct RecordedCall {
     /// `CNI_COMMAND`.
     pub command: String,
     /// The whole environment; what is not UTF-8 in it is replaced.
@@ -92,7 +92,7 @@ impl ScriptedDelegate {
     /// # Panics
     /// If the records cannot be read.
     #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<RecordedCall> {
         let calls = self.dir.path().join("calls");
         (1..)
             .map_while(|number| read_call(&calls, number))
@@ -100,7 +100,7 @@ impl ScriptedDelegate {
     }
 }
 
-fn read_call(calls: &Path, number: usize) -> Option<Call> {
+fn read_call(calls: &Path, number: usize) -> Option<RecordedCall> {
     let command = fs::read_to_string(calls.join(format!("{number}.command"))).ok()?;
     let part = |name| fs::read(calls.join(format!("{number}.{name}"))).unwrap_or_default();
     let env = part("env")
@@ -119,7 +119,7 @@ fn read_call(calls: &Path, number: usize) -> Option<Call> {
         .filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()))
         .collect();
     let process = |name| String::from_utf8_lossy(&part(name)).trim().parse().ok();
-    Some(Call {
+    Some(RecordedCall {
         command,
         env,
         stdin: part("stdin"),

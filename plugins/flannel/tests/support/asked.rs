@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use testkit::Call;
+use testkit::RecordedCall;
 
 use crate::desk::Desk;
 
@@ -16,7 +16,7 @@ pub(crate) fn commands(desk: &Desk) -> Vec<String> {
 
 /// The delegate's last call.
 #[track_caller]
-pub(crate) fn last_call(desk: &Desk) -> Call {
+pub(crate) fn last_call(desk: &Desk) -> RecordedCall {
     desk.delegate.calls().pop().unwrap()
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn wait_until(what: &str, limit: Duration, condition: impl Fn() -> bo
 
 /// Waits until the delegate's call of this number, from 0 on, has read its input.
 #[track_caller]
-pub(crate) fn wait_for_call(desk: &Desk, number: usize) -> Call {
+pub(crate) fn wait_for_call(desk: &Desk, number: usize) -> RecordedCall {
     let call = || desk.delegate.calls().into_iter().nth(number);
     wait_until("the delegate is called", Duration::from_secs(20), || {
         call().is_some_and(|call| !call.stdin.is_empty())

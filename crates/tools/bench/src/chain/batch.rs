@@ -9,7 +9,7 @@ use anyhow::Result;
 use nix::sys::resource::{UsageWho, getrusage};
 
 use super::orphans;
-use crate::call::{Call, Timed};
+use crate::call::{ProgramCall, Timed};
 
 /// Calls that succeeded.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Batch {
     /// behind.
     ///
     /// No other process may be waited for meanwhile, because the kernel only reports the sum.
-    pub(super) fn run(calls: &[Call], at_a_time: usize) -> Result<Self> {
+    pub(super) fn run(calls: &[ProgramCall], at_a_time: usize) -> Result<Self> {
         let next = AtomicUsize::new(0);
         let ready = Barrier::new(at_a_time + 1);
         let work = || -> Result<Vec<(usize, Timed)>> {
@@ -83,11 +83,11 @@ mod tests {
 
     use super::*;
 
-    fn script(text: &str) -> Call {
+    fn script(text: &str) -> ProgramCall {
         let arguments = vec!["-c".to_owned(), text.to_owned()];
-        Call {
+        ProgramCall {
             arguments,
-            ..Call::bare(Path::new("/bin/sh"))
+            ..ProgramCall::bare(Path::new("/bin/sh"))
         }
     }
 
@@ -115,7 +115,7 @@ mod tests {
         let calls = (1..9).map(|number| {
             let address = format!(r#"{{"ips":[{{"address":"10.0.0.{number}/24"}}]}}"#);
             let call = script(&format!("sleep 0.0{}; echo '{address}'", 9 - number));
-            Call {
+            ProgramCall {
                 answers: true,
                 ..call
             }

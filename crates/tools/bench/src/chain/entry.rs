@@ -12,7 +12,7 @@ use testkit::{Container, Node};
 
 use super::batch::Batch;
 use super::{ADD_PROCESSOR, ADD_SHARE, DEL_PROCESSOR, DEL_SHARE};
-use crate::call::{Call, container_id};
+use crate::call::{ProgramCall, container_id};
 use crate::contest::{Entrant, Look};
 use crate::state_dir::held;
 
@@ -185,7 +185,7 @@ impl Entry {
         let calls = containers
             .iter()
             .map(|(slot, id)| self.call_for(operation, slot, id));
-        let calls: Vec<Call> = calls.collect();
+        let calls: Vec<ProgramCall> = calls.collect();
         let batch = self
             .node
             .enter(|| Batch::run(&calls, self.at_a_time as usize))?;
@@ -198,7 +198,7 @@ impl Entry {
         Ok(batch)
     }
 
-    fn call_for(&self, command: &'static str, slot: &Slot, id: &str) -> Call {
+    fn call_for(&self, command: &'static str, slot: &Slot, id: &str) -> ProgramCall {
         let netns = slot.container.sandbox.path().display().to_string();
         let Some(plugins) = &self.plugins else {
             let mut arguments = vec![command.to_lowercase(), netns];
@@ -211,9 +211,9 @@ impl Entry {
                 ];
                 arguments.extend(words.into_iter().chain(DESTINATIONS).map(str::to_owned));
             }
-            return Call {
+            return ProgramCall {
                 arguments,
-                ..Call::bare(&self.program)
+                ..ProgramCall::bare(&self.program)
             };
         };
         let mut netconf = json!({
@@ -233,7 +233,7 @@ impl Entry {
         if let ("DEL", Some(result)) = (command, result) {
             netconf = testkit::conf::with(netconf, json!({ "prevResult": result }));
         }
-        Call::plugin(&self.program, command, id, &netconf)
+        ProgramCall::plugin(&self.program, command, id, &netconf)
             .with("CNI_NETNS", netns)
             .with("CNI_PATH", plugins.delegates.display().to_string())
     }
@@ -261,12 +261,12 @@ impl Entrant for Entry {
         self.at_a_time
     }
 
-    fn call(&self, operation: &'static str, round: usize) -> Call {
+    fn call(&self, operation: &'static str, round: usize) -> ProgramCall {
         let containers = self.containers(round);
         let call = containers
             .first()
             .map(|(slot, id)| self.call_for(operation, slot, id));
-        call.unwrap_or_else(|| Call::bare(&self.program))
+        call.unwrap_or_else(|| ProgramCall::bare(&self.program))
     }
 
     fn measure(

@@ -11,7 +11,7 @@ use testkit::Node;
 
 use super::ONE;
 use crate::Setting;
-use crate::call::{Call, container_id};
+use crate::call::{ProgramCall, container_id};
 use crate::figures::Figures;
 use crate::state_dir::held;
 
@@ -146,12 +146,12 @@ impl Network {
     fn add_dead(&self, number: usize) -> Result<()> {
         let id = container_id("dead", number);
         let program = self.plugins.join("host-local");
-        Call::plugin(&program, "ADD", &id, &self.bridge_conf()).run()?;
+        ProgramCall::plugin(&program, "ADD", &id, &self.bridge_conf()).run()?;
         self.keep(&id)
     }
 
-    fn gc(&self) -> Call {
-        Call::plugin(&self.plugins.join("flannel"), "GC", "", &self.conf)
+    fn gc(&self) -> ProgramCall {
+        ProgramCall::plugin(&self.plugins.join("flannel"), "GC", "", &self.conf)
     }
 
     /// An error unless exactly the living are left.

@@ -8,16 +8,16 @@ use anyhow::{Context, Result, ensure};
 use twill_host_local::HostLocal;
 
 use super::{DATA_DIR, NETWORK, host_local_conf};
-use crate::reply::{Call, Checked};
+use crate::reply::{Checked, LoneCall};
 
 const CONTAINERS: [&str; 3] = ["a", "b", "c"];
 
 /// The addresses' own files are whole, so a damaged index changes nothing for callers.
 pub(super) fn feed(input: &[u8]) -> Result<()> {
     let conf = host_local_conf("", "");
-    let call = |command, container| Call {
+    let call = |command, container| LoneCall {
         container,
-        ..Call::new(&HostLocal, command, conf.as_bytes())
+        ..LoneCall::new(&HostLocal, command, conf.as_bytes())
     };
     let add = |container| -> Result<Vec<String>> {
         let result = call("ADD", container)

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::SUBNET_FILE;
 use crate::jail::{files, write};
-use crate::reply::{COMMANDS, Call};
+use crate::reply::{COMMANDS, LoneCall};
 
 const LEASE: &[u8] = b"FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\n\
     FLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
@@ -27,7 +27,7 @@ pub(super) fn feed(plugin: &dyn Plugin, input: &[u8]) -> Result<()> {
     }
     write(Path::new(SUBNET_FILE), LEASE)?;
     for command in COMMANDS {
-        Call::new(plugin, command, input).run()?;
+        LoneCall::new(plugin, command, input).run()?;
     }
     if conf.is_null() {
         return Ok(());

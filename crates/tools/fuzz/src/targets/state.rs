@@ -12,7 +12,7 @@ use twill_host_local::HostLocal;
 
 use super::{DATA_DIR, NETWORK, host_local_conf};
 use crate::jail::write;
-use crate::reply::{COMMANDS, Call, Checked};
+use crate::reply::{COMMANDS, Checked, LoneCall};
 
 const DATABASE: &str = ".addresses.db";
 
@@ -35,7 +35,7 @@ pub(super) fn feed(input: &[u8]) -> Result<()> {
         let ipam = format!(r#""backend":"{backend}","lockTimeout":0,"#);
         let conf = host_local_conf(&ipam, r#""cni.dev/valid-attachments":[],"#);
         for command in COMMANDS {
-            let reply = Call::new(&HostLocal, command, conf.as_bytes()).run()?;
+            let reply = LoneCall::new(&HostLocal, command, conf.as_bytes()).run()?;
             if let (Checked::Added(result), "disk") = (reply, backend) {
                 let is_held = |address: String| held.contains(&address);
                 let taken = result
