@@ -1,0 +1,177 @@
+//! Who lives: the containers that a container runtime, a list or the kernel reports.
+//!
+//! [`Living::ask`] asks any number of [`Source`]s: a container lives if one of them says so. What
+//! the program of a runtime prints is parsed by a module of the program's name, which is pure.
+//! [`Namespaces`] are what the kernel knows.
+//!
+//! Whoever releases what the dead have must read that first, and ask who lives afterwards: a
+//! container that starts meanwhile is then never taken for dead.
+
+mod crictl;
+mod ctr;
+mod error;
+mod list;
+mod namespaces;
+mod nerdctl;
+mod podman;
+mod processes;
+mod program;
+mod source;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use allocator::Owner;
+use cni_types::ValidAttachments;
+
+pub use self::error::LivingError;
+pub use self::namespaces::{Namespace, Namespaces};
+use self::processes::Processes;
+pub use self::source::Source;
+
+/// A container as a runtime reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Container {
+    /// `CNI_CONTAINERID`, which is the ID of the pod's sandbox for a runtime of Kubernetes.
+    id: String,
+    /// What people call it: `<namespace>/<pod>` for a pod.
+    name: Option<String>,
+    state: State,
+    /// The ID of its first process, where the runtime's word for the state may be out of date.
+    pid: Option<u32>,
+}
+
+/// Whether a container lives, in the runtime's word for its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Alive(String),
+    Ended(String),
+}
+
+impl State {
+    /// The state for a runtime's word; `ended` are the words that mean that the container has
+    /// ended. An unknown word, of a later version of the runtime, does not.
+    fn of(word: &str, ended: &[&str]) -> Self {
+        let is_ended = ended.iter().any(|known| word.eq_ignore_ascii_case(known));
+        let state = if is_ended { Self::Ended } else { Self::Alive };
+        state(word.to_owned())
+    }
+}
+
+/// An attachment, with what it is recognised by.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The container, and its interface if it is known.
+    pub owner: &'a Owner,
+    /// The addresses that the attachment has been given.
+    pub addresses: &'a [IpAddr],
+    /// The alias of the attachment's links, if it is known.
+    pub alias: Option<&'a str>,
+}
+
+/// Whether an attachment is alive, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether any of the sources says that it is.
+    pub is_alive: bool,
+    /// Who says so, in which words: `podman reports it as running`.
+    pub reason: String,
+}
+
+/// What the sources that were asked have reported.
+#[derive(Debug, Default)]
+pub struct Living {
+    reports: Vec<(Source, Report)>,
+}
+
+/// What one source has reported.
+#[derive(Debug)]
+enum Report {
+    Containers(HashMap<String, Container>),
+    Attachments(ValidAttachments),
+    Namespaces(Namespaces),
+}
+
+impl Living {
+    /// Asks each source.
+    ///
+    /// # Errors
+    /// [`LivingError`] if one of them cannot be asked, or if its answer cannot be read.
+    pub fn ask(sources: &[Source]) -> Result<Self, LivingError> {
+        let ask = |source: &Source| Ok((source.clone(), source.ask()?));
+        let reports = sources
+            .iter()
+            .map(ask)
+            .collect::<Result<_, LivingError>>()?;
+        Ok(Self { reports })
+    }
+
+    /// The name of a container, if a runtime reports one: `<namespace>/<pod>` for a pod.
+    pub fn name_of(&self, container_id: &str) -> Option<&str> {
+        self.reports.iter().find_map(|(_, report)| match report {
+            Report::Containers(containers) => containers.get(container_id)?.name.as_deref(),
+            Report::Attachments(_) | Report::Namespaces(_) => None,
+        })
+    }
+
+    /// Whether an attachment is alive.
+    pub fn verdict(&self, subject: Subject<'_>) -> Verdict {
+        let mut reasons = Vec::new();
+        for (source, report) in &self.reports {
+            let verdict = report.verdict(source, subject);
+            if verdict.is_alive {
+                return verdict;
+            }
+            reasons.push(verdict.reason);
+        }
+        Verdict {
+            is_alive: false,
+            reason: reasons.join("; "),
+        }
+    }
+}
+
+impl Report {
+    fn verdict(&self, source: &Source, subject: Subject<'_>) -> Verdict {
+        let owner = subject.owner;
+        let (is_alive, reason) = match self {
+            Self::Containers(containers) => match containers.get(owner.container_id.as_str()) {
+                None => (false, format!("{source} knows no such container")),
+                Some(container) => {
+                    let (is_alive, word) = match &container.state {
+                        State::Alive(word) => (true, word),
+                        State::Ended(word) => (false, word),
+                    };
+                    (is_alive, format!("{source} reports it as {word}"))
+                }
+            },
+            Self::Attachments(valid) => match owner.is_valid(valid) {
+                true => (true, format!("{source} lists it")),
+                false => (false, format!("{source} does not list it")),
+            },
+            Self::Namespaces(namespaces) => match namespaces.trace_of(subject) {
+                Some(trace) => (true, trace),
+                None => (false, "no network namespace has its interface".to_owned()),
+            },
+        };
+        Verdict { is_alive, reason }
+    }
+}
+
+/// The report of a runtime. A container whose first process does not exist any more, or is in the
+/// network namespace of the node, has ended, whatever the runtime still believes.
+fn report(containers: Vec<Container>, processes: &Processes) -> Report {
+    let containers = containers.into_iter().map(|container| {
+        let state = match (&container.state, container.pid) {
+            (State::Alive(word), Some(pid)) if processes.has_no_container(pid) => {
+                State::Ended(format!("{word}, but its process {pid} is gone"))
+            }
+            (state, _) => state.clone(),
+        };
+        (container.id.clone(), Container { state, ..container })
+    });
+    Report::Containers(containers.collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! A list of the attachments that live, as GC gets it from a runtime (CNI specification, "GC").
+
+use cni_types::{ValidAttachment, ValidAttachments};
+use serde::Deserialize;
+
+use crate::LivingError;
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Listed {
+    Bare(Vec<Element>),
+    Configuration {
+        #[serde(rename = "cni.dev/valid-attachments")]
+        list: Vec<Element>,
+    },
+}
+
+#[derive(Deserialize)]
+struct Element {
+    #[serde(rename = "containerID")]
+    container_id: String,
+    ifname: String,
+}
+
+/// Reads a list, or a GC's configuration that has one. `[]` means that nobody lives; an empty
+/// input is a mistake, such as that of a failed program before a pipe.
+pub(crate) fn parse(input: &[u8]) -> Result<ValidAttachments, LivingError> {
+    if input.trim_ascii().is_empty() {
+        return Err(LivingError::EmptyList);
+    }
+    let listed = serde_json::from_slice(input).map_err(|_| LivingError::InvalidList)?;
+    let (Listed::Bare(list) | Listed::Configuration { list }) = listed;
+    let attachments = list.into_iter().map(|element| ValidAttachment {
+        container_id: element.container_id,
+        ifname: element.ifname,
+    });
+    Ok(attachments.collect())
+}
