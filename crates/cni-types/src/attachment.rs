@@ -67,7 +67,7 @@ impl ValidAttachments {
     /// # Errors
     /// Code 6 for a value that is no list of attachments.
     pub fn of(conf: &NetConf<'_>) -> Result<Option<Self>, Error> {
-        let Some(key) = KEYS.into_iter().find(|key| conf.contains(key)) else {
+        let Some(key) = KEYS.into_iter().find(|key| conf.has_key(key)) else {
             return Ok(None);
         };
         let Some(list) = conf.value::<&RawValue>(key)? else {

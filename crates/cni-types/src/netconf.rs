@@ -74,9 +74,14 @@ impl<'a> NetConf<'a> {
         self.json
     }
 
-    /// Whether there is anything under a key, `null` included.
+    /// Whether there is a value other than `null` under a key.
     pub fn contains(&self, key: &str) -> bool {
         self.entries.contains(key)
+    }
+
+    /// Whether the key is there, with a value or with `null`.
+    pub fn has_key(&self, key: &str) -> bool {
+        self.entries.has_key(key)
     }
 
     /// Decodes the keys of a plugin's own type, with the rules of [`json`].

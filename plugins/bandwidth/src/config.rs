@@ -52,7 +52,7 @@ impl Config {
     /// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         // As for the Go plugin, a single key counts for all.
-        if RawConf::KEYS.iter().any(|key| call.conf.contains(key)) {
+        if RawConf::KEYS.iter().any(|key| call.conf.has_key(key)) {
             return Ok(Self::valid(&call.conf.decode()?, "")?);
         }
         let runtime_config = call.conf.section(RUNTIME_CONFIG)?;

@@ -37,8 +37,13 @@ impl<'de> Entries<'de> {
         serde_json::from_str(raw).map_err(|error| DecodeError::of_part(&error))
     }
 
-    /// Whether there is anything under a key, `null` included.
+    /// Whether there is a value other than `null` under a key.
     pub fn contains(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Whether the key is there, with a value or with `null`.
+    pub fn has_key(&self, key: &str) -> bool {
         self.iter().any(|(name, _)| name.eq_ignore_ascii_case(key))
     }
 
@@ -180,7 +185,7 @@ mod tests {
     fn null_is_a_key_without_a_value() {
         let entries = entries(r#"{"mtu":null}"#);
         assert_eq!(entries.value::<u32>("mtu"), Ok(None));
-        assert!(entries.contains("mtu"));
+        assert!(entries.has_key("Mtu") && !entries.contains("mtu"));
     }
 
     #[test]

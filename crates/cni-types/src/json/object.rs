@@ -27,19 +27,17 @@ impl Eq for Object {}
 
 impl Object {
     fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.get()))
+        let entries = self.0.iter();
+        entries.map(|(key, value)| (key.as_str(), value.get()))
     }
 
-    /// The JSON of the last value under a key; `None` when there is none, or it is `null`.
+    /// The JSON of the last value under a key that is not `null`, as [`Entries`](super::Entries)
+    /// finds it; `None` if there is none.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(name, _)| name.eq_ignore_ascii_case(key))
-            .map(|(_, value)| value.get())
-            .filter(|value| *value != "null")
+        self.texts()
+            .filter(|(name, value)| name.eq_ignore_ascii_case(key) && *value != "null")
+            .last()
+            .map(|(_, value)| value)
     }
 
     /// Whether there is a value other than `null` under a key.
@@ -178,6 +176,25 @@ mod tests {
         );
         object.remove("OTHER");
         assert_eq!(object.keys().collect::<Vec<_>>(), ["mtu"]);
+    }
+
+    #[test]
+    fn a_value_is_the_same_one_as_among_entries() {
+        for (text, value) in [
+            (r#"{"mtu":1400,"Mtu":1300}"#, Some(1300)),
+            (r#"{"mtu":1400,"MTU":null}"#, Some(1400)),
+            (r#"{"mtu":null,"MTU":1400}"#, Some(1400)),
+            (r#"{"mtu":null}"#, None),
+            ("{}", None),
+        ] {
+            let (mut object, entries) = (object(text), json::Entries::parse(text).unwrap());
+            assert_eq!(object.decode::<u32>("mtu"), Ok(value), "{text}");
+            assert_eq!(entries.value::<u32>("mtu"), Ok(value), "{text}");
+            assert_eq!(object.contains("mtu"), value.is_some(), "{text}");
+            assert_eq!(entries.contains("mtu"), value.is_some(), "{text}");
+            object.set_default("mtu", &7).unwrap();
+            assert_eq!(object.decode("mtu"), Ok(value.or(Some(7))), "{text}");
+        }
     }
 
     #[test]
