@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 use ipnetwork::IpNetwork;
-use netlink::{Mac, Request};
+use netlink::Mac;
 
 use crate::go::{ForeignChain, reference_of};
 use crate::iptables::{Mark, Tables, chain_of};
@@ -156,26 +156,20 @@ impl Kernel {
     fn traces_of(&mut self, owner: NetworkAttachment<'_>) -> Result<Traces, FirewallError> {
         let reference = reference_of(owner.attachment);
         let chain = chain_of(owner.network, owner.attachment);
-        let [ipv4, ipv6] = ForeignChain::of_iptables(&chain);
-        let go = [
-            ForeignChain::masquerading(),
-            ForeignChain::of_port(&reference),
-        ];
-        let questions: Vec<Request> = [ipv4, ipv6]
-            .iter()
-            .chain(&go)
-            .map(ForeignChain::find)
-            .collect();
-        let mut traces = Traces::default();
-        self.ask_each(&questions, |position, _| {
-            match position {
-                0 | 1 => traces.iptables = true,
-                2 => traces.go_masquerading = true,
-                _ => traces.go_mac_check = true,
-            }
-            Ok(())
-        })?;
-        Ok(traces)
+        let iptables = ForeignChain::of_iptables(&chain);
+        let go_masquerading = ForeignChain::masquerading();
+        let go_mac_check = ForeignChain::of_port(&reference);
+        let chains = iptables.iter().chain([&go_masquerading, &go_mac_check]);
+        let chains: Vec<&ForeignChain> = chains.collect();
+        let answers = self.ask(chains.iter().copied())?;
+        let found = chains.into_iter().zip(answers);
+        let existing = found.filter_map(|(chain, answer)| answer.map(|()| chain));
+        let existing: Vec<_> = existing.collect();
+        Ok(Traces {
+            iptables: iptables.iter().any(|chain| existing.contains(&chain)),
+            go_masquerading: existing.contains(&&go_masquerading),
+            go_mac_check: existing.contains(&&go_mac_check),
+        })
     }
 
     /// Whether a rule jumps to a chain of the Go plugins in the tables that iptables has in

@@ -152,9 +152,8 @@ impl Kernel {
         let Some(record) = found.iter().find(is_it) else {
             return Ok(Some(NO_ELEMENT));
         };
-        let questions: Vec<_> = grant.elements().iter().map(|it| it.find()).collect();
         let is_its = |comment: &str| RecordKey::of_comment(comment) == Some(record.key);
-        let elements = self.ask(&questions)?;
+        let elements = self.ask(&grant.elements())?;
         let is_there = |it: &Option<_>| {
             it.as_ref()
                 .is_some_and(|it: &ListedElement| is_its(&it.comment))

@@ -156,11 +156,9 @@ impl Kernel {
         };
         let sets = self.sets_in(table)?;
         let elements: Vec<_> = sets.iter().filter_map(element_in).collect();
-        let questions: Vec<_> = elements.iter().map(|(it, _, _)| it.find()).collect();
+        let answers = self.ask(elements.iter().map(|(element, _, _)| element))?;
         let (mut by_address, mut by_port, mut under_conditions) = (None, None, Vec::new());
-        for ((element, is_by_address, has_conditions), listed) in
-            elements.iter().zip(self.ask(&questions)?)
-        {
+        for ((element, is_by_address, has_conditions), listed) in elements.iter().zip(answers) {
             let claim = listed.and_then(|listed| Claim::of_element(element, &listed.data));
             let end = claim.map(|claim| (claim.target, claim.mapping.container_port));
             match (has_conditions, is_by_address) {
@@ -186,7 +184,7 @@ impl Kernel {
         let attributes = attributes.into_bytes();
         let mut request = request(connection.is_ipv6, MESSAGE_DELETE, attributes);
         request.answer = Answer::Acknowledgement;
-        self.ask_each(&[request], |_, _| Ok(()))
+        self.exchange(&[&request]).map(drop)
     }
 }
 

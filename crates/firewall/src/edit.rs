@@ -1,10 +1,11 @@
 //! The messages of nftables: questions, and edits, many of which make a transaction.
 
-use netlink::attributes::{Attributes, find};
+use netlink::attributes::{Attributes, Malformed, find};
 use netlink::{Answer, Reply, Request};
 use nix::errno::Errno;
 use nix::libc;
 
+use crate::kernel::Question;
 use crate::nf_tables::{HEADER, generation};
 use crate::table::Table;
 
@@ -173,19 +174,22 @@ fn batch_message(message_type: i32, answer: Answer) -> Request {
     }
 }
 
-impl Generation {
-    /// The question for the present generation.
-    pub(crate) fn find() -> Request {
+/// The question for the ruleset's present generation.
+pub(crate) struct PresentGeneration;
+
+impl Question for PresentGeneration {
+    /// `None` if the reply is about something else.
+    type Answer = Option<Generation>;
+
+    fn request(&self) -> Request {
         let what = "find the nftables ruleset's generation".to_owned();
         let family = libc::NFPROTO_UNSPEC as u8;
         Message::GetGeneration.request(family, what, Attributes::new())
     }
 
-    /// `None` if the reply does not answer [`Generation::find`].
-    pub(crate) fn read(reply: &Reply<'_>) -> Option<Self> {
-        let attributes = reply.payload.get(HEADER..)?;
-        Some(Self(
-            find(attributes, generation::ID).ok()?.try_into().ok()?,
-        ))
+    fn read(&self, reply: &Reply<'_>) -> Result<Option<Generation>, Malformed> {
+        let attributes = reply.payload.get(HEADER..).unwrap_or_default();
+        let id = find(attributes, generation::ID)?;
+        Ok(id.try_into().ok().map(Generation))
     }
 }

@@ -4,6 +4,7 @@ use netlink::attributes::{Attributes, Malformed, find, read};
 use netlink::{Reply, Request};
 
 use crate::edit::{Edit, Message};
+use crate::kernel::Question;
 use crate::nf_tables::{HEADER, LIST_ENTRY, TABLE, data, element, userdata};
 use crate::table::Set;
 
@@ -45,13 +46,6 @@ impl Element {
         Message::DeleteElement.edit(self.set.table, what, attributes)
     }
 
-    /// The question for the element.
-    pub(crate) fn find(&self) -> Request {
-        let what = format!("find an element of set {}", self.set);
-        let attributes = self.attributes(self.key_attribute());
-        Message::GetElement.request(self.set.table.family(), what, attributes)
-    }
-
     fn key_attribute(&self) -> Attributes {
         Attributes::new().nest(element::KEY, value(&self.key))
     }
@@ -59,6 +53,21 @@ impl Element {
     fn attributes(&self, element: Attributes) -> Attributes {
         let list = Attributes::new().nest(LIST_ENTRY, element);
         set_attributes(self.set).nest(element::ELEMENTS, list)
+    }
+}
+
+impl Question for Element {
+    type Answer = ListedElement;
+
+    fn request(&self) -> Request {
+        let what = format!("find an element of set {}", self.set);
+        let attributes = self.attributes(self.key_attribute());
+        Message::GetElement.request(self.set.table.family(), what, attributes)
+    }
+
+    fn read(&self, reply: &Reply<'_>) -> Result<ListedElement, Malformed> {
+        let elements = ListedElement::read_all(reply)?;
+        Ok(elements.into_iter().next().unwrap_or_default())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::FirewallError;
 use crate::element::{ListedElement, list};
 use crate::kernel::Kernel;
 use crate::rule::{ListedRule, compare};
-use crate::schema::{Chain, ChainRules};
+use crate::schema::{Chain, ChainRules, FramePart};
 use crate::table::{Set, Table};
 
 /// The parts of a table's frame that exist.
@@ -28,6 +28,16 @@ pub(crate) enum ChainState {
     /// The chain exists, but sees no packets.
     Unhooked,
     Hooked,
+}
+
+impl ChainState {
+    fn of(is_hooked: Option<bool>) -> Self {
+        match is_hooked {
+            None => Self::Missing,
+            Some(false) => Self::Unhooked,
+            Some(true) => Self::Hooked,
+        }
+    }
 }
 
 impl Frame {
@@ -61,29 +71,16 @@ impl Kernel {
     /// # Errors
     /// If the kernel refuses to answer.
     pub(crate) fn frame(&mut self, table: Table) -> Result<Frame, FirewallError> {
-        let chains = table.chains();
-        let mut frame = Frame {
-            chains: vec![ChainState::Missing; chains.len()],
-            ..Frame::default()
-        };
-        let mut questions = vec![table.find()];
-        questions.extend(chains.iter().map(|chain| table.find_chain(chain)));
-        self.ask_each(&questions, |position, reply| {
-            let Some(number) = position.checked_sub(1) else {
-                frame.exists = true;
-                frame.is_dormant = Table::is_dormant(reply)?;
-                return Ok(());
-            };
-            if let (Some(state), Some(chain)) = (frame.chains.get_mut(number), chains.get(number)) {
-                *state = if chain.is_hooked(reply)? {
-                    ChainState::Hooked
-                } else {
-                    ChainState::Unhooked
-                };
-            }
-            Ok(())
-        })?;
-        Ok(frame)
+        let chains = table.chains().iter();
+        let mut parts = vec![FramePart::Table(table)];
+        parts.extend(chains.map(|chain| FramePart::Chain(table, chain)));
+        let mut answers = self.ask(&parts)?.into_iter();
+        let is_awake = answers.next().flatten();
+        Ok(Frame {
+            exists: is_awake.is_some(),
+            is_dormant: is_awake == Some(false),
+            chains: answers.map(ChainState::of).collect(),
+        })
     }
 
     /// Whether these tables and their chains are as they should be. A transaction could assert the
@@ -133,8 +130,8 @@ impl Kernel {
         sets: &BTreeSet<Set>,
     ) -> Result<BTreeSet<Set>, FirewallError> {
         let sets: Vec<Set> = sets.iter().copied().filter(Set::has_witness).collect();
-        let questions: Vec<_> = sets.iter().map(|set| set.witness().find()).collect();
-        let answers = self.ask(&questions)?;
+        let witnesses: Vec<_> = sets.iter().copied().map(Set::witness).collect();
+        let answers = self.ask(&witnesses)?;
         let unanswered = sets.into_iter().zip(answers).filter(|(_, it)| it.is_none());
         Ok(unanswered.map(|(set, _)| set).collect())
     }

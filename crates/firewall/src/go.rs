@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 
 use cni_types::{Attachment, ValidAttachments};
 use hmac_sha512::Hash;
-use netlink::attributes::{Attributes, find, text};
-use netlink::{Request, Rtnetlink};
+use netlink::attributes::{Attributes, Malformed, find, text};
+use netlink::{Reply, Request, Rtnetlink};
 use nix::libc;
 
 use crate::FirewallError;
 use crate::edit::{Edit, Message, Transaction};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Question};
 use crate::nf_tables::{TABLE, chain, cmp, data};
 use crate::owner::NetworkAttachment;
 use crate::rule::ListedRule;
@@ -78,12 +78,6 @@ impl ForeignChain {
             .text(chain::NAME, &self.name)
     }
 
-    /// The question for the chain.
-    pub(crate) fn find(&self) -> Request {
-        let what = format!("find chain {} of table {}", self.name, self.table);
-        Message::GetChain.request(self.family as u8, what, self.attributes())
-    }
-
     /// Removes the chain and its rules.
     fn delete(&self) -> Edit {
         let what = format!("remove chain {} of table {}", self.name, self.table);
@@ -99,14 +93,44 @@ impl ForeignChain {
     }
 }
 
-/// What the Go plugin has made of a port map, in nftables and in the tables that iptables has
-/// there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct PortMapTraces {
-    /// The families of the container's chains of iptables.
-    chains: Vec<ForeignChain>,
-    /// The families that have the plugin's table of nftables.
-    tables: Vec<i32>,
+impl Question for ForeignChain {
+    type Answer = ();
+
+    fn request(&self) -> Request {
+        let what = format!("find chain {} of table {}", self.name, self.table);
+        Message::GetChain.request(self.family as u8, what, self.attributes())
+    }
+
+    fn read(&self, _: &Reply<'_>) -> Result<(), Malformed> {
+        Ok(())
+    }
+}
+
+/// What the Go plugin may have made of a port map.
+enum PortMapTrace {
+    /// A container's chain of iptables in nftables.
+    Chain(ForeignChain),
+    /// The plugin's table of nftables, in this family.
+    Table(i32),
+}
+
+impl Question for PortMapTrace {
+    type Answer = ();
+
+    fn request(&self) -> Request {
+        match self {
+            Self::Chain(chain) => chain.request(),
+            Self::Table(family) => {
+                let what = format!("find table {HOST_PORT_TABLE}");
+                let attributes = Attributes::new().text(TABLE, HOST_PORT_TABLE);
+                Message::GetTable.request(*family as u8, what, attributes)
+            }
+        }
+    }
+
+    fn read(&self, _: &Reply<'_>) -> Result<(), Malformed> {
+        Ok(())
+    }
 }
 
 /// The chain of iptables from which the Go plugin's port maps are reached, and the table that it
@@ -126,23 +150,19 @@ impl Kernel {
     ) -> Result<(), FirewallError> {
         let id = owner.attachment.container_id.as_str();
         let chain = port_map_chain(owner.network.as_str(), id);
-        let chains = ForeignChain::of_iptables(&chain);
-        let tables = [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6];
-        let mut questions: Vec<_> = chains.iter().map(ForeignChain::find).collect();
-        questions.extend(tables.map(find_host_port_table));
-        let mut traces = PortMapTraces::default();
-        self.ask_each(&questions, |position, _| {
-            match chains.get(position) {
-                Some(chain) => traces.chains.push(chain.clone()),
-                None => traces.tables.extend(tables.get(position - chains.len())),
+        let chains = ForeignChain::of_iptables(&chain).map(PortMapTrace::Chain);
+        let tables = [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6].map(PortMapTrace::Table);
+        let traces: Vec<_> = chains.into_iter().chain(tables).collect();
+        for (trace, found) in traces.iter().zip(self.ask(&traces)?) {
+            match (found, trace) {
+                (None, _) => {}
+                (Some(()), PortMapTrace::Chain(chain)) => {
+                    self.remove_port_map_chains(chain.family, |name| name == chain.name)?;
+                }
+                (Some(()), PortMapTrace::Table(family)) => {
+                    self.remove_host_port_rules(*family, |comment| comment == id)?;
+                }
             }
-            Ok(())
-        })?;
-        for chain in &traces.chains {
-            self.remove_port_map_chains(chain.family, |name| name == chain.name)?;
-        }
-        for family in traces.tables {
-            self.remove_host_port_rules(family, |comment| comment == id)?;
         }
         Ok(())
     }
@@ -361,11 +381,10 @@ impl Kernel {
             ForeignChain::of_port(reference),
             ForeignChain::of_mac(reference),
         ];
-        let questions = chains.each_ref().map(ForeignChain::find);
         self.until_done(|this| {
             let rules = this.rules_of_chain(&checks)?;
             let jumps = rules.iter().filter(|rule| rule.comment == comment);
-            let answers = this.ask(&questions)?;
+            let answers = this.ask(&chains)?;
             let existing = chains.iter().zip(answers).filter(|(_, it)| it.is_some());
             let jumps = jumps.map(|rule| checks.delete_rule(rule));
             let existing = existing.map(|(chain, _)| chain.delete());
@@ -392,12 +411,6 @@ fn host_ports_of(family: i32) -> ForeignChain {
         table: "nat",
         name: HOST_PORTS.to_owned(),
     }
-}
-
-fn find_host_port_table(family: i32) -> Request {
-    let what = format!("find table {HOST_PORT_TABLE}");
-    let attributes = Attributes::new().text(TABLE, HOST_PORT_TABLE);
-    Message::GetTable.request(family as u8, what, attributes)
 }
 
 /// The name of a container's chain of iptables for port maps, as with the Go plugin: `CNI-DN-` and

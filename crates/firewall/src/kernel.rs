@@ -5,8 +5,7 @@ use netlink::{Answer, NetlinkError, Outcome, Protocol, Reply, Request, Socket};
 use nix::errno::Errno;
 
 use crate::FirewallError;
-use crate::edit::{Generation, Transaction};
-use crate::element::ListedElement;
+use crate::edit::{Generation, PresentGeneration, Transaction};
 
 /// How often an operation is tried that others overtake. Each time, one of the others has
 /// succeeded.
@@ -14,6 +13,17 @@ const ATTEMPTS: usize = 64;
 
 /// How many questions go into one exchange. A socket has room for as many answers.
 const QUESTIONS: usize = 16;
+
+/// A question about one object of the ruleset.
+pub(crate) trait Question {
+    /// What the kernel says of an object that exists.
+    type Answer;
+
+    fn request(&self) -> Request;
+
+    /// Reads the answer to [`Question::request`].
+    fn read(&self, reply: &Reply<'_>) -> Result<Self::Answer, Malformed>;
+}
 
 /// A connection to nftables in the network namespace in which it was opened.
 #[derive(Debug)]
@@ -40,76 +50,66 @@ impl Kernel {
         }
     }
 
-    /// Asks for elements, sets and tables. An answer is `None` if the object does not exist.
+    /// The answers to questions, in their order. An answer is `None` if the object does not exist.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
-    pub(crate) fn ask(
+    pub(crate) fn ask<'q, Q: Question + 'q>(
         &mut self,
-        questions: &[Request],
-    ) -> Result<Vec<Option<ListedElement>>, FirewallError> {
-        let mut answers = vec![None; questions.len()];
-        self.ask_each(questions, |position, reply| {
-            let elements = ListedElement::read_all(reply)?;
-            if let Some(answer) = answers.get_mut(position) {
-                // An answer about a set or a table has no elements; that it came is enough.
-                *answer = Some(elements.into_iter().next().unwrap_or_default());
+        questions: impl IntoIterator<Item = &'q Q>,
+    ) -> Result<Vec<Option<Q::Answer>>, FirewallError> {
+        let asked = questions.into_iter().map(|it| (it, it.request()));
+        let asked: Vec<(&Q, Request)> = asked.collect();
+        let mut answers = Vec::with_capacity(asked.len());
+        for some in asked.chunks(QUESTIONS) {
+            let requests: Vec<_> = some.iter().map(|(_, request)| request).collect();
+            for ((question, request), reply) in some.iter().zip(self.exchange(&requests)?) {
+                let answer = reply.map(|reply| question.read(&reply)).transpose();
+                answers.push(answer.map_err(|malformed| NetlinkError::Garbled {
+                    what: request.what.clone(),
+                    reason: malformed.to_string(),
+                })?);
             }
-            Ok(())
-        })?;
+        }
         Ok(answers)
     }
 
-    /// Asks questions. `read` gets each answer with the position of its question; an object that
-    /// does not exist has no answer.
+    /// The answer to one question.
     ///
     /// # Errors
-    /// If the kernel refuses to answer, or if `read` fails.
-    pub(crate) fn ask_each(
+    /// As [`Kernel::ask`].
+    pub(crate) fn ask_one<Q: Question>(
         &mut self,
-        questions: &[Request],
-        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), Malformed>,
-    ) -> Result<(), FirewallError> {
-        for (number, some) in questions.chunks(QUESTIONS).enumerate() {
-            let first = number * QUESTIONS;
-            self.ask_some(some, |position, reply| read(first + position, reply))?;
-        }
-        Ok(())
+        question: &Q,
+    ) -> Result<Option<Q::Answer>, FirewallError> {
+        Ok(self.ask([question])?.pop().flatten())
     }
 
-    fn ask_some(
+    /// The replies to requests; `None` where the object does not exist, or is acknowledged.
+    ///
+    /// # Errors
+    /// If the kernel refuses one.
+    pub(crate) fn exchange(
         &mut self,
-        questions: &[Request],
-        mut read: impl FnMut(usize, &Reply<'_>) -> Result<(), Malformed>,
-    ) -> Result<(), FirewallError> {
+        requests: &[&Request],
+    ) -> Result<Vec<Option<Reply<'static>>>, FirewallError> {
         let Some(socket) = &mut self.socket else {
-            return Ok(());
+            return Ok(vec![None; requests.len()]);
         };
-        let all: Vec<_> = questions.iter().collect();
-        let mut outcomes = socket.exchange(&all);
-        if matches!(outcomes, Err(NetlinkError::Garbled { .. })) && all.len() > 1 {
+        let mut outcomes = socket.exchange(requests);
+        if matches!(outcomes, Err(NetlinkError::Garbled { .. })) && requests.len() > 1 {
             // Without CAP_NET_ADMIN, the kernel answers the first question only. Asked for that one
             // alone, it gives the reason.
-            let alone = socket.exchange(all.get(..1).unwrap_or_default())?;
+            let alone = socket.exchange(requests.get(..1).unwrap_or_default())?;
             if alone.iter().any(Result::is_err) {
                 outcomes = Ok(alone);
             }
         }
-        for (position, outcome) in outcomes?.into_iter().enumerate() {
-            match outcome {
-                Ok(None) => {}
-                Ok(Some(reply)) => read(position, &reply).map_err(|malformed| {
-                    let question = questions.get(position);
-                    NetlinkError::Garbled {
-                        what: question.map_or_else(String::new, |it| it.what.clone()),
-                        reason: malformed.to_string(),
-                    }
-                })?,
-                Err(error) if is_absent(&error) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        let unless_absent = |outcome: Outcome| match outcome {
+            Err(error) if is_absent(&error) => Ok(None),
+            outcome => Ok(outcome?),
+        };
+        outcomes?.into_iter().map(unless_absent).collect()
     }
 
     /// A list of objects; empty if what contains them does not exist.
@@ -136,12 +136,7 @@ impl Kernel {
     /// # Errors
     /// If the kernel refuses to answer.
     pub(crate) fn generation(&mut self) -> Result<Option<Generation>, FirewallError> {
-        let mut generation = None;
-        self.ask_each(&[Generation::find()], |_, reply| {
-            generation = Generation::read(reply);
-            Ok(())
-        })?;
-        Ok(generation)
+        Ok(self.ask_one(&PresentGeneration)?.flatten())
     }
 
     /// Repeats an attempt for as long as others overtake it.

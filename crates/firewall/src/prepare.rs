@@ -32,9 +32,8 @@ impl Kernel {
         // between them and it.
         let generation = self.generation()?;
         let wanted: Vec<_> = grants.iter().flat_map(Grant::elements).collect();
-        let questions: Vec<_> = wanted.iter().map(Element::find).collect();
         let (mut taken, mut others) = (Vec::new(), BTreeSet::new());
-        for (element, listed) in wanted.iter().zip(self.ask(&questions)?) {
+        for (element, listed) in wanted.iter().zip(self.ask(&wanted)?) {
             let Some(listed) = listed else { continue };
             let key = RecordKey::of_comment(&listed.comment);
             others.extend(key.map(|key| (element.set.table, key)));

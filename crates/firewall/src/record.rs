@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use netlink::Request;
-
 use crate::FirewallError;
 use crate::element::{Element, ListedElement};
 use crate::grant::Grant;
@@ -85,8 +83,7 @@ impl Kernel {
         &mut self,
         tables: &[Table],
     ) -> Result<Vec<Table>, FirewallError> {
-        let questions: Vec<_> = tables.iter().map(|table| table.find()).collect();
-        let answers = self.ask(&questions)?;
+        let answers = self.ask(tables)?;
         let existing = tables.iter().zip(answers).filter(|(_, it)| it.is_some());
         let maps = existing.map(|(table, _)| table.owners()).collect();
         let flushed = self.without_witness(&maps)?;
@@ -101,8 +98,9 @@ impl Kernel {
         &mut self,
         keys: &[(Table, RecordKey)],
     ) -> Result<Vec<Record>, FirewallError> {
-        let questions: Vec<_> = keys.iter().map(find_record).collect();
-        Ok(records_among(keys, self.ask(&questions)?))
+        let elements = keys.iter().map(|(table, key)| record_element(*table, *key));
+        let elements: Vec<_> = elements.collect();
+        Ok(records_among(keys, self.ask(&elements)?))
     }
 
     /// All records of a table.
@@ -135,8 +133,8 @@ impl Kernel {
             granted.extend(elements.map(|element| (record.key, element)));
         }
         if is_checked {
-            let questions: Vec<_> = granted.iter().map(|(_, element)| element.find()).collect();
-            let mut answers = self.ask(&questions)?.into_iter();
+            let elements = granted.iter().map(|(_, element)| element);
+            let mut answers = self.ask(elements)?.into_iter();
             granted.retain(|(key, _)| {
                 let listed = answers.next().flatten();
                 listed.is_some_and(|it| RecordKey::of_comment(&it.comment) == Some(*key))
@@ -145,10 +143,6 @@ impl Kernel {
         let granted = granted.into_iter().map(|(_, element)| element);
         Ok(records.iter().map(Record::element).chain(granted).collect())
     }
-}
-
-fn find_record((table, key): &(Table, RecordKey)) -> Request {
-    record_element(*table, *key).find()
 }
 
 /// The records among the answers to questions for these keys.

@@ -95,11 +95,7 @@ impl Kernel {
         let Some(generation) = self.generation()? else {
             return Ok(());
         };
-        let mut object_count = None;
-        self.ask_each(&[table.find()], |_, reply| {
-            object_count = Some(Table::object_count(reply)?);
-            Ok(())
-        })?;
+        let object_count = self.ask_one(&table)?.map(|it| it.object_count);
         let sets = self.sets_in(table)?;
         let chains_and_sets = table.chains().len() + sets.len();
         if object_count != Some(chains_and_sets as u32) {

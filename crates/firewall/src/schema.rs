@@ -11,6 +11,7 @@ use crate::expression::{
     Header, PacketField, Verdict, is, is_in, is_not, list, load, load_input_name, load_second,
     mask, masquerade, verdict,
 };
+use crate::kernel::Question;
 use crate::layout::octets;
 use crate::nf_tables::{HEADER, TABLE, chain, rule, set, table};
 use crate::port_map;
@@ -86,23 +87,6 @@ impl Table {
         Message::NewTable.edit(self, what, awake).of_existing()
     }
 
-    /// The question for the table.
-    pub(crate) fn find(self) -> Request {
-        let what = format!("find table {self}");
-        Message::GetTable.request(self.family(), what, self.attribute())
-    }
-
-    /// Whether an answer to [`Table::find`] is about a table whose chains see no packets.
-    pub(crate) fn is_dormant(reply: &Reply<'_>) -> Result<bool, Malformed> {
-        let flags = be32(attributes_of(reply), table::FLAGS)?;
-        Ok(flags.unwrap_or_default() & table::DORMANT != 0)
-    }
-
-    /// How many chains, sets and other objects an answer to [`Table::find`] counts in the table.
-    pub(crate) fn object_count(reply: &Reply<'_>) -> Result<u32, Malformed> {
-        Ok(be32(attributes_of(reply), table::USE)?.unwrap_or_default())
-    }
-
     /// The question for the table's sets.
     pub(crate) fn list_sets(self) -> Request {
         let what = format!("list the sets of table {self}");
@@ -142,12 +126,6 @@ impl Table {
     pub(crate) fn delete_chain(self, chain: &Chain) -> Edit {
         let what = format!("remove chain {} of table {self}", chain.name);
         Message::DeleteChain.edit(self, what, self.chain_attributes(chain))
-    }
-
-    /// The question for a chain.
-    pub(crate) fn find_chain(self, chain: &Chain) -> Request {
-        let what = format!("find chain {} of table {self}", chain.name);
-        Message::GetChain.request(self.family(), what, self.chain_attributes(chain))
     }
 
     /// The rules that the table has from the start, in their order.
@@ -251,9 +229,64 @@ impl Table {
     }
 }
 
+/// The state of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListedTable {
+    /// The table's chains see no packets.
+    pub(crate) is_dormant: bool,
+    /// The number of chains, sets and other objects in the table.
+    pub(crate) object_count: u32,
+}
+
+impl Question for Table {
+    type Answer = ListedTable;
+
+    fn request(&self) -> Request {
+        let what = format!("find table {self}");
+        Message::GetTable.request(self.family(), what, self.attribute())
+    }
+
+    fn read(&self, reply: &Reply<'_>) -> Result<ListedTable, Malformed> {
+        let field = |kind| Ok(be32(attributes_of(reply), kind)?.unwrap_or_default());
+        Ok(ListedTable {
+            is_dormant: field(table::FLAGS)? & table::DORMANT != 0,
+            object_count: field(table::USE)?,
+        })
+    }
+}
+
+/// A table, or one of its chains.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FramePart {
+    Table(Table),
+    Chain(Table, &'static Chain),
+}
+
+impl Question for FramePart {
+    /// Whether the part lets packets through to rules: the table is not dormant, the chain hooked.
+    type Answer = bool;
+
+    fn request(&self) -> Request {
+        match self {
+            Self::Table(table) => table.request(),
+            Self::Chain(table, chain) => {
+                let what = format!("find chain {} of table {table}", chain.name);
+                Message::GetChain.request(table.family(), what, table.chain_attributes(chain))
+            }
+        }
+    }
+
+    fn read(&self, reply: &Reply<'_>) -> Result<bool, Malformed> {
+        match self {
+            Self::Table(table) => Ok(!table.read(reply)?.is_dormant),
+            Self::Chain(_, chain) => chain.is_hooked(reply),
+        }
+    }
+}
+
 impl Chain {
-    /// Whether an answer to [`Table::find_chain`] is about a chain with this one's hook.
-    pub(crate) fn is_hooked(&self, reply: &Reply<'_>) -> Result<bool, Malformed> {
+    /// Whether an answer is about a chain with this one's hook.
+    fn is_hooked(&self, reply: &Reply<'_>) -> Result<bool, Malformed> {
         let attributes = attributes_of(reply);
         let hook = find(attributes, chain::HOOK)?;
         Ok(text(attributes, chain::TYPE)? == self.chain_type

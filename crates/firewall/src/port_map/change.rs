@@ -268,8 +268,7 @@ impl Kernel {
     /// # Errors
     /// If the kernel refuses to answer.
     pub(crate) fn tables_with_port_maps(&mut self) -> Result<Vec<Table>, FirewallError> {
-        let questions = Table::PORT_MAP.map(Table::find);
-        let answers = self.ask(&questions)?;
+        let answers = self.ask(&Table::PORT_MAP)?;
         let existing = Table::PORT_MAP.into_iter().zip(answers);
         let existing = existing.filter(|(_, answer)| answer.is_some());
         Ok(existing.map(|(table, _)| table).collect())
@@ -328,8 +327,7 @@ impl Kernel {
 
     /// The edits that remove what an attachment has in a table, if that exists and has anything.
     fn forget(&mut self, table: Table, first: &RecordKey) -> Result<Vec<Edit>, FirewallError> {
-        let questions = [record_element(table, *first).find()];
-        if self.ask(&questions)?.iter().all(Option::is_none) {
+        if self.ask_one(&record_element(table, *first))?.is_none() {
             return Ok(Vec::new());
         }
         self.plan(table, &BTreeSet::new(), |holders| {
@@ -350,9 +348,9 @@ impl Kernel {
             const USUAL: usize = 3;
             let owners = table.owners();
             let record = |place: usize| record_element(table, first.with_place(place));
-            let mut questions = vec![owners.witness().find()];
-            questions.extend((0..=USUAL).map(|place| record(place).find()));
-            let mut answers = self.ask(&questions)?.into_iter();
+            let mut elements = vec![owners.witness()];
+            elements.extend((0..=USUAL).map(record));
+            let mut answers = self.ask(&elements)?.into_iter();
             let is_flushed = answers.next().flatten().is_none();
             let mut records: Vec<_> = answers.collect();
             if is_flushed {
@@ -371,9 +369,7 @@ impl Kernel {
             if target.count * 2 >= MOST_ASSUMED {
                 return Ok(None);
             }
-            let others: Vec<_> = (USUAL + 1..=target.count)
-                .map(|place| record(place).find())
-                .collect();
+            let others: Vec<_> = (USUAL + 1..=target.count).map(record).collect();
             records.extend(self.ask(&others)?);
             doomed.push(record(0));
             doomed.extend(target.elements(table));

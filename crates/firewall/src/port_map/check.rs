@@ -67,11 +67,8 @@ impl Kernel {
         let of_target = holder.target.elements(table);
         wanted.extend(of_target.into_iter().map(|element| (any, element, first)));
         let alone = Holders::alone(first, holder.clone()).elements(table);
-        let questions: Vec<_> = wanted
-            .iter()
-            .map(|(_, element, _)| element.find())
-            .collect();
-        for ((claim, element, key), listed) in wanted.into_iter().zip(self.ask(&questions)?) {
+        let answers = self.ask(wanted.iter().map(|(_, element, _)| element))?;
+        for ((claim, element, key), listed) in wanted.into_iter().zip(answers) {
             let Some(listed) = listed else {
                 let lack = self.reason_of_absence(table, key, claim)?;
                 return missing(claim, lack);
@@ -110,8 +107,7 @@ impl Kernel {
             set: table.set(SetKind::Waiting),
             key: key.as_bytes().to_vec(),
         };
-        let questions = [waiting.find(), claim.element(table).0.find()];
-        let answers = self.ask(&questions)?;
+        let answers = self.ask(&[waiting, claim.element(table).0])?;
         Ok(match answers.as_slice() {
             [Some(_), Some(winner)] => format!("{} in its place", named(words_of(&winner.comment))),
             _ => "no element for it".to_owned(),
