@@ -92,9 +92,6 @@ impl Attempt<'_> {
         let mac = self.config.mac.unwrap_or_else(Mac::random);
         let (bridge, Veth { port, peer }) = self.plug_in(mac)?;
         port::set_up(&mut self.changes, &self.config, &bridge, &port)?;
-        if self.config.holds_to_mac {
-            self.hold_to_mac(&port, mac)?;
-        }
         let link = ContainerLink {
             index: peer.index,
             name: &peer.name,
@@ -105,8 +102,9 @@ impl Attempt<'_> {
             can_announce: false,
         };
         let addressed = match ipam {
-            Some(ipam) => self.give_addresses(ipam, &bridge, link)?,
+            Some(ipam) => self.give_addresses(ipam, &bridge, &port, link)?,
             None => {
+                self.hold_to_mac(&port, mac)?;
                 if self.config.sets_container_up {
                     let up = Change::SetLink {
                         link: link.index,
@@ -200,6 +198,7 @@ impl Attempt<'_> {
         &mut self,
         ipam: IpamCall<'_>,
         bridge: &Link,
+        port: &Link,
         link: ContainerLink<'_>,
     ) -> Result<Addressed, Error> {
         let vlan_gateway = self.vlan_gateway(bridge)?;
@@ -207,12 +206,16 @@ impl Attempt<'_> {
         let gateway = Gateway::look_at(&mut self.changes, self.call, &self.config, gateway)?;
         // Until now the container had no such interface. Asked any earlier, IPAM would hear of a
         // repeated ADD, and nobody could tell what to undo there.
-        let rollback = &mut self.changes.rollback;
-        let mut result = ipam.ask_for_addresses(rollback)?;
+        let mut result = ipam.ask_for_addresses(&mut self.changes.rollback)?;
         self.call.log.debug(format_args!("ipam has answered"));
         layer3::complete(&mut result, &self.config)?;
         let given: Vec<IpNetwork> = result.addresses().collect();
         gateway.refuse_own(&given)?;
+        // IPAM refuses a second ADD of the attachment, into another namespace: it must not replace
+        // the rules of the first.
+        if let Some(mac) = link.mac {
+            self.hold_to_mac(port, mac)?;
+        }
         let detection = self.config.duplicate_detection;
         configure(
             self.sandbox,
@@ -221,7 +224,7 @@ impl Attempt<'_> {
             &result,
             detection,
             self.call.log,
-            rollback,
+            &mut self.changes.rollback,
         )?;
         self.call.log.debug(format_args!("container's link set up"));
         let replacement = if self.config.is_gateway {
@@ -267,7 +270,12 @@ impl Attempt<'_> {
         replacement.map_or(Ok(()), |replacement| replacement.carry_out(kernel, log))
     }
 
+    /// Drops what the container sends from any other MAC, if the configuration says so. The
+    /// container's link is still down.
     fn hold_to_mac(&mut self, port: &Link, mac: Mac) -> Result<(), Error> {
+        if !self.config.holds_to_mac {
+            return Ok(());
+        }
         let (call, attachment) = (self.call, self.attachment);
         let rollback = &mut self.changes.rollback;
         rollback.record(Undo::RemoveRules {

@@ -26,6 +26,8 @@ const CONTAINERS: usize = 200;
 const AT_A_TIME: usize = 8;
 
 ours!(
+    one_of_parallel_adds_into_one_namespace_succeeds,
+    one_of_parallel_adds_into_two_namespaces_succeeds,
     two_hundred_parallel_containers_leave_nothing,
     parallel_first_adds_share_one_bridge
 );
@@ -59,6 +61,62 @@ fn settled(lab: &Lab) -> Snapshot {
     lab.add(&first, &conf());
     lab.del(&first, &conf());
     Snapshot::take(lab, &[])
+}
+
+/// A runtime that repeats an ADD after its timeout may run beside the first.
+fn one_of_parallel_adds_into_one_namespace_succeeds(lab: &Lab) {
+    assert_one_succeeds(lab, || vec![Container::new("twice")]);
+}
+
+/// A runtime that recreates a sandbox under the same ID has a new namespace.
+fn one_of_parallel_adds_into_two_namespaces_succeeds(lab: &Lab) {
+    assert_one_succeeds(lab, || {
+        vec![Container::new("twice"), Container::new("twice")]
+    });
+}
+
+/// Runs several ADDs of one attachment at once, into these namespaces in turn.
+fn assert_one_succeeds(lab: &Lab, namespaces: impl Fn() -> Vec<Container>) {
+    let before = settled(lab);
+    for round in 0..8 {
+        let sandboxes = namespaces();
+        let calls = sandboxes.iter().cycle().take(4);
+        let running: Vec<_> = calls
+            .map(|sandbox| (sandbox, lab.node.start(&lab.call("ADD", sandbox, &conf()))))
+            .collect();
+        let ended = running.into_iter();
+        let ended: Vec<_> = ended
+            .map(|(sandbox, call)| (sandbox, call.wait()))
+            .collect();
+        let (succeeded, failed): (Vec<_>, Vec<_>) = ended
+            .iter()
+            .partition(|(_, outcome)| outcome.code == Some(0));
+        let [(winner, outcome)] = *succeeded else {
+            panic!("round {round}: {ended:?}");
+        };
+        for (_, outcome) in failed {
+            let msg = outcome.failure().msg;
+            let has_link = msg.contains("eth0");
+            let has_address = msg.contains("has been allocated to twice already");
+            assert!(has_link || has_address, "round {round}: {msg}");
+        }
+        let result = outcome.success();
+        assert_eq!(lab.taken().len(), 2, "round {round}");
+        let links = lab.links();
+        let ports = links.iter().filter(|link| link.master() == Some(BRIDGE));
+        assert_eq!(ports.count(), 1, "round {round}");
+        for sandbox in sandboxes
+            .iter()
+            .filter(|sandbox| !std::ptr::eq(*sandbox, *winner))
+        {
+            assert_eq!(sandbox.link_names(), ["lo"], "round {round}");
+        }
+        assert_reaches(winner, "10.1.1.1");
+        assert_reaches(winner, "fd00:1::1");
+        lab.check(winner, &conf(), &result).silent();
+        lab.del(winner, &conf());
+        assert_same(&before, &Snapshot::take(lab, &[]), "parallel ADDs");
+    }
 }
 
 fn two_hundred_parallel_containers_leave_nothing(lab: &Lab) {
