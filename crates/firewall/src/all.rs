@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 use netlink::Mac;
 
 use crate::go::{ForeignChain, reference_of};
-use crate::iptables::{Mark, Tables, chain_of};
+use crate::iptables::{ChainLock, Tables, chain_of};
 use crate::kernel::Kernel;
 use crate::owner::NetworkAttachment;
 use crate::rule::ListedRule;
@@ -40,7 +40,7 @@ pub fn remove(
     };
     // Programs that a killed ADD has started may not be done yet.
     let chain = chain_of(network, attachment);
-    let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
+    let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
     let kernel = &mut nftables.kernel;
     let traces = kernel.traces_of(owner)?;
     if traces.go_mac_check {
@@ -50,7 +50,7 @@ pub fn remove(
         kernel.remove_masquerading_of_go(owner)?;
     }
     for tables in tables_with_rules(traces.iptables, may_masquerade) {
-        unless_not_installed(Iptables.remove_chain(tables, &chain, addresses, &mark))?;
+        unless_not_installed(Iptables.remove_chain(tables, &chain, addresses, &lock))?;
     }
     Ok(())
 }

@@ -54,9 +54,9 @@ pub enum FirewallError {
         /// The missing program.
         program: &'static str,
     },
-    /// The container's chain could not be marked as in use.
-    #[error("cannot mark the chain that iptables is to change as in use: {0}")]
-    Mark(io::Error),
+    /// The container's chain could not be locked.
+    #[error("cannot lock the chain that iptables is to change: {0}")]
+    ChainLock(io::Error),
     /// A program could not be started, or not be talked to.
     #[error("cannot run {program}: {source}")]
     Run {
@@ -145,7 +145,7 @@ impl From<FirewallError> for cni_types::Error {
             FirewallError::Netlink(error) => return error.into(),
             FirewallError::Sysctl(error) => return error.into(),
             FirewallError::PortName(_)
-            | FirewallError::Mark(_)
+            | FirewallError::ChainLock(_)
             | FirewallError::Run { .. }
             | FirewallError::Program { .. } => Code::IO_FAILURE,
         };

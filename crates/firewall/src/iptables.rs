@@ -8,12 +8,12 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use hmac_sha512::Hash;
 use ipnetwork::IpNetwork;
 
-pub(crate) use crate::iptables::mark::Mark;
+pub(crate) use crate::iptables::chain_lock::ChainLock;
 use crate::iptables::program::Output;
 use crate::iptables::rules::{Jump, jumps};
 use crate::{FirewallError, Missing};
 
-mod mark;
+mod chain_lock;
 pub(crate) mod port_map;
 mod program;
 mod rules;
@@ -49,8 +49,8 @@ struct Programs<'a> {
     names: [Names; 3],
     tables: Tables,
     multicast: &'static str,
-    /// The mark that the programs inherit.
-    mark: Option<&'a Mark>,
+    /// The lock that the programs inherit.
+    lock: Option<&'a ChainLock>,
 }
 
 /// The names of two programs for the same tables.
@@ -80,7 +80,7 @@ const IPV4: Programs<'_> = Programs {
     ],
     tables: Tables::Chosen,
     multicast: "224.0.0.0/4",
-    mark: None,
+    lock: None,
 };
 const IPV6: Programs<'_> = Programs {
     is_ipv4: false,
@@ -100,7 +100,7 @@ const IPV6: Programs<'_> = Programs {
     ],
     tables: Tables::Chosen,
     multicast: "ff00::/8",
-    mark: None,
+    lock: None,
 };
 
 impl Iptables {
@@ -115,8 +115,9 @@ impl Iptables {
         attachment: &Attachment,
         addresses: &[IpNetwork],
     ) -> Result<(), FirewallError> {
-        let mark = Mark::set(&chain_of(network, attachment)).map_err(FirewallError::Mark)?;
-        for programs in [IPV4, IPV6].map(|programs| programs.with(&mark)) {
+        let lock =
+            ChainLock::take(&chain_of(network, attachment)).map_err(FirewallError::ChainLock)?;
+        for programs in [IPV4, IPV6].map(|programs| programs.with(&lock)) {
             let mut addresses = addresses.to_vec();
             addresses.retain(|address| address.is_ipv4() == programs.is_ipv4);
             if !addresses.is_empty() {
@@ -140,8 +141,8 @@ impl Iptables {
         addresses: Option<&[IpNetwork]>,
     ) -> Result<(), FirewallError> {
         let chain = chain_of(network, attachment);
-        let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
-        self.remove_chain(Tables::Chosen, &chain, addresses, &mark)
+        let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
+        self.remove_chain(Tables::Chosen, &chain, addresses, &lock)
     }
 
     /// [`Iptables::remove`] from some tables, for a caller who has marked the chain.
@@ -153,7 +154,7 @@ impl Iptables {
         tables: Tables,
         chain: &str,
         addresses: Option<&[IpNetwork]>,
-        mark: &Mark,
+        lock: &ChainLock,
     ) -> Result<(), FirewallError> {
         // The oldest Go plugins have a jump per network instead of one per address.
         let is_own = |source: IpAddr| {
@@ -161,7 +162,7 @@ impl Iptables {
             addresses.any(|it| it.ip() == source || it.network() == source)
         };
         on_both(tables, |programs| {
-            let programs = programs.with(mark);
+            let programs = programs.with(lock);
             let Ok(rules) = programs.rules("POSTROUTING")? else {
                 return Ok(());
             };
@@ -300,9 +301,9 @@ fn removal(jumps: &[Jump<'_>], chains: &[&str]) -> String {
 }
 
 impl Programs<'_> {
-    fn with(self, mark: &Mark) -> Programs<'_> {
+    fn with(self, lock: &ChainLock) -> Programs<'_> {
         Programs {
-            mark: Some(mark),
+            lock: Some(lock),
             ..self
         }
     }
@@ -427,7 +428,7 @@ impl Programs<'_> {
             Tables::Nftables => Some(nftables),
         };
         for program in special.into_iter().chain([chosen]) {
-            match program::run(program, args, input, self.mark.and_then(Mark::as_fd)) {
+            match program::run(program, args, input, self.lock.and_then(ChainLock::as_fd)) {
                 Ok(output) => return Ok((program, output)),
                 Err(source) if source.kind() == ErrorKind::NotFound => {}
                 Err(source) => return Err(FirewallError::Run { program, source }),

@@ -59,7 +59,7 @@ pub use check::Missing;
 pub use error::FirewallError;
 pub use iptables::Iptables;
 pub use iptables::port_map::{
-    IptablesConditions, IptablesOptions, MarkBy, UnsupportedIptablesConditions,
+    FwMark, IptablesConditions, IptablesOptions, UnsupportedIptablesConditions,
 };
 pub use nftables::Nftables;
 pub use port_map::{

@@ -4,7 +4,7 @@
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
 use container_link::{
-    ContainerLink, DuplicateDetection, InContainer, Ipam, IpamCall, IpamError, Mark, Rollback,
+    ContainerLink, DuplicateDetection, InContainer, Ipam, IpamCall, IpamError, LinkAlias, Rollback,
     Sandbox, Undo, Undone, configure, wait_for_ipv6,
 };
 use netlink::{Link, MacvlanMode, NewLink, Rtnetlink, SubInterface};
@@ -38,12 +38,12 @@ pub(crate) fn add(
     let started = ipam.as_ref().map(|ipam| ipam.start(Command::Add));
     let started = started.transpose()?;
 
-    let mark = Mark::new(&call.conf.name, attachment);
+    let alias = LinkAlias::new(&call.conf.name, attachment);
     let blueprint = Blueprint {
         attachment,
         config,
         master: &master,
-        mark: &mark,
+        alias: &alias,
     };
     let link = blueprint.create(&sandbox, &mut outside, &mut inside)?;
     let mut rollback = Rollback::default();
@@ -59,7 +59,7 @@ pub(crate) fn add(
         config,
         sandbox: &sandbox,
         sandbox_name,
-        mark: &mark,
+        alias: &alias,
         link: &link,
     };
     let outcome = created.finish(started, &mut inside, &mut rollback);
@@ -83,7 +83,7 @@ struct Created<'a> {
     sandbox: &'a Sandbox,
     /// The container's namespace, as the result names it.
     sandbox_name: &'a str,
-    mark: &'a Mark,
+    alias: &'a LinkAlias,
     link: &'a Link,
 }
 
@@ -104,7 +104,7 @@ impl Created<'_> {
                 name: &self.link.name,
                 mtu: self.link.mtu,
                 mac: self.link.mac,
-                alias: Some(self.mark.alias()),
+                alias: Some(self.alias.as_str()),
                 can_announce: has_own_mac(self.config.kind),
             };
             let log = self.call.log;
@@ -171,7 +171,7 @@ struct Blueprint<'a> {
     attachment: &'a Attachment,
     config: &'a Config,
     master: &'a Link,
-    mark: &'a Mark,
+    alias: &'a LinkAlias,
 }
 
 impl Blueprint<'_> {
@@ -190,7 +190,7 @@ impl Blueprint<'_> {
             ..NewLink::named(self.attachment.ifname.as_str())
         };
         // A link with addresses gets its alias when it is set up.
-        let alias = new.is_up.then(|| self.mark.alias());
+        let alias = new.is_up.then(|| self.alias.as_str());
         let created = if config.link_in_container {
             inside.create_sub_interface(&new, config.kind, parent)
         } else {

@@ -2,7 +2,7 @@
 
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{Attachment, Error};
-use container_link::{Mark, Whose};
+use container_link::{LinkAlias, Whose};
 use netlink::Link;
 
 /// Removes the attachment's link if it is of the plugin's kind, and has IPAM release its addresses.
@@ -12,11 +12,11 @@ pub(crate) fn del(
     netns: Option<&ContainerNetns>,
     kind_name: &str,
 ) -> Result<(), Error> {
-    let mark = Mark::new(&call.conf.name, attachment);
+    let alias = LinkAlias::new(&call.conf.name, attachment);
     let whose = |link: &Link| {
         let is_of_kind = link.kind.name() == kind_name;
         Ok(if is_of_kind {
-            mark.whose(link)
+            alias.whose(link)
         } else {
             Whose::Other
         })

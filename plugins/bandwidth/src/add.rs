@@ -5,7 +5,7 @@ use std::fmt;
 use cni_plugin::{Call, ContainerNetns, Log};
 use cni_types::json::{self, Object};
 use cni_types::{Attachment, Error, Interface, Version};
-use container_link::{Mark, Rollback, Undone, Whose};
+use container_link::{LinkAlias, Rollback, Undone, Whose};
 use netlink::traffic::{Handle, TrafficChange};
 use netlink::{Change, Link, LinkChange, LinkKind, NetlinkError, NewLink, Rtnetlink};
 use nix::errno::Errno;
@@ -32,7 +32,7 @@ pub(crate) fn add(
     let mut kernel = Rtnetlink::open().map_err(BandwidthError::from)?;
     let host_end = host_end::find(attachment, netns, &previous, &mut kernel)?;
     let mut attempt = Attempt {
-        mark: Mark::new(&call.conf.name, attachment),
+        alias: LinkAlias::new(&call.conf.name, attachment),
         log: call.log,
         kernel,
         rollback: Rollback::default(),
@@ -52,7 +52,7 @@ pub(crate) fn add(
 
 /// An ADD, and how to undo what it has changed so far.
 struct Attempt<'a> {
-    mark: Mark,
+    alias: LinkAlias,
     log: &'a Log,
     kernel: Rtnetlink,
     rollback: Rollback<Undo>,
@@ -130,12 +130,12 @@ impl Attempt<'_> {
     /// Finds or creates the link that the container's traffic goes out by; `None` if the kernel has
     /// no such links.
     fn ifb(&mut self, host_end: &Link) -> Result<Option<Link>, BandwidthError> {
-        let name = self.mark.ifb_name();
+        let name = self.alias.ifb_name();
         let new = NewLink {
             mtu: Some(host_end.mtu),
             ..NewLink::named(&name)
         };
-        let alias = self.mark.alias();
+        let alias = self.alias.as_str();
         match self.kernel.create_ifb(&new, alias) {
             Ok(ifb) => {
                 self.rollback.record(Undo::RemoveIfb { link: ifb.index });
@@ -150,7 +150,7 @@ impl Attempt<'_> {
             Err(error) if error.is_exists() => {
                 let found = self.kernel.link_by_name(&name)?;
                 let is_own = |link: &Link| {
-                    is_ifb(link) && link.name == name && self.mark.whose(link) == Whose::Own
+                    is_ifb(link) && link.name == name && self.alias.whose(link) == Whose::Own
                 };
                 match found.filter(is_own) {
                     Some(ifb) => Ok(Some(ifb)),

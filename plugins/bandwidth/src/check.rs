@@ -2,7 +2,7 @@
 
 use cni_plugin::{Call, ContainerNetns, Log};
 use cni_types::{Attachment, Error};
-use container_link::Mark;
+use container_link::LinkAlias;
 use netlink::traffic::{Bucket, Filter, Handle, Match, Qdisc, QdiscKind, Target};
 use netlink::{Link, Rtnetlink};
 
@@ -24,7 +24,7 @@ pub(crate) fn check(
     }
     let mut kernel = Rtnetlink::open().map_err(BandwidthError::from)?;
     let host_end = host_end::find(attachment, netns, &previous, &mut kernel)?;
-    let name = Mark::new(&call.conf.name, attachment).ifb_name();
+    let name = LinkAlias::new(&call.conf.name, attachment).ifb_name();
     let ifb = kernel.link_by_name(&name).map_err(BandwidthError::from)?;
     match find_damage(&mut kernel, &host_end, ifb.as_ref(), &config)? {
         None => Ok(()),

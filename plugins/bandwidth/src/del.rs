@@ -2,7 +2,7 @@
 
 use cni_plugin::Call;
 use cni_types::{AddResult, Attachment, Error};
-use container_link::{Mark, Whose, mac_of, previous_of_del};
+use container_link::{LinkAlias, Whose, mac_of, previous_of_del};
 use netlink::traffic::{Handle, Qdisc, QdiscKind, TrafficChange};
 use netlink::{Link, NetlinkError, Rtnetlink};
 
@@ -22,11 +22,11 @@ fn remove(
     attachment: &Attachment,
     previous: Option<&AddResult>,
 ) -> Result<(), BandwidthError> {
-    let mark = Mark::new(&call.conf.name, attachment);
+    let alias = LinkAlias::new(&call.conf.name, attachment);
     let go_ifb = go::ifb_name(call.conf.name.as_str(), attachment.container_id.as_str());
-    let own_ifb = mark.ifb_name();
+    let own_ifb = alias.ifb_name();
     let told = previous.map(node_links).unwrap_or_default();
-    let ports: Vec<String> = mark.port_names().collect();
+    let ports: Vec<String> = alias.port_names().collect();
     let names = [&own_ifb, &go_ifb].into_iter().chain(&ports);
     let names = names
         .map(String::as_str)
@@ -37,7 +37,7 @@ fn remove(
     found.dedup_by_key(|link| link.index);
     let is_own_ifb = |link: &Link| {
         is_ifb(link)
-            && ((link.name == own_ifb && mark.whose(link) == Whose::Own) || link.name == go_ifb)
+            && ((link.name == own_ifb && alias.whose(link) == Whose::Own) || link.name == go_ifb)
     };
     let is_own_end = |link: &Link| {
         let is_told = || {
@@ -45,7 +45,7 @@ fn remove(
             told.any(|(name, mac)| *name == link.name && link.mac == Some(*mac))
         };
         is_end(link)
-            && match mark.whose(link) {
+            && match alias.whose(link) {
                 Whose::Own => true,
                 Whose::Other => false,
                 Whose::Unknown => is_told(),

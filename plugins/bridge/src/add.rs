@@ -6,7 +6,7 @@ use std::time::Duration;
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, Version};
 use container_link::{
-    ContainerLink, DuplicateDetection, InContainer, Ipam, IpamCall, Mark, Sandbox, Undone,
+    ContainerLink, DuplicateDetection, InContainer, Ipam, IpamCall, LinkAlias, Sandbox, Undone,
     announcement, configure, wait_for_ipv6,
 };
 use ipnetwork::IpNetwork;
@@ -52,7 +52,7 @@ pub(crate) fn add(
         sandbox: &sandbox,
         sandbox_name,
         inside,
-        mark: Mark::new(&call.conf.name, attachment),
+        alias: LinkAlias::new(&call.conf.name, attachment),
         changes: Changes::new(kernel, call.log),
     };
     let outcome = attempt.run(started);
@@ -83,7 +83,7 @@ struct Attempt<'a> {
     /// The container's network.
     inside: Rtnetlink,
     /// What the attachment's links are known by.
-    mark: Mark,
+    alias: LinkAlias,
     changes: Changes<'a>,
 }
 
@@ -137,7 +137,7 @@ impl Attempt<'_> {
         result.interfaces.extend(vlan_gateway);
         let json = result.encode(version)?;
         // What comes now cannot be undone, so nothing may fail after it.
-        detach::remove_earlier(&mut self.changes.kernel, &self.mark, &port)?;
+        detach::remove_earlier(&mut self.changes.kernel, &self.alias, &port)?;
         if self.config.is_gateway {
             let gateway = addressed.vlan_gateway.as_ref().unwrap_or(&bridge);
             self.become_router(&result, gateway, addressed.replacement)?;
@@ -163,12 +163,12 @@ impl Attempt<'_> {
                 // A port with a smaller MTU would make the bridge's smaller, and so everybody's.
                 mtu: self.config.mtu.or(Some(bridge.mtu)),
             };
-            match pair::make_marked(
+            match pair::make_with_alias(
                 &mut self.changes,
                 &bridge,
                 end,
                 &mut self.inside,
-                &self.mark,
+                &self.alias,
             ) {
                 Ok(pair) => {
                     let index = pair.port.index;

@@ -2,7 +2,7 @@
 
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, ValidAttachments};
-use container_link::{Mark, Whose, mac_of, previous_of_del, remove_link, stale_links};
+use container_link::{LinkAlias, Whose, mac_of, previous_of_del, remove_link, stale_links};
 use netlink::{Link, LinkKind, NetlinkError, Rtnetlink};
 
 /// Removes an attachment's pair by the node's end, which is there whatever has become of the
@@ -13,21 +13,21 @@ pub(crate) fn remove(
     attachment: &Attachment,
     netns: Option<&ContainerNetns>,
 ) -> Result<(), Error> {
-    let mark = Mark::new(&call.conf.name, attachment);
+    let alias = LinkAlias::new(&call.conf.name, attachment);
     let mut kernel = Rtnetlink::open()?;
-    if remove_marked(&mut kernel, &mark)? {
+    if remove_by_alias(&mut kernel, &alias)? {
         call.log.debug(format_args!("the pair of links removed"));
         return Ok(());
     }
     if let Some(previous) = previous_of_del(call)
-        && remove_of_result(&mut kernel, &mark, &previous)?
+        && remove_of_result(&mut kernel, &alias, &previous)?
     {
         let what = "the pair of links of prevResult removed";
         call.log.debug(format_args!("{what}"));
         return Ok(());
     }
     remove_link(call, attachment, netns, |end| {
-        Ok(whose(&mut kernel, &mark, end)?)
+        Ok(whose(&mut kernel, &alias, end)?)
     })
 }
 
@@ -47,12 +47,12 @@ pub(crate) fn collect(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), E
 /// that only processes that were left behind hold.
 pub(crate) fn remove_earlier(
     kernel: &mut Rtnetlink,
-    mark: &Mark,
+    alias: &LinkAlias,
     new: &Link,
 ) -> Result<(), NetlinkError> {
-    for name in mark.port_names().take_while(|name| *name != new.name) {
+    for name in alias.port_names().take_while(|name| *name != new.name) {
         let earlier = kernel.link_by_name(&name)?;
-        if let Some(link) = earlier.filter(|link| is_marked(link, mark)) {
+        if let Some(link) = earlier.filter(|link| has_alias(link, alias)) {
             remove_links(kernel, [&link])?;
         }
     }
@@ -61,10 +61,10 @@ pub(crate) fn remove_earlier(
 
 /// Removes the links that have the mark, and says whether there were any. There is a second one
 /// only if a first one was in its way.
-fn remove_marked(kernel: &mut Rtnetlink, mark: &Mark) -> Result<bool, NetlinkError> {
-    let names: Vec<String> = mark.port_names().collect();
+fn remove_by_alias(kernel: &mut Rtnetlink, alias: &LinkAlias) -> Result<bool, NetlinkError> {
+    let names: Vec<String> = alias.port_names().collect();
     let mut links = kernel.links_by_names(names.iter().map(String::as_str))?;
-    links.retain(|link| is_marked(link, mark));
+    links.retain(|link| has_alias(link, alias));
     remove_links(kernel, &links)?;
     Ok(!links.is_empty())
 }
@@ -80,7 +80,7 @@ fn remove_links<'a>(
 /// Removes the node's end that a result tells of, and says whether it was there.
 fn remove_of_result(
     kernel: &mut Rtnetlink,
-    mark: &Mark,
+    alias: &LinkAlias,
     previous: &AddResult,
 ) -> Result<bool, NetlinkError> {
     let mut is_removed = false;
@@ -93,7 +93,7 @@ fn remove_of_result(
             link.name == interface.name
                 && link.mac == Some(mac)
                 && is_pair(link)
-                && mark.whose(link) != Whose::Other
+                && alias.whose(link) != Whose::Other
                 // The far end of a VLAN's gateway is on the node as well, and stays for others.
                 && link.parent.is_some_and(|end| end.netns.is_some())
         };
@@ -107,7 +107,7 @@ fn remove_of_result(
 }
 
 /// Whose a container's link is: the mark is on its other end.
-fn whose(kernel: &mut Rtnetlink, mark: &Mark, end: &Link) -> Result<Whose, NetlinkError> {
+fn whose(kernel: &mut Rtnetlink, alias: &LinkAlias, end: &Link) -> Result<Whose, NetlinkError> {
     if !is_pair(end) {
         return Ok(Whose::Other);
     }
@@ -118,7 +118,7 @@ fn whose(kernel: &mut Rtnetlink, mark: &Mark, end: &Link) -> Result<Whose, Netli
     let is_its = |port: &Link| is_pair(port) && port.parent.map(|end| end.index) == Some(end.index);
     Ok(port
         .filter(is_its)
-        .map_or(Whose::Unknown, |port| mark.whose(&port)))
+        .map_or(Whose::Unknown, |port| alias.whose(&port)))
 }
 
 /// A link by a name that somebody else gave: it may be none.
@@ -129,8 +129,8 @@ fn find(kernel: &mut Rtnetlink, name: &str) -> Result<Option<Link>, NetlinkError
     }
 }
 
-fn is_marked(link: &Link, mark: &Mark) -> bool {
-    is_pair(link) && mark.whose(link) == Whose::Own
+fn has_alias(link: &Link, alias: &LinkAlias) -> bool {
+    is_pair(link) && alias.whose(link) == Whose::Own
 }
 
 fn is_pair(link: &Link) -> bool {

@@ -1,7 +1,7 @@
 //! A pair of links: one end a port of the bridge, the other one in a container.
 
 use cni_types::IfName;
-use container_link::{IfnameTaken, Mark};
+use container_link::{IfnameTaken, LinkAlias};
 use netlink::{Link, Mac, Netns, NewLink, NewPeer, NewVeth, Rtnetlink, Veth, random_name};
 
 use crate::changes::Changes;
@@ -40,14 +40,21 @@ pub(crate) fn make(
 
 /// As [`make`], with an attachment's mark on the port. A pair of an earlier ADD of the same
 /// attachment, whose end is in another namespace, is in nobody's way.
-pub(crate) fn make_marked(
+pub(crate) fn make_with_alias(
     changes: &mut Changes<'_>,
     bridge: &Link,
     end: FarEnd<'_>,
     inside: &mut Rtnetlink,
-    mark: &Mark,
+    alias: &LinkAlias,
 ) -> Result<Veth, BridgeError> {
-    make_with(changes, bridge, end, inside, mark.port_names(), Some(mark))
+    make_with(
+        changes,
+        bridge,
+        end,
+        inside,
+        alias.port_names(),
+        Some(alias),
+    )
 }
 
 fn make_with(
@@ -56,7 +63,7 @@ fn make_with(
     end: FarEnd<'_>,
     inside: &mut Rtnetlink,
     names: impl Iterator<Item = String>,
-    mark: Option<&Mark>,
+    alias: Option<&LinkAlias>,
 ) -> Result<Veth, BridgeError> {
     let peer = NewPeer {
         name: end.name.as_str(),
@@ -74,7 +81,7 @@ fn make_with(
             is_up: true,
             ..NewLink::named(&name)
         };
-        let alias = mark.map(Mark::alias);
+        let alias = alias.map(LinkAlias::as_str);
         match changes.kernel.create_veth(&NewVeth { port, peer }, alias) {
             Err(error) if error.is_exists() => {
                 if inside.link_by_name(end.name.as_str())?.is_some() {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use cni_types::json::OptionalText;
 use cni_types::{Attachment, Error, NetConf, parse_ip};
 use firewall::{
-    Conditions, IptablesConditions, IptablesOptions, MarkBy, PortMap, PortMapping, Snat,
+    Conditions, FwMark, IptablesConditions, IptablesOptions, PortMap, PortMapping, Snat,
 };
 use ipnetwork::IpNetwork;
 
@@ -159,7 +159,7 @@ impl BackendOptions {
 }
 
 /// `markMasqBit`, by default the Go plugin's, or `externalSetMarkChain`.
-fn valid_mark(raw: &RawConf) -> Result<MarkBy, ConfigError> {
+fn valid_mark(raw: &RawConf) -> Result<FwMark, ConfigError> {
     let chain = raw.external_set_mark_chain.get();
     let bit = raw.mark_masq_bit.map(|bit| {
         let valid = u8::try_from(bit).ok().filter(|bit| *bit < MARK_BITS);
@@ -167,14 +167,14 @@ fn valid_mark(raw: &RawConf) -> Result<MarkBy, ConfigError> {
     });
     match (bit.transpose()?, chain) {
         (Some(_), Some(_)) => Err(ConfigError::TwoMarks),
-        (bit, None) => Ok(MarkBy::Bit(bit.unwrap_or(DEFAULT_BIT))),
+        (bit, None) => Ok(FwMark::Bit(bit.unwrap_or(DEFAULT_BIT))),
         (None, Some(chain)) => {
             let is_own = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             // The kernel has no longer names (`XT_EXTENSION_MAXNAMELEN`).
             if chain.len() > 28 || !chain.chars().all(is_own) || chain.starts_with('-') {
                 return Err(ConfigError::MarkChain(chain.to_owned()));
             }
-            Ok(MarkBy::Chain(chain.to_owned()))
+            Ok(FwMark::Chain(chain.to_owned()))
         }
     }
 }

@@ -8,7 +8,7 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use super::{IPV4, IPV6, Programs, Tables, on_both};
 use crate::check::Missing;
 use crate::go::{port_map_chain, port_map_owner};
-use crate::iptables::Mark;
+use crate::iptables::ChainLock;
 use crate::port_map::{PortMap, PortMapping, Snat};
 use crate::table::Table;
 use crate::{FirewallError, Iptables};
@@ -19,32 +19,32 @@ pub use conditions::{IptablesConditions, UnsupportedIptablesConditions};
 
 /// The chain from which the containers' chains are reached.
 const HOST_PORTS: &str = "CNI-HOSTPORT-DNAT";
-/// The chain that marks packets whose source is to be replaced.
+/// The chain that marks packets that need SNAT.
 const SET_MARK: &str = "CNI-HOSTPORT-SETMARK";
-/// The chain that replaces the source of marked packets.
+/// The chain that masquerades marked packets.
 const MASQUERADE: &str = "CNI-HOSTPORT-MASQ";
 
-/// How many ports one rule of iptables can have (`XT_MULTI_PORTS`).
+/// The largest number of ports in one rule of iptables (`XT_MULTI_PORTS`).
 const MOST_PORTS: usize = 15;
 
 const SET_MARK_COMMENT: &str = r#"-m comment --comment "CNI portfwd masquerade mark""#;
 const MASQUERADE_COMMENT: &str = r#"-m comment --comment "CNI portfwd requiring masquerade""#;
 const GUARD_COMMENT: &str = "twill: only the node uses its loopback addresses";
 
-/// How packets are marked whose source is to be replaced.
+/// The fwmark of packets that need SNAT.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MarkBy {
-    /// By this bit of the packet's mark.
+pub enum FwMark {
+    /// This bit of the fwmark.
     Bit(u8),
-    /// By a chain of others, which also sees to the rest.
+    /// An existing chain of another program, which sets the mark and also masquerades.
     Chain(String),
 }
 
-/// What [`Iptables::map_ports`] needs beside a [`PortMap`], whose own conditions do not count.
+/// What [`Iptables::map_ports`] needs beside a [`PortMap`], whose own conditions it ignores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IptablesOptions {
-    /// How packets are marked.
-    pub mark: MarkBy,
+    /// The fwmark of packets that need SNAT.
+    pub mark: FwMark,
     /// The conditions for IPv4.
     pub conditions4: IptablesConditions,
     /// The conditions for IPv6.
@@ -52,10 +52,10 @@ pub struct IptablesOptions {
 }
 
 impl Iptables {
-    /// Sends packets for ports of the node's addresses to a container.
+    /// Maps ports of the node's addresses to a container.
     ///
     /// # Errors
-    /// [`FirewallError::NoProgram`], and if a program fails; then a part may have been done.
+    /// [`FirewallError::NoProgram`], and if a program fails; then some of the rules may exist.
     pub fn map_ports(
         &self,
         network: &NetworkName,
@@ -65,7 +65,7 @@ impl Iptables {
     ) -> Result<(), FirewallError> {
         let (name, id) = (network.as_str(), attachment.container_id.as_str());
         let chain = port_map_chain(name, id);
-        let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
+        let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
         for programs in [IPV4, IPV6] {
             let table = table_of(&programs);
             let Some((address, mappings)) = map.part(table) else {
@@ -80,15 +80,15 @@ impl Iptables {
                     &options.conditions4
                 },
             };
-            let programs = programs.with(&mark);
+            let programs = programs.with(&lock);
             let mut lines = programs.shared_chains(map.snat, &options.mark)?;
             let host_ports = programs.rules(HOST_PORTS)?.unwrap_or_default();
             lines.push_str(&jump.removal(&host_ports));
             let _ = writeln!(lines, ":{chain} - [0:0]");
             let source = match (map.snat, &options.mark) {
                 (Snat::Off, _) => None,
-                (_, MarkBy::Bit(_)) => Some(SET_MARK),
-                (_, MarkBy::Chain(chain)) => Some(chain.as_str()),
+                (_, FwMark::Bit(_)) => Some(SET_MARK),
+                (_, FwMark::Chain(chain)) => Some(chain.as_str()),
             };
             let nearby = format!("-s {}/{} ", address.network(), address.prefix());
             for mapping in &mappings {
@@ -128,9 +128,9 @@ impl Iptables {
         attachment: &Attachment,
     ) -> Result<(), FirewallError> {
         let chain = port_map_chain(network.as_str(), attachment.container_id.as_str());
-        let mark = Mark::set(&chain).map_err(FirewallError::Mark)?;
+        let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
         on_both(tables, |programs| {
-            let programs = programs.with(&mark);
+            let programs = programs.with(&lock);
             let host_ports = programs.rules(HOST_PORTS)?.unwrap_or_default();
             let mut lines = jumps_to(&host_ports, &chain);
             // A killed ADD may have left a chain without a jump.
@@ -142,7 +142,7 @@ impl Iptables {
         })
     }
 
-    /// Removes the port maps of a network's containers that are no longer valid from some tables.
+    /// Removes the port maps of a network's stale containers from some tables.
     ///
     /// # Errors
     /// As [`Iptables::map_ports`].
@@ -183,7 +183,8 @@ impl Iptables {
         IPV4.rules("PREROUTING")?.map(drop)
     }
 
-    /// What is missing of what [`Iptables::map_ports`] made; `None` if nothing is.
+    /// Compares the kernel's rules with those of [`Iptables::map_ports`], and returns one that is
+    /// missing, if any.
     ///
     /// # Errors
     /// As [`Iptables::map_ports`].
@@ -279,8 +280,8 @@ impl Jump<'_> {
 }
 
 impl Programs<'_> {
-    /// The lines that create what is missing of the chains that all containers share.
-    fn shared_chains(self, snat: Snat, mark: &MarkBy) -> Result<String, FirewallError> {
+    /// The lines that create the missing chains and rules that all containers share.
+    fn shared_chains(self, snat: Snat, mark: &FwMark) -> Result<String, FirewallError> {
         let mut lines = String::new();
         if self.rules(HOST_PORTS)?.is_err() {
             let _ = writeln!(lines, ":{HOST_PORTS} - [0:0]");
@@ -293,7 +294,7 @@ impl Programs<'_> {
                 );
             }
         }
-        let MarkBy::Bit(bit) = mark else {
+        let FwMark::Bit(bit) = mark else {
             return Ok(lines);
         };
         if snat == Snat::Off {
@@ -318,7 +319,7 @@ impl Programs<'_> {
         Ok(lines)
     }
 
-    /// Keeps packets for loopback addresses out that do not come by `lo` (CVE-2020-8558).
+    /// Drops packets for loopback addresses that arrive on another link than `lo` (CVE-2020-8558).
     fn guard_loopback(self) -> Result<(), FirewallError> {
         let present = self.rules_in("raw", "PREROUTING")??;
         if present.contains(GUARD_COMMENT) {

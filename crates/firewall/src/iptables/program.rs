@@ -15,7 +15,7 @@ pub(super) struct Output {
 }
 
 /// Runs a program to its end. The program is killed when this process ends, because nobody would
-/// undo what it changes after that. It inherits the open file `mark`.
+/// undo what it changes after that. It inherits the open file `lock`.
 ///
 /// The program must not write more than a pipe holds (64 KiB) to standard error before it closes
 /// standard output.
@@ -26,10 +26,10 @@ pub(super) fn run(
     program: &str,
     args: &[&str],
     input: &str,
-    mark: Option<BorrowedFd<'_>>,
+    lock: Option<BorrowedFd<'_>>,
 ) -> io::Result<Output> {
     let image = Image::named(program, args)?;
-    let (child, mut streams) = Child::start(&image, mark)?;
+    let (child, mut streams) = Child::start(&image, lock)?;
     // A program that does not read all of its input has failed, and its exit status says so.
     drop(streams.stdin.write_all(input.as_bytes()));
     drop(streams.stdin);

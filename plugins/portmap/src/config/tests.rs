@@ -205,14 +205,14 @@ fn keys_of_the_backend_iptables() {
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error),
     };
-    let chain = MarkBy::Chain("KUBE-MARK-MASQ".to_owned());
+    let chain = FwMark::Chain("KUBE-MARK-MASQ".to_owned());
     for (keys, expected) in [
-        (r#""snat":true"#, (MarkBy::Bit(13), "")),
-        (r#""markMasqBit":0"#, (MarkBy::Bit(0), "")),
+        (r#""snat":true"#, (FwMark::Bit(13), "")),
+        (r#""markMasqBit":0"#, (FwMark::Bit(0), "")),
         (r#""externalSetMarkChain":"KUBE-MARK-MASQ""#, (chain, "")),
         (
             r#""conditionsV4":["!","-d","192.0.2.0/24"]"#,
-            (MarkBy::Bit(13), "! -d 192.0.2.0/24 "),
+            (FwMark::Bit(13), "! -d 192.0.2.0/24 "),
         ),
     ] {
         let (mark, conditions) = expected;

@@ -28,8 +28,8 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghijkmnpqrstuvwx";
 /// The alias is `twill/<network>/<container id>/<ifname>`; where that is too long, it has digests
 /// instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    alias: String,
+pub struct LinkAlias {
+    text: String,
 }
 
 /// Whose a link is.
@@ -43,7 +43,7 @@ pub enum Whose {
     Unknown,
 }
 
-impl Mark {
+impl LinkAlias {
     /// The mark of an attachment of a network.
     pub fn new(network: &NetworkName, attachment: &Attachment) -> Self {
         let ifname = attachment.ifname.as_str();
@@ -55,33 +55,33 @@ impl Mark {
         // No network, container id or interface name has a slash in it.
         let alias = format!("{START}{network}/{container_id}/{ifname}");
         if alias.len() <= LONGEST_ALIAS {
-            return Self { alias };
+            return Self { text: alias };
         }
         let rest = digest(&format!("{container_id}/{ifname}"));
         let alias = format!("{}{rest}", start_with_digest(network));
-        Self { alias }
+        Self { text: alias }
     }
 
     /// The alias of the attachment's links.
-    pub fn alias(&self) -> &str {
-        &self.alias
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// The names of the node's end of a pair, in the order in which they are tried.
     pub fn port_names(&self) -> impl Iterator<Item = String> {
-        (0..PORT_NAMES).map(|number| link_name("veth", &self.alias, number))
+        (0..PORT_NAMES).map(|number| link_name("veth", &self.text, number))
     }
 
     /// The name of the ifb that the container's traffic goes out by. It ends like the first of
-    /// [`Mark::port_names`].
+    /// [`LinkAlias::port_names`].
     pub fn ifb_name(&self) -> String {
-        link_name("ifb", &self.alias, 0)
+        link_name("ifb", &self.text, 0)
     }
 
     /// Whose a link is, by its alias.
     pub fn whose(&self, link: &Link) -> Whose {
         match &link.alias {
-            Some(alias) if *alias == self.alias => Whose::Own,
+            Some(alias) if *alias == self.text => Whose::Own,
             Some(alias) if alias.starts_with(START) => Whose::Other,
             _ => Whose::Unknown,
         }
@@ -95,10 +95,10 @@ pub fn stale_links(links: Vec<Link>, network: &NetworkName, valid: &ValidAttachm
     let start_with_digest = start_with_digest(network);
     // A digest does not say of what it is. Names that are so long are rare.
     let with_digest = LazyCell::new(|| {
-        let marks = valid
+        let aliases = valid
             .iter()
-            .map(|valid| Mark::of(network, &valid.container_id, &valid.ifname));
-        marks.map(|mark| mark.alias).collect::<HashSet<String>>()
+            .map(|valid| LinkAlias::of(network, &valid.container_id, &valid.ifname));
+        aliases.map(|alias| alias.text).collect::<HashSet<String>>()
     });
     let is_stale = |link: &Link| {
         let alias = link.alias.as_deref().unwrap_or_default();
@@ -148,45 +148,45 @@ fn link_name(prefix: &str, alias: &str, number: u8) -> String {
 mod tests {
     use super::*;
 
-    fn mark(network: &str, container_id: &str, ifname: &str) -> Mark {
+    fn alias(network: &str, container_id: &str, ifname: &str) -> LinkAlias {
         let attachment = Attachment {
             container_id: container_id.parse().unwrap(),
             ifname: ifname.parse().unwrap(),
         };
-        Mark::new(&network.parse().unwrap(), &attachment)
+        LinkAlias::new(&network.parse().unwrap(), &attachment)
     }
 
     // A node's plugins may be replaced while its containers run: whatever has to be changed for it
     // to pass, it is not this.
     #[test]
     fn it_never_changes() {
-        let mark = mark("cbr0", "c1", "eth0");
-        assert_eq!(mark.alias(), "twill/cbr0/c1/eth0");
-        let names: Vec<String> = mark.port_names().collect();
+        let alias = alias("cbr0", "c1", "eth0");
+        assert_eq!(alias.as_str(), "twill/cbr0/c1/eth0");
+        let names: Vec<String> = alias.port_names().collect();
         assert_eq!(names.len(), 4);
         assert_eq!(names[0], "vethk70c0kqwsfj");
-        assert_eq!(mark.ifb_name(), "ifbk70c0kqwsfj");
+        assert_eq!(alias.ifb_name(), "ifbk70c0kqwsfj");
         assert!(names.iter().all(|name| name.len() == 15), "{names:?}");
     }
 
     #[test]
-    fn names_of_any_length_have_different_marks() {
+    fn names_of_any_length_have_different_aliases() {
         let long = "n".repeat(300);
         let names = ["a", "b", "ab", &long, &format!("{long}x")];
-        let (mut marks, mut ports) = (HashSet::new(), HashSet::new());
+        let (mut aliases, mut ports) = (HashSet::new(), HashSet::new());
         for network in names {
             for container_id in names {
                 for ifname in ["a", "b", "ab", "eth0"] {
-                    let mark = mark(network, container_id, ifname);
-                    assert!(mark.alias().len() <= LONGEST_ALIAS, "{mark:?}");
-                    ports.extend(mark.port_names());
+                    let alias = alias(network, container_id, ifname);
+                    assert!(alias.as_str().len() <= LONGEST_ALIAS, "{alias:?}");
+                    ports.extend(alias.port_names());
                     assert!(
-                        marks.insert(mark.alias),
+                        aliases.insert(alias.text),
                         "{network} {container_id} {ifname}"
                     );
                 }
             }
         }
-        assert_eq!(ports.len(), marks.len() * 4);
+        assert_eq!(ports.len(), aliases.len() * 4);
     }
 }

@@ -1,4 +1,4 @@
-//! The mark that a container's chain of iptables is in use.
+//! The lock on a container's chain of iptables.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,28 +7,27 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// The timeout for the mark, and the pause between two attempts. The programs of a killed plugin
+/// The timeout for the lock, and the pause between two attempts. The programs of a killed plugin
 /// end at once, so the timeout only matters if an unrelated process has taken the name.
 const TIMEOUT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// The mark that a container's chain is in use, for as long as this process lives, or any program
-/// that inherited the mark. A program that is killed along with its plugin may be in the middle of
-/// a change, which the kernel completes; a DEL that follows has to find the result.
+/// The lock on a container's chain. It is held until this process and all programs that inherited
+/// it have ended. A program that is killed along with its plugin may be in the middle of a change,
+/// which the kernel completes; a DEL that follows has to find the result.
 ///
-/// The mark is a socket with an abstract name (unix(7)). A network namespace has one socket of a
+/// The lock is a socket with an abstract name (unix(7)). A network namespace has one socket of a
 /// name, just as it has one chain; nothing is left on disk; and the kernel removes the socket with
 /// the last process that has it.
 #[derive(Debug)]
-pub(crate) struct Mark(Option<UnixDatagram>);
+pub(crate) struct ChainLock(Option<UnixDatagram>);
 
-impl Mark {
-    /// Waits until the chain is not in use, and marks it. After [`TIMEOUT`], the work goes on
-    /// without a mark.
+impl ChainLock {
+    /// Waits for the lock. After [`TIMEOUT`], the work goes on without it.
     ///
     /// # Errors
     /// If the kernel gives no socket.
-    pub(crate) fn set(chain: &str) -> io::Result<Self> {
+    pub(crate) fn take(chain: &str) -> io::Result<Self> {
         let address = SocketAddr::from_abstract_name(format!("twill/iptables/{chain}"))?;
         let give_up = Instant::now() + TIMEOUT;
         loop {
