@@ -16,7 +16,7 @@
 //! rtnetlink, removal, wait, advertised, towards what can be asked for
 //! change, new_link, veth, sub_interface         messages that change something
 //! link, link_change, address, route, rule, vlan values, and their form in messages
-//! socket                                        exchanges, lists, events
+//! socket, release                               exchanges, lists, events; closing without waiting
 //! request, reply                                messages
 //! traffic                                       qdiscs, classes and filters
 //! attributes, uapi                              attributes, and the names of their numbers
@@ -33,6 +33,7 @@ mod mac;
 #[cfg(test)]
 mod messages;
 mod new_link;
+mod release;
 mod removal;
 mod reply;
 mod request;

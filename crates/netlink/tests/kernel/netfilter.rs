@@ -1,7 +1,16 @@
 //! Tests of netfilter batches.
 
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use netlink::{Answer, Outcome, Protocol, Request, Socket};
 use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, socket,
+};
+use testkit::requirements::skip_for_kernel;
 
 use crate::Pair;
 
@@ -108,5 +117,82 @@ fn a_batch_that_is_refused_as_a_whole_does_not_wait_for_its_parts() {
         let refused = refusals(&mut socket, &[&begin, &change]);
         assert_eq!(refused, [Some(Errno::EINVAL), None]);
         assert_eq!(tables(&mut socket), [""; 0]);
+    });
+}
+
+/// Has the kernel remove something, so that it has to free memory for a few milliseconds.
+fn remove_a_table(socket: &mut Socket) {
+    for message in [NEW_TABLE, DELETE_TABLE] {
+        let change = table(message, "one", Answer::Acknowledgement);
+        assert_eq!(batch(socket, vec![change]), [None; 3]);
+    }
+}
+
+/// A socket for netfilter that has a port.
+fn unused_socket() -> OwnedFd {
+    let (family, kind) = (AddressFamily::Netlink, SockType::Raw);
+    let protocol = SockProtocol::NetlinkNetFilter;
+    let unused = socket(family, kind, SockFlag::SOCK_CLOEXEC, protocol).unwrap();
+    bind(unused.as_raw_fd(), &NetlinkAddr::new(0, 0)).unwrap();
+    unused
+}
+
+fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+/// Whether the kernel collects Unix sockets that nobody can reach in a thread of its own.
+fn has_collector() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+    let mut number = || numbers.next().unwrap().parse::<u32>().unwrap();
+    (number(), number()) >= (6, 9)
+}
+
+#[test]
+fn closing_a_socket_does_not_wait_until_what_was_removed_is_free() {
+    if !has_collector() {
+        return skip_for_kernel("a garbage collector of Unix sockets in a thread of its own");
+    }
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|_| {
+        let mut other = Socket::open(Protocol::Netfilter).unwrap();
+        let (mut own, mut plain) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..20 {
+            let mut socket = Socket::open(Protocol::Netfilter).unwrap();
+            remove_a_table(&mut socket);
+            own += time(|| drop(socket));
+            let unused = unused_socket();
+            remove_a_table(&mut other);
+            plain += time(|| drop(unused));
+        }
+        assert!(own * 2 < plain, "{own:?}, {plain:?} otherwise");
+    });
+}
+
+#[test]
+fn the_kernel_closes_a_socket_in_the_end() {
+    let Some(pair) = Pair::new() else { return };
+    pair.run(|_| {
+        // The kernel's own sockets have the port 0.
+        let open = || {
+            let list = fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
+            let rows = list.lines().skip(1).map(str::split_whitespace);
+            let ports =
+                rows.map(|mut row| (row.nth(1).unwrap() == "12", row.next().unwrap() != "0"));
+            ports.filter(|it| *it == (true, true)).count()
+        };
+        for _ in 0..50 {
+            let mut socket = Socket::open(Protocol::Netfilter).unwrap();
+            remove_a_table(&mut socket);
+            assert!(open() >= 1);
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while open() > 0 {
+            assert!(Instant::now() < deadline, "{} are open", open());
+            thread::sleep(Duration::from_millis(5));
+        }
     });
 }

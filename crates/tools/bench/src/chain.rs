@@ -51,7 +51,8 @@ const GC_LIMIT: Duration = Duration::from_millis(60);
 
 const REMARKS: &str = "\
 A call attaches or detaches one container, whose network namespace exists, on a node of the
-contender's own whose bridge exists. Go is Debian's bridge and host-local behind our flannel. The
+contender's own whose bridge exists. flanneld masquerades, so nobody makes rules. Go is Debian's
+bridge and host-local behind our flannel. The
 floor is one static program that has the kernel make the same links, address and routes. Its DEL,
 like ours, ends with the event that the link is gone. What the kernel does after that counts as
 processor time, for whoever waits for it. Memory is added up over a call's processes.
