@@ -15,18 +15,6 @@ use crate::workspace::Workspace;
 /// The package, and the binary, that is every plugin.
 const BINARY: &str = "twill";
 
-/// The names of the plugins.
-const PLUGINS: [&str; 8] = [
-    "bandwidth",
-    "bridge",
-    "flannel",
-    "host-local",
-    "ipvlan",
-    "loopback",
-    "macvlan",
-    "portmap",
-];
-
 /// How the plugins are linked.
 ///
 /// Linked statically, a plugin starts without the dynamic linker and runs on a node of any libc.
@@ -46,7 +34,7 @@ pub fn build(workspace: &Workspace, show: Show) -> Result<u64> {
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let bytes = check_static(&built)?;
     install(&built, &dir.join(BINARY))?;
-    for name in PLUGINS {
+    for name in workspace.plugins()? {
         link(BINARY, &dir.join(name))?;
     }
     Ok(bytes)
@@ -70,14 +58,17 @@ pub fn build_program(workspace: &Workspace, package: &str, show: Show) -> Result
     Ok(built_in.join(package))
 }
 
-/// What there is in the directory of the plugins, a line each.
-pub fn table(bytes: u64, dir: &Path) -> String {
-    let kib = bytes as f64 / 1024.0;
+/// The files that [`build`] leaves in [`Workspace::dist_dir`], one line per file.
+///
+/// # Errors
+/// As [`Workspace::plugins`].
+pub fn table(workspace: &Workspace, bytes: u64) -> Result<String> {
+    let (kib, dir) = (bytes as f64 / 1024.0, workspace.dist_dir());
     let mut table = format!("{BINARY:<12} {kib:>6.1} KiB  in {}\n", dir.display());
-    for name in PLUGINS {
+    for name in workspace.plugins()? {
         table.push_str(&format!("{name:<12} -> {BINARY}\n"));
     }
-    table
+    Ok(table)
 }
 
 /// The size in bytes of a binary that needs neither a dynamic linker nor a library.

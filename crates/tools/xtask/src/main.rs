@@ -60,7 +60,7 @@ fn build(mut arguments: ArgsOs) -> Result<()> {
     }
     let workspace = Workspace::find()?;
     let bytes = dist::build(&workspace, Show::Always)?;
-    print!("{}", dist::table(bytes, &workspace.dist_dir()));
+    print!("{}", dist::table(&workspace, bytes)?);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Where the workspace's files are, and how its cargo is called.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -35,6 +36,24 @@ impl Workspace {
             root: dir("workspace_root")?,
             target: dir("target_directory")?,
         })
+    }
+
+    /// The names of the plugins, in order: those of the directories in `plugins/`.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn plugins(&self) -> Result<Vec<String>> {
+        let dir = self.root.join("plugins");
+        let unreadable = || format!("cannot read {}", dir.display());
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&dir).with_context(unreadable)? {
+            let entry = entry.with_context(unreadable)?;
+            if entry.path().join("Cargo.toml").is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
     }
 
     /// Where the plugins are left for use.
