@@ -64,6 +64,6 @@ pub use route::{Existing, MAIN_TABLE, Route};
 pub use rtnetlink::{Applied, LinkRef, Rtnetlink};
 pub use rule::SourceRule;
 pub use socket::{Outcome, Protocol, Socket};
-pub use sub_interface::{IpvlanMode, MacvlanMode, SubInterface, UnknownMode};
+pub use sub_interface::{IpvlanMode, MacvlanMode, NewSubInterface, SubInterface, UnknownMode};
 pub use veth::{NewPeer, NewVeth, Peer, Veth};
 pub use vlan::{PortVlans, VlanOwner};

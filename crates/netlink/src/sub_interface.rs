@@ -50,6 +50,17 @@ pub enum MacvlanMode {
     Passthru,
 }
 
+/// A sub-interface to create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewSubInterface<'a> {
+    /// The properties that every link has.
+    pub link: NewLink<'a>,
+    /// Its kind and mode.
+    pub kind: SubInterface,
+    /// The index of its parent.
+    pub parent: u32,
+}
+
 /// Text that is no mode.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown mode {mode:?}: use one of {known}")]
@@ -84,24 +95,26 @@ impl SubInterface {
             Self::Macvlan(mode) => mode.as_str(),
         }
     }
+}
 
-    /// The request that creates one: in the parent's namespace, or at once in another one.
-    fn request(self, link: &NewLink<'_>, parent: u32, netns: Option<&Netns>) -> Request {
-        let mode = match self {
-            Self::Ipvlan(mode) => Attributes::new().u16(IFLA_IPVLAN_MODE, mode.number()),
-            Self::Macvlan(mode) => Attributes::new().u32(IFLA_MACVLAN_MODE, mode.number()),
+impl NewSubInterface<'_> {
+    /// The request that creates it in a namespace; `None` is the parent's.
+    fn request(&self, netns: Option<&Netns>) -> Request {
+        let mode = match self.kind {
+            SubInterface::Ipvlan(mode) => Attributes::new().u16(IFLA_IPVLAN_MODE, mode.number()),
+            SubInterface::Macvlan(mode) => Attributes::new().u32(IFLA_MACVLAN_MODE, mode.number()),
         };
-        let attributes = with_kind(link.attributes(), self.kind_name(), mode)
-            .u32(libc::IFLA_LINK, parent)
+        let attributes = with_kind(self.link.attributes(), self.kind.kind_name(), mode)
+            .u32(libc::IFLA_LINK, self.parent)
             .with(netns, |to, netns| {
                 let fd = netns.as_fd().as_raw_fd().cast_unsigned();
                 to.u32(libc::IFLA_NET_NS_FD, fd)
             });
-        creation(self.describe(link, &parent.to_string(), netns), attributes)
+        creation(self.describe(&self.parent.to_string(), netns), attributes)
     }
 
-    fn describe(self, link: &NewLink<'_>, parent: &str, netns: Option<&Netns>) -> String {
-        let (kind, name) = (self.kind_name(), link.name);
+    fn describe(&self, parent: &str, netns: Option<&Netns>) -> String {
+        let (kind, name) = (self.kind.kind_name(), self.link.name);
         let what = format!("create {kind} {name} on link {parent}");
         match netns {
             Some(netns) => format!("{what} in {}", netns.path().display()),
@@ -117,14 +130,10 @@ impl Rtnetlink {
     /// [`NetlinkError::is_exists`] if the name is taken.
     pub fn create_sub_interface(
         &mut self,
-        link: &NewLink<'_>,
-        kind: SubInterface,
-        parent: u32,
+        new: &NewSubInterface<'_>,
     ) -> Result<Link, NetlinkError> {
-        let request = kind.request(link, parent, None);
-        let created = self.send_and_read(&[request], LinkRef::Name(link.name));
-        created
-            .map_err(|error| self.with_link_name(error, parent, |p| kind.describe(link, p, None)))
+        let created = self.send_and_read(&[new.request(None)], LinkRef::Name(new.link.name));
+        created.map_err(|error| self.with_link_name(error, new.parent, |p| new.describe(p, None)))
     }
 
     /// Creates a sub-interface of one of this namespace's links in another namespace, and returns
@@ -134,28 +143,27 @@ impl Rtnetlink {
     /// [`NetlinkError::is_exists`] if the name is taken in the other namespace.
     pub fn create_sub_interface_in(
         &mut self,
-        link: &NewLink<'_>,
-        kind: SubInterface,
-        parent: u32,
+        new: &NewSubInterface<'_>,
         alias: Option<&str>,
         netns: &Netns,
         inside: &mut Rtnetlink,
     ) -> Result<Link, NetlinkError> {
-        match self.send_sub_interface(link, kind, parent, netns) {
+        let name = new.link.name;
+        match self.send_sub_interface(new, netns) {
             Err(error) if error.is_exists() => {
                 // Kernels before 6.15 look for the name in the parent's namespace. If it is free in
                 // the other one, the link can get it there.
-                if inside.link_by_name(link.name)?.is_some() {
+                if inside.link_by_name(name)?.is_some() {
                     return Err(error);
                 }
-                self.create_then_name(link, kind, parent, alias, netns, inside)
+                self.create_then_name(new, alias, netns, inside)
             }
             Err(error) => Err(error),
             Ok(()) => {
-                let alias = alias.map(|alias| naming(link.name, alias));
-                let created = inside.send_and_read(alias.as_slice(), LinkRef::Name(link.name));
+                let alias = alias.map(|alias| naming(name, alias));
+                let created = inside.send_and_read(alias.as_slice(), LinkRef::Name(name));
                 if created.is_err()
-                    && let Ok(Some(left)) = inside.link_by_name(link.name)
+                    && let Ok(Some(left)) = inside.link_by_name(name)
                 {
                     // The first error is the one that says why.
                     drop(inside.remove_links(&[left.index]));
@@ -167,40 +175,33 @@ impl Rtnetlink {
 
     fn send_sub_interface(
         &mut self,
-        link: &NewLink<'_>,
-        kind: SubInterface,
-        parent: u32,
+        new: &NewSubInterface<'_>,
         netns: &Netns,
     ) -> Result<(), NetlinkError> {
-        let sent = self.send(&[kind.request(link, parent, Some(netns))]);
+        let sent = self.send(&[new.request(Some(netns))]);
         sent.map_err(|error| {
-            self.with_link_name(error, parent, |p| kind.describe(link, p, Some(netns)))
+            self.with_link_name(error, new.parent, |p| new.describe(p, Some(netns)))
         })
     }
 
     fn create_then_name(
         &mut self,
-        link: &NewLink<'_>,
-        kind: SubInterface,
-        parent: u32,
+        new: &NewSubInterface<'_>,
         alias: Option<&str>,
         netns: &Netns,
         inside: &mut Rtnetlink,
     ) -> Result<Link, NetlinkError> {
         let name = random_name("tmp");
-        let unnamed = NewLink {
-            name: &name,
-            is_up: false,
-            ..*link
-        };
-        self.send_sub_interface(&unnamed, kind, parent, netns)?;
+        let mut unnamed = *new;
+        (unnamed.link.name, unnamed.link.is_up) = (&name, false);
+        self.send_sub_interface(&unnamed, netns)?;
         let index = inside.apply_and_read(&[], LinkRef::Name(&name))?.index;
         let naming = Change::SetLink {
             link: index,
             change: LinkChange {
-                name: Some(link.name.to_owned()),
+                name: Some(new.link.name.to_owned()),
                 alias: alias.map(str::to_owned),
-                is_up: link.is_up.then_some(true),
+                is_up: new.link.is_up.then_some(true),
                 ..LinkChange::default()
             },
         };
@@ -326,8 +327,8 @@ mod tests {
             };
             let parent = outside.create_bridge(&link, None).unwrap().index;
             let kind = SubInterface::Macvlan(MacvlanMode::Bridge);
-            let mut create =
-                || outside.create_then_name(&link, kind, parent, None, &netns, &mut inside);
+            let new = NewSubInterface { link, kind, parent };
+            let mut create = || outside.create_then_name(&new, None, &netns, &mut inside);
             let created = create().unwrap();
             assert_eq!((created.name.as_str(), created.is_up), ("eth0", true));
             assert_eq!(created.kind, LinkKind::Macvlan(Some(MacvlanMode::Bridge)));

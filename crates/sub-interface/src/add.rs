@@ -7,7 +7,7 @@ use container_link::{
     ContainerLink, DuplicateDetection, InContainer, Ipam, IpamCall, IpamError, LinkAlias, Rollback,
     Sandbox, Undo, Undone, configure, wait_for_ipv6,
 };
-use netlink::{Link, MacvlanMode, NewLink, Rtnetlink, SubInterface};
+use netlink::{Link, MacvlanMode, NewLink, NewSubInterface, Rtnetlink, SubInterface};
 
 use crate::config::{Addresses, Config};
 use crate::error::CreateError;
@@ -181,8 +181,8 @@ impl Blueprint<'_> {
         outside: &mut Rtnetlink,
         inside: &mut Rtnetlink,
     ) -> Result<Link, CreateError> {
-        let (config, parent) = (self.config, self.master.index);
-        let new = NewLink {
+        let config = self.config;
+        let link = NewLink {
             mtu: config.mtu,
             mac: config.mac,
             // A link with addresses is set up once it has them, so that it announces them.
@@ -190,12 +190,17 @@ impl Blueprint<'_> {
             ..NewLink::named(self.attachment.ifname.as_str())
         };
         // A link with addresses gets its alias when it is set up.
-        let alias = new.is_up.then(|| self.alias.as_str());
+        let alias = link.is_up.then(|| self.alias.as_str());
+        let new = NewSubInterface {
+            link,
+            kind: config.kind,
+            parent: self.master.index,
+        };
         let created = if config.link_in_container {
-            inside.create_sub_interface(&new, config.kind, parent)
+            inside.create_sub_interface(&new)
         } else {
             let netns = sandbox.netns();
-            outside.create_sub_interface_in(&new, config.kind, parent, alias, netns, inside)
+            outside.create_sub_interface_in(&new, alias, netns, inside)
         };
         created.map_err(|error| {
             CreateError::new(

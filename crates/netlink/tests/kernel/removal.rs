@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use netlink::{
-    Change, Existing, Family, IpvlanMode, Link, MAIN_TABLE, MacvlanMode, NewLink, Route, Rtnetlink,
-    SubInterface,
+    Change, Existing, Family, IpvlanMode, Link, MAIN_TABLE, MacvlanMode, NewLink, NewSubInterface,
+    Route, Rtnetlink, SubInterface,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -105,20 +105,18 @@ fn a_pair_is_gone_and_can_be_made_again_at_once() {
 }
 
 #[track_caller]
-fn a_child_is_gone(child: SubInterface) {
+fn a_sub_interface_is_gone(kind: SubInterface) {
     let Some(pair) = Pair::new() else { return };
     let is_supported = pair.run(|both| {
-        let master = both.bridge().index;
+        let new = NewSubInterface {
+            link: NewLink::named("eth0"),
+            kind,
+            parent: both.bridge().index,
+        };
         for _ in 0..10 {
-            let link = NewLink::named("eth0");
-            let made = both.host.create_sub_interface_in(
-                &link,
-                child,
-                master,
-                None,
-                &both.netns,
-                &mut both.container,
-            );
+            let made =
+                both.host
+                    .create_sub_interface_in(&new, None, &both.netns, &mut both.container);
             let link = match made {
                 Err(error) if error.is_unsupported() => return false,
                 made => made.unwrap(),
@@ -137,13 +135,13 @@ fn a_child_is_gone(child: SubInterface) {
 
 #[test]
 fn a_macvlan_is_gone_and_can_be_made_again_at_once() {
-    a_child_is_gone(SubInterface::Macvlan(MacvlanMode::Bridge));
-    a_child_is_gone(SubInterface::Macvlan(MacvlanMode::Passthru));
+    a_sub_interface_is_gone(SubInterface::Macvlan(MacvlanMode::Bridge));
+    a_sub_interface_is_gone(SubInterface::Macvlan(MacvlanMode::Passthru));
 }
 
 #[test]
 fn an_ipvlan_is_gone_and_can_be_made_again_at_once() {
-    a_child_is_gone(SubInterface::Ipvlan(IpvlanMode::L2));
+    a_sub_interface_is_gone(SubInterface::Ipvlan(IpvlanMode::L2));
 }
 
 #[test]

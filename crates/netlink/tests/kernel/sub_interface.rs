@@ -1,18 +1,18 @@
 //! Tests of ipvlan and macvlan links.
 
-use netlink::{IpvlanMode, Link, LinkKind, Mac, MacvlanMode, NetlinkError, NewLink, SubInterface};
+use netlink::{
+    IpvlanMode, Link, LinkKind, Mac, MacvlanMode, NetlinkError, NewLink, NewSubInterface,
+    SubInterface,
+};
 
 use crate::{Both, Pair, flags};
 
-/// A link of the node's that can have children.
-fn master(both: &mut Both) -> Link {
-    both.bridge()
-}
-
-fn create(both: &mut Both, link: &NewLink<'_>, child: SubInterface) -> Result<Link, NetlinkError> {
-    let parent = master(both).index;
+/// Creates a sub-interface of a bridge of the node in the container.
+fn create(both: &mut Both, link: NewLink<'_>, kind: SubInterface) -> Result<Link, NetlinkError> {
+    let parent = both.bridge().index;
+    let new = NewSubInterface { link, kind, parent };
     both.host
-        .create_sub_interface_in(link, child, parent, None, &both.netns, &mut both.container)
+        .create_sub_interface_in(&new, None, &both.netns, &mut both.container)
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_macvlan_is_made_where_it_belongs() {
                 is_up: true,
                 ..NewLink::named("eth0")
             };
-            create(both, &link, SubInterface::Macvlan(mode)).unwrap()
+            create(both, link, SubInterface::Macvlan(mode)).unwrap()
         });
         let seen = pair.container_ip(&["-d", "link", "show", "eth0"]);
         let master = pair.host_ip(&["link", "show", "cni0"]);
@@ -61,17 +61,16 @@ fn a_macvlan_is_made_where_it_belongs() {
 fn a_name_that_the_node_has_can_be_given_to_a_container() {
     let Some(pair) = Pair::new() else { return };
     let made = pair.run(|both| {
-        let link = NewLink::named("cni0");
-        let made = create(both, &link, SubInterface::Macvlan(MacvlanMode::Bridge)).unwrap();
-        let parent = made.parent.unwrap().index;
-        let again = both.host.create_sub_interface_in(
-            &link,
+        let (link, kind) = (
+            NewLink::named("cni0"),
             SubInterface::Macvlan(MacvlanMode::Bridge),
-            parent,
-            None,
-            &both.netns,
-            &mut both.container,
         );
+        let made = create(both, link, kind).unwrap();
+        let parent = made.parent.unwrap().index;
+        let new = NewSubInterface { link, kind, parent };
+        let again = both
+            .host
+            .create_sub_interface_in(&new, None, &both.netns, &mut both.container);
         assert!(again.unwrap_err().is_exists());
         made
     });
@@ -86,13 +85,13 @@ fn a_name_that_the_node_has_can_be_given_to_a_container() {
 fn a_macvlan_on_a_link_of_its_own_namespace() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
-        let parent = master(both).index;
-        let child = SubInterface::Macvlan(MacvlanMode::Bridge);
-        let link = NewLink::named("mac0");
-        let made = both
-            .host
-            .create_sub_interface(&link, child, parent)
-            .unwrap();
+        let parent = both.bridge().index;
+        let new = NewSubInterface {
+            link: NewLink::named("mac0"),
+            kind: SubInterface::Macvlan(MacvlanMode::Bridge),
+            parent,
+        };
+        let made = both.host.create_sub_interface(&new).unwrap();
         let made = made.parent.unwrap();
         assert_eq!((made.index, made.netns), (parent, None));
     });
@@ -103,7 +102,7 @@ fn an_ipvlan_is_made_where_it_belongs() {
     for mode in [IpvlanMode::L2, IpvlanMode::L3, IpvlanMode::L3s] {
         let Some(pair) = Pair::new() else { return };
         let link = NewLink::named("eth0");
-        let made = pair.run(|both| create(both, &link, SubInterface::Ipvlan(mode)));
+        let made = pair.run(|both| create(both, link, SubInterface::Ipvlan(mode)));
         let made = match made {
             Err(error) if error.is_unsupported() => {
                 return testkit::requirements::skip_for_kernel("ipvlan");
