@@ -30,6 +30,8 @@ pub struct Delegate<'a> {
     netns: Option<&'a ContainerNetns>,
     lifeline: Option<BorrowedFd<'a>>,
     bundle: Bundle<'a>,
+    /// The number of delegations between the runtime and this plugin.
+    depth: u32,
     /// The plugin for in-process delegation, if `program` is this process's own binary.
     bundled: Option<&'a dyn Plugin>,
     /// The delegate's answer to VERSION, once asked for.
@@ -211,6 +213,7 @@ impl<'a> Delegate<'a> {
                 netns,
                 lifeline: None,
                 bundle,
+                depth: depth::of(environment).saturating_add(1),
                 versions: OnceCell::new(),
             }),
             Err(Some(program)) => Err(DelegateError::NotExecutable { program }),
@@ -219,6 +222,19 @@ impl<'a> Delegate<'a> {
                 path: path.to_owned(),
             }),
         }
+    }
+
+    /// Finds a plugin for a runtime. It is started as a process with this environment and a
+    /// command, and no plugin has delegated to it.
+    ///
+    /// # Errors
+    /// [`DelegateError::Missing`], [`DelegateError::NotExecutable`].
+    pub fn of_runtime(
+        plugin_type: PluginType,
+        environment: &'a Environment,
+    ) -> Result<Self, DelegateError> {
+        let plugin = Self::find(plugin_type, environment, None, Bundle::default())?;
+        Ok(Self { depth: 0, ..plugin })
     }
 
     /// Passes an open file to the delegate and to every process that it starts. A lock on the file
@@ -265,10 +281,9 @@ impl<'a> Delegate<'a> {
 
     /// The caller's environment, with the delegate's command and depth.
     fn environment_for(&self, command: Command) -> Environment {
-        let depth = depth::of(self.environment).saturating_add(1);
         self.environment.with_all([
             ("CNI_COMMAND", command.as_str().into()),
-            (depth::VARIABLE, depth.to_string().into()),
+            (depth::VARIABLE, self.depth.to_string().into()),
         ])
     }
 
@@ -282,6 +297,22 @@ impl<'a> Delegate<'a> {
         conf: impl Into<DelegateConf<'c>>,
     ) -> Result<(), DelegateError> {
         self.start(command)?.run(conf)
+    }
+
+    /// Calls the delegate, and returns its standard output.
+    ///
+    /// # Errors
+    /// As [`DelegateCall::add`].
+    pub fn answer<'c>(
+        &self,
+        command: Command,
+        conf: impl Into<DelegateConf<'c>>,
+    ) -> Result<String, DelegateError> {
+        let (stdout, _) = self.start(command)?.finish(conf.into())?;
+        String::from_utf8(stdout).map_err(|error| {
+            let source = DecodeError::at("", error.utf8_error());
+            self.garbage(command, source, error.as_bytes())
+        })
     }
 
     /// Calls the delegate with GC or STATUS, which not every plugin knows, and returns whether this

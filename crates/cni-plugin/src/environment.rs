@@ -8,6 +8,12 @@ use std::ffi::{OsStr, OsString};
 pub struct Environment(Vec<(OsString, OsString)>);
 
 impl Environment {
+    /// The environment of this process.
+    #[allow(clippy::disallowed_methods)] // the one place that reads the environment
+    pub fn of_process() -> Self {
+        std::env::vars_os().collect()
+    }
+
     /// The value of a variable. An empty value counts as not set.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0

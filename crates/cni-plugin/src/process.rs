@@ -36,7 +36,7 @@ pub fn main_of_bundle(bundle: Bundle<'_>) -> Option<ExitCode> {
         return Some(serve(bundle, plugin));
     }
     // A runtime sets CNI_COMMAND and passes no arguments.
-    if arguments.next().is_some() || environment().get("CNI_COMMAND").is_none() {
+    if arguments.next().is_some() || Environment::of_process().get("CNI_COMMAND").is_none() {
         return None;
     }
     let names = bundle.names().collect::<Vec<_>>().join(", ");
@@ -84,13 +84,8 @@ fn answer(reply: &Reply) -> ExitCode {
     }
 }
 
-#[allow(clippy::disallowed_methods)] // the one place that reads the environment
-fn environment() -> Environment {
-    std::env::vars_os().collect()
-}
-
 fn read_request() -> Result<Request, Error> {
-    let environment = environment();
+    let environment = Environment::of_process();
     let reads_stdin = environment
         .get("CNI_COMMAND")
         .and_then(|command| command.to_str())
