@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::convert;
+use crate::commands::{add, check, convert, del};
 use crate::output::Output;
 
 /// Looks into the container network of this node, and mends it.
@@ -28,7 +28,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Add(add::Options),
+    Check(check::Options),
     Convert(convert::Options),
+    Del(del::Options),
 }
 
 /// How a command ended.
@@ -36,6 +39,8 @@ enum Command {
 pub(crate) enum Outcome {
     /// All is well, or the work is done.
     Done,
+    /// Faults were found.
+    Faults,
 }
 
 /// The command line's definition, of which completions and man pages are made.
@@ -60,6 +65,7 @@ pub fn main() -> ExitCode {
     let mut stdout = io::stdout().lock();
     match run(cli.command, &mut Output::new(&mut stdout)) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Faults) => ExitCode::FAILURE,
         // The reader has read enough, as `head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -71,7 +77,10 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, output: &mut Output<'_>) -> Result<Outcome> {
     match command {
+        Command::Add(options) => add::run(&options, output),
+        Command::Check(options) => check::run(&options, output),
         Command::Convert(options) => convert::run(&options, output),
+        Command::Del(options) => del::run(&options, output),
     }
 }
 

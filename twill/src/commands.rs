@@ -1,3 +1,6 @@
 //! The commands, a module each.
 
+pub(crate) mod add;
+pub(crate) mod check;
 pub(crate) mod convert;
+pub(crate) mod del;

@@ -6,6 +6,7 @@
 
 mod cli;
 mod commands;
+mod network;
 mod output;
 
 pub use cli::{command, main};
