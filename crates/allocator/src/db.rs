@@ -249,8 +249,8 @@ fn removed() -> io::Error {
     io::Error::other("somebody has removed it")
 }
 
-/// A transaction on all networks of a directory. Its changes count once it is committed; if it is
-/// dropped before that, or its process is killed, none of them does.
+/// A transaction on all networks of a directory. Its changes take effect when it is committed; if
+/// it is dropped before that, or its process is killed, none of them does.
 ///
 /// No other transaction in the directory can begin while it exists.
 pub struct Transaction<'a> {
@@ -284,7 +284,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Makes the changes count, and releases the lock.
+    /// Commits the changes and releases the lock.
     ///
     /// # Errors
     /// [`StoreError::Replaced`] if the file is not the database any more, so that nobody will read

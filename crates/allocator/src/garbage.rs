@@ -6,12 +6,12 @@ use cni_types::ValidAttachments;
 
 use crate::{Store, StoreError};
 
-/// What a garbage collection did.
+/// The outcome of a GC.
 #[derive(Debug, Default)]
 pub struct Collected {
     /// The addresses that were released.
     pub released: Vec<IpAddr>,
-    /// Why others were not.
+    /// An error for each address that could not be released.
     pub errors: Vec<StoreError>,
 }
 

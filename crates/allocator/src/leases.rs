@@ -12,15 +12,15 @@ use crate::{Location, Owner, StoreError, StoreKind};
 /// A network's addresses in one backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
-    /// The addresses that somebody holds, in no order.
+    /// The addresses that somebody holds, unordered.
     pub held: Vec<IpAddr>,
-    /// The address that each range set gave last, in no order.
+    /// The address that each range set gave last, unordered.
     pub last_given: Vec<IpAddr>,
 }
 
 impl Leases {
     /// Reads the leases: those in files without a lock, those in a database under its lock. There
-    /// are none where the directory or the database does not exist, or something else has its name.
+    /// are none if the directory or the database does not exist, or something else has its name.
     /// `boot` is the ID of the running boot, if the kernel reports it.
     ///
     /// # Errors

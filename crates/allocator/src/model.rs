@@ -1,4 +1,4 @@
-//! A model of what a network has given, a map, and a comparison of any store with it.
+//! A reference model for tests: a map of the allocated addresses, with which any store is compared.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::{
     SetError, Store, allocate, exhausted,
 };
 
-/// What to do with the store.
+/// A transaction on the store.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// ADD of a container, with the last octet of a requested address.
@@ -48,7 +48,7 @@ fn sets() -> RangeSets {
     RangeSets::new(vec![RangeSet::new(ranges.to_vec()).unwrap()]).unwrap()
 }
 
-/// In the order in which they come up.
+/// The last octets of the allocatable addresses, in allocation order.
 const GIVABLE: [u8; 6] = [2, 3, 5, 6, 9, 10];
 const GATEWAYS: [u8; 2] = [4, 11];
 
@@ -59,7 +59,8 @@ fn octet(address: IpAddr) -> u8 {
     }
 }
 
-/// Does the actions, each in a transaction of its own, and compares each outcome with the model's.
+/// Performs the actions, each in a transaction of its own, and compares each outcome with the
+/// model's.
 pub(crate) fn run<S: Store>(mut begin: impl FnMut() -> Box<S>, actions: &[Action]) {
     let sets = sets();
     let mut held: BTreeMap<u8, u8> = BTreeMap::new();

@@ -10,9 +10,9 @@ use crate::{Owner, RangeSet, StoreError};
 /// A transaction on the addresses of one network.
 ///
 /// A store holds the network's lock from [`OpenNetwork::begin`](crate::OpenNetwork::begin) until it
-/// is committed or dropped, so no two operations on a network ever mix. What it reserves counts
-/// only once it is committed: a store that is dropped before that, or whose process is killed, has
-/// given no address.
+/// is committed or dropped, so no two operations on a network ever mix. Its changes take effect
+/// when it is committed: a store that is dropped before that, or whose process is killed, has given
+/// no address.
 ///
 /// # Errors
 /// Every method fails with a [`StoreError`] if the files or the database cannot be read or changed.
@@ -21,8 +21,7 @@ use crate::{Owner, RangeSet, StoreError};
     reason = "one section is about all methods"
 )]
 pub trait Store {
-    /// The address that a range set gave last. Only the order in which addresses come up depends on
-    /// it.
+    /// The address that a range set gave last. It affects only the allocation order.
     fn last_given(&mut self, set: SetKey<'_>) -> Result<Option<IpAddr>, StoreError>;
 
     /// The addresses that an attachment holds. If there are none, those that older versions
@@ -39,10 +38,10 @@ pub trait Store {
     /// Checks that [`Store::reserve`] can give any address at all.
     fn check_reserve(&mut self) -> Result<(), StoreError>;
 
-    /// Every address that somebody holds, in no order.
+    /// Every address that somebody holds, unordered.
     fn all(&mut self) -> Result<Vec<Held>, StoreError>;
 
-    /// The addresses whose owners are not valid any more ([`Owner::is_valid`]), in no order. Some
+    /// The addresses whose owners are not valid any more ([`Owner::is_valid`]), unordered. Some
     /// addresses of valid owners may be among them, so the caller has to check the lease before it
     /// releases an address.
     fn held_by_invalid(&mut self, valid: &ValidAttachments) -> Result<Vec<IpAddr>, StoreError>;
@@ -68,7 +67,7 @@ pub trait Store {
     /// Records an address as the last one of the range set with this index.
     fn adopt_last_given(&mut self, index: usize, address: IpAddr) -> Result<(), StoreError>;
 
-    /// Makes the changes count, and releases the lock.
+    /// Commits the changes and releases the lock.
     fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 

@@ -1,4 +1,4 @@
-//! A process for one slow write(2), which the caller does not wait for.
+//! A forked process that makes one slow write(2) and exits; the caller does not wait for it.
 
 use std::ffi::CStr;
 use std::io;
@@ -15,11 +15,11 @@ use crate::raw;
 /// them, so a long-lived process has at most the zombies of its last writes.
 static LEFT: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// A process that makes one write(2), which takes the kernel long, and ends. The parent need not
-/// wait for the process: if the parent ends first, init reaps the process.
+/// A forked process that makes one slow write(2) and exits. If the parent ends first, init reaps
+/// the process.
 ///
-/// The file that is written to is the process's only open file. So nobody waits for the end of its
-/// streams, and it holds no lock and no directory. It has no parent-death signal.
+/// The file that it writes to is its only open file. So it keeps no pipe of the caller open, and
+/// holds no lock or directory. It has no parent-death signal.
 #[derive(Debug)]
 pub struct Apart {
     pid: Option<Pid>,

@@ -91,8 +91,8 @@ pub(crate) fn reset_sigpipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Closes every descriptor but one. Only for a closure of [`fork`], in whose process no other code
-/// uses the other descriptors.
+/// Closes every descriptor but one. Only for a closure of [`fork`]: no other code of that process
+/// uses the descriptors.
 pub(crate) fn close_all_but(kept: BorrowedFd<'_>) {
     let kept = kept.as_raw_fd().unsigned_abs();
     let below = kept.checked_sub(1).map(|last| (0, last));

@@ -19,6 +19,7 @@
 //! use cni_plugin::{Call, ContainerNetns, Plugin, Reply, Request, dispatch};
 //! use cni_types::{AddResult, Attachment, Code, Error, IpConfig, NetConf, parse_cidr};
 //!
+//! /// The plugin.
 //! #[derive(Debug)]
 //! pub struct Fixed;
 //!

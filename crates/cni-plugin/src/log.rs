@@ -47,8 +47,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log that the environment asks for. The log itself reports a variable that cannot
-    /// be obeyed: a mistake in logging must not leave a container without a network.
+    /// Opens the log that the environment asks for. The log itself reports a variable with an
+    /// invalid value: a mistake in logging must not leave a container without a network.
     pub(crate) fn from_environment(plugin: &str, environment: &Environment) -> Self {
         let Some(wanted) = environment.get("CNI_LOG") else {
             return Self::default();

@@ -13,15 +13,15 @@ use crate::streams;
 /// The version of the call's configuration, once the configuration has been parsed.
 static VERSION: OnceLock<Version> = OnceLock::new();
 
-/// Whether the answer has begun. There must not be a second answer.
+/// Whether the right to write the answer is claimed. There must not be a second answer.
 static IS_ANSWERED: AtomicBool = AtomicBool::new(false);
 
 /// Installs the panic hook: a panic in any thread writes the answer to standard output and ends the
-/// process with exit status 1. As after a kill, nothing is rolled back: the runtime's DEL does
-/// that.
+/// process with exit status 1. Like a kill, a panic rolls nothing back; the runtime's DEL cleans
+/// up.
 pub(crate) fn arm(plugin: &'static str) {
     panic::set_hook(Box::new(move |info| {
-        if begin() {
+        if claim() {
             let place = info.location().map(|place| format!(" at {place}"));
             let error = Error::new(
                 Code::INTERNAL,
@@ -46,12 +46,13 @@ pub(crate) fn arm(plugin: &'static str) {
     }));
 }
 
-/// Sets the version of the answer: that of the runtime's call, which comes first.
+/// Sets the `cniVersion` of the error. The first call wins: the runtime's, before those of
+/// in-process delegates.
 pub(crate) fn answer_in(version: Version) {
     let _ = VERSION.set(version);
 }
 
-/// Whether the caller may answer. Only the first caller may.
-pub(crate) fn begin() -> bool {
+/// Claims the right to write the answer; true for the first caller only.
+pub(crate) fn claim() -> bool {
     !IS_ANSWERED.swap(true, Ordering::SeqCst)
 }

@@ -10,8 +10,8 @@ use cni_types::{Code, Error, NetConf, Quoted, Version};
 use crate::dispatch::{dispatch_in, failure, version_of};
 use crate::{Bundle, Command, Environment, Plugin, Reply, Request, panic_answer, streams};
 
-/// musl's own allocator returns memory to the kernel as soon as it can, which takes as long as the
-/// rest of a call.
+/// musl's own allocator returns memory to the kernel as soon as it can, which would double the time
+/// of a call.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
@@ -68,7 +68,7 @@ fn serve(bundle: Bundle<'_>, plugin: &dyn Plugin) -> ExitCode {
 /// Writes the answer. If that fails the call has failed, because the runtime does not learn of the
 /// success.
 fn answer(reply: &Reply) -> ExitCode {
-    if !panic_answer::begin() {
+    if !panic_answer::claim() {
         return ExitCode::FAILURE;
     }
     let written = streams::write_all(io::stderr(), reply.stderr.as_bytes())

@@ -79,7 +79,7 @@ impl<'a> NetConf<'a> {
         self.entries.contains(key)
     }
 
-    /// Whether the key is there, with a value or with `null`.
+    /// Whether the key is present, even with the value `null`.
     pub fn has_key(&self, key: &str) -> bool {
         self.entries.has_key(key)
     }

@@ -12,9 +12,9 @@ use crate::lock::Pauses;
 use crate::{Action, StateError};
 
 /// A mark that something in a directory is in use, once [`InUse::mark`] has set it. The mark is a
-/// lock on one byte of the directory itself, the key's (fcntl(2), open file description locks). The
-/// kernel removes the mark with the last process that has the descriptor, which children may
-/// inherit. So the mark of a killed process stays while a process lives that it started.
+/// lock on one byte of the directory itself, the key's (fcntl(2), open file description locks).
+/// Children may inherit the descriptor, and the kernel removes the mark when the last process that
+/// has it ends. So the mark of a killed process stays while a process lives that it started.
 ///
 /// Dropping this value leaves the mark to these children. [`InUse::release`] removes the mark for
 /// all of them, even if they still run.

@@ -6,8 +6,8 @@
 //! writer at a time, one temporary name is enough for the file that is being written, and the next
 //! writer overwrites what a kill leaves there. A file gets its own name when it is complete.
 //!
-//! Files are not synced. They describe containers of the running kernel, which a power cut ends
-//! too; a reader treats an empty or garbled file as missing.
+//! Files are not flushed with fsync(2). They describe containers of the running kernel, which a
+//! power cut ends too; a reader treats an empty or garbled file as missing.
 
 mod boot_id;
 mod dir;

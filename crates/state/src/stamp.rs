@@ -21,8 +21,8 @@ impl Stamp {
     }
 }
 
-/// The two times of a directory. Nobody can set a change time, so it tells a directory from a copy
-/// to which a program has given the same modification time.
+/// The two times of a directory. Nobody can set a change time, so it distinguishes a directory from
+/// a copy to which a program has given the same modification time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirStamp {
     /// The modification time: when an entry was last created, renamed or removed.

@@ -1,5 +1,5 @@
-//! Addresses in the backend that the configuration does not name. They are there if `backend` was
-//! changed without moving them, and containers still hold them.
+//! Addresses in the backend that the configuration does not name: containers still hold them if
+//! `backend` was changed without moving them.
 
 use allocator::{Leases, Location};
 use state::BootId;
@@ -9,8 +9,8 @@ use crate::error::{HostLocalError, NotConverted};
 /// Checks that the network may give addresses in its backend: the other one has none of them.
 ///
 /// # Errors
-/// [`HostLocalError::NotConverted`] if the other one has; [`HostLocalError::Store`] if nobody
-/// knows.
+/// [`HostLocalError::NotConverted`] if the other one has some; [`HostLocalError::Store`] if it
+/// cannot be read.
 pub(crate) fn check_empty(location: &Location) -> Result<(), HostLocalError> {
     let other = location.other();
     // On most nodes, this one system call is all.

@@ -1,4 +1,4 @@
-//! Checks a whole file that somebody else was the last to write.
+//! Checks a whole file that was last written by another program or a killed process.
 //!
 //! A page's own checksum shows that the page is as it was written, but not that it belongs to the
 //! last commit: a copy that was made while the file was in use may have an earlier version of the

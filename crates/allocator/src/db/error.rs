@@ -1,4 +1,4 @@
-//! What redb's errors mean.
+//! Conversion of redb's errors.
 
 use std::io;
 use std::path::Path;

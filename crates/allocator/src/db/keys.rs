@@ -109,7 +109,7 @@ pub(super) fn owner(owner: &Owner, network: &NetworkName) -> Vec<u8> {
     key
 }
 
-/// Reads what follows [`of_container`] in an owner's key.
+/// Reads the part of an owner's key that follows [`of_container`].
 pub(super) fn read_interface(rest: &[u8]) -> Option<(Option<IfName>, NetworkName)> {
     let (ifname, network) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
     let ifname = match ifname {

@@ -1,7 +1,7 @@
 //! The seal of the database's file, which shows that nobody else has changed the file since.
 //!
 //! Each transaction that wrote to a correct file records its seal in the lock file. The seal
-//! contains what nobody can give to another file or restore: inode and change time. If the seal
+//! contains inode and change time, which nobody can give to another file or restore. If the seal
 //! does not match, then somebody else has written the file, a process was killed while it wrote, or
 //! the node has been rebooted, and the whole file is checked before it is used.
 

@@ -18,7 +18,7 @@ pub(super) struct AddressFiles<'a> {
     pub(super) boot: Option<BootTag>,
 }
 
-/// What has an address as its name.
+/// The kind of a file whose name is an address.
 pub(super) enum AddressFile {
     Missing,
     Lease(Lease),

@@ -35,7 +35,7 @@ pub(super) struct Index {
     noted: bool,
 }
 
-/// What has the name of a network's index.
+/// The file that has the name of a network's index.
 #[derive(Debug)]
 pub(super) enum Opened {
     Index(Index),
@@ -239,8 +239,8 @@ impl Index {
         Ok(())
     }
 
-    /// Clears the journal, whatever the state of the buckets, so that nobody rolls back what has
-    /// succeeded. The index is not current afterwards.
+    /// Clears the journal, whatever the state of the buckets, so that no operation rolls back an
+    /// ADD that has succeeded. The index is not current afterwards.
     ///
     /// # Errors
     /// [`io::Error`] if the file may still contain the journal.

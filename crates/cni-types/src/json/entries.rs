@@ -42,7 +42,7 @@ impl<'de> Entries<'de> {
         self.find(key).is_some()
     }
 
-    /// Whether the key is there, with a value or with `null`.
+    /// Whether the key is present, even with the value `null`.
     pub fn has_key(&self, key: &str) -> bool {
         self.iter().any(|(name, _)| name.eq_ignore_ascii_case(key))
     }

@@ -347,7 +347,8 @@ impl<'de> de::SeqAccess<'de> for ElementAccess<'de> {
     }
 }
 
-/// `RawValue` asks for itself by a reserved name, and takes a map from that name to its text.
+/// `RawValue` identifies itself by a reserved struct name, and accepts a map from that name to its
+/// text.
 fn is_raw_value(name: &str) -> bool {
     name.starts_with("$serde_json")
 }

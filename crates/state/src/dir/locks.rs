@@ -1,9 +1,9 @@
 //! The locks of a directory's writers.
 //!
-//! A writer holds two: that of a file in the directory, which is what the Go plugins lock, and that
-//! of the directory itself. People remove a lock file, and whoever comes next makes and locks
-//! another one; a directory is not removed without what is in it. The file's lock is taken first,
-//! since it is in its queue that the Go plugins wait.
+//! A writer holds two locks: that of a file in the directory, which the Go plugins lock too, and
+//! that of the directory itself. People remove a lock file, and the next process creates and locks
+//! another one; nobody removes a directory without its contents. The file's lock is taken first,
+//! because the Go plugins wait in its queue.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,8 +1,8 @@
 //! The index's pages as bytes.
 //!
 //! A file is one header page and a power of two of bucket pages, 4096 bytes each. Every page starts
-//! with a checksum over the rest of it and its own number, so one that is damaged, or in another's
-//! place, is noticed when it is read.
+//! with a checksum over the rest of it and its own number, so a reader detects a page that is
+//! damaged, or in another's place.
 //!
 //! ```text
 //! header   checksum 8, magic 8, key 16, buckets 4, boot seconds 8, tag 16, modified 16,
