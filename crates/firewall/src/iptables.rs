@@ -10,13 +10,16 @@ use ipnetwork::IpNetwork;
 
 pub(crate) use crate::iptables::chain_lock::ChainLock;
 use crate::iptables::program::Output;
-use crate::iptables::rules::{Jump, jumps};
+use crate::iptables::rules::{jumps, removal, removal_with_chains, stale_jumps};
 use crate::{FirewallError, Missing};
 
 mod chain_lock;
 pub(crate) mod port_map;
 mod program;
 mod rules;
+
+/// The chain of the table `nat` from which masqueraded packets reach the containers' chains.
+const POSTROUTING: &str = "POSTROUTING";
 
 /// How long a program waits for another one, in seconds.
 const TIMEOUT: &str = "30";
@@ -163,10 +166,10 @@ impl Iptables {
         };
         on_both(tables, |programs| {
             let programs = programs.with(lock);
-            let Ok(rules) = programs.rules("POSTROUTING")? else {
+            let Ok(rules) = programs.rules(POSTROUTING)? else {
                 return Ok(());
             };
-            let to_it = jumps(&rules).filter(|jump| jump.chain == chain);
+            let to_it = jumps(&rules, POSTROUTING).filter(|jump| jump.chain == chain);
             let (own, others): (Vec<_>, Vec<_>) =
                 to_it.partition(|jump| addresses.is_none() || jump.source().is_none_or(is_own));
             if !others.is_empty() {
@@ -210,8 +213,8 @@ impl Iptables {
             if addresses.is_empty() {
                 continue;
             }
-            let rules = programs.rules("POSTROUTING")?.unwrap_or_default();
-            let to_it = jumps(&rules).filter(|jump| jump.chain == chain);
+            let rules = programs.rules(POSTROUTING)?.unwrap_or_default();
+            let to_it = jumps(&rules, POSTROUTING).filter(|jump| jump.chain == chain);
             let sources: Vec<_> = to_it.filter_map(|jump| jump.source()).collect();
             let own = programs.rules(chain)?.unwrap_or_default();
             let masquerades = own.lines().any(|rule| rule.ends_with("-j MASQUERADE"));
@@ -252,22 +255,11 @@ impl Iptables {
         valid: &ValidAttachments,
     ) -> Result<(), FirewallError> {
         on_both(tables, |programs| {
-            let Ok(rules) = programs.rules("POSTROUTING")? else {
+            let Ok(rules) = programs.rules(POSTROUTING)? else {
                 return Ok(());
             };
-            let mut stale: Vec<_> = jumps(&rules).collect();
-            stale.retain(|jump| {
-                let Some((name, id)) = jump.owner() else {
-                    return false;
-                };
-                name == network.as_str()
-                    && jump.chain == chain_name(name, id)
-                    && !valid.contains_container(id)
-            });
-            let mut chains: Vec<_> = stale.iter().map(|jump| jump.chain).collect();
-            chains.sort_unstable();
-            chains.dedup();
-            programs.apply(&removal(&stale, &chains))
+            let stale = stale_jumps(&rules, POSTROUTING, network, valid, chain_name);
+            programs.apply(&removal_with_chains(&stale))
         })
     }
 }
@@ -282,22 +274,6 @@ fn on_both(
         Err(FirewallError::NoProgram { .. }) => Ok(()),
         done => done,
     }
-}
-
-/// The lines that remove jumps and chains. They create the chains first, because it is an error to
-/// remove a chain that does not exist.
-fn removal(jumps: &[Jump<'_>], chains: &[&str]) -> String {
-    let mut lines = String::new();
-    for chain in chains {
-        let _ = writeln!(lines, ":{chain} - [0:0]");
-    }
-    for jump in jumps {
-        let _ = writeln!(lines, "-D POSTROUTING {}", jump.rule);
-    }
-    for chain in chains {
-        let _ = writeln!(lines, "-X {chain}");
-    }
-    lines
 }
 
 impl Programs<'_> {
@@ -321,8 +297,8 @@ impl Programs<'_> {
         let (name, id) = (network.as_str(), attachment.container_id.as_str());
         let chain = chain_name(name, id);
         let comment = format!(r#"-m comment --comment "name: \"{name}\" id: \"{id}\"""#);
-        let rules = self.rules("POSTROUTING")??;
-        let jumped_from: Vec<_> = jumps(&rules)
+        let rules = self.rules(POSTROUTING)??;
+        let jumped_from: Vec<_> = jumps(&rules, POSTROUTING)
             .filter(|jump| jump.chain == chain)
             .filter_map(|jump| jump.source())
             .collect();

@@ -9,6 +9,7 @@
 
 mod support;
 
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -136,6 +137,62 @@ fn either_side_removes_what_the_other_one_made() {
         run(&lan, side, "DEL", &conf);
         let left = rules(&lan).join("\n");
         assert!(!left.contains("CNI-DN-"), "{side:?}:\n{left}");
+    }
+}
+
+#[test]
+fn an_add_that_fails_for_one_family_has_no_rules_of_the_other() {
+    let Some(lan) = Lan::new(Side::Ours) else {
+        return;
+    };
+    let programs = tempfile::tempdir().unwrap();
+    symlink("/bin/false", programs.path().join("ip6tables-restore")).unwrap();
+    let path = format!(
+        "{}:/usr/sbin:/usr/bin:/sbin:/bin",
+        programs.path().display()
+    );
+    let conf = lan.conf(0, &both_families(), &json!({"backend": "iptables"}));
+    let add = lan.call("ADD", &lan.pods[0], &conf);
+    let fails = || lan.node.run(&add.clone().env("PATH", &path)).failure();
+    fails();
+    let left = rules(&lan).join("\n");
+    assert!(!left.contains("c1"), "{left}");
+    run(&lan, Side::Ours, "ADD", &conf);
+    let first = rules(&lan);
+    fails();
+    assert_eq!(rules(&lan), first);
+}
+
+/// The link towards the containers cannot be told to route loopback addresses any more.
+#[track_caller]
+fn forbid_route_localnet(lan: &Lan) {
+    lan.set("ipv4/conf/cni0/route_localnet", "0");
+    for args in ["--bind /proc/sys /proc/sys", "-o remount,ro,bind /proc/sys"] {
+        let mount = || Command::new("mount").args(args.split(' ')).status();
+        assert!(lan.node.enter(mount).unwrap().success(), "mount {args}");
+    }
+}
+
+#[test]
+fn a_failed_add_leaves_what_an_earlier_one_made() {
+    let Some(lan) = Lan::new(Side::Ours) else {
+        return;
+    };
+    let keys = json!({"backend": "iptables"});
+    let conf = |pod| lan.conf(pod, &both_families(), &keys);
+    run(&lan, Side::Ours, "ADD", &conf(0));
+    let first = rules(&lan);
+    // The other container has had the other backend, whose rules stay as well.
+    lan.map(1, &mappings());
+    let elements = || lan.ruleset().matches("of c2 in cbr0").count();
+    let second = elements();
+    assert!(second > 0);
+    forbid_route_localnet(&lan);
+    for pod in [1, 0] {
+        let call = lan.call("ADD", &lan.pods[pod], &conf(pod));
+        let failure = lan.node.run(&call).failure();
+        assert!(failure.msg.contains("route_localnet"), "{}", failure.msg);
+        assert_eq!((rules(&lan), elements()), (first.clone(), second));
     }
 }
 

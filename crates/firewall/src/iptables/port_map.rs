@@ -5,10 +5,13 @@ use std::net::IpAddr;
 
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 
+use ipnetwork::IpNetwork;
+
 use super::{IPV4, IPV6, Programs, Tables, on_both};
 use crate::check::Missing;
-use crate::go::{port_map_chain, port_map_owner};
+use crate::go::port_map_chain;
 use crate::iptables::ChainLock;
+use crate::iptables::rules::{Jump, jumps, removal, removal_with_chains, stale_jumps};
 use crate::port_map::{PortMap, PortMapping, Snat};
 use crate::table::Table;
 use crate::{FirewallError, Iptables};
@@ -52,26 +55,32 @@ pub struct IptablesOptions {
 }
 
 impl Iptables {
-    /// Maps ports of the node's addresses to a container.
+    /// Maps ports of the node's addresses to a container, and returns whether ports were mapped to
+    /// it before.
     ///
     /// # Errors
-    /// [`FirewallError::NoProgram`], and if a program fails; then some of the rules may exist.
+    /// [`FirewallError::NoProgram`], and if a program fails. Then no rule for the container exists,
+    /// unless ports were mapped to it before.
     pub fn map_ports(
         &self,
         network: &NetworkName,
         attachment: &Attachment,
         map: &PortMap<'_>,
         options: &IptablesOptions,
-    ) -> Result<(), FirewallError> {
+    ) -> Result<bool, FirewallError> {
         let (name, id) = (network.as_str(), attachment.container_id.as_str());
         let chain = port_map_chain(name, id);
         let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
+        let mut parts = Vec::new();
         for programs in [IPV4, IPV6] {
             let table = table_of(&programs);
             let Some((address, mappings)) = map.part(table) else {
                 continue;
             };
-            let jump = Jump {
+            let programs = programs.with(&lock);
+            parts.push(Part {
+                programs,
+                host_ports: programs.rules(HOST_PORTS)?.unwrap_or_default(),
                 chain: &chain,
                 comment: format!(r#"-m comment --comment "dnat name: \"{name}\" id: \"{id}\"""#),
                 conditions: if table.is_ipv6() {
@@ -79,42 +88,22 @@ impl Iptables {
                 } else {
                     &options.conditions4
                 },
-            };
-            let programs = programs.with(&lock);
-            let mut lines = programs.shared_chains(map.snat, &options.mark)?;
-            let host_ports = programs.rules(HOST_PORTS)?.unwrap_or_default();
-            lines.push_str(&jump.removal(&host_ports));
-            let _ = writeln!(lines, ":{chain} - [0:0]");
-            let source = match (map.snat, &options.mark) {
-                (Snat::Off, _) => None,
-                (_, FwMark::Bit(_)) => Some(SET_MARK),
-                (_, FwMark::Chain(chain)) => Some(chain.as_str()),
-            };
-            let nearby = format!("-s {}/{} ", address.network(), address.prefix());
-            for mapping in &mappings {
-                let to = destination(mapping);
-                let ports = port_match(mapping);
-                if let Some(target) = source {
-                    let nearby = if map.snat == Snat::All { "" } else { &nearby };
-                    let _ = writeln!(lines, "-A {chain} {nearby}{to}{ports} -j {target}");
-                    if !table.is_ipv6() && map.snat != Snat::All {
-                        let loopback = "-s 127.0.0.1/32 ";
-                        let _ = writeln!(lines, "-A {chain} {loopback}{to}{ports} -j {target}");
-                    }
-                }
-                let end = target_of(address.ip(), mapping);
-                let _ = writeln!(
-                    lines,
-                    "-A {chain} {to}{ports} -j DNAT --to-destination {end}"
-                );
-            }
-            lines.push_str(&jump.addition(&mappings));
-            programs.apply(&lines)?;
-            if !table.is_ipv6() && map.snat != Snat::Off {
-                programs.guard_loopback()?;
-            }
+                address,
+                mappings,
+                snat: map.snat,
+                mark: &options.mark,
+            });
         }
-        Ok(())
+        let is_repeated = parts
+            .iter()
+            .any(|part| part.former_jumps().next().is_some());
+        let mapped = parts.iter().try_for_each(Part::map_ports);
+        if mapped.is_err() && !is_repeated {
+            on_both(Tables::Chosen, |programs| {
+                programs.with(&lock).unmap_ports(&chain)
+            })?;
+        }
+        mapped.map(|()| is_repeated)
     }
 
     /// Removes a container's port map from some tables.
@@ -129,17 +118,7 @@ impl Iptables {
     ) -> Result<(), FirewallError> {
         let chain = port_map_chain(network.as_str(), attachment.container_id.as_str());
         let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
-        on_both(tables, |programs| {
-            let programs = programs.with(&lock);
-            let host_ports = programs.rules(HOST_PORTS)?.unwrap_or_default();
-            let mut lines = jumps_to(&host_ports, &chain);
-            // A killed ADD may have left a chain without a jump.
-            if lines.is_empty() && programs.rules(&chain)?.is_err() {
-                return Ok(());
-            }
-            let _ = writeln!(lines, ":{chain} - [0:0]\n-X {chain}");
-            programs.apply(&lines)
-        })
+        on_both(tables, |programs| programs.with(&lock).unmap_ports(&chain))
     }
 
     /// Removes the port maps of a network's stale containers from some tables.
@@ -154,24 +133,8 @@ impl Iptables {
     ) -> Result<(), FirewallError> {
         on_both(tables, |programs| {
             let host_ports = programs.rules(HOST_PORTS)?.unwrap_or_default();
-            let mut stale: Vec<String> = host_ports
-                .lines()
-                .filter_map(|line| {
-                    let (_, rest) = line.split_once(r#"--comment ""#)?;
-                    let comment = rest.split_once(r#"\"" "#)?.0.replace('\\', "") + "\"";
-                    let (name, id) = port_map_owner(&comment)?;
-                    let is_stale = name == network.as_str() && !valid.contains_container(id);
-                    is_stale.then(|| port_map_chain(name, id))
-                })
-                .collect();
-            stale.sort_unstable();
-            stale.dedup();
-            let mut lines = String::new();
-            for chain in &stale {
-                lines.push_str(&jumps_to(&host_ports, chain));
-                let _ = writeln!(lines, ":{chain} - [0:0]\n-X {chain}");
-            }
-            programs.apply(&lines)
+            let stale = stale_jumps(&host_ports, HOST_PORTS, network, valid, port_map_chain);
+            programs.apply(&removal_with_chains(&stale))
         })
     }
 
@@ -235,24 +198,75 @@ impl Iptables {
     }
 }
 
-/// The jumps to a container's chain.
-struct Jump<'a> {
+/// The mappings of one family to a container.
+struct Part<'a> {
+    programs: Programs<'a>,
+    /// The present rules of [`HOST_PORTS`].
+    host_ports: String,
+    /// The container's chain.
     chain: &'a str,
+    /// The comment of the jumps to it.
     comment: String,
     conditions: &'a IptablesConditions,
+    address: IpNetwork,
+    mappings: Vec<&'a PortMapping>,
+    snat: Snat,
+    mark: &'a FwMark,
 }
 
-impl Jump<'_> {
-    fn removal(&self, host_ports: &str) -> String {
-        jumps_to(host_ports, self.chain)
+impl Part<'_> {
+    /// The present jumps to the container's chain.
+    fn former_jumps(&self) -> impl Iterator<Item = Jump<'_>> {
+        let own = |jump: &Jump<'_>| jump.chain == self.chain;
+        jumps(&self.host_ports, HOST_PORTS).filter(own)
     }
 
-    /// One rule for each protocol, or more where there are many ports.
-    fn addition(&self, mappings: &[&PortMapping]) -> String {
+    /// Replaces the container's rules.
+    fn map_ports(&self) -> Result<(), FirewallError> {
+        let (chain, programs) = (self.chain, self.programs);
+        let mut lines = programs.shared_chains(self.snat, self.mark)?;
+        lines.push_str(&removal(&self.former_jumps().collect::<Vec<_>>(), &[]));
+        let _ = writeln!(lines, ":{chain} - [0:0]");
+        let source = match (self.snat, self.mark) {
+            (Snat::Off, _) => None,
+            (_, FwMark::Bit(_)) => Some(SET_MARK),
+            (_, FwMark::Chain(chain)) => Some(chain.as_str()),
+        };
+        let nearby = format!("-s {}/{} ", self.address.network(), self.address.prefix());
+        for mapping in &self.mappings {
+            let to = destination(mapping);
+            let ports = port_match(mapping);
+            if let Some(target) = source {
+                let nearby = if self.snat == Snat::All { "" } else { &nearby };
+                let _ = writeln!(lines, "-A {chain} {nearby}{to}{ports} -j {target}");
+                if programs.is_ipv4 && self.snat != Snat::All {
+                    let loopback = "-s 127.0.0.1/32 ";
+                    let _ = writeln!(lines, "-A {chain} {loopback}{to}{ports} -j {target}");
+                }
+            }
+            let end = target_of(self.address.ip(), mapping);
+            let _ = writeln!(
+                lines,
+                "-A {chain} {to}{ports} -j DNAT --to-destination {end}"
+            );
+        }
+        lines.push_str(&self.jumps());
+        programs.apply(&lines)?;
+        if programs.is_ipv4 && self.snat != Snat::Off {
+            programs.guard_loopback()?;
+        }
+        Ok(())
+    }
+
+    /// The jumps to the container's chain: one for each protocol, or more where there are many
+    /// ports.
+    fn jumps(&self) -> String {
         let Self {
             chain,
             comment,
             conditions,
+            mappings,
+            ..
         } = self;
         let mut protocols: Vec<_> = mappings.iter().map(|mapping| mapping.protocol).collect();
         protocols.sort_unstable();
@@ -280,6 +294,18 @@ impl Jump<'_> {
 }
 
 impl Programs<'_> {
+    /// Removes a container's chain and the jumps to it.
+    fn unmap_ports(self, chain: &str) -> Result<(), FirewallError> {
+        let host_ports = self.rules(HOST_PORTS)?.unwrap_or_default();
+        let own = jumps(&host_ports, HOST_PORTS).filter(|jump| jump.chain == chain);
+        let own: Vec<_> = own.collect();
+        // A killed ADD may have left a chain without a jump.
+        if own.is_empty() && self.rules(chain)?.is_err() {
+            return Ok(());
+        }
+        self.apply(&removal(&own, &[chain]))
+    }
+
     /// The lines that create the missing chains and rules that all containers share.
     fn shared_chains(self, snat: Snat, mark: &FwMark) -> Result<String, FirewallError> {
         let mut lines = String::new();
@@ -345,18 +371,6 @@ fn table_of(programs: &Programs<'_>) -> Table {
 fn leads_to(rules: &str, chain: &str) -> bool {
     let end = format!(" -j {chain}");
     rules.lines().any(|line| line.trim_end().ends_with(&end))
-}
-
-/// The lines that remove the jumps to a chain.
-fn jumps_to(host_ports: &str, chain: &str) -> String {
-    let (start, end) = (format!("-A {HOST_PORTS} "), format!(" -j {chain}"));
-    let mut lines = String::new();
-    for line in host_ports.lines().map(str::trim_end) {
-        if let Some(rule) = line.strip_prefix(&start).filter(|_| line.ends_with(&end)) {
-            let _ = writeln!(lines, "-D {HOST_PORTS} {rule}");
-        }
-    }
-    lines
 }
 
 /// The match of the node's address, with a blank at its end, as iptables prints it.

@@ -54,20 +54,23 @@ pub fn map_ports_by_iptables(
     options: &IptablesOptions,
 ) -> Result<(), FirewallError> {
     let mut nftables = Nftables::open()?;
-    let done = Iptables.map_ports(network, attachment, map, options);
-    let done = done.and_then(|()| {
+    let mut is_repeated = Iptables.map_ports(network, attachment, map, options)?;
+    let mut finish = || {
         if let Some(container) = map.address_for_loopback() {
             route_loopback(&mut Rtnetlink::open()?, container)?;
         }
         // The configuration may have had the other backend.
-        nftables.unmap_ports(network, attachment)?;
+        let unmapped = nftables.unmap_ports(network, attachment)?;
+        is_repeated |= !unmapped.is_empty();
         let ports: Vec<_> = map.mapped_ports().collect();
         forget(&mut nftables, &ports, Forgotten::LeadingElsewhere)
-    });
-    if done.is_err() {
+    };
+    let finished = finish();
+    // What an earlier ADD has done stays.
+    if finished.is_err() && !is_repeated {
         Iptables.unmap_ports(Tables::Chosen, network, attachment)?;
     }
-    done
+    finished
 }
 
 /// What follows once packets are sent to the container.
