@@ -227,6 +227,11 @@ pub(crate) fn u32_of(value: &[u8]) -> Result<u32, Malformed> {
     number(value).map(u32::from_ne_bytes)
 }
 
+/// A value that is a number of eight bytes.
+pub(crate) fn u64_of(value: &[u8]) -> Result<u64, Malformed> {
+    number(value).map(u64::from_ne_bytes)
+}
+
 /// A value that is a signed number of four bytes.
 pub(crate) fn i32_of(value: &[u8]) -> Result<i32, Malformed> {
     number(value).map(i32::from_ne_bytes)

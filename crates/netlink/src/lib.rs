@@ -16,6 +16,7 @@
 //! rtnetlink, removal, wait, advertised, towards what can be asked for
 //! change, new_link, veth, sub_interface         messages that change something
 //! link, link_change, address, route, rule, vlan values, and their form in messages
+//! counters, neighbour, peer                     values that are only read
 //! socket, release                               exchanges, lists, events; closing without waiting
 //! request, reply                                messages
 //! traffic                                       qdiscs, classes and filters
@@ -26,13 +27,16 @@ mod address;
 mod advertised;
 pub mod attributes;
 mod change;
+mod counters;
 mod error;
 mod link;
 mod link_change;
 mod mac;
 #[cfg(test)]
 mod messages;
+mod neighbour;
 mod new_link;
+mod peer;
 mod release;
 mod removal;
 mod reply;
@@ -52,10 +56,12 @@ mod wait;
 
 pub use address::{Family, Given, LinkAddress};
 pub use change::Change;
+pub use counters::Counters;
 pub use error::NetlinkError;
 pub use link::{BridgePort, Link, LinkKind, OperState, Parent};
 pub use link_change::{LinkChange, PortChange};
 pub use mac::{InvalidMac, Mac, random_name};
+pub use neighbour::{Neighbour, Reachability};
 pub use netns::{Netns, NetnsError, NetnsId};
 pub use new_link::NewLink;
 pub use reply::Reply;

@@ -6,8 +6,9 @@ use crate::attributes::{Attributes, Malformed};
 use crate::link::LinkHeader;
 use crate::socket::{Outcome, garbled};
 use crate::{
-    Answer, Change, Family, Link, LinkAddress, LinkKind, MAIN_TABLE, NetlinkError, Netns,
-    PortVlans, Protocol, Reply, Request, Route, Socket, address, route, vlan,
+    Answer, Change, Counters, Family, Link, LinkAddress, LinkKind, MAIN_TABLE, Neighbour,
+    NetlinkError, Netns, PortVlans, Protocol, Reply, Request, Route, Socket, address, neighbour,
+    peer, route, vlan,
 };
 
 /// The longest name of a link in bytes. Alternative names may be longer.
@@ -217,6 +218,52 @@ impl Rtnetlink {
             }
         });
         addresses.map_err(|error| self.with_link_name(error, link, what))
+    }
+
+    /// The number that this namespace knows another one by ([`Parent::netns`](crate::Parent));
+    /// `None` if it knows it by none.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn number_of(&mut self, netns: &Netns) -> Result<Option<i32>, NetlinkError> {
+        let request = peer::number_request(netns);
+        let outcomes = self.socket.exchange(&[&request])?;
+        let reply = outcomes.into_iter().next().unwrap_or(Ok(None))?;
+        let number = reply.map_or(Ok(None), |reply| peer::number_in(&reply));
+        number.map_err(|malformed| garbled(&request.what, malformed))
+    }
+
+    /// What a link has carried; `None` if there is no such link.
+    ///
+    /// # Errors
+    /// If the kernel refuses for another reason.
+    pub fn counters(&mut self, link: u32) -> Result<Option<Counters>, NetlinkError> {
+        let message = LinkHeader::of(link).attributes();
+        let request = question(format!("read counters of link {link}"), message);
+        let outcomes = self.socket.exchange(&[&request])?;
+        match outcomes.into_iter().next().unwrap_or(Ok(None)) {
+            Ok(Some(reply)) => {
+                Counters::parse(&reply).map_err(|malformed| garbled(&request.what, malformed))
+            }
+            Ok(None) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The neighbours of a link, as ARP and neighbour discovery know them.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn neighbours(&mut self, link: u32) -> Result<Vec<Neighbour>, NetlinkError> {
+        let request = neighbour::list_request(link);
+        self.socket.dump(&request, |reply| {
+            let is_its = reply.link_index() == Some(link);
+            is_its
+                .then(|| Neighbour::parse(reply))
+                .transpose()
+                .map(Option::flatten)
+        })
     }
 
     /// The unicast routes of a table by a link, or by all. One with several next hops is as many

@@ -29,11 +29,10 @@ impl Rtnetlink {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn all_addresses(&mut self) -> Result<Vec<(u32, IpAddr)>, NetlinkError> {
+    pub fn all_addresses(&mut self) -> Result<Vec<(u32, LinkAddress)>, NetlinkError> {
         let request = address::list_request("list addresses".to_owned(), ANY_LINK, None);
         self.socket.dump(&request, |reply| {
             let address = LinkAddress::parse(reply)?;
-            let address = address.map(|address| address.network.ip());
             Ok(reply.link_index().zip(address))
         })
     }

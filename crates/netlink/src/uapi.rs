@@ -48,6 +48,10 @@ pub(crate) const BRIDGE_VLAN_INFO_UNTAGGED: u16 = 4;
 pub(crate) const BRIDGE_VLAN_INFO_RANGE_BEGIN: u16 = 8;
 pub(crate) const BRIDGE_VLAN_INFO_RANGE_END: u16 = 16;
 
+// net_namespace.h
+pub(crate) const NETNSA_NSID: u16 = 1;
+pub(crate) const NETNSA_FD: u16 = 3;
+
 // if_addr.h
 pub(crate) const IFA_RT_PRIORITY: u16 = 9;
 pub(crate) const IFA_PROTO: u16 = 11;

@@ -19,7 +19,7 @@ pub(crate) fn addresses_without_services(
     };
     let all = kernel.all_addresses()?.into_iter();
     let own = all.filter(|(link, _)| *link != services.index);
-    Ok(Some(own.map(|(_, address)| address).collect()))
+    Ok(Some(own.map(|(_, address)| address.network.ip()).collect()))
 }
 
 /// Has the node send packets from its loopback address to a container. The guard of the table is to

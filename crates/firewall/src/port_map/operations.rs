@@ -168,7 +168,8 @@ fn forget(
             Some(node) => node,
             None => {
                 let all = Rtnetlink::open()?.all_addresses()?;
-                node.insert(all.into_iter().map(|(_, address)| address).collect())
+                let addresses = all.into_iter().map(|(_, address)| address.network.ip());
+                node.insert(addresses.collect())
             }
         };
         Ok(node.contains(&ip))

@@ -1,0 +1,102 @@
+//! Neighbours: which MAC has an address on a link.
+//!
+//! ```text
+//!  0       1       2       4       8       10      11      12
+//! +-------+-------+-------+-------+-------+-------+-------+------------- - -
+//! | family| 0     | 0     | index | state | flags | type  | attributes         struct ndmsg
+//! +-------+-------+-------+-------+-------+-------+-------+------------- - -
+//! ```
+
+use std::net::IpAddr;
+
+use nix::libc;
+
+use crate::attributes::{Attributes, Malformed, ip_of, u16_of};
+use crate::{Answer, Mac, Reply, Request};
+
+/// The length of `struct ndmsg`.
+const NEIGHBOUR_HEADER: usize = 12;
+
+/// What the kernel knows of an address on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The address.
+    pub address: IpAddr,
+    /// The MAC that answered for it last; `None` if none has.
+    pub mac: Option<Mac>,
+    /// How sure the kernel is.
+    pub state: Reachability,
+}
+
+/// How sure the kernel is of a neighbour (RFC 4861, section 7.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reachability {
+    /// It is being asked for.
+    Incomplete,
+    /// It answered a moment ago.
+    Reachable,
+    /// It has not answered for a while, and is asked again when it is needed.
+    Stale,
+    /// It has not answered.
+    Failed,
+    /// An operator has entered it.
+    Permanent,
+    /// Another state, by its number (`NUD_*`).
+    Other(u16),
+}
+
+impl Reachability {
+    /// The name that ip-neighbour(8) has for it, in lower case; of another state, `other`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::Reachable => "reachable",
+            Self::Stale => "stale",
+            Self::Failed => "failed",
+            Self::Permanent => "permanent",
+            Self::Other(_) => "other",
+        }
+    }
+}
+
+/// The request for a link's neighbours.
+pub(crate) fn list_request(link: u32) -> Request {
+    Request {
+        what: format!("list neighbours of link {link}"),
+        message_type: libc::RTM_GETNEIGH,
+        flags: 0,
+        payload: Attributes::after(&[0; NEIGHBOUR_HEADER])
+            .u32(libc::NDA_IFINDEX, link)
+            .into_bytes(),
+        answer: Answer::Message,
+    }
+}
+
+impl Neighbour {
+    /// `None` for neighbours of other protocols, and for groups.
+    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+        let state = u16_of(reply.payload.get(8..10).unwrap_or_default())?;
+        let (mut address, mut mac) = (None, None);
+        for attribute in reply.attributes(NEIGHBOUR_HEADER) {
+            match attribute? {
+                (libc::NDA_DST, value) => address = ip_of(value),
+                (libc::NDA_LLADDR, value) => mac = value.try_into().ok().map(Mac),
+                _ => {}
+            }
+        }
+        let state = match state {
+            libc::NUD_NOARP => return Ok(None),
+            libc::NUD_INCOMPLETE => Reachability::Incomplete,
+            libc::NUD_REACHABLE => Reachability::Reachable,
+            libc::NUD_STALE => Reachability::Stale,
+            libc::NUD_FAILED => Reachability::Failed,
+            libc::NUD_PERMANENT => Reachability::Permanent,
+            other => Reachability::Other(other),
+        };
+        Ok(address.map(|address| Self {
+            address,
+            mac,
+            state,
+        }))
+    }
+}

@@ -1,0 +1,38 @@
+//! The numbers that a namespace knows others by (`struct rtgenmsg`, linux/net_namespace.h).
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::libc;
+
+use crate::attributes::{Attributes, Malformed, i32_of};
+use crate::uapi::{NETNSA_FD, NETNSA_NSID};
+use crate::{Answer, Netns, Reply, Request};
+
+/// The length of `struct rtgenmsg`, filled up.
+const HEADER: usize = 4;
+
+/// What the kernel answers for a namespace without a number.
+const NONE: i32 = -1;
+
+/// The request for a namespace's number.
+pub(crate) fn number_request(netns: &Netns) -> Request {
+    let file = netns.as_fd().as_raw_fd().cast_unsigned();
+    Request {
+        what: format!("find the number of {}", netns.path().display()),
+        message_type: libc::RTM_GETNSID,
+        flags: 0,
+        payload: Attributes::after(&[0; HEADER])
+            .u32(NETNSA_FD, file)
+            .into_bytes(),
+        answer: Answer::Message,
+    }
+}
+
+pub(crate) fn number_in(reply: &Reply<'_>) -> Result<Option<i32>, Malformed> {
+    for attribute in reply.attributes(HEADER) {
+        if let (NETNSA_NSID, value) = attribute? {
+            return Ok(Some(i32_of(value)?).filter(|number| *number != NONE));
+        }
+    }
+    Ok(None)
+}
