@@ -24,6 +24,7 @@
 //! repair, prepare                      planning transactions
 //! nftables, check, go, iptables        operations
 //! port_map                             operations on port maps, and what these consist of
+//! inventory                            what the tables have for all attachments
 //! all                                  operations for whatever created the rules
 //! ```
 
@@ -38,6 +39,7 @@ mod expression;
 mod frame;
 mod go;
 mod grant;
+mod inventory;
 mod iptables;
 mod kernel;
 mod layout;
@@ -57,6 +59,7 @@ pub use all::{collect, missing_mac_check, missing_masquerading, remove};
 pub use backend::{Backend, UnknownBackend};
 pub use check::Missing;
 pub use error::FirewallError;
+pub use inventory::{Held, Holding, Inventory, OwnerId};
 pub use iptables::Iptables;
 pub use iptables::port_map::{
     FwMark, IptablesConditions, IptablesOptions, UnsupportedIptablesConditions,

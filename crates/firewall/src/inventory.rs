@@ -1,0 +1,140 @@
+//! What the tables have for all attachments, for who looks and changes nothing.
+
+use std::net::IpAddr;
+
+use cni_types::{Attachment, NetworkName};
+use ipnetwork::IpNetwork;
+use netlink::Mac;
+
+use crate::grant::Grant;
+use crate::layout::NAME_LENGTH;
+use crate::owner::RecordKey;
+use crate::port_map::claim::Entry;
+use crate::table::{SetKind, Table};
+use crate::{FirewallError, Nftables, PortMapping};
+
+/// What the tables of this crate have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The tables that exist, as `nft` names them: `ip twill_masquerade`.
+    pub tables: Vec<String>,
+    /// Those of them whose records somebody has flushed.
+    pub flushed: Vec<String>,
+    /// What each attachment has.
+    pub holdings: Vec<Holding>,
+}
+
+/// Something that an attachment has in a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The attachment.
+    pub owner: OwnerId,
+    /// The attachment in words, cut off after 127 bytes: `eth0 of c1 in cbr0`.
+    pub words: String,
+    /// What it has.
+    pub what: Held,
+}
+
+/// What an attachment has in a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// What it sends from this address is masqueraded, except to the address's network.
+    Masqueraded(IpNetwork),
+    /// Only this MAC may send through its port of a bridge.
+    OnlyMac {
+        /// The port.
+        port: String,
+        /// The MAC.
+        mac: Mac,
+    },
+    /// A port of the node leads to it.
+    Port {
+        /// The ports.
+        mapping: PortMapping,
+        /// The container's address.
+        target: IpAddr,
+        /// Whether another attachment has claimed the same port since, so that packets go there.
+        is_waiting: bool,
+    },
+}
+
+/// Identifies an attachment of a network in the tables: a digest, since names may be too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerId(RecordKey);
+
+impl OwnerId {
+    /// Of an attachment.
+    pub fn new(network: &NetworkName, attachment: &Attachment) -> Self {
+        let container_id = attachment.container_id.as_str();
+        let ifname = attachment.ifname.as_str();
+        Self::of(RecordKey::new(network.as_str(), container_id, ifname))
+    }
+
+    fn of(key: RecordKey) -> Self {
+        Self(key.with_place(0))
+    }
+}
+
+impl Nftables {
+    /// Reads what the tables have for all attachments. A table that does not exist has nothing.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub fn inventory(&mut self) -> Result<Inventory, FirewallError> {
+        let mut inventory = Inventory::default();
+        for table in Table::OF_LINKS.into_iter().chain(Table::PORT_MAP) {
+            let exists = self.kernel.ask(&[table.find()])?;
+            if exists.iter().all(Option::is_none) {
+                continue;
+            }
+            inventory.tables.push(table.to_string());
+            if !self.kernel.tables_without_records(&[table])?.is_empty() {
+                inventory.flushed.push(table.to_string());
+            }
+            let mut sets = vec![(table.owners(), false)];
+            if Table::PORT_MAP.contains(&table) {
+                sets.push((table.set(SetKind::Waiting), true));
+            }
+            for (set, is_waiting) in sets {
+                let listed = self.kernel.elements_in(set)?;
+                inventory
+                    .holdings
+                    .extend(listed.into_iter().filter_map(|element| {
+                        Some(Holding {
+                            owner: OwnerId::of(RecordKey::of_bytes(&element.key)?),
+                            what: held(table, &element.data, is_waiting)?,
+                            words: element.comment,
+                        })
+                    }));
+            }
+        }
+        Ok(inventory)
+    }
+}
+
+/// What a record says; `None` if it says nothing by itself, or if others have written it.
+fn held(table: Table, data: &[u8], is_waiting: bool) -> Option<Held> {
+    match Grant::of_data(table, data) {
+        Some(Grant::Address(address)) => return Some(Held::Masqueraded(address)),
+        Some(Grant::Port(name, mac)) => {
+            return Some(Held::OnlyMac {
+                port: text_of(&name),
+                mac,
+            });
+        }
+        None => {}
+    }
+    match Entry::of_data(table, data).filter(|_| Table::PORT_MAP.contains(&table))? {
+        Entry::Target(_) => None,
+        Entry::Claim(claim) => Some(Held::Port {
+            mapping: claim.mapping,
+            target: claim.target,
+            is_waiting,
+        }),
+    }
+}
+
+fn text_of(name: &[u8; NAME_LENGTH]) -> String {
+    let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
