@@ -30,6 +30,7 @@
 mod check;
 mod container;
 mod error;
+mod everything;
 mod keys;
 mod network;
 mod pages;
@@ -49,6 +50,7 @@ pub use self::container::{
     ContainerAddresses, ContainerError, NetworkRequest, allocate_container, lookup_container,
     release_container,
 };
+pub use self::everything::read_database;
 use self::keys::Boot;
 pub use self::network::DbStore;
 use self::pages::PageFile;
@@ -161,14 +163,23 @@ impl Database {
         timeout: Duration,
         boot: Option<BootId>,
     ) -> Result<Box<dyn Store + '_>, StoreError> {
+        let transaction = self.begin_to_release(timeout, boot)?;
+        Ok(Box::new(transaction.network(network)))
+    }
+
+    /// As [`Database::begin`], for a transaction that gives no address.
+    fn begin_to_release(
+        &self,
+        timeout: Duration,
+        boot: Option<BootId>,
+    ) -> Result<Transaction<'_>, StoreError> {
         let guard = match self.dir.lock(LOCK, timeout) {
             Ok(guard) => guard,
             // The lock of the directory keeps Twill's processes apart, and nobody else writes the
             // database.
             Err(error) => self.dir.lock_without_file(error, timeout)?,
         };
-        let transaction = self.begin_under(guard, boot)?;
-        Ok(Box::new(transaction.network(network)))
+        self.begin_under(guard, boot)
     }
 
     /// Removes the database if nobody holds an address in it.

@@ -24,10 +24,10 @@ use std::time::Duration;
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 use state::{Action, BootId, Dir, StateError, WriteGuard};
 
-use self::boot_tag::BootTag;
+pub(crate) use self::boot_tag::BootTag;
 use self::files::{AddressFile, AddressFiles, last_given_name};
-pub(crate) use self::files::{address_of, is_last_given, read_last_given};
-use self::index::OwnerHash;
+pub(crate) use self::files::{address_of, last_given_index, read_last_given};
+use self::index::{Index, Opened, OwnerHash};
 use self::lookup::Lookup;
 use crate::{Age, Held, Lease, Owner, SetKey, Store, StoreError};
 
@@ -46,6 +46,17 @@ pub(crate) struct NetworkDir {
     data_dir: Dir,
     addresses: Dir,
     network: NetworkName,
+}
+
+/// The tag of a boot, as the file system of a network's files rounds it: the index knows it, unless
+/// it is of another boot. Creates nothing.
+pub(crate) fn tag_of_boot(data_dir: &Dir, network: &NetworkName, boot: BootId) -> BootTag {
+    let tag = BootTag::of(boot);
+    let indexes = data_dir.open_child(INDEX_DIRECTORY).ok().flatten();
+    match indexes.map(|indexes| Index::open(&indexes, network.as_str())) {
+        Some(Opened::Index(index)) if index.is_of(tag) => tag.kept_as(index.kept_tag()),
+        _ => tag,
+    }
 }
 
 impl NetworkDir {

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use cni_types::NetworkName;
-use state::{BootId, Dir, StateError};
+use state::{BootId, StateError};
 
-use crate::disk::{address_of, is_last_given, read_last_given};
-use crate::{Location, Owner, StoreError, StoreKind};
+use crate::{Location, StoreError, StoreKind, read_files};
 
 /// A network's addresses in one backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,34 +43,12 @@ impl Leases {
         })
     }
 
-    /// The Go plugin's files are the same.
     fn in_files(data_dir: &Path, network: &NetworkName) -> Result<Self, StateError> {
-        let mut leases = Self::default();
-        let Some(data_dir) = Dir::open(data_dir)? else {
-            return Ok(leases);
-        };
-        let directory = match data_dir.open_linked_child(network.as_str()) {
-            Ok(Some(directory)) => directory,
-            Ok(None) | Err(StateError::NotADirectory(_)) => return Ok(leases),
-            Err(error) => return Err(error),
-        };
-        let read = |name: &str| match directory.read(name) {
-            Err(StateError::NotAFile(_)) => Ok(None),
-            contents => contents,
-        };
-        directory.visit(|name| {
-            let Some(name) = name.to_str() else {
-                return Ok(());
-            };
-            if let Some(address) = address_of(name) {
-                let owner = read(name)?.and_then(|contents| Owner::parse(&contents));
-                leases.held.extend(owner.map(|_| address));
-            } else if is_last_given(name) {
-                let last = read(name)?.and_then(read_last_given);
-                leases.last_given.extend(last);
-            }
-            Ok::<_, StateError>(())
-        })?;
-        Ok(leases)
+        let records = read_files(data_dir, network, None)?.unwrap_or_default();
+        let held = records.records.iter().filter(|record| record.owner.is_ok());
+        Ok(Self {
+            held: held.map(|record| record.address).collect(),
+            last_given: records.last_given.into_values().collect(),
+        })
     }
 }

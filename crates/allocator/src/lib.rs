@@ -27,11 +27,13 @@ mod model;
 mod owner;
 mod range;
 mod range_set;
+mod records;
 mod span;
 mod store;
 
 pub use allocate::{AllocateError, Allocation, Demand, Reclaim, SetError, allocate, exhausted};
 pub use convert::{ConvertError, convert};
+pub use db::read_database;
 #[cfg(feature = "db")]
 pub use db::{
     ContainerAddresses, ContainerError, Database, DbStore, NetworkRequest, Transaction,
@@ -47,5 +49,6 @@ pub use location::{
 pub use owner::Owner;
 pub use range::{Range, RangeError, RangeSpec};
 pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};
+pub use records::{Record, Records, Unowned, networks_in_files, read_files};
 pub use span::{Span, Spans};
 pub use store::{Age, Held, Lease, SetKey, Store};

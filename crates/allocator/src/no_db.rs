@@ -1,6 +1,7 @@
 //! The database of a build without the feature `db`: it can be neither opened nor created, so a
 //! [`Database`] never exists.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +10,24 @@ use cni_types::NetworkName;
 use state::BootId;
 
 use crate::location::DATABASE;
+use crate::records::Records;
 use crate::{Store, StoreError};
+
+/// Reads the addresses of all networks in the database of `data_dir`, which this build cannot.
+/// `None` if there is no database.
+///
+/// # Errors
+/// [`StoreError::NoDatabase`].
+pub fn read_database(
+    data_dir: &Path,
+    _timeout: Duration,
+    _boot: Option<BootId>,
+) -> Result<Option<BTreeMap<NetworkName, Records>>, StoreError> {
+    match Database::open(data_dir)? {
+        None => Ok(None),
+        Some(database) => match database {},
+    }
+}
 
 #[derive(Debug)]
 pub(crate) enum Database {}

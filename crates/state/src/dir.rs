@@ -44,6 +44,8 @@ pub struct StampedFile {
     pub contents: Vec<u8>,
     /// Its modification time.
     pub stamp: Stamp,
+    /// Its change time: when it got its name or its modification time.
+    pub changed: Stamp,
 }
 
 /// The right to change a directory's files, which comes from holding its lock.
@@ -201,6 +203,7 @@ impl Dir {
         Ok(Some(StampedFile {
             contents,
             stamp: Stamp::of(&stat),
+            changed: Stamp::of_change(&stat),
         }))
     }
 

@@ -1,5 +1,7 @@
 //! Times of files and directories.
 
+use std::time::{Duration, SystemTime};
+
 use nix::sys::time::TimeSpec;
 
 /// A modification time. Every change of a file or directory sets it to the present, so a time that
@@ -19,6 +21,20 @@ impl Stamp {
             nanoseconds: stat.st_mtime_nsec,
         }
     }
+
+    pub(crate) fn of_change(stat: &nix::sys::stat::FileStat) -> Self {
+        Self {
+            seconds: stat.st_ctime,
+            nanoseconds: stat.st_ctime_nsec,
+        }
+    }
+
+    /// The moment; `None` for one before 1970.
+    pub fn moment(self) -> Option<SystemTime> {
+        let seconds = u64::try_from(self.seconds).ok()?;
+        let nanoseconds = u32::try_from(self.nanoseconds).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+    }
 }
 
 /// The two times of a directory. Nobody can set a change time, so it distinguishes a directory from
@@ -36,10 +52,7 @@ impl DirStamp {
     pub(crate) fn of(stat: &nix::sys::stat::FileStat) -> Self {
         Self {
             modified: Stamp::of(stat),
-            changed: Stamp {
-                seconds: stat.st_ctime,
-                nanoseconds: stat.st_ctime_nsec,
-            },
+            changed: Stamp::of_change(stat),
         }
     }
 }

@@ -13,7 +13,7 @@ use allocator::{
 use cni_plugin::{Call, Log};
 use cni_types::json::{OptionalText, unless_empty};
 use cni_types::{
-    AddressError, Error, Route, Section, Version, parse_cidr, parse_ip, parse_ip_or_cidr,
+    AddressError, Error, NetConf, Route, Section, Version, parse_cidr, parse_ip, parse_ip_or_cidr,
 };
 
 use self::raw::{RawConf, RawIpam, RawLocation, RawRange};
@@ -26,11 +26,11 @@ const IPAM: &str = "ipam";
 ///
 /// # Errors
 /// Code 6 for a key of the wrong type, 7 for an invalid value.
-fn location(call: &Call<'_>, ipam: &Section<'_>) -> Result<Location, Error> {
+fn location(conf: &NetConf<'_>, ipam: &Section<'_>) -> Result<Location, Error> {
     let raw: RawLocation = ipam.decode()?;
     Ok(Location {
         data_dir: data_dir(&raw.data_dir),
-        network: call.conf.name.clone(),
+        network: conf.name.clone(),
         backend: backend(raw.backend.get())?,
         lock_timeout: lock_timeout(raw.lock_timeout)?,
     })
@@ -112,7 +112,7 @@ impl Config {
         let (keys, range_sets) = range_sets(&raw, &ipam)?;
         one_address_per_family(&range_sets, call.conf.version)?;
         Ok(Self {
-            location: location(call, &section)?,
+            location: location(call.conf, &section)?,
             range_sets,
             keys,
             resolv_conf: ipam.resolv_conf.get().map(PathBuf::from),
@@ -141,6 +141,17 @@ impl Config {
             }),
         }
     }
+}
+
+/// Where a configuration has its addresses, and its range sets.
+///
+/// # Errors
+/// Code 6 for a key of the wrong type, 7 for an invalid value.
+pub fn ranges(conf: &NetConf<'_>) -> Result<(Location, RangeSets), Error> {
+    let section = conf.section(IPAM)?;
+    let location = location(conf, &section)?;
+    let (_, sets) = range_sets(&conf.decode()?, &section.decode()?)?;
+    Ok((location, sets))
 }
 
 /// All range sets and their keys: those of the runtime, then the one of the old style, then those

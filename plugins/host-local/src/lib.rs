@@ -12,6 +12,8 @@ mod other_backend;
 mod resolv_conf;
 mod status;
 
+pub use config::ranges;
+
 use cni_plugin::{Call, ContainerNetns, Plugin};
 use cni_types::{Attachment, Error, ValidAttachments};
 

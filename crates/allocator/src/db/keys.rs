@@ -55,6 +55,14 @@ pub(super) fn of_network(network: &NetworkName) -> Vec<u8> {
     key
 }
 
+/// Splits the key of an address or of a range set into its network and the rest.
+pub(super) fn read_network(key: &[u8]) -> Option<(NetworkName, &[u8])> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    let (network, rest) = key.split_at_checked(end)?;
+    let network = std::str::from_utf8(network).ok()?.parse().ok()?;
+    Some((network, rest.get(1..)?))
+}
+
 pub(super) fn address(network: &NetworkName, address: IpAddr) -> Vec<u8> {
     let mut key = of_network(network);
     push_address(&mut key, address);

@@ -22,7 +22,7 @@ const SECONDS: u64 = 1 << 30;
 /// ([`BootTag::kept_as`]). If all fractions are cut off, a file that somebody else wrote while the
 /// clock was before 2004 counts as one of an earlier boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BootTag {
+pub(crate) struct BootTag {
     set: Stamp,
     kept: Stamp,
 }
@@ -30,7 +30,7 @@ pub(super) struct BootTag {
 impl BootTag {
     /// The tag of a boot, on a file system that does not round times. Two boots may have the same
     /// tag; then the addresses of the first are not recognised as old in the second.
-    pub(super) fn of(boot: BootId) -> Self {
+    pub(crate) fn of(boot: BootId) -> Self {
         let hash = stable_hash(&boot.to_bits().to_le_bytes());
         let set = Stamp {
             seconds: i64::try_from(hash % SECONDS).unwrap_or_default(),
@@ -40,7 +40,7 @@ impl BootTag {
     }
 
     /// The same tag on a file system that rounds it to this time.
-    pub(super) fn kept_as(self, kept: Stamp) -> Self {
+    pub(crate) fn kept_as(self, kept: Stamp) -> Self {
         Self { kept, ..self }
     }
 
@@ -65,14 +65,14 @@ impl BootTag {
     }
 
     /// Whether this time is a tag of any boot.
-    pub(super) fn is_tag(self, stamp: Stamp) -> bool {
+    pub(crate) fn is_tag(self, stamp: Stamp) -> bool {
         stamp == self.kept
             || (stamp.nanoseconds == self.kept.nanoseconds
                 && u64::try_from(stamp.seconds).is_ok_and(|seconds| seconds < SECONDS))
     }
 
     /// The age of an address whose file has this time.
-    pub(super) fn age(self, stamp: Stamp) -> Age {
+    pub(crate) fn age(self, stamp: Stamp) -> Age {
         if self.is_tag(stamp) && stamp != self.kept {
             Age::EarlierBoot
         } else {

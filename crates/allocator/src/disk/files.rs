@@ -173,12 +173,8 @@ pub(super) fn last_given_name(set: usize) -> String {
     format!("{LAST_GIVEN}{set}")
 }
 
-/// Whether this is the name of a file with the last address of a range set.
-pub(crate) fn is_last_given(name: &str) -> bool {
-    last_given_index(name).is_some()
-}
-
-fn last_given_index(name: &str) -> Option<usize> {
+/// The index of the range set whose last address the file with this name has.
+pub(crate) fn last_given_index(name: &str) -> Option<usize> {
     name.strip_prefix(LAST_GIVEN)?.parse().ok()
 }
 

@@ -123,6 +123,11 @@ impl Index {
             && self.header.journal == Journal::default()
     }
 
+    /// Whether the index was built or last used in this boot.
+    pub(super) fn is_of(&self, boot: BootTag) -> bool {
+        self.header.boot == boot_number(Some(boot))
+    }
+
     /// The tag of the index's boot, as the network's file system rounds it.
     pub(super) fn kept_tag(&self) -> Stamp {
         self.header.tag

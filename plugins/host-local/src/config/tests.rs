@@ -233,7 +233,7 @@ fn errors_name_their_key() {
 #[test]
 fn the_location_needs_no_key_but_data_dir() {
     let location = |conf: &Value| {
-        let of = |call: &Call<'_>| location(call, &call.conf.section(IPAM)?);
+        let of = |call: &Call<'_>| location(call.conf, &call.conf.section(IPAM)?);
         with_call(conf, "x", of)
     };
     let found = |data_dir: &str| {
