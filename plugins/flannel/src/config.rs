@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cni_plugin::Call;
 use cni_types::json::{DecodeError, Object, OptionalText};
-use cni_types::{AddResult, Error, PluginType, Version};
+use cni_types::{AddResult, Error, NetConf, PluginType, Version};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -15,8 +15,8 @@ use crate::error::ConfigError;
 use crate::prev_result::{self, version_of};
 use crate::subnet_env::{Lease, LeaseError};
 
-const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
-const DEFAULT_DATA_DIR: &str = "/var/lib/cni/flannel";
+pub(crate) const DEFAULT_SUBNET_FILE: &str = "/run/flannel/subnet.env";
+pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/cni/flannel";
 const DEFAULT_DELEGATE: &str = "bridge";
 const DEFAULT_SUBNET_FILE_WAIT: Duration = Duration::from_secs(1);
 
@@ -66,7 +66,12 @@ impl Config {
     /// # Errors
     /// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
-        let raw: RawConfig = call.conf.decode()?;
+        Self::parse(call.conf)
+    }
+
+    /// As [`Config::of`], without a call.
+    pub(crate) fn parse(conf: &NetConf<'_>) -> Result<Self, Error> {
+        let raw: RawConfig = conf.decode()?;
         let has_key = |key: &str| {
             raw.delegate
                 .keys()
@@ -94,7 +99,7 @@ impl Config {
         circle::refuse_own_type(&delegate_type, "delegate.type")?;
         // A delegate that calls this plugin again does so with its own configuration: as its IPAM
         // plugin, or because the delegate's file is this plugin by now.
-        if own_type(call).as_ref() == Some(&delegate_type) {
+        if type_of(conf).as_ref() == Some(&delegate_type) {
             return Err(ConfigError::Recursion(delegate_type).into());
         }
         circle::refuse_false_ipam(&raw.ipam)?;
@@ -127,7 +132,11 @@ impl Config {
 /// The `type` of the configuration of a call: the name by which the plugin was called. `None` if
 /// the configuration has none.
 pub(crate) fn own_type(call: &Call<'_>) -> Option<String> {
-    call.conf.value("type").ok()?
+    type_of(call.conf)
+}
+
+fn type_of(conf: &NetConf<'_>) -> Option<String> {
+    conf.value("type").ok()?
 }
 
 /// The keys that CHECK and DEL read, whatever the other keys say.

@@ -11,6 +11,7 @@ mod delegate_conf;
 mod deletion;
 mod error;
 mod gc;
+pub mod inspect;
 mod next_hops;
 mod outlook;
 mod prev_result;

@@ -215,6 +215,16 @@ pub(crate) fn read(file: &Path, log: &Log) -> Result<Lease, LeaseError> {
     Ok(look(file)?.settle(file, log))
 }
 
+/// Reads the lease from a file, and what else is in it, in words.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn inspect(file: &Path) -> Result<(Lease, Vec<String>), LeaseError> {
+    let reading = look(file)?;
+    let passed_over = reading.passed_over.iter().map(PassedOver::to_string);
+    Ok((reading.lease, passed_over.collect()))
+}
+
 fn look(file: &Path) -> Result<Reading, LeaseError> {
     let failed = |problem, is_cut_off| LeaseError {
         file: file.to_owned(),

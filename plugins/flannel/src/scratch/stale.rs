@@ -1,5 +1,7 @@
 //! What GC has to delete.
 
+use std::path::PathBuf;
+
 use cni_types::{ContainerId, NetworkName, ValidAttachments};
 use state::{Dir, StateError, WriteGuard};
 
@@ -70,6 +72,31 @@ impl Scratch {
             }
         }
         Ok(stale)
+    }
+
+    /// Calls `visit` with each file that may have a configuration, and what it has if that is
+    /// usable.
+    pub(crate) fn visit(
+        &self,
+        mut visit: impl FnMut(PathBuf, Option<Entry>),
+    ) -> Result<(), StateError> {
+        let further = self.0.open_child(FURTHER)?;
+        let slots = [
+            (Some(&self.0), Slot::First),
+            (further.as_ref(), Slot::Further),
+        ];
+        for (dir, slot) in slots {
+            let Some(dir) = dir else { continue };
+            for name in names(dir, |name| slot == Slot::Further || is_container(name))? {
+                match File::read(dir, &name, slot) {
+                    Ok(Some(file)) => visit(dir.path().join(&name), Entry::new(slot, &name, file)),
+                    // Gone by now, or not ours: a directory, a link.
+                    Ok(None) | Err(StateError::NotAFile(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Calls `take` with the usable configurations of a network, in no order, until it has what it

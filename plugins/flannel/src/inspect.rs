@@ -1,0 +1,152 @@
+//! What the plugin reads and keeps, for who looks and changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use cni_types::json::Object;
+use cni_types::{ContainerId, Error, IfName, NetConf, NetworkName, PluginType};
+use ipnetwork::IpNetwork;
+use state::StateError;
+
+use crate::config::{self, Config};
+use crate::delegate_conf;
+use crate::error::ConfigError;
+use crate::scratch::{Entry, Scratch};
+use crate::subnet_env;
+
+/// The lease file of a configuration that names none.
+pub const DEFAULT_SUBNET_FILE: &str = config::DEFAULT_SUBNET_FILE;
+
+/// The directory of the kept configurations of a configuration that names none.
+pub const DEFAULT_DATA_DIR: &str = config::DEFAULT_DATA_DIR;
+
+/// A node's lease, as flanneld has written it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    lease: subnet_env::Lease,
+    /// What else is in the file, in words.
+    pub passed_over: Vec<String>,
+}
+
+impl Lease {
+    /// Reads a lease from a file.
+    ///
+    /// # Errors
+    /// A text that names the file and says what is wrong with it.
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let (lease, passed_over) = subnet_env::inspect(file).map_err(|error| error.to_string())?;
+        Ok(Self { lease, passed_over })
+    }
+
+    /// The networks of all nodes, IPv4 before IPv6, each once.
+    pub fn networks(&self) -> &[IpNetwork] {
+        &self.lease.networks
+    }
+
+    /// This node's subnets, IPv4 before IPv6.
+    pub fn subnets(&self) -> &[IpNetwork] {
+        &self.lease.subnets
+    }
+
+    /// The MTU that containers can use, in bytes.
+    pub fn mtu(&self) -> u32 {
+        self.lease.mtu
+    }
+
+    /// Whether flanneld masquerades what leaves the network.
+    pub fn ip_masq(&self) -> bool {
+        self.lease.ip_masq
+    }
+}
+
+/// The lease file that a configuration of the plugin names.
+///
+/// # Errors
+/// As for an ADD: code 6 or 7, with the key.
+pub fn subnet_file(conf: &NetConf<'_>) -> Result<PathBuf, Error> {
+    Ok(Config::parse(conf)?.subnet_file)
+}
+
+/// The directory of the kept configurations that a configuration of the plugin names.
+///
+/// # Errors
+/// As [`subnet_file`].
+pub fn data_dir(conf: &NetConf<'_>) -> Result<PathBuf, Error> {
+    Ok(Config::parse(conf)?.data_dir)
+}
+
+/// The configuration that the delegate gets for a configuration of the plugin and a lease.
+///
+/// # Errors
+/// As for an ADD: code 6 or 7, with the key.
+pub fn render(conf: &NetConf<'_>, lease: &Lease) -> Result<Object, Error> {
+    let config = Config::parse(conf)?;
+    delegate_conf::render(&config, &conf.name, &lease.lease)
+        .map_err(|error: ConfigError| error.into())
+}
+
+/// A file of the directory of kept configurations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it; `None` if that is no usable configuration, as after a power cut.
+    pub kept: Option<Kept>,
+}
+
+/// A delegate's configuration that is kept for DEL.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The container.
+    pub container_id: ContainerId,
+    /// Its interface; `None` if the Go plugin wrote the file, which does not say it.
+    pub ifname: Option<IfName>,
+    /// The network; `None` if the configuration has no valid name.
+    pub network: Option<NetworkName>,
+    /// The delegate.
+    pub plugin_type: PluginType,
+    /// The delegate's configuration.
+    pub conf: Object,
+    /// How many calls have failed with it since it was kept.
+    pub failures: u32,
+    /// The error of the last DEL that failed; empty if none has.
+    pub last_failure: String,
+}
+
+impl Kept {
+    fn of(entry: Entry) -> Self {
+        let Entry {
+            container_id,
+            ifname,
+            kept,
+        } = entry;
+        let name: Option<String> = kept.conf.decode("name").ok().flatten();
+        Self {
+            container_id,
+            ifname,
+            network: name.and_then(|name| name.parse().ok()),
+            plugin_type: kept.plugin_type,
+            conf: kept.conf,
+            failures: kept.failures.count,
+            last_failure: kept.failures.last,
+        }
+    }
+}
+
+/// The files of a directory of kept configurations, without a lock, those of first attachments
+/// before the others. None if the directory does not exist.
+///
+/// # Errors
+/// [`StateError`] if the directory or a file in it cannot be read.
+pub fn kept_files(data_dir: &Path) -> Result<Vec<KeptFile>, StateError> {
+    let Some(scratch) = Scratch::open(data_dir)? else {
+        return Ok(Vec::new());
+    };
+    let mut files = Vec::new();
+    scratch.visit(|path, entry| {
+        files.push(KeptFile {
+            path,
+            kept: entry.map(Kept::of),
+        });
+    })?;
+    Ok(files)
+}
