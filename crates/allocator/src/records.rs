@@ -137,3 +137,126 @@ fn record(address: IpAddr, file: &StampedFile, tag: Option<BootTag>) -> Record {
         since: given.moment(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        Demand, Location, Range, RangeSet, RangeSets, RangeSpec, Reclaim, StoreKind, allocate,
+    };
+
+    fn boot(digit: u8) -> Option<BootId> {
+        BootId::parse(&format!("5a2e9ee8-5b0c-4a34-b5c4-00000000000{digit}"))
+    }
+
+    fn give(data_dir: &Path, store: StoreKind, network: &str, container: &str, boot: Option<BootId>) {
+        let location = Location {
+            data_dir: data_dir.to_owned(),
+            network: network.parse().unwrap(),
+            store,
+            lock_timeout: Duration::from_secs(60),
+        };
+        let range = Range::new(RangeSpec {
+            subnet: "10.1.1.0/24".parse().unwrap(),
+            start: None,
+            end: None,
+            gateway: None,
+        });
+        let sets = RangeSets::new(vec![RangeSet::new(vec![range.unwrap()]).unwrap()]).unwrap();
+        let attachment = cni_types::Attachment {
+            container_id: container.parse().unwrap(),
+            ifname: "eth0".parse().unwrap(),
+        };
+        let network = location.create().unwrap();
+        let mut store = network.begin(boot).unwrap();
+        let demand = Demand {
+            attachment: &attachment,
+            sets: &sets,
+            requested: &[],
+            reclaim: Reclaim::AfterReboot,
+        };
+        allocate(store.as_mut(), &demand).unwrap();
+        store.commit().unwrap();
+    }
+
+    fn shown(records: &Records) -> Vec<String> {
+        let records = records.records.iter();
+        let shown = records.map(|record| {
+            let owner = record.owner.as_ref().map(Owner::in_words);
+            format!("{} {:?} {:?}", record.address, owner, record.age)
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn files_are_read_with_their_boot_and_without_a_change() {
+        let temp = tempfile::tempdir().unwrap();
+        let data_dir = temp.path();
+        let network: NetworkName = "net".parse().unwrap();
+        assert_eq!(read_files(data_dir, &network, boot(1)).unwrap(), None);
+        let before = SystemTime::now();
+        give(data_dir, StoreKind::Disk, "net", "c1", boot(1));
+        give(data_dir, StoreKind::Disk, "net", "c2", boot(2));
+        // The Go plugin's: its time is the moment of the ADD.
+        let dir = data_dir.join("net");
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        fs::write(dir.join("10.1.1.7"), "c7\r\neth0").unwrap();
+        File::options()
+            .write(true)
+            .open(dir.join("10.1.1.7"))
+            .and_then(|file| file.set_modified(then))
+            .unwrap();
+        fs::write(dir.join("10.1.1.8"), "").unwrap();
+        fs::write(dir.join("10.1.1.9"), "reserved for the printer").unwrap();
+        symlink("10.1.1.7", dir.join("10.1.1.10")).unwrap();
+        fs::write(data_dir.join("file"), "").unwrap();
+
+        let modified = fs::metadata(&dir).unwrap().modified().unwrap();
+        let records = read_files(data_dir, &network, boot(2)).unwrap().unwrap();
+        assert_eq!(fs::metadata(&dir).unwrap().modified().unwrap(), modified);
+        assert_eq!(
+            shown(&records),
+            [
+                "10.1.1.2 Ok(\"c1 eth0\") EarlierBoot",
+                "10.1.1.3 Ok(\"c2 eth0\") ThisBoot",
+                "10.1.1.7 Ok(\"c7 eth0\") ThisBoot",
+                "10.1.1.8 Err(Debris) ThisBoot",
+                "10.1.1.9 Err(Text) ThisBoot",
+                "10.1.1.10 Err(NotAFile) ThisBoot",
+            ]
+        );
+        assert_eq!(records.last_given, [(0, "10.1.1.3".parse().unwrap())].into());
+        let since = |index: usize| records.records[index].since.unwrap();
+        // File systems stamp with a clock that is some milliseconds late.
+        let earliest = before - Duration::from_millis(100);
+        assert!(since(0) >= earliest && since(1) <= SystemTime::now());
+        assert_eq!(since(2), then);
+        assert_eq!(networks_in_files(data_dir).unwrap(), [network]);
+    }
+
+    #[cfg(feature = "db")]
+    #[test]
+    fn all_networks_of_a_database_are_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let read = || crate::read_database(temp.path(), Duration::from_secs(60), boot(2)).unwrap();
+        assert_eq!(read(), None);
+        give(temp.path(), StoreKind::Db, "b", "c1", boot(1));
+        give(temp.path(), StoreKind::Db, "a", "c1", boot(2));
+        give(temp.path(), StoreKind::Db, "a", "c2", boot(2));
+        let networks = read().unwrap();
+        let all: Vec<_> = networks
+            .iter()
+            .map(|(network, records)| (network.as_str(), shown(records)))
+            .collect();
+        let a = ["10.1.1.2 Ok(\"c1 eth0\") ThisBoot", "10.1.1.3 Ok(\"c2 eth0\") ThisBoot"];
+        let b = ["10.1.1.2 Ok(\"c1 eth0\") EarlierBoot"];
+        let expected = [("a", a.map(str::to_owned).to_vec()), ("b", b.map(str::to_owned).to_vec())];
+        assert_eq!(all, expected);
+        let last = |network: &str| networks[&network.parse().unwrap()].last_given[&0].to_string();
+        assert_eq!([last("a"), last("b")], ["10.1.1.3", "10.1.1.2"]);
+    }
+}

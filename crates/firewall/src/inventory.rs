@@ -28,7 +28,7 @@ pub struct Inventory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding {
     /// The attachment.
-    pub owner: OwnerId,
+    pub attachment: AttachmentDigest,
     /// The attachment in words, cut off after 127 bytes: `eth0 of c1 in cbr0`.
     pub words: String,
     /// What it has.
@@ -60,9 +60,9 @@ pub enum Held {
 
 /// Identifies an attachment of a network in the tables: a digest, since names may be too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OwnerId(RecordKey);
+pub struct AttachmentDigest(RecordKey);
 
-impl OwnerId {
+impl AttachmentDigest {
     /// Of an attachment.
     pub fn new(network: &NetworkName, attachment: &Attachment) -> Self {
         let container_id = attachment.container_id.as_str();
@@ -101,7 +101,7 @@ impl Nftables {
                     .holdings
                     .extend(listed.into_iter().filter_map(|element| {
                         Some(Holding {
-                            owner: OwnerId::of(RecordKey::of_bytes(&element.key)?),
+                            attachment: AttachmentDigest::of(RecordKey::of_bytes(&element.key)?),
                             what: held(table, &element.data, is_waiting)?,
                             words: element.comment,
                         })

@@ -1,0 +1,134 @@
+//! The plugins' binaries, and whose they are.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use child::{Child, Ended, Image};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::{Part, Problem};
+
+/// The timeout for a plugin that reports its version.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The word by which Twill's plugins are recognised in what they report.
+const OWN_WORD: &str = "twill";
+
+/// A plugin's binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// The plugin.
+    pub name: String,
+    /// Where the binary is; `None` if it is in no directory.
+    pub path: Option<PathBuf>,
+    /// Whose it is.
+    pub whose: Part<Whose>,
+}
+
+/// Whose a plugin's binary is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// It is the binary that is running.
+    ThisBuild,
+    /// It is Twill's, of another build, or another copy: what it reports.
+    Twill(String),
+    /// It is somebody else's: what it reports.
+    Other(String),
+}
+
+impl Whose {
+    /// Whether the binary is Twill's.
+    pub fn is_twill(&self) -> bool {
+        matches!(self, Self::ThisBuild | Self::Twill(_))
+    }
+}
+
+/// Finds plugins by their names, in the order of the directories as a runtime does, and asks each
+/// for its version.
+pub fn find_binaries<'n>(
+    dirs: &[PathBuf],
+    names: impl IntoIterator<Item = &'n str>,
+) -> Vec<Binary> {
+    let own = fs::metadata("/proc/self/exe")
+        .ok()
+        .map(|it| (it.dev(), it.ino()));
+    let mut binaries: Vec<Binary> = Vec::new();
+    for name in names {
+        if binaries.iter().any(|binary| binary.name == name) {
+            continue;
+        }
+        let mut files = dirs.iter().map(|dir| dir.join(name));
+        let found = files.find_map(|path| Some((fs::metadata(&path).ok()?, path)));
+        let found = found.filter(|(metadata, _)| metadata.is_file());
+        let whose = match &found {
+            None => Err(Problem::of(format_args!(
+                "plugin {name} is in no plugin directory"
+            ))),
+            Some((metadata, _)) if own == Some((metadata.dev(), metadata.ino())) => {
+                Ok(Whose::ThisBuild)
+            }
+            Some((_, path)) => ask(path),
+        };
+        binaries.push(Binary {
+            name: name.to_owned(),
+            path: found.map(|(_, path)| path),
+            whose,
+        });
+    }
+    binaries
+}
+
+/// What a plugin reports of itself, which is the first line that it prints when it is started
+/// without a command.
+fn ask(path: &Path) -> Part<Whose> {
+    let failed =
+        |error: io::Error| Problem::of(format_args!("cannot run {}: {error}", path.display()));
+    let report = run(path).map_err(failed)?;
+    let line = report.lines().next().unwrap_or_default().trim();
+    if line.is_empty() {
+        return Err(Problem::of(format_args!(
+            "{} does not report what it is",
+            path.display()
+        )));
+    }
+    Ok(if line.to_ascii_lowercase().contains(OWN_WORD) {
+        Whose::Twill(line.to_owned())
+    } else {
+        Whose::Other(line.to_owned())
+    })
+}
+
+fn run(path: &Path) -> io::Result<String> {
+    let image = Image::at(path, std::iter::empty())?;
+    let (child, streams) = Child::start(&image, None)?;
+    drop((streams.stdin, streams.stdout));
+    let give_up = Instant::now() + TIMEOUT;
+    let mut stderr = streams.stderr;
+    let mut report = Vec::new();
+    loop {
+        let left = give_up.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        if poll(
+            &mut [PollFd::new(stderr.as_fd(), PollFlags::POLLIN)],
+            timeout,
+        )? == 0
+        {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut part = [0; 512];
+        let length = stderr.read(&mut part)?;
+        report.extend(part.get(..length).unwrap_or_default());
+        if length == 0 || report.contains(&b'\n') {
+            break;
+        }
+    }
+    child.kill();
+    match child.wait()? {
+        Ended::NotRun(error) => Err(error),
+        Ended::Run(_) => Ok(String::from_utf8_lossy(&report).into_owned()),
+    }
+}

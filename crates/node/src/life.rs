@@ -1,0 +1,342 @@
+//! Whether the attachment that holds an address is alive: judged by the links that exist.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use allocator::{Age, Owner};
+use cni_types::{Attachment, NetworkName};
+use container_link::Mark;
+use ipnetwork::IpNetwork;
+use netlink::{LinkKind, Mac, Parent};
+
+use crate::{ContainerNamespace, Namespaces, NodeLink, NodeLinks, Part};
+
+/// The start of the alias of the links that Twill creates.
+const OWN_ALIAS: &str = "twill/";
+
+/// Whether the attachment that holds an address is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is.
+    Alive(Evidence),
+    /// It is not.
+    Dead(Death),
+    /// Nobody can tell.
+    Unknown(Doubt),
+}
+
+/// What shows that an attachment is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Its address is on a link of a container.
+    Address(Sighting),
+    /// A link has its alias: the node's end of its pair, or its ipvlan or macvlan.
+    Link {
+        /// The link.
+        name: String,
+        /// The namespace that the link is in; `None` for the node's.
+        netns: Option<PathBuf>,
+    },
+}
+
+/// Why an attachment is thought to be dead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// The address was given in an earlier boot, and is on no link.
+    EarlierBoot,
+    /// The address is on a link of another attachment, and this one has no link.
+    Elsewhere(Sighting),
+    /// The address is on no link, and no link has the attachment's alias.
+    NoLink,
+}
+
+/// Why nobody can tell whether an attachment is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Links or namespaces could not be read.
+    Unread(String),
+    /// A pair that somebody else made leads to a namespace that was not found, and that may have
+    /// the address.
+    HiddenEnd(String),
+}
+
+/// An address on a link of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The address, with the length of its network's prefix.
+    pub address: IpNetwork,
+    /// The namespace.
+    pub netns: PathBuf,
+    /// The link.
+    pub link: String,
+    /// Its MAC.
+    pub mac: Option<Mac>,
+    /// The index of the node's end, where the link is one of a pair's ends.
+    pub node_end: Option<u32>,
+    /// The alias that says whose the link is; `None` if Twill did not create it.
+    pub alias: Option<String>,
+}
+
+/// The links of containers, by what they are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Living {
+    by_address: HashMap<IpAddr, Vec<Sighting>>,
+    by_alias: HashMap<String, Evidence>,
+    /// By the part of the alias before the interface.
+    by_container: HashMap<String, Evidence>,
+    doubt: Option<Doubt>,
+}
+
+impl Living {
+    /// Collects the links of containers. What could not be read is a doubt.
+    pub fn of(node: &Part<NodeLinks>, namespaces: &Part<Namespaces>) -> Self {
+        let mut living = Self::default();
+        let empty = NodeLinks::default();
+        let links = node.as_ref().unwrap_or_else(|problem| {
+            living.doubt = Some(Doubt::Unread(problem.to_string()));
+            &empty
+        });
+        for link in links.iter() {
+            living.note_alias(link, None);
+        }
+        match namespaces {
+            Err(problem) => living.doubt = Some(Doubt::Unread(problem.to_string())),
+            Ok(namespaces) => {
+                for namespace in &namespaces.found {
+                    living.note_namespace(links, namespace);
+                }
+                if let Some(problem) = namespaces.unread.first() {
+                    living.doubt = Some(Doubt::Unread(problem.to_string()));
+                }
+                let hidden = hidden_end(links, namespaces);
+                living.doubt = living.doubt.or(hidden.map(Doubt::HiddenEnd));
+            }
+        }
+        living
+    }
+
+    /// The links of containers that have an address.
+    pub fn sightings(&self, address: IpAddr) -> &[Sighting] {
+        self.by_address.get(&address).map_or(&[], Vec::as_slice)
+    }
+
+    /// All addresses that are on links of containers, with these links.
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, &[Sighting])> {
+        let all = self.by_address.iter();
+        all.map(|(address, sightings)| (*address, sightings.as_slice()))
+    }
+
+    /// Whether an owner of a network's address is alive.
+    pub fn judge(&self, network: &NetworkName, owner: &Owner, address: IpAddr, age: Age) -> Life {
+        let (own, is_own) = self.alias_of(network, owner);
+        let mut elsewhere = None;
+        for sighting in self.sightings(address) {
+            match &sighting.alias {
+                Some(alias) if !is_own(alias) => elsewhere = Some(sighting.clone()),
+                _ => return Life::Alive(Evidence::Address(sighting.clone())),
+            }
+        }
+        if let Some(evidence) = own {
+            return Life::Alive(evidence.clone());
+        }
+        if let Some(sighting) = elsewhere {
+            return Life::Dead(Death::Elsewhere(sighting));
+        }
+        if age == Age::EarlierBoot {
+            return Life::Dead(Death::EarlierBoot);
+        }
+        match &self.doubt {
+            Some(doubt) => Life::Unknown(doubt.clone()),
+            None => Life::Dead(Death::NoLink),
+        }
+    }
+
+    /// The link with the owner's alias, if there is one, and whether an alias is the owner's.
+    fn alias_of(
+        &self,
+        network: &NetworkName,
+        owner: &Owner,
+    ) -> (Option<&Evidence>, impl Fn(&str) -> bool + use<>) {
+        let of_container = format!("{OWN_ALIAS}{network}/{}", owner.container_id);
+        let alias = owner.ifname.as_ref().map(|ifname| {
+            let attachment = Attachment {
+                container_id: owner.container_id.clone(),
+                ifname: ifname.clone(),
+            };
+            Mark::new(network, &attachment).alias().to_owned()
+        });
+        let found = match &alias {
+            Some(alias) => self.by_alias.get(alias),
+            None => self.by_container.get(&of_container),
+        };
+        let is_own = move |other: &str| match &alias {
+            Some(alias) => alias == other,
+            None => before_interface(other) == Some(of_container.as_str()),
+        };
+        (found, is_own)
+    }
+
+    fn note_alias(&mut self, it: &NodeLink, netns: Option<&PathBuf>) {
+        let Some(alias) = own_alias(it) else { return };
+        // An ifb limits what a pair carries, and may outlive the pair.
+        if matches!(&it.link.kind, LinkKind::Other(kind) if kind == "ifb") {
+            return;
+        }
+        let evidence = Evidence::Link {
+            name: it.link.name.clone(),
+            netns: netns.cloned(),
+        };
+        if let Some(container) = before_interface(alias) {
+            self.by_container
+                .insert(container.to_owned(), evidence.clone());
+        }
+        self.by_alias.insert(alias.to_owned(), evidence);
+    }
+
+    fn note_namespace(&mut self, node: &NodeLinks, namespace: &ContainerNamespace) {
+        for it in namespace.links.iter() {
+            let Some(end) = end_of(node, namespace, it) else {
+                continue;
+            };
+            self.note_alias(it, Some(&namespace.path));
+            let node_end = match end {
+                End::OfPair(node_end) => Some(node_end),
+                End::Other => None,
+            };
+            let alias = own_alias(it).or(node_end.and_then(own_alias));
+            for address in &it.addresses {
+                let ip = address.network.ip();
+                if is_everybodys(ip) {
+                    continue;
+                }
+                self.by_address.entry(ip).or_default().push(Sighting {
+                    address: address.network,
+                    netns: namespace.path.clone(),
+                    link: it.link.name.clone(),
+                    mac: it.link.mac,
+                    node_end: node_end.map(|node_end| node_end.link.index),
+                    alias: alias.map(str::to_owned),
+                });
+            }
+        }
+    }
+}
+
+/// What connects a container's link to the node.
+enum End<'a> {
+    /// It is one end of a pair, and this is the other.
+    OfPair(&'a NodeLink),
+    /// It belongs to one of the node's links, or to none.
+    Other,
+}
+
+/// How a link of a container is connected to the node; `None` if it is not: containers can have
+/// containers of their own, with the same addresses.
+fn end_of<'a>(
+    node: &'a NodeLinks,
+    namespace: &ContainerNamespace,
+    it: &NodeLink,
+) -> Option<End<'a>> {
+    let leads_to_node =
+        |parent: &Parent| parent.netns.is_some() && parent.netns == namespace.number_of_node;
+    match (&it.link.kind, it.link.parent) {
+        (LinkKind::Veth, parent) => {
+            let peer = node.by_index(parent.filter(leads_to_node)?.index)?;
+            let back = Parent {
+                index: it.link.index,
+                netns: namespace.number,
+            };
+            (peer.link.parent == Some(back)).then_some(End::OfPair(peer))
+        }
+        (LinkKind::Ipvlan(_) | LinkKind::Macvlan(_) | LinkKind::Vlan(_), Some(parent)) => {
+            // With `linkInContainer`, the parent is in the container, and counts as connected.
+            let is_inside = parent.netns.is_none();
+            (is_inside || leads_to_node(&parent)).then_some(End::Other)
+        }
+        // A device that was moved into the container.
+        (LinkKind::Device, _) if it.link.name != "lo" => Some(End::Other),
+        _ => None,
+    }
+}
+
+/// A pair's end on the node whose other end is in no namespace that was found, and that does not
+/// say whose it is.
+fn hidden_end(node: &NodeLinks, namespaces: &Namespaces) -> Option<String> {
+    let numbers = namespaces
+        .found
+        .iter()
+        .filter_map(|namespace| namespace.number);
+    let numbers: std::collections::HashSet<i32> = numbers.collect();
+    let is_hidden = |it: &&NodeLink| {
+        let leads_to = it.link.parent.and_then(|parent| parent.netns);
+        it.link.kind == LinkKind::Veth
+            && leads_to.is_some_and(|number| !numbers.contains(&number))
+            && own_alias(it).is_none()
+    };
+    node.iter().find(is_hidden).map(|it| it.link.name.clone())
+}
+
+fn own_alias(it: &NodeLink) -> Option<&str> {
+    it.link
+        .alias
+        .as_deref()
+        .filter(|alias| alias.starts_with(OWN_ALIAS))
+}
+
+/// The alias without the interface, if names are so short that it has them.
+fn before_interface(alias: &str) -> Option<&str> {
+    Some(alias.rsplit_once('/')?.0)
+}
+
+/// Addresses that every link has, or every namespace.
+fn is_everybodys(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local(),
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(sighting) => write!(f, "{sighting}"),
+            Self::Link { name, netns: None } => write!(f, "link {name} of the node is its own"),
+            Self::Link {
+                name,
+                netns: Some(netns),
+            } => write!(f, "link {name} in {} is its own", netns.display()),
+        }
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EarlierBoot => f.write_str("given in an earlier boot, and on no link"),
+            Self::Elsewhere(sighting) => match &sighting.alias {
+                Some(alias) => write!(f, "{sighting}, which is {alias}'s"),
+                None => write!(f, "{sighting}"),
+            },
+            Self::NoLink => f.write_str("on no link"),
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unread(problem) => f.write_str(problem),
+            Self::HiddenEnd(name) => {
+                write!(f, "{name} leads to a namespace that was not found")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "on {} in {}", self.link, self.netns.display())
+    }
+}

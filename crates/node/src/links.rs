@@ -1,0 +1,60 @@
+//! Links with their addresses.
+
+use std::collections::HashMap;
+
+use netlink::{Link, LinkAddress, NetlinkError, Rtnetlink};
+
+/// A link, and its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeLink {
+    /// The link.
+    pub link: Link,
+    /// Its addresses.
+    pub addresses: Vec<LinkAddress>,
+}
+
+/// The links of a namespace. In ascending order of their indexes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeLinks(Vec<NodeLink>);
+
+impl NodeLinks {
+    /// Reads the links of a socket's namespace.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn read(kernel: &mut Rtnetlink) -> Result<Self, NetlinkError> {
+        let links = kernel.links()?;
+        let mut addresses: HashMap<u32, Vec<LinkAddress>> = HashMap::new();
+        for (link, address) in kernel.all_addresses()? {
+            addresses.entry(link).or_default().push(address);
+        }
+        let links = links.into_iter().map(|link| NodeLink {
+            addresses: addresses.remove(&link.index).unwrap_or_default(),
+            link,
+        });
+        let mut links: Vec<_> = links.collect();
+        links.sort_unstable_by_key(|it| it.link.index);
+        Ok(Self(links))
+    }
+
+    /// All links, in the order of their indexes.
+    pub fn iter(&self) -> impl Iterator<Item = &NodeLink> {
+        self.0.iter()
+    }
+
+    /// A link by its index.
+    pub fn by_index(&self, index: u32) -> Option<&NodeLink> {
+        let found = self.0.binary_search_by_key(&index, |it| it.link.index);
+        self.0.get(found.ok()?)
+    }
+
+    /// A link by its name.
+    pub fn by_name(&self, name: &str) -> Option<&NodeLink> {
+        self.iter().find(|it| it.link.name == name)
+    }
+
+    /// The links that are ports of a bridge, by its index.
+    pub fn ports_of(&self, bridge: u32) -> impl Iterator<Item = &NodeLink> {
+        self.iter().filter(move |it| it.link.master == Some(bridge))
+    }
+}

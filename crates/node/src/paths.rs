@@ -1,0 +1,41 @@
+//! Where a node keeps what is read.
+
+use std::path::PathBuf;
+
+/// The files and directories of a node. The defaults are those of the plugins and of the usual
+/// runtimes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// flanneld's lease, for a configuration that names none.
+    pub lease_file: PathBuf,
+    /// The directory of the network configurations.
+    pub conf_dir: PathBuf,
+    /// The directories of the plugins, in the order in which they are searched.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// host-local's directory, for a configuration that names none.
+    pub data_dir: PathBuf,
+    /// flannel's directory of kept configurations, for a configuration that names none.
+    pub flannel_dir: PathBuf,
+    /// The directories in which runtimes keep the results of ADD (libcni's cache).
+    pub result_dirs: Vec<PathBuf>,
+    /// The directories of named network namespaces.
+    pub netns_dirs: Vec<PathBuf>,
+    /// The file system of processes.
+    pub proc_dir: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        let all = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
+        Self {
+            lease_file: twill_flannel::inspect::DEFAULT_SUBNET_FILE.into(),
+            conf_dir: "/etc/cni/net.d".into(),
+            plugin_dirs: all(&["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"]),
+            data_dir: allocator::DEFAULT_DATA_DIR.into(),
+            flannel_dir: twill_flannel::inspect::DEFAULT_DATA_DIR.into(),
+            result_dirs: all(&["/var/lib/cni/results", "/var/lib/cni/cache/results"]),
+            netns_dirs: all(&["/run/netns", "/var/run/netns", "/run/docker/netns"]),
+            proc_dir: "/proc".into(),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! A node, with all that it holds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use allocator::{DEFAULT_DATA_DIR, Owner, RangeSets, Record};
+use cni_types::NetworkName;
+use cni_types::json::Object;
+use firewall::{Inventory, Nftables};
+use netlink::Rtnetlink;
+use state::BootId;
+use twill_flannel::inspect;
+
+use crate::lists::{read_lists, with_conf};
+use crate::{
+    CachedAttachment, KeptConfs, Lease, LeaseFile, Living, Namespaces, Network, NetworkList,
+    NetworkStore, NodeLinks, Part, Paths, Pod, Problem, Stores,
+};
+
+/// The plugin whose delegate creates the interface.
+const FLANNEL: &str = "flannel";
+
+/// The IPAM plugin whose addresses are read.
+const HOST_LOCAL: &str = "host-local";
+
+/// Everything that a node holds, each part as far as it can be read.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where everything was read.
+    pub paths: Paths,
+    /// When it was read.
+    pub now: SystemTime,
+    /// The running boot, if the kernel reports it.
+    pub boot: Option<BootId>,
+    /// The network configurations, in the order in which a runtime looks at them.
+    pub lists: Part<Vec<Part<NetworkList>>>,
+    /// flanneld's lease: that which the configuration in use names, or the usual one.
+    pub lease_file: Part<LeaseFile>,
+    /// What host-local has recorded, by its directories.
+    pub stores: Vec<Stores>,
+    /// What flannel keeps, by its directories.
+    pub kept: Vec<KeptConfs>,
+    /// What the runtime has noted.
+    pub cached: Part<Vec<CachedAttachment>>,
+    /// The node's links.
+    pub links: Part<NodeLinks>,
+    /// The namespaces of containers.
+    pub namespaces: Part<Namespaces>,
+    /// The links of containers, by what they are looked for.
+    pub living: Living,
+    /// What the tables of nftables have.
+    pub firewall: Part<Inventory>,
+    /// The networks, in ascending order of their names.
+    pub networks: Vec<Network>,
+}
+
+impl Node {
+    /// Reads a node: the files at these paths, and the kernel as the calling thread sees it.
+    pub fn read(paths: &Paths) -> Self {
+        let now = SystemTime::now();
+        let boot = BootId::read();
+        let lists = read_lists(&paths.conf_dir);
+        let usable: Vec<&NetworkList> = lists.iter().flatten().flatten().collect();
+        let flannel = usable.first().and_then(|list| list.plugin(FLANNEL));
+        let subnet_file = flannel.and_then(|it| it.with_conf(inspect::subnet_file).ok());
+        let subnet_file = or_set(subnet_file, inspect::DEFAULT_SUBNET_FILE, &paths.lease_file);
+        let lease_file = LeaseFile::read(&subnet_file);
+
+        let mut flannel_dirs: BTreeSet<PathBuf> = [paths.flannel_dir.clone()].into();
+        flannel_dirs.extend(usable.iter().filter_map(|list| {
+            let dir = list.plugin(FLANNEL)?.with_conf(inspect::data_dir).ok();
+            Some(or_set(dir, inspect::DEFAULT_DATA_DIR, &paths.flannel_dir))
+        }));
+        let kept: Vec<_> = flannel_dirs
+            .iter()
+            .map(|dir| KeptConfs::read(dir))
+            .collect();
+
+        let mut plans: BTreeMap<NetworkName, Plan> = BTreeMap::new();
+        for list in &usable {
+            let plan = Plan::of_list(list, &lease_file, paths);
+            plans.entry(list.name.clone()).or_insert(plan);
+        }
+        for kept in kept.iter().flat_map(KeptConfs::iter) {
+            if let Some(network) = &kept.network {
+                let plan = plans
+                    .entry(network.clone())
+                    .or_insert_with(|| Plan::none(paths));
+                plan.or_kept(&kept.conf, paths);
+            }
+        }
+
+        let mut data_dirs: BTreeSet<PathBuf> = [paths.data_dir.clone()].into();
+        data_dirs.extend(plans.values().map(|plan| plan.data_dir.clone()));
+        // The leases before the links: see the crate's documentation.
+        let stores: Vec<_> = data_dirs
+            .iter()
+            .map(|dir| Stores::read(dir, boot))
+            .collect();
+        let cached = crate::cached::read_cached(&paths.result_dirs);
+        let links = Rtnetlink::open().and_then(|mut kernel| NodeLinks::read(&mut kernel));
+        let links = links.map_err(Problem::of);
+        let namespaces = Namespaces::read(paths);
+        let living = Living::of(&links, &namespaces);
+        let firewall = Nftables::open().and_then(|mut nftables| nftables.inventory());
+        let firewall = firewall.map_err(Problem::of);
+
+        let pods = Pods::of(cached.as_ref().map_or(&[], Vec::as_slice));
+        let mut leases: BTreeMap<NetworkName, Vec<Lease>> = BTreeMap::new();
+        for store in &stores {
+            for network in store.networks() {
+                let plan = plans.entry(network.network.clone());
+                let plan = plan.or_insert_with(|| Plan {
+                    data_dir: store.data_dir.clone(),
+                    ..Plan::none(paths)
+                });
+                // Two directories may have a network of the same name; that of its configuration
+                // counts.
+                if plan.data_dir == store.data_dir {
+                    let all = leases.entry(network.network.clone()).or_default();
+                    all.extend(leases_of(network, &living, &pods));
+                }
+            }
+        }
+        let networks = plans.into_iter().map(|(name, plan)| {
+            let mut leases = leases.remove(&name).unwrap_or_default();
+            leases.sort_by_key(|lease| lease.address);
+            Network {
+                list: plan.list,
+                conf: plan.conf,
+                data_dir: plan.data_dir,
+                leases,
+                ranges: plan.ranges,
+                name,
+            }
+        });
+        Self {
+            networks: networks.collect(),
+            paths: paths.clone(),
+            now,
+            boot,
+            lease_file,
+            stores,
+            kept,
+            cached,
+            links,
+            namespaces,
+            living,
+            firewall,
+            lists,
+        }
+    }
+
+    /// The configuration in use: the first that a runtime can use.
+    pub fn list_in_use(&self) -> Option<&NetworkList> {
+        self.lists.iter().flatten().flatten().next()
+    }
+
+    /// A network by its name.
+    pub fn network(&self, name: &str) -> Option<&Network> {
+        self.networks
+            .iter()
+            .find(|network| network.name.as_str() == name)
+    }
+
+    /// Why parts of the node could not be read.
+    pub fn problems(&self) -> Vec<&Problem> {
+        let mut problems: Vec<&Problem> = Vec::new();
+        problems.extend(self.lists.as_ref().err());
+        problems.extend(
+            self.lists
+                .iter()
+                .flatten()
+                .filter_map(|list| list.as_ref().err()),
+        );
+        problems.extend(self.stores.iter().flat_map(Stores::problems));
+        problems.extend(
+            self.kept
+                .iter()
+                .filter_map(|kept| kept.files.as_ref().err()),
+        );
+        problems.extend(self.cached.as_ref().err());
+        problems.extend(self.links.as_ref().err());
+        problems.extend(self.namespaces.as_ref().err());
+        problems.extend(self.namespaces.iter().flat_map(|it| &it.unread));
+        problems.extend(self.firewall.as_ref().err());
+        for network in &self.networks {
+            problems.extend(network.conf.as_ref().err());
+            problems.extend(network.ranges.as_ref().err());
+        }
+        problems
+    }
+}
+
+/// What configurations say of a network.
+struct Plan {
+    list: Option<PathBuf>,
+    conf: Part<Option<Object>>,
+    data_dir: PathBuf,
+    ranges: Part<Option<RangeSets>>,
+}
+
+impl Plan {
+    fn none(paths: &Paths) -> Self {
+        Self {
+            list: None,
+            conf: Ok(None),
+            data_dir: paths.data_dir.clone(),
+            ranges: Ok(None),
+        }
+    }
+
+    fn of_list(list: &NetworkList, lease_file: &Part<LeaseFile>, paths: &Paths) -> Self {
+        let mut plan = Self {
+            list: Some(list.file.clone()),
+            ..Self::none(paths)
+        };
+        let conf = match (list.plugin(FLANNEL), list.plugins.first()) {
+            (Some(flannel), _) => {
+                let file = flannel.with_conf(inspect::subnet_file).ok();
+                let file = or_set(file, inspect::DEFAULT_SUBNET_FILE, &paths.lease_file);
+                let same = lease_file.as_ref().ok().filter(|lease| lease.path == file);
+                let other = same.is_none().then(|| LeaseFile::read(&file)).transpose();
+                other.and_then(|other| {
+                    let Some(lease) = same.or(other.as_ref()) else {
+                        return Ok(None);
+                    };
+                    let conf = flannel.with_conf(|conf| inspect::render(conf, &lease.lease));
+                    conf.map(Some)
+                })
+            }
+            (None, first) => Ok(first.map(|plugin| plugin.conf.clone())),
+        };
+        // Without a lease there is no configuration, which the lease itself reports.
+        plan.conf = conf.or(Ok(None));
+        plan.take_ranges(paths);
+        plan
+    }
+
+    /// Takes a configuration that was kept, unless there is one already.
+    fn or_kept(&mut self, conf: &Object, paths: &Paths) {
+        if matches!(self.conf, Ok(None)) {
+            self.conf = Ok(Some(conf.clone()));
+            self.take_ranges(paths);
+        }
+    }
+
+    fn take_ranges(&mut self, paths: &Paths) {
+        let Ok(Some(conf)) = &self.conf else { return };
+        let ipam: Option<Object> = conf.decode("ipam").ok().flatten();
+        let ipam_type: Option<String> = ipam.and_then(|ipam| ipam.decode("type").ok().flatten());
+        if ipam_type.as_deref() != Some(HOST_LOCAL) {
+            return;
+        }
+        match with_conf(conf, twill_host_local::ranges) {
+            Ok((location, sets)) => {
+                self.data_dir = or_set(Some(location.data_dir), DEFAULT_DATA_DIR, &paths.data_dir);
+                self.ranges = Ok(Some(sets));
+            }
+            Err(problem) => {
+                let network = conf.decode::<String>("name").ok().flatten();
+                let network = network.unwrap_or_default();
+                self.ranges = Err(Problem::of(format_args!("network {network}: {problem}")));
+            }
+        }
+    }
+}
+
+/// The path of a configuration; that of the node where the configuration names none.
+fn or_set(path: Option<PathBuf>, default: &str, set: &Path) -> PathBuf {
+    match path {
+        Some(path) if path != Path::new(default) => path,
+        _ => set.to_owned(),
+    }
+}
+
+/// Pods by their attachments.
+struct Pods<'a>(HashMap<(&'a str, &'a str), &'a CachedAttachment>);
+
+impl<'a> Pods<'a> {
+    fn of(cached: &'a [CachedAttachment]) -> Self {
+        let entries = cached.iter().map(|it| {
+            let key = (it.network.as_str(), it.container_id.as_str());
+            (key, it)
+        });
+        Self(entries.collect())
+    }
+
+    fn pod_of(&self, network: &NetworkName, owner: &Owner) -> Option<Pod> {
+        let key = (network.as_str(), owner.container_id.as_str());
+        self.0.get(&key)?.pod.clone()
+    }
+}
+
+fn leases_of(store: &NetworkStore, living: &Living, pods: &Pods<'_>) -> Vec<Lease> {
+    let records = store.records.iter().flat_map(|records| &records.records);
+    let lease = |record: &Record| {
+        let owner = record.owner.as_ref().ok();
+        let judge = |owner| living.judge(&store.network, owner, record.address, record.age);
+        Lease {
+            address: record.address,
+            store: store.kind,
+            age: record.age,
+            since: record.since,
+            life: owner.map(judge),
+            pod: owner.and_then(|owner| pods.pod_of(&store.network, owner)),
+            owner: record.owner.clone(),
+        }
+    };
+    records.map(lease).collect()
+}
