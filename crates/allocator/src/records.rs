@@ -153,11 +153,17 @@ mod tests {
         BootId::parse(&format!("5a2e9ee8-5b0c-4a34-b5c4-00000000000{digit}"))
     }
 
-    fn give(data_dir: &Path, store: StoreKind, network: &str, container: &str, boot: Option<BootId>) {
+    fn give(
+        data_dir: &Path,
+        store: StoreKind,
+        network: &str,
+        container: &str,
+        boot: Option<BootId>,
+    ) {
         let location = Location {
             data_dir: data_dir.to_owned(),
             network: network.parse().unwrap(),
-            store,
+            backend: store,
             lock_timeout: Duration::from_secs(60),
         };
         let range = Range::new(RangeSpec {
@@ -229,7 +235,10 @@ mod tests {
                 "10.1.1.10 Err(NotAFile) ThisBoot",
             ]
         );
-        assert_eq!(records.last_given, [(0, "10.1.1.3".parse().unwrap())].into());
+        assert_eq!(
+            records.last_given,
+            [(0, "10.1.1.3".parse().unwrap())].into()
+        );
         let since = |index: usize| records.records[index].since.unwrap();
         // File systems stamp with a clock that is some milliseconds late.
         let earliest = before - Duration::from_millis(100);
@@ -252,9 +261,15 @@ mod tests {
             .iter()
             .map(|(network, records)| (network.as_str(), shown(records)))
             .collect();
-        let a = ["10.1.1.2 Ok(\"c1 eth0\") ThisBoot", "10.1.1.3 Ok(\"c2 eth0\") ThisBoot"];
+        let a = [
+            "10.1.1.2 Ok(\"c1 eth0\") ThisBoot",
+            "10.1.1.3 Ok(\"c2 eth0\") ThisBoot",
+        ];
         let b = ["10.1.1.2 Ok(\"c1 eth0\") EarlierBoot"];
-        let expected = [("a", a.map(str::to_owned).to_vec()), ("b", b.map(str::to_owned).to_vec())];
+        let expected = [
+            ("a", a.map(str::to_owned).to_vec()),
+            ("b", b.map(str::to_owned).to_vec()),
+        ];
         assert_eq!(all, expected);
         let last = |network: &str| networks[&network.parse().unwrap()].last_given[&0].to_string();
         assert_eq!([last("a"), last("b")], ["10.1.1.3", "10.1.1.2"]);

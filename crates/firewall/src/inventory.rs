@@ -83,7 +83,7 @@ impl Nftables {
     pub fn inventory(&mut self) -> Result<Inventory, FirewallError> {
         let mut inventory = Inventory::default();
         for table in Table::OF_LINKS.into_iter().chain(Table::PORT_MAP) {
-            let exists = self.kernel.ask(&[table.find()])?;
+            let exists = self.kernel.ask(&[table])?;
             if exists.iter().all(Option::is_none) {
                 continue;
             }

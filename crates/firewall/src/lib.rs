@@ -59,7 +59,7 @@ pub use all::{collect, missing_mac_check, missing_masquerading, remove};
 pub use backend::{Backend, UnknownBackend};
 pub use check::Missing;
 pub use error::FirewallError;
-pub use inventory::{Held, Holding, Inventory, AttachmentDigest};
+pub use inventory::{AttachmentDigest, Held, Holding, Inventory};
 pub use iptables::Iptables;
 pub use iptables::port_map::{
     FwMark, IptablesConditions, IptablesOptions, UnsupportedIptablesConditions,

@@ -11,7 +11,7 @@ use container_link::Mark;
 use ipnetwork::IpNetwork;
 use netlink::{LinkKind, Mac, Parent};
 
-use crate::{ContainerNamespace, Namespaces, NodeLink, NodeLinks, Part};
+use crate::{ContainerNamespace, ContainerNamespaces, NodeLink, NodeLinks, Part};
 
 /// The start of the alias of the links that Twill creates.
 const OWN_ALIAS: &str = "twill/";
@@ -81,7 +81,7 @@ pub struct Sighting {
 
 /// The links of containers, by what they are looked for.
 #[derive(Clone, Debug, Default)]
-pub struct Living {
+pub struct Sightings {
     by_address: HashMap<IpAddr, Vec<Sighting>>,
     by_alias: HashMap<String, Evidence>,
     /// By the part of the alias before the interface.
@@ -89,32 +89,32 @@ pub struct Living {
     doubt: Option<Doubt>,
 }
 
-impl Living {
+impl Sightings {
     /// Collects the links of containers. What could not be read is a doubt.
-    pub fn of(node: &Part<NodeLinks>, namespaces: &Part<Namespaces>) -> Self {
-        let mut living = Self::default();
+    pub fn of(node: &Part<NodeLinks>, namespaces: &Part<ContainerNamespaces>) -> Self {
+        let mut all = Self::default();
         let empty = NodeLinks::default();
         let links = node.as_ref().unwrap_or_else(|problem| {
-            living.doubt = Some(Doubt::Unread(problem.to_string()));
+            all.doubt = Some(Doubt::Unread(problem.to_string()));
             &empty
         });
         for link in links.iter() {
-            living.note_alias(link, None);
+            all.note_alias(link, None);
         }
         match namespaces {
-            Err(problem) => living.doubt = Some(Doubt::Unread(problem.to_string())),
+            Err(problem) => all.doubt = Some(Doubt::Unread(problem.to_string())),
             Ok(namespaces) => {
                 for namespace in &namespaces.found {
-                    living.note_namespace(links, namespace);
+                    all.note_namespace(links, namespace);
                 }
                 if let Some(problem) = namespaces.unread.first() {
-                    living.doubt = Some(Doubt::Unread(problem.to_string()));
+                    all.doubt = Some(Doubt::Unread(problem.to_string()));
                 }
                 let hidden = hidden_end(links, namespaces);
-                living.doubt = living.doubt.or(hidden.map(Doubt::HiddenEnd));
+                all.doubt = all.doubt.or(hidden.map(Doubt::HiddenEnd));
             }
         }
-        living
+        all
     }
 
     /// The links of containers that have an address.
@@ -263,7 +263,7 @@ fn end_of<'a>(
 
 /// A pair's end on the node whose other end is in no namespace that was found, and that does not
 /// say whose it is.
-fn hidden_end(node: &NodeLinks, namespaces: &Namespaces) -> Option<String> {
+fn hidden_end(node: &NodeLinks, namespaces: &ContainerNamespaces) -> Option<String> {
     let numbers = namespaces
         .found
         .iter()

@@ -14,8 +14,8 @@ use twill_flannel::inspect;
 
 use crate::lists::{read_lists, with_conf};
 use crate::{
-    CachedAttachment, KeptConfs, Lease, LeaseFile, Living, Namespaces, Network, NetworkList,
-    NetworkStore, NodeLinks, Part, Paths, Pod, Problem, Stores,
+    CachedAttachment, ContainerNamespaces, KeptConfs, Lease, LeaseFile, Network, NetworkList,
+    NetworkStore, NodeLinks, Part, Paths, Pod, Problem, Sightings, Stores,
 };
 
 /// The plugin whose delegate creates the interface.
@@ -46,9 +46,9 @@ pub struct Node {
     /// The node's links.
     pub links: Part<NodeLinks>,
     /// The namespaces of containers.
-    pub namespaces: Part<Namespaces>,
+    pub namespaces: Part<ContainerNamespaces>,
     /// The links of containers, by what they are looked for.
-    pub living: Living,
+    pub sightings: Sightings,
     /// What the tables of nftables have.
     pub firewall: Part<Inventory>,
     /// The networks, in ascending order of their names.
@@ -101,8 +101,8 @@ impl Node {
         let cached = crate::cached::read_cached(&paths.result_dirs);
         let links = Rtnetlink::open().and_then(|mut kernel| NodeLinks::read(&mut kernel));
         let links = links.map_err(Problem::of);
-        let namespaces = Namespaces::read(paths);
-        let living = Living::of(&links, &namespaces);
+        let namespaces = ContainerNamespaces::read(paths);
+        let sightings = Sightings::of(&links, &namespaces);
         let firewall = Nftables::open().and_then(|mut nftables| nftables.inventory());
         let firewall = firewall.map_err(Problem::of);
 
@@ -119,7 +119,7 @@ impl Node {
                 // counts.
                 if plan.data_dir == store.data_dir {
                     let all = leases.entry(network.network.clone()).or_default();
-                    all.extend(leases_of(network, &living, &pods));
+                    all.extend(leases_of(network, &sightings, &pods));
                 }
             }
         }
@@ -146,7 +146,7 @@ impl Node {
             cached,
             links,
             namespaces,
-            living,
+            sightings,
             firewall,
             lists,
         }
@@ -293,11 +293,11 @@ impl<'a> Pods<'a> {
     }
 }
 
-fn leases_of(store: &NetworkStore, living: &Living, pods: &Pods<'_>) -> Vec<Lease> {
+fn leases_of(store: &NetworkStore, sightings: &Sightings, pods: &Pods<'_>) -> Vec<Lease> {
     let records = store.records.iter().flat_map(|records| &records.records);
     let lease = |record: &Record| {
         let owner = record.owner.as_ref().ok();
-        let judge = |owner| living.judge(&store.network, owner, record.address, record.age);
+        let judge = |owner| sightings.judge(&store.network, owner, record.address, record.age);
         Lease {
             address: record.address,
             store: store.kind,
