@@ -197,16 +197,26 @@ impl Cache {
     /// # Errors
     /// [`CacheError::State`] if the directory cannot be read.
     pub fn all(&self) -> Result<Vec<Cached>, CacheError> {
-        let Some(directory) = Dir::open(&self.results)? else {
-            return Ok(Vec::new());
-        };
         let mut all = Vec::new();
+        self.visit(|cached| all.push(cached))?;
+        Ok(all)
+    }
+
+    /// Passes each of [`Cache::all`] to a function, which may keep less than all of it.
+    ///
+    /// # Errors
+    /// As [`Cache::all`].
+    pub fn visit(&self, mut visit: impl FnMut(Cached)) -> Result<(), CacheError> {
+        let Some(directory) = Dir::open(&self.results)? else {
+            return Ok(());
+        };
         directory.visit(|name| {
             let bytes = name.to_str().and_then(|name| directory.read(name).ok()?);
-            all.extend(bytes.and_then(|bytes| decode(&bytes).ok()));
-            Ok::<(), StateError>(())
-        })?;
-        Ok(all)
+            if let Some(cached) = bytes.and_then(|bytes| decode(&bytes).ok()) {
+                visit(cached);
+            }
+            Ok::<(), CacheError>(())
+        })
     }
 }
 

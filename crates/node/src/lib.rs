@@ -39,7 +39,7 @@ pub use kept::{Kept, KeptConfs, KeptFile};
 pub use lease_file::LeaseFile;
 pub use life::{Death, Doubt, Evidence, Life, Sighting, Sightings};
 pub use links::{NodeLink, NodeLinks};
-pub use lists::{ListedPlugin, NetworkList};
+pub use lists::{ListFile, conf_of, plugin_of, with_conf};
 pub use namespaces::{ContainerNamespace, ContainerNamespaces};
 pub use network::{Lease, Network, RangeUse};
 pub use part::{Part, Problem};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use allocator::{Age, Owner};
 use cni_types::{Attachment, NetworkName};
-use container_link::Mark;
+use container_link::LinkAlias;
 use ipnetwork::IpNetwork;
 use netlink::{LinkKind, Mac, Parent};
 
@@ -165,7 +165,7 @@ impl Sightings {
                 container_id: owner.container_id.clone(),
                 ifname: ifname.clone(),
             };
-            Mark::new(network, &attachment).alias().to_owned()
+            LinkAlias::new(network, &attachment).as_str().to_owned()
         });
         let found = match &alias {
             Some(alias) => self.by_alias.get(alias),

@@ -16,8 +16,8 @@ pub struct Paths {
     pub data_dir: PathBuf,
     /// flannel's directory of kept configurations, for a configuration that names none.
     pub flannel_dir: PathBuf,
-    /// The directories in which runtimes keep the results of ADD (libcni's cache).
-    pub result_dirs: Vec<PathBuf>,
+    /// The directories below which runtimes keep the results of ADD (libcni's caches).
+    pub cache_dirs: Vec<PathBuf>,
     /// The directories of named network namespaces.
     pub netns_dirs: Vec<PathBuf>,
     /// The file system of processes.
@@ -29,11 +29,11 @@ impl Default for Paths {
         let all = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
         Self {
             lease_file: twill_flannel::inspect::DEFAULT_SUBNET_FILE.into(),
-            conf_dir: "/etc/cni/net.d".into(),
+            conf_dir: conflist::files::DEFAULT_DIR.into(),
             plugin_dirs: all(&["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"]),
             data_dir: allocator::DEFAULT_DATA_DIR.into(),
             flannel_dir: twill_flannel::inspect::DEFAULT_DATA_DIR.into(),
-            result_dirs: all(&["/var/lib/cni/results", "/var/lib/cni/cache/results"]),
+            cache_dirs: all(&[conflist::DEFAULT_CACHE_DIR, "/var/lib/cni/cache"]),
             netns_dirs: all(&["/run/netns", "/var/run/netns", "/run/docker/netns"]),
             proc_dir: "/proc".into(),
         }

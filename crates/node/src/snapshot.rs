@@ -7,15 +7,17 @@ use std::time::SystemTime;
 use allocator::{DEFAULT_DATA_DIR, Owner, RangeSets, Record};
 use cni_types::NetworkName;
 use cni_types::json::Object;
+use conflist::NetworkList;
 use firewall::{Inventory, Nftables};
 use netlink::Rtnetlink;
 use state::BootId;
 use twill_flannel::inspect;
 
-use crate::lists::{read_lists, with_conf};
+use crate::lists::read_lists;
 use crate::{
-    CachedAttachment, ContainerNamespaces, KeptConfs, Lease, LeaseFile, Network, NetworkList,
-    NetworkStore, NodeLinks, Part, Paths, Pod, Problem, Sightings, Stores,
+    CachedAttachment, ContainerNamespaces, KeptConfs, Lease, LeaseFile, ListFile, Network,
+    NetworkStore, NodeLinks, Part, Paths, Pod, Problem, Sightings, Stores, conf_of, plugin_of,
+    with_conf,
 };
 
 /// The plugin whose delegate creates the interface.
@@ -34,7 +36,7 @@ pub struct Node {
     /// The running boot, if the kernel reports it.
     pub boot: Option<BootId>,
     /// The network configurations, in the order in which a runtime looks at them.
-    pub lists: Part<Vec<Part<NetworkList>>>,
+    pub lists: Part<Vec<ListFile>>,
     /// flanneld's lease: that which the configuration in use names, or the usual one.
     pub lease_file: Part<LeaseFile>,
     /// What host-local has recorded, by its directories.
@@ -61,15 +63,15 @@ impl Node {
         let now = SystemTime::now();
         let boot = BootId::read();
         let lists = read_lists(&paths.conf_dir);
-        let usable: Vec<&NetworkList> = lists.iter().flatten().flatten().collect();
-        let flannel = usable.first().and_then(|list| list.plugin(FLANNEL));
-        let subnet_file = flannel.and_then(|it| it.with_conf(inspect::subnet_file).ok());
+        let usable: Vec<_> = usable(&lists).collect();
+        let flannel = usable.first().and_then(|(_, list)| flannel_conf(list));
+        let subnet_file = flannel.and_then(|conf| with_conf(&conf, inspect::subnet_file).ok());
         let subnet_file = or_set(subnet_file, inspect::DEFAULT_SUBNET_FILE, &paths.lease_file);
         let lease_file = LeaseFile::read(&subnet_file);
 
         let mut flannel_dirs: BTreeSet<PathBuf> = [paths.flannel_dir.clone()].into();
-        flannel_dirs.extend(usable.iter().filter_map(|list| {
-            let dir = list.plugin(FLANNEL)?.with_conf(inspect::data_dir).ok();
+        flannel_dirs.extend(usable.iter().filter_map(|(_, list)| {
+            let dir = with_conf(&flannel_conf(list)?, inspect::data_dir).ok();
             Some(or_set(dir, inspect::DEFAULT_DATA_DIR, &paths.flannel_dir))
         }));
         let kept: Vec<_> = flannel_dirs
@@ -78,8 +80,8 @@ impl Node {
             .collect();
 
         let mut plans: BTreeMap<NetworkName, Plan> = BTreeMap::new();
-        for list in &usable {
-            let plan = Plan::of_list(list, &lease_file, paths);
+        for (path, list) in &usable {
+            let plan = Plan::of_list(path, list, &lease_file, paths);
             plans.entry(list.name.clone()).or_insert(plan);
         }
         for kept in kept.iter().flat_map(KeptConfs::iter) {
@@ -98,7 +100,7 @@ impl Node {
             .iter()
             .map(|dir| Stores::read(dir, boot))
             .collect();
-        let cached = crate::cached::read_cached(&paths.result_dirs);
+        let cached = crate::cached::read_cached(&paths.cache_dirs);
         let links = Rtnetlink::open().and_then(|mut kernel| NodeLinks::read(&mut kernel));
         let links = links.map_err(Problem::of);
         let namespaces = ContainerNamespaces::read(paths);
@@ -153,8 +155,8 @@ impl Node {
     }
 
     /// The configuration in use: the first that a runtime can use.
-    pub fn list_in_use(&self) -> Option<&NetworkList> {
-        self.lists.iter().flatten().flatten().next()
+    pub fn list_in_use(&self) -> Option<(&Path, &NetworkList)> {
+        usable(&self.lists).next()
     }
 
     /// A network by its name.
@@ -172,7 +174,7 @@ impl Node {
             self.lists
                 .iter()
                 .flatten()
-                .filter_map(|list| list.as_ref().err()),
+                .filter_map(|file| file.list.as_ref().err()),
         );
         problems.extend(self.stores.iter().flat_map(Stores::problems));
         problems.extend(
@@ -211,14 +213,19 @@ impl Plan {
         }
     }
 
-    fn of_list(list: &NetworkList, lease_file: &Part<LeaseFile>, paths: &Paths) -> Self {
+    fn of_list(
+        path: &Path,
+        list: &NetworkList,
+        lease_file: &Part<LeaseFile>,
+        paths: &Paths,
+    ) -> Self {
         let mut plan = Self {
-            list: Some(list.file.clone()),
+            list: Some(path.to_owned()),
             ..Self::none(paths)
         };
-        let conf = match (list.plugin(FLANNEL), list.plugins.first()) {
+        let conf = match (flannel_conf(list), list.plugins.first()) {
             (Some(flannel), _) => {
-                let file = flannel.with_conf(inspect::subnet_file).ok();
+                let file = with_conf(&flannel, inspect::subnet_file).ok();
                 let file = or_set(file, inspect::DEFAULT_SUBNET_FILE, &paths.lease_file);
                 let same = lease_file.as_ref().ok().filter(|lease| lease.path == file);
                 let other = same.is_none().then(|| LeaseFile::read(&file)).transpose();
@@ -226,11 +233,11 @@ impl Plan {
                     let Some(lease) = same.or(other.as_ref()) else {
                         return Ok(None);
                     };
-                    let conf = flannel.with_conf(|conf| inspect::render(conf, &lease.lease));
+                    let conf = with_conf(&flannel, |conf| inspect::render(conf, &lease.lease));
                     conf.map(Some)
                 })
             }
-            (None, first) => Ok(first.map(|plugin| plugin.conf.clone())),
+            (None, first) => first.map(|plugin| conf_of(list, plugin)).transpose(),
         };
         // Without a lease there is no configuration, which the lease itself reports.
         plan.conf = conf.or(Ok(None));
@@ -267,6 +274,17 @@ impl Plan {
     }
 }
 
+/// The lists that a runtime can use, with their files.
+fn usable(lists: &Part<Vec<ListFile>>) -> impl Iterator<Item = (&Path, &NetworkList)> {
+    let files = lists.iter().flatten();
+    files.filter_map(|file| Some((file.path.as_path(), file.list.as_ref().ok()?)))
+}
+
+/// flannel's configuration in a list, as flannel gets it.
+fn flannel_conf(list: &NetworkList) -> Option<Object> {
+    conf_of(list, plugin_of(list, FLANNEL)?).ok()
+}
+
 /// The path of a configuration; that of the node where the configuration names none.
 fn or_set(path: Option<PathBuf>, default: &str, set: &Path) -> PathBuf {
     match path {
@@ -281,7 +299,7 @@ struct Pods<'a>(HashMap<(&'a str, &'a str), &'a CachedAttachment>);
 impl<'a> Pods<'a> {
     fn of(cached: &'a [CachedAttachment]) -> Self {
         let entries = cached.iter().map(|it| {
-            let key = (it.network.as_str(), it.container_id.as_str());
+            let key = (it.network.as_str(), it.attachment.container_id.as_str());
             (key, it)
         });
         Self(entries.collect())
