@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{add, check, convert, del};
+use crate::commands::{add, check, convert, del, install, uninstall};
 use crate::output::Output;
 
 /// Looks into the container network of this node, and mends it.
@@ -32,6 +32,8 @@ enum Command {
     Check(check::Options),
     Convert(convert::Options),
     Del(del::Options),
+    Install(install::Options),
+    Uninstall(uninstall::Options),
 }
 
 /// How a command ended.
@@ -81,6 +83,8 @@ fn run(command: Command, output: &mut Output<'_>) -> Result<Outcome> {
         Command::Check(options) => check::run(&options, output),
         Command::Convert(options) => convert::run(&options, output),
         Command::Del(options) => del::run(&options, output),
+        Command::Install(options) => install::run(&options, output),
+        Command::Uninstall(options) => uninstall::run(&options, output),
     }
 }
 

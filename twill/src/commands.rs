@@ -4,3 +4,5 @@ pub(crate) mod add;
 pub(crate) mod check;
 pub(crate) mod convert;
 pub(crate) mod del;
+pub(crate) mod install;
+pub(crate) mod uninstall;

@@ -8,5 +8,7 @@ mod cli;
 mod commands;
 mod network;
 mod output;
+mod plugins;
 
 pub use cli::{command, main};
+pub use plugins::PLUGINS;

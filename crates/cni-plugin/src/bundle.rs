@@ -4,15 +4,17 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{Metadata, metadata};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::Plugin;
+use crate::build_id::BuildId;
 
 /// The plugins of a multi-call binary. The base name of `argv[0]` selects one of them.
 ///
-/// A delegate whose file in `CNI_PATH` is this very binary is called in the same process
-/// (in-process delegation): the reply is the same, without the cost of starting a process. Any
-/// other file is started as a process.
+/// A delegate whose file in `CNI_PATH` is this very binary, or a copy of it, is called in the same
+/// process (in-process delegation): the reply is the same, without the cost of starting a process.
+/// Any other file is started as a process.
 #[derive(Clone, Copy, Default)]
 pub struct Bundle<'a>(&'a [&'a dyn Plugin]);
 
@@ -28,26 +30,42 @@ impl<'a> Bundle<'a> {
     }
 
     /// The plugins' names.
-    pub(crate) fn names(self) -> impl Iterator<Item = &'a str> {
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
         self.0.iter().map(|plugin| plugin.name())
     }
 
-    /// The plugin of a name, if the file that has this name in `CNI_PATH` is the binary of this
-    /// process.
-    pub(crate) fn get_by_file(self, name: &OsStr, file: &Metadata) -> Option<&'a dyn Plugin> {
+    /// The plugin of a name, if the file that has this name in `CNI_PATH` is this process's binary
+    /// or a copy of it.
+    pub(crate) fn get_by_file(
+        self,
+        name: &OsStr,
+        path: &Path,
+        metadata: &Metadata,
+    ) -> Option<&'a dyn Plugin> {
         let plugin = self.get(name)?;
-        (own_file() == Some(identity(file))).then_some(plugin)
+        is_this_build(path, metadata).then_some(plugin)
     }
 }
 
-/// The device and the inode of this process's binary.
-fn own_file() -> Option<(u64, u64)> {
-    static OWN: OnceLock<Option<(u64, u64)>> = OnceLock::new();
-    *OWN.get_or_init(|| metadata("/proc/self/exe").ok().as_ref().map(identity))
-}
+/// The name of this process's binary, even if the file has been replaced or removed meanwhile.
+const OWN: &str = "/proc/self/exe";
 
-fn identity(file: &Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
+/// Whether a file is this process's binary or a copy of it. Only a file of another inode and the
+/// same size is opened: files of one build have one size.
+fn is_this_build(path: &Path, file: &Metadata) -> bool {
+    static OWN_FILE: OnceLock<Option<Metadata>> = OnceLock::new();
+    static OWN_ID: OnceLock<Option<BuildId>> = OnceLock::new();
+    let Some(own) = OWN_FILE.get_or_init(|| metadata(OWN).ok()) else {
+        return false;
+    };
+    if (own.dev(), own.ino()) == (file.dev(), file.ino()) {
+        return true;
+    }
+    own.len() == file.len()
+        && BuildId::of_file(path).is_some_and(|id| {
+            let own = OWN_ID.get_or_init(|| BuildId::of_file(Path::new(OWN)));
+            own.as_ref() == Some(&id)
+        })
 }
 
 impl fmt::Debug for Bundle<'_> {

@@ -32,7 +32,7 @@ pub struct Delegate<'a> {
     bundle: Bundle<'a>,
     /// The number of delegations between the runtime and this plugin.
     depth: u32,
-    /// The plugin for in-process delegation, if `program` is this process's own binary.
+    /// The plugin for in-process delegation, if `program` is this process's own build.
     bundled: Option<&'a dyn Plugin>,
     /// The delegate's answer to VERSION, once asked for.
     versions: OnceCell<Versions>,
@@ -206,7 +206,7 @@ impl<'a> Delegate<'a> {
         let path = environment.get("CNI_PATH").unwrap_or_default();
         match search(&plugin_type, path) {
             Ok((program, metadata)) => Ok(Self {
-                bundled: bundle.get_by_file(plugin_type.as_str().as_ref(), &metadata),
+                bundled: bundle.get_by_file(plugin_type.as_str().as_ref(), &program, &metadata),
                 plugin_type,
                 program,
                 environment,

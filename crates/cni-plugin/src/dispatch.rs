@@ -28,6 +28,14 @@ pub struct Reply {
     pub failed: bool,
 }
 
+/// The version that a plugin prints: that of the Go plugins whose configuration and state it takes,
+/// and Twill's own as build metadata (Semantic Versioning 2.0.0, section 10). Nomad and nerdctl
+/// parse it, and compare only the former.
+const VERSION: &str = concat!("v1.9.1+twill.", env!("CARGO_PKG_VERSION"));
+
+/// What every binary of Twill contains, in any version of it: a part of the version that it prints.
+pub const BUILD_MARK: &str = "+twill.";
+
 /// Answers a request by means of a plugin (CNI specification, "Section 2").
 pub fn dispatch(plugin: &dyn Plugin, request: &Request) -> Reply {
     let conf = NetConf::parse(&request.stdin);
@@ -218,7 +226,7 @@ fn supported() -> String {
 }
 
 fn about(plugin: &dyn Plugin) -> Reply {
-    let line = format!("CNI {} plugin {}", plugin.name(), env!("CARGO_PKG_VERSION"));
+    let line = format!("CNI {} plugin {VERSION}", plugin.name());
     Reply {
         stderr: format!("{line}\nCNI protocol versions supported: {}\n", supported()),
         ..Reply::default()

@@ -118,6 +118,7 @@
 //! `examples/sysctl.rs` is a plugin that works in the container's namespace, with its tests.
 //! `plugins/loopback` is the smallest plugin of the workspace.
 
+mod build_id;
 mod bundle;
 mod command;
 mod container_netns;
@@ -137,7 +138,7 @@ pub use bundle::Bundle;
 pub use command::Command;
 pub use container_netns::ContainerNetns;
 pub use delegate::{Delegate, DelegateCall, DelegateConf, DelegateError};
-pub use dispatch::{Reply, Request, dispatch};
+pub use dispatch::{BUILD_MARK, Reply, Request, dispatch};
 pub use environment::Environment;
 pub use log::Log;
 pub use plugin::{Call, Plugin};

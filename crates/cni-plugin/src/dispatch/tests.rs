@@ -165,7 +165,7 @@ fn version_needs_no_parameters_and_no_configuration() {
 #[test]
 fn a_call_without_a_command_prints_name_and_versions() {
     let expected = format!(
-        "CNI recorder plugin {}\nCNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, \
+        "CNI recorder plugin v1.9.1+twill.{}\nCNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, \
             0.4.0, 1.0.0, 1.1.0\n",
         env!("CARGO_PKG_VERSION")
     );

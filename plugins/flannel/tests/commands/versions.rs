@@ -25,7 +25,7 @@ fn a_call_without_a_command_prints_name_and_versions() {
         let outcome = call.run();
         assert_eq!((outcome.code, &*outcome.stdout), (Some(0), &b""[..]));
         let expected = format!(
-            "CNI flannel plugin {}\nCNI protocol versions supported: {}\n",
+            "CNI flannel plugin v1.9.1+twill.{}\nCNI protocol versions supported: {}\n",
             env!("CARGO_PKG_VERSION"),
             SUPPORTED.join(", ")
         );

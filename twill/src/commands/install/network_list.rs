@@ -1,0 +1,134 @@
+//! Network lists: kube-flannel's, and what a list needs.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// The name of kube-flannel's list.
+const NAME: &str = "10-flannel.conflist";
+
+/// kube-flannel's list.
+const LIST: &str = r#"{
+  "cniVersion": "1.0.0",
+  "name": "cbr0",
+  "plugins": [
+    {
+      "type": "flannel",
+      "delegate": {
+        "hairpinMode": true,
+        "isDefaultGateway": true
+      }
+    },
+    {
+      "type": "portmap",
+      "capabilities": {
+        "portMappings": true
+      }
+    }
+  ]
+}
+"#;
+
+/// Writes kube-flannel's list if the directory has no list, and returns what was done. A runtime
+/// sees the whole list or none.
+pub(super) fn write(dir: &Path, dry_run: bool) -> Result<String> {
+    if let Some(first) = all(dir)?.first() {
+        return Ok(format!(
+            "{}: unchanged, it is a network list",
+            first.display()
+        ));
+    }
+    let (path, aside) = (dir.join(NAME), dir.join(format!(".{NAME}.twill-new")));
+    if dry_run {
+        return Ok(format!("{}: would be written", path.display()));
+    }
+    let write = || {
+        DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
+        drop(fs::remove_file(&aside));
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&aside)?;
+        file.write_all(LIST.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&aside, &path)
+    };
+    let written = write();
+    drop(fs::remove_file(&aside));
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(format!("{}: written", path.display()))
+}
+
+/// The files that runtimes take for network lists, in the order in which they take them.
+pub(super) fn all(dir: &Path) -> Result<Vec<PathBuf>> {
+    let failed = || format!("cannot read {}", dir.display());
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(failed)?,
+    };
+    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|one| one.path())).collect();
+    let mut paths = paths.with_context(failed)?;
+    paths.retain(|path| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        matches!(extension, Some("conf" | "conflist" | "json"))
+    });
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// The types of the plugins that a list needs, delegates and IPAM plugins included; none if the list
+/// cannot be decoded.
+pub(super) fn plugin_types(list: &str) -> Vec<String> {
+    let list: Value = serde_json::from_str(list).unwrap_or_default();
+    let plugins = match list.get("plugins").and_then(Value::as_array) {
+        Some(plugins) => plugins.clone(),
+        None => vec![list],
+    };
+    let mut types: Vec<String> = plugins.iter().flat_map(types_of).collect();
+    types.sort_unstable();
+    types.dedup();
+    types
+}
+
+fn types_of(plugin: &Value) -> Vec<String> {
+    let text = |path: &str| {
+        plugin
+            .pointer(path)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let own = text("/type");
+    if own.as_deref() != Some("flannel") {
+        return [own, text("/ipam/type")].into_iter().flatten().collect();
+    }
+    let delegate = text("/delegate/type").unwrap_or_else(|| "bridge".to_owned());
+    let ipam = text("/ipam/type").unwrap_or_else(|| "host-local".to_owned());
+    own.into_iter().chain([delegate, ipam]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_needs_delegates_and_ipam_plugins_too() {
+        assert_eq!(
+            plugin_types(LIST),
+            ["bridge", "flannel", "host-local", "portmap"]
+        );
+        let podman = r#"{"plugins": [
+            {"type": "bridge", "ipam": {"type": "host-local"}},
+            {"type": "tuning"}, {"type": "tuning"}
+        ]}"#;
+        assert_eq!(plugin_types(podman), ["bridge", "host-local", "tuning"]);
+        let single = r#"{"type": "flannel", "delegate": {"type": "ipvlan"}}"#;
+        assert_eq!(plugin_types(single), ["flannel", "host-local", "ipvlan"]);
+        assert_eq!(plugin_types("{"), [""; 0]);
+    }
+}

@@ -1,0 +1,119 @@
+//! What the tests share: a directory of plugins, and calls of `twill`.
+
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use testkit::{binaries, coverage};
+
+/// Everything that is installed, sorted.
+pub(crate) const NAMES: [&str; 9] = [
+    "bandwidth",
+    "bridge",
+    "flannel",
+    "host-local",
+    "ipvlan",
+    "loopback",
+    "macvlan",
+    "portmap",
+    "twill",
+];
+
+/// A directory of plugins.
+pub(crate) struct Plugins(TempDir);
+
+impl Plugins {
+    pub(crate) fn new() -> Self {
+        Self(TempDir::with_prefix("twill-install-").unwrap())
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    /// Another project's plugin.
+    #[track_caller]
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::write(&path, contents).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[track_caller]
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// All names, sorted.
+    #[track_caller]
+    pub(crate) fn list(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Inode, permissions, size and change time of each file.
+    #[track_caller]
+    pub(crate) fn state(&self) -> Vec<(String, [i64; 5])> {
+        let state = |name: String| {
+            let metadata = fs::symlink_metadata(self.path(&name)).unwrap();
+            let numbers = [metadata.ino(), u64::from(metadata.mode()), metadata.size()];
+            let [inode, mode, size] = numbers.map(|number| i64::try_from(number).unwrap());
+            (
+                name,
+                [inode, mode, size, metadata.ctime(), metadata.ctime_nsec()],
+            )
+        };
+        self.list().into_iter().map(state).collect()
+    }
+
+    /// What `twill` prints, with this directory named at the end.
+    #[track_caller]
+    pub(crate) fn run(&self, words: &[&str]) -> String {
+        let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+        words.push(self.dir().as_os_str());
+        let output = twill(&words);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        printed.replace(self.dir().to_str().unwrap(), "DIR")
+    }
+
+    /// What `twill` prints on standard error as it fails.
+    #[track_caller]
+    pub(crate) fn fail(&self, words: &[&str]) -> String {
+        let mut words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+        words.push(self.dir().as_os_str());
+        let output = twill(&words);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        printed.replace(self.dir().to_str().unwrap(), "DIR")
+    }
+}
+
+/// Runs the binary under test by its own name.
+#[track_caller]
+pub(crate) fn twill(words: &[impl AsRef<OsStr>]) -> Output {
+    run(&binary(), words)
+}
+
+#[track_caller]
+pub(crate) fn run(program: &Path, words: &[impl AsRef<OsStr>]) -> Output {
+    let mut command = Command::new(program);
+    command.env_clear().envs(coverage::environment());
+    command.args(words).output().unwrap()
+}
+
+pub(crate) fn binary() -> PathBuf {
+    binaries::plugin("twill")
+}
