@@ -6,9 +6,7 @@ use cni_plugin::{Call, Command};
 use cni_types::{Attachment, Error, Version};
 
 use crate::config::Replay;
-use crate::error::{
-    ConfigError, NotKept, is_for_want_of_interfaces, is_for_want_of_master, naming_file,
-};
+use crate::error::{ConfigError, NotKept, is_missing_interfaces, is_missing_master, naming_file};
 use crate::prev_result::{self, version_of};
 use crate::scratch::{Kept, Scratch};
 use crate::{circle, delegate_conf, next_hops};
@@ -28,10 +26,10 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
     };
     let mut conf = kept.conf;
     circle::refuse_own_type(kept.plugin_type.as_str(), "type")
-        .and_then(|()| circle::refuse_false_ipam_of(&conf))
+        .and_then(|()| circle::refuse_invalid_ipam_of(&conf))
         .map_err(|error| naming_file(error.into(), &kept.file))?;
     let version = version_of(&conf);
-    // A delegate would refuse to check by a version that has no CHECK.
+    // A delegate would refuse CHECK in a version that does not have it.
     if version.is_some_and(|version| version < Version::V0_4_0) {
         conf.set("cniVersion", &call.conf.version)
             .map_err(ConfigError::from)?;
@@ -50,8 +48,7 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
     let delegate = call.delegate(kept.plugin_type)?;
     match delegate.run(Command::Check, &json) {
         Err(error)
-            if is_for_want_of_master(&error)
-                || has_no_interfaces && is_for_want_of_interfaces(&error) =>
+            if is_missing_master(&error) || has_no_interfaces && is_missing_interfaces(&error) =>
         {
             call.log
                 .info(format_args!("the delegate cannot check the link: {error}"));

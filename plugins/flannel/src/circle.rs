@@ -1,5 +1,5 @@
-//! Configurations by which plugins would call each other for ever: the plugin that is named as the
-//! delegate or as the IPAM plugin would call the same one again.
+//! Refuses configurations with recursive delegation: the plugin named as the delegate or as the
+//! IPAM plugin would call the same plugin again.
 
 use cni_plugin::Call;
 use cni_types::json::Object;
@@ -12,7 +12,7 @@ use crate::scratch::{Kept, Scratch};
 /// The name of this plugin.
 const OWN_TYPE: &str = "flannel";
 
-/// Refuses this plugin as its own delegate; `key` is the key that names the delegate.
+/// Refuses `flannel` as its own delegate; `key` is the key that names the delegate.
 ///
 /// # Errors
 /// [`ConfigError::OwnType`].
@@ -28,7 +28,7 @@ pub(crate) fn refuse_own_type(delegate_type: &str, key: &'static str) -> Result<
 ///
 /// # Errors
 /// [`ConfigError::OwnType`], [`ConfigError::NoIpam`].
-pub(crate) fn refuse_false_ipam(ipam: &Object) -> Result<(), ConfigError> {
+pub(crate) fn refuse_invalid_ipam(ipam: &Object) -> Result<(), ConfigError> {
     let Some(text) = ipam_type(ipam) else {
         return Ok(());
     };
@@ -39,33 +39,33 @@ pub(crate) fn refuse_false_ipam(ipam: &Object) -> Result<(), ConfigError> {
     }
 }
 
-/// The `type` in `ipam`; `None` if there is none that can be read.
+/// The `type` in `ipam`; `None` if it is missing or cannot be decoded.
 pub(crate) fn ipam_type(ipam: &Object) -> Option<String> {
     ipam.decode("type").ok().flatten()
 }
 
-/// The IPAM plugin of a delegate's configuration; `None` if it names none that can give addresses.
+/// The IPAM plugin of a delegate's configuration; `None` if it names no valid one.
 pub(crate) fn ipam_plugin_of(conf: &Object) -> Option<PluginType> {
-    let ipam = ipam_of(conf).filter(|ipam| refuse_false_ipam(ipam).is_ok())?;
+    let ipam = ipam_of(conf).filter(|ipam| refuse_invalid_ipam(ipam).is_ok())?;
     ipam_type(&ipam)?.parse().ok()
 }
 
-/// Refuses a delegate's configuration whose `ipam` is a false one.
+/// As [`refuse_invalid_ipam`], for the `ipam` of a delegate's configuration.
 ///
 /// # Errors
-/// As [`refuse_false_ipam`].
-pub(crate) fn refuse_false_ipam_of(conf: &Object) -> Result<(), ConfigError> {
-    ipam_of(conf).map_or(Ok(()), |ipam| refuse_false_ipam(&ipam))
+/// As [`refuse_invalid_ipam`].
+pub(crate) fn refuse_invalid_ipam_of(conf: &Object) -> Result<(), ConfigError> {
+    ipam_of(conf).map_or(Ok(()), |ipam| refuse_invalid_ipam(&ipam))
 }
 
-/// The `ipam` of a delegate's configuration; `None` if there is none that can be read.
+/// The `ipam` of a delegate's configuration; `None` if it is missing or cannot be decoded.
 pub(crate) fn ipam_of(conf: &Object) -> Option<Object> {
     conf.decode("ipam").ok().flatten()
 }
 
-/// Finds the configuration that is kept for an attachment, unless that is the one that this plugin
-/// is called with: then another flannel, whose delegate this plugin is, has kept it, and replaying
-/// it would call this plugin for ever.
+/// Finds the kept configuration of an attachment, unless it names this call's own type: then
+/// another flannel, whose delegate this plugin is, has kept it, and calling the delegate with it
+/// would recurse without end.
 pub(crate) fn find_kept(
     call: &Call<'_>,
     scratch: &Scratch,
@@ -75,7 +75,7 @@ pub(crate) fn find_kept(
     Ok(kept.filter(|kept| match kept {
         Kept::Conf(kept) => {
             let kept_type = kept.plugin_type.as_str();
-            // A configuration of type flannel is never replayed.
+            // A delegate of type flannel is never called.
             refuse_own_type(kept_type, "type").is_err()
                 || own_type(call).as_deref() != Some(kept_type)
         }

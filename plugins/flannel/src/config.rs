@@ -1,4 +1,4 @@
-//! The plugin's own part of the network configuration.
+//! The configuration of `flannel` itself.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub(crate) struct Config {
     pub(crate) delegate: Object,
     /// `ipam`: the keys that the delegate's `ipam` starts with.
     pub(crate) ipam: Object,
-    /// `cniVersion`, where there is one.
+    /// `cniVersion`, if it is present.
     pub(crate) cni_version: Option<String>,
     /// `runtimeConfig`, which the delegate gets unchanged.
     pub(crate) runtime_config: Option<Object>,
@@ -64,7 +64,7 @@ impl Config {
     /// Reads the configuration of a call.
     ///
     /// # Errors
-    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
+    /// Code 6 for a key of the wrong type, 7 for an invalid value.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         Self::parse(call.conf)
     }
@@ -97,12 +97,12 @@ impl Config {
             Some(delegate_type) => delegate_type,
         };
         circle::refuse_own_type(&delegate_type, "delegate.type")?;
-        // A delegate that calls this plugin again does so with its own configuration: as its IPAM
-        // plugin, or because the delegate's file is this plugin by now.
+        // Refuse a delegate type that is the type of this very call: the delegate would call
+        // `flannel` again without end.
         if type_of(conf).as_ref() == Some(&delegate_type) {
             return Err(ConfigError::Recursion(delegate_type).into());
         }
-        circle::refuse_false_ipam(&raw.ipam)?;
+        circle::refuse_invalid_ipam(&raw.ipam)?;
         Ok(Self {
             subnet_file: path_or(&raw.subnet_file, DEFAULT_SUBNET_FILE),
             subnet_file_wait,
@@ -139,7 +139,7 @@ fn type_of(conf: &NetConf<'_>) -> Option<String> {
     conf.value("type").ok()?
 }
 
-/// The keys that CHECK and DEL read, whatever the other keys say.
+/// The keys that CHECK and DEL read; all other keys are ignored.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawReplay {
@@ -171,7 +171,7 @@ impl Replay {
         })
     }
 
-    /// The result of ADD, if the runtime passes one that can be read.
+    /// The result of ADD, if the runtime passes one that can be decoded.
     pub(crate) fn prev_result(&self, fallback: Version) -> Option<AddResult> {
         let text = self.prev_result.as_ref()?.get();
         AddResult::decode(text, fallback).ok()
@@ -179,8 +179,8 @@ impl Replay {
 
     /// Puts `runtimeConfig` and `prevResult` of this call into a delegate's configuration. A value
     /// that is no object is left out: no plugin can read it, and DEL must succeed. `prevResult`
-    /// gets the version of the configuration, because plugins refuse any other, and is left out
-    /// where that version cannot express it.
+    /// gets the version of the configuration, because plugins refuse any other, and is left out if
+    /// that version cannot express it.
     ///
     /// # Errors
     /// [`DecodeError`] if a value cannot be written.

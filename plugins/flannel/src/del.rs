@@ -10,7 +10,7 @@ use crate::config::Replay;
 use crate::deletion::Deletion;
 use crate::scratch::{Kept, Scratch};
 
-/// How long DEL waits for the processes of a killed ADD. They have been sent a signal, and end
+/// The timeout of DEL for the processes of a killed ADD. They have received a signal, and end
 /// within milliseconds.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -22,19 +22,19 @@ pub(crate) fn del(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error>
         attachment,
     };
     let Some(scratch) = Scratch::open(&replay.data_dir)? else {
-        return deletion.by_present(&replay.data_dir);
+        return deletion.delete_with_current(&replay.data_dir);
     };
     match find(call, &scratch, attachment)? {
-        Some(Kept::Conf(kept)) => deletion.by_kept(&scratch, &kept),
+        Some(Kept::Conf(kept)) => deletion.delete_with_kept(&scratch, &kept),
         Some(Kept::Debris) => {
-            deletion.by_present(&replay.data_dir)?;
+            deletion.delete_with_current(&replay.data_dir)?;
             Ok(scratch.remove(attachment)?)
         }
-        None => deletion.by_present(&replay.data_dir),
+        None => deletion.delete_with_current(&replay.data_dir),
     }
 }
 
-/// Finds the configuration that is kept for an attachment, once no process of its ADD is left.
+/// Finds the kept configuration of an attachment, once no process of its ADD is left.
 fn find(
     call: &Call<'_>,
     scratch: &Scratch,

@@ -1,4 +1,4 @@
-//! The delegate's network configuration: what flannel's own says, completed from the lease.
+//! The delegate's network configuration: `flannel`'s own, completed from the lease.
 
 use cni_types::json::{DecodeError, Object};
 use cni_types::{NetworkName, Route};
@@ -11,10 +11,10 @@ use crate::subnet_env::Lease;
 
 pub(crate) const DEFAULT_IPAM: &str = "host-local";
 
-/// The one delegate that needs to be told that its bridge is the gateway.
+/// The delegate whose configuration gets `isGateway`.
 const BRIDGE: &str = "bridge";
 
-/// A range as IPAM plugins take it.
+/// A range in the format of IPAM plugins.
 #[derive(Serialize)]
 struct Range {
     subnet: String,
@@ -52,7 +52,7 @@ pub(crate) fn render(
     Ok(conf)
 }
 
-/// A configuration as the delegate reads it.
+/// A configuration as JSON.
 pub(crate) fn to_json(conf: &Object) -> Result<String, ConfigError> {
     Ok(conf.to_json()?)
 }
@@ -67,8 +67,8 @@ fn ipam(own: &Object, lease: &Lease) -> Result<Object, DecodeError> {
     });
     ipam.set("ranges", &ranges.collect::<Vec<_>>())?;
 
-    // Decoded only to find mistakes here and not in the IPAM plugin; they are passed on as they
-    // were written.
+    // Decoded only so that `flannel` reports mistakes, not the IPAM plugin. The routes are passed
+    // on as they were written.
     let in_ipam = |error: DecodeError| error.inside("ipam");
     own.decode::<Vec<Route>>("routes").map_err(in_ipam)?;
     let mut routes: Vec<Box<RawValue>> = own.decode("routes").map_err(in_ipam)?.unwrap_or_default();

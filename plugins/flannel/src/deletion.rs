@@ -1,10 +1,11 @@
 //! DEL of one attachment, for a runtime's DEL and for GC.
 //!
-//! The delegate gets the configuration that ADD kept. It may be one that no DEL will ever succeed
-//! with: the delegate is not installed any more, or the configuration is a mistake. The container
-//! is gone all the same, so what the present network configuration renders is tried next, then the
-//! IPAM plugin alone. Failures that may pass are reported, and noted with what is kept. A
-//! configuration that no ADD is known to have succeeded with holds up one DEL, and no more.
+//! The delegate gets the configuration that ADD kept. No DEL may ever succeed with that
+//! configuration: the delegate may have been uninstalled, or the configuration may be a mistake.
+//! The container is gone nevertheless, so DEL next tries the configuration that the current network
+//! configuration renders, then the IPAM plugin alone. A failure that may be temporary is reported,
+//! and recorded in the kept configuration. A configuration with which no ADD is known to have
+//! succeeded makes at most one DEL fail.
 
 use std::path::Path;
 
@@ -15,36 +16,33 @@ use cni_types::{Attachment, Code, Error, PluginType, Version};
 use crate::circle;
 use crate::config::{Config, Replay};
 use crate::delegate_conf;
-use crate::error::{
-    ConfigError, ScratchError, is_for_other_master, is_for_want_of_master, naming_file,
-};
+use crate::error::{ConfigError, ScratchError, is_changed_master, is_missing_master, naming_file};
 use crate::outlook::Outlook;
 use crate::prev_result::{PREV_RESULT, version_of};
 use crate::scratch::{Failures, KeptConf, Scratch};
 use crate::subnet_env::{self, Lease};
 
-/// The keys in which two configurations may differ and still be the same to a delegate that
-/// deletes.
-const OF_THE_CALL: [&str; 2] = ["runtimeConfig", PREV_RESULT];
+/// The keys that a runtime sets for each call. Two configurations that differ only in these are the
+/// same for a DEL.
+const CALL_KEYS: [&str; 2] = ["runtimeConfig", PREV_RESULT];
 
-/// After how many failures the next one is the last: no ADD has succeeded with the configuration,
-/// nor has one DEL.
+/// The number of failures after which the next one is final.
 const ENOUGH_FAILURES: u32 = 2;
 
-/// The keys of `ipam` that do not say where addresses are noted.
-const OF_RANGES: [&str; 2] = ["ranges", "routes"];
+/// The keys of `ipam` that do not determine where allocations are stored.
+const RANGE_KEYS: [&str; 2] = ["ranges", "routes"];
 
-/// The key that names the link of the node that macvlan and ipvlan make theirs on.
+/// The key that names the link on which macvlan and ipvlan create theirs.
 const MASTER: &str = "master";
 
 /// A master that every namespace has, with an MTU that no configuration exceeds.
 const ANY_MASTER: &str = "lo";
 
-/// One attachment that is to be deleted.
+/// The DEL of one attachment.
 pub(crate) struct Deletion<'a> {
     /// The call, with the attachment in its environment.
     pub(crate) call: &'a Call<'a>,
-    /// What the runtime gives for this attachment; nothing where it asks for GC.
+    /// The runtime's input for this attachment; `None` for GC.
     pub(crate) replay: Option<&'a Replay>,
     pub(crate) attachment: &'a Attachment,
 }
@@ -74,31 +72,30 @@ impl From<ConfigError> for Failure {
 }
 
 impl Deletion<'_> {
-    /// Deletes with the configuration that was kept, or with whatever else is known, and removes
-    /// what was kept.
+    /// Deletes with the kept configuration or, if that fails, with the current one, and removes the
+    /// kept one.
     ///
     /// # Errors
-    /// The delegate's, with the file that its configuration was kept in. Where the present network
-    /// configuration is another one and its DEL succeeds, that is at most once; and so it is where
-    /// no ADD has succeeded with the kept one, unless others hold a lock, the node is broken or the
-    /// delegate is not installed.
-    pub(crate) fn by_kept(&self, scratch: &Scratch, kept: &KeptConf) -> Result<(), Error> {
+    /// The delegate's error, with the file of the kept configuration. It fails at most once if the
+    /// current configuration differs and its DEL succeeds, or if no ADD has succeeded with the kept
+    /// one; codes 5 and 11 and a missing delegate are exceptions.
+    pub(crate) fn delete_with_kept(&self, scratch: &Scratch, kept: &KeptConf) -> Result<(), Error> {
         if let Err(failure) = self.run(&kept.plugin_type, &kept.conf) {
-            self.in_spite_of(failure, scratch, kept)?;
+            self.retry_with_current(failure, scratch, kept)?;
         }
         Ok(scratch.remove_kept(self.attachment, kept)?)
     }
 
-    /// Deletes where nothing usable is kept: the file was lost, or there never was an ADD. Where no
-    /// configuration can be rendered, or it is one that nothing can have been added with, there is
-    /// nothing to do. A configuration that fails is kept in `data_dir` with its failure, so that
-    /// the next attempt is known to be the second.
+    /// Deletes without a usable kept configuration: the file was lost, or there never was an ADD.
+    /// If no configuration can be rendered, or no ADD can have succeeded with it, there is nothing
+    /// to do. A configuration that fails is kept in `data_dir` with its failure, so that the next
+    /// DEL continues the count.
     ///
     /// # Errors
     /// The delegate's.
-    pub(crate) fn by_present(&self, data_dir: &Path) -> Result<(), Error> {
+    pub(crate) fn delete_with_current(&self, data_dir: &Path) -> Result<(), Error> {
         let log = self.call.log;
-        let (plugin_type, conf) = match self.present_conf(None) {
+        let (plugin_type, conf) = match self.current_conf(None) {
             Ok(rendered) => rendered,
             Err(error) => {
                 log.info(format_args!(
@@ -122,7 +119,7 @@ impl Deletion<'_> {
             log.info(format_args!("no configuration is kept: {error}"));
             return Ok(());
         }
-        // There was no ADD that it succeeded with, and now this.
+        // Two failures: no successful ADD is known, and this DEL failed.
         let failures = Failures::default().and(&error).and(&error);
         if outlook == Outlook::Unknown
             && let Err(unnoted) = Scratch::create(data_dir)
@@ -135,11 +132,10 @@ impl Deletion<'_> {
         Err(error)
     }
 
-    /// Deletes although the delegate's DEL fails with the configuration that was kept: with the
-    /// present one, which may be a correction of it, and then by the IPAM plugin of the one that
-    /// was kept. That is done at once where the first failure is no passing one, or the present
-    /// configuration leads to the very same things; else by the second DEL.
-    fn in_spite_of(
+    /// Deletes with the current configuration, which may be a correction of the kept one, and then
+    /// by the IPAM plugin of the kept one. In this call if the failure is permanent or both
+    /// configurations name the same plugins; otherwise in the next DEL.
+    fn retry_with_current(
         &self,
         failure: Failure,
         scratch: &Scratch,
@@ -150,13 +146,13 @@ impl Deletion<'_> {
         if outlook == Outlook::Soon {
             return Err(error);
         }
-        let present = self.present_conf(Some(&kept.conf)).ok();
-        let present = present.filter(|(_, conf)| !is_same(conf, &kept.conf, &OF_THE_CALL));
-        let Some((plugin_type, conf)) = present else {
+        let current = self.current_conf(Some(&kept.conf)).ok();
+        let current = current.filter(|(_, conf)| !is_same(conf, &kept.conf, &CALL_KEYS));
+        let Some((plugin_type, conf)) = current else {
             return match outlook {
-                // What was refused has made nothing.
+                // A delegate that refuses the configuration has created nothing.
                 Outlook::Refused if self.release(&kept.conf).is_ok() => Ok(()),
-                // All that is known speaks for it: it has succeeded on ADD.
+                // An ADD has succeeded with this configuration, so keep trying.
                 _ if kept.failures.is_empty() => Err(error),
                 _ => self.fail_or_give_up(error, outlook, scratch, kept),
             };
@@ -165,7 +161,7 @@ impl Deletion<'_> {
         let has_all = has_same_addresses && plugin_type == kept.plugin_type;
         let is_first = kept.failures.is_empty();
         if is_first && !outlook.is_lasting() && !has_all && self.is_noted(scratch, kept, &error) {
-            return Err(and(
+            return Err(extended(
                 error,
                 "the next attempt goes on with the present network configuration",
             ));
@@ -176,14 +172,14 @@ impl Deletion<'_> {
         match self.run(&plugin_type, &conf) {
             Ok(()) if has_same_addresses => Ok(()),
             Ok(()) => self.release_if_possible(error, &kept.conf),
-            Err(present) => {
+            Err(current) => {
                 let msg = format!(
                     "with the present network configuration: {}",
-                    present.error.msg
+                    current.error.msg
                 );
-                let error = and(error, &msg);
-                match present.outlook {
-                    Outlook::Soon => Err(with_code_of(error, &present)),
+                let error = extended(error, &msg);
+                match current.outlook {
+                    Outlook::Soon => Err(with_code_of(error, &current)),
                     Outlook::Node => Err(error),
                     _ => self.fail_or_give_up(error, outlook, scratch, kept),
                 }
@@ -191,8 +187,8 @@ impl Deletion<'_> {
         }
     }
 
-    /// Fails, where no configuration is left to call a delegate with; unless that has been so
-    /// before, and the configuration itself may be at fault.
+    /// Fails if no other configuration is left to try. Gives up instead if enough calls have failed
+    /// and the configuration itself may be the cause.
     fn fail_or_give_up(
         &self,
         error: Error,
@@ -210,8 +206,8 @@ impl Deletion<'_> {
         self.give_up(error, &kept.conf)
     }
 
-    /// Whether a failure could be noted. Where nothing can be noted, there is no later attempt to
-    /// wait for.
+    /// Whether a failure could be recorded. Without a record, a later DEL would not know that it is
+    /// the second.
     fn is_noted(&self, scratch: &Scratch, kept: &KeptConf, error: &Error) -> bool {
         let noted = scratch.note(self.attachment, kept, &kept.failures.and(error));
         if let Err(unnoted) = &noted {
@@ -220,15 +216,15 @@ impl Deletion<'_> {
         noted.is_ok()
     }
 
-    /// Leaves it to the end of the container's namespace to delete what no delegate does, but for
-    /// the addresses.
+    /// Gives up on the delegate and releases only the addresses; links disappear with the
+    /// container's namespace.
     fn give_up(&self, error: Error, conf: &Object) -> Result<(), Error> {
         self.call.log.error(format_args!("given up: {error}"));
         self.release_if_possible(error, conf)
     }
 
-    /// Releases addresses by the IPAM plugin. Those that stay taken all the same are for GC, which
-    /// asks the present one for all that is not valid.
+    /// Releases the addresses by the IPAM plugin. GC releases any that stay in use, because it
+    /// calls the current IPAM plugin with the list of valid attachments.
     ///
     /// # Errors
     /// `error`, if the IPAM plugin could release the addresses at another time.
@@ -236,7 +232,7 @@ impl Deletion<'_> {
         match self.release(conf) {
             Ok(()) => Ok(()),
             Err(failure) if matches!(failure.outlook, Outlook::Soon | Outlook::Node) => {
-                let error = and(error, &failure.error.msg);
+                let error = extended(error, &failure.error.msg);
                 Err(with_code_of(error, &failure))
             }
             Err(failure) => {
@@ -251,13 +247,13 @@ impl Deletion<'_> {
 
     /// Releases an attachment's addresses without its delegate.
     fn release(&self, conf: &Object) -> Result<(), Failure> {
-        // Without a plugin that can be named, there never was an address.
+        // Without a valid IPAM plugin, no address was ever allocated.
         circle::ipam_plugin_of(conf).map_or(Ok(()), |plugin_type| self.run(&plugin_type, conf))
     }
 
-    /// Renders the configuration as an ADD would: from the lease or, without one, from what is
-    /// known of the attachment's own, ADD's result and the configuration that was kept.
-    fn present_conf(&self, kept: Option<&Object>) -> Result<(PluginType, Object), Error> {
+    /// Renders the configuration as an ADD would: from the lease or, without one, from the result
+    /// of the attachment's ADD or its kept configuration.
+    fn current_conf(&self, kept: Option<&Object>) -> Result<(PluginType, Object), Error> {
         let config = Config::of(self.call)?;
         let lease = match subnet_env::read(&config.subnet_file, self.call.log) {
             Ok(lease) => lease,
@@ -272,12 +268,12 @@ impl Deletion<'_> {
         Ok((config.delegate_type, conf))
     }
 
-    /// Calls a plugin's DEL. No configuration starts plugins that would call each other for ever.
+    /// Calls a plugin's DEL, unless the configuration would recurse without end.
     fn run(&self, plugin_type: &PluginType, conf: &Object) -> Result<(), Failure> {
         circle::refuse_own_type(plugin_type.as_str(), "type")?;
         let mut conf = conf.clone();
-        if circle::refuse_false_ipam_of(&conf).is_err() {
-            // It cannot have given an address.
+        if circle::refuse_invalid_ipam_of(&conf).is_err() {
+            // Such a plugin cannot have allocated an address.
             conf.remove("ipam");
         }
         let delegate = self.call.delegate(plugin_type.clone())?;
@@ -287,9 +283,9 @@ impl Deletion<'_> {
         self.call_del(&delegate, &conf)
     }
 
-    /// Calls a delegate's DEL in the version of the configuration or, if the delegate does not know
-    /// that, in the latest earlier one that it knows. ADD may have had another delegate, and the
-    /// list has at least the version of GC when GC is called.
+    /// Calls a delegate's DEL in the version of the configuration or, if the delegate does not
+    /// support that, in the latest earlier one that it supports: another delegate may have been
+    /// installed at the ADD, and GC raises the version of the list.
     fn call_del(&self, delegate: &Delegate<'_>, conf: &Object) -> Result<(), Failure> {
         let outcome = self.call_del_as_it_is(delegate, conf.clone());
         let own = version_of(conf);
@@ -314,10 +310,10 @@ impl Deletion<'_> {
         loop {
             let outcome = delegate.run(Command::Del, &delegate_conf::to_json(&conf)?);
             match outcome {
-                Err(error) if is_for_want_of_master(&error) && conf.contains(PREV_RESULT) => {
+                Err(error) if is_missing_master(&error) && conf.contains(PREV_RESULT) => {
                     conf.remove(PREV_RESULT);
                 }
-                Err(error) if is_for_other_master(&error) && !has_any_master(&conf) => {
+                Err(error) if is_changed_master(&error) && !has_any_master(&conf) => {
                     self.call
                         .log
                         .info(format_args!("{error}; going on with master {ANY_MASTER}"));
@@ -341,7 +337,7 @@ fn has_any_master(conf: &Object) -> bool {
     master.is_ok_and(|master| master.as_deref() == Some(ANY_MASTER))
 }
 
-/// Whether a delegate has refused a call for the version of its configuration.
+/// Whether a delegate has refused the version of the configuration.
 fn is_of_version(outcome: &Result<(), Failure>) -> bool {
     let error = outcome.as_ref().err().map(|failure| failure.error.code);
     error == Some(Code::INCOMPATIBLE_VERSION)
@@ -354,8 +350,8 @@ fn with_code_of(error: Error, failure: &Failure) -> Error {
     }
 }
 
-/// An error with more to say.
-fn and(error: Error, more: &str) -> Error {
+/// An error with an addition to its message.
+fn extended(error: Error, more: &str) -> Error {
     let msg = format!("{}; {more}", error.msg);
     Error { msg, ..error }
 }
@@ -372,10 +368,10 @@ fn is_same(one: &Object, other: &Object, except: &[&str]) -> bool {
     rest(one) == rest(other)
 }
 
-/// Whether an attachment's addresses are noted in the same place.
+/// Whether both configurations store an attachment's addresses in the same place.
 fn has_same_ipam(one: &Object, other: &Object) -> bool {
     let is_same_ipam = match (circle::ipam_of(one), circle::ipam_of(other)) {
-        (Some(one), Some(other)) => is_same(&one, &other, &OF_RANGES),
+        (Some(one), Some(other)) => is_same(&one, &other, &RANGE_KEYS),
         _ => false,
     };
     is_same_ipam && one.get("name") == other.get("name")

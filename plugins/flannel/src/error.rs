@@ -1,4 +1,4 @@
-//! What can go wrong, and the code that each error has for the runtime.
+//! The plugin's errors, and the code that each has for the runtime.
 
 use cni_plugin::DelegateError;
 use cni_types::json::DecodeError;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::subnet_env::{Lease, LeaseError, Problem};
 
-/// A configuration that makes no sense.
+/// An invalid configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("delegate must not have the key {0:?}: flannel sets it")]
@@ -105,7 +105,7 @@ impl From<ScratchError> for Error {
     }
 }
 
-/// CHECK finds nothing to replay.
+/// CHECK finds no kept configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{attachment} has no usable configuration in {}: it was not added, or has been \
     deleted", data_dir.display())]
@@ -146,7 +146,7 @@ impl From<NotReady> for Error {
     }
 }
 
-/// Adds to a delegate's error where the configuration is from that it was called with.
+/// Adds the file of the delegate's configuration to its error.
 pub(crate) fn naming_file(error: Error, file: &Path) -> Error {
     let msg = format!(
         "{} (with the configuration kept in {})",
@@ -156,10 +156,11 @@ pub(crate) fn naming_file(error: Error, file: &Path) -> Error {
     Error { msg, ..error }
 }
 
-/// What the bridge plugin says when its bridge has another address than the lease's subnet wants.
+/// A part of the bridge plugins' error for a bridge with an address of another subnet than the
+/// lease's.
 const OTHER_ADDRESS: &str = "already has an IP address different from";
 
-/// Adds to a delegate's error what to do about a bridge that was made for an earlier lease.
+/// Adds advice to a delegate's error about a bridge that was created for an earlier lease.
 pub(crate) fn explain_old_bridge(mut error: Error, lease: &Lease) -> Error {
     if error.msg.contains(OTHER_ADDRESS) {
         let remedy = format!(
@@ -174,32 +175,31 @@ pub(crate) fn explain_old_bridge(mut error: Error, lease: &Lease) -> Error {
     error
 }
 
-/// What Go's ipvlan plugin says of a configuration without `master`, which ADD can do without: on
-/// each CHECK, and on a DEL whose `prevResult` has more than one interface.
+/// Parts of Go's ipvlan plugin's errors for a configuration without `master`, which its ADD does
+/// not need: from each CHECK, and from a DEL whose `prevResult` has more than one interface.
 const NO_MASTER: [&str; 2] = ["failed to lookup master \"\":", "chained master failure."];
 
-/// Whether a delegate has failed for want of a link that only ADD needs, so that it has said
-/// nothing about the container.
-pub(crate) fn is_for_want_of_master(error: &DelegateError) -> bool {
+/// Whether a delegate failed only because `master` is missing, before it looked at the container.
+pub(crate) fn is_missing_master(error: &DelegateError) -> bool {
     let DelegateError::Failed { error, .. } = error else {
         return false;
     };
     NO_MASTER.iter().any(|start| error.msg.starts_with(start))
 }
 
-/// What Go's macvlan and ipvlan plugins say of a `master` that is gone.
+/// The start of Go's macvlan and ipvlan plugins' error for a missing `master`.
 const NO_SUCH_MASTER: &str = "Link not found";
 
-/// What they say without a `master` on a node that has no default route any more.
+/// Their error without a `master` on a node that has no default route any more.
 const NO_DEFAULT_ROUTE: &str = "no default route interface found";
 
-/// How macvlan's error starts if the MTU of the master is less by now than the configuration's.
+/// The start of macvlan's error if the master's MTU is now smaller than the configuration's.
 const SMALLER_MASTER: &str = "invalid MTU ";
 
-/// Whether a delegate's DEL has not begun because of what became of the master since ADD. These
-/// plugins look at the master before they release addresses and remove the link, and use it for
+/// Whether a delegate's DEL did not begin because the master has changed since the ADD. These
+/// plugins validate the master before they release addresses and remove the link, and need it for
 /// neither.
-pub(crate) fn is_for_other_master(error: &DelegateError) -> bool {
+pub(crate) fn is_changed_master(error: &DelegateError) -> bool {
     let DelegateError::Failed { plugin_type, error } = error else {
         return false;
     };
@@ -210,10 +210,10 @@ pub(crate) fn is_for_other_master(error: &DelegateError) -> bool {
             || error.msg.starts_with(SMALLER_MASTER))
 }
 
-/// What Go's bridge plugin says on CHECK of a result without the links on the node.
+/// A part of Go's bridge plugin's error at a CHECK of a result without the links on the node.
 const NO_INTERFACE: &str = "Interface name missing";
 
-/// Whether a delegate cannot check a result in which only the container's interface is named.
-pub(crate) fn is_for_want_of_interfaces(error: &DelegateError) -> bool {
+/// Whether a delegate cannot check a result that contains only the container's interface.
+pub(crate) fn is_missing_interfaces(error: &DelegateError) -> bool {
     matches!(error, DelegateError::Failed { error, .. } if error.msg.starts_with(NO_INTERFACE))
 }

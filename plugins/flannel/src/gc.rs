@@ -1,5 +1,5 @@
-//! GC: the attachments that are not valid any more are deleted by the configurations that their ADD
-//! kept, and then GC is passed on to the delegate.
+//! GC: carries out a DEL of each stale attachment with its kept configuration, and then passes GC
+//! on to the delegate.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::scratch::{Entry, Scratch, Stale, USUAL_IFNAME};
 use crate::subnet_env::{self, Lease};
 
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-    // Kept configurations count, whatever the present one says.
+    // Kept configurations are handled even if the current one is invalid.
     let replay = Replay::of(call)?;
     let scratch = Scratch::open(&replay.data_dir)?;
     let Stale { entries, unread } = match &scratch {
@@ -40,7 +40,7 @@ pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error>
     Error::join(errors).map_or(Ok(()), Err)
 }
 
-/// Deletes an attachment that is not valid any more.
+/// Deletes a stale attachment.
 fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error> {
     let ifname = entry.ifname.clone();
     let Some(ifname) = ifname.or_else(|| USUAL_IFNAME.parse().ok()) else {
@@ -76,15 +76,17 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
         replay: None,
         attachment: &attachment,
     };
-    deletion.by_kept(scratch, &entry.kept).map_err(|error| {
-        let msg = format!("{attachment}: {}", error.msg);
-        Error { msg, ..error }
-    })
+    deletion
+        .delete_with_kept(scratch, &entry.kept)
+        .map_err(|error| {
+            let msg = format!("{attachment}: {}", error.msg);
+            Error { msg, ..error }
+        })
 }
 
-/// Passes GC on to the delegate, with a configuration rendered from the lease; while flanneld has
-/// none, from what any attachment was added with. A delegate that does not know GC would not pass
-/// it on to its IPAM plugin, which is asked then.
+/// Passes GC on to the delegate, with a configuration rendered from the lease or, without one, from
+/// any kept configuration. A delegate without GC would not pass it on to its IPAM plugin, so this
+/// calls that too.
 fn delegate_gc(
     call: &Call<'_>,
     kept_lease: impl FnOnce() -> Option<Lease>,
@@ -111,7 +113,7 @@ fn delegate_gc(
     if is_known(&call.delegate(config.delegate_type.clone())?)? {
         return Ok(());
     }
-    // Without the IPAM plugin no address can have been given.
+    // Without the IPAM plugin, no address can have been allocated.
     if let Some(ipam_type) = circle::ipam_plugin_of(&conf)
         && let Ok(ipam) = call.delegate(ipam_type)
     {

@@ -1,6 +1,6 @@
 //! `flannel`, a meta plugin: it completes another plugin's configuration from the lease that
-//! flanneld obtained for this node, keeps that configuration for DEL, and calls the other plugin (CNI specification, "Section
-//! 4: plugin delegation").
+//! flanneld obtained for this node, keeps that configuration for DEL, and calls the other plugin
+//! (CNI specification, "Section 4: plugin delegation").
 
 mod add;
 mod check;

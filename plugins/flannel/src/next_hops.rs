@@ -1,10 +1,9 @@
 //! The next hops of the routes in `prevResult`, for the CHECK of a delegate.
 //!
-//! A route in `ipam.routes` that names no next hop leads through the first gateway of its family:
-//! so the delegates make it on ADD. In CHECK the Go plugins up to 1.2.0 take the same route
-//! literally, look for one without a next hop, and fail for each container that flannel has
-//! attached. A route that says where it leads is right for them, for newer Go plugins and for
-//! Twill's.
+//! For a route in `ipam.routes` without a next hop, the delegates' ADD creates a route through the
+//! first gateway of its family. In CHECK the Go plugins up to 1.2.0 look for a route without a next
+//! hop, and fail for each container that flannel has attached. A route with its next hop is right
+//! for them, for newer Go plugins and for Twill's.
 
 use std::net::IpAddr;
 
@@ -12,13 +11,14 @@ use cni_types::json::{DecodeError, Object};
 use cni_types::{AddResult, IpConfig, Route, Version};
 use ipnetwork::IpNetwork;
 
-/// Completes the routes of a configuration's `prevResult` that ADD was given without a next hop, in
-/// `ipam.routes`; all others stay as they are, as another plugin of the list may have added them.
+/// Adds the next hop to the routes of a configuration's `prevResult` that are in `ipam.routes`
+/// without one. All others stay as they are, because another plugin of the list may have added
+/// them.
 ///
-/// What cannot be read stays as it is too: the delegate refuses it in its own words.
+/// A `prevResult` that cannot be decoded stays as it is too: the delegate reports it.
 pub(crate) fn complete(conf: &mut Object) {
     if let Ok(Some(previous)) = completed(conf) {
-        // Cannot fail: it is made of JSON.
+        // Cannot fail: the value was decoded from JSON.
         let _ = conf.set("prevResult", &previous);
     }
 }
@@ -53,8 +53,8 @@ fn completed(conf: &Object) -> Result<Option<Object>, DecodeError> {
     Ok(is_changed.then_some(previous))
 }
 
-/// The first gateway of a family. An unspecified one, such as 0.0.0.0, is none: the route is made
-/// without a next hop.
+/// The first gateway of a family. An unspecified one, such as 0.0.0.0, does not count: the route is
+/// created without a next hop.
 fn gateway(ips: &[IpConfig], is_ipv4: bool) -> Option<IpAddr> {
     ips.iter()
         .filter_map(|ip| ip.gateway)

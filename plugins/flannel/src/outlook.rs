@@ -1,4 +1,4 @@
-//! What the failure of a delegate says about the next call.
+//! Whether a call that a delegate failed may succeed later.
 
 use cni_plugin::DelegateError;
 use cni_types::{Code, Error};
@@ -6,20 +6,22 @@ use cni_types::{Code, Error};
 /// Whether the same call could succeed later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outlook {
-    /// It could as soon as others are done.
+    /// It may succeed as soon as another process has released a lock.
     Soon,
-    /// It could once the node's disk, memory or kernel works again.
+    /// It may succeed once the node's disk, memory or kernel works again.
     Node,
-    /// It could, for all that is known.
+    /// It may succeed; the error does not say.
     Unknown,
-    /// It could once the delegate is installed, or the IPAM plugin that it needs.
+    /// It may succeed once the delegate, or the IPAM plugin that it needs, is installed.
     NotInstalled,
-    /// It could not with this configuration: the delegate refused it before it did anything.
+    /// It cannot succeed with this configuration, which the delegate refused before it did
+    /// anything.
     Refused,
 }
 
 impl Outlook {
-    /// The Go plugins have one code for nearly everything, which says nothing.
+    /// The outlook of an error. The Go plugins' code 999, for nearly everything, gives
+    /// [`Outlook::Unknown`].
     pub(crate) fn of(error: &DelegateError) -> Self {
         match error {
             DelegateError::Missing { .. } | DelegateError::NotExecutable { .. } => {
@@ -40,20 +42,19 @@ impl Outlook {
         }
     }
 
-    /// Whether time alone does not help.
+    /// Whether the failure is permanent: time alone does not help.
     pub(crate) fn is_lasting(self) -> bool {
         matches!(self, Self::NotInstalled | Self::Refused)
     }
 
-    /// Whether the configuration itself may be what makes every call fail.
+    /// Whether the configuration itself may make every call fail.
     pub(crate) fn may_be_mistake(self) -> bool {
         matches!(self, Self::Unknown | Self::Refused)
     }
 }
 
-/// Whether a delegate that failed an ADD and then the ADD's DEL can have left nothing that a later
-/// DEL has to remove: it ended in order both times, and refused the configuration or the node as
-/// such, since both commands met the same error.
+/// Whether a delegate that failed an ADD and then its rollback cannot have left anything for a
+/// later DEL: it reported an error both times, and both errors are the same, or both are permanent.
 pub(crate) fn left_nothing(add: &DelegateError, del: &DelegateError) -> bool {
     match (add, del) {
         (

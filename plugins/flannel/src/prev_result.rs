@@ -1,28 +1,28 @@
-//! `prevResult` in another version than the runtime gave it.
+//! Conversion of `prevResult` to another version than the runtime's.
 //!
-//! The network list may be raised or lowered in version while containers run: the runtime then
-//! gives `prevResult` in the list's present version, and the configuration that was kept has an
-//! earlier one.
+//! An operator may change the version of the network list while containers run. Then the runtime
+//! passes `prevResult` in the list's current version, and the kept configuration has the version of
+//! the ADD.
 
 use cni_types::json::{self, Object, OptionalText};
 use cni_types::{AddResult, Attachment, Interface, Version};
 use serde_json::value::RawValue;
 
-/// The key of a configuration that the result of ADD is under.
+/// The key of the result of ADD in a configuration.
 pub(crate) const PREV_RESULT: &str = "prevResult";
 
-/// The version that a configuration names; `None` if it is none that is known.
+/// The version that a configuration names; `None` if it is not supported.
 pub(crate) fn version_of(conf: &Object) -> Option<Version> {
     let version: Option<String> = conf.decode("cniVersion").ok()?;
     version.unwrap_or_default().parse().ok()
 }
 
-/// A `prevResult` in the version of the configuration that it is for, `wanted`. It stays as it was
-/// written where it has that version already, or nobody knows what was wanted. One that does not
-/// name its version has `fallback`.
+/// A `prevResult` in the version `wanted`, that of its configuration. It stays as it was written if
+/// it has that version already, or if `wanted` is `None`. A result that does not name its version
+/// has `fallback`.
 ///
-/// `None` if that version cannot express it: it has no address, or more than one of a family, and
-/// 0.1.0 and 0.2.0 have room for one; or if it is no result at all.
+/// `None` if that version cannot express it (0.1.0 and 0.2.0 need an address, and have room for one
+/// per family), or if it is not a result.
 pub(crate) fn of_version(
     given: &RawValue,
     fallback: Version,
@@ -48,10 +48,10 @@ pub(crate) fn of_version(
     RawValue::from_string(converted).ok()
 }
 
-/// Names the container's interface in a `prevResult` of an ADD whose version had no `interfaces`:
-/// it is the attachment's. Nobody knows those on the node.
+/// Adds the container's interface to a `prevResult` of an ADD whose version had no `interfaces`.
+/// Those on the node are unknown.
 ///
-/// What cannot be read stays as it is: the delegate refuses it in its own words.
+/// A `prevResult` that cannot be decoded stays as it is: the delegate reports it.
 pub(crate) fn name_interface(conf: &mut Object, attachment: &Attachment, netns: &str) {
     let Ok(Some(mut previous)) = conf.decode::<Object>(PREV_RESULT) else {
         return;
@@ -65,7 +65,7 @@ pub(crate) fn name_interface(conf: &mut Object, attachment: &Attachment, netns: 
         sandbox: Some(netns.to_owned()),
         ..Interface::default()
     };
-    // Neither can fail: they are made of JSON.
+    // Neither can fail: the values were decoded from JSON.
     let _ = previous.set("interfaces", &[interface]);
     let _ = conf.set(PREV_RESULT, &previous);
 }

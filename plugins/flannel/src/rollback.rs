@@ -1,5 +1,5 @@
-//! The rollback of an ADD that the delegate has failed: which steps it takes is decided before any
-//! of them is carried out.
+//! The rollback of an ADD that the delegate failed. Its steps are decided before the first one is
+//! carried out.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use crate::scratch::{Failures, Kept, KeptConf, Scratch};
 /// A step of the rollback.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Undo {
-    /// Call the delegate's DEL, which removes what its ADD has made.
+    /// Call the delegate's DEL.
     CallDel,
-    /// Keep the configuration again that an earlier ADD of the attachment kept.
+    /// Restore the configuration that an earlier ADD of the attachment kept.
     PutBack(Box<KeptConf>),
     /// Remove the kept configuration.
     Forget,
@@ -37,13 +37,13 @@ impl fmt::Display for Undo {
 }
 
 impl Undo {
-    /// The steps for an error of the delegate, in order. `earlier` is what was kept before the ADD.
+    /// The steps for an error of the delegate, in order. `earlier` was kept before the ADD.
     pub(crate) fn steps(error: &DelegateError, earlier: Option<Kept>) -> Vec<Self> {
-        // A delegate that could not be started has made nothing.
+        // A delegate that could not be started has created nothing.
         let call_del = !matches!(error, DelegateError::Start { .. });
         let call_del = call_del.then_some(Self::CallDel);
         let keep = match earlier {
-            // A repeated ADD: DEL would remove what the one that succeeded has made.
+            // A repeated ADD: DEL would undo the ADD that succeeded.
             Some(Kept::Conf(earlier)) if earlier.failures.is_empty() => {
                 return vec![Self::PutBack(Box::new(earlier))];
             }
@@ -54,7 +54,7 @@ impl Undo {
     }
 }
 
-/// An ADD that the delegate has failed.
+/// An ADD that the delegate failed.
 pub(crate) struct FailedAdd<'a> {
     pub(crate) attachment: &'a Attachment,
     pub(crate) scratch: &'a Scratch,
@@ -67,8 +67,8 @@ pub(crate) struct FailedAdd<'a> {
 }
 
 impl FailedAdd<'_> {
-    /// Carries out the steps up to the first that fails. After that the configuration stays kept,
-    /// with the failure, for the DEL that the runtime sends.
+    /// Carries out the steps up to the first that fails. Then the configuration stays, with the
+    /// failure, for the runtime's DEL.
     pub(crate) fn roll_back(&self, steps: &[Undo]) {
         self.log
             .info(format_args!("the delegate failed, undoing: {}", self.error));
@@ -93,7 +93,7 @@ impl FailedAdd<'_> {
         }
     }
 
-    /// Records with the kept configuration that an ADD and its rollback have failed with it.
+    /// Records in the kept configuration that an ADD and its rollback failed.
     fn note(&self, error: &Error) {
         if let Ok(Some(Kept::Conf(kept))) = self.scratch.find(self.attachment)
             && let Err(error) =
@@ -114,11 +114,11 @@ mod tests {
     use cni_types::json::Object;
 
     use super::*;
-    use crate::scratch::Slot;
+    use crate::scratch::FileKind;
 
     fn kept(failures: u32) -> KeptConf {
         KeptConf {
-            slot: Slot::First,
+            kind: FileKind::First,
             file: "/var/lib/cni/flannel/c1".into(),
             plugin_type: "bridge".parse().unwrap(),
             conf: Object::default(),

@@ -1,25 +1,26 @@
-//! What ADD leaves for CHECK and DEL: each attachment's delegate configuration.
+//! The kept configurations: each attachment's delegate configuration, which ADD keeps for CHECK and
+//! DEL.
 //!
 //! ```text
 //! <dataDir>/<container id>                        of a container's first attachment
 //! <dataDir>/.attachments/<container id>:<ifname>  of its further ones
 //! ```
 //!
-//! The first file is the Go plugin's, which knows one attachment per container. Ours say whose they
-//! are under a key that no plugin knows, [`OWNER`]; a file without it is the Go plugin's and
-//! belongs to whichever attachment asks for it. Where an id is too long for a file name, a digest
-//! takes the place of its end, and the file has the id under [`CONTAINER`].
+//! The first file is in the Go plugin's format, which has one attachment per container. Twill's
+//! files name their interface under a key that no plugin reads, [`OWNER`]; a file without it is the
+//! Go plugin's and belongs to whichever attachment asks for it. If a container ID is too long for a
+//! file name, a digest replaces its end, and the file contains the ID under [`CONTAINER`].
 //!
-//! GC goes by the files' names, and opens none of a valid attachment. The name of a first one does
-//! not say whose it is: a directory in which all are of [`USUAL_IFNAME`], or the Go plugin's, is
-//! marked as such by an empty one inside, `.only-eth0`, that GC makes.
+//! GC compares the files' names, and opens none of a valid attachment. The name of a first file
+//! does not contain the interface. If all first files are for [`USUAL_IFNAME`] or the Go plugin's,
+//! GC creates an empty directory, `.only-eth0`, and later GCs rely on it.
 //!
-//! A configuration that a call has failed with has the error under [`FAILURE`], and the number of
-//! failed calls under [`FAILURES`].
+//! A configuration with which a call has failed contains the error under [`FAILURE`], and the
+//! number of failures under [`FAILURES`].
 //!
 //! The directory is locked while a file is written or removed, never while a delegate runs.
-//! Meanwhile the attachment is marked as in use, by a descriptor that the delegate and all that it
-//! starts inherit: after a kill, DEL waits for the last of them.
+//! Meanwhile the attachment is marked as in use, by a descriptor that the delegate and all
+//! processes that it starts inherit: after a kill, DEL waits for the last of them.
 
 mod names;
 mod stale;
@@ -37,76 +38,75 @@ use self::names::{first_name, further_name, key};
 pub(crate) use self::stale::Stale;
 use crate::error::ScratchError;
 
-/// How long others are waited for that write to the directory, which takes them microseconds.
+/// The timeout for the directory's lock. Others hold it for microseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The mode of the directories, which is the Go plugin's: what is in the files may be nobody else's
-/// business.
+/// The mode of the directories, as with the Go plugin: the files may contain secrets.
 const DIRECTORY_MODE: u32 = 0o700;
 
 const FURTHER: &str = ".attachments";
 
-/// An empty directory. While it exists, every first file is one of [`USUAL_IFNAME`], or does not
-/// say of which interface it is.
+/// An empty directory. While it exists, every first file is for [`USUAL_IFNAME`], or does not name
+/// its interface.
 const ONLY_USUAL: &str = ".only-eth0";
 
-/// The interface that runtimes ask for: the one to delete for a file of the Go plugin, which does
-/// not say it.
+/// The interface that runtimes request. GC assumes it for a file of the Go plugin, which does not
+/// name the interface.
 pub(crate) const USUAL_IFNAME: &str = "eth0";
 
-/// The key under which a configuration that is kept has the attachment's interface name.
+/// The key of the attachment's interface name in a kept configuration.
 const OWNER: &str = "twill/ifname";
 
-/// The key under which it has the container id, where the file's name does not.
+/// The key of the container ID, if the file's name does not contain all of it.
 const CONTAINER: &str = "twill/container";
 
-/// The key under which it has the error of the last DEL.
+/// The key of the last error.
 const FAILURE: &str = "twill/failure";
 
-/// The key under which it has a number, of [`Failures`]. Without it, an error counts as one.
+/// The key of [`Failures::count`]. Without it, an error counts as one.
 const FAILURES: &str = "twill/failures";
 
-/// The keys that are not the delegate's.
+/// The keys that the delegate does not get.
 const OWN_KEYS: [&str; 4] = [OWNER, CONTAINER, FAILURE, FAILURES];
 
-/// The directory that the configurations are kept in.
+/// The directory of the kept configurations.
 #[derive(Debug)]
 pub(crate) struct Scratch(Dir);
 
-/// What is kept for an attachment.
+/// The kept file of an attachment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kept {
     Conf(KeptConf),
-    /// The file is empty or garbled: there was a power cut, or another plugin was killed while it
-    /// wrote it.
+    /// The file is empty or garbled, after a power cut or because another plugin was killed while
+    /// it wrote.
     Debris,
 }
 
-/// A configuration that was kept.
+/// A kept configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KeptConf {
-    pub(crate) slot: Slot,
+    pub(crate) kind: FileKind,
     /// The file's path, for messages.
     pub(crate) file: PathBuf,
     /// The type of the delegate.
     pub(crate) plugin_type: PluginType,
-    /// As the delegate got it on ADD.
+    /// The configuration that the delegate got on ADD.
     pub(crate) conf: Object,
     pub(crate) failures: Failures,
 }
 
-/// The calls that have failed with a configuration.
+/// The failures with a kept configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Failures {
-    /// How many of them: a failed ADD with its rollback is one, each DEL is one, and so is that
-    /// there was no ADD.
+    /// Their number: a failed ADD whose rollback also failed counts as one, so does each failed
+    /// DEL, and so does a configuration that no ADD has used.
     pub(crate) count: u32,
-    /// The error of the last DEL.
+    /// The last error.
     pub(crate) last: String,
 }
 
 impl Failures {
-    /// With one more.
+    /// These failures and one more.
     pub(crate) fn and(&self, error: &Error) -> Self {
         Self {
             count: self.count.saturating_add(1),
@@ -114,7 +114,7 @@ impl Failures {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there is no failure.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -128,25 +128,25 @@ impl Failures {
     }
 }
 
-/// A configuration that was kept, with whose it is.
+/// A kept configuration and its attachment.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) container_id: ContainerId,
-    /// None if the Go plugin wrote the file, which does not say it.
+    /// `None` if the Go plugin wrote the file.
     pub(crate) ifname: Option<IfName>,
     pub(crate) kept: KeptConf,
 }
 
-/// Which file has an attachment's configuration.
+/// The file of an attachment's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
-    /// The one by the container's ID.
+pub(crate) enum FileKind {
+    /// The file that is named by the container ID alone.
     First,
-    /// The one by the container's ID and the interface's name.
+    /// The file that is named by the container ID and the interface.
     Further,
 }
 
-/// A file's contents, and whose they are if they say it.
+/// A file's contents, and the interface that it names.
 struct File {
     owner: Option<String>,
     container: Option<String>,
@@ -159,17 +159,17 @@ impl Scratch {
         Ok(Dir::open(data_dir)?.map(Self))
     }
 
-    /// Opens the directory, and makes it if it is missing.
+    /// Opens the directory, and creates it if it is missing.
     pub(crate) fn create(data_dir: &Path) -> Result<Self, StateError> {
         Dir::create(data_dir, DIRECTORY_MODE).map(Self)
     }
 
-    /// Keeps an attachment's configuration, in the place of one that an earlier ADD has left, which
-    /// is returned. From that moment the attachment is marked as in use.
+    /// Keeps an attachment's configuration, and returns the one of an earlier ADD that it replaces.
+    /// From that moment the attachment is marked as in use.
     ///
     /// # Errors
-    /// [`ScratchError::UnderWay`] if another ADD of the attachment is, or what a killed one has
-    /// started, for all of `timeout`: each of the two would undo what the other one makes.
+    /// [`ScratchError::UnderWay`] if another ADD of the attachment, or a process of a killed one,
+    /// still runs after `timeout`: each ADD would roll back what the other creates.
     pub(crate) fn keep(
         &self,
         attachment: &Attachment,
@@ -179,13 +179,12 @@ impl Scratch {
     ) -> Result<Option<Kept>, ScratchError> {
         let give_up = Instant::now() + timeout;
         loop {
-            // Whoever else wants to keep something waits for this lock, and then sees the mark.
+            // Any other ADD waits for this lock, and then finds the mark.
             let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
             let first = self.read_first(attachment)?;
             let earlier = self.locate_by(first.as_ref(), attachment)?;
             let earlier = earlier.map(|(_, kept)| kept);
-            // Where nothing is kept, a DEL is done with whatever the one that has the mark belongs
-            // to.
+            // If nothing is kept, a DEL has already cleaned up after the holder of the mark.
             if earlier.is_none() || !in_use.is_marked_by_others()? {
                 in_use.mark()?;
                 self.write(&guard, first.as_ref(), attachment, conf)?;
@@ -235,7 +234,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// Puts back what was kept before [`Scratch::keep`].
+    /// Restores the configuration that was kept before [`Scratch::keep`].
     pub(crate) fn put_back(
         &self,
         attachment: &Attachment,
@@ -243,7 +242,7 @@ impl Scratch {
     ) -> Result<(), ScratchError> {
         match self.locate(attachment)? {
             // The Go plugin's file is still there.
-            Some((slot, _)) if slot != earlier.slot => Ok(self.remove_at(slot, attachment)?),
+            Some((kind, _)) if kind != earlier.kind => Ok(self.remove_at(kind, attachment)?),
             _ => {
                 let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
                 let first = self.read_first(attachment)?;
@@ -257,8 +256,8 @@ impl Scratch {
         }
     }
 
-    /// Keeps a configuration that a DEL has failed with, and that it has, unless anything is kept
-    /// for the attachment.
+    /// Keeps a configuration with which a DEL failed, and the failures, unless one is kept for the
+    /// attachment.
     pub(crate) fn keep_failed(
         &self,
         attachment: &Attachment,
@@ -275,14 +274,14 @@ impl Scratch {
         }
     }
 
-    /// Notes the failures with what is kept for an attachment.
+    /// Records the failures in the kept configuration of an attachment.
     pub(crate) fn note(
         &self,
         attachment: &Attachment,
         kept: &KeptConf,
         failures: &Failures,
     ) -> Result<(), ScratchError> {
-        self.change(kept.slot, attachment, |guard, name| {
+        self.change(kept.kind, attachment, |guard, name| {
             let contents = guard.dir().read(name)?;
             let conf = contents.and_then(|contents| json::from_slice::<Object>(&contents).ok());
             let Some(mut conf) = conf else {
@@ -293,17 +292,16 @@ impl Scratch {
         })
     }
 
-    /// What [`Scratch::keep`] marks an attachment with as one that something is at work on, until
-    /// the last process is gone that has the descriptor.
+    /// The mark of use that [`Scratch::keep`] sets. It stays until the last process that has the
+    /// descriptor ends.
     pub(crate) fn in_use(&self, attachment: &Attachment) -> Result<InUse, StateError> {
         self.0.in_use(key(attachment))
     }
 
-    /// Waits until no ADD of the attachment is under way, nor anything that a killed one has
-    /// started.
+    /// Waits until no ADD of the attachment, and no process of a killed one, runs.
     ///
     /// # Errors
-    /// [`StateError::Locked`] if something still is after `timeout`.
+    /// [`StateError::Locked`] if one still runs after `timeout`.
     pub(crate) fn wait_until_unused(
         &self,
         attachment: &Attachment,
@@ -312,54 +310,54 @@ impl Scratch {
         self.0.wait_until_unused(key(attachment), timeout)
     }
 
-    /// Finds what is kept for an attachment.
+    /// Finds the kept configuration of an attachment.
     pub(crate) fn find(&self, attachment: &Attachment) -> Result<Option<Kept>, StateError> {
         Ok(self.locate(attachment)?.map(|(_, kept)| kept))
     }
 
-    /// Removes what is kept for an attachment, if anything is.
+    /// Removes the kept configuration of an attachment, if there is one.
     pub(crate) fn remove(&self, attachment: &Attachment) -> Result<(), StateError> {
         let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
         match self.locate(attachment)? {
             None => Ok(()),
-            Some((slot, _)) => self.change_locked(&guard, slot, attachment, remove),
+            Some((kind, _)) => self.change_locked(&guard, kind, attachment, remove),
         }
     }
 
-    /// As [`Scratch::remove`], of one file of the attachment's.
+    /// As [`Scratch::remove`], for a file that is known.
     pub(crate) fn remove_kept(
         &self,
         attachment: &Attachment,
         kept: &KeptConf,
     ) -> Result<(), StateError> {
-        self.remove_at(kept.slot, attachment)
+        self.remove_at(kept.kind, attachment)
     }
 
-    fn remove_at(&self, slot: Slot, attachment: &Attachment) -> Result<(), StateError> {
-        self.change(slot, attachment, remove)
+    fn remove_at(&self, kind: FileKind, attachment: &Attachment) -> Result<(), StateError> {
+        self.change(kind, attachment, remove)
     }
 
-    /// Changes one of an attachment's files, whose name `change` is given, under the lock.
+    /// Calls `change` with the name of one of an attachment's files, under the lock.
     fn change<E: From<StateError>>(
         &self,
-        slot: Slot,
+        kind: FileKind,
         attachment: &Attachment,
         change: impl FnOnce(&WriteGuard<'_>, &str) -> Result<(), E>,
     ) -> Result<(), E> {
         let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
-        self.change_locked(&guard, slot, attachment, change)
+        self.change_locked(&guard, kind, attachment, change)
     }
 
     fn change_locked<E: From<StateError>>(
         &self,
         guard: &WriteGuard<'_>,
-        slot: Slot,
+        kind: FileKind,
         attachment: &Attachment,
         change: impl FnOnce(&WriteGuard<'_>, &str) -> Result<(), E>,
     ) -> Result<(), E> {
-        match slot {
-            Slot::First => first_name(attachment).map_or(Ok(()), |name| change(guard, name)),
-            Slot::Further => {
+        match kind {
+            FileKind::First => first_name(attachment).map_or(Ok(()), |name| change(guard, name)),
+            FileKind::Further => {
                 let Some(further) = self.0.open_child(FURTHER)? else {
                     return Ok(());
                 };
@@ -369,7 +367,7 @@ impl Scratch {
         }
     }
 
-    fn locate(&self, attachment: &Attachment) -> Result<Option<(Slot, Kept)>, StateError> {
+    fn locate(&self, attachment: &Attachment) -> Result<Option<(FileKind, Kept)>, StateError> {
         let first = self.read_first(attachment)?;
         self.locate_by(first.as_ref(), attachment)
     }
@@ -378,23 +376,24 @@ impl Scratch {
         &self,
         first: Option<&File>,
         attachment: &Attachment,
-    ) -> Result<Option<(Slot, Kept)>, StateError> {
+    ) -> Result<Option<(FileKind, Kept)>, StateError> {
         if let Some(first) = first.filter(|first| first.is_of(attachment)) {
-            return Ok(Some((Slot::First, first.kept.clone())));
+            return Ok(Some((FileKind::First, first.kept.clone())));
         }
         if let Some(further) = self.0.open_child(FURTHER)?
-            && let Some(file) = File::read(&further, &further_name(attachment).text, Slot::Further)?
+            && let Some(file) =
+                File::read(&further, &further_name(attachment).text, FileKind::Further)?
         {
-            return Ok(Some((Slot::Further, file.kept)));
+            return Ok(Some((FileKind::Further, file.kept)));
         }
-        // Nobody's in particular: the Go plugin's, or debris.
+        // A file without an owner: the Go plugin's, or debris.
         let first = first.filter(|first| first.owner.is_none());
-        Ok(first.map(|first| (Slot::First, first.kept.clone())))
+        Ok(first.map(|first| (FileKind::First, first.kept.clone())))
     }
 
     fn read_first(&self, attachment: &Attachment) -> Result<Option<File>, StateError> {
         match first_name(attachment) {
-            Some(name) => File::read(&self.0, name, Slot::First),
+            Some(name) => File::read(&self.0, name, FileKind::First),
             None => Ok(None),
         }
     }
@@ -405,13 +404,13 @@ fn remove(guard: &WriteGuard<'_>, name: &str) -> Result<(), StateError> {
 }
 
 impl Entry {
-    fn new(slot: Slot, name: &str, file: File) -> Option<Self> {
+    fn new(kind: FileKind, name: &str, file: File) -> Option<Self> {
         let Kept::Conf(kept) = file.kept else {
             return None;
         };
-        let (container_id, ifname) = match slot {
-            Slot::First => (name, file.owner.as_deref()),
-            Slot::Further => {
+        let (container_id, ifname) = match kind {
+            FileKind::First => (name, file.owner.as_deref()),
+            FileKind::Further => {
                 let (start, ifname) = name.split_once(':')?;
                 (file.container.as_deref().unwrap_or(start), Some(ifname))
             }
@@ -423,8 +422,8 @@ impl Entry {
         })
     }
 
-    /// Whether the attachment is valid; where its interface is not known, whether any of its
-    /// container is.
+    /// Whether the attachment is valid; if its interface is not known, whether any attachment of
+    /// its container is.
     fn is_valid(&self, valid: &ValidAttachments) -> bool {
         let container_id = self.container_id.as_str();
         match &self.ifname {
@@ -433,7 +432,7 @@ impl Entry {
         }
     }
 
-    /// Whether the configuration is one of this network.
+    /// Whether the configuration belongs to this network.
     fn is_of(&self, network: &NetworkName) -> bool {
         let name: Result<Option<String>, _> = self.kept.conf.decode("name");
         name.is_ok_and(|name| name.as_deref() == Some(network.as_str()))
@@ -441,11 +440,11 @@ impl Entry {
 }
 
 impl File {
-    fn read(dir: &Dir, name: &str, slot: Slot) -> Result<Option<Self>, StateError> {
+    fn read(dir: &Dir, name: &str, kind: FileKind) -> Result<Option<Self>, StateError> {
         let contents = dir.read(name)?;
         Ok(contents.map(|contents| {
             let file = dir.path().join(name);
-            Self::parse(&contents, slot, file).unwrap_or(Self {
+            Self::parse(&contents, kind, file).unwrap_or(Self {
                 owner: None,
                 container: None,
                 kept: Kept::Debris,
@@ -453,7 +452,7 @@ impl File {
         }))
     }
 
-    fn parse(contents: &[u8], slot: Slot, file: PathBuf) -> Option<Self> {
+    fn parse(contents: &[u8], kind: FileKind, file: PathBuf) -> Option<Self> {
         let mut conf: Object = json::from_slice(contents).ok()?;
         let plugin_type: String = conf.decode("type").ok()??;
         let [owner, container, last] =
@@ -470,7 +469,7 @@ impl File {
             owner: owner.ok()?,
             container: container.ok()?,
             kept: Kept::Conf(KeptConf {
-                slot,
+                kind,
                 file,
                 plugin_type: plugin_type.parse().ok()?,
                 conf,

@@ -1,4 +1,4 @@
-//! STATUS.
+//! STATUS: checks `flannel`'s own state, then passes STATUS on to the delegate.
 
 use cni_plugin::{Call, Command};
 use cni_types::Error;

@@ -1,4 +1,4 @@
-//! The lease that flanneld got for this node, as it writes it to subnet.env.
+//! The lease that flanneld obtained for this node: the file subnet.env.
 //!
 //! ```text
 //! FLANNEL_NETWORK=10.244.0.0/16          the network of all nodes; a list has commas
@@ -9,8 +9,7 @@
 //! FLANNEL_IPMASQ=true                    whether flanneld itself masquerades
 //! ```
 //!
-//! The values of these keys are checked. Whatever else is in the file is somebody else's, and is
-//! passed over.
+//! The values of these keys are checked. Other lines are ignored and logged.
 
 mod assignments;
 mod parse;
@@ -31,7 +30,7 @@ use self::assignments::PassedOver;
 use self::parse::parse;
 pub(crate) use self::wait::read_or_wait;
 
-/// The most that is read of the file, in bytes.
+/// The maximum number of bytes that are read of the file.
 const MAX_FILE: usize = 1 << 20;
 
 /// A node's lease. It has at least one network and one subnet.
@@ -43,13 +42,13 @@ pub(crate) struct Lease {
     pub(crate) subnets: Vec<IpNetwork>,
     /// The MTU that containers can use, in bytes.
     pub(crate) mtu: u32,
-    /// Whether flanneld masquerades what leaves the network, so that the delegate must not.
+    /// Whether flanneld masquerades packets that leave the network, so that the delegate must not.
     pub(crate) ip_masq: bool,
-    /// A subnet that has no room for a gateway and a container, and the key that gives it.
+    /// A subnet that has no room for a gateway and a container, and its key.
     pub(crate) no_room: Option<(&'static str, IpNetwork)>,
 }
 
-/// The part of a delegate's configuration that its lease can be told from.
+/// The part of a delegate's configuration that contains the lease's subnets.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Ipam {
@@ -63,14 +62,14 @@ struct Range {
 }
 
 impl Lease {
-    /// As much of a lease as deleting takes: the subnets that a result's addresses are of. `None`
-    /// if it has no address.
+    /// The part of a lease that a DEL needs, from a result: the subnets of its addresses. `None` if
+    /// it has no address.
     pub(crate) fn of_result(result: &AddResult) -> Option<Self> {
         Self::of_subnets(result.addresses().collect())
     }
 
-    /// As much of a lease as deleting takes, from a configuration that was rendered from it. `None`
-    /// if that has no subnet.
+    /// The part of a lease that a DEL needs, from a configuration that was rendered from the lease.
+    /// `None` if that has no subnet.
     pub(crate) fn of_delegate_conf(conf: &Object) -> Option<Self> {
         let ipam: Ipam = conf.decode("ipam").ok()??;
         let ranges = ipam.ranges.iter().flatten();
@@ -86,7 +85,7 @@ impl Lease {
             networks: Vec::new(),
             subnets: subnets.into_iter().map(network_of).collect(),
             mtu: 0,
-            // If the delegate has masqueraded for it, that has to go too.
+            // The delegate may have masqueraded, and then has rules to remove.
             ip_masq: false,
             no_room: None,
         })
@@ -96,7 +95,7 @@ impl Lease {
     /// needs them.
     ///
     /// # Errors
-    /// [`Problem::NoRoom`] of `file`, which the lease was read from.
+    /// [`Problem::NoRoom`] with `file`, the file of the lease.
     pub(crate) fn require_room(&self, file: &Path) -> Result<(), LeaseError> {
         match self.no_room {
             None => Ok(()),
@@ -126,20 +125,20 @@ impl fmt::Display for Lease {
 pub(crate) struct LeaseError {
     /// The subnet.env that was read.
     pub(crate) file: PathBuf,
-    /// What is the matter with it.
+    /// The problem with the file.
     pub(crate) problem: Problem,
-    /// Whether its last line has no end, as when somebody is just writing it.
+    /// Whether its last line has no newline, for example because another process is writing it.
     is_cut_off: bool,
 }
 
 impl LeaseError {
-    /// Whether all may be well as soon as flanneld has written the file.
+    /// Whether the problem may disappear once flanneld has written the file.
     fn may_pass(&self) -> bool {
         self.is_cut_off || matches!(self.problem, Problem::Absent | Problem::Partial { .. })
     }
 }
 
-/// What is the matter with a subnet.env.
+/// A problem with a subnet.env.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("there is no such file: flanneld has no lease for this node yet")]
@@ -148,7 +147,7 @@ pub(crate) enum Problem {
         lease{}", keys.join(", "), in_addition(passed_over))]
     Partial {
         keys: Vec<&'static str>,
-        /// What might have been meant for a key.
+        /// Lines that may be misspelt assignments of the missing keys.
         passed_over: Vec<PassedOver>,
     },
     #[error("cannot be read: {0}")]
@@ -183,22 +182,24 @@ pub(crate) enum Problem {
 }
 
 fn in_addition(passed_over: &[PassedOver]) -> String {
-    let told = passed_over.iter();
-    told.map(|passed_over| format!("; {passed_over}")).collect()
+    let notes = passed_over.iter();
+    notes
+        .map(|passed_over| format!("; {passed_over}"))
+        .collect()
 }
 
-/// What a file says.
+/// A lease with the notes of its parser.
 #[derive(Debug)]
 struct Reading {
     lease: Lease,
-    /// What is in the file besides.
+    /// The lines that were ignored.
     passed_over: Vec<PassedOver>,
-    /// Whether somebody may just be writing the last value.
+    /// Whether another process may be writing the last value.
     is_cut_off: bool,
 }
 
 impl Reading {
-    /// The lease; the log has what was passed over.
+    /// Logs the ignored lines, and returns the lease.
     fn settle(self, file: &Path, log: &Log) -> Lease {
         for passed_over in &self.passed_over {
             log.info(format_args!("{}: {passed_over}", file.display()));
@@ -210,7 +211,7 @@ impl Reading {
 /// Reads the lease from a file.
 ///
 /// # Errors
-/// [`LeaseError`], with what is wrong.
+/// [`LeaseError`].
 pub(crate) fn read(file: &Path, log: &Log) -> Result<Lease, LeaseError> {
     Ok(look(file)?.settle(file, log))
 }

@@ -1,4 +1,4 @@
-//! What GC has to delete.
+//! The kept configurations of stale attachments.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use state::{Dir, StateError, WriteGuard};
 
 use super::names::shortened_names;
 use super::{
-    DIRECTORY_MODE, Entry, FURTHER, File, LOCK_TIMEOUT, ONLY_USUAL, Scratch, Slot, USUAL_IFNAME,
+    DIRECTORY_MODE, Entry, FURTHER, File, FileKind, LOCK_TIMEOUT, ONLY_USUAL, Scratch, USUAL_IFNAME,
 };
 
-/// How many first files there are at least where [`ONLY_USUAL`] is worth making: a few are read in
-/// no time.
+/// The number of first files from which on [`ONLY_USUAL`] is worth creating: reading a few files is
+/// fast.
 const MANY: usize = 64;
 
-/// What GC has to delete, and what it cannot know about.
+/// The kept configurations that GC has to handle, and the files that it cannot read.
 #[derive(Debug, Default)]
 pub(crate) struct Stale {
     /// The usable configurations whose attachments are not valid any more: in the order of the
@@ -25,9 +25,9 @@ pub(crate) struct Stale {
 }
 
 impl Scratch {
-    /// Finds the configurations of a network whose attachments are not valid any more. The files of
-    /// others are not opened, but for first ones that may be of another interface than their
-    /// container's valid ones.
+    /// Finds the configurations of a network whose attachments are stale. Of valid attachments, it
+    /// opens only first files, which may belong to another interface of the container than the
+    /// valid one.
     pub(crate) fn stale(
         &self,
         network: &NetworkName,
@@ -36,7 +36,7 @@ impl Scratch {
         let mut stale = Stale::default();
         let only_usual = self.0.open_child(ONLY_USUAL)?.is_some();
         let mut names = names(&self.0, is_container)?;
-        // Nothing is to be kept between the look at all files and the mark.
+        // No ADD may keep a configuration between reading all files and creating the directory.
         let guard = if only_usual || names.len() < MANY {
             None
         } else {
@@ -50,7 +50,7 @@ impl Scratch {
             if only_usual && valid.contains(name, USUAL_IFNAME) {
                 continue;
             }
-            match stale.look_at(&self.0, name, Slot::First, network, valid) {
+            match stale.look_at(&self.0, name, FileKind::First, network, valid) {
                 Some(owner) => has_others |= owner.is_some_and(|owner| owner != USUAL_IFNAME),
                 None => has_others = true,
             }
@@ -68,29 +68,29 @@ impl Scratch {
                 None => false,
             };
             for name in self::names(&further, may_be_stale)? {
-                stale.look_at(&further, &name, Slot::Further, network, valid);
+                stale.look_at(&further, &name, FileKind::Further, network, valid);
             }
         }
         Ok(stale)
     }
 
-    /// Calls `visit` with each file that may have a configuration, and what it has if that is
-    /// usable.
+    /// Calls `visit` with the path of each file that may contain a configuration, and with the
+    /// configuration if it is usable.
     pub(crate) fn visit(
         &self,
         mut visit: impl FnMut(PathBuf, Option<Entry>),
     ) -> Result<(), StateError> {
         let further = self.0.open_child(FURTHER)?;
-        let slots = [
-            (Some(&self.0), Slot::First),
-            (further.as_ref(), Slot::Further),
+        let kinds = [
+            (Some(&self.0), FileKind::First),
+            (further.as_ref(), FileKind::Further),
         ];
-        for (dir, slot) in slots {
+        for (dir, kind) in kinds {
             let Some(dir) = dir else { continue };
-            for name in names(dir, |name| slot == Slot::Further || is_container(name))? {
-                match File::read(dir, &name, slot) {
-                    Ok(Some(file)) => visit(dir.path().join(&name), Entry::new(slot, &name, file)),
-                    // Gone by now, or not ours: a directory, a link.
+            for name in names(dir, |name| kind == FileKind::Further || is_container(name))? {
+                match File::read(dir, &name, kind) {
+                    Ok(Some(file)) => visit(dir.path().join(&name), Entry::new(kind, &name, file)),
+                    // Removed meanwhile, or not a kept configuration: a directory, a link.
                     Ok(None) | Err(StateError::NotAFile(_)) => {}
                     Err(error) => return Err(error),
                 }
@@ -99,23 +99,23 @@ impl Scratch {
         Ok(())
     }
 
-    /// Calls `take` with the usable configurations of a network, in no order, until it has what it
-    /// wants of one.
+    /// Calls `take` with the usable configurations of a network, unordered, until it returns a
+    /// value.
     pub(crate) fn find_map<T>(
         &self,
         network: &NetworkName,
         mut take: impl FnMut(&Entry) -> Option<T>,
     ) -> Result<Option<T>, StateError> {
         let further = self.0.open_child(FURTHER)?;
-        let slots = [
-            (Some(&self.0), Slot::First),
-            (further.as_ref(), Slot::Further),
+        let kinds = [
+            (Some(&self.0), FileKind::First),
+            (further.as_ref(), FileKind::Further),
         ];
-        for (dir, slot) in slots {
+        for (dir, kind) in kinds {
             let Some(dir) = dir else { continue };
             for name in names(dir, |_| true)? {
-                let file = File::read(dir, &name, slot).ok().flatten();
-                let entry = file.and_then(|file| Entry::new(slot, &name, file));
+                let file = File::read(dir, &name, kind).ok().flatten();
+                let entry = file.and_then(|file| Entry::new(kind, &name, file));
                 let entry = entry.filter(|entry| entry.is_of(network));
                 if let Some(taken) = entry.as_ref().and_then(&mut take) {
                     return Ok(Some(taken));
@@ -127,19 +127,19 @@ impl Scratch {
 }
 
 impl Stale {
-    /// Reads a file, and takes it over if it is stale. The interface that the file says it is of,
-    /// if it says any; `None` if it cannot be read.
+    /// Reads a file, and adds its configuration to the entries if it is stale. Returns the
+    /// interface that the file names, if any; `None` if the file cannot be read.
     fn look_at(
         &mut self,
         dir: &Dir,
         name: &str,
-        slot: Slot,
+        kind: FileKind,
         network: &NetworkName,
         valid: &ValidAttachments,
     ) -> Option<Option<String>> {
-        let file = match File::read(dir, name, slot) {
+        let file = match File::read(dir, name, kind) {
             Ok(Some(file)) => file,
-            // Gone by now, or not ours: a directory, a link.
+            // Removed meanwhile, or not a kept configuration: a directory, a link.
             Ok(None) | Err(StateError::NotAFile(_)) => return Some(None),
             Err(error) => {
                 self.unread.push(error);
@@ -147,14 +147,14 @@ impl Stale {
             }
         };
         let owner = file.owner.clone();
-        let entry = Entry::new(slot, name, file);
+        let entry = Entry::new(kind, name, file);
         self.entries
             .extend(entry.filter(|entry| entry.is_of(network) && !entry.is_valid(valid)));
         Some(owner)
     }
 }
 
-/// The names in a directory that are wanted, in ascending order.
+/// The names in a directory that pass a filter, in ascending order.
 fn names(dir: &Dir, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>, StateError> {
     let mut names = Vec::new();
     dir.visit(|name| {
@@ -170,8 +170,8 @@ fn is_container(name: &str) -> bool {
     name.parse::<ContainerId>().is_ok()
 }
 
-/// Marks a directory whose first files are all of the usual interface.
+/// Creates [`ONLY_USUAL`].
 fn mark(guard: &WriteGuard<'_>) {
-    // Without the mark, the next GC reads all files again.
+    // If this fails, the next GC reads all files again.
     let _ = guard.dir().create_child(ONLY_USUAL, DIRECTORY_MODE);
 }

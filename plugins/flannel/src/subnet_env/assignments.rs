@@ -1,5 +1,5 @@
-//! The assignments in a file, which is taken as a shell takes it: with comments, `export`, quotes
-//! and several assignments a line. Pure.
+//! The assignments in a file that is read as a shell reads it: with comments, `export`, quotes and
+//! several assignments per line. Pure.
 
 use std::fmt;
 
@@ -17,16 +17,16 @@ pub(super) const KEYS: [&str; 6] = [
     "FLANNEL_IPMASQ",
 ];
 
-/// What a file has that is none of flanneld's assignments.
+/// Something in a file that is not one of flanneld's assignments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PassedOver {
     /// A word on a line, by its number.
     NoAssignment(usize, String),
     /// The end of a line, by its number.
     OpenQuote(usize),
-    /// So many NUL bytes at the end: a power cut has left them, or an editor.
+    /// This many NUL bytes at the end, left by a power cut or an editor.
     Nuls(usize),
-    /// A value that is taken for `false`.
+    /// A value that counts as `false`.
     Masquerading(String),
 }
 
@@ -56,20 +56,20 @@ impl fmt::Display for PassedOver {
     }
 }
 
-/// What a file has.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(super) struct Assignments<'a> {
-    /// To flanneld's keys, in the file's order.
+    /// The assignments to flanneld's keys, in the file's order.
     of_flanneld: Vec<(&'static str, Value)>,
     pub(super) passed_over: Vec<PassedOver>,
     contents: &'a [u8],
 }
 
-/// A value as a shell has it, without its quotes.
+/// A value as a shell would assign it, without its quotes.
 #[derive(Debug)]
 struct Value {
     bytes: Vec<u8>,
-    /// Where its line begins, in bytes.
+    /// The offset of its line, in bytes.
     line_start: usize,
     line_length: usize,
 }
@@ -79,7 +79,7 @@ impl<'a> Assignments<'a> {
     ///
     /// # Errors
     /// [`Problem::NoAssignment`] and [`Problem::OpenQuote`] on a line that assigns to one of
-    /// flanneld's keys: it might mean something else than it says.
+    /// flanneld's keys: the value might be wrong.
     pub(super) fn of(contents: &'a [u8]) -> Result<Self, Problem> {
         let text = without_nuls(contents);
         let mut found = Self {
@@ -134,7 +134,7 @@ impl<'a> Assignments<'a> {
         Ok(())
     }
 
-    /// The value that a key has last; to a shell, what is empty is as good as unset.
+    /// The last value of a key; an empty one counts as unset.
     ///
     /// # Errors
     /// [`Problem::NotText`].
@@ -143,7 +143,7 @@ impl<'a> Assignments<'a> {
         Ok(value.filter(|value| !value.is_empty()))
     }
 
-    /// As [`Assignments::value`], also if it is empty.
+    /// As [`Assignments::value`], but includes an empty value.
     pub(super) fn last(&self, key: &str) -> Result<Option<&str>, Problem> {
         let mut assigned = self.of_flanneld.iter().rev();
         let Some((_, value)) = assigned.find(|(name, _)| *name == key) else {
@@ -159,7 +159,7 @@ impl<'a> Assignments<'a> {
         })
     }
 
-    /// Whether a key's last assignment is on the file's last line, and that line has no end.
+    /// Whether a key's last assignment is on the file's last line, and that line has no newline.
     pub(super) fn is_cut_off(&self, key: &str) -> bool {
         let last = self.of_flanneld.last();
         is_cut_off(self.contents)
@@ -169,7 +169,7 @@ impl<'a> Assignments<'a> {
             })
     }
 
-    /// The words of the file that are one of these keys, without an assignment.
+    /// The words of the file that contain one of these keys, but no assignment.
     pub(super) fn mention_of(&self, keys: &[&str]) -> Option<Problem> {
         self.passed_over
             .iter()
@@ -185,7 +185,7 @@ impl<'a> Assignments<'a> {
     }
 }
 
-/// Whether a file's last line has no end, as when somebody is just writing it.
+/// Whether a file's last line has no newline, for example because another process is writing it.
 pub(super) fn is_cut_off(contents: &[u8]) -> bool {
     without_nuls(contents).last() != Some(&b'\n')
 }
@@ -201,7 +201,7 @@ fn mentions_a_key(line: &[u8]) -> bool {
         .any(|key| line.windows(key.len()).any(|part| part == key.as_bytes()))
 }
 
-/// Whether a shell takes this for the name of a variable.
+/// Whether this is a name of a variable to a shell.
 fn is_name(text: &[u8]) -> bool {
     let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     text.first().is_some_and(|first| !first.is_ascii_digit()) && text.iter().all(is_in_name)

@@ -9,7 +9,7 @@ use super::{Lease, Problem, Reading, longest_prefix, network_of};
 /// Reads the lease from a file's contents.
 pub(super) fn parse(contents: &[u8]) -> Result<Reading, Problem> {
     let mut file = Assignments::of(contents)?;
-    // What follows flanneld's IPv4 keys may be IPv6: Go's flannel takes it as what it is.
+    // flanneld's IPv4 keys may have IPv6 values: Go's flannel accepts them as IPv6.
     let networks = [
         networks("FLANNEL_NETWORK", &file)?,
         only_ipv6(
@@ -121,11 +121,11 @@ fn mtu(text: &str) -> Result<u32, Problem> {
     }
 }
 
-/// What FLANNEL_IPMASQ says.
+/// The value of FLANNEL_IPMASQ.
 enum IpMasq {
     Yes,
     No,
-    /// Something else, which is a no as well, as it is for Go's flannel.
+    /// Any other value. It means no, as for Go's flannel.
     Other(String),
 }
 
@@ -145,7 +145,7 @@ impl IpMasq {
     }
 }
 
-/// Whether a yes begins like this.
+/// Whether this is the start of a yes.
 fn is_start_of_yes(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     YES.iter().any(|word| word.starts_with(&text))

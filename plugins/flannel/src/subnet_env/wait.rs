@@ -15,14 +15,13 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use super::{Lease, LeaseError, Reading, look};
 
-/// How many symbolic links are followed on the way to the file.
+/// The largest number of symbolic links that are followed on the way to the file.
 const MAX_LINKS: usize = 8;
 
-/// Reads the lease from a file; if flanneld has not written it yet, or not all of it, waits until
-/// it has.
+/// Reads the lease from a file. Waits if flanneld has not written it yet, or not all of it.
 ///
 /// # Errors
-/// As [`super::read`], of the last look after `timeout`.
+/// As [`super::read`], from the last attempt after `timeout`.
 pub(crate) fn read_or_wait(file: &Path, timeout: Duration, log: &Log) -> Result<Lease, LeaseError> {
     let outcome = match look(file) {
         outcome if timeout.is_zero() || !may_pass(&outcome) => outcome,
@@ -46,7 +45,7 @@ pub(crate) fn read_or_wait(file: &Path, timeout: Duration, log: &Log) -> Result<
     Ok(outcome?.settle(file, log))
 }
 
-/// Whether another look may find something else as soon as flanneld has written the file.
+/// Whether another attempt may succeed once flanneld has written the file.
 fn may_pass(outcome: &Result<Reading, LeaseError>) -> bool {
     match outcome {
         Ok(reading) => reading.is_cut_off,
@@ -54,7 +53,7 @@ fn may_pass(outcome: &Result<Reading, LeaseError>) -> bool {
     }
 }
 
-/// Looks at the file again whenever something changes about it.
+/// Reads the file again after each change.
 fn wait(file: &Path, timeout: Duration) -> io::Result<Result<Reading, LeaseError>> {
     let give_up = Instant::now().checked_add(timeout);
     let left = || {
@@ -65,9 +64,9 @@ fn wait(file: &Path, timeout: Duration) -> io::Result<Result<Reading, LeaseError
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     let mut watched = Vec::new();
     loop {
-        // What changes while the watches are set may have no watch yet. Once they are the same
-        // twice, whatever changed before the second time was seen by it, and whatever changes later
-        // is an event.
+        // A change while the watches are being set may have no watch yet. Once two rounds set the
+        // same watches, the second round has seen every earlier change, and every later change is
+        // an event.
         loop {
             let now = watch(&inotify, file)?;
             let is_settled = now == watched;
@@ -89,18 +88,18 @@ fn wait(file: &Path, timeout: Duration) -> io::Result<Result<Reading, LeaseError
     }
 }
 
-/// A directory that is watched, and for what.
+/// A watched directory, and the events that are watched for.
 type Watch = (WatchDescriptor, AddWatchFlags);
 
-/// Watches every directory on the way to the file, as far as there is one: for being moved or
-/// removed itself, and for a name in it if that is missing, a symbolic link or the file's.
+/// Watches every existing directory on the way to the file: whether it is moved or removed, and
+/// whether the next name in it changes if that name is missing, a symbolic link or the file's.
 fn watch(inotify: &Inotify, file: &Path) -> io::Result<Vec<Watch>> {
     let itself = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
     let names = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_MODIFY;
     // One directory may be watched for several reasons.
     let also = AddWatchFlags::from_bits_retain(IN_MASK_ADD);
     let mut watched = Vec::new();
-    // One that is gone by now is seen to be gone the next time.
+    // The next round detects a directory that has been removed meanwhile.
     let mut add = |directory: &Path, events| match inotify.add_watch(directory, events | also) {
         Ok(descriptor) => {
             watched.push((descriptor, events));
@@ -114,7 +113,7 @@ fn watch(inotify: &Inotify, file: &Path) -> io::Result<Vec<Watch>> {
     let mut ahead = components(file);
     let mut links = 0;
     while let Some(name) = ahead.pop() {
-        // The root takes the place of what is before it.
+        // An absolute path starts at the root.
         let path = directory.join(name);
         if let Ok(target) = fs::read_link(&path) {
             add(&directory, names)?;
@@ -142,9 +141,9 @@ fn components(path: &Path) -> Vec<OsString> {
         .collect()
 }
 
-/// Waits until something has happened, or the time is over.
+/// Waits for an event or the end of the time.
 fn wait_for_event(inotify: &Inotify, left: Duration) -> io::Result<()> {
-    // Rounded up, or it would spin through the last millisecond.
+    // Rounded up, because a timeout of 0 would spin through the last millisecond.
     let timeout = u16::try_from(left.as_millis().saturating_add(1)).unwrap_or(u16::MAX);
     let mut polled = [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
     match poll(&mut polled, PollTimeout::from(timeout)) {
