@@ -116,7 +116,8 @@
 //! ```
 //!
 //! `examples/sysctl.rs` is a plugin that works in the container's namespace, with its tests.
-//! `plugins/loopback` is the smallest plugin of the workspace.
+//! `plugins/loopback` is the smallest plugin of the workspace: like the others, it is a
+//! [`CommandTable`] with a module per command.
 
 mod build_id;
 mod bundle;
@@ -141,5 +142,5 @@ pub use delegate::{Delegate, DelegateCall, DelegateConf, DelegateError};
 pub use dispatch::{BUILD_MARK, Reply, Request, dispatch};
 pub use environment::Environment;
 pub use log::Log;
-pub use plugin::{Call, Plugin};
+pub use plugin::{Call, CommandTable, Plugin};
 pub use process::{main, main_of_bundle};

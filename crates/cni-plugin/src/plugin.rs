@@ -68,6 +68,60 @@ pub trait Plugin: fmt::Debug {
     }
 }
 
+/// A plugin that is a function per command. Each has the parameters and the errors of the method of
+/// [`Plugin`] with its name.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the methods have them")]
+pub struct CommandTable {
+    pub name: &'static str,
+    pub add: fn(&Call<'_>, &Attachment, &ContainerNetns) -> Result<String, Error>,
+    pub del: fn(&Call<'_>, &Attachment, Option<&ContainerNetns>) -> Result<(), Error>,
+    pub check: fn(&Call<'_>, &Attachment, &ContainerNetns) -> Result<(), Error>,
+    pub gc: fn(&Call<'_>, &ValidAttachments) -> Result<(), Error>,
+    pub status: fn(&Call<'_>) -> Result<(), Error>,
+}
+
+impl Plugin for CommandTable {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn add(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<String, Error> {
+        (self.add)(call, attachment, netns)
+    }
+
+    fn del(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: Option<&ContainerNetns>,
+    ) -> Result<(), Error> {
+        (self.del)(call, attachment, netns)
+    }
+
+    fn check(
+        &self,
+        call: &Call<'_>,
+        attachment: &Attachment,
+        netns: &ContainerNetns,
+    ) -> Result<(), Error> {
+        (self.check)(call, attachment, netns)
+    }
+
+    fn gc(&self, call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
+        (self.gc)(call, valid)
+    }
+
+    fn status(&self, call: &Call<'_>) -> Result<(), Error> {
+        (self.status)(call)
+    }
+}
+
 /// The parts of a call that all commands have.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {

@@ -24,50 +24,14 @@ mod status;
 mod undo;
 mod vlan_gateway;
 
-use cni_plugin::{Call, ContainerNetns, Plugin};
-use cni_types::{Attachment, Error, ValidAttachments};
+use cni_plugin::CommandTable;
 
 /// The plugin.
-#[derive(Clone, Copy, Debug)]
-pub struct Bridge;
-
-impl Plugin for Bridge {
-    fn name(&self) -> &'static str {
-        "bridge"
-    }
-
-    fn add(
-        &self,
-        call: &Call<'_>,
-        attachment: &Attachment,
-        netns: &ContainerNetns,
-    ) -> Result<String, Error> {
-        add::add(call, attachment, netns)
-    }
-
-    fn del(
-        &self,
-        call: &Call<'_>,
-        attachment: &Attachment,
-        netns: Option<&ContainerNetns>,
-    ) -> Result<(), Error> {
-        del::del(call, attachment, netns)
-    }
-
-    fn check(
-        &self,
-        call: &Call<'_>,
-        attachment: &Attachment,
-        netns: &ContainerNetns,
-    ) -> Result<(), Error> {
-        check::check(call, attachment, netns)
-    }
-
-    fn gc(&self, call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-        gc::gc(call, valid)
-    }
-
-    fn status(&self, call: &Call<'_>) -> Result<(), Error> {
-        status::status(call)
-    }
-}
+pub const BRIDGE: CommandTable = CommandTable {
+    name: "bridge",
+    add: add::add,
+    del: del::del,
+    check: check::check,
+    gc: gc::gc,
+    status: status::status,
+};

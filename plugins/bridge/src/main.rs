@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cni_plugin::main(&twill_bridge::Bridge)
+    cni_plugin::main(&twill_bridge::BRIDGE)
 }

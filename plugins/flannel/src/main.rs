@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cni_plugin::main(&twill_flannel::Flannel)
+    cni_plugin::main(&twill_flannel::FLANNEL)
 }

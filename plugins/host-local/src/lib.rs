@@ -12,52 +12,16 @@ mod other_backend;
 mod resolv_conf;
 mod status;
 
+use cni_plugin::CommandTable;
+
 pub use config::ranges;
 
-use cni_plugin::{Call, ContainerNetns, Plugin};
-use cni_types::{Attachment, Error, ValidAttachments};
-
 /// The plugin.
-#[derive(Clone, Copy, Debug)]
-pub struct HostLocal;
-
-impl Plugin for HostLocal {
-    fn name(&self) -> &'static str {
-        "host-local"
-    }
-
-    fn add(
-        &self,
-        call: &Call<'_>,
-        attachment: &Attachment,
-        _netns: &ContainerNetns,
-    ) -> Result<String, Error> {
-        add::add(call, attachment)
-    }
-
-    fn del(
-        &self,
-        call: &Call<'_>,
-        attachment: &Attachment,
-        _netns: Option<&ContainerNetns>,
-    ) -> Result<(), Error> {
-        del::del(call, attachment)
-    }
-
-    fn check(
-        &self,
-        call: &Call<'_>,
-        attachment: &Attachment,
-        _netns: &ContainerNetns,
-    ) -> Result<(), Error> {
-        check::check(call, attachment)
-    }
-
-    fn gc(&self, call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-        gc::gc(call, valid)
-    }
-
-    fn status(&self, call: &Call<'_>) -> Result<(), Error> {
-        status::status(call)
-    }
-}
+pub const HOST_LOCAL: CommandTable = CommandTable {
+    name: "host-local",
+    add: |call, attachment, _| add::add(call, attachment),
+    del: |call, attachment, _| del::del(call, attachment),
+    check: |call, attachment, _| check::check(call, attachment),
+    gc: gc::gc,
+    status: status::status,
+};

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cni_plugin::main(&twill_host_local::HostLocal)
+    cni_plugin::main(&twill_host_local::HOST_LOCAL)
 }

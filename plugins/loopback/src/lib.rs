@@ -6,42 +6,14 @@ mod del;
 mod error;
 mod lo;
 
-use cni_plugin::{Call, ContainerNetns, Plugin};
-use cni_types::{Attachment, Error};
+use cni_plugin::CommandTable;
 
 /// The plugin.
-#[derive(Clone, Copy, Debug)]
-pub struct Loopback;
-
-impl Plugin for Loopback {
-    fn name(&self) -> &'static str {
-        "loopback"
-    }
-
-    fn add(
-        &self,
-        call: &Call<'_>,
-        _attachment: &Attachment,
-        netns: &ContainerNetns,
-    ) -> Result<String, Error> {
-        add::add(call, netns)
-    }
-
-    fn del(
-        &self,
-        _call: &Call<'_>,
-        _attachment: &Attachment,
-        netns: Option<&ContainerNetns>,
-    ) -> Result<(), Error> {
-        del::del(netns)
-    }
-
-    fn check(
-        &self,
-        _call: &Call<'_>,
-        _attachment: &Attachment,
-        netns: &ContainerNetns,
-    ) -> Result<(), Error> {
-        check::check(netns)
-    }
-}
+pub const LOOPBACK: CommandTable = CommandTable {
+    name: "loopback",
+    add: |call, _, netns| add::add(call, netns),
+    del: |_, _, netns| del::del(netns),
+    check: |_, _, netns| check::check(netns),
+    gc: |_, _| Ok(()),
+    status: |_| Ok(()),
+};

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cni_plugin::main(&twill_loopback::Loopback)
+    cni_plugin::main(&twill_loopback::LOOPBACK)
 }

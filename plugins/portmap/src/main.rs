@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cni_plugin::main(&twill_portmap::Portmap)
+    cni_plugin::main(&twill_portmap::PORTMAP)
 }

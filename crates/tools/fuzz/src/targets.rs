@@ -9,11 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use twill_bandwidth::Bandwidth;
-use twill_bridge::Bridge;
-use twill_flannel::Flannel;
-use twill_host_local::HostLocal;
-use twill_portmap::Portmap;
+use twill_bandwidth::BANDWIDTH;
+use twill_bridge::BRIDGE;
+use twill_flannel::FLANNEL;
+use twill_host_local::HOST_LOCAL;
+use twill_portmap::PORTMAP;
 
 use crate::jail::{Jail, write};
 use crate::reply::{Checked, LoneCall};
@@ -24,27 +24,27 @@ pub const TARGETS: [Target; 11] = [
     Target::new(
         "flannel-conf",
         "network configurations, to flannel",
-        |input| netconf::feed(&Flannel, input),
+        |input| netconf::feed(&FLANNEL, input),
     ),
     Target::new(
         "host-local-conf",
         "network configurations, to host-local",
-        |input| netconf::feed(&HostLocal, input),
+        |input| netconf::feed(&HOST_LOCAL, input),
     ),
     Target::new(
         "bridge-conf",
         "network configurations, to bridge",
-        |input| netconf::feed(&Bridge, input),
+        |input| netconf::feed(&BRIDGE, input),
     ),
     Target::new(
         "portmap-conf",
         "network configurations with a prevResult, to portmap",
-        |input| netconf::feed(&Portmap, input),
+        |input| netconf::feed(&PORTMAP, input),
     ),
     Target::new(
         "bandwidth-conf",
         "network configurations, to bandwidth",
-        |input| netconf::feed(&Bandwidth, input),
+        |input| netconf::feed(&BANDWIDTH, input),
     ),
     Target::new("args", "CNI_ARGS, to host-local and bridge", args),
     Target::new(
@@ -134,7 +134,7 @@ fn lease(input: &[u8]) -> Result<()> {
     let conf = br#"{"cniVersion":"1.1.0","name":"cbr0","type":"flannel","subnetFileWait":0}"#;
     write(Path::new(SUBNET_FILE), input)?;
     for command in ["ADD", "STATUS"] {
-        let reply = LoneCall::new(&Flannel, command, conf).run()?;
+        let reply = LoneCall::new(&FLANNEL, command, conf).run()?;
         ensure!(
             matches!(reply, Checked::Failed),
             "{command} succeeds without a delegate"
@@ -149,7 +149,7 @@ fn args(input: &[u8]) -> Result<()> {
     let conf = host_local_conf("", "");
     let add = LoneCall {
         args: &args,
-        ..LoneCall::new(&HostLocal, "ADD", conf.as_bytes())
+        ..LoneCall::new(&HOST_LOCAL, "ADD", conf.as_bytes())
     };
     add.run()?;
     LoneCall {
@@ -160,7 +160,7 @@ fn args(input: &[u8]) -> Result<()> {
     let conf = br#"{"cniVersion":"1.0.0","name":"cbr0","type":"bridge","bridge":"cni0"}"#;
     LoneCall {
         args: &args,
-        ..LoneCall::new(&Bridge, "ADD", conf)
+        ..LoneCall::new(&BRIDGE, "ADD", conf)
     }
     .run()?;
     Ok(())
@@ -169,7 +169,7 @@ fn args(input: &[u8]) -> Result<()> {
 fn resolv_conf(input: &[u8]) -> Result<()> {
     write(Path::new(RESOLV_CONF), input)?;
     let conf = host_local_conf(&format!(r#""resolvConf":"{RESOLV_CONF}","#), "");
-    let result = LoneCall::new(&HostLocal, "ADD", conf.as_bytes()).succeeds()?;
+    let result = LoneCall::new(&HOST_LOCAL, "ADD", conf.as_bytes()).succeeds()?;
     let dns = result.context("ADD has no result")?.dns;
     let text = String::from_utf8_lossy(input);
     let words = dns

@@ -7,7 +7,7 @@ use cni_plugin::{Reply, Request, dispatch};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use twill_flannel::Flannel;
+use twill_flannel::FLANNEL;
 
 use crate::COMMANDS;
 use crate::desk::SUBNET_ENV;
@@ -45,7 +45,7 @@ fn answer(directory: &Path, command: &str, stdin: Vec<u8>) -> Reply {
         ("CNI_PATH", plugins.to_str().unwrap()),
     ];
     let environment = variables.into_iter().collect();
-    dispatch(&Flannel, &Request { environment, stdin })
+    dispatch(&FLANNEL, &Request { environment, stdin })
 }
 
 #[track_caller]

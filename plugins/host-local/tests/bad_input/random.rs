@@ -7,7 +7,7 @@ use cni_plugin::{Environment, Request, dispatch};
 use cni_types::NetworkName;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use twill_host_local::HostLocal;
+use twill_host_local::HOST_LOCAL;
 
 use crate::directory::{Contents, contents};
 use crate::network::Network;
@@ -272,7 +272,7 @@ fn any_input_gets_one_answer() {
     };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let ran = runner.run(&request(&data_dir), |request| {
-        let reply = dispatch(&HostLocal, &request);
+        let reply = dispatch(&HOST_LOCAL, &request);
         if !reply.stdout.is_empty() {
             let answer: Value = serde_json::from_str(&reply.stdout).unwrap();
             count(&adds, answer["ips"].is_array() || answer["ip4"].is_object());

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use twill_host_local::HostLocal;
+use twill_host_local::HOST_LOCAL;
 
 use super::{DATA_DIR, NETWORK, host_local_conf};
 use crate::reply::{Checked, LoneCall};
@@ -17,7 +17,7 @@ pub(super) fn feed(input: &[u8]) -> Result<()> {
     let conf = host_local_conf("", "");
     let call = |command, container| LoneCall {
         container,
-        ..LoneCall::new(&HostLocal, command, conf.as_bytes())
+        ..LoneCall::new(&HOST_LOCAL, command, conf.as_bytes())
     };
     let add = |container| -> Result<Vec<String>> {
         let result = call("ADD", container)

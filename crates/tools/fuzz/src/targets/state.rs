@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use twill_host_local::HostLocal;
+use twill_host_local::HOST_LOCAL;
 
 use super::{DATA_DIR, NETWORK, host_local_conf};
 use crate::jail::write;
@@ -35,7 +35,7 @@ pub(super) fn feed(input: &[u8]) -> Result<()> {
         let ipam = format!(r#""backend":"{backend}","lockTimeout":0,"#);
         let conf = host_local_conf(&ipam, r#""cni.dev/valid-attachments":[],"#);
         for command in COMMANDS {
-            let reply = LoneCall::new(&HostLocal, command, conf.as_bytes()).run()?;
+            let reply = LoneCall::new(&HOST_LOCAL, command, conf.as_bytes()).run()?;
             if let (Checked::Added(result), "disk") = (reply, backend) {
                 let is_held = |address: String| held.contains(&address);
                 let taken = result
