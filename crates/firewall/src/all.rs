@@ -1,5 +1,5 @@
-//! Removing, collecting and checking an attachment's rules, whatever has created them: this
-//! configuration, an earlier one with another backend, or the Go plugins. Only what exists counts.
+//! DEL, GC and CHECK of an attachment's rules, whatever created them: this configuration, an
+//! earlier one with another backend, or the Go plugins. Only existing rules count.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -30,7 +30,7 @@ pub fn remove(
     may_masquerade: bool,
 ) -> Result<(), FirewallError> {
     let mut nftables = Nftables::open()?;
-    // An address that our own tables masquerade is not masqueraded by others as well.
+    // An address that Twill's tables masquerade has no other rules.
     if nftables.remove(network, attachment)? {
         return Ok(());
     }
@@ -55,28 +55,28 @@ pub fn remove(
     Ok(())
 }
 
-/// Removes the rules of a network's attachments that are no longer valid, whatever has created
-/// them, and our tables once they are empty. Rules of ours that somebody has removed are restored.
+/// Removes the rules of a network's stale attachments, by any backend, and Twill's tables once they
+/// are empty. Repairs the rest of Twill's tables.
 ///
 /// # Errors
 /// If some rules may be left.
-pub fn collect(
+pub fn gc(
     network: &NetworkName,
     valid: &ValidAttachments,
     may_masquerade: bool,
 ) -> Result<(), FirewallError> {
     let mut nftables = Nftables::open()?;
-    nftables.collect(network, valid)?;
-    nftables.kernel.collect_of_go(network.as_str(), valid)?;
+    nftables.gc(network, valid)?;
+    nftables.kernel.gc_of_go(network.as_str(), valid)?;
     let is_in_nftables = nftables.kernel.has_chains_of_iptables()?;
     for tables in tables_with_rules(is_in_nftables, may_masquerade) {
-        unless_not_installed(Iptables.collect_from(tables, network, valid))?;
+        unless_not_installed(Iptables.gc_from(tables, network, valid))?;
     }
     Ok(())
 }
 
-/// What is missing for an attachment's addresses to be masqueraded, by any backend; `None` if
-/// nothing is. `backend` is the one that a new attachment would get.
+/// The first address of an attachment that is not masqueraded by any backend; `None` if all are.
+/// `backend` is the one that a new attachment would get.
 ///
 /// # Errors
 /// If the rules cannot be read.
@@ -121,8 +121,8 @@ pub fn missing_masquerading(
     }))
 }
 
-/// What is missing for only an attachment's MAC to be able to send through its port, by whatever
-/// rules; `None` if nothing is.
+/// The missing rule or element if other MACs than the attachment's can send through its port;
+/// `None` if none can, by any backend.
 ///
 /// # Errors
 /// If the rules cannot be read.
@@ -140,7 +140,7 @@ pub fn missing_mac_check(
     Ok(missing)
 }
 
-/// What exists of an attachment outside our own tables.
+/// The rules of an attachment outside Twill's tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Traces {
     /// Its chain in the tables that iptables has in nftables.

@@ -1,11 +1,11 @@
-//! Which backend masquerades: the configuration key `ipMasqBackend`.
+//! The backend that masquerades: the configuration key `ipMasqBackend`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use cni_types::{Code, Quoted};
 
-/// What masquerades: the value of the configuration key `ipMasqBackend`.
+/// The value of the configuration key `ipMasqBackend`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Backend {
     /// The kernel's nftables, without programs ([`Nftables`](crate::Nftables)).
@@ -15,7 +15,7 @@ pub enum Backend {
     Iptables,
 }
 
-/// A text that is not the name of a [`Backend`].
+/// A string that is not the name of a [`Backend`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ipMasqBackend {} is unknown: use \"nftables\" or \"iptables\"", Quoted(.0))]
 pub struct UnknownBackend(pub String);

@@ -45,7 +45,7 @@ pub enum Missing {
         mapping: PortMapping,
         /// The table or the chain that should have the mapping.
         location: String,
-        /// What it has instead.
+        /// What is missing there.
         lack: String,
     },
 }
@@ -74,7 +74,8 @@ impl Missing {
 }
 
 impl Nftables {
-    /// What is missing of what [`Nftables::masquerade`] made; `None` if nothing is.
+    /// The first gap in the elements and rules of [`Nftables::masquerade`]; `None` if there is
+    /// none.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
@@ -101,7 +102,8 @@ impl Nftables {
         Ok(None)
     }
 
-    /// What is missing of what [`Nftables::allow_only_mac`] made; `None` if nothing is.
+    /// The first gap in the elements and rules of [`Nftables::allow_only_mac`]; `None` if there is
+    /// none.
     ///
     /// # Errors
     /// [`FirewallError::PortName`], and if the kernel refuses to answer.
@@ -141,7 +143,7 @@ impl Kernel {
         Ok(!found.is_empty())
     }
 
-    /// What is missing for a grant to have an effect.
+    /// The first gap that keeps a grant from having an effect.
     fn lack(
         &mut self,
         owner: NetworkAttachment<'_>,

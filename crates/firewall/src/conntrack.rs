@@ -1,7 +1,7 @@
-//! Connections that the kernel tracks (conntrack): forgetting those that lead elsewhere.
+//! Connections that the kernel tracks (conntrack): deletion of those with an outdated DNAT target.
 //!
-//! A packet of a tracked connection goes where the first one went, whatever the rules say by now.
-//! TCP ends a connection by itself; with UDP and SCTP, a client may go on for ever.
+//! A tracked connection keeps the DNAT target of its first packet, even if the rules have changed.
+//! A TCP client reconnects; a UDP or SCTP client may go on without end.
 
 use std::net::IpAddr;
 
@@ -43,19 +43,19 @@ const BY_DESTINATION_PORT: u32 = 1 << 5;
 /// looked for in one list.
 const MOST_LISTS: usize = 4;
 
-/// A port of the node, and the port of a container that it leads to, or no longer leads to.
+/// A port of the node, and the container that it leads to, or no longer leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MappedPort {
     pub(crate) mapping: PortMapping,
     pub(crate) target: IpAddr,
 }
 
-/// Which connections are forgotten.
+/// The connections to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forgotten {
-    /// Those that do not lead to the containers.
+    /// Those with another target than the container.
     LeadingElsewhere,
-    /// Those that do.
+    /// Those with the container as target.
     LeadingThere,
 }
 
@@ -67,15 +67,15 @@ struct Connection {
     zone: Vec<u8>,
     id: Vec<u8>,
     protocol: u8,
-    /// Where the first packet was sent to.
+    /// The destination of the first packet.
     destination: (IpAddr, u16),
-    /// Where the answers come from.
+    /// The source of replies, which is the DNAT target.
     answering: (IpAddr, u16),
 }
 
 impl Kernel {
-    /// Forgets connections to ports of the node. `is_node` tells whether an address is the node's;
-    /// it is asked only about destinations of such connections.
+    /// Deletes connections to ports of the node. `is_node` returns whether an address is the
+    /// node's; it is called only for destinations of such connections.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -122,8 +122,8 @@ impl Kernel {
         Ok(())
     }
 
-    /// Whether the maps lead the connection to where it leads: that of its own address and port
-    /// first, or any that holds under conditions.
+    /// Whether the connection's target is the one in the maps: that of its own address and port
+    /// first, or any with conditions.
     fn is_right(&mut self, connection: &Connection) -> Result<bool, FirewallError> {
         let table = if connection.is_ipv6 {
             Table::PortMap6
@@ -174,7 +174,7 @@ impl Kernel {
     fn forget_connection(&mut self, connection: &Connection) -> Result<(), FirewallError> {
         /// The flag of an attribute's kind that marks a value which consists of attributes.
         const NESTED: u16 = 1 << 15;
-        // The ID keeps one that came into its place meanwhile.
+        // The ID protects a new connection that has replaced this one meanwhile.
         let mut attributes = Attributes::new()
             .bytes(TUPLE_ORIGINAL | NESTED, &connection.original)
             .bytes(ID, &connection.id);
@@ -189,7 +189,7 @@ impl Kernel {
 }
 
 impl MappedPort {
-    /// Whether clients may go on with an old connection.
+    /// Whether clients may continue to use an old connection.
     fn is_remembered(&self) -> bool {
         self.mapping.protocol != Transport::Tcp
     }

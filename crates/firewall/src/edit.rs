@@ -9,7 +9,7 @@ use crate::kernel::Question;
 use crate::nf_tables::{HEADER, generation};
 use crate::table::Table;
 
-/// What a message is about (`NFT_MSG_*`).
+/// The type of a message (`NFT_MSG_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     NewTable = libc::NFT_MSG_NEWTABLE as isize,
@@ -42,22 +42,22 @@ pub(crate) struct Edit {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transaction {
     pub(crate) edits: Vec<Edit>,
-    /// The generation that the transaction was planned for, unless its edits fail by themselves
-    /// where the ruleset is not as planned.
+    /// The generation that the transaction was planned for. `None` if its edits fail by themselves
+    /// when the ruleset is not as planned.
     pub(crate) generation: Option<Generation>,
 }
 
-/// The number of the whole ruleset's state: each transaction of anybody changes it.
+/// The number of the whole ruleset's state, which every transaction of any process changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation([u8; 4]);
 
 impl Message {
-    /// The number that a message about this has.
+    /// The number of the type.
     pub(crate) fn number(self) -> u16 {
         (libc::NFNL_SUBSYS_NFTABLES as u16) << 8 | self as u16
     }
 
-    /// A message about this in a family (`NFPROTO_*`); `what` describes it in errors.
+    /// A message of this type for a family (`NFPROTO_*`); `what` describes it in errors.
     pub(crate) fn request(self, family: u8, what: String, attributes: Attributes) -> Request {
         // struct nfgenmsg: the family, the version, and a number that only batches use.
         let mut payload = vec![family, 0, 0, 0];
@@ -97,7 +97,7 @@ impl Message {
         }
     }
 
-    /// An edit of a table of others.
+    /// An edit of another program's table.
     pub(crate) fn foreign_edit(self, family: u8, what: String, attributes: Attributes) -> Edit {
         let mut request = self.request(family, what, attributes);
         request.answer = Answer::Nothing;
@@ -117,7 +117,7 @@ impl Edit {
     }
 
     /// Whether a refusal means that the ruleset is not as the transaction assumed, for example
-    /// because another process was faster: then another look and another attempt help.
+    /// because another process was faster: then reading it again and another attempt help.
     pub(crate) fn is_overtaken(&self, errno: Errno) -> bool {
         match self.message {
             Message::NewTable | Message::NewSet => errno == Errno::EEXIST,
@@ -137,7 +137,7 @@ impl Edit {
 }
 
 impl Transaction {
-    /// A transaction whose edits fail by themselves where the ruleset is not as planned.
+    /// A transaction whose edits fail by themselves if the ruleset is not as planned.
     pub(crate) fn of(edits: impl IntoIterator<Item = Edit>) -> Self {
         Self {
             edits: edits.into_iter().collect(),
@@ -178,7 +178,7 @@ fn batch_message(message_type: i32, answer: Answer) -> Request {
 pub(crate) struct PresentGeneration;
 
 impl Question for PresentGeneration {
-    /// `None` if the reply is about something else.
+    /// `None` for another type of message.
     type Answer = Option<Generation>;
 
     fn request(&self) -> Request {

@@ -8,7 +8,7 @@ use crate::kernel::Question;
 use crate::nf_tables::{HEADER, LIST_ENTRY, TABLE, data, element, userdata};
 use crate::table::Set;
 
-/// Where an element is: its set and its key.
+/// The identity of an element: its set and its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Element {
     pub(crate) set: Set,

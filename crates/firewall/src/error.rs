@@ -24,19 +24,19 @@ pub enum FirewallError {
         /// A configuration that needs no such feature.
         instead: &'static str,
     },
-    /// There was no answer of the kernel, or a refusal for another reason.
+    /// The kernel did not answer, or refused for another reason.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
     /// Others changed the same part of the ruleset during each attempt.
     #[error("{0}: others keep changing it: try again")]
     Contended(NetlinkError),
-    /// An attachment has more addresses of one family than records can have numbers.
+    /// An attachment has more addresses of one family than there are record numbers.
     #[error("{0} addresses of one family are too many to masquerade: {MOST_GRANTS} are possible")]
     TooManyAddresses(usize),
     /// A kernel setting that a mapping needs could not be changed.
     #[error(transparent)]
     Sysctl(#[from] SysctlError),
-    /// An attachment has more mappings of one family than records can have places.
+    /// An attachment has more mappings of one family than there are record places.
     #[error("{0} port mappings are too many: {MOST_PLACES} are possible")]
     TooManyMappings(usize),
     /// The name of a bridge's port is longer than the name of an interface can be.
@@ -57,7 +57,7 @@ pub enum FirewallError {
     /// The container's chain could not be locked.
     #[error("cannot lock the chain that iptables is to change: {0}")]
     ChainLock(io::Error),
-    /// A program could not be started, or not be talked to.
+    /// A program could not be started, or its streams failed.
     #[error("cannot run {program}: {source}")]
     Run {
         /// The program.

@@ -29,7 +29,7 @@ pub(crate) enum Header {
     Transport = libc::NFT_PAYLOAD_TRANSPORT_HEADER as isize,
 }
 
-/// What becomes of a packet.
+/// The verdict on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Drop = libc::NF_DROP as isize,
@@ -65,7 +65,7 @@ pub(crate) fn load(field: PacketField) -> Expression {
     load_at(Register::FIRST, field)
 }
 
-/// Loads a field of the packet behind a first one that fills its register: both are a key together.
+/// Loads a field of the packet behind a first one that fills its register: both together are a key.
 pub(crate) fn load_second(field: PacketField) -> Expression {
     load_at(Register(4), field)
 }
@@ -106,7 +106,7 @@ pub(crate) fn load_type_of_destination() -> Expression {
     expression("fib", data)
 }
 
-/// Loads the destination that the first packet of the connection was sent to.
+/// Loads the original destination of the connection (`ct original daddr`).
 pub(crate) fn load_first_destination(is_ipv6: bool) -> Expression {
     let key = if is_ipv6 {
         ct::DESTINATION6
@@ -149,7 +149,7 @@ fn compare(operation: i32, with: &[u8]) -> Expression {
     expression("cmp", data)
 }
 
-/// The rule applies only if a set has the loaded value.
+/// The rule applies only if a set contains the loaded value.
 pub(crate) fn is_in(set: &str) -> Expression {
     let data = Attributes::new()
         .text(lookup::SET, set)
@@ -157,7 +157,7 @@ pub(crate) fn is_in(set: &str) -> Expression {
     expression("lookup", data)
 }
 
-/// The rule applies only if a set has not the loaded value.
+/// The rule applies only if a set does not contain the loaded value.
 pub(crate) fn is_not_in(set: &str) -> Expression {
     let data = Attributes::new()
         .text(lookup::SET, set)
@@ -166,7 +166,7 @@ pub(crate) fn is_not_in(set: &str) -> Expression {
     expression("lookup", data)
 }
 
-/// The rule applies only if a map has the loaded value. What the map has for it replaces the value.
+/// The rule applies only if a map contains the loaded value, which the map's value replaces.
 pub(crate) fn map_by(map: &str) -> Expression {
     let data = Attributes::new()
         .text(lookup::SET, map)
@@ -184,8 +184,7 @@ pub(crate) fn add_to(set: &str) -> Expression {
     expression("dynset", data)
 }
 
-/// Sends the packet, and all other packets of its connection, to the loaded address and to the port
-/// in the register behind it.
+/// DNAT of the connection to the loaded address and to the port in the register behind it.
 pub(crate) fn send_to_loaded(is_ipv6: bool) -> Expression {
     let (family, port) = if is_ipv6 {
         (libc::NFPROTO_IPV6, Register(4))
@@ -200,7 +199,7 @@ pub(crate) fn send_to_loaded(is_ipv6: bool) -> Expression {
     expression("nat", data)
 }
 
-/// Decides what becomes of the packet.
+/// Decides on the packet.
 pub(crate) fn verdict(verdict: Verdict) -> Expression {
     let code = Attributes::new().be32(data::VERDICT_CODE, verdict as u32);
     let data = Attributes::new()
@@ -209,8 +208,7 @@ pub(crate) fn verdict(verdict: Verdict) -> Expression {
     expression("immediate", data)
 }
 
-/// Gives the packet, and all other packets of its connection, the address of the interface through
-/// which it leaves.
+/// Masquerades the connection: SNAT to the address of the interface through which it leaves.
 pub(crate) fn masquerade() -> Expression {
     expression("masq", Attributes::new())
 }

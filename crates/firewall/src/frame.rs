@@ -66,7 +66,7 @@ pub(crate) fn rules_of<'a>(
 }
 
 impl Kernel {
-    /// The parts of a table's frame that exist, but for rules and sets.
+    /// The parts of a table's frame that exist, without rules and sets.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
@@ -84,8 +84,8 @@ impl Kernel {
     }
 
     /// Whether these tables and their chains are as they should be. A transaction could assert the
-    /// same, but the kernel then has the process wait for some milliseconds when it closes its
-    /// socket, as after each change of a chain.
+    /// same, but then closing the socket would take some milliseconds, as after each change of a
+    /// chain.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
@@ -120,8 +120,7 @@ impl Kernel {
         Ok(self.without_witness(&sets)?.is_empty())
     }
 
-    /// Those of some sets that have no witness: the sets do not exist, or somebody has flushed
-    /// them.
+    /// Those of some sets that have no witness: the sets do not exist, or have been flushed.
     ///
     /// # Errors
     /// If the kernel refuses to answer.

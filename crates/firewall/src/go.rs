@@ -1,5 +1,6 @@
-//! What the Go plugins create in nftables (`pkg/ip` and `pkg/link` of containernetworking/plugins),
-//! which names and comments identify: finding it, and removing it with its attachment. Tables stay.
+//! Chains and rules of the Go plugins in nftables (`pkg/ip` and `pkg/link` of
+//! containernetworking/plugins): finding them by names and comments, and removing those of an
+//! attachment. Tables stay.
 
 use std::cell::LazyCell;
 use std::collections::HashSet;
@@ -106,7 +107,7 @@ impl Question for ForeignChain {
     }
 }
 
-/// What the Go plugin may have made of a port map.
+/// The parts of a port map of the Go plugin.
 enum PortMapTrace {
     /// A container's chain of iptables in nftables.
     Chain(ForeignChain),
@@ -172,7 +173,7 @@ impl Kernel {
     ///
     /// # Errors
     /// If the kernel refuses; then a part may have been removed.
-    pub(crate) fn collect_port_maps_of_go(
+    pub(crate) fn gc_port_maps_of_go(
         &mut self,
         network: &str,
         valid: &ValidAttachments,
@@ -274,7 +275,7 @@ impl Kernel {
     ///
     /// # Errors
     /// If the kernel refuses; then a part may have been removed.
-    pub(crate) fn collect_of_go(
+    pub(crate) fn gc_of_go(
         &mut self,
         network: &str,
         valid: &ValidAttachments,
@@ -308,7 +309,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// How many rules of the Go plugin masquerade an attachment and have an effect: one per
+    /// The number of effective rules of the Go plugin that masquerade an attachment: one per
     /// address.
     ///
     /// # Errors
@@ -505,7 +506,7 @@ fn digits(text: &str) -> String {
 mod tests {
     use super::*;
 
-    // As the Go plugin 1.1.1 makes them.
+    // As the Go plugin 1.1.1 creates them.
     #[test]
     fn port_maps_have_the_chains_that_the_go_plugin_gives() {
         let chain = port_map_chain("cbr0", "c1");

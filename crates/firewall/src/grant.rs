@@ -1,4 +1,5 @@
-//! What an attachment is granted, as its record stores it and as elements of sets carry it out.
+//! The grants of an attachment, as stored in its record and as elements of the sets that rules look
+//! up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use crate::element::Element;
 use crate::layout::{NAME_LENGTH, octets};
 use crate::table::{Set, SetKind, Table};
 
-/// What an attachment is granted in a table: one record of the map `owners`.
+/// A grant of an attachment in a table: one record of the map `owners`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grant {
     /// An address that is masqueraded, with the prefix of its network.
@@ -65,7 +66,7 @@ impl Grant {
         }
     }
 
-    /// The grant that an element carries out; `None` if the element says only a part of it.
+    /// The grant that an element belongs to; `None` if the element contains only a part of it.
     pub(crate) fn of_element(element: &Element) -> Option<Self> {
         match element.set.kind {
             SetKind::From(network) => {
@@ -78,7 +79,7 @@ impl Grant {
         }
     }
 
-    /// The elements that carry the grant out: rules look for them.
+    /// The elements of the grant that rules look up.
     pub(crate) fn elements(&self) -> Vec<Element> {
         let element = |kind, key| Element {
             set: self.table().set(kind),
@@ -94,7 +95,7 @@ impl Grant {
     }
 }
 
-/// The tables of some grants, each with the sets that carry them out.
+/// The tables of some grants, each with the sets of their elements.
 pub(crate) fn tables_of(grants: &[Grant]) -> BTreeMap<Table, BTreeSet<Set>> {
     let mut tables: BTreeMap<Table, BTreeSet<Set>> = BTreeMap::new();
     for grant in grants {

@@ -21,7 +21,7 @@ mod rules;
 /// The chain of the table `nat` from which masqueraded packets reach the containers' chains.
 const POSTROUTING: &str = "POSTROUTING";
 
-/// How long a program waits for another one, in seconds.
+/// The timeout of a program for the lock of iptables, in seconds.
 const TIMEOUT: &str = "30";
 
 /// Rules that the programs `iptables` and `ip6tables` create, as with the Go plugins: one chain per
@@ -107,8 +107,8 @@ const IPV6: Programs<'_> = Programs {
 };
 
 impl Iptables {
-    /// Masquerades what a container sends from an attachment's addresses, except to the addresses'
-    /// own networks and to multicast groups.
+    /// Masquerades packets from an attachment's addresses, except to the addresses' own networks
+    /// and to multicast groups.
     ///
     /// # Errors
     /// [`FirewallError::NoProgram`], and if a program fails.
@@ -148,7 +148,7 @@ impl Iptables {
         self.remove_chain(Tables::Chosen, &chain, addresses, &lock)
     }
 
-    /// [`Iptables::remove`] from some tables, for a caller who has marked the chain.
+    /// As [`Iptables::remove`], from some tables, for a caller that holds the chain's lock.
     ///
     /// # Errors
     /// As [`Iptables::remove`].
@@ -183,7 +183,7 @@ impl Iptables {
         })
     }
 
-    /// What is missing of what [`Iptables::masquerade`] made; `None` if nothing is.
+    /// The first rule of [`Iptables::masquerade`] that is missing; `None` if all exist.
     ///
     /// # Errors
     /// As [`Iptables::masquerade`].
@@ -197,7 +197,7 @@ impl Iptables {
         self.missing_in(Tables::Chosen, &chain, addresses)
     }
 
-    /// [`Iptables::missing_masquerading`] in some tables.
+    /// As [`Iptables::missing_masquerading`], in some tables.
     ///
     /// # Errors
     /// As [`Iptables::masquerade`].
@@ -236,19 +236,15 @@ impl Iptables {
     ///
     /// # Errors
     /// As [`Iptables::remove`].
-    pub fn collect(
-        &self,
-        network: &NetworkName,
-        valid: &ValidAttachments,
-    ) -> Result<(), FirewallError> {
-        self.collect_from(Tables::Chosen, network, valid)
+    pub fn gc(&self, network: &NetworkName, valid: &ValidAttachments) -> Result<(), FirewallError> {
+        self.gc_from(Tables::Chosen, network, valid)
     }
 
-    /// [`Iptables::collect`] from some tables.
+    /// [`Iptables::gc`] from some tables.
     ///
     /// # Errors
     /// As [`Iptables::remove`].
-    pub(crate) fn collect_from(
+    pub(crate) fn gc_from(
         &self,
         tables: Tables,
         network: &NetworkName,

@@ -1,4 +1,4 @@
-//! Talking to the kernel's nftables: questions, lists and transactions.
+//! The connection to the kernel's nftables: questions, lists and transactions.
 
 use netlink::attributes::Malformed;
 use netlink::{Answer, NetlinkError, Outcome, Protocol, Reply, Request, Socket};
@@ -7,16 +7,16 @@ use nix::errno::Errno;
 use crate::FirewallError;
 use crate::edit::{Generation, PresentGeneration, Transaction};
 
-/// How often an operation is tried that others overtake. Each time, one of the others has
-/// succeeded.
+/// The largest number of attempts of an operation that others overtake. Each time, one of the
+/// others has succeeded.
 const ATTEMPTS: usize = 64;
 
-/// How many questions go into one exchange. A socket has room for as many answers.
+/// The number of questions in one exchange. A socket's buffer holds as many answers.
 const QUESTIONS: usize = 16;
 
 /// A question about one object of the ruleset.
 pub(crate) trait Question {
-    /// What the kernel says of an object that exists.
+    /// The kernel's answer for an object that exists.
     type Answer;
 
     fn request(&self) -> Request;
@@ -112,7 +112,7 @@ impl Kernel {
         outcomes?.into_iter().map(unless_absent).collect()
     }
 
-    /// A list of objects; empty if what contains them does not exist.
+    /// A list of objects; empty if their table, chain or set does not exist.
     ///
     /// # Errors
     /// If the kernel refuses to answer, or if `read` fails.
@@ -139,7 +139,7 @@ impl Kernel {
         Ok(self.ask_one(&PresentGeneration)?.flatten())
     }
 
-    /// Repeats an attempt for as long as others overtake it.
+    /// Repeats an attempt while others overtake it.
     ///
     /// # Errors
     /// [`FirewallError::Contended`] after the last attempt, and the attempt's own errors.

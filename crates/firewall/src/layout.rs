@@ -29,7 +29,7 @@ enum Field {
     Number,
 }
 
-/// How many elements the rules themselves may add to a set.
+/// The largest number of elements that rules themselves may add to a set.
 const MOST_COLLECTED: u32 = 65_535;
 
 impl Set {
@@ -72,8 +72,8 @@ impl Set {
         Message::NewSet.edit(self.table, format!("create set {self}"), attributes)
     }
 
-    /// An element that each set has from the start, and that matches no packet and no attachment.
-    /// Whoever flushes the set removes the witness, too, and each ADD looks for it.
+    /// An element that each set has from the start, and that matches no packet and no attachment. A
+    /// flush of the set removes it, so each ADD looks for it.
     pub(crate) fn witness(self) -> Element {
         Element {
             set: self,

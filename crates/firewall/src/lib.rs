@@ -1,16 +1,15 @@
-//! The edge to netfilter: masquerading, ports of a bridge through which only one MAC may send, and
-//! ports of the node that lead to containers.
+//! The edge to netfilter: masquerading, MAC anti-spoofing on ports of a bridge, and port maps.
 //!
 //! [`Nftables`] talks to the kernel itself and has tables of its own. Their rules are created once.
-//! What comes and goes with a container are elements of sets, so neither an ADD nor a packet takes
-//! longer with many containers. A map in each table records whose the elements are, so that a DEL,
-//! which knows nothing but the attachment, finds them in one exchange. [`Iptables`] does what the
-//! Go plugins do, with their programs and under their names. [`remove`] and [`collect`] find the
-//! rules of an attachment, whatever has created them.
+//! An ADD only adds elements to sets, so neither an ADD nor a packet takes longer with many
+//! containers. A map in each table records the elements of each attachment, so that a DEL, which
+//! knows only the attachment, finds them in one exchange. [`Iptables`] creates the Go plugins'
+//! rules with the programs of iptables. [`remove`] and [`gc`] find the rules of an attachment,
+//! whatever created them.
 //!
 //! Everything happens in the network namespace of the calling thread: the node's.
 //!
-//! The modules, each of which uses only modules above it:
+//! The modules, from names to operations:
 //!
 //! ```text
 //! nf_tables, table, owner              names: attributes, tables and sets, owners
@@ -55,7 +54,7 @@ mod rule;
 mod schema;
 mod table;
 
-pub use all::{collect, missing_mac_check, missing_masquerading, remove};
+pub use all::{gc, missing_mac_check, missing_masquerading, remove};
 pub use backend::{Backend, UnknownBackend};
 pub use check::Missing;
 pub use error::FirewallError;
@@ -67,6 +66,6 @@ pub use iptables::port_map::{
 pub use nftables::Nftables;
 pub use port_map::{
     Conditions, PortMap, PortMapping, Snat, Transport, UnknownTransport, Unmapped,
-    UnsupportedConditions, collect_port_maps, map_ports, map_ports_by_iptables, missing_port_map,
+    UnsupportedConditions, gc_port_maps, map_ports, map_ports_by_iptables, missing_port_map,
     missing_port_map_by_iptables, probe_port_maps, unmap_ports,
 };

@@ -1,5 +1,5 @@
-//! What a rule does, however it is written: `nft` writes a rule that it restores in another way
-//! than this crate does.
+//! The effect of a rule, whatever its encoding: `nft` restores a rule in another encoding than this
+//! crate's.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::nf_tables::{
     bitwise, cmp, ct, data, dynset, fib, immediate, lookup, meta, nat, payload,
 };
 
-/// What a rule does. No two rules of this crate do the same.
+/// The effect of a rule. No two rules of this crate have the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meaning {
     conditions: Vec<Condition>,
@@ -20,7 +20,7 @@ pub(crate) struct Meaning {
 /// A condition for the rule to apply to a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
-    /// What was loaded, under a mask that does not end with zeros, compares with a value.
+    /// The loaded value, under a mask that does not end with zeros, compares with a value.
     Compare {
         source: Source,
         mask: Vec<u8>,
@@ -37,7 +37,7 @@ enum Condition {
     IsMapped { map: String, key: Key },
 }
 
-/// What a register was loaded from.
+/// The source of a register's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Packet {
@@ -46,18 +46,19 @@ enum Source {
     },
     /// Metadata of the packet (`NFT_META_*`).
     Meta(u32),
-    /// What the routing tables say (`NFT_FIB_RESULT_*`), and of which address (`NFTA_FIB_F_*`).
+    /// A result of the routing tables (`NFT_FIB_RESULT_*`), and the address that was looked up
+    /// (`NFTA_FIB_F_*`).
     Fib(u32, u32),
-    /// What is known of the connection (`NFT_CT_*`), of one direction.
+    /// A property of the connection (`NFT_CT_*`), of one direction.
     Connection(u32, u8),
-    /// What a map has for a key.
+    /// The value of a map for a key.
     Map(String),
 }
 
 /// The sources of a key, each with its length in bytes.
 type Key = Vec<(Source, usize)>;
 
-/// What becomes of a packet to which the rule applies.
+/// The action on a packet to which the rule applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     Masquerade,
@@ -68,11 +69,11 @@ enum Outcome {
         set: String,
         key: Key,
     },
-    /// The destination becomes the address that was loaded, and the port behind it.
+    /// DNAT to the loaded address and the port behind it.
     Sent {
         family: u32,
         address: Source,
-        /// How many units of four bytes lie between the address and the port.
+        /// The number of units of four bytes between the address and the port.
         distance: u32,
     },
 }
@@ -211,7 +212,7 @@ impl Registers {
         let Some(unit) = unit(destination).filter(|_| !is_negated) else {
             return Ok(None);
         };
-        // What the map has replaces whatever was there.
+        // The map's value replaces the register's.
         self.0.retain(|other, _| *other < unit);
         self.0.insert(unit, (Source::Map(set.clone()), Vec::new()));
         Ok(Some(Condition::IsMapped { map: set, key }))

@@ -1,4 +1,4 @@
-//! Masquerading and MAC checks by nftables: granting, removing and collecting.
+//! Masquerading and MAC checks by nftables: granting, removing and GC.
 
 use std::cell::LazyCell;
 use std::collections::HashSet;
@@ -16,8 +16,8 @@ use crate::owner::{MOST_GRANTS, NetworkAttachment, RecordKey};
 use crate::record::record_element;
 use crate::table::Table;
 
-/// How many records one transaction of a collection removes. A socket has room for the refusals of
-/// so many.
+/// The number of records that one transaction of a GC removes. A socket's buffer holds that many
+/// errors.
 const COLLECTED_AT_ONCE: usize = 64;
 
 /// The rules in the kernel's nftables, of the network namespace in which this was opened.
@@ -25,7 +25,7 @@ const COLLECTED_AT_ONCE: usize = 64;
 /// Every operation is one transaction and takes no lock. A transaction assumes a state of the
 /// ruleset, and fails as a whole if the state is another: it creates nothing that exists, and
 /// removes nothing that does not. Moreover, an attachment's elements are only removed or replaced
-/// together with the record that says whose they are.
+/// together with their record, which names the attachment.
 #[derive(Debug)]
 pub struct Nftables {
     pub(crate) kernel: Kernel,
@@ -42,11 +42,11 @@ impl Nftables {
         Ok(Self { kernel })
     }
 
-    /// Masquerades what an attachment sends from these addresses, except to the address's own
+    /// Masquerades packets from these addresses of an attachment, except to the address's own
     /// network, which its prefix gives, and to multicast groups.
     ///
-    /// These addresses replace those that the attachment had before, and an address that another
-    /// attachment had is this one's from now on.
+    /// These addresses replace the attachment's former ones. An address that belonged to another
+    /// attachment is moved to this one.
     ///
     /// # Errors
     /// [`FirewallError::Unsupported`] and others; then nothing has changed.
@@ -115,7 +115,7 @@ impl Nftables {
             let without: Vec<_> = Table::OF_LINKS.into_iter().filter(has_none).collect();
             let flushed = kernel.tables_without_records(&without)?;
             if !flushed.is_empty() {
-                // Elements say which records there were. A table that cannot be repaired must not
+                // Lost records are rebuilt from elements. A table that cannot be repaired must not
                 // keep the other ones from being cleaned up.
                 for table in flushed {
                     drop(kernel.repair_table(table));
@@ -130,12 +130,12 @@ impl Nftables {
         Ok(was_masqueraded)
     }
 
-    /// [Repairs](Self::repair) all tables, removes all that was done for a network's attachments
-    /// that are no longer valid, and removes the tables that have become empty.
+    /// [Repairs](Self::repair) all tables, removes the elements and records of a network's stale
+    /// attachments, and removes the tables that have become empty.
     ///
     /// # Errors
     /// If the kernel refuses; then a part may have been removed.
-    pub fn collect(
+    pub fn gc(
         &mut self,
         network: &NetworkName,
         valid: &ValidAttachments,
@@ -172,9 +172,9 @@ impl Nftables {
         Ok(())
     }
 
-    /// Restores in the tables of this crate what others have removed and what can be known from the
-    /// rest: chains, rules and sets; and of elements and records those that the other ones speak
-    /// of. Tables that do not exist are not created.
+    /// Restores the chains, rules and sets of this crate's tables that other programs removed, and
+    /// rebuilds lost elements from their records and lost records from their elements. Tables that
+    /// do not exist are not created.
     ///
     /// Returns the descriptions of the edits; none if nothing was missing.
     ///
@@ -219,9 +219,9 @@ impl Nftables {
         let needed = tables_of(grants);
         let mut is_first = true;
         self.kernel.until_done(|kernel| {
-            // The first attempt assumes that nobody has any of the grants, which is so almost
-            // always. The transaction fails otherwise; but nothing fails for what somebody has
-            // flushed.
+            // The first attempt assumes that no attachment has any of the grants, which is almost
+            // always true; otherwise the transaction fails. A flush does not make it fail, so the
+            // tables are checked.
             let is_plain = std::mem::take(&mut is_first)
                 && kernel.are_intact(&needed)?
                 && kernel.are_complete(needed.keys().copied())?;

@@ -1,4 +1,4 @@
-//! Whose a record and an element are: the keys of records, and the comments.
+//! The owners of records and elements: the keys of records, and the comments.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use hmac_sha512::Hash;
 /// The longest comment that the program `nft` accepts, in bytes.
 const LONGEST_COMMENT: usize = 127;
 
-/// How many grants an attachment can have in one table: one per character for their numbers.
+/// The largest number of grants of an attachment in one table: one per character for their numbers.
 pub(crate) const MOST_GRANTS: usize = ALPHABET.len();
 
-/// How many records an attachment can have in a table where their numbers have
-/// [three digits](PLACE_DIGITS).
+/// The largest number of records of an attachment in a table in which their numbers have [three
+/// digits](PLACE_DIGITS).
 pub(crate) const MOST_PLACES: usize = ALPHABET.len().pow(PLACE_DIGITS as u32);
 
 /// The number of characters of a record's place in its key. The rest of the token distinguishes
@@ -184,7 +184,7 @@ impl fmt::Display for RecordKey {
     }
 }
 
-/// Characters that stand for a name: a digest.
+/// A digest of a name, in characters.
 pub(crate) fn token<const N: usize>(name: &str) -> [u8; N] {
     let mut token = [0; N];
     for (slot, byte) in token.iter_mut().zip(Hash::hash(name.as_bytes())) {

@@ -1,10 +1,10 @@
 //! Port maps: ports of the node's addresses that lead to containers.
 //!
-//! Each family has a table `twill_portmap`. Two maps, one by address, protocol and port, and one by
-//! protocol and port, say where a packet goes; a fixed handful of rules looks into them. Each
-//! attachment has a record of its container and its `snat`, and one per mapping. Where several
-//! attachments claim a host port, the last ADD has it; the others' records are in the map
-//! `waiting`, which is empty nearly always.
+//! Each family has a table `twill_portmap`. Two maps, from address, protocol and port, and from
+//! protocol and port, give the DNAT target; a fixed number of rules looks them up. Each attachment
+//! has a record of its container and its `snat`, and one per mapping. If several attachments claim
+//! a host port, the last ADD has it; the others' records are in the map `waiting`, which is almost
+//! always empty.
 
 mod change;
 mod check;
@@ -26,8 +26,8 @@ pub use change::Unmapped;
 pub(crate) use conditions::Token;
 pub use conditions::{Conditions, UnsupportedConditions};
 pub use operations::{
-    collect_port_maps, map_ports, map_ports_by_iptables, missing_port_map,
-    missing_port_map_by_iptables, probe_port_maps, unmap_ports,
+    gc_port_maps, map_ports, map_ports_by_iptables, missing_port_map, missing_port_map_by_iptables,
+    probe_port_maps, unmap_ports,
 };
 pub(crate) use rules::{CHAINS4, CHAINS6, rules};
 
@@ -59,35 +59,35 @@ pub struct PortMapping {
     pub container_port: u16,
 }
 
-/// Which clients reach a mapped port with the node's address as their source.
+/// The clients of mapped ports that get SNAT to the node's address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Snat {
     /// None.
     Off,
-    /// Those that would not get an answer otherwise: the container itself, containers of its
-    /// network, and the node by its loopback address.
+    /// Those that need it to get a reply: the container itself, containers of its network, and the
+    /// node's loopback address.
     #[default]
     WhereNeeded,
     /// All clients.
     All,
 }
 
-/// What [`Nftables::map_ports`](crate::Nftables::map_ports) does for an attachment.
+/// The port map of an attachment, for [`Nftables::map_ports`](crate::Nftables::map_ports).
 #[derive(Clone, Copy, Debug)]
 pub struct PortMap<'a> {
     /// The container's addresses, at most one per family, with the prefixes of their networks.
     pub addresses: &'a [IpNetwork],
     /// The mappings, without repetitions.
     pub mappings: &'a [PortMapping],
-    /// Whose source address is replaced.
+    /// The clients that get SNAT.
     pub snat: Snat,
-    /// The conditions under which IPv4 packets are sent to the container; `None` for all.
+    /// The conditions for IPv4 packets to be mapped; `None` for all packets.
     pub conditions4: Option<Conditions>,
-    /// The conditions under which IPv6 packets are sent to the container; `None` for all.
+    /// The conditions for IPv6 packets to be mapped; `None` for all packets.
     pub conditions6: Option<Conditions>,
 }
 
-/// A text that names no protocol with ports.
+/// A protocol name other than tcp, udp and sctp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the protocols with ports are tcp, udp and sctp")]
 pub struct UnknownTransport;
@@ -136,7 +136,7 @@ impl fmt::Display for Transport {
 }
 
 impl PortMapping {
-    /// Whether the mapping concerns packets of a table's family.
+    /// Whether the mapping applies to packets of a table's family.
     fn is_of(&self, table: Table) -> bool {
         self.host_ip
             .is_none_or(|ip| ip.is_ipv6() == table.is_ipv6())
@@ -156,7 +156,7 @@ impl fmt::Display for PortMapping {
 }
 
 impl<'a> PortMap<'a> {
-    /// The container's address in a table's family, and the mappings that concern it; `None` if
+    /// The container's address in a table's family, and the mappings of that family; `None` if
     /// there are none.
     pub(crate) fn part(&self, table: Table) -> Option<(IpNetwork, Vec<&'a PortMapping>)> {
         let mut addresses = self.addresses.iter();
@@ -178,7 +178,7 @@ impl<'a> PortMap<'a> {
         })
     }
 
-    /// The container's IPv4 address, if the node's loopback address leads there.
+    /// The container's IPv4 address, if ports of the node's loopback address are mapped to it.
     fn address_for_loopback(&self) -> Option<IpAddr> {
         let (address, mappings) = self.part(Table::PortMap4)?;
         let leads_there = |mapping: &&PortMapping| {

@@ -1,5 +1,5 @@
-//! Preparing a transaction that did not succeed at the first attempt: the tables are repaired, and
-//! the attachment's former grants and those of others are taken out of the way.
+//! The retry of a transaction that failed at the first attempt: it also repairs the tables, and
+//! removes the attachment's former grants and conflicting grants of others.
 
 use std::collections::BTreeSet;
 
@@ -16,9 +16,9 @@ impl Kernel {
     /// The start of a transaction that gives an attachment these grants, in these tables, and
     /// nothing else: the edits that have to come before the additions.
     ///
-    /// Another attachment has one of the grants if its address was released, and given to this one,
-    /// before its rules were removed. From now on the grant is this one's, and a later removal of
-    /// the other attachment must not take it away.
+    /// Another attachment has one of the grants if its address was released and allocated to this
+    /// attachment before its rules were removed. Now the grant belongs to this attachment, and a
+    /// later removal of the other one must not remove it.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
@@ -28,8 +28,8 @@ impl Kernel {
         tables: &[Table],
         grants: &[Grant],
     ) -> Result<Transaction, FirewallError> {
-        // Several exchanges show who has what; the transaction is right only if nothing changes
-        // between them and it.
+        // Reading the grants takes several exchanges; the transaction is correct only if nothing
+        // changes after them.
         let generation = self.generation()?;
         let wanted: Vec<_> = grants.iter().flat_map(Grant::elements).collect();
         let (mut taken, mut others) = (Vec::new(), BTreeSet::new());

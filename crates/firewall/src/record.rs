@@ -1,4 +1,4 @@
-//! Records: which grants an attachment has, as the maps `owners` say.
+//! Records: the grants of each attachment, in the maps `owners`.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::table::Table;
 pub(crate) struct Record {
     pub(crate) table: Table,
     pub(crate) key: RecordKey,
-    /// `None` if somebody else has written the record.
+    /// `None` if another program has written the record.
     pub(crate) grant: Option<Grant>,
 }
 
@@ -24,13 +24,13 @@ impl Record {
         Self { table, key, grant }
     }
 
-    /// The element that the record is.
+    /// The record as an element.
     pub(crate) fn element(&self) -> Element {
         record_element(self.table, self.key)
     }
 }
 
-/// The element that the record with this key is.
+/// The record with this key as an element.
 pub(crate) fn record_element(table: Table, key: RecordKey) -> Element {
     Element {
         set: table.owners(),
@@ -75,7 +75,7 @@ impl Kernel {
         Ok(records)
     }
 
-    /// Those of some tables that exist and whose records somebody has flushed.
+    /// Those of some tables that exist and whose records have been flushed.
     ///
     /// # Errors
     /// If the kernel refuses to answer.

@@ -1,7 +1,7 @@
-//! Repairing a table, whatever others have taken out of it.
+//! Restores rules and elements that other programs removed.
 //!
-//! Records and elements say the same twice: a record whose elements are gone gets them back, and
-//! elements without a record get theirs. What neither says is lost until its attachment is added
+//! Records and elements hold the same facts: lost elements are rebuilt from their record, and a
+//! lost record from its elements. If both are lost, they stay so until their attachment is added
 //! again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +18,10 @@ use crate::rule::{ListedRule, Rule, compare};
 use crate::schema::ChainRules;
 use crate::table::{Set, Table};
 
-/// What a transaction does beside the repair, which leaves these elements alone.
+/// The changes of a transaction beside the repair, which leaves these elements alone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Intent {
-    /// The key of the first record of the attachment concerned; whatever else exists for it is
-    /// stale.
+    /// The key of the first record of the attachment concerned; all its other elements are stale.
     pub(crate) owner: Option<RecordKey>,
     /// Elements to add.
     pub(crate) wanted: BTreeSet<Element>,
@@ -30,9 +29,9 @@ pub(crate) struct Intent {
     pub(crate) doomed: BTreeSet<Element>,
 }
 
-/// The condition of a table, and what it should have.
+/// The state of a table, and the sets that it should have.
 #[derive(Debug)]
-pub(crate) struct Condition {
+pub(crate) struct TableState {
     pub(crate) frame: Frame,
     /// The sets that exist.
     pub(crate) existing: BTreeSet<Set>,
@@ -41,7 +40,7 @@ pub(crate) struct Condition {
     rules: Vec<ListedRule>,
     /// The sets that the table should have.
     pub(crate) needed: BTreeSet<Set>,
-    /// Whether something is missing, or not in its order, in an existing table.
+    /// Whether anything is missing or out of order in an existing table.
     pub(crate) is_damaged: bool,
 }
 
@@ -49,7 +48,7 @@ pub(crate) struct Condition {
 #[derive(Debug, Default)]
 struct Content {
     records: BTreeMap<RecordKey, ListedElement>,
-    /// The elements that carry grants out.
+    /// The elements that rules look up.
     elements: BTreeMap<Element, ListedElement>,
 }
 
@@ -86,12 +85,14 @@ impl Kernel {
         Ok(done)
     }
 
-    /// Removes a table that contains nothing but its frame. A table with anything of others stays.
+    /// Removes a table that contains nothing but its frame. A table with objects of other programs
+    /// stays.
     ///
     /// # Errors
     /// If the kernel refuses; then nothing has changed.
     pub(crate) fn remove_if_unused(&mut self, table: Table) -> Result<(), FirewallError> {
-        // Whoever adds something meanwhile changes the generation, and then the table is in use.
+        // If another process adds something meanwhile, the generation changes, and the removal
+        // fails.
         let Some(generation) = self.generation()? else {
             return Ok(());
         };
@@ -133,16 +134,14 @@ impl Kernel {
         intent: &mut Intent,
         is_thorough: bool,
     ) -> Result<Vec<Edit>, FirewallError> {
-        let mut condition = self.condition(table, sets)?;
+        let mut state = self.table_state(table, sets)?;
         let mut lost = Lost::new();
-        if condition.is_damaged || is_thorough {
-            lost = self
-                .content(table, &condition.existing)?
-                .lost(table, intent);
+        if state.is_damaged || is_thorough {
+            lost = self.content(table, &state.existing)?.lost(table, intent);
             let sets = lost.keys().map(|element| element.set);
-            condition.needed.extend(sets);
+            state.needed.extend(sets);
         }
-        let mut edits = condition.frame_edits(table);
+        let mut edits = state.frame_edits(table);
         let add = |(element, (data, comment)): (&Element, &(Option<Vec<u8>>, String))| {
             element.add(data.as_deref(), comment)
         };
@@ -150,15 +149,15 @@ impl Kernel {
         Ok(edits)
     }
 
-    /// The condition of a table that needs `sets` beside those that it has from the start.
+    /// The state of a table that needs `sets` beside those that it has from the start.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
-    pub(crate) fn condition(
+    pub(crate) fn table_state(
         &mut self,
         table: Table,
         sets: &BTreeSet<Set>,
-    ) -> Result<Condition, FirewallError> {
+    ) -> Result<TableState, FirewallError> {
         let frame = self.frame(table)?;
         let existing = self.sets_in(table)?;
         let mut needed: BTreeSet<Set> = table.sets().chain(sets.iter().copied()).collect();
@@ -171,7 +170,7 @@ impl Kernel {
                 || !unwitnessed.is_empty()
                 || !has_all_sets
                 || !are_right(&table.rules_with(&needed), &rules));
-        Ok(Condition {
+        Ok(TableState {
             frame,
             existing,
             unwitnessed,
@@ -203,8 +202,7 @@ impl Kernel {
 }
 
 impl Content {
-    /// The elements that records speak of, and the records that elements speak of, as far as they
-    /// are missing.
+    /// The missing elements of existing records, and the missing records of existing elements.
     fn lost(&self, table: Table, intent: &mut Intent) -> Lost {
         let mut lost = Lost::new();
         for (key, listed) in &self.records {
@@ -254,7 +252,7 @@ impl Content {
     }
 }
 
-impl Condition {
+impl TableState {
     /// The edits that repair the frame of the table, and that create it if it does not exist.
     pub(crate) fn frame_edits(&self, table: Table) -> Vec<Edit> {
         let mut edits = Vec::new();
@@ -303,7 +301,8 @@ fn rule_edits(table: Table, wanted: &ChainRules, listed: &[&ListedRule]) -> Vec<
         let append = |rule: &&Rule| table.append(wanted.chain, rule);
         return comparison.missing.iter().map(append).collect();
     }
-    // The order matters, and the kernel appends: all rules of this crate go, and are appended anew.
+    // The order matters, and the kernel only appends: remove all rules of this crate, and append
+    // them again.
     let ours = listed.iter().filter(|it| wanted.has(it));
     let deletions = ours.map(|rule| {
         let what = format!("remove a rule of chain {} of table {table}", rule.chain);

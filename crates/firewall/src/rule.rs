@@ -17,7 +17,7 @@ pub(crate) struct Rule {
     pub(crate) expressions: Vec<Expression>,
 }
 
-/// A rule that the kernel lists, of anybody.
+/// A rule that the kernel lists, of any program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListedRule {
     pub(crate) chain: String,
@@ -28,11 +28,11 @@ pub(crate) struct ListedRule {
     pub(crate) comment: String,
 }
 
-/// Which of the rules that a chain should have it has.
+/// The result of comparing the rules of a chain with those that it should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Comparison<'a> {
     pub(crate) missing: Vec<&'a Rule>,
-    /// Whether the other ones are in their order, and none is there twice.
+    /// Whether the existing ones are in order, and none is there twice.
     pub(crate) is_in_order: bool,
 }
 
@@ -110,8 +110,8 @@ fn named_expression(expression: &[u8]) -> Result<(String, Vec<u8>), Malformed> {
     Ok((name, find(expression, rule::EXPRESSION_DATA)?.to_vec()))
 }
 
-/// Compares the rules of a chain with those that it should have. Rules of others may stand between
-/// them.
+/// Compares the rules of a chain with those that it should have. Rules of other programs may stand
+/// between them.
 pub(crate) fn compare<'a>(wanted: &'a ChainRules, listed: &[&ListedRule]) -> Comparison<'a> {
     let listed: Vec<_> = listed.iter().map(|rule| rule.meaning()).collect();
     let mut missing = Vec::new();

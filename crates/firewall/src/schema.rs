@@ -1,4 +1,4 @@
-//! What each table consists of: its chains and their rules.
+//! The chains of each table and their rules.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::port_map;
 use crate::rule::{ListedRule, Rule};
 use crate::table::{Set, SetKind, Table};
 
-/// A chain of a table, and where it sees packets.
+/// A chain of a table, and its hook.
 #[derive(Debug)]
 pub(crate) struct Chain {
     pub(crate) name: &'static str,
@@ -33,13 +33,13 @@ pub(crate) struct ChainRules {
     pub(crate) chain: &'static Chain,
     /// These come first, in this order.
     pub(crate) first: Vec<Rule>,
-    /// The rules that sets bring along follow, in any order.
+    /// The rules of sets that are created on demand follow, in any order.
     pub(crate) of_sets: Vec<Rule>,
     /// These come last, in this order.
     pub(crate) last: Vec<Rule>,
 }
 
-/// After what others do with a packet's source, as is usual: `priority srcnat`.
+/// `priority srcnat`, the usual one for masquerading.
 const MASQUERADE: &[Chain] = &[Chain {
     name: "postrouting",
     chain_type: "nat",
@@ -61,7 +61,7 @@ impl ChainRules {
         listed.chain == self.chain.name && self.all().any(|rule| rule.is(listed))
     }
 
-    /// All of the rules, in an order that is right.
+    /// All of the rules, in a valid order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Rule> {
         self.first.iter().chain(&self.of_sets).chain(&self.last)
     }

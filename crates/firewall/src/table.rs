@@ -1,4 +1,4 @@
-//! Which tables and sets this crate has: their families and names.
+//! The tables and sets of this crate: their families and names.
 
 use std::fmt;
 
@@ -11,15 +11,15 @@ use crate::port_map::{Conditions, Token};
 /// for both (`inet`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Table {
-    /// Which IPv4 addresses are masqueraded.
+    /// `twill_masquerade` for IPv4.
     Masquerade4,
-    /// Which IPv6 addresses are masqueraded.
+    /// `twill_masquerade` for IPv6.
     Masquerade6,
-    /// Which MAC may send through which port of a bridge.
+    /// `twill_macspoofchk`: the ports of bridges, and the MAC that may send through each.
     MacSpoof,
-    /// Which ports of the node's IPv4 addresses lead to containers.
+    /// `twill_portmap` for IPv4.
     PortMap4,
-    /// Which ports of the node's IPv6 addresses lead to containers.
+    /// `twill_portmap` for IPv6.
     PortMap6,
 }
 
@@ -32,36 +32,36 @@ pub(crate) struct Set {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum SetKind {
-    /// The map of the records: what each attachment was granted. No rule looks into it.
+    /// The map of the records, with the grants of each attachment. No rule looks it up.
     Owners,
     /// The addresses of this network that are masqueraded when they send to other networks.
     From(IpNetwork),
     /// The addresses without a network of their own: whatever they send is masqueraded.
     FromHosts,
-    /// The ports of bridges that are watched.
+    /// Bridge ports with `macspoofchk`.
     BridgePorts,
     /// The ports of bridges, each with the MAC that may send through it.
     Senders,
-    /// The map of the records of mappings that have no effect while another attachment has the
-    /// host port. No rule looks into it.
+    /// The map of the records of mappings that have no effect while another attachment has the host
+    /// port. No rule looks it up.
     Waiting,
     /// The host addresses and ports that lead to containers; with a token, under these conditions.
     Addresses(Option<Token>),
     /// The host ports that lead to containers at all addresses of the node; with a token, under
     /// these conditions.
     Ports(Option<Token>),
-    /// A set whose name is all that it has: the conditions of a network.
+    /// A set without container elements; its name stores a network's conditions.
     Conditions(Conditions),
-    /// The addresses of the node that packets have come for, which the rules themselves collect.
+    /// Node addresses that packets were sent to; filled by the rules.
     Local,
-    /// The only addresses of the node whose ports are mapped, where not all of them are.
+    /// The node addresses whose ports are mapped, if restricted (kube-proxy in IPVS mode).
     Node,
-    /// Pairs of a source and a container: what the container itself sends, and what the node sends
-    /// from its loopback address.
+    /// Pairs of a source and a container that need SNAT: the container itself, and the node's
+    /// loopback address.
     Hairpins,
-    /// The containers that see all clients of their mapped ports with the node's address.
+    /// Containers with SNAT for all clients (`masqAll`).
     ToAll,
-    /// The containers of this network that see clients of the same network with the node's address.
+    /// The containers of this network, with SNAT for clients of the same network.
     ToNetwork(IpNetwork),
 }
 
@@ -74,7 +74,7 @@ impl Table {
         Self::PortMap4,
         Self::PortMap6,
     ];
-    /// The tables of the plugins that create links.
+    /// The tables for `bridge`.
     pub(crate) const OF_LINKS: [Self; 3] = [Self::Masquerade4, Self::Masquerade6, Self::MacSpoof];
     pub(crate) const PORT_MAP: [Self; 2] = [Self::PortMap4, Self::PortMap6];
     pub(crate) const MASQUERADE: [Self; 2] = [Self::Masquerade4, Self::Masquerade6];
@@ -209,12 +209,12 @@ impl Set {
         !self.table.sets().any(|set| set == *self)
     }
 
-    /// Whether the set's elements are there for the sake of attachments.
+    /// Whether the set's elements belong to attachments.
     pub(crate) fn has_content(&self) -> bool {
         !matches!(self.kind, SetKind::Local | SetKind::Node)
     }
 
-    /// Whether the set has an element that shows that nobody has flushed it.
+    /// Whether the set has a witness element (a flush removes it).
     pub(crate) fn has_witness(&self) -> bool {
         self.kind != SetKind::Local
     }

@@ -11,10 +11,10 @@ use crate::error::BandwidthError;
 use crate::go;
 
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-    Ok(collect(call, valid)?)
+    Ok(remove_stale(call, valid)?)
 }
 
-fn collect(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), BandwidthError> {
+fn remove_stale(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), BandwidthError> {
     let network = &call.conf.name;
     let mut kernel = Rtnetlink::open()?;
     let mut ifbs = kernel.links()?;

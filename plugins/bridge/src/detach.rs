@@ -32,7 +32,7 @@ pub(crate) fn remove(
 }
 
 /// Removes the pairs of a network whose attachments are not valid any more.
-pub(crate) fn collect(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
+pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
     let mut kernel = Rtnetlink::open()?;
     let links = kernel.veths()?;
     let stale = stale_links(links, &call.conf.name, valid);

@@ -10,8 +10,8 @@ use crate::{detach, rules};
 /// on to the IPAM plugin.
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
     // IPAM comes last: an address is free once no link and no rule has it.
-    let pairs = detach::collect(call, valid);
-    let rules = rules::collect(call, valid);
+    let pairs = detach::gc(call, valid);
+    let rules = rules::gc(call, valid);
     let by_ipam = Ipam::gc(call);
     let errors = [pairs.err(), rules.err(), by_ipam.err()];
     Error::join(errors.into_iter().flatten()).map_or(Ok(()), Err)

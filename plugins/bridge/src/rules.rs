@@ -69,9 +69,9 @@ pub(crate) fn remove(
 }
 
 /// Removes the rules of a network's attachments that are not valid any more.
-pub(crate) fn collect(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
+pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
     let may_masquerade = Masquerading::may_be_wanted(call);
-    Ok(firewall::collect(&call.conf.name, valid, may_masquerade)?)
+    Ok(firewall::gc(&call.conf.name, valid, may_masquerade)?)
 }
 
 /// Finds out whether an attachment's addresses are masqueraded, by whatever.

@@ -12,7 +12,7 @@ pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error>
     let location = config::location_for_release(call)?;
     let mut errors = Vec::new();
     for location in [&location, &location.other()] {
-        match collect(location, valid) {
+        match release_stale(location, valid) {
             Ok(collected) => {
                 for address in collected.released {
                     call.log.info(format_args!("{address} released"));
@@ -29,7 +29,7 @@ pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error>
     }
 }
 
-fn collect(location: &Location, valid: &ValidAttachments) -> Result<Collected, StoreError> {
+fn release_stale(location: &Location, valid: &ValidAttachments) -> Result<Collected, StoreError> {
     let Some(network) = location.open_to_release()? else {
         return Ok(Collected::default());
     };

@@ -4,5 +4,5 @@ use cni_plugin::Call;
 use cni_types::{Error, ValidAttachments};
 
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
-    Ok(firewall::collect_port_maps(&call.conf.name, valid)?)
+    Ok(firewall::gc_port_maps(&call.conf.name, valid)?)
 }

@@ -125,7 +125,7 @@ impl Iptables {
     ///
     /// # Errors
     /// As [`Iptables::map_ports`].
-    pub(crate) fn collect_port_maps(
+    pub(crate) fn gc_port_maps(
         &self,
         tables: Tables,
         network: &NetworkName,

@@ -14,8 +14,8 @@ pub(super) struct Output {
     pub(super) stderr: Vec<u8>,
 }
 
-/// Runs a program to its end. The program is killed when this process ends, because nobody would
-/// undo what it changes after that. It inherits the open file `lock`.
+/// Runs a program to its end. The program is killed when this process ends, because no rollback
+/// would undo its later changes. It inherits the open file `lock`.
 ///
 /// The program must not write more than a pipe holds (64 KiB) to standard error before it closes
 /// standard output.

@@ -1,4 +1,4 @@
-//! Giving an attachment its port map, and taking it away.
+//! Adding and removing an attachment's port map.
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -18,8 +18,7 @@ use crate::record::record_element;
 use crate::table::{Set, SetKind, Table};
 use crate::{FirewallError, Nftables};
 
-/// How many elements a transaction may change that assumes a state of the ruleset. A socket has
-/// room for the refusals of so many.
+/// The most elements in a transaction of the fast path; the socket buffer holds that many errors.
 const MOST_ASSUMED: usize = 128;
 
 /// A mapping that was removed.
@@ -31,21 +30,21 @@ pub struct Unmapped {
     pub target: IpAddr,
 }
 
-/// What an attachment is to have in a table.
+/// The intended port map of an attachment in a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub(crate) holder: Holder,
-    /// The sets that this takes.
+    /// The sets that it needs.
     pub(crate) sets: BTreeSet<Set>,
 }
 
 impl Nftables {
-    /// Sends packets for ports of the node's addresses to a container.
+    /// Maps ports of the node's addresses to a container.
     ///
-    /// This replaces what the attachment had before. A port that another attachment has is this
-    /// one's until it is removed; then the other one has it again. `node` are the node's addresses
-    /// whose ports are mapped, if these are not all: where kube-proxy works with IPVS, addresses of
-    /// services are the node's, too.
+    /// This replaces the attachment's former port map. A port that another attachment has is this
+    /// one's until it is removed; then the other one gets it back. `node` contains the node's
+    /// addresses whose ports are mapped, if these are not all: in kube-proxy's IPVS mode, addresses
+    /// of services are the node's, too.
     ///
     /// Returns whether the attachment had a port map before.
     ///
@@ -81,9 +80,9 @@ impl Nftables {
                 .iter()
                 .map(|(table, part)| (*table, part.sets.clone()));
             let needed: BTreeMap<_, _> = needed.collect();
-            // The first attempt assumes that nobody has any of the ports, which is so almost
-            // always. The transaction fails otherwise; but nothing fails for what somebody has
-            // flushed.
+            // The first attempt assumes that no attachment has any of the ports, which is almost
+            // always true; otherwise the transaction fails. A flush does not make it fail, so the
+            // tables are checked.
             let is_plain = std::mem::take(&mut is_first)
                 && kernel.are_intact(&needed)?
                 && kernel.are_complete(needed.keys().copied())?;
@@ -167,13 +166,12 @@ impl Nftables {
         Ok(unmapped)
     }
 
-    /// Repairs the tables of port maps, removes what a network's attachments have that are no
-    /// longer valid, and removes the tables that have become empty. Returns the mappings that were
-    /// removed.
+    /// Repairs the tables of port maps, removes the port maps of a network's stale attachments, and
+    /// removes the tables that have become empty. Returns the mappings that were removed.
     ///
     /// # Errors
     /// If the kernel refuses; then a part may have been removed.
-    pub fn collect_port_maps(
+    pub fn gc_port_maps(
         &mut self,
         network: &NetworkName,
         valid: &ValidAttachments,
@@ -214,7 +212,7 @@ impl Unmapped {
     }
 }
 
-/// What an attachment is to have in each table.
+/// The intended port map of an attachment in each table.
 pub(crate) fn parts_of(
     owner: NetworkAttachment<'_>,
     map: &PortMap<'_>,
@@ -249,7 +247,7 @@ pub(crate) fn parts_of(
             claims: (1..).zip(mappings.into_iter().map(claim)).collect(),
         };
         let alone = Holders::alone(first, holder.clone()).elements(table);
-        // A flush of any set that the table has from the start is noticed.
+        // All sets that the table has from the start are checked for a flush.
         let mut sets: BTreeSet<Set> = table.sets().collect();
         sets.extend(alone.keys().map(|element| element.set));
         if let Some(conditions) = conditions {
@@ -292,8 +290,8 @@ impl Kernel {
         Ok(done)
     }
 
-    /// Finds out whether the kernel can have a table. A table that exists, it can have; else it is
-    /// asked to create one in a transaction that has no end, which it does not carry out.
+    /// Checks that the kernel supports a table: the table exists, or the kernel accepts its
+    /// creation in a transaction without an end, which it does not carry out.
     ///
     /// # Errors
     /// [`FirewallError::Unsupported`] and others.
@@ -301,31 +299,33 @@ impl Kernel {
         if self.frame(table)?.exists {
             return Ok(());
         }
-        let edits = self.condition(table, &BTreeSet::new())?.frame_edits(table);
+        let edits = self
+            .table_state(table, &BTreeSet::new())?
+            .frame_edits(table);
         self.rehearse(Transaction::of(edits))
     }
 
-    /// The edits that repair a table, creating it if it does not exist, and change what attachments
-    /// have in it. Everything is read, which takes as long as there are mappings.
+    /// The edits that repair a table, creating it if it does not exist, and carry out a change of
+    /// its port maps. This reads the whole table.
     fn plan(
         &mut self,
         table: Table,
         sets: &BTreeSet<Set>,
         change: impl FnOnce(&mut Holders),
     ) -> Result<Vec<Edit>, FirewallError> {
-        let mut condition = self.condition(table, sets)?;
-        let present = self.elements_of_sets(&condition.existing)?;
+        let mut state = self.table_state(table, sets)?;
+        let present = self.elements_of_sets(&state.existing)?;
         let mut holders = Holders::of(table, &present);
         change(&mut holders);
         let wanted = holders.elements(table);
         let sets = wanted.keys().map(|element| element.set);
-        condition.needed.extend(sets);
-        let mut edits = condition.frame_edits(table);
+        state.needed.extend(sets);
+        let mut edits = state.frame_edits(table);
         edits.extend(difference(table, &present, &wanted));
         Ok(edits)
     }
 
-    /// The edits that remove what an attachment has in a table, if that exists and has anything.
+    /// The edits that remove an attachment's port map from a table; none if there is none.
     fn forget(&mut self, table: Table, first: &RecordKey) -> Result<Vec<Edit>, FirewallError> {
         if self.ask_one(&record_element(table, *first))?.is_none() {
             return Ok(Vec::new());
@@ -335,8 +335,8 @@ impl Kernel {
         })
     }
 
-    /// The removal of what an attachment has, where its records say all of it: nobody waits for one
-    /// of its ports, and it waits for none. `None` otherwise.
+    /// The fast path of a DEL: the removal of the elements that an attachment's records name.
+    /// `None` if another claim of one of its ports waits, or one of its own does.
     fn plain_removal(
         &mut self,
         first: RecordKey,
@@ -387,7 +387,7 @@ impl Kernel {
         Ok(Some(doomed.iter().map(Element::delete).collect()))
     }
 
-    /// The edits that make a table's set of the node's addresses these.
+    /// The edits that set a table's set of the node's addresses.
     fn node_edits(&mut self, table: Table, node: &[IpAddr]) -> Result<Vec<Edit>, FirewallError> {
         let set = table.set(SetKind::Node);
         let comment = "an address of the node".to_owned();

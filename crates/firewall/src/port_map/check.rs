@@ -15,7 +15,8 @@ use crate::table::{SetKind, Table};
 use crate::{FirewallError, Nftables};
 
 impl Nftables {
-    /// What is missing of what [`Nftables::map_ports`] made; `None` if nothing is.
+    /// The first mapping of [`Nftables::map_ports`] that is missing or has no effect; `None` if all
+    /// have.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
@@ -96,7 +97,7 @@ impl Kernel {
         Ok(None)
     }
 
-    /// Why an attachment has no record or element: another one may have the port.
+    /// The reason why a record or element is missing: another attachment may have the port.
     fn reason_of_absence(
         &mut self,
         table: Table,
@@ -115,7 +116,7 @@ impl Kernel {
     }
 }
 
-/// The words of an element's comment, where it has any.
+/// The words of an element's comment, if it has any.
 fn named(words: &str) -> &str {
     if words.is_empty() {
         "an element of others"

@@ -1,5 +1,5 @@
-//! What an attachment has in a table of port maps, as its records store it and as elements of sets
-//! carry it out.
+//! The entries of an attachment in a table of port maps, as stored in its records and as elements
+//! of the sets that rules look up.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,7 +24,7 @@ pub(crate) struct Target {
     /// The container's address, with the prefix of its network.
     pub(crate) address: IpNetwork,
     pub(crate) snat: Snat,
-    /// How many mappings follow, at the places from 1 on.
+    /// The number of mappings, which are at the places from 1 on.
     pub(crate) count: usize,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Claim {
     pub(crate) target: IpAddr,
     /// The conditions under which packets are sent there.
     pub(crate) token: Option<Token>,
-    /// Of several claims of the same port, the one with the highest rank has it.
+    /// Of several claims of the same port, the one with the highest rank is in effect.
     pub(crate) rank: u16,
 }
 
@@ -110,7 +110,7 @@ impl Entry {
 }
 
 impl Target {
-    /// The elements that give clients the node's address.
+    /// The elements for SNAT.
     pub(crate) fn elements(&self, table: Table) -> Vec<Element> {
         let address = octets(self.address.ip());
         let element = |kind, key| Element {
@@ -160,7 +160,7 @@ impl Claim {
         (Element { set, key }, data)
     }
 
-    /// The claim that an element carries out; `None` if it is another kind of element.
+    /// The claim that an element belongs to; `None` for another kind of element.
     pub(crate) fn of_element(element: &Element, data: &[u8]) -> Option<Self> {
         let length = if element.set.table.is_ipv6() { 16 } else { 4 };
         let (host_ip, by_port, token) = match element.set.kind {
@@ -205,7 +205,7 @@ fn name_of(snat: Snat) -> &'static str {
     }
 }
 
-/// The network in which other containers may be; `None` if the address is alone in it.
+/// The container's network; `None` if it has room for one address only.
 fn network_of(address: IpNetwork) -> Option<IpNetwork> {
     let longest = if address.is_ipv6() { 128 } else { 32 };
     let network = IpNetwork::new(address.network(), address.prefix()).ok()?;

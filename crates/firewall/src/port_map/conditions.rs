@@ -15,7 +15,7 @@ use crate::table::Table;
 /// The longest text of conditions: it is the name of a set, which may have 255 bytes.
 const LONGEST: usize = 200;
 
-/// How many rules conditions may become: one for each combination of the alternatives.
+/// The largest number of rules for conditions: one for each combination of the alternatives.
 const MOST_RULES: usize = 64;
 
 /// Conditions under which packets for the node are sent to a network's containers.
@@ -29,29 +29,29 @@ pub struct Conditions {
     length: u8,
 }
 
-/// Characters that stand for conditions in the names of sets and in records.
+/// A digest that identifies conditions in the names of sets and in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Token([u8; 10]);
 
-/// Words of `nft`'s language that are not supported as conditions.
+/// Expressions of `nft` that are not supported as conditions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{problem} in {words:?}: supported are \"ip saddr\" and \"ip daddr\" (IPv6: \"ip6\") with \
     addresses and networks, and \"iifname\" with names, each with \"!=\" and with sets in braces"
 )]
 pub struct UnsupportedConditions {
-    /// The first word that is not understood, or what else stands in the way.
+    /// The first unsupported word, or the reason.
     pub problem: String,
-    /// All of the words, as they were given.
+    /// All of the words.
     pub words: String,
 }
 
-/// A match: all matches of conditions have to apply.
+/// A match. All matches of conditions must apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Match {
     field: Field,
     is_negated: bool,
-    /// The alternatives; none of them, if negated.
+    /// The alternatives, of which one must apply; none of them, if negated.
     values: Vec<Value>,
 }
 
@@ -211,7 +211,7 @@ fn rule_count(matches: &[Match]) -> usize {
 }
 
 impl Match {
-    /// Takes a match from the start of the words. The error is the word that is not understood.
+    /// Takes a match from the start of the words. The error is the unsupported word.
     fn parse<'a>(
         words: &'a [&'a str],
         is_ipv6: bool,

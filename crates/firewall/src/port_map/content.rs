@@ -1,7 +1,7 @@
 //! All elements of a table of port maps: as the kernel has them, and as they should be.
 //!
-//! Records say everything. A record that is lost is rebuilt from the elements that carry it out,
-//! and these from the record.
+//! Each fact is stored twice: in a record (map `owners` or `waiting`) and in the elements that the
+//! rules look up. Either is rebuilt from the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,14 +17,14 @@ use crate::port_map::claim::{Claim, Entry, Target};
 use crate::record::record_element;
 use crate::table::{Set, SetKind, Table};
 
-/// The elements of a table, each with its data, empty without any, and its comment.
+/// The elements of a table, each with its data (empty for a plain set) and its comment.
 pub(crate) type Elements = BTreeMap<Element, (Vec<u8>, String)>;
 
-/// What all attachments have in a table.
+/// The port maps of all attachments in a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holders(BTreeMap<RecordKey, Holder>);
 
-/// What an attachment has.
+/// The port map of one attachment: SNAT and claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
     /// The comment of its records.
@@ -35,7 +35,7 @@ pub(crate) struct Holder {
 }
 
 impl Kernel {
-    /// All elements of some sets of a table that are there for the sake of attachments.
+    /// All elements of some sets of a table that belong to attachments.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
@@ -60,7 +60,7 @@ impl Holders {
         Self([(first, holder)].into())
     }
 
-    /// Reads what attachments have.
+    /// Reads the port maps from the elements of a table.
     pub(crate) fn of(table: Table, elements: &Elements) -> Self {
         let mut targets = BTreeMap::new();
         let mut claims: BTreeMap<RecordKey, (Claim, &str)> = BTreeMap::new();
@@ -77,7 +77,7 @@ impl Holders {
                 None => {}
             }
         }
-        // What elements say of records that are lost.
+        // Rebuild lost records from their elements.
         for (element, (data, comment)) in elements {
             let lost = RecordKey::of_comment(comment).filter(|key| !claims.contains_key(key));
             if let (Some(key), Some(claim)) = (lost, Claim::of_element(element, data)) {
@@ -122,12 +122,12 @@ impl Holders {
         Self(holders)
     }
 
-    /// Removes the attachments that are not to stay; `stays` gets the keys of their first records.
+    /// Removes all attachments but those for whose first record's key `stays` returns true.
     pub(crate) fn retain(&mut self, stays: impl Fn(&RecordKey) -> bool) {
         self.0.retain(|key, _| stays(key));
     }
 
-    /// The claims of those attachments that are not to stay.
+    /// The claims of the attachments that [`Holders::retain`] would remove.
     pub(crate) fn claims_unless(
         &self,
         stays: impl Fn(&RecordKey) -> bool,
@@ -136,13 +136,13 @@ impl Holders {
         gone.flat_map(|(_, holder)| holder.claims.values())
     }
 
-    /// What one attachment has, by the key of its first record.
+    /// The port map of one attachment, by the key of its first record.
     pub(crate) fn get(&self, first: &RecordKey) -> Option<&Holder> {
         self.0.get(first)
     }
 
-    /// Gives an attachment what it is to have, and nothing else. It gets the ports that others have
-    /// claimed; whoever had its address has nothing any more.
+    /// Replaces the attachment's port map. Its claims outrank all others of the same ports; an
+    /// attachment with the same container address is stale and removed.
     pub(crate) fn give(&mut self, table: Table, first: RecordKey, mut holder: Holder) {
         let address = holder.target.address.ip();
         self.0
@@ -157,7 +157,7 @@ impl Holders {
         self.0.insert(first, holder);
     }
 
-    /// The elements that carry this out.
+    /// The elements of these port maps.
     pub(crate) fn elements(&self, table: Table) -> Elements {
         let mut elements = Elements::new();
         let mut winners: BTreeMap<Element, (u16, RecordKey)> = BTreeMap::new();
@@ -204,8 +204,7 @@ impl Holders {
 /// Ranks fit into a record with four digits.
 const HIGHEST_RANK: u16 = 9999;
 
-/// The container of an attachment whose first record is lost: its elements say whether clients get
-/// the node's address.
+/// The target of an attachment whose first record is lost: SNAT follows from its elements.
 fn lost_target(first: RecordKey, claim: &Claim, elements: &Elements) -> Target {
     let mut target = Target {
         address: IpNetwork::from(claim.target),
@@ -235,8 +234,8 @@ fn is_record(element: &Element) -> bool {
     matches!(element.set.kind, SetKind::Owners | SetKind::Waiting)
 }
 
-/// The edits that make the present elements the wanted ones, the removals first. Elements of others
-/// stay unless they are in the way.
+/// The edits that turn the present elements into the wanted ones, the removals first. Elements of
+/// other programs stay unless they conflict.
 pub(crate) fn difference(table: Table, present: &Elements, wanted: &Elements) -> Vec<Edit> {
     let is_ours = |element: &Element, (data, comment): &(Vec<u8>, String)| {
         if is_record(element) {
@@ -304,7 +303,7 @@ mod tests {
         }
     }
 
-    /// The containers that have host ports, by port.
+    /// The containers of host ports, by port.
     fn winners(elements: &Elements) -> Vec<String> {
         let mut winners: Vec<_> = elements
             .iter()
@@ -351,7 +350,7 @@ mod tests {
         assert_eq!(winners(&holders.elements(TABLE)), ["81 b"]);
     }
 
-    // Whatever kind of set somebody flushes, the others have what it takes.
+    // Any flushed set can be rebuilt from the others.
     #[test]
     fn records_and_elements_are_rebuilt_from_each_other() {
         let mut holders = Holders::default();

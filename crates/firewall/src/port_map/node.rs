@@ -6,11 +6,10 @@ use netlink::{Rtnetlink, sysctl};
 
 use crate::FirewallError;
 
-/// The link to which kube-proxy, when it works with IPVS, gives the addresses of all services.
+/// The link to which kube-proxy, in IPVS mode, gives the addresses of all services.
 const SERVICES: &str = "kube-ipvs0";
 
-/// The node's addresses, where some of what the kernel takes for such are those of services; `None`
-/// where none is.
+/// The node's addresses without those of services; `None` if kube-proxy has no link for services.
 pub(crate) fn addresses_without_services(
     kernel: &mut Rtnetlink,
 ) -> Result<Option<Vec<IpAddr>>, FirewallError> {
@@ -22,8 +21,8 @@ pub(crate) fn addresses_without_services(
     Ok(Some(own.map(|(_, address)| address.network.ip()).collect()))
 }
 
-/// Has the node send packets from its loopback address to a container. The guard of the table is to
-/// be there before.
+/// Lets the node send packets from its loopback address to a container. The guard of the table must
+/// exist before.
 pub(crate) fn route_loopback(
     kernel: &mut Rtnetlink,
     container: IpAddr,
@@ -35,14 +34,14 @@ pub(crate) fn route_loopback(
     let Err(error) = sysctl::write(&name, "1") else {
         return Ok(());
     };
-    // It may be right already where it cannot be changed.
+    // The value may be right already if it cannot be changed.
     match sysctl::read(&name) {
         Ok(value) if value == "1" => Ok(()),
         _ => Err(error.into()),
     }
 }
 
-/// Whether the node sends packets from its loopback address to a container.
+/// Whether the node can send packets from its loopback address to a container.
 pub(crate) fn routes_loopback(
     kernel: &mut Rtnetlink,
     container: IpAddr,

@@ -1,4 +1,4 @@
-//! What a plugin does with port maps.
+//! The operations of a plugin on port maps.
 
 use std::net::IpAddr;
 
@@ -17,8 +17,8 @@ use crate::port_map::{PortMap, Unmapped};
 use crate::table::Table;
 use crate::{FirewallError, Iptables, Nftables};
 
-/// Sends packets for ports of the node's addresses to a container, as [`Nftables::map_ports`] does,
-/// and lets the node use its loopback address for them.
+/// Maps ports of the node's addresses to a container, as [`Nftables::map_ports`], and also those of
+/// its loopback address.
 ///
 /// # Errors
 /// As [`Nftables::map_ports`], and [`FirewallError::Sysctl`]; then nothing has changed.
@@ -32,7 +32,7 @@ pub fn map_ports(
     let mut nftables = Nftables::open()?;
     let is_repeated = nftables.map_ports(network, attachment, map, node.as_deref())?;
     let finished = finish(&mut kernel, &mut nftables, network, attachment, map);
-    // What an earlier ADD has done stays.
+    // The port map of an earlier ADD stays.
     if finished.is_err() && !is_repeated {
         nftables.unmap_ports(network, attachment)?;
         for table in Table::PORT_MAP {
@@ -66,14 +66,14 @@ pub fn map_ports_by_iptables(
         forget(&mut nftables, &ports, Forgotten::LeadingElsewhere)
     };
     let finished = finish();
-    // What an earlier ADD has done stays.
+    // The port map of an earlier ADD stays.
     if finished.is_err() && !is_repeated {
         Iptables.unmap_ports(Tables::Chosen, network, attachment)?;
     }
     finished
 }
 
-/// What follows once packets are sent to the container.
+/// The steps after the rules exist.
 fn finish(
     kernel: &mut Rtnetlink,
     nftables: &mut Nftables,
@@ -84,7 +84,7 @@ fn finish(
     if let Some(container) = map.address_for_loopback() {
         route_loopback(kernel, container)?;
     }
-    // The rules of the Go plugin come first; they would hide the new ones.
+    // Rules of the Go plugin take precedence over the new ones.
     let owner = NetworkAttachment {
         network,
         attachment,
@@ -124,22 +124,19 @@ pub fn unmap_ports(
     forget_unmapped(&mut nftables, &unmapped)
 }
 
-/// Removes the port maps of a network's attachments that are no longer valid, and the tables once
-/// they are empty. What somebody has removed from the rest is restored.
+/// Removes the port maps of a network's stale attachments, and the tables once they are empty.
+/// Repairs the rest.
 ///
 /// # Errors
 /// If a part may be left.
-pub fn collect_port_maps(
-    network: &NetworkName,
-    valid: &ValidAttachments,
-) -> Result<(), FirewallError> {
+pub fn gc_port_maps(network: &NetworkName, valid: &ValidAttachments) -> Result<(), FirewallError> {
     let mut nftables = Nftables::open()?;
-    let unmapped = nftables.collect_port_maps(network, valid)?;
+    let unmapped = nftables.gc_port_maps(network, valid)?;
     nftables
         .kernel
-        .collect_port_maps_of_go(network.as_str(), valid)?;
+        .gc_port_maps_of_go(network.as_str(), valid)?;
     if has_legacy_tables() {
-        unless_not_installed(Iptables.collect_port_maps(Tables::Legacy, network, valid))?;
+        unless_not_installed(Iptables.gc_port_maps(Tables::Legacy, network, valid))?;
     }
     forget_unmapped(&mut nftables, &unmapped)
 }
@@ -153,7 +150,7 @@ fn forget_unmapped(nftables: &mut Nftables, unmapped: &[Unmapped]) -> Result<(),
     forget(nftables, &ports, Forgotten::LeadingThere)
 }
 
-/// Forgets tracked connections to the node's addresses.
+/// Deletes tracked connections to ports of the node's addresses.
 fn forget(
     nftables: &mut Nftables,
     ports: &[MappedPort],
@@ -176,7 +173,7 @@ fn forget(
     })
 }
 
-/// What is missing of an attachment's port map; `None` if nothing is.
+/// The first mapping of an attachment that is missing or has no effect; `None` if all have.
 ///
 /// # Errors
 /// If the kernel refuses to answer.
@@ -192,7 +189,7 @@ pub fn missing_port_map(
     missing_for_loopback(map)
 }
 
-/// As [`missing_port_map`], of what [`map_ports_by_iptables`] made.
+/// As [`missing_port_map`], for rules of [`map_ports_by_iptables`].
 ///
 /// # Errors
 /// As [`Iptables::map_ports`].
@@ -220,10 +217,10 @@ fn missing_for_loopback(map: &PortMap<'_>) -> Result<Option<Missing>, FirewallEr
     }))
 }
 
-/// Finds out whether ports can be mapped. Nothing is changed.
+/// Checks that ports can be mapped, without changing anything.
 ///
 /// # Errors
-/// [`FirewallError::Unsupported`] and others, as [`map_ports`] would have them.
+/// [`FirewallError::Unsupported`] and others, as [`map_ports`].
 pub fn probe_port_maps() -> Result<(), FirewallError> {
     Nftables::open()?.kernel.probe_port_map(Table::PortMap4)
 }

@@ -16,13 +16,13 @@ use crate::rule::Rule;
 use crate::schema::{Chain, ChainRules};
 use crate::table::{Set, SetKind, Table};
 
-/// After kube-proxy's rules, which have the priority `dstnat`: where one of these has sent a packet
-/// elsewhere, the kernel asks no further chain (CVE-2019-9946).
+/// After kube-proxy's rules, which have the priority `dstnat`: once one of these has applied DNAT,
+/// the kernel runs no further nat chain for the connection (CVE-2019-9946).
 const PRIORITY: i32 = libc::NF_IP_PRI_NAT_DST + 1;
 
-/// Keeps packets for loopback addresses out that do not come by `lo`. The kernel would do so itself
-/// but for `route_localnet` (CVE-2020-8558). Packets that answer the node still have its other
-/// address here.
+/// Drops packets for loopback addresses that arrive on another link than `lo`. Without
+/// `route_localnet`, the kernel would do so itself (CVE-2020-8558). Reply packets to the node are
+/// not yet de-NATed at this hook, so they do not match.
 const GUARD: Chain = Chain {
     name: "guard",
     chain_type: "filter",
@@ -57,7 +57,7 @@ pub(crate) const CHAINS4: &[Chain] = &[PREROUTING, OUTPUT, POSTROUTING, GUARD];
 /// The chains for IPv6, whose kernel forwards nothing for its loopback address anyway.
 pub(crate) const CHAINS6: &[Chain] = &[PREROUTING, OUTPUT, POSTROUTING];
 
-/// The rules of the chains, with those of these sets.
+/// The rules of the chains, including those for these sets.
 pub(crate) fn rules(table: Table, sets: &BTreeSet<Set>) -> Vec<ChainRules> {
     let of_chain = |chain: &'static Chain| match chain.hook {
         libc::NF_INET_POST_ROUTING => postrouting(chain, table, sets),
@@ -86,7 +86,7 @@ fn guard(chain: &'static Chain, table: Table) -> ChainRules {
     }
 }
 
-/// The rules that send packets to containers.
+/// The DNAT rules.
 fn destinations(chain: &'static Chain, table: Table, sets: &BTreeSet<Set>) -> ChainRules {
     /// `RTN_LOCAL`, the type of an address of the node.
     const LOCAL: u32 = libc::RTN_LOCAL as u32;
@@ -96,7 +96,8 @@ fn destinations(chain: &'static Chain, table: Table, sets: &BTreeSet<Set>) -> Ch
         verdict(Verdict::Return),
     ]];
     if table.is_ipv6() {
-        // The kernel sends nothing from there to another machine, so the client would wait in vain.
+        // The kernel never routes from `::1` to another interface, so the client would get no
+        // reply.
         first.push(vec![
             load(table.destination()),
             is(&Ipv6Addr::LOCALHOST.octets()),
@@ -153,15 +154,15 @@ fn by_port(table: Table, token: Option<Token>) -> Vec<Expression> {
     ]
 }
 
-/// TCP, UDP and SCTP have it at the same place.
+/// The same offset for TCP, UDP and SCTP.
 const DESTINATION_PORT: PacketField = PacketField {
     header: Header::Transport,
     offset: 2,
     length: 2,
 };
 
-/// The rules that give clients the node's address. That the first packet was for an address of the
-/// node tells a connection of ours from one to a service, which keeps its source.
+/// The SNAT rules. They apply only to connections whose original destination is an address of the
+/// node. A connection to a service keeps its source.
 fn postrouting(chain: &'static Chain, table: Table, sets: &BTreeSet<Set>) -> ChainRules {
     let is_for_node = || {
         vec![

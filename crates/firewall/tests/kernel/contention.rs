@@ -83,7 +83,7 @@ fn parallel_operations_leave_exactly_their_own_elements() {
     }
 
     at_once(&netns, |nftables, _| {
-        nftables.collect(&cbr0, &valid(&[])).unwrap();
+        nftables.gc(&cbr0, &valid(&[])).unwrap();
     });
     assert!(!ruleset(&netns).contains("elements"));
 }
@@ -126,7 +126,7 @@ fn additions_beside_collections_and_flushes() {
         let held = addresses(&[&format!("10.244.1.{thread}/24")]);
         for round in 0..EACH {
             match thread {
-                0 => nftables.collect(&other, &valid(&[])).unwrap(),
+                0 => nftables.gc(&other, &valid(&[])).unwrap(),
                 1 if round % 4 == 0 => nft(&netns, "flush ruleset"),
                 _ => {
                     nftables.masquerade(&cbr0, &attachment, &held).unwrap();

@@ -334,13 +334,13 @@ fn an_old_ruleset_that_replaces_the_present_one() {
     );
     nftables.remove(&cbr0, &attachment("c3", "eth0")).unwrap();
     let all = [("c2", "eth0"), ("c4", "eth0")];
-    nftables.collect(&cbr0, &valid(&all)).unwrap();
+    nftables.gc(&cbr0, &valid(&all)).unwrap();
     assert_eq!(
         recorded(&netns, "ip twill_masquerade"),
         ["10.244.1.1", "10.244.1.2"]
     );
     assert_eq!(recorded(&netns, "ip6 twill_masquerade"), ["fd00:10::2"]);
-    nftables.collect(&cbr0, &valid(&[])).unwrap();
+    nftables.gc(&cbr0, &valid(&[])).unwrap();
     assert_eq!(ruleset(&netns), "");
 }
 
@@ -400,7 +400,7 @@ fn collection_repairs() {
     );
     delete_rule(&netns, "bridge twill_macspoofchk", "@ports");
     let all = [("c1", "eth0"), ("c2", "eth0"), ("c3", "eth0")];
-    nftables.collect(&network("other"), &valid(&all)).unwrap();
+    nftables.gc(&network("other"), &valid(&all)).unwrap();
     assert_eq!(state(&netns), expected);
 
     nft(&netns, "flush set ip twill_masquerade from-10.244.1.0/24");
@@ -453,9 +453,9 @@ fn collection_removes_empty_tables() {
     add(&mut nftables, 2);
     nftables.remove(&cbr0, &attachment("c1", "eth0")).unwrap();
     let one = state(&netns);
-    nftables.collect(&cbr0, &valid(&[("c2", "eth0")])).unwrap();
+    nftables.gc(&cbr0, &valid(&[("c2", "eth0")])).unwrap();
     assert_eq!(state(&netns), one);
-    nftables.collect(&cbr0, &valid(&[])).unwrap();
+    nftables.gc(&cbr0, &valid(&[])).unwrap();
     assert_eq!(ruleset(&netns), "");
 
     for others in [
@@ -465,7 +465,7 @@ fn collection_removes_empty_tables() {
     ] {
         add(&mut nftables, 1);
         nft(&netns, others);
-        nftables.collect(&cbr0, &valid(&[])).unwrap();
+        nftables.gc(&cbr0, &valid(&[])).unwrap();
         let left = ruleset(&netns);
         assert!(
             left.starts_with("table ip twill_masquerade {"),

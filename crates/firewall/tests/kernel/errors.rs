@@ -24,7 +24,7 @@ fn as_nobody() {
     let tried = [
         nftables.masquerade(&cbr0, &c1, &addresses(&["10.244.1.5/24"])),
         nftables.remove(&cbr0, &c1).map(drop),
-        nftables.collect(&cbr0, &valid(&[])),
+        nftables.gc(&cbr0, &valid(&[])),
     ];
     let messages: Vec<_> = tried
         .into_iter()

@@ -135,9 +135,7 @@ fn only_stale_containers_of_the_network_are_collected() {
     };
     assert_eq!(jumps(&before).len(), 4);
     netns.enter(|| {
-        Iptables
-            .collect(&cbr0, &valid(&[("kept", "eth0")]))
-            .unwrap();
+        Iptables.gc(&cbr0, &valid(&[("kept", "eth0")])).unwrap();
     });
     let after = nat(&netns, "iptables");
     let expected: Vec<_> = jumps(&before)

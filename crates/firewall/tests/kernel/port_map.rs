@@ -116,10 +116,7 @@ fn what_a_network_no_longer_has_is_collected() {
     let both = valid(&[("c1", "eth0"), ("c2", "eth0")]);
     let before = state(&netns);
     let collect = |nftables: &mut Nftables, name: &str, valid: &ValidAttachments| {
-        nftables
-            .collect_port_maps(&network(name), valid)
-            .unwrap()
-            .len()
+        nftables.gc_port_maps(&network(name), valid).unwrap().len()
     };
     assert_eq!(collect(&mut nftables, "cbr0", &both), 0);
     assert_eq!(collect(&mut nftables, "cbr2", &valid(&[])), 0);

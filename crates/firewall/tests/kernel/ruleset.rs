@@ -79,7 +79,7 @@ fn removing_nothing_creates_nothing() {
     let mut nftables = nftables(&netns);
     let cbr0 = network("cbr0");
     nftables.remove(&cbr0, &attachment("c1", "eth0")).unwrap();
-    nftables.collect(&cbr0, &valid(&[])).unwrap();
+    nftables.gc(&cbr0, &valid(&[])).unwrap();
     nftables
         .masquerade(&cbr0, &attachment("c1", "eth0"), &[])
         .unwrap();
@@ -111,7 +111,7 @@ fn other_tables_stay_as_they_are() {
         .unwrap();
     add(&mut nftables, "c2", "veth1", 5);
     assert!(ruleset(&netns).starts_with(&before));
-    nftables.collect(&network("cbr0"), &valid(&[])).unwrap();
+    nftables.gc(&network("cbr0"), &valid(&[])).unwrap();
     assert_eq!(ruleset(&netns), before);
 }
 
@@ -210,7 +210,7 @@ fn an_address_belongs_to_its_last_owner() {
     );
     nftables.remove(&cbr0, &c1).unwrap();
     assert_eq!(elements(&netns, from), ["10.244.1.5"]);
-    nftables.collect(&cbr0, &valid(&[])).unwrap();
+    nftables.gc(&cbr0, &valid(&[])).unwrap();
     assert_eq!(elements(&netns, from), ["10.244.1.5"]);
     nftables.remove(&cbr1, &c2).unwrap();
     assert_eq!(elements(&netns, from), [""; 0]);
@@ -256,7 +256,7 @@ fn changes_by_others_make_no_del_fail() {
         };
         assert_eq!(sorted(&ruleset(&netns)), sorted(EXPECTED), "{script}");
         nft(&netns, script);
-        nftables.collect(&cbr0, &valid(&[])).unwrap();
+        nftables.gc(&cbr0, &valid(&[])).unwrap();
         add(&mut nftables, "c1", "veth1", 5);
         assert_eq!(sorted(&ruleset(&netns)), sorted(EXPECTED), "{script}");
     }
@@ -296,7 +296,7 @@ fn only_stale_attachments_of_the_network_are_collected() {
         .masquerade(&cbr1, &attachment("c1", "eth0"), &other)
         .unwrap();
     let kept = [("c7", "eth0"), ("c8", "eth1"), ("c150", "eth0")];
-    nftables.collect(&cbr0, &valid(&kept)).unwrap();
+    nftables.gc(&cbr0, &valid(&kept)).unwrap();
     assert_eq!(
         elements(&netns, "ip twill_masquerade from-10.244.1.0/24"),
         ["10.244.1.150", "10.244.1.200", "10.244.1.201", "10.244.1.7"]
@@ -313,7 +313,7 @@ fn only_stale_attachments_of_the_network_are_collected() {
         elements(&netns, "bridge twill_macspoofchk senders").len(),
         2
     );
-    nftables.collect(&cbr1, &valid(&kept)).unwrap();
+    nftables.gc(&cbr1, &valid(&kept)).unwrap();
     assert_eq!(
         recorded(&netns, "ip twill_masquerade"),
         ["10.244.1.150", "10.244.1.7"]
@@ -358,7 +358,7 @@ fn an_id_of_any_length_can_be_removed_and_collected() {
             let mut nftables = Nftables::open().unwrap();
             nftables.masquerade(&cbr0, &long, &held).unwrap();
             firewall::remove(&cbr0, &long, None, true).unwrap();
-            firewall::collect(&cbr0, &valid(&[]), true).unwrap();
+            firewall::gc(&cbr0, &valid(&[]), true).unwrap();
         });
         assert_eq!(ruleset(&netns), "", "{length}");
     }

@@ -111,8 +111,6 @@ fn measure() {
         println!("{size:>8} {open:>8} {masquerade:>10} {allow:>15} {remove:>7} {nothing:>15}");
     }
     let start = Instant::now();
-    nftables
-        .collect(&network, &ValidAttachments::default())
-        .unwrap();
+    nftables.gc(&network, &ValidAttachments::default()).unwrap();
     println!("{:>7} µs  to collect them all", start.elapsed().as_micros());
 }

@@ -41,7 +41,7 @@ impl Vlans {
         };
         let mut numbers = BTreeSet::new();
         for (index, item) in raw.vlan_trunk.iter().flatten().enumerate() {
-            collect(*item, &format!("vlanTrunk[{index}]"), &mut numbers)?;
+            add_vlans(*item, &format!("vlanTrunk[{index}]"), &mut numbers)?;
         }
         let asked_by = match (access, &raw.vlan_trunk) {
             (None, None) => return Ok(None),
@@ -67,7 +67,7 @@ impl Vlans {
     }
 }
 
-fn collect(item: RawTrunk, key: &str, into: &mut BTreeSet<u16>) -> Result<(), ConfigError> {
+fn add_vlans(item: RawTrunk, key: &str, into: &mut BTreeSet<u16>) -> Result<(), ConfigError> {
     match (item.min_id, item.max_id) {
         (Some(min), Some(max)) => {
             let first = vlan(format!("{key}.minID"), min)?;

@@ -4,20 +4,20 @@ use std::fmt;
 
 use ipnetwork::IpNetwork;
 
-/// Conditions in words of iptables, checked word by word; as text with a blank at its end.
+/// Conditions as arguments of iptables, each of which was checked, with a blank at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IptablesConditions(String);
 
-/// Words of iptables that are not supported as conditions.
+/// Arguments of iptables that are not supported as conditions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{problem} in {words:?}: supported are \"-s\", \"-d\" and \"-i\", each with \"!\" before it, and \
     \"-m set --match-set\""
 )]
 pub struct UnsupportedIptablesConditions {
-    /// What is not supported, or missing.
+    /// The unsupported or missing argument.
     pub problem: String,
-    /// All of the words, as they were given.
+    /// All of the arguments.
     pub words: String,
 }
 
