@@ -180,8 +180,10 @@ fn test_dist(setting: &Setting) -> Result<String> {
     let of_panics = binaries.integration_test("faulty", "answers")?;
     let plugins = setting.workspace.root.join("plugins");
     let shared = binaries.integration_test("sub-interface", "parity")?;
+    let lists = binaries.integration_test("conflist", "known_lists")?;
+    let by_hand = binaries.integration_test("twill", "network")?;
     let all = binaries.integration_tests(&plugins);
-    let all = all.chain([of_panics, shared]);
+    let all = all.chain([of_panics, shared, lists, by_hand]);
     let passed = libtest::run(all, |test| {
         setting.prepare(test);
         test.env("TWILL_PLUGIN_DIR", setting.workspace.dist_dir())

@@ -24,6 +24,7 @@ pub mod binaries;
 pub mod conf;
 mod container;
 pub mod coverage;
+pub mod exchange;
 pub mod expectations;
 mod invocation;
 mod lab;
