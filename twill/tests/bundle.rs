@@ -282,3 +282,37 @@ fn versions_are_parsed_as_go_does() {
         assert_eq!(semantic_version(text), numbers, "{text}");
     }
 }
+
+/// flannel passes the keys on to its delegate, and a delegate to its IPAM plugin.
+#[test]
+fn the_keys_of_the_log_reach_every_plugin() {
+    let desk = Desk::new();
+    for name in ["flannel", "host-local"] {
+        symlink(binaries::plugin("twill"), desk.plugins().join(name)).unwrap();
+    }
+    let conf = json!({
+        "cniVersion": "1.1.0",
+        "name": "n",
+        "type": "flannel",
+        "logLevel": "info",
+        "logFile": desk.path("log"),
+        "subnetFile": desk.path("subnet.env"),
+        "dataDir": desk.path("kept"),
+        "delegate": {"type": "host-local"},
+        "ipam": {"dataDir": desk.path("networks")},
+    });
+    let plugins = desk.plugins();
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let call = desk
+        .call("ADD", &[&plugins])
+        .without("CNI_LOG")
+        .without("CNI_LOG_FILE")
+        .env("TRACEPARENT", format!("00-{trace}-b7ad6b7169203331-01"))
+        .config(&conf);
+    assert_eq!(call.run().success(), result("10.244.1.2/24"));
+    let expected = ["host-local", "flannel"].map(str::to_owned);
+    assert_eq!(desk.processes(), (expected.to_vec(), true));
+    let log = fs::read_to_string(desk.path("log")).unwrap();
+    let named = format!(" trace={trace} ");
+    assert!(log.lines().all(|line| line.contains(&named)), "{log}");
+}

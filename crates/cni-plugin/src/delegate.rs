@@ -115,8 +115,9 @@ pub enum DelegateError {
         /// What failed.
         source: io::Error,
     },
-    /// The delegate ended by a signal, or failed without a JSON error.
-    #[error("plugin {} {}", program.display(), describe(*status))]
+    /// The delegate ended by a signal, or failed without a JSON error. What it printed then says
+    /// why, so the message has the first line of it.
+    #[error("plugin {} {}", program.display(), describe(*status, said))]
     Died {
         /// The plugin's file.
         program: PathBuf,
@@ -541,9 +542,29 @@ fn quote(said: &[u8]) -> String {
     text.trim().chars().take(LIMIT).collect()
 }
 
-fn describe(status: ExitStatus) -> String {
+/// The first line of what a plugin has printed, for the end of a message.
+fn first_line(said: &str) -> String {
+    /// The largest number of characters.
+    const LIMIT: usize = 200;
+    let line: String = said
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(LIMIT)
+        .collect();
+    if line.is_empty() {
+        return line;
+    }
+    format!(": {line}")
+}
+
+fn describe(status: ExitStatus, said: &str) -> String {
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("failed with exit status {code} and no error in JSON"),
+        (Some(code), _) => {
+            let said = first_line(said);
+            format!("failed with exit status {code} and no error in JSON{said}")
+        }
         (None, Some(number)) => match Signal::try_from(number) {
             Ok(signal) => format!("was killed by {signal}"),
             Err(_) => format!("was killed by signal {number}"),

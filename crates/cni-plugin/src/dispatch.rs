@@ -52,7 +52,7 @@ pub(crate) fn dispatch_in(
     conf: Result<&NetConf<'_>, &RefusedConf>,
     opened: Option<&ContainerNetns>,
 ) -> Reply {
-    let mut log = Log::from_environment(plugin.name(), environment);
+    let mut log = Log::of(plugin.name(), environment, conf.ok());
     let outcome = match Purpose::from_environment(environment) {
         Ok(Purpose::About) => return about(plugin),
         Ok(Purpose::Version) => Ok(versions()),

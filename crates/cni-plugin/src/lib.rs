@@ -134,6 +134,7 @@ mod panic_answer;
 mod plugin;
 mod process;
 mod streams;
+mod trace;
 
 pub use bundle::Bundle;
 pub use command::Command;

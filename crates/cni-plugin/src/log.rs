@@ -1,5 +1,6 @@
-//! The log of a call: `CNI_LOG` and `CNI_LOG_FILE`.
+//! The log of a call: `CNI_LOG` and `CNI_LOG_FILE`, or `logLevel` and `logFile`.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -8,7 +9,11 @@ use std::path::Path;
 use std::process;
 use std::time::{Instant, SystemTime};
 
-use crate::Environment;
+use cni_types::json::OptionalText;
+use cni_types::{Error, NetConf};
+use serde_json::value::RawValue;
+
+use crate::{Environment, trace};
 
 /// The messages that are written: those of a level include those of the levels before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +28,15 @@ enum Level {
 impl Level {
     const ALL: [Level; 4] = [Level::Off, Level::Error, Level::Info, Level::Debug];
 
+    /// The level of a name; multus has names of its own for two of them.
+    fn named(name: &OsStr) -> Option<Self> {
+        match name.to_str()? {
+            "panic" => Some(Level::Error),
+            "verbose" => Some(Level::Info),
+            name => Level::ALL.into_iter().find(|level| level.as_str() == name),
+        }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Level::Off => "off",
@@ -33,9 +47,41 @@ impl Level {
     }
 }
 
-/// The log of a call, for operators: one line per message, in logfmt. `CNI_LOG` sets the level
-/// (`error`, `info` or `debug`; otherwise nothing is written). Lines are appended to the file that
-/// `CNI_LOG_FILE` names, or go to standard error.
+/// A setting of the log: a variable or, without it, a key of the configuration.
+struct Setting {
+    /// The name of the variable or the key.
+    name: &'static str,
+    /// The value, or the JSON of a key that is no text.
+    value: Result<OsString, String>,
+}
+
+impl Setting {
+    fn find(
+        variable: &'static str,
+        environment: &Environment,
+        key: &'static str,
+        conf: Option<&NetConf<'_>>,
+    ) -> Option<Self> {
+        if let Some(value) = environment.get(variable) {
+            return Some(Self {
+                name: variable,
+                value: Ok(value.to_owned()),
+            });
+        }
+        let conf = conf.filter(|conf| conf.contains(key))?;
+        let text: Result<Option<OptionalText>, Error> = conf.value(key);
+        let value = match text {
+            Ok(text) => Ok(text.unwrap_or_default().into_option()?.into()),
+            Err(_) => Err(conf.value::<&RawValue>(key).ok()??.get().to_owned()),
+        };
+        Some(Self { name: key, value })
+    }
+}
+
+/// The log of a call, for operators: one line per message, in logfmt. `CNI_LOG` or, without it, the
+/// key `logLevel` of the configuration sets the level (`error`, `info` or `debug`; otherwise
+/// nothing is written). Lines are appended to the file that `CNI_LOG_FILE` or `logFile` names, or
+/// go to standard error.
 #[derive(Debug, Default)]
 pub struct Log {
     level: Level,
@@ -47,15 +93,19 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log that the environment asks for. The log itself reports a variable with an
-    /// invalid value: a mistake in logging must not leave a container without a network.
-    pub(crate) fn from_environment(plugin: &str, environment: &Environment) -> Self {
-        let Some(wanted) = environment.get("CNI_LOG") else {
+    /// The keys of a configuration that are about the log. Whoever composes a delegate's
+    /// configuration passes them on.
+    pub const KEYS: [&str; 2] = ["logLevel", "logFile"];
+
+    /// Opens the log that the environment or the configuration asks for. The log itself reports a
+    /// setting with an invalid value: a mistake in logging must not leave a container without a
+    /// network.
+    pub(crate) fn of(plugin: &str, environment: &Environment, conf: Option<&NetConf<'_>>) -> Self {
+        let [level_key, file_key] = Self::KEYS;
+        let Some(wanted) = Setting::find("CNI_LOG", environment, level_key, conf) else {
             return Self::default();
         };
-        let known = Level::ALL
-            .into_iter()
-            .find(|level| wanted == level.as_str());
+        let known = wanted.value.as_deref().ok().and_then(Level::named);
         let level = known.unwrap_or(Level::Error);
         if level == Level::Off {
             return Self::default();
@@ -75,18 +125,34 @@ impl Log {
                 log.add_to_subject(key, &value.to_string_lossy());
             }
         }
-        if let Some(path) = environment.get("CNI_LOG_FILE").map(Path::new) {
-            match open(path) {
+        let parent = environment.get("TRACEPARENT").and_then(OsStr::to_str);
+        if let Some(id) = parent.and_then(trace::id) {
+            log.add_to_subject("trace", id);
+        }
+        match Setting::find("CNI_LOG_FILE", environment, file_key, conf) {
+            Some(Setting {
+                name,
+                value: Ok(path),
+            }) => match open(Path::new(&path)) {
                 Ok(file) => log.file = Some(file),
                 Err(error) => log.error(format_args!(
-                    "CNI_LOG_FILE {}: {error}: the log goes to standard error",
+                    "{name} {}: {error}: the log goes to standard error",
                     path.display()
                 )),
-            }
+            },
+            Some(Setting {
+                name,
+                value: Err(json),
+            }) => log.error(format_args!(
+                "{name} {json} is no text: the log goes to standard error"
+            )),
+            None => {}
         }
         if known.is_none() {
+            let Setting { name, value } = wanted;
+            let shown = value.map_or_else(|json| json, |text| format!("{text:?}"));
             log.error(format_args!(
-                "CNI_LOG {wanted:?} is none of off, error, info, debug: taken as error"
+                "{name} {shown} is none of off, error, info, debug: taken as error"
             ));
         }
         log

@@ -25,7 +25,7 @@ pub(crate) fn add(call: &Call<'_>, attachment: &Attachment) -> Result<String, Er
         config.subnet_file.display()
     ));
     let conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
-    let json = delegate_conf::to_json(&conf)?;
+    let json = delegate_conf::to_json(call, &conf)?;
     let delegate = call.delegate(config.delegate_type)?;
 
     let scratch = Scratch::create(&config.data_dir)?;

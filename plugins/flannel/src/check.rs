@@ -44,7 +44,7 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
     {
         prev_result::name_interface(&mut conf, attachment, netns);
     }
-    let json = delegate_conf::to_json(&conf)?;
+    let json = delegate_conf::to_json(call, &conf)?;
     let delegate = call.delegate(kept.plugin_type)?;
     match delegate.run(Command::Check, &json) {
         Err(error)

@@ -1,5 +1,6 @@
 //! The delegate's network configuration: `flannel`'s own, completed from the lease.
 
+use cni_plugin::{Call, Log};
 use cni_types::json::{DecodeError, Object};
 use cni_types::{NetworkName, Route};
 use serde::Serialize;
@@ -52,8 +53,18 @@ pub(crate) fn render(
     Ok(conf)
 }
 
-/// A configuration as JSON.
-pub(crate) fn to_json(conf: &Object) -> Result<String, ConfigError> {
+/// A configuration as the delegate reads it. The call's settings of the log are passed on to a
+/// delegate that has none of its own. They are not kept for DEL, whose call has settings too.
+pub(crate) fn to_json(call: &Call<'_>, conf: &Object) -> Result<String, ConfigError> {
+    if !Log::KEYS.iter().any(|key| call.conf.contains(key)) {
+        return Ok(conf.to_json()?);
+    }
+    let mut conf = conf.clone();
+    for key in Log::KEYS {
+        if let Ok(Some(value)) = call.conf.value::<&RawValue>(key) {
+            conf.set_default(key, value)?;
+        }
+    }
     Ok(conf.to_json()?)
 }
 

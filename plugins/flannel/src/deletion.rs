@@ -308,7 +308,7 @@ impl Deletion<'_> {
     fn call_del_as_it_is(&self, delegate: &Delegate<'_>, conf: Object) -> Result<(), Failure> {
         let mut conf = self.complete(conf)?;
         loop {
-            let outcome = delegate.run(Command::Del, &delegate_conf::to_json(&conf)?);
+            let outcome = delegate.run(Command::Del, &delegate_conf::to_json(self.call, &conf)?);
             match outcome {
                 Err(error) if is_missing_master(&error) && conf.contains(PREV_RESULT) => {
                     conf.remove(PREV_RESULT);

@@ -99,7 +99,7 @@ fn delegate_gc(
     };
     let mut conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
     valid.put_into(&mut conf).map_err(ConfigError::from)?;
-    let json = delegate_conf::to_json(&conf)?;
+    let json = delegate_conf::to_json(call, &conf)?;
     let is_known = |delegate: &Delegate<'_>| {
         let is_known = delegate.run_if_known(Command::Gc, &json)?;
         if !is_known {

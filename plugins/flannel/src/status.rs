@@ -16,7 +16,7 @@ pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
     config.require_room(&lease).map_err(NotReady::Lease)?;
     Dir::probe(&config.data_dir).map_err(NotReady::DataDir)?;
     let conf = delegate_conf::render(&config, &call.conf.name, &lease)?;
-    let json = delegate_conf::to_json(&conf)?;
+    let json = delegate_conf::to_json(call, &conf)?;
     let delegate = call
         .delegate(config.delegate_type)
         .map_err(NotReady::Delegate)?;

@@ -94,14 +94,18 @@ fn any_other_outcome_of_a_delegate_is_an_error_of_its_own() {
         )
     };
 
-    scripted.on("ADD").stdout("").stderr("oh no\n").exit(3);
+    scripted
+        .on("ADD")
+        .stdout("")
+        .stderr("oh no\nwhere and when\n")
+        .exit(3);
     assert_eq!(
         add(),
         Error::new(
             Code::DELEGATE_BROKEN,
-            format!("plugin {program} failed with exit status 3 and no error in JSON")
+            format!("plugin {program} failed with exit status 3 and no error in JSON: oh no")
         )
-        .with_details("oh no")
+        .with_details("oh no\nwhere and when")
     );
 
     scripted.on("ADD").reset().kill(9);

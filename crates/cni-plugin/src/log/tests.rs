@@ -19,7 +19,16 @@ impl Desk {
         let file = self.0.path().join("log");
         let own = [("CNI_LOG", level), ("CNI_LOG_FILE", file.to_str().unwrap())];
         let environment = own.iter().chain(variables).copied().collect();
-        Log::from_environment("tester", &environment)
+        Log::of("tester", &environment, None)
+    }
+
+    /// As [`Desk::log`], with a configuration; `FILE` in it stands for the log file.
+    fn log_of_conf(&self, variables: &[(&str, &str)], conf: &str) -> Log {
+        let file = self.0.path().join("log");
+        let conf = conf.replace("FILE", file.to_str().unwrap());
+        let conf = NetConf::parse(conf.as_bytes()).unwrap();
+        let environment = variables.iter().copied().collect();
+        Log::of("tester", &environment, Some(&conf))
     }
 
     /// The lines of the log file without the values that differ each time: times and pid.
@@ -92,6 +101,78 @@ fn an_unknown_level_counts_as_error_and_is_reported() {
             [&*note, r#"level=error plugin=tester msg="e""#]
         );
     }
+}
+
+#[test]
+fn keys_of_the_configuration_switch_it_on_too() {
+    let (error, info) = (
+        r#"level=error plugin=tester msg="e""#,
+        r#"level=info plugin=tester msg="i""#,
+    );
+    for (level, expected) in [
+        ("error", &[error][..]),
+        ("panic", &[error]),
+        ("info", &[error, info]),
+        ("verbose", &[error, info]),
+    ] {
+        let desk = Desk::new();
+        let conf = format!(r#"{{"name":"n","LogLevel":"{level}","logFile":"FILE"}}"#);
+        tell_all(&desk.log_of_conf(&[], &conf));
+        assert_eq!(desk.lines(), expected);
+    }
+    for keys in [
+        r#""logLevel":"off""#,
+        r#""logLevel":"""#,
+        r#""logLevel":null"#,
+        r#""x":1"#,
+    ] {
+        let desk = Desk::new();
+        let conf = format!(r#"{{"name":"n",{keys},"logFile":"FILE"}}"#);
+        tell_all(&desk.log_of_conf(&[], &conf));
+        assert_eq!(fs::read_dir(desk.0.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn each_variable_wins_over_its_key() {
+    let desk = Desk::new();
+    let conf = r#"{"name":"n","logLevel":"debug","logFile":"FILE"}"#;
+    tell_all(&desk.log_of_conf(&[("CNI_LOG", "error")], conf));
+    assert_eq!(desk.lines(), [r#"level=error plugin=tester msg="e""#]);
+    let other = desk.0.path().join("other");
+    let variables = [("CNI_LOG_FILE", other.to_str().unwrap())];
+    tell_all(&desk.log_of_conf(&variables, conf));
+    assert_eq!(desk.lines().len(), 1);
+    assert_eq!(fs::read_to_string(other).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn a_key_that_is_no_text_is_reported() {
+    let desk = Desk::new();
+    let conf = r#"{"name":"n","logLevel":7,"logFile":"FILE"}"#;
+    desk.log_of_conf(&[], conf);
+    let note = r#"level=error plugin=tester msg="logLevel 7 is none of off, error, info, debug: taken as error""#;
+    assert_eq!(desk.lines(), [note]);
+    let log = desk.log_of_conf(&[], r#"{"name":"n","logLevel":"error","logFile":["FILE"]}"#);
+    assert!(log.file.is_none());
+}
+
+#[test]
+fn every_line_names_the_trace() {
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let desk = Desk::new();
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    desk.log("info", &[("CNI_IFNAME", "eth0"), ("TRACEPARENT", &parent)])
+        .info(format_args!("i"));
+    desk.log("info", &[("TRACEPARENT", "00-x-y-01")])
+        .info(format_args!("i"));
+    assert_eq!(
+        desk.lines(),
+        [
+            format!(r#"level=info plugin=tester ifname=eth0 trace={trace} msg="i""#),
+            r#"level=info plugin=tester msg="i""#.to_owned(),
+        ]
+    );
 }
 
 #[test]

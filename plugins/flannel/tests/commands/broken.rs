@@ -31,19 +31,19 @@ const BREAKS: [Break; 6] = [
     (
         |script| drop(script.stdout("").stderr("panic: why\n").exit(2)),
         101,
-        "failed with exit status 2 and no error in JSON",
+        "failed with exit status 2 and no error in JSON: panic: why",
         "panic: why",
     ),
     (
         |script| drop(script.stdout("half of {\"code\":").exit(1)),
         101,
-        "failed with exit status 1 and no error in JSON",
+        "failed with exit status 1 and no error in JSON: half of {\"code\":",
         "half of {\"code\":",
     ),
     (
         |script| drop(script.stdout(r#"{"msg": "no code"}"#).exit(1)),
         101,
-        "failed with exit status 1 and no error in JSON",
+        r#"failed with exit status 1 and no error in JSON: {"msg": "no code"}"#,
         r#"{"msg": "no code"}"#,
     ),
 ];

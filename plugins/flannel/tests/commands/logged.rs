@@ -3,12 +3,12 @@
 use std::fs::{self};
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::Invocation;
 
 use crate::desk::Desk;
 use crate::log_lines::{assert_logged, every_command, lines, value};
-use crate::upkeep::{add, gc, leave};
+use crate::upkeep::{self, add, gc, leave, netconf};
 
 const ERROR: &str = r#"{"code": 999, "msg": "no bridge today", "details": "ask again"}"#;
 
@@ -244,4 +244,57 @@ fn files_of_other_attachments_are_not_logged() {
     let gc = gc(&desk, &[]).env("CNI_LOG", "debug").run();
     assert_logged(&gc, &[("info", "done".to_owned())]);
     assert!(Path::new(&desk.data_dir().join("c2")).exists());
+}
+
+/// The delegate gets the call's settings of the log, unless it has its own. They belong to the call
+/// and are not kept, so that a DEL logs as the list says by then.
+#[test]
+fn settings_in_the_configuration_are_passed_on_to_the_delegate() {
+    let desk = Desk::new();
+    let file = desk.path("log");
+    let with_log = |netconf: Value| {
+        testkit::conf::with(netconf, json!({"logLevel": "debug", "logFile": file}))
+    };
+    let settings = |number: usize| {
+        let call = &desk.delegate.calls()[number];
+        let conf: Value = serde_json::from_slice(&call.stdin).unwrap();
+        let settings = (conf["logLevel"].clone(), conf["logFile"].clone());
+        (call.command.clone(), settings)
+    };
+    let passed_on = (json!("debug"), json!(file));
+    let logging = with_log(netconf(&desk));
+    for (number, command) in ["ADD", "CHECK", "DEL"].into_iter().enumerate() {
+        let outcome = desk.call(command).config(&logging).run();
+        assert_eq!(
+            (outcome.code, outcome.stderr_text()),
+            (Some(0), String::new())
+        );
+        assert_eq!(settings(number), (command.to_owned(), passed_on.clone()));
+        for kept in desk.kept().values() {
+            assert!(!kept.contains("logLevel"), "{kept}");
+        }
+    }
+    let log = fs::read_to_string(&file).unwrap();
+    for command in ["ADD", "CHECK", "DEL"] {
+        let done = log.lines().find(|line| {
+            line.contains(&format!("command={command}")) && line.ends_with("msg=\"done\"")
+        });
+        assert!(done.is_some(), "{log}");
+    }
+    let stale = with_log(testkit::conf::with(
+        netconf(&desk),
+        json!({"cni.dev/valid-attachments": []}),
+    ));
+    for (number, command) in [(3, "GC"), (4, "STATUS")] {
+        upkeep::call(&desk, command).config(&stale).run().silent();
+        assert_eq!(settings(number), (command.to_owned(), passed_on.clone()));
+    }
+
+    let own = json!({"delegate": {"logLevel": "error"}});
+    let mixed = with_log(testkit::conf::with(desk.netconf(), own));
+    desk.call("ADD").config(&mixed).run().success();
+    assert_eq!(settings(5).1, (json!("error"), json!(file)));
+    // Without settings in the call, only the delegate's own are left.
+    desk.call("DEL").run().silent();
+    assert_eq!(settings(6).1, (json!("error"), json!(null)));
 }
