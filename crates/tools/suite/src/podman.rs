@@ -6,11 +6,13 @@ mod machine;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use disk::{Disk, NETWORK, PAGE};
+use disk::{Disk, NETWORK, PAGE, PODMANS_NETWORK};
 use machine::{HOST, Machine};
+use testkit::exchange::Protocol;
 use xtask::command;
 use xtask::packages::Needed;
 
@@ -27,6 +29,9 @@ pub(super) const NEEDED: &[Needed] = &[
 
 /// Where the web server is published.
 const PORT: &str = "8080";
+
+/// Where the server that answers over TCP and UDP is published.
+const ECHO_PORT: u16 = 8081;
 
 /// The numbers that the lease's addresses end in, less the bridge's.
 const RANGE: std::ops::RangeInclusive<u8> = 2..=14;
@@ -49,6 +54,12 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
     let disk = Disk::new(&setting.temporary, &plugins)?;
     let node = Machine::boot(&disk)?;
     let running = before_the_reboot(&node, &disk)?;
+    for network in [NETWORK, PODMANS_NETWORK] {
+        publishes(&node, &disk, network)
+            .with_context(|| format!("published ports in network {network}"))?;
+    }
+    disk.expect_only(&running)
+        .context("after a container with published ports")?;
     node.switch_off()?;
 
     let node = Machine::boot(&disk)?;
@@ -149,7 +160,7 @@ fn after_the_reboot(node: &Machine<'_>, disk: &Disk, before: &[Container]) -> Re
         "a container beyond the range fails without `{expected}`: {error:#}"
     );
     node.podman(&["rm", "--force", "--time=0", "--all"])?;
-    let held = disk.addresses()?;
+    let held = disk.addresses(NETWORK)?;
     ensure!(held.is_empty(), "these addresses are left: {held:#?}");
 
     let printed = node.run(&["ip", "-brief", "link"])?;
@@ -314,6 +325,45 @@ fn reach_each_other(node: &Machine<'_>, one: &Container, other: &Container) -> R
         node.in_container(&from.name, &ping)
             .with_context(|| format!("no path from {} to {}", from.name, to.name))?;
     }
+    Ok(())
+}
+
+/// A port that is published over TCP and UDP leads to its container while that runs, and nowhere
+/// afterwards, and DEL leaves nothing.
+fn publishes(node: &Machine<'_>, disk: &Disk, network: &str) -> Result<()> {
+    const NAME: &str = "echo";
+    const BOTH: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+    let (tcp, udp) = (format!("{ECHO_PORT}:80"), format!("{ECHO_PORT}:80/udp"));
+    let options = ["--network", network, "--publish", &tcp, "--publish", &udp];
+    let id = run_command(node, disk, NAME, &options, IDLE)?;
+    let id = id.trim_end();
+    node.serve(NAME, 80)?;
+    for protocol in BOTH {
+        let answer = node.ask(protocol, ECHO_PORT, Duration::from_secs(10));
+        let answer = answer.unwrap_or_default();
+        ensure!(
+            answer.starts_with("echo sees "),
+            "{HOST}:{ECHO_PORT} answers {answer:?} over {protocol:?}"
+        );
+    }
+    node.podman(&["rm", "--force", "--time=0", NAME])?;
+    for protocol in BOTH {
+        let answer = node.ask(protocol, ECHO_PORT, Duration::from_millis(300));
+        ensure!(
+            answer.is_none(),
+            "{HOST}:{ECHO_PORT} still answers over {protocol:?}"
+        );
+    }
+    let held = disk.addresses(network)?;
+    ensure!(
+        !held.values().any(|owner| owner.contains(id)),
+        "its address is left: {held:#?}"
+    );
+    let rules = node.run(&["nft", "list", "ruleset"])?;
+    ensure!(
+        !rules.contains(id) && !rules.contains(&ECHO_PORT.to_string()),
+        "rules of the container are left:\n{rules}"
+    );
     Ok(())
 }
 

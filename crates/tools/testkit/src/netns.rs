@@ -1,7 +1,7 @@
 //! Network namespaces that are held by an open file.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 
@@ -37,6 +37,15 @@ impl NetNs {
         Ok(Self {
             file: made.join().expect("making a namespace does not panic")?,
         })
+    }
+
+    /// An existing namespace, such as a container's.
+    ///
+    /// # Errors
+    /// If the path cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Self { file })
     }
 
     /// A path by which any process of the machine can open the namespace, for `CNI_NETNS`.

@@ -20,6 +20,12 @@ use xtask::packages;
 /// The network that the containers join.
 pub(super) const NETWORK: &str = "cbr0";
 
+/// The network that containers join by default where nothing is configured.
+pub(super) const PODMANS_NETWORK: &str = "podman";
+
+const PODMANS: &str =
+    include_str!("../../../../../testdata/conflist/podman/87-podman-bridge.conflist");
+
 /// The page of the container's web server.
 pub(super) const PAGE: &str = "published\n";
 
@@ -108,8 +114,11 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
              runroot = \"/run/containers\"\n"
         );
         self.write("storage.conf", storage)?;
+        // podman's own, with its own plugins.
+        self.write("net/87-podman-bridge.conflist", PODMANS)?;
         let network = json!({
             "cniVersion": "1.0.0",
+            "cniVersions": ["0.3.1", "1.0.0", "1.1.0"],
             "name": NETWORK,
             "plugins": [
                 {
@@ -134,9 +143,10 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
             .env("CONTAINERS_STORAGE_CONF", self.path("storage.conf"));
     }
 
-    /// The addresses that are held, each with its owner as `<container id> <interface>`.
-    pub(super) fn addresses(&self) -> Result<BTreeMap<String, String>> {
-        let network = self.path("cni/networks").join(NETWORK);
+    /// The addresses of a network that are held, each with its owner as `<container id>
+    /// <interface>`.
+    pub(super) fn addresses(&self, network: &str) -> Result<BTreeMap<String, String>> {
+        let network = self.path("cni/networks").join(network);
         let mut owners = BTreeMap::new();
         for name in names(&network)? {
             if name == "lock" || name == "last_reserved_ip.0" {
@@ -159,7 +169,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
             ]
         });
         let expected: BTreeSet<_> = expected.flatten().collect();
-        let addresses = self.addresses()?.into_iter();
+        let addresses = self.addresses(NETWORK)?.into_iter();
         let scratch = names(&self.path("cni/flannel"))?.into_iter();
         let found: BTreeSet<_> = addresses
             .map(|(address, owner)| format!("address {address} of {owner}"))

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use testkit::Node;
+use testkit::exchange::{Protocol, Server, ask};
+use testkit::{NetNs, Node};
 use xtask::command::output;
 
 use super::disk::Disk;
@@ -46,8 +49,8 @@ pub(super) struct Machine<'a> {
     init: Child,
     /// Open as long as the machine runs.
     power: Option<ChildStdin>,
-    // Holds the namespaces.
-    _node: Node,
+    /// Holds the namespaces.
+    node: Node,
 }
 
 impl<'a> Machine<'a> {
@@ -80,7 +83,7 @@ impl<'a> Machine<'a> {
             disk,
             init,
             power,
-            _node: node,
+            node,
         };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
@@ -118,6 +121,23 @@ impl<'a> Machine<'a> {
     pub(super) fn inspect(&self, name: &str, format: &str) -> Result<String> {
         let printed = self.podman(&["container", "inspect", "--format", format, name])?;
         Ok(printed.trim_end().to_owned())
+    }
+
+    /// Answers at a port of a container, over TCP and UDP, until this process ends.
+    pub(super) fn serve(&self, name: &str, port: u16) -> Result<()> {
+        let path = self.inspect(name, "{{.NetworkSettings.SandboxKey}}")?;
+        // The namespace is mounted in the machine's own mount namespace.
+        let path = format!("/proc/{}/root{path}", self.init.id());
+        let netns = NetNs::open(Path::new(&path))?;
+        let bind = || Server::bind(Ipv4Addr::UNSPECIFIED.into(), port);
+        netns.enter(bind).answer(name);
+        Ok(())
+    }
+
+    /// What a client on the node is answered at a port of the node within the timeout.
+    pub(super) fn ask(&self, protocol: Protocol, port: u16, timeout: Duration) -> Option<String> {
+        let to = SocketAddr::new(HOST.parse().ok()?, port);
+        self.node.enter(|| ask(protocol, to, timeout))
     }
 
     /// What a command of busybox prints in a container, without white space at the ends of lines.
