@@ -1,11 +1,16 @@
 //! A container, attached and detached through flannel.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use cni_plugin::{DelegateError, Environment};
+use cni_types::Attachment;
+use cni_types::json::Object;
+use conflist::{Cache, DEFAULT_CACHE_DIR, NetworkList, PluginRequest, Runtime, RuntimeConf};
 use serde_json::{Value, json};
-use testkit::{Container, Invocation, Node, Outcome};
+use testkit::{Container, Node};
 
 use super::report::Done;
 use super::{Delegate, MTU, NETWORK};
@@ -15,10 +20,11 @@ const IFNAME: &str = "eth0";
 /// Where flannel keeps what it delegated.
 pub(crate) const KEPT: &str = "/var/lib/cni/flannel";
 
-/// Where the plugins are, and which one attaches.
+/// The network's list of plugins, and where these are.
 pub(crate) struct Plugins {
-    dir: PathBuf,
-    delegate: Delegate,
+    list: NetworkList,
+    plugins: conflist::Plugins,
+    cache: Cache,
 }
 
 impl Plugins {
@@ -33,29 +39,51 @@ impl Plugins {
                 Err(_) => format!("{name} {:.0} KiB", metadata.len() as f64 / 1024.0),
             })
         };
-        let shown = ["flannel", delegate.name(), "host-local"].map(show);
+        let shown = ["flannel", delegate.name(), "host-local", "portmap"].map(show);
         let shown = shown.into_iter().collect::<Result<Vec<_>>>()?.join(", ");
         let path = dir.display().to_string();
-        let dir = dir.to_owned();
-        Ok(Done::new(Self { dir, delegate }, shown).detail("CNI_PATH", vec![path]))
+        let list = json!({
+            "cniVersion": "1.0.0",
+            "cniVersions": ["0.3.1", "1.0.0", "1.1.0"],
+            "name": NETWORK,
+            "plugins": [
+                { "type": "flannel", "delegate": delegate.conf() },
+                { "type": "portmap", "capabilities": { "portMappings": true } },
+            ],
+        });
+        let plugins = Self {
+            list: NetworkList::parse(&list.to_string())?,
+            plugins: conflist::Plugins::new(dir.as_os_str(), &Environment::of_process()),
+            cache: Cache::new(Path::new(DEFAULT_CACHE_DIR)),
+        };
+        Ok(Done::new(plugins, shown).detail("CNI_PATH", vec![path]))
     }
 
-    fn call(&self, node: &Node, command: &str, container: &Container) -> Outcome {
-        let netconf = json!({
-            "cniVersion": "1.0.0",
-            "name": NETWORK,
-            "type": "flannel",
-            "delegate": self.delegate.conf(),
-        });
+    /// Has a command call the plugins for a container, as a runtime of Kubernetes does.
+    fn run<T: Send>(
+        &self,
+        node: &Node,
+        container: &Container,
+        command: impl FnOnce(&mut Runtime<'_, DelegateError>, &NetworkList, &RuntimeConf) -> T + Send,
+    ) -> Result<(T, Duration)> {
         let id = &container.id;
-        let call = Invocation::attach(self.dir.join("flannel"), command, id)
-            .ifname(IFNAME)
-            .netns(container.sandbox.path())
-            .args(format!(
-                "IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME={id}"
-            ))
-            .config(&netconf);
-        node.run(&call)
+        let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME={id}");
+        let runtime = RuntimeConf {
+            attachment: Attachment {
+                container_id: id.parse()?,
+                ifname: IFNAME.parse()?,
+            },
+            netns: Some(container.sandbox.path()),
+            args: RuntimeConf::parse_args(&args)?,
+            capability_args: Object::default(),
+        };
+        Ok(node.enter(|| {
+            let start = Instant::now();
+            let mut call = |request: &PluginRequest<'_>| self.plugins.run(request);
+            let mut commands = Runtime::new(&self.cache, &mut call);
+            let outcome = command(&mut commands, &self.list, &runtime);
+            (outcome, start.elapsed())
+        }))
     }
 }
 
@@ -81,15 +109,16 @@ impl Attached {
         other: Option<&Self>,
     ) -> Result<Done<Self>> {
         let container = Container::new(id);
-        let outcome = plugins.call(node, "ADD", &container);
-        let result = outcome.success();
+        let (result, elapsed) =
+            plugins.run(node, &container, |it, list, runtime| it.add(list, runtime))?;
+        let result: Value = serde_json::from_str(&result?)?;
         let text = |pointer: &str| {
             let value = result.pointer(pointer).and_then(Value::as_str);
             value.with_context(|| format!("the result has no {pointer}: {result}"))
         };
         let address = text("/ips/0/address")?.to_owned();
         let gateway = text("/ips/0/gateway")?;
-        assert_eq!(text("/cniVersion")?, "1.0.0", "{result}");
+        assert_eq!(text("/cniVersion")?, "1.1.0", "{result}");
 
         let link = container.link(IFNAME);
         assert_eq!(
@@ -119,17 +148,16 @@ impl Attached {
             .detail("routes", vec![routes(&result)])
             .detail("delegated", vec![printed])
             .detail("kept in", vec![path])
-            .took(outcome.elapsed))
+            .took(elapsed))
     }
 
     /// Has the container detached.
-    ///
-    /// # Panics
-    /// If DEL fails or prints anything.
-    pub(crate) fn detach(&self, plugins: &Plugins, node: &Node) -> Done<()> {
-        let outcome = plugins.call(node, "DEL", &self.container);
-        outcome.silent();
-        Done::new((), format!("DEL   {}", self.address)).took(outcome.elapsed)
+    pub(crate) fn detach(&self, plugins: &Plugins, node: &Node) -> Result<Done<()>> {
+        let (outcome, elapsed) = plugins.run(node, &self.container, |it, list, runtime| {
+            it.del(list, runtime)
+        })?;
+        outcome?;
+        Ok(Done::new((), format!("DEL   {}", self.address)).took(elapsed))
     }
 
     /// The address alone.

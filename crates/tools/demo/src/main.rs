@@ -111,8 +111,8 @@ fn tour(report: &mut Report, dir: &Path, delegate: Delegate, keep: bool) -> Resu
     if keep {
         return kept::keep(&node, &both);
     }
-    report.step("detach web", || Ok(web.detach(&plugins, &node)))?;
-    report.step("detach db", || Ok(db.detach(&plugins, &node)))?;
+    report.step("detach web", || web.detach(&plugins, &node))?;
+    report.step("detach db", || db.detach(&plugins, &node))?;
     report.step("after DEL", || {
         Ok(checks::nothing_left(&node, delegate, &both))
     })
