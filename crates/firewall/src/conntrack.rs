@@ -61,7 +61,7 @@ pub(crate) enum Forgotten {
 
 /// A tracked connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Connection {
+pub(crate) struct Connection {
     is_ipv6: bool,
     original: Vec<u8>,
     zone: Vec<u8>,
@@ -196,7 +196,7 @@ impl MappedPort {
 }
 
 impl Connection {
-    fn read(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn read(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
         const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8;
         let Some((header, attributes)) = reply.payload.split_at_checked(HEADER) else {
             return Ok(None);

@@ -25,9 +25,12 @@
 //! port_map                             operations on port maps, and what these consist of
 //! inventory                            what the tables have for all attachments
 //! all                                  operations for whatever created the rules
+//! answers                              what reads the kernel's answers, for the program `fuzz`
 //! ```
 
 mod all;
+#[cfg(feature = "fuzz")]
+pub mod answers;
 mod backend;
 mod check;
 mod conntrack;

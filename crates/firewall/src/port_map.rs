@@ -10,7 +10,7 @@ mod change;
 mod check;
 pub(crate) mod claim;
 mod conditions;
-mod content;
+pub(crate) mod content;
 mod node;
 mod operations;
 mod rules;

@@ -77,7 +77,7 @@ impl ListedRule {
         }))
     }
 
-    fn meaning(&self) -> Option<Meaning> {
+    pub(crate) fn meaning(&self) -> Option<Meaning> {
         Meaning::of(&self.expressions)
     }
 

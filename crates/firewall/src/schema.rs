@@ -314,7 +314,7 @@ impl Set {
     }
 }
 
-fn attributes_of<'r>(reply: &'r Reply<'_>) -> &'r [u8] {
+pub(crate) fn attributes_of<'r>(reply: &'r Reply<'_>) -> &'r [u8] {
     reply.payload.get(HEADER..).unwrap_or_default()
 }
 

@@ -21,10 +21,13 @@
 //! request, reply                                messages
 //! traffic                                       qdiscs, classes and filters
 //! attributes, uapi                              attributes, and the names of their numbers
+//! answers                                       what reads messages, for the program `fuzz`
 //! ```
 
 mod address;
 mod advertised;
+#[cfg(feature = "fuzz")]
+pub mod answers;
 pub mod attributes;
 mod change;
 mod counters;

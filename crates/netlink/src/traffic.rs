@@ -378,6 +378,14 @@ fn handle_of(reply: &Reply<'_>) -> Option<Handle> {
     field_of(reply, 2).map(Handle)
 }
 
+/// Reads a message as answer to every question of this module.
+#[cfg(feature = "fuzz")]
+pub(crate) fn read_all(reply: &Reply<'_>) {
+    let _ = Qdisc::parse(reply);
+    let _ = Class::parse(reply);
+    let _ = Filter::parse(reply, reply.link_index().unwrap_or_default());
+}
+
 /// The kind and the options of a qdisc, class or filter.
 fn kind_of<'a>(reply: &'a Reply<'_>) -> Result<(String, &'a [u8]), Malformed> {
     let (mut kind, mut options) = (String::new(), &[][..]);

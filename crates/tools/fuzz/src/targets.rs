@@ -2,13 +2,14 @@
 
 mod index;
 mod netconf;
+mod prev_result;
 mod result;
 mod state;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use twill_bandwidth::BANDWIDTH;
 use twill_bridge::BRIDGE;
 use twill_flannel::FLANNEL;
@@ -19,7 +20,7 @@ use crate::jail::{Jail, write};
 use crate::reply::{Checked, LoneCall};
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     Target::new("lease", "subnet.env, to flannel", lease),
     Target::new(
         "flannel-conf",
@@ -46,6 +47,14 @@ pub const TARGETS: [Target; 11] = [
         "network configurations, to bandwidth",
         |input| netconf::feed(&BANDWIDTH, input),
     ),
+    Target::new(
+        "prev-result",
+        "results as prevResult, to chained plugins and delegates",
+        prev_result::feed,
+    ),
+    Target::new("answers", "datagrams as the kernel's answers", |datagram| {
+        firewall::answers::read_all(datagram).map_err(Error::msg)
+    }),
     Target::new("args", "CNI_ARGS, to host-local and bridge", args),
     Target::new(
         "delegate-output",
