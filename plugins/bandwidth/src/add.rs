@@ -1,4 +1,4 @@
-//! ADD.
+//! ADD: limits ingress at the node's end of the veth pair, and egress at an ifb.
 
 use std::fmt;
 
@@ -58,12 +58,12 @@ struct Attempt<'a> {
     rollback: Rollback<Undo>,
 }
 
-/// A step that takes back what an ADD has made: what another one has made stays.
+/// A step of the rollback. Links and qdiscs of an earlier ADD stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Undo {
     /// Remove an ifb.
     RemoveIfb { link: u32 },
-    /// Remove a qdisc, with all that is below it.
+    /// Remove a qdisc and its children.
     RemoveQdisc {
         link: u32,
         parent: Handle,
@@ -83,8 +83,7 @@ impl fmt::Display for Undo {
 }
 
 impl Attempt<'_> {
-    /// Limits both directions. Returns the link that the container's traffic goes out by, if there
-    /// is one.
+    /// Limits both directions. Returns the ifb for egress, if there is one.
     fn limit(&mut self, config: &Config, host_end: &Link) -> Result<Option<Link>, BandwidthError> {
         let log = self.log;
         let bucket = |limit, direction| burst::bucket(limit, host_end.mtu, direction, log);
@@ -111,7 +110,7 @@ impl Attempt<'_> {
             self.replace_roots(&plan, host_end, ifb.as_ref())?;
         }
         if let Some(ifb) = &ifb {
-            // Down until now, so that its qdisc was added without waiting for packets.
+            // It was down until now, so that adding its qdisc did not wait for packets.
             let (link, change) = (ifb.index, LinkChange::up(true));
             self.kernel.apply(&[Change::SetLink { link, change }])?;
         }
@@ -127,8 +126,7 @@ impl Attempt<'_> {
         Ok(ifb)
     }
 
-    /// Finds or creates the link that the container's traffic goes out by; `None` if the kernel has
-    /// no such links.
+    /// Finds or creates the ifb for egress; `None` if the kernel has no ifb.
     fn ifb(&mut self, host_end: &Link) -> Result<Option<Link>, BandwidthError> {
         let name = self.alias.ifb_name();
         let new = NewLink {
@@ -161,13 +159,13 @@ impl Attempt<'_> {
         }
     }
 
-    /// Adds the qdiscs that hang at links; false if there was one of these already.
+    /// Adds the root qdiscs and `clsact`; false if one of these exists already.
     fn add_roots(&mut self, plan: &Plan) -> Result<bool, BandwidthError> {
         let existing = self.add_missing_roots(plan)?;
         Ok(existing.is_empty())
     }
 
-    /// Adds the qdiscs anew that an earlier ADD of the attachment has left, with other limits or
+    /// Replaces the qdiscs that an earlier ADD of the attachment has left, with other limits or
     /// incomplete.
     fn replace_roots(
         &mut self,
@@ -181,7 +179,7 @@ impl Attempt<'_> {
         if let Some(ifb) = ifb {
             del::strip(&mut self.kernel, ifb.index)?;
         }
-        // Another's `clsact` is as good as one of ours.
+        // An existing `clsact` serves as well.
         let existing = self.add_missing_roots(plan)?;
         if existing.into_iter().all(|parent| parent == Handle::CLSACT) {
             return Ok(());
@@ -189,7 +187,7 @@ impl Attempt<'_> {
         Err(self.occupied(host_end)?)
     }
 
-    /// Adds the qdiscs that hang at links, and returns the places where there is one already.
+    /// Adds the root qdiscs and `clsact`, and returns the parents of those that exist already.
     fn add_missing_roots(&mut self, plan: &Plan) -> Result<Vec<Handle>, BandwidthError> {
         let (mut existing, mut refused) = (Vec::new(), None);
         let outcomes = self.kernel.control_traffic(&plan.roots())?;
@@ -201,7 +199,7 @@ impl Attempt<'_> {
                     handle: root.qdisc.handle,
                 }),
                 Err(error) if error.is_exists() => existing.push(root.parent),
-                // The kernel tries the others all the same.
+                // The kernel tries the others nevertheless.
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
@@ -220,7 +218,7 @@ impl Attempt<'_> {
         })
     }
 
-    /// Removes what this ADD has made.
+    /// Rolls back this ADD.
     fn roll_back(&mut self) {
         let rollback = std::mem::take(&mut self.rollback);
         let kernel = &mut self.kernel;
@@ -253,7 +251,7 @@ pub(crate) fn is_ifb(link: &Link) -> bool {
     matches!(&link.kind, LinkKind::Other(kind) if kind == IFB)
 }
 
-/// The kernel says `ENOENT` of a kind of qdisc, filter or action that it does not have.
+/// The kernel returns `ENOENT` for a kind of qdisc, filter or action that it does not have.
 fn unsupported(error: NetlinkError) -> BandwidthError {
     if error.errno() == Some(Errno::ENOENT) {
         BandwidthError::Incapable(error)

@@ -1,29 +1,29 @@
-//! How much may pass at once.
+//! The burst of a limit.
 
 use cni_plugin::Log;
 use netlink::traffic::Bucket;
 
 use crate::config::Limit;
 
-/// What kubelet sends for every pod, in bytes: it has no annotation for the burst.
+/// The burst that kubelet sends for every pod, in bytes: it has no annotation for it.
 const KUBELETS: u64 = (i32::MAX as u64) / 8;
 
-/// A burst is meant as one if the rate makes it in so many seconds. A longer one would leave most
+/// The longest burst that is used as given, in seconds at the rate. A longer one would leave most
 /// connections without any limit.
 const LONGEST_SECONDS: u64 = 10;
 
-/// What a rate needs as a burst is what it makes in a part of a second: as long as the kernel may
-/// be busy with something else.
+/// The replacement is the rate divided by this, a tenth of a second: as long as the kernel may be
+/// busy with something else.
 const NEEDED_PARTS: u64 = 10;
 
-/// How many packets have to fit: with fewer, large packets would never pass.
+/// The smallest burst in packets: with fewer, large packets would never pass.
 const PACKETS: u64 = 2;
 
-/// A link's MTU leaves out the header of Ethernet, with a VLAN's tag.
+/// The bytes of an Ethernet header with a VLAN tag, which the MTU does not include.
 const ETHERNET: u64 = 18;
 
-/// The bucket of a limit on a link with this MTU. The burst is that of the configuration if the
-/// rate can do something with it; else it is what the rate needs, and the log says so.
+/// The bucket of a limit on a link with this MTU. The burst is that of the configuration if it is
+/// reasonable for the rate; a replacement is logged.
 pub(crate) fn bucket(limit: Limit, mtu: u32, direction: &str, log: &Log) -> Bucket {
     let burst = effective(limit, mtu);
     if burst != limit.burst {

@@ -32,7 +32,7 @@ pub(crate) fn check(
     }
 }
 
-/// What is missing, or differs, of the limits of an attachment.
+/// The first limit of an attachment that is missing or differs.
 pub(crate) fn find_damage(
     kernel: &mut Rtnetlink,
     host_end: &Link,
@@ -54,7 +54,7 @@ pub(crate) fn find_damage(
     }
 }
 
-/// What a link lets pass.
+/// CHECK of the root qdisc of a link.
 fn at_root(
     kernel: &mut Rtnetlink,
     link: &Link,
@@ -87,7 +87,7 @@ fn at_root(
     Ok(compare(link, &root, found, expected, direction))
 }
 
-/// What a container sends.
+/// CHECK of egress.
 fn egress(
     kernel: &mut Rtnetlink,
     host_end: &Link,
@@ -115,7 +115,7 @@ fn egress(
     if own(found.clone()) == wanted(police(host_end, bucket)) {
         return Ok(None);
     }
-    // The Go plugin's, which limits by an ifb too.
+    // The Go plugin's ifb.
     match found.first() {
         Some(Filter {
             packets,
@@ -131,7 +131,7 @@ fn egress(
     }
 }
 
-/// The plugin's own of a link's filters.
+/// The plugin's own filters of a link.
 fn own(mut filters: Vec<Filter>) -> Vec<Filter> {
     filters.retain(|filter| PRIORITIES.contains(&filter.priority));
     filters
@@ -153,7 +153,7 @@ fn compare(
             expected: expected.rate,
         });
     }
-    // The Go plugin takes any burst, and rounds it.
+    // The Go plugin accepts any burst, and rounds it.
     if root.handle == SHAPER && !found.agrees(expected) {
         return Some(Damage::Burst {
             direction,

@@ -1,4 +1,4 @@
-//! The configuration: `raw` has the keys as they are written, [`Config`] is valid.
+//! The configuration: `raw` mirrors the JSON, a [`Config`] is valid.
 
 mod raw;
 
@@ -15,15 +15,15 @@ const CAPABILITY: &str = "bandwidth";
 /// The configuration of ADD and CHECK.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// `ingressRate` and `ingressBurst`: what the container receives.
+    /// `ingressRate` and `ingressBurst`: the limit for receiving.
     pub(crate) ingress: Option<Limit>,
-    /// `egressRate` and `egressBurst`: what the container sends.
+    /// `egressRate` and `egressBurst`: the limit for sending.
     pub(crate) egress: Option<Limit>,
     /// `shapedSubnets` and `unshapedSubnets`.
     pub(crate) peers: Peers,
 }
 
-/// A rate, and how much may exceed it after a pause.
+/// A rate and a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     /// In bytes per second, at least 1.
@@ -32,10 +32,10 @@ pub(crate) struct Limit {
     pub(crate) burst: u64,
 }
 
-/// With whom the container's traffic is limited.
+/// The other ends of the traffic that is limited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Peers {
-    /// Everybody.
+    /// All addresses.
     #[default]
     All,
     /// The addresses of these networks: `shapedSubnets`.
@@ -49,9 +49,9 @@ impl Config {
     /// `bandwidth`; empty if nothing is limited.
     ///
     /// # Errors
-    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense.
+    /// Code 6 for a key of the wrong type, 7 for an invalid value.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
-        // As for the Go plugin, a single key counts for all.
+        // As with the Go plugin, any key in the configuration overrides `runtimeConfig.bandwidth`.
         if RawConf::KEYS.iter().any(|key| call.conf.has_key(key)) {
             return Ok(Self::valid(&call.conf.decode()?, "")?);
         }
@@ -75,7 +75,7 @@ impl Config {
             peers: Peers::All,
         };
         if config.is_empty() {
-            // As the Go plugin, which does not look at them then.
+            // As with the Go plugin, the subnets are not checked then.
             return Ok(config);
         }
         let peers = match (&*raw.shaped_subnets, &*raw.unshaped_subnets) {

@@ -1,4 +1,4 @@
-//! DEL: what limits an attachment's traffic is found by the attachment alone.
+//! DEL: finds the qdiscs and the ifb by the attachment alone.
 
 use cni_plugin::Call;
 use cni_types::{AddResult, Attachment, Error};
@@ -52,7 +52,7 @@ fn remove(
             }
     };
     let mut first_error = Ok(());
-    // What the container sends goes nowhere once the filters lead to no link.
+    // Filters first, because packets that are redirected to a missing link are dropped.
     for end in found.iter().filter(|link| is_own_end(link)) {
         if let Err(error) = strip(&mut kernel, end.index)
             && !error.is_not_found()
@@ -69,11 +69,11 @@ fn remove(
     Ok(first_error.and(removed)?)
 }
 
-/// The links on the node that a result has, with their MACs.
+/// The links on the node in a result, with their MACs.
 fn node_links(result: &AddResult) -> Vec<(&str, netlink::Mac)> {
     let interfaces = result.interfaces.iter();
     let on_node = interfaces.filter(|interface| {
-        // The kernel takes no longer names.
+        // The kernel allows no longer names.
         interface.sandbox.is_none() && (1..=15).contains(&interface.name.len())
     });
     on_node
@@ -81,7 +81,8 @@ fn node_links(result: &AddResult) -> Vec<(&str, netlink::Mac)> {
         .collect()
 }
 
-/// Removes what this plugin or the Go plugin has put at a link. What others have put there stays.
+/// Removes the qdiscs and filters of this plugin and the Go plugin from a link. Those of others
+/// stay.
 pub(crate) fn strip(kernel: &mut Rtnetlink, link: u32) -> Result<(), NetlinkError> {
     let mut removals = Vec::new();
     if let Some(root) = kernel.qdisc(link, Handle::ROOT)?
@@ -103,8 +104,8 @@ pub(crate) fn strip(kernel: &mut Rtnetlink, link: u32) -> Result<(), NetlinkErro
         .map_or(Ok(()), Err)
 }
 
-/// What removes the filters of `clsact` or, of the Go plugin, `ingress`; with the qdisc itself if
-/// nobody else has filters there.
+/// The changes that remove the filters of `clsact` or, of the Go plugin, `ingress`, and the qdisc
+/// itself if no other program has filters there.
 fn of_filters(
     kernel: &mut Rtnetlink,
     link: u32,

@@ -1,9 +1,9 @@
-//! What can go wrong, and the code that each error has for the runtime.
+//! The plugin's errors, and the code that each has for the runtime.
 
 use cni_types::{AddressError, Code, Error, IfName};
 use netlink::NetlinkError;
 
-/// A configuration that makes no sense.
+/// An invalid configuration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error(
@@ -66,7 +66,7 @@ pub(crate) enum BandwidthError {
     )]
     IfbTaken(String),
     #[error(
-        "{asked_by} cannot be had: the kernel lacks {lacks} (its modules may be in a package of \
+        "{asked_by} is not possible: the kernel lacks {lacks} (its modules may be in a package of \
          their own)"
     )]
     Unsupported {
@@ -93,7 +93,7 @@ impl From<BandwidthError> for Error {
     }
 }
 
-/// What CHECK finds.
+/// Why CHECK fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Damage {
     #[error("{direction}Rate has no effect: {what} of link {link} is gone or has been replaced")]

@@ -1,5 +1,4 @@
-//! GC: removes what limits the traffic of attachments that are not valid any more. What hangs at
-//! their links goes with these.
+//! GC: removes the ifbs of stale attachments. Qdiscs at their veth pairs disappear with these.
 
 use cni_plugin::Call;
 use cni_types::{Error, ValidAttachments};

@@ -1,4 +1,4 @@
-//! What the Go plugin leaves on a node.
+//! Qdiscs, filters and ifbs of the Go plugin.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use crate::add::is_ifb;
 /// `htb`.
 pub(crate) const SHAPER: Handle = Handle::qdisc(1);
 
-/// What the name of its ifb begins with.
+/// The start of its ifb's name.
 pub(crate) const IFB_PREFIX: &str = "bwp";
 
 /// The length of its ifb's name.
@@ -31,13 +31,13 @@ pub(crate) fn ifb_name(network: &str, container_id: &str) -> String {
     name
 }
 
-/// Whether a qdisc at a link's root can be its.
+/// Whether a qdisc at a link's root can be the Go plugin's.
 pub(crate) fn is_shaper(qdisc: &Qdisc) -> bool {
     let is_kind = matches!(qdisc.kind, QdiscKind::Tbf(_) | QdiscKind::Htb);
     qdisc.handle == SHAPER && is_kind
 }
 
-/// Whether a filter leads to one of its ifbs.
+/// Whether a filter redirects to one of its ifbs.
 pub(crate) fn is_redirection(
     kernel: &mut Rtnetlink,
     filter: &Filter,
@@ -49,7 +49,7 @@ pub(crate) fn is_redirection(
     Ok(ifb.is_some_and(|ifb| ifb.name.starts_with(IFB_PREFIX)))
 }
 
-/// The link that a filter leads to; `None` if it is gone, when the filter has 0 in its place.
+/// The link that a filter redirects to; `None` if it is gone, and the filter has the index 0.
 pub(crate) fn link_behind(
     kernel: &mut Rtnetlink,
     index: u32,
@@ -60,8 +60,8 @@ pub(crate) fn link_behind(
     kernel.link_by_index(index)
 }
 
-/// Those of its ifbs that belong to a container that is gone: no link's traffic leads there any
-/// more. An ADD limits an ifb last, so one without a limit may be one that is being made.
+/// The stale ones of its ifbs, to which no link redirects. The Go plugin's ADD adds the qdisc last,
+/// so an ifb without one may belong to an ADD under way.
 pub(crate) fn stale_ifbs(
     kernel: &mut Rtnetlink,
     links: &[Link],

@@ -36,7 +36,8 @@ pub(crate) fn find(
         }
     };
     let outer = kernel.link_by_index(peer).map_err(BandwidthError::from)?;
-    // The pair's other end may be in a third namespace, and another pair's have its index here.
+    // The other end may be in a third namespace, and a link of another pair may have its index
+    // here.
     let is_it = |outer: &Link| {
         is_end(outer)
             && outer.parent.map(|end| end.index) == Some(inner.index)
@@ -50,7 +51,7 @@ pub(crate) fn is_end(link: &Link) -> bool {
     link.kind == LinkKind::Veth && link.parent.is_some_and(|end| end.netns.is_some())
 }
 
-/// Whether a result has the link, or has no links on the node, as before 0.3.0.
+/// Whether a result contains the link, or no links on the node, as before version 0.3.0.
 fn is_told_of(link: &Link, previous: &AddResult) -> bool {
     let interfaces = previous.interfaces.iter();
     let mut on_node = interfaces

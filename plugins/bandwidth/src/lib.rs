@@ -1,4 +1,4 @@
-//! `bandwidth`, a chained plugin that limits the rates of what a container receives and sends, at
+//! `bandwidth`, a chained plugin that limits the rates at which a container receives and sends, at
 //! the node's end of its veth pair.
 
 mod add;

@@ -1,4 +1,4 @@
-//! What limits a container's traffic, as values: the changes that make it.
+//! The qdiscs, classes and filters that limit a container's traffic, as changes. Pure.
 //!
 //! ```text
 //!                 node's end of the pair                       ifb
@@ -15,15 +15,15 @@ use netlink::traffic::{Bucket, Class, Filter, Handle, Match, Qdisc, QdiscKind, T
 use crate::config::Peers;
 use crate::names::{BELOW, CLASS, PRIORITIES, SHAPER};
 
-/// The lowest that RFC 8289 recommends, in microseconds.
+/// The lowest target that RFC 8289 recommends, in microseconds.
 const CODEL_TARGET: u64 = 5_000;
 const CODEL_INTERVAL: u64 = 100_000;
 
-/// The least burst where packets are dropped instead of split: they come in as large as TCP makes
-/// them for a link that splits them itself (GSO), up to 64 KiB.
+/// The smallest burst of a policer, in bytes. It sees packets before segmentation (GSO), up to 64
+/// KiB each.
 const POLICE_BURST: u64 = 128 << 10;
 
-/// Where the traffic's other end stands in a packet.
+/// The direction of traffic, which determines the other end's field in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// To the container: the other end is the source.
@@ -35,16 +35,16 @@ pub(crate) enum Direction {
 /// The changes that limit one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Qdiscs that hang at links: of each, a link has one at most, so another attempt of the same
-    /// attachment is in their way.
+    /// Root qdiscs and `clsact`. A link has at most one of each, so those of an earlier ADD
+    /// conflict.
     pub(crate) roots: Vec<Root>,
-    /// What is in these.
+    /// The classes and filters of these.
     pub(crate) inner: Vec<TrafficChange>,
-    /// Qdiscs that the kernel need not have.
+    /// Optional qdiscs.
     pub(crate) niceties: Vec<TrafficChange>,
 }
 
-/// A qdisc, and the place where it hangs at a link.
+/// A qdisc at a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Root {
     pub(crate) link: u32,
@@ -63,7 +63,7 @@ impl Plan {
         self.roots.iter().map(add).collect()
     }
 
-    /// Limits what a container receives.
+    /// Limits ingress.
     pub(crate) fn ingress(host_end: &Link, bucket: Bucket, peers: &Peers) -> Self {
         let link = host_end.index;
         let mut plan = Self::default();
@@ -84,7 +84,7 @@ impl Plan {
         plan
     }
 
-    /// Limits what a container sends, by a link of its own.
+    /// Limits egress by an ifb.
     pub(crate) fn egress_by_ifb(host_end: &Link, ifb: u32, bucket: Bucket, peers: &Peers) -> Self {
         Self {
             roots: vec![root(ifb, QdiscKind::Tbf(bucket)), clsact(host_end.index)],
@@ -93,7 +93,7 @@ impl Plan {
         }
     }
 
-    /// Limits what a container sends by dropping what is too much: for kernels without ifb.
+    /// Limits egress by a policer, for kernels without ifb.
     pub(crate) fn egress_by_police(host_end: &Link, bucket: Bucket, peers: &Peers) -> Self {
         Self {
             roots: vec![clsact(host_end.index)],
@@ -102,7 +102,7 @@ impl Plan {
         }
     }
 
-    /// As one plan.
+    /// Both plans together.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.roots.extend(other.roots);
         self.inner.extend(other.inner);
@@ -127,7 +127,7 @@ pub(crate) fn filters(peers: &Peers, direction: Direction, target: &Target) -> V
         let priority = if packets.is_ipv6() { ipv6 } else { ipv4 };
         of(packets, target, priority)
     };
-    // In `htb`, this is what passes at once.
+    // In `htb`, packets without a class bypass the limit.
     let pass = Target::Class(SHAPER);
     let (subnets, of_subnets, of_others) = match peers {
         Peers::All => (&[][..], target, Some(target)),
@@ -138,14 +138,14 @@ pub(crate) fn filters(peers: &Peers, direction: Direction, target: &Target) -> V
         .iter()
         .map(|subnet| of_subnet(subnet, of_subnets))
         .collect();
-    // As the kernel lists them.
+    // In the order in which the kernel lists them.
     filters.sort_by_key(|filter| filter.priority);
     filters.extend(of_others.map(|target| of(Match::all(), target, all)));
     filters
 }
 
-/// The action that drops what is too much. All filters of a link share its bucket, by a number:
-/// others' are counted from 1.
+/// The policer. All filters of a link share its bucket, which a number identifies; the kernel
+/// numbers others from 1.
 pub(crate) fn police(host_end: &Link, bucket: Bucket) -> Target {
     let number = 1 << 31 | host_end.index;
     let bucket = Bucket::new(bucket.rate, bucket.burst().max(POLICE_BURST));
@@ -196,8 +196,8 @@ fn clsact(link: u32) -> Root {
     }
 }
 
-/// The qdisc that decides which of the packets that wait is the next, and which is one too many. A
-/// packet that has to wait for another one even at a low rate is none too many.
+/// The inner qdisc (`fq_codel`), which schedules and drops queued packets. Its target is at least
+/// the time that one and a half packets take at this rate.
 fn below(link: u32, bucket: Bucket, mtu: u32) -> TrafficChange {
     let one_packet = u64::from(mtu) * 1_500_000 / bucket.rate;
     let target = CODEL_TARGET.max(one_packet);

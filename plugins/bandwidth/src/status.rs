@@ -32,8 +32,8 @@ fn probe(config: &Config) -> Result<(), BandwidthError> {
             lacks("shapedSubnets", "qdisc htb (CONFIG_NET_SCH_HTB)"),
         )?;
     }
-    // Actions are asked for by their own message, for which the right in a user namespace is not
-    // enough; an ADD does not send it.
+    // The message for actions needs more than the privilege in a user namespace; an ADD does not
+    // send it.
     let may_use = |probed: Result<(), NetlinkError>| match probed {
         Err(error) if error.errno() == Some(Errno::EPERM) => Ok(()),
         probed => probed,

@@ -1,5 +1,5 @@
-//! ADD: the bridge and the pair of links are made while the IPAM plugin starts; then the container
-//! gets the addresses that the plugin gives, and the node those of their gateways.
+//! ADD: creates the bridge and the veth pair while the IPAM plugin starts; then the container gets
+//! the addresses from the plugin, and the node those of their gateways.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use crate::pair::FarEnd;
 use crate::undo::{OnNode, Undo};
 use crate::{bridge_link, detach, forwarding, layer3, pair, port, rules, vlan_gateway};
 
-/// How long a port may take to come up. It does so at once, unless the node is overloaded.
+/// The timeout for a port to come up. It does so at once, unless the node is overloaded.
 const PORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a bridge is looked for that others remove again.
+/// Attempts to find or create the bridge while other ADDs remove it.
 const ATTEMPTS: usize = 4;
 
 pub(crate) fn add(
@@ -35,7 +35,7 @@ pub(crate) fn add(
     let ipam = match &config.ipam {
         Some(plugin_type) => Some(Ipam::find(call, plugin_type.clone())?),
         None => {
-            // Versions whose results need an address are refused before anything is made.
+            // Versions whose results need an address are refused before anything is created.
             AddResult::default().encode(call.conf.version)?;
             None
         }
@@ -62,27 +62,27 @@ pub(crate) fn add(
     outcome
 }
 
-/// What became of the container's addresses.
+/// The outcome of IPAM and the gateways.
 #[derive(Debug, Default)]
 struct Addressed {
     /// The result without interfaces.
     result: AddResult,
-    /// The link in the containers' VLAN, if it is that which has the gateways' addresses.
+    /// The link in the containers' VLAN, if it has the gateways' addresses.
     vlan_gateway: Option<Link>,
     replacement: Option<Replacement>,
 }
 
-/// An ADD.
+/// The state of an ADD.
 struct Attempt<'a> {
     call: &'a Call<'a>,
     attachment: &'a Attachment,
     config: Config,
     sandbox: &'a Sandbox,
-    /// The container's namespace, as the result names it.
+    /// The container's namespace, for the result.
     sandbox_name: &'a str,
     /// The container's network.
     inside: Rtnetlink,
-    /// What the attachment's links are known by.
+    /// The alias of the attachment's links.
     alias: LinkAlias,
     changes: Changes<'a>,
 }
@@ -97,7 +97,7 @@ impl Attempt<'_> {
             name: &peer.name,
             mtu: port.mtu,
             mac: Some(mac),
-            // Its other end has one.
+            // The node's end has one.
             alias: None,
             can_announce: false,
         };
@@ -136,7 +136,7 @@ impl Attempt<'_> {
         let vlan_gateway = vlan_gateway.map(|link| interface(link, version));
         result.interfaces.extend(vlan_gateway);
         let json = result.encode(version)?;
-        // What comes now cannot be undone, so nothing may fail after it.
+        // The following steps cannot be rolled back, so they come last.
         detach::remove_earlier(&mut self.changes.kernel, &self.alias, &port)?;
         if self.config.is_gateway {
             let gateway = addressed.vlan_gateway.as_ref().unwrap_or(&bridge);
@@ -144,7 +144,7 @@ impl Attempt<'_> {
         }
         if !result.ips.is_empty() {
             self.announce(link.index, mac);
-            // Duplicate address detection ends with an address that is complete.
+            // Where it is on, duplicate address detection has waited for the addresses already.
             if self.config.duplicate_detection == DuplicateDetection::Off {
                 wait_for_ipv6(&mut self.inside, result.addresses(), self.call.log);
             }
@@ -152,7 +152,7 @@ impl Attempt<'_> {
         Ok(json)
     }
 
-    /// Finds or makes the bridge, and makes a pair of links between it and the container.
+    /// Finds or creates the bridge, and creates the veth pair between it and the container.
     fn plug_in(&mut self, mac: Mac) -> Result<(Link, Veth), BridgeError> {
         for _ in 0..ATTEMPTS {
             let bridge = bridge_link::find_or_make(&mut self.changes, &self.config)?;
@@ -160,7 +160,7 @@ impl Attempt<'_> {
                 name: &self.attachment.ifname,
                 netns: self.sandbox.netns(),
                 mac,
-                // A port with a smaller MTU would make the bridge's smaller, and so everybody's.
+                // A port with a smaller MTU would lower the bridge's.
                 mtu: self.config.mtu.or(Some(bridge.mtu)),
             };
             match pair::make_with_alias(
@@ -183,7 +183,7 @@ impl Attempt<'_> {
                     return Ok((bridge, pair));
                 }
                 Err(error) => {
-                    // Another ADD that had made the bridge may have failed, and removed it.
+                    // Another ADD that created the bridge may have failed and removed it.
                     if self.changes.kernel.link_by_index(bridge.index)?.is_some() {
                         return Err(error);
                     }
@@ -193,7 +193,7 @@ impl Attempt<'_> {
         Err(BridgeError::Unsteady(self.config.bridge.to_string()))
     }
 
-    /// Gives the container the addresses that IPAM gives, and the node those of their gateways.
+    /// Gives the container the addresses from IPAM, and the node those of their gateways.
     fn give_addresses(
         &mut self,
         ipam: IpamCall<'_>,
@@ -204,8 +204,8 @@ impl Attempt<'_> {
         let vlan_gateway = self.vlan_gateway(bridge)?;
         let gateway = vlan_gateway.as_ref().unwrap_or(bridge).clone();
         let gateway = Gateway::look_at(&mut self.changes, self.call, &self.config, gateway)?;
-        // Until now the container had no such interface. Asked any earlier, IPAM would hear of a
-        // repeated ADD, and nobody could tell what to undo there.
+        // IPAM is called only now, so that a repeated ADD fails earlier, without touching the
+        // addresses of the first.
         let mut result = ipam.ask_for_addresses(&mut self.changes.rollback)?;
         self.call.log.debug(format_args!("ipam has answered"));
         layer3::complete(&mut result, &self.config)?;
@@ -243,7 +243,7 @@ impl Attempt<'_> {
         })
     }
 
-    /// The link that gets the gateways' addresses in the containers' VLAN; `None` where that is the
+    /// The link that gets the gateways' addresses in the containers' VLAN; `None` if that is the
     /// bridge.
     fn vlan_gateway(&mut self, bridge: &Link) -> Result<Option<Link>, BridgeError> {
         let (changes, config) = (&mut self.changes, &self.config);
@@ -255,8 +255,8 @@ impl Attempt<'_> {
         vlan_gateway::find_or_make(changes, config, bridge, wanted, home).map(Some)
     }
 
-    /// Has the node forward packets of the result's protocols, and replaces the gateways' addresses
-    /// of an earlier lease.
+    /// Switches on forwarding for the result's protocols, and replaces the gateways' addresses of
+    /// an earlier lease.
     fn become_router(
         &mut self,
         result: &AddResult,
@@ -270,7 +270,7 @@ impl Attempt<'_> {
         replacement.map_or(Ok(()), |replacement| replacement.carry_out(kernel, log))
     }
 
-    /// Drops what the container sends from any other MAC, if the configuration says so. The
+    /// Drops frames from the container with another source MAC, if `macspoofchk` is set. The
     /// container's link is still down.
     fn hold_to_mac(&mut self, port: &Link, mac: Mac) -> Result<(), Error> {
         if !self.config.holds_to_mac {
@@ -300,8 +300,8 @@ impl Attempt<'_> {
         rules::masquerade(backend, &call.conf.name, attachment, &addresses)
     }
 
-    /// Has the container's end announce its addresses to the neighbours: what it announced when it
-    /// was set up was lost, as the port did not pass it on yet.
+    /// Makes the container's end announce its addresses to the neighbours. The announcements when
+    /// it was set up were lost, because the port did not forward yet.
     fn announce(&mut self, index: u32, mac: Mac) {
         if let Err(error) = self.inside.apply(&[announcement(index, mac)]) {
             self.call.log.error(format_args!(
@@ -310,15 +310,14 @@ impl Attempt<'_> {
         }
     }
 
-    /// Waits until the port passes frames on, which it does as soon as the container's end is set
-    /// up.
+    /// Waits until the port forwards, which it does as soon as the container's end is set up.
     fn wait_for_port(&mut self, bridge: &Link, port: Link) -> Result<Link, BridgeError> {
         if !self.config.sets_container_up {
             return Ok(port);
         }
         let kernel = &mut self.changes.kernel;
         let port = kernel.wait_for_link(port.index, PORT_TIMEOUT, "up", Link::is_operational)?;
-        // Another ADD that had made the bridge may have failed, and removed it just when the port
+        // Another ADD that created the bridge may have failed and removed it just after the port
         // was plugged in.
         if port.master != Some(bridge.index) {
             return Err(BridgeError::Unsteady(self.config.bridge.to_string()));
@@ -326,7 +325,7 @@ impl Attempt<'_> {
         Ok(port)
     }
 
-    /// Undoes what has been done, the last step first.
+    /// Rolls back the steps, the last one first.
     fn roll_back(&mut self, ipam: Option<&Ipam<'_>>) {
         let rollback = std::mem::take(&mut self.changes.rollback);
         rollback.carry_out(self.call.log, |step| self.undo(step, ipam));
@@ -354,7 +353,7 @@ impl Attempt<'_> {
     }
 }
 
-/// The MTU of a link, where the version of the result has one. Both ends of a pair have the same.
+/// The MTU of a link, if the version of the result has the key. Both ends of a pair have the same.
 fn mtu(link: &Link, version: Version) -> Option<u32> {
     (version >= Version::V1_1_0).then_some(link.mtu)
 }

@@ -1,4 +1,4 @@
-//! The bridge: found or made, and as the configuration wants it.
+//! The bridge: finding or creating it, and its settings.
 
 use cni_types::IfName;
 use netlink::{Change, Link, LinkChange, LinkKind, Mac, NetlinkError, NewLink};
@@ -10,10 +10,10 @@ use crate::pair::PORT_MAC_START;
 use crate::undo::OnNode;
 use crate::{ipv6, router_advertisements};
 
-/// How often it is looked for and rebuilt while others make and remove it.
+/// Attempts to find or create the bridge while others create and remove it.
 const ATTEMPTS: usize = 8;
 
-/// Finds the bridge or makes it.
+/// Finds the bridge or creates it.
 pub(crate) fn find_or_make(
     changes: &mut Changes<'_>,
     config: &Config,
@@ -29,11 +29,11 @@ pub(crate) fn find_or_make(
     Err(BridgeError::Unsteady(config.bridge.to_string()))
 }
 
-/// The bridge with the MAC that it has once a container's port is plugged in.
+/// The bridge with its MAC after a container's port is plugged in.
 ///
-/// One without a MAC of its own has that of a port, the lowest. It can only have become that of the
-/// new port if nothing was plugged in before, or if it was that of another container's port: these
-/// start with the highest byte.
+/// A bridge without a MAC of its own has the lowest MAC of its ports. The new port can only have
+/// changed it if nothing was plugged in before, or only ports of containers: their MACs start with
+/// the highest byte.
 pub(crate) fn with_final_mac(
     changes: &mut Changes<'_>,
     config: &Config,
@@ -48,8 +48,8 @@ pub(crate) fn with_final_mac(
     now.ok_or_else(|| BridgeError::Unsteady(config.bridge.to_string()))
 }
 
-/// Makes it with a MAC of its own, so that it does not take one of its ports', and set up. `None`
-/// if another plugin has just made it.
+/// Creates the bridge with a MAC of its own, so that it does not follow its ports', and sets it up.
+/// `None` if another process has just created it.
 fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, BridgeError> {
     let name = name_of_new(config)?;
     let name = name.as_str();
@@ -88,7 +88,7 @@ fn make(changes: &mut Changes<'_>, config: &Config) -> Result<Option<Link>, Brid
     Ok(Some(link))
 }
 
-/// The name that the bridge is made by. An alternative name is that of a bridge that is there.
+/// The name for creating the bridge. An alternative name can only be that of an existing bridge.
 ///
 /// # Errors
 /// [`BridgeError::NotMade`].
@@ -97,7 +97,7 @@ pub(crate) fn name_of_new(config: &Config) -> Result<IfName, BridgeError> {
     name.map_err(BridgeError::NotMade)
 }
 
-/// Has a bridge that is there do what the configuration wants.
+/// Applies the configuration to an existing bridge.
 fn adopt(changes: &mut Changes<'_>, config: &Config, mut link: Link) -> Result<Link, BridgeError> {
     if !matches!(link.kind, LinkKind::Bridge { .. }) {
         return Err(BridgeError::NotABridge {
@@ -125,14 +125,14 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, mut link: Link) -> Result<L
     };
     let former = turn(false);
     if former != LinkChange::default() {
-        // Of what is refused, the kernel may have done a part.
+        // The kernel may have applied a part of a refused change.
         changes.rollback.record(OnNode::RestoreBridge {
             bridge: index,
             former,
         });
     }
-    // One that nobody has given a MAC takes that of a port, such as its uplink's, and with the last
-    // port it has none any more. As a gateway it keeps what it has: hosts remember it.
+    // A bridge whose MAC was never set follows a port's, such as its uplink's, and loses it with
+    // the last port. As a gateway it keeps its MAC, because hosts remember it.
     let own_mac = (gets_addresses && !link.is_operational()).then(|| match link.mac {
         Some(mac) if mac != Mac::NONE => mac,
         _ => Mac::random(),
@@ -153,7 +153,8 @@ fn adopt(changes: &mut Changes<'_>, config: &Config, mut link: Link) -> Result<L
     Ok(link)
 }
 
-/// A bridge that begins to filter drops the tagged frames of every port that is in no VLAN.
+/// A bridge that begins to filter drops the tagged frames of each port that is not a member of
+/// their VLAN.
 fn refuse_to_filter_for_others(
     changes: &mut Changes<'_>,
     config: &Config,
@@ -162,8 +163,7 @@ fn refuse_to_filter_for_others(
     let Some(vlans) = &config.vlans else {
         return Ok(());
     };
-    // A VLAN device on the bridge is in no VLAN either, but for the one that this ADD is going to
-    // use.
+    // The same holds for VLAN devices on the bridge, except the one that this ADD will use.
     let is_on_bridge = |link: &Link| {
         let is_vlan = matches!(link.kind, LinkKind::Vlan(id) if id.is_none() || id != vlans.access);
         is_vlan
@@ -180,7 +180,7 @@ fn refuse_to_filter_for_others(
     Ok(())
 }
 
-/// What a refusal means where VLANs were asked for.
+/// The error for a refusal of VLAN filtering.
 fn of_vlans(error: NetlinkError, config: &Config) -> BridgeError {
     match &config.vlans {
         Some(vlans) if error.is_unsupported() => no_vlans(vlans, config),

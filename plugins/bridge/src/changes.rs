@@ -1,4 +1,4 @@
-//! The node's network, the ports of the bridge, and the rollback of what an ADD changes.
+//! The node's network, the ports of the bridge, and the rollback of an ADD's changes.
 
 use cni_plugin::Log;
 use container_link::Rollback;
@@ -6,7 +6,7 @@ use netlink::{NetlinkError, Rtnetlink};
 
 use crate::undo::Undo;
 
-/// The node's network, and the rollback of what is changed there.
+/// The node's network, and the rollback of changes to it.
 #[derive(Debug)]
 pub(crate) struct Changes<'a> {
     pub(crate) kernel: Rtnetlink,
@@ -34,7 +34,7 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// Which ports of the bridge are nobody else's.
+/// The ports of the bridge that do not count as other links.
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
     bridge: u32,
@@ -42,12 +42,12 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Sets the bridge that the ports are of.
+    /// Sets the bridge.
     pub(crate) fn set_bridge(&mut self, index: u32) {
         self.bridge = index;
     }
 
-    /// Adds a port that does not count as another one: this ADD's own, or the gateway's.
+    /// Adds a port that does not count as another link: this ADD's own, or the gateway's.
     pub(crate) fn add_own(&mut self, index: u32) {
         self.own.push(index);
     }

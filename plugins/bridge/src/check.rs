@@ -1,4 +1,5 @@
-//! CHECK: is all still as ADD left it? What others have added does not matter.
+//! CHECK: compares links, addresses, routes and rules with the result of the ADD. Additions by
+//! others are ignored.
 
 mod links;
 mod node;
@@ -24,7 +25,7 @@ pub(crate) fn check(
         None => None,
     };
     let (_, mut inside) = Sandbox::open(netns)?;
-    // It starts while the links are looked at, and does nothing before it is told to go on.
+    // It starts while the links are checked, and waits for its configuration on standard input.
     let started = ipam.as_ref().map(|ipam| ipam.start(Command::Check));
     let started = started.transpose()?;
     let mut outside = Rtnetlink::open()?;

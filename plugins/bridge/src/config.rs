@@ -1,4 +1,4 @@
-//! The configuration: `raw` has the keys as they are written, [`Config`] is valid.
+//! The configuration: `raw` mirrors the JSON, a [`Config`] is valid.
 
 mod raw;
 mod vlans;
@@ -28,16 +28,16 @@ pub(crate) struct Config {
     pub(crate) force_address: bool,
     /// `ipMasq` and `ipMasqBackend`.
     pub(crate) masquerading: Masquerading,
-    /// `mtu`, in bytes; the kernel's default if `None`.
+    /// `mtu`, in bytes; the bridge's if `None`.
     pub(crate) mtu: Option<u32>,
-    /// `hairpinMode`: whether the port may send a frame back to where it came from.
+    /// `hairpinMode`: whether the bridge may send a frame out of the port that it came in by.
     pub(crate) hairpin: bool,
     /// `promiscMode`: whether the bridge is in promiscuous mode.
     pub(crate) is_promiscuous: bool,
     /// `vlan`, `vlanTrunk` and `preserveDefaultVlan`.
     pub(crate) vlans: Option<Vlans>,
-    /// The name of the link that has the gateways' addresses in the containers' VLAN; `None` where
-    /// the bridge has them.
+    /// The name of the link that has the gateways' addresses in the containers' VLAN; `None` if the
+    /// bridge has them.
     pub(crate) vlan_gateway: Option<IfName>,
     /// `macspoofchk`: whether frames with other source MACs than the container's are dropped.
     pub(crate) holds_to_mac: bool,
@@ -64,7 +64,7 @@ impl Config {
     /// Reads the whole configuration, and `MAC` in `CNI_ARGS`.
     ///
     /// # Errors
-    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense, 4 for `CNI_ARGS`.
+    /// Code 6 for a key of the wrong type, 7 for an invalid value, 4 for `CNI_ARGS`.
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Error> {
         let raw: RawConf = call.conf.decode()?;
         let common = CommonConf::of(call.conf)?;
@@ -81,7 +81,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The configuration without the keys that other plugins have as well.
+    /// The configuration without the keys that several plugins have.
     fn valid(raw: &RawConf) -> Result<Self, ConfigError> {
         if raw.hairpin_mode && raw.promisc_mode {
             return Err(ConfigError::HairpinAndPromisc);
@@ -119,7 +119,7 @@ impl Config {
     }
 }
 
-/// Whether containers' traffic leaves with the node's address, and which backend masquerades.
+/// Masquerading: whether it is wanted, and its backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Masquerading {
     /// `ipMasq`.

@@ -5,7 +5,7 @@ use cni_types::{Attachment, Error};
 
 use crate::{detach, rules};
 
-/// The rules go before IPAM may give the addresses to another container.
+/// The rules are removed before IPAM may allocate the addresses to another container.
 pub(crate) fn del(
     call: &Call<'_>,
     attachment: &Attachment,

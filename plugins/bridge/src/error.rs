@@ -1,4 +1,4 @@
-//! What can go wrong, and the code that each error has for the runtime.
+//! The plugin's errors, and the code that each has for the runtime.
 
 use cni_types::{Code, Error, IfName, LinkName, NameError, Quoted};
 use container_link::IfnameTaken;
@@ -7,10 +7,10 @@ use ipnetwork::IpNetwork;
 use netlink::sysctl::SysctlError;
 use netlink::{LinkKind, NetlinkError};
 
-/// How many ports a bridge can have (`BR_MAX_PORTS`, without port number 0).
+/// The largest number of ports of a bridge (`BR_MAX_PORTS`, without port number 0).
 const MAX_PORTS: u32 = 1023;
 
-/// A configuration that makes no sense.
+/// An invalid configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("bridge {0}")]
@@ -56,7 +56,7 @@ pub(crate) enum BridgeError {
         name", Quoted(name.as_str()), kind.name())]
     NotABridge { name: LinkName, kind: LinkKind },
     #[error(
-        "bridge {0}, and there is none with this alternative name: create it, or give a shorter \
+        "bridge {0}, and no bridge has this as an alternative name: create it, or give a shorter \
             name"
     )]
     NotMade(NameError),
@@ -72,14 +72,13 @@ pub(crate) enum BridgeError {
         vlan: u16,
     },
     #[error(
-        "{asked_by} cannot be had on bridge {bridge}: the kernel does not filter VLANs \
+        "{asked_by} is not possible on bridge {bridge}: the kernel does not filter VLANs \
             (CONFIG_BRIDGE_VLAN_FILTERING)"
     )]
     NoVlans { asked_by: String, bridge: LinkName },
     #[error(
-        "{asked_by} cannot be had on bridge {bridge}: it does not filter VLANs, and would drop the tagged frames of what \
-         else is plugged into it if it did: put its ports into their VLANs (bridge vlan add), \
-         then switch filtering on \
+        "{asked_by} is not possible on bridge {bridge}: it does not filter VLANs, and would drop the tagged frames of its \
+         other ports if it did: add its ports to their VLANs (bridge vlan add), then switch filtering on \
          (ip link set {bridge} type bridge vlan_filtering 1), or use another bridge"
     )]
     WouldFilter { asked_by: String, bridge: LinkName },
@@ -94,7 +93,8 @@ pub(crate) enum BridgeError {
     IfnameTaken(#[from] IfnameTaken),
     #[error("no name for the node's end of the link is free: the last one that was tried is {0}")]
     NoFreeName(String),
-    // The words up to the wanted address are the Go plugin's, and looked for.
+    // The message up to the wanted address is the Go plugin's, because other programs search for
+    // it.
     #[error(
         "{link:?} already has an IP address different from {wanted}: it has {existing} of an earlier lease, which others \
          that are attached to it still use; the first ADD after the last of them is gone replaces \

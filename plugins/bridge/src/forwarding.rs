@@ -1,7 +1,7 @@
-//! The node as a router.
+//! Switches on IP forwarding.
 //!
-//! What is switched on here is the whole node's, and others rely on it from then on: nothing of it
-//! is ever undone. So it comes when nothing but the gateway's addresses can fail any more.
+//! Forwarding is node-wide and never switched off again, because other programs may rely on it. So
+//! it is the last step of an ADD but for replacing gateway addresses.
 
 use netlink::sysctl;
 use netlink::{Family, Link, Rtnetlink};
@@ -12,11 +12,11 @@ use crate::router_advertisements;
 const OFF: &str = "0";
 const ON: &str = "1";
 
-/// Has the node pass on packets of a protocol that come in by `gateway`, the link with the
+/// Switches on forwarding of packets of a protocol that come in by `gateway`, the link with the
 /// gateways' addresses.
 ///
-/// IPv4 looks at the setting of that link, which the node's overwrites when it is switched on, and
-/// never again.
+/// For IPv4 the kernel checks `conf.<link>.forwarding`. Writing `ip_forward` sets it on all links
+/// once; a later change of the link's value stays.
 pub(crate) fn enable(
     kernel: &mut Rtnetlink,
     family: Family,

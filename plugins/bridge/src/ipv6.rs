@@ -1,6 +1,7 @@
-//! IPv6 of the links that get gateways' addresses. A node may have it off for new links
-//! (`net.ipv6.conf.default.disable_ipv6`): it is switched on where a gateway's address needs it, on
-//! links that this plugin has made. On others it was their operator who left it off.
+//! IPv6 of the links that get gateways' addresses. It may be off for new links
+//! (`net.ipv6.conf.default.disable_ipv6`): the plugin switches it on where a gateway's address
+//! needs it, on links that it has created. On any other link, the operator is assumed to have
+//! disabled IPv6.
 
 use ipnetwork::IpNetwork;
 use netlink::sysctl::{self, SysctlError};
@@ -10,12 +11,12 @@ use crate::changes::Changes;
 use crate::error::BridgeError;
 use crate::undo::OnNode;
 
-/// The alias of a bridge that this plugin has made while IPv6 was off for new links.
+/// The alias of a bridge that this plugin created while IPv6 was off for new links.
 const OWN_BRIDGE: &str = "twill";
 
 const DISABLE: &str = "disable_ipv6";
 
-/// Has a bridge that this ADD has made say so, if that may count some day.
+/// Sets [`OWN_BRIDGE`] on a bridge that this ADD has created, if IPv6 is off there.
 pub(crate) fn claim(kernel: &mut Rtnetlink, bridge: &Link) -> Result<(), BridgeError> {
     if !bridge.is_ipv6_off {
         return Ok(());
@@ -30,7 +31,7 @@ pub(crate) fn claim(kernel: &mut Rtnetlink, bridge: &Link) -> Result<(), BridgeE
     }])?)
 }
 
-/// Switches IPv6 on where a link that gets these addresses needs it.
+/// Switches IPv6 on if a link that gets these addresses needs it.
 ///
 /// # Errors
 /// [`BridgeError::Ipv6Off`].
@@ -43,7 +44,7 @@ pub(crate) fn enable(
     let Some(address) = address.filter(|_| link.is_ipv6_off) else {
         return Ok(());
     };
-    // Another ADD may have made the bridge just now.
+    // Another ADD may have created the bridge just now.
     let is_own = is_own(link)
         || changes
             .kernel
@@ -64,7 +65,7 @@ pub(crate) fn enable(
     Ok(())
 }
 
-/// A VLAN device is always an operator's.
+/// Whether this plugin created the link. A VLAN device is always an operator's.
 fn is_own(link: &Link) -> bool {
     match link.kind {
         LinkKind::Bridge { .. } => link.alias.as_deref() == Some(OWN_BRIDGE),

@@ -1,5 +1,4 @@
-//! What IPAM's result means for the container: gateways and default routes. Nothing here changes
-//! anything.
+//! Gateways and default routes from IPAM's result. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,11 +9,11 @@ use netlink::Family;
 use crate::config::Config;
 use crate::error::BridgeError;
 
-/// Where the container's end stands in the result's interfaces.
+/// The index of the container's end in the result's interfaces.
 const CONTAINER: u32 = 2;
 
-/// Makes IPAM's result that of an ADD: with the interface that has the addresses, and with the
-/// gateways and default routes that are up to this plugin.
+/// Completes IPAM's result to that of an ADD: adds the interface of the addresses, and the gateways
+/// and default routes that this plugin sets.
 ///
 /// # Errors
 /// [`BridgeError::GatewaysAddress`].
@@ -41,7 +40,7 @@ pub(crate) fn complete(result: &mut AddResult, config: &Config) -> Result<(), Br
 }
 
 /// The gateways' addresses, with the prefix lengths of their networks. An unspecified one,
-/// `0.0.0.0` or `::`, is nobody's: what would lead through it is on the link.
+/// `0.0.0.0` or `::`, means on-link.
 pub(crate) fn gateways(ips: &[IpConfig]) -> Vec<IpNetwork> {
     let gateway = |ip: &IpConfig| {
         let address = ip.gateway.filter(|address| !address.is_unspecified())?;
@@ -50,7 +49,7 @@ pub(crate) fn gateways(ips: &[IpConfig]) -> Vec<IpNetwork> {
     ips.iter().filter_map(gateway).collect()
 }
 
-/// The protocols that a gateway passes on: those of the containers' addresses.
+/// The protocols that a gateway forwards: those of the containers' addresses.
 pub(crate) fn families(ips: &[IpConfig]) -> impl Iterator<Item = Family> {
     let families = [Family::V4, Family::V6].into_iter();
     families.filter(|family| ips.iter().any(|ip| Family::of(ip.address.ip()) == *family))

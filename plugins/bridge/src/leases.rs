@@ -1,5 +1,5 @@
-//! Which addresses host-local has noted for the network. They show whether a gateway's address on
-//! the node is one that a plugin once gave.
+//! The addresses that host-local has recorded for the network. They show whether a plugin has set a
+//! gateway's address on the node.
 
 use std::time::Duration;
 
@@ -12,8 +12,7 @@ use state::BootId;
 /// and a repeated ADD looks again.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The network's leases in both backends: the configuration may name another one by now. None where
-/// host-local keeps none.
+/// The network's leases in both backends, because the configuration may name another one by now.
 pub(crate) fn read(call: &Call<'_>) -> Leases {
     let ipam = call.conf.section("ipam").ok();
     let data_dir: Option<OptionalText> = ipam.and_then(|ipam| ipam.value("dataDir").ok()?);

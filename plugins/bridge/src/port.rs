@@ -1,4 +1,4 @@
-//! What a port of the bridge is set to.
+//! The settings of a port of the bridge.
 
 use netlink::{Change, Link, LinkChange, LinkKind, PortChange, PortVlans, VlanOwner};
 
@@ -38,7 +38,7 @@ pub(crate) fn set_up(
     Ok(())
 }
 
-/// Puts a port into its VLANs, and takes it out of the one that the bridge puts every port into.
+/// Adds a port to its VLANs, and removes it from the bridge's default VLAN.
 pub(crate) fn put_into_vlans(vlans: &Vlans, bridge: &Link, port: &Link) -> Vec<Change> {
     if !vlans.is_any() {
         return Vec::new();

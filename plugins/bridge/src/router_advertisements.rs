@@ -1,6 +1,6 @@
-//! Which links the node heeds router advertisements on (RFC 4861): those of its own uplinks, and
-//! never those of a link that containers can send on, where any of them could become the node's
-//! default route (CVE-2020-10749).
+//! Router advertisements (RFC 4861): accepted on the node's uplinks, ignored on links that
+//! containers can send on, where any container could become the node's default router
+//! (CVE-2020-10749).
 
 use netlink::{Link, Rtnetlink};
 
@@ -11,17 +11,17 @@ use crate::undo::OnNode;
 
 const ACCEPT_RA: &str = "accept_ra";
 
-/// `accept_ra`: not at all; as long as the link does not forward; always.
+/// Values of `accept_ra`: never; unless the link forwards; always.
 const NEVER: &str = "0";
 const UNLESS_FORWARDING: i32 = 1;
 const ALWAYS: &str = "2";
 
-/// Has the node ignore router advertisements on a link that this ADD has made.
+/// Ignores router advertisements on a link that this ADD has created.
 pub(crate) fn ignore_on_own(changes: &Changes<'_>, link: &Link) {
     ignore(changes, link);
 }
 
-/// Has the node ignore router advertisements on a link that was there before.
+/// Ignores router advertisements on a link that existed before.
 pub(crate) fn ignore_on(changes: &mut Changes<'_>, link: &Link) {
     let Some(former) = ignore(changes, link) else {
         return;
@@ -33,8 +33,7 @@ pub(crate) fn ignore_on(changes: &mut Changes<'_>, link: &Link) {
     });
 }
 
-/// Returns what the setting was, if it was changed. An ADD does not fail for it: what cannot be
-/// changed is in the log.
+/// Returns the former value if it was changed. A failure is logged and does not fail the ADD.
 fn ignore(changes: &Changes<'_>, link: &Link) -> Option<i32> {
     let former = link.accept_ra.filter(|former| *former != 0)?;
     match ipv6::write_setting(&link.name, ACCEPT_RA, NEVER) {
@@ -50,8 +49,8 @@ fn ignore(changes: &Changes<'_>, link: &Link) -> Option<i32> {
 }
 
 /// A node that starts to forward ignores router advertisements from then on, and loses the routes
-/// and addresses that it got by them, unless it is told to heed them always. This is done for the
-/// links that it has such from.
+/// and addresses from them, unless `accept_ra` is 2. This sets it on the links with such routes or
+/// addresses.
 pub(crate) fn keep_heeding(kernel: &mut Rtnetlink) -> Result<(), BridgeError> {
     for index in kernel.advertised_links()? {
         if let Some(link) = kernel.link_by_index(index)?

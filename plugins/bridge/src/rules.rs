@@ -1,4 +1,4 @@
-//! The rules of the packet filter: masquerading, and holding a container to its MAC.
+//! The rules of the packet filter: masquerading and MAC anti-spoofing.
 
 use cni_plugin::Call;
 use cni_types::{AddResult, Attachment, Error, NetworkName, ValidAttachments};
@@ -8,7 +8,7 @@ use netlink::Mac;
 
 use crate::config::Masquerading;
 
-/// Has what leaves the containers' networks come from the node.
+/// Masquerades packets that leave the containers' networks.
 pub(crate) fn masquerade(
     backend: Backend,
     network: &NetworkName,
@@ -35,7 +35,7 @@ fn of_programs(error: FirewallError) -> Error {
     error
 }
 
-/// Drops what comes in by a port of the bridge from another MAC.
+/// Drops frames that come in through a port of the bridge with another source MAC.
 pub(crate) fn allow_only_mac(
     network: &NetworkName,
     attachment: &Attachment,
@@ -45,8 +45,8 @@ pub(crate) fn allow_only_mac(
     Nftables::open()?.allow_only_mac(network, attachment, port, mac)
 }
 
-/// Removes an attachment's rules, if there are any, whatever made them. Its `addresses` are those
-/// of `prevResult` if they are not known otherwise.
+/// Removes an attachment's rules, if there are any, by any backend. Without `addresses`, those of
+/// `prevResult` are used.
 pub(crate) fn remove(
     call: &Call<'_>,
     attachment: &Attachment,
@@ -55,7 +55,7 @@ pub(crate) fn remove(
     let may_masquerade = Masquerading::may_be_wanted(call);
     let previous = match addresses {
         Some(_) => None,
-        // What cannot be read says nothing.
+        // A `prevResult` that cannot be decoded counts as absent.
         None => call.conf.prev_result().ok().flatten(),
     };
     let told: Vec<IpNetwork> = previous.iter().flat_map(AddResult::addresses).collect();
@@ -68,13 +68,13 @@ pub(crate) fn remove(
     )?)
 }
 
-/// Removes the rules of a network's attachments that are not valid any more.
+/// Removes the rules of a network's stale attachments.
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
     let may_masquerade = Masquerading::may_be_wanted(call);
     Ok(firewall::gc(&call.conf.name, valid, may_masquerade)?)
 }
 
-/// Finds out whether an attachment's addresses are masqueraded, by whatever.
+/// Checks that an attachment's addresses are masqueraded, by any backend.
 pub(crate) fn check_masquerading(
     backend: Backend,
     network: &NetworkName,
@@ -85,7 +85,7 @@ pub(crate) fn check_masquerading(
     missing.map_or(Ok(()), |missing| Err(missing.into()))
 }
 
-/// Finds out whether a port is held to a MAC, by whatever.
+/// Checks that a port accepts one source MAC only, by any backend.
 pub(crate) fn check_mac(
     network: &NetworkName,
     attachment: &Attachment,

@@ -1,4 +1,4 @@
-//! STATUS.
+//! STATUS: whether an ADD could succeed now.
 
 use cni_plugin::Call;
 use cni_types::Error;

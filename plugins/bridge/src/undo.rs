@@ -10,14 +10,14 @@ use crate::error::BridgeError;
 use crate::gateway::removals;
 use crate::ipv6;
 
-/// A step that takes back what an ADD has changed.
+/// A step of the rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Undo {
-    /// Take back a change in the container, or have IPAM release the addresses.
+    /// Undo a change in the container, or let IPAM release the addresses.
     InContainer(container_link::Undo),
-    /// Remove the rules of the attachment, which are for these addresses.
+    /// Remove the rules of the attachment with these addresses.
     RemoveRules { addresses: Vec<IpNetwork> },
-    /// Take back a change of the node's network.
+    /// Undo a change of the node's network.
     OnNode(OnNode),
 }
 
@@ -28,20 +28,20 @@ pub(crate) enum OnNode {
     RemovePair { port: u32 },
     /// Remove the bridge.
     RemoveBridge { bridge: u32 },
-    /// Set properties of the bridge to what they were.
+    /// Restore properties of the bridge.
     RestoreBridge { bridge: u32, former: LinkChange },
-    /// Take the bridge itself out of a VLAN.
+    /// Remove the bridge itself from a VLAN.
     LeaveVlan { bridge: u32, vlan: u16 },
     /// Remove the veth pair of the gateways' link in a VLAN by its port.
     RemoveVlanGateway { port: u32 },
     /// Set the gateways' link in a VLAN down.
     SetVlanGatewayDown { link: u32 },
-    /// Take the gateways' addresses from their link.
+    /// Remove the gateways' addresses from their link.
     RemoveGateways {
         link: u32,
         addresses: Vec<IpNetwork>,
     },
-    /// Set a setting of IPv6 of a link to what it was.
+    /// Restore an IPv6 setting of a link.
     RestoreIpv6Setting {
         link: String,
         setting: &'static str,
@@ -62,8 +62,8 @@ impl From<OnNode> for Undo {
 }
 
 impl Undo {
-    /// Whether others may have come to need what the step takes back: the step is left out if
-    /// anything else is plugged into the bridge by then.
+    /// Whether other containers may use by now what the step removes. Such a step is skipped if any
+    /// other link is plugged into the bridge.
     pub(crate) fn is_shared(&self) -> bool {
         match self {
             Self::InContainer(_) | Self::RemoveRules { .. } => false,
@@ -73,7 +73,7 @@ impl Undo {
 }
 
 impl OnNode {
-    /// Carries out the step. What the step removes may be gone already.
+    /// Carries out the step. It is no error if another process has already removed the same.
     pub(crate) fn carry_out(&self, kernel: &mut Rtnetlink) -> Result<(), BridgeError> {
         match self {
             Self::RemovePair { port: link }
@@ -111,7 +111,7 @@ fn set_link(link: u32, change: LinkChange) -> Change {
     Change::SetLink { link, change }
 }
 
-/// Carries out changes, some of which others may have made already.
+/// Carries out changes, some of which other processes may have made already.
 pub(crate) fn put_back(kernel: &mut Rtnetlink, changes: &[Change]) -> Result<(), BridgeError> {
     let applied = kernel.apply_each(changes)?.into_iter();
     let mut errors = applied.filter_map(|applied| applied.result.err());

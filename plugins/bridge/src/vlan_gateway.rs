@@ -1,6 +1,6 @@
-//! The link that has the gateways' addresses in a VLAN: the far end of a pair whose port is in it,
-//! or a VLAN device on the bridge that an operator has made. It stays for others, as the bridge
-//! does.
+//! The link that has the gateways' addresses in a VLAN: the far end of a veth pair whose port is a
+//! member, or a VLAN device on the bridge that an operator has created. Like the bridge, it stays
+//! for other containers.
 
 use cni_types::IfName;
 use netlink::{
@@ -14,17 +14,17 @@ use crate::pair::{self, FarEnd};
 use crate::undo::OnNode;
 use crate::{port, router_advertisements};
 
-/// How often it is looked for and recreated while others make and remove it.
+/// Attempts to find or create the link while others create and remove it.
 const ATTEMPTS: usize = 8;
 
-/// The name of the link, and the VLAN that it is in.
+/// The name of the link, and its VLAN.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a IfName,
     pub(crate) vlan: u16,
 }
 
-/// Finds the link or makes it.
+/// Finds the link or creates it.
 pub(crate) fn find_or_make(
     changes: &mut Changes<'_>,
     config: &Config,
@@ -36,7 +36,7 @@ pub(crate) fn find_or_make(
         match changes.kernel.link_by_name(wanted.name.as_str())? {
             Some(link) => return adopt(changes, config, bridge, wanted, link),
             None => match make(changes, config, bridge, wanted.name, home) {
-                // Another plugin has just made it.
+                // Another process has just created it.
                 Err(BridgeError::IfnameTaken(_)) => {}
                 made => return made,
             },
@@ -85,8 +85,8 @@ fn is_on(link: &Link, bridge: &Link) -> bool {
     link.parent.is_some_and(is_bridge)
 }
 
-/// Whether the other end of a pair is a port of the bridge. It is plugged in again where a bridge
-/// of the same name was removed meanwhile, which leaves the pair.
+/// Whether the other end of a pair is a port of the bridge. If an earlier bridge of the same name
+/// was removed, which leaves the pair, the end is plugged in again.
 fn adopt_port(
     changes: &mut Changes<'_>,
     config: &Config,
@@ -118,7 +118,7 @@ fn adopt_port(
     }
 }
 
-/// Has a bridge pass on to its VLAN devices what belongs to their VLAN.
+/// Makes a bridge a member of a VLAN, so that its VLAN device gets the frames.
 fn let_in(changes: &mut Changes<'_>, bridge: &Link, vlan: u16) -> Result<(), BridgeError> {
     let own = changes.kernel.vlans(bridge.index)?;
     if own.iter().any(|own| own.ids.contains(&vlan)) {
@@ -159,12 +159,12 @@ fn make(
         .kernel
         .apply_and_read(&[], LinkRef::Index(peer.index))?;
     router_advertisements::ignore_on_own(changes, &port);
-    // Before it is set up: containers in the VLAN may send already.
+    // Before it is set up, because containers in the VLAN may send already.
     router_advertisements::ignore_on_own(changes, &link);
     set_up(changes, link.index)
 }
 
-/// What puts the port of a pair into the VLAN.
+/// The change that makes the port of a pair a member of the VLAN.
 fn membership(config: &Config, bridge: &Link, port: &Link) -> Vec<Change> {
     let Some(vlans) = &config.vlans else {
         return Vec::new();

@@ -18,7 +18,7 @@ pub(crate) fn of(call: &Call<'_>) -> Result<Config, Error> {
     })
 }
 
-/// The configuration of an ADD. A master or addresses that are not configured are those of
+/// The configuration of an ADD. A missing master, and the addresses without `ipam`, come from
 /// `prevResult`; code 7 if neither has addresses.
 pub(crate) fn of_add(call: &Call<'_>) -> Result<Config, Error> {
     let mut config = of(call)?;

@@ -1,4 +1,4 @@
-//! What can go wrong, and the code that each error has for the runtime.
+//! The plugin's errors, and the code that each has for the runtime.
 
 use cni_types::{Code, Error, NameError};
 

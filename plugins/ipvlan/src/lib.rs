@@ -1,5 +1,5 @@
 //! `ipvlan`, a plugin that gives a container a sub-interface with the Ethernet address of one of
-//! the node's links: the kernel tells the two apart by their IP addresses.
+//! the node's links: the kernel distinguishes the two by their IP addresses.
 
 mod config;
 mod error;

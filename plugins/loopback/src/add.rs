@@ -1,4 +1,4 @@
-//! ADD.
+//! ADD: sets `lo` up.
 
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Error, Interface, IpConfig, Version};

@@ -1,4 +1,4 @@
-//! CHECK.
+//! CHECK: `lo` is up.
 
 use cni_plugin::ContainerNetns;
 use cni_types::Error;

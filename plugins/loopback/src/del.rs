@@ -1,4 +1,4 @@
-//! DEL.
+//! DEL: sets `lo` down.
 
 use cni_plugin::ContainerNetns;
 use cni_types::Error;

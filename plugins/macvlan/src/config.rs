@@ -30,8 +30,8 @@ pub(crate) fn of(call: &Call<'_>) -> Result<Config, Error> {
     })
 }
 
-/// The configuration of an ADD. The Ethernet address that the runtime asks for takes precedence
-/// over that of the configuration.
+/// The configuration of an ADD. The MAC that the runtime requests takes precedence over that of the
+/// configuration.
 pub(crate) fn of_add(call: &Call<'_>) -> Result<Config, Error> {
     let config = of(call)?;
     Ok(Config {

@@ -1,4 +1,5 @@
-//! ADD: without ports, the result of the plugins before this one is passed on at once.
+//! ADD: maps the ports, and passes on the result of the plugins before this one; without ports, at
+//! once.
 
 use cni_plugin::Call;
 use cni_types::{Attachment, Error};

@@ -1,4 +1,4 @@
-//! CHECK: compares the mappings with what the kernel has.
+//! CHECK: compares the mappings with the kernel's rules.
 
 use cni_plugin::Call;
 use cni_types::{Attachment, Error};

@@ -1,4 +1,4 @@
-//! The configuration: `raw` has the keys as they are written, [`Config`] is valid.
+//! The configuration: `raw` mirrors the JSON, a [`Config`] is valid.
 
 mod raw;
 
@@ -14,10 +14,10 @@ use ipnetwork::IpNetwork;
 use self::raw::{RawConf, RawMapping, RawRuntimeConf};
 use crate::error::ConfigError;
 
-/// The bits of a packet's mark.
+/// The number of bits of an fwmark.
 const MARK_BITS: u8 = 32;
 
-/// The bit that is set where none is configured, as with the Go plugin.
+/// The default bit, as with the Go plugin.
 const DEFAULT_BIT: u8 = 13;
 
 /// The configuration of ADD, CHECK and STATUS.
@@ -31,7 +31,7 @@ pub(crate) struct Config {
     pub(crate) mappings: Vec<PortMapping>,
 }
 
-/// What maps the ports.
+/// The backend that maps the ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BackendOptions {
     /// `conditionsV4` and `conditionsV6`.
@@ -41,8 +41,9 @@ pub(crate) enum BackendOptions {
 }
 
 impl Config {
-    /// Whether a DEL has to ask programs of iptables whether they know of ports: the configuration
-    /// has the backend, or ports that an earlier configuration or the Go plugin may have mapped.
+    /// Whether ports may be mapped by iptables, so that a DEL has to run its programs: the
+    /// configuration has that backend, or ports that an earlier configuration or the Go plugin may
+    /// have mapped, or no `prevResult`.
     pub(crate) fn may_be_by_iptables(conf: &NetConf<'_>) -> bool {
         let has_backend = match conf.value::<OptionalText>("backend") {
             Ok(backend) => backend.unwrap_or_default().get() == Some("iptables"),
@@ -57,11 +58,11 @@ impl Config {
         has_backend || has_ports || !conf.contains("prevResult")
     }
 
-    /// Reads the whole configuration but for `prevResult`.
+    /// Reads the whole configuration except `prevResult`.
     ///
     /// # Errors
-    /// Code 6 for a key of the wrong type, 7 for a value that makes no sense, 2 for conditions
-    /// that are not supported.
+    /// Code 6 for a key of the wrong type, 7 for an invalid value, 2 for conditions that are not
+    /// supported.
     pub(crate) fn of(conf: &NetConf<'_>) -> Result<Self, Error> {
         let raw: RawConf = conf.decode()?;
         let runtime: RawRuntimeConf = conf.section("runtimeConfig")?.decode()?;
@@ -170,7 +171,7 @@ fn valid_mark(raw: &RawConf) -> Result<FwMark, ConfigError> {
         (bit, None) => Ok(FwMark::Bit(bit.unwrap_or(DEFAULT_BIT))),
         (None, Some(chain)) => {
             let is_own = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            // The kernel has no longer names (`XT_EXTENSION_MAXNAMELEN`).
+            // The kernel allows no longer names (`XT_EXTENSION_MAXNAMELEN`).
             if chain.len() > 28 || !chain.chars().all(is_own) || chain.starts_with('-') {
                 return Err(ConfigError::MarkChain(chain.to_owned()));
             }

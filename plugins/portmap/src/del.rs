@@ -1,4 +1,4 @@
-//! DEL: needs nothing but the attachment, because a runtime without its cache passes nothing else.
+//! DEL: needs only the attachment, because a runtime without its cache passes nothing else.
 
 use cni_plugin::Call;
 use cni_types::{Attachment, Error};

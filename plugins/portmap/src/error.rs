@@ -1,9 +1,9 @@
-//! What can go wrong, and the code that each error has for the runtime.
+//! The plugin's errors, and the code that each has for the runtime.
 
 use cni_types::{Code, Error, Quoted};
 use firewall::{UnsupportedConditions, UnsupportedIptablesConditions};
 
-/// A configuration that makes no sense, or cannot be honoured.
+/// A configuration that is invalid, or not supported.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error(

@@ -14,7 +14,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Finds the container's links on the node, and that all of them are as they were.
+    /// Finds the attachment's links, and checks that they match the result.
     pub(super) fn find(
         config: &Config,
         previous: &AddResult,
@@ -23,7 +23,7 @@ impl Links {
     ) -> Result<Self, Error> {
         let bridge = find_bridge(config, outside)?;
         let of_node = OfNode::of(previous);
-        // The MAC of a bridge that is no gateway may follow its ports'.
+        // The MAC of a bridge that is not a gateway may follow its ports'.
         of_node.check(&bridge, config.gives_bridge_addresses())?;
         check_bridge(config, &bridge)?;
         if container.kind != LinkKind::Veth {
@@ -44,8 +44,9 @@ impl Links {
     }
 }
 
-/// What a result says of links on the node. `None` if it has only the container's: versions before
-/// 0.3.0 have no interfaces, and a meta plugin that completes such a result knows no others.
+/// The links on the node in a result. `None` if it has only the container's: results before version
+/// 0.3.0 have no interfaces, and a meta plugin that completes such a result adds only the
+/// container's.
 struct OfNode<'a>(Option<&'a AddResult>);
 
 impl<'a> OfNode<'a> {
@@ -70,7 +71,7 @@ impl<'a> OfNode<'a> {
     }
 }
 
-/// The configuration may have an alternative name of the bridge; the result has its name.
+/// The configuration may contain an alternative name of the bridge; the result contains its name.
 fn find_bridge(config: &Config, outside: &mut Rtnetlink) -> Result<Link, Error> {
     let name = config.bridge.as_str();
     let bridge = outside.link_by_name(name)?;
@@ -121,8 +122,7 @@ fn check_port(
         return Ok(());
     };
     on_if_wanted("hairpinMode", port, settings.hairpin, config.hairpin)?;
-    // Where it is on and not wanted, the container does not reach those that are isolated on
-    // purpose.
+    // If isolation is on but not configured, the container cannot reach isolated containers.
     if settings.isolated != config.is_isolated {
         let (found, wanted) = (settings.isolated, config.is_isolated);
         return Err(CheckError::differs("portIsolation", port, found, wanted).into());
@@ -130,8 +130,8 @@ fn check_port(
     Ok(())
 }
 
-/// Finds out whether what a key of the configuration asks for is on. Others may switch it on as
-/// well, which harms nobody.
+/// Checks that a setting which a key requests is on. If the key does not, an operator may have
+/// switched it on.
 fn on_if_wanted(
     key: &'static str,
     link: &Link,

@@ -1,5 +1,4 @@
-//! What the node does for an attachment beside its links: passing packets on, masquerading, holding
-//! its port to its MAC.
+//! CHECK of the node's forwarding, masquerading and MAC anti-spoofing for an attachment.
 
 use cni_plugin::Call;
 use cni_types::{AddResult, Attachment, Error, IpConfig};
@@ -13,9 +12,8 @@ use crate::{layer3, rules};
 
 const OFF: &str = "0";
 
-/// Finds out whether the node passes on what comes in by the link that has the gateways' addresses.
-/// IPv4 looks at that link's setting, which that of the whole node overwrites when it is set; IPv6
-/// at the whole node's.
+/// Checks that the node forwards packets that come in by the link with the gateways' addresses. For
+/// IPv4 the kernel checks that link's setting, for IPv6 the node's.
 pub(super) fn forwarding(
     config: &Config,
     links: &Links,
@@ -38,8 +36,8 @@ pub(super) fn forwarding(
     Ok(())
 }
 
-/// Finds out whether the packet filter has the attachment's rules, whose interface is at a position
-/// of the result.
+/// Checks that the packet filter has the rules of the attachment, whose interface is at this
+/// position of the result.
 pub(super) fn packet_filter(
     call: &Call<'_>,
     attachment: &Attachment,

@@ -25,12 +25,12 @@ pub(crate) struct Vlans {
     pub(crate) trunk: Vec<RangeInclusive<u16>>,
     /// `preserveDefaultVlan`: whether the port stays in the default VLAN of the bridge.
     pub(crate) keeps_default: bool,
-    /// The key that asks for VLANs, and its value, for errors.
+    /// The key that requires VLANs, and its value, for errors.
     pub(crate) asked_by: String,
 }
 
 impl Vlans {
-    /// `None` where the configuration has no VLANs.
+    /// `None` if the configuration has no VLANs.
     ///
     /// # Errors
     /// [`ConfigError`], with the key that is invalid.

@@ -22,8 +22,8 @@ pub(super) struct Conflict {
 }
 
 impl Difference {
-    /// A link has one address of IPv4 and, of IPv6, one of each network, but for those that are
-    /// wanted together.
+    /// A link has one IPv4 address, and one IPv6 address per network; addresses that are wanted
+    /// together do not exclude each other.
     pub(super) fn new(existing: &[LinkAddress], wanted: &[IpNetwork]) -> Self {
         let mut difference = Self::default();
         for address in wanted {
