@@ -1,39 +1,41 @@
-//! The demo: two containers come and go on a flannel node.
+//! The demo: two containers come and go on a flannel node. What is not as it should be panics.
 
 #![allow(clippy::print_stdout, reason = "a developer's command: it prints")]
 
 mod attached;
-mod checks;
 mod delegate;
-mod kept;
-mod report;
 
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::io::{Write, stdout};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use lexopt::{Arg, Parser, ValueExt};
 use nix::unistd::geteuid;
 use testkit::Node;
-
-use attached::{Attached, Plugins};
-use delegate::Delegate;
-use report::{Done, Report};
 use xtask::command::Show;
 use xtask::terminal::{Ink, ink, line, time};
 use xtask::workspace::Workspace;
 use xtask::{dist, packages};
 
+use attached::{Attached, KEPT, Plugins};
+use delegate::Delegate;
+
 const NETWORK: &str = "cbr0";
 const MTU: u64 = 1450;
 const GATEWAY: &str = "10.244.1.1";
+const SUBNET_FILE: &str = "/run/flannel/subnet.env";
 const SUBNET_ENV: &str = "\
 FLANNEL_NETWORK=10.244.0.0/16
 FLANNEL_SUBNET=10.244.1.1/24
 FLANNEL_MTU=1450
 FLANNEL_IPMASQ=true
 ";
+
+/// Where host-local keeps the addresses of the network.
+const ADDRESSES: &str = "/var/lib/cni/networks/cbr0";
 
 const USAGE: &str = "\
 usage: cargo xtask demo [OPTIONS]
@@ -45,14 +47,14 @@ Attaches and detaches two containers on a node of its own (needs root).
   --plugins DIR     take the plugins in this directory instead of building them
 ";
 
-fn main() -> Result<ExitCode> {
-    let (mut delegate, mut keep, mut plugins) = (Delegate::Bridge, false, None);
+fn main() -> Result<()> {
+    let (mut delegate, mut keep, mut plugins) = (delegate::BRIDGE, false, None);
     let mut parser = Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("help") | Arg::Short('h') => {
                 print!("{USAGE}");
-                return Ok(ExitCode::SUCCESS);
+                return Ok(());
             }
             Arg::Long("delegate") => {
                 let name = parser.value()?.string()?;
@@ -78,60 +80,164 @@ fn main() -> Result<ExitCode> {
         }
     };
     let start = Instant::now();
-    let mut report = Report::default();
-    if let Err(error) = tour(&mut report, &plugins, delegate, keep) {
-        let (word, Report { number, title }) = (ink(Ink::Red, "FAILED"), report);
-        line(format_args!(
-            "{error:#}\ndemo: {word} at step {number} ({title})"
-        ));
-        return Ok(ExitCode::FAILURE);
-    }
-    let ok = ink(Ink::Green, "ok");
-    line(format_args!("demo: {ok} in {}", time(start.elapsed())));
-    Ok(ExitCode::SUCCESS)
+    tour(&Plugins::new(&plugins, delegate)?, delegate, keep)?;
+    let (ok, took) = (ink(Ink::Green, "ok"), time(start.elapsed()));
+    line(format_args!("demo: {ok} in {took}"));
+    Ok(())
 }
 
-fn tour(report: &mut Report, dir: &Path, delegate: Delegate, keep: bool) -> Result<()> {
-    let plugins = report.step("plugins", || Plugins::find(dir, delegate))?;
-    let node = report.step("node", || make_node(delegate))?;
-    let attach = |id, other| Attached::new(&plugins, &node, id, other);
-    let web = report.step("attach web", || attach("web", None))?;
-    let db = report.step("attach db", || attach("db", Some(&web)))?;
+/// Prints the title of a step, does the step, and prints how long that took, and the lines that the
+/// step returns.
+fn step<T>(title: &str, work: impl FnOnce() -> Result<(T, Vec<String>)>) -> Result<T> {
+    print!("{}", ink(Ink::Bold, format_args!("{title:<15} ")));
+    stdout().flush()?;
+    let start = Instant::now();
+    let (value, lines) = work()?;
+    line(time(start.elapsed()));
+    for detail in lines {
+        line(ink(Ink::Dim, format_args!("    {detail}")));
+    }
+    Ok(value)
+}
+
+fn tour(plugins: &Plugins, delegate: Delegate, keep: bool) -> Result<()> {
+    let node = step("node", || {
+        let node = Node::new()?;
+        node.write(SUBNET_FILE, SUBNET_ENV);
+        delegate.prepare(&node);
+        let env = SUBNET_ENV.lines().map(str::to_owned);
+        Ok((
+            node,
+            [format!("{SUBNET_FILE}:")].into_iter().chain(env).collect(),
+        ))
+    })?;
+    let attach = |id| Attached::new(plugins, &node, id);
+    let web = step("ADD web", || attach("web"))?;
+    let db = step("ADD db", || attach("db"))?;
     ensure!(web.ip() != db.ip(), "both containers got {}", web.ip());
     let both = [&web, &db];
-    report.step("on the node", || checks::node_state(&node, delegate, &both))?;
-    report.step("ping web → db", || checks::ping(&node, &web, db.ip()))?;
-    // The others let a container reach everything but the node it is on.
-    match delegate {
-        Delegate::Bridge => {
-            report.step("ping db → node", || checks::ping(&node, &db, GATEWAY))?;
-        }
-        _ => report.step("ping db → web", || checks::ping(&node, &db, web.ip()))?,
-    }
+    step("on the node", || {
+        Ok(((), node_state(&node, delegate, &both)))
+    })?;
+    step("ping web → db", || web.ping(&node, db.ip()))?;
+    // Only a bridge lets a container reach the node that it is on.
+    let (title, to) = match delegate.is_bridge() {
+        true => ("ping db → node", GATEWAY),
+        false => ("ping db → web", web.ip()),
+    };
+    step(title, || db.ping(&node, to))?;
     if keep {
-        return kept::keep(&node, &both);
+        return keep_up(&node, &both);
     }
-    report.step("detach web", || web.detach(&plugins, &node))?;
-    report.step("detach db", || db.detach(&plugins, &node))?;
-    report.step("after DEL", || {
-        Ok(checks::nothing_left(&node, delegate, &both))
+    step("DEL web", || web.detach(plugins, &node))?;
+    step("DEL db", || db.detach(plugins, &node))?;
+    step("after DEL", || {
+        Ok(((), nothing_left(&node, delegate, &both)))
     })
 }
 
-fn make_node(delegate: Delegate) -> Result<Done<Node>> {
-    let start = Instant::now();
-    let node = Node::new()?;
-    let file = "/run/flannel/subnet.env";
-    node.write(file, SUBNET_ENV);
-    delegate.prepare(&node);
-    let details = SUBNET_ENV.lines().map(str::to_owned).collect();
-    Ok(Done::new(node, "a network and mounts of its own")
-        .detail(file, details)
-        .took(start.elapsed()))
+/// The link that the containers are attached by, and an address file for each of them.
+fn node_state(node: &Node, delegate: Delegate, containers: &[&Attached]) -> Vec<String> {
+    let read = |file: &str| node.read(format!("{ADDRESSES}/{file}"));
+    for attached in containers {
+        let owner = format!("{}\r\neth0", attached.container.id);
+        assert_eq!(read(attached.ip()), owner, "the owner of {}", attached.ip());
+    }
+    let name = delegate.link;
+    if delegate.is_bridge() {
+        let ports = names(&node.ip_json(&["link", "show", "master", name]));
+        assert_eq!(
+            ports.len(),
+            containers.len(),
+            "{name} has other ports: {ports:?}"
+        );
+    }
+    let link = node.ip_json(&["address", "show", name]);
+    let part = |pointer: &str| Some(link.pointer(pointer)?.to_string().replace('"', ""));
+    let address = part("/0/addr_info/0/local").unwrap_or_default();
+    let mtu = part("/0/mtu").unwrap_or_default();
+    let mut lines = vec![
+        format!("{name}: mtu {mtu} {address}"),
+        format!("{ADDRESSES}:"),
+    ];
+    let files = node.list(ADDRESSES).into_iter();
+    lines.extend(files.map(|file| {
+        let text = read(&file).replace("\r\n", " ");
+        format!("{file:<18} {text}").trim_end().to_owned()
+    }));
+    lines
 }
 
-fn milliseconds(text: &str) -> Option<Duration> {
-    text.parse()
-        .ok()
-        .map(|number: f64| Duration::from_secs_f64(number / 1e3))
+/// No link, no address and no kept configuration is left. A bridge stays for the next container,
+/// and so do the lock and the address given last.
+fn nothing_left(node: &Node, delegate: Delegate, containers: &[&Attached]) -> Vec<String> {
+    let lasting = delegate.lasting_links;
+    assert_eq!(
+        names(&node.ip_json(&["link"])),
+        lasting,
+        "links are left on the node"
+    );
+    for Attached { container, .. } in containers {
+        let id = &container.id;
+        assert_eq!(container.link_names(), ["lo"], "links are left in {id}");
+    }
+    let files = node.list(ADDRESSES);
+    let stays = |file: &str| {
+        file == "lock" || file.starts_with("last_reserved_ip.") || file.starts_with('.')
+    };
+    let left: Vec<_> = files.iter().filter(|file| !stays(file)).collect();
+    assert!(
+        left.is_empty(),
+        "addresses are left in {ADDRESSES}: {left:?}"
+    );
+    let kept = node.list(KEPT);
+    assert!(
+        kept.is_empty(),
+        "configurations are left in {KEPT}: {kept:?}"
+    );
+    let (lasting, files) = (lasting.join(", "), files.join(", "));
+    vec![format!("by design, these stay: {lasting}; {files}")]
+}
+
+fn names(links: &serde_json::Value) -> Vec<String> {
+    let links = links.as_array().into_iter().flatten();
+    let name = |link: &serde_json::Value| Some(link.get("ifname")?.as_str()?.to_owned());
+    links.filter_map(name).collect()
+}
+
+/// Starts processes that hold the namespaces, and prints how to look inside and how to end them.
+fn keep_up(node: &Node, containers: &[&Attached]) -> Result<()> {
+    let pid = node.enter(hold)?;
+    let mut all = pid.to_string();
+    line("kept; to look inside:");
+    line(format_args!("  nsenter -t {pid} -n -m ip address"));
+    line(format_args!(
+        "  nsenter -t {pid} -m sh -c 'tail -n +1 {ADDRESSES}/*; echo'"
+    ));
+    for attached in containers {
+        let pid = node.enter(|| attached.container.sandbox.enter(hold))?;
+        let (id, address) = (&attached.container.id, attached.ip());
+        line(format_args!(
+            "  nsenter -t {pid} -n -m ip route   # {id}, {address}"
+        ));
+        all += &format!(" {pid}");
+    }
+    line(format_args!("to remove all of it: kill {all}"));
+    Ok(())
+}
+
+/// Starts a process that stays in the calling thread's namespaces until it is killed.
+fn hold() -> Result<u32> {
+    let mut sleep = Command::new("sleep");
+    sleep.arg("infinity").current_dir("/").process_group(0);
+    sleep
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = sleep.spawn().context("cannot run `sleep`")?;
+    ensure!(
+        child.try_wait()?.is_none(),
+        "`sleep infinity` has ended at once"
+    );
+    Ok(child.id())
 }
