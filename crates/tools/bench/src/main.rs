@@ -11,7 +11,6 @@
 
 mod call;
 mod chain;
-mod chart;
 mod contest;
 mod figures;
 mod flannel;
@@ -84,11 +83,9 @@ fn parse_and_run(mut parser: Parser) -> Result<()> {
     let setting = Setting::new(Workspace::find()?, state.as_deref(), quick)?;
     let report = measure(&setting)?;
     let text = report.text(&setting.notes);
-    let [markdown, plot] =
-        ["md", "svg"].map(|kind| setting.dir.join(&subject).with_extension(kind));
+    let markdown = setting.dir.join(&subject).with_extension("md");
     write(&markdown, &text)?;
-    write(&plot, &chart::svg(&report)?)?;
-    println!("\n{text}\n{}\n{}", markdown.display(), plot.display());
+    println!("\n{text}\n{}", markdown.display());
     Ok(())
 }
 
