@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{add, check, convert, del, install, uninstall};
+use crate::commands::{add, check, convert, del, gc, install, uninstall};
+use crate::context::Context;
 use crate::output::Output;
 
 /// Looks into the container network of this node, and mends it.
@@ -32,6 +33,7 @@ enum Command {
     Check(check::Options),
     Convert(convert::Options),
     Del(del::Options),
+    Gc(gc::Options),
     Install(install::Options),
     Uninstall(uninstall::Options),
 }
@@ -83,6 +85,7 @@ fn run(command: Command, output: &mut Output<'_>) -> Result<Outcome> {
         Command::Check(options) => check::run(&options, output),
         Command::Convert(options) => convert::run(&options, output),
         Command::Del(options) => del::run(&options, output),
+        Command::Gc(options) => gc::run(&options, &Context::of_process(), output),
         Command::Install(options) => install::run(&options, output),
         Command::Uninstall(options) => uninstall::run(&options, output),
     }

@@ -4,5 +4,7 @@ pub(crate) mod add;
 pub(crate) mod check;
 pub(crate) mod convert;
 pub(crate) mod del;
+pub(crate) mod gc;
 pub(crate) mod install;
+pub(crate) mod places;
 pub(crate) mod uninstall;

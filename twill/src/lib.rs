@@ -6,6 +6,8 @@
 
 mod cli;
 mod commands;
+mod context;
+mod holdings;
 mod network;
 mod output;
 mod plugins;

@@ -82,32 +82,16 @@ pub fn read_files(
     network: &NetworkName,
     boot: Option<BootId>,
 ) -> Result<Option<Records>, StateError> {
-    let Some(data_dir) = Dir::open(data_dir)? else {
+    let Some((directory, tag)) = open(data_dir, network, boot)? else {
         return Ok(None);
     };
-    let directory = match data_dir.open_linked_child(network.as_str()) {
-        Ok(Some(directory)) => directory,
-        Ok(None) | Err(StateError::NotADirectory(_)) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let tag = boot.map(|boot| tag_of_boot(&data_dir, network, boot));
     let mut all = Records::default();
     directory.visit(|name| {
         let Some(name) = name.to_str() else {
             return Ok(());
         };
         if let Some(address) = address_of(name) {
-            match directory.read_stamped(name) {
-                Ok(None) => {}
-                Ok(Some(file)) => all.records.push(record(address, &file, tag)),
-                Err(StateError::NotAFile(_)) => all.records.push(Record {
-                    address,
-                    owner: Err(Unowned::NotAFile),
-                    age: Age::ThisBoot,
-                    since: None,
-                }),
-                Err(error) => return Err(error),
-            }
+            all.records.extend(read_record(&directory, address, tag)?);
         } else if let Some(index) = last_given_index(name) {
             let last = match directory.read(name) {
                 Err(StateError::NotAFile(_)) => None,
@@ -119,6 +103,57 @@ pub fn read_files(
     })?;
     all.records.sort_unstable_by_key(|record| record.address);
     Ok(Some(all))
+}
+
+/// Reads one address file of a network, without a lock. `None` if the address is free.
+///
+/// # Errors
+/// As [`read_files`].
+pub fn read_file(
+    data_dir: &Path,
+    network: &NetworkName,
+    address: IpAddr,
+    boot: Option<BootId>,
+) -> Result<Option<Record>, StateError> {
+    match open(data_dir, network, boot)? {
+        Some((directory, tag)) => read_record(&directory, address, tag),
+        None => Ok(None),
+    }
+}
+
+/// Opens a network's directory, with the tag of the boot there.
+fn open(
+    data_dir: &Path,
+    network: &NetworkName,
+    boot: Option<BootId>,
+) -> Result<Option<(Dir, Option<BootTag>)>, StateError> {
+    let Some(data_dir) = Dir::open(data_dir)? else {
+        return Ok(None);
+    };
+    let directory = match data_dir.open_linked_child(network.as_str()) {
+        Ok(Some(directory)) => directory,
+        Ok(None) | Err(StateError::NotADirectory(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let tag = boot.map(|boot| tag_of_boot(&data_dir, network, boot));
+    Ok(Some((directory, tag)))
+}
+
+fn read_record(
+    directory: &Dir,
+    address: IpAddr,
+    tag: Option<BootTag>,
+) -> Result<Option<Record>, StateError> {
+    match directory.read_stamped(&address.to_string()) {
+        Ok(file) => Ok(file.map(|file| record(address, &file, tag))),
+        Err(StateError::NotAFile(_)) => Ok(Some(Record {
+            address,
+            owner: Err(Unowned::NotAFile),
+            age: Age::ThisBoot,
+            since: None,
+        })),
+        Err(error) => Err(error),
+    }
 }
 
 fn record(address: IpAddr, file: &StampedFile, tag: Option<BootTag>) -> Record {

@@ -7,8 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::Plugin;
+use cni_types::{Error, NetConf};
+
 use crate::build_id::BuildId;
+use crate::{Call, Log, Plugin, Request};
 
 /// The plugins of a multi-call binary. The base name of `argv[0]` selects one of them.
 ///
@@ -27,6 +29,29 @@ impl<'a> Bundle<'a> {
     /// The plugin with a name.
     pub fn get(self, name: &OsStr) -> Option<&'a dyn Plugin> {
         self.0.iter().copied().find(|plugin| name == plugin.name())
+    }
+
+    /// Calls `work` with what a plugin of this bundle gets of a call, for a program that does a part
+    /// of a plugin's work without having been called by a runtime. Delegates are found as for the
+    /// plugin. `name` is what the log has as the plugin's name.
+    ///
+    /// # Errors
+    /// Those of `work`; code 6 or 7 if the request's configuration is invalid.
+    pub fn with_call<T, E: From<Error>>(
+        self,
+        name: &str,
+        request: &Request,
+        work: impl FnOnce(&Call<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let conf = NetConf::parse(&request.stdin).map_err(|refused| refused.error)?;
+        let log = Log::from_environment(name, &request.environment);
+        work(&Call {
+            conf: &conf,
+            environment: &request.environment,
+            netns: None,
+            log: &log,
+            bundle: self,
+        })
     }
 
     /// The plugins' names.

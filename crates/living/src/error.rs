@@ -13,7 +13,7 @@ pub enum LivingError {
     #[error("`{0}` is not in PATH")]
     NotInstalled(String),
     /// The program cannot be started.
-    #[error("cannot run `{command}`: {source}")]
+    #[error("cannot run `{command}`")]
     Run {
         /// The program and its arguments.
         command: String,
@@ -39,7 +39,7 @@ pub enum LivingError {
         seconds: u64,
     },
     /// The output is not JSON of the expected form.
-    #[error("cannot decode the output of `{program}`: {source}")]
+    #[error("cannot decode the output of `{program}`")]
     Json {
         /// The program.
         program: &'static str,
@@ -55,7 +55,7 @@ pub enum LivingError {
         reason: String,
     },
     /// A list of attachments cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::net::IpAddr;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 
 use netlink::{Family, Link, NetlinkError, Netns, NetnsError, Rtnetlink};
 
@@ -49,7 +51,14 @@ impl Namespaces {
     /// [`LivingError::Netns`] if the process must not enter other namespaces;
     /// [`LivingError::Netlink`].
     pub fn read() -> Result<Self, LivingError> {
-        let processes = Processes::read();
+        // Another process that looks must not take this one for a container's: what counts is the
+        // namespace of a process's first thread.
+        let looking = thread::spawn(Self::read_on_this_thread);
+        looking.join().unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    fn read_on_this_thread() -> Result<Self, LivingError> {
+        let processes = Processes::read_residents();
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
         let mut found: HashMap<u64, Namespace> = HashMap::new();
         for (number, path) in mounted(&mounts) {

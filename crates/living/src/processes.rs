@@ -3,6 +3,11 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than a program stays that looks into one namespace after the other.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The network namespaces of the processes that run.
 #[derive(Debug, Default)]
@@ -26,6 +31,17 @@ impl Processes {
             namespaces,
             own: number_of(Path::new("/proc/thread-self/ns/net")),
         }
+    }
+
+    /// As [`Processes::read`], without processes that only look into a namespace and go on: who
+    /// lives there is found twice.
+    pub(crate) fn read_residents() -> Self {
+        let earlier = Self::read();
+        thread::sleep(LOOK);
+        let mut now = Self::read();
+        now.namespaces
+            .retain(|pid, number| earlier.namespaces.get(pid) == Some(number));
+        now
     }
 
     /// Whether there is certainly no container with this process: it does not exist, or is in the

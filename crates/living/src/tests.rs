@@ -45,10 +45,7 @@ fn crictl_lists_sandboxes() {
     );
     assert_eq!(summary(crictl::parse(b"{\n  \"items\": []\n}\n")), [""; 0]);
     let error = crictl::parse(b"").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cannot decode the output of `crictl`: EOF while parsing a value at line 1 column 0"
-    );
+    assert_eq!(error.to_string(), "cannot decode the output of `crictl`");
 }
 
 // The container `web` and its conmon were killed, and podman has not noticed.

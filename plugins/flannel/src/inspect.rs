@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cni_types::json::Object;
 use cni_types::{ContainerId, Error, IfName, NetConf, NetworkName, PluginType};
 use ipnetwork::IpNetwork;
-use state::StateError;
+use state::{Stamp, StateError};
 
 use crate::config::{self, Config};
 use crate::delegate_conf;
@@ -89,6 +89,8 @@ pub fn render(conf: &NetConf<'_>, lease: &Lease) -> Result<Object, Error> {
 pub struct KeptFile {
     /// The file.
     pub path: PathBuf,
+    /// When it was last changed.
+    pub changed: Stamp,
     /// What is in it; `None` if that is no usable configuration, as after a power cut.
     pub kept: Option<Kept>,
 }
@@ -142,9 +144,10 @@ pub fn kept_files(data_dir: &Path) -> Result<Vec<KeptFile>, StateError> {
         return Ok(Vec::new());
     };
     let mut files = Vec::new();
-    scratch.visit(|path, entry| {
+    scratch.visit(|path, changed, entry| {
         files.push(KeptFile {
             path,
+            changed,
             kept: entry.map(Kept::of),
         });
     })?;

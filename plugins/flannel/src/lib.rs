@@ -5,6 +5,7 @@
 mod add;
 mod check;
 mod circle;
+mod collect;
 mod config;
 mod del;
 mod delegate_conf;
@@ -19,6 +20,8 @@ mod rollback;
 mod scratch;
 mod status;
 mod subnet_env;
+
+pub use self::collect::delete_unchanged;
 
 use cni_plugin::CommandTable;
 

@@ -32,7 +32,7 @@ use cni_types::json::{self, DecodeError, Object};
 use cni_types::{
     Attachment, ContainerId, Error, IfName, NetworkName, PluginType, ValidAttachments,
 };
-use state::{Dir, InUse, StateError, WriteGuard};
+use state::{Dir, InUse, Stamp, StampedFile, StateError, WriteGuard};
 
 use self::names::{first_name, further_name, key};
 pub(crate) use self::stale::Stale;
@@ -151,6 +151,8 @@ struct File {
     owner: Option<String>,
     container: Option<String>,
     kept: Kept,
+    /// When the file was last changed.
+    changed: Stamp,
 }
 
 impl Scratch {
@@ -310,6 +312,29 @@ impl Scratch {
         self.0.wait_until_unused(key(attachment), timeout)
     }
 
+    /// Marks an attachment as in use by `in_use`, and returns what is kept for it. `None` if that is
+    /// not the file any more that was last changed at `as_read`, or if an ADD is under way.
+    pub(crate) fn claim(
+        &self,
+        attachment: &Attachment,
+        as_read: Stamp,
+        in_use: &InUse,
+    ) -> Result<Option<Kept>, StateError> {
+        let _guard = self.0.lock_whole(LOCK_TIMEOUT)?;
+        let Some((kind, kept)) = self.locate(attachment)? else {
+            return Ok(None);
+        };
+        let file = match kind {
+            FileKind::First => self.read_first(attachment)?,
+            FileKind::Further => self.read_further(attachment)?,
+        };
+        if file.is_none_or(|file| file.changed != as_read) || in_use.is_marked_by_others()? {
+            return Ok(None);
+        }
+        in_use.mark()?;
+        Ok(Some(kept))
+    }
+
     /// Finds the kept configuration of an attachment.
     pub(crate) fn find(&self, attachment: &Attachment) -> Result<Option<Kept>, StateError> {
         Ok(self.locate(attachment)?.map(|(_, kept)| kept))
@@ -380,10 +405,7 @@ impl Scratch {
         if let Some(first) = first.filter(|first| first.is_of(attachment)) {
             return Ok(Some((FileKind::First, first.kept.clone())));
         }
-        if let Some(further) = self.0.open_child(FURTHER)?
-            && let Some(file) =
-                File::read(&further, &further_name(attachment).text, FileKind::Further)?
-        {
+        if let Some(file) = self.read_further(attachment)? {
             return Ok(Some((FileKind::Further, file.kept)));
         }
         // A file without an owner: the Go plugin's, or debris.
@@ -394,6 +416,15 @@ impl Scratch {
     fn read_first(&self, attachment: &Attachment) -> Result<Option<File>, StateError> {
         match first_name(attachment) {
             Some(name) => File::read(&self.0, name, FileKind::First),
+            None => Ok(None),
+        }
+    }
+
+    fn read_further(&self, attachment: &Attachment) -> Result<Option<File>, StateError> {
+        match self.0.open_child(FURTHER)? {
+            Some(further) => {
+                File::read(&further, &further_name(attachment).text, FileKind::Further)
+            }
             None => Ok(None),
         }
     }
@@ -441,19 +472,20 @@ impl Entry {
 
 impl File {
     fn read(dir: &Dir, name: &str, kind: FileKind) -> Result<Option<Self>, StateError> {
-        let contents = dir.read(name)?;
-        Ok(contents.map(|contents| {
+        let read = dir.read_stamped(name)?;
+        Ok(read.map(|read| {
             let file = dir.path().join(name);
-            Self::parse(&contents, kind, file).unwrap_or(Self {
+            Self::parse(&read, kind, file).unwrap_or(Self {
                 owner: None,
                 container: None,
                 kept: Kept::Debris,
+                changed: read.changed,
             })
         }))
     }
 
-    fn parse(contents: &[u8], kind: FileKind, file: PathBuf) -> Option<Self> {
-        let mut conf: Object = json::from_slice(contents).ok()?;
+    fn parse(read: &StampedFile, kind: FileKind, file: PathBuf) -> Option<Self> {
+        let mut conf: Object = json::from_slice(&read.contents).ok()?;
         let plugin_type: String = conf.decode("type").ok()??;
         let [owner, container, last] =
             [OWNER, CONTAINER, FAILURE].map(|key| conf.decode::<String>(key));
@@ -475,6 +507,7 @@ impl File {
                 conf,
                 failures: failures.unwrap_or_default(),
             }),
+            changed: read.changed,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cni_types::{ContainerId, NetworkName, ValidAttachments};
-use state::{Dir, StateError, WriteGuard};
+use state::{Dir, Stamp, StateError, WriteGuard};
 
 use super::names::shortened_names;
 use super::{
@@ -74,11 +74,11 @@ impl Scratch {
         Ok(stale)
     }
 
-    /// Calls `visit` with the path of each file that may contain a configuration, and with the
-    /// configuration if it is usable.
+    /// Calls `visit` with the path of each file that may contain a configuration, with the time of
+    /// its last change, and with the configuration if it is usable.
     pub(crate) fn visit(
         &self,
-        mut visit: impl FnMut(PathBuf, Option<Entry>),
+        mut visit: impl FnMut(PathBuf, Stamp, Option<Entry>),
     ) -> Result<(), StateError> {
         let further = self.0.open_child(FURTHER)?;
         let kinds = [
@@ -89,7 +89,10 @@ impl Scratch {
             let Some(dir) = dir else { continue };
             for name in names(dir, |name| kind == FileKind::Further || is_container(name))? {
                 match File::read(dir, &name, kind) {
-                    Ok(Some(file)) => visit(dir.path().join(&name), Entry::new(kind, &name, file)),
+                    Ok(Some(file)) => {
+                        let path = dir.path().join(&name);
+                        visit(path, file.changed, Entry::new(kind, &name, file));
+                    }
                     // Removed meanwhile, or not a kept configuration: a directory, a link.
                     Ok(None) | Err(StateError::NotAFile(_)) => {}
                     Err(error) => return Err(error),

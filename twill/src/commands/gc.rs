@@ -1,0 +1,224 @@
+//! `twill gc`: frees what dead containers hold.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use cni_types::NetworkName;
+use living::{Living, Namespaces, Source};
+use serde::Serialize;
+
+use super::places::PlacesOptions;
+use crate::cli::Outcome;
+use crate::context::Context;
+use crate::holdings::free::{Freed, free};
+use crate::holdings::{Fate, Filter, Holding, Inquest, read, settle};
+use crate::output::Output;
+
+/// Frees what no living container has: addresses, kept configurations, links and rules.
+///
+/// Without --apply, it only lists what is dead. Leases are read before anybody is asked who lives,
+/// so a container that starts meanwhile is never taken for dead; and whatever a runtime says,
+/// nothing is freed whose interface is in a namespace in which a process runs.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  twill gc --from crictl                 what is dead on a node of Kubernetes
+  twill gc --from crictl --apply         free it
+  twill gc --from podman --from crictl   two runtimes share the node
+  twill gc --from - < valid.json         [{\"containerID\": \"…\", \"ifname\": \"…\"}, …]
+
+The exit status is 1 if something dead is left.")]
+pub(crate) struct Options {
+    /// The networks to look at; all by default.
+    network: Vec<NetworkName>,
+    /// Who says which containers live: crictl, podman, nerdctl, ctr, netns (the kernel's network
+    /// namespaces), a file, or - (standard input). More than one can be asked.
+    #[arg(long, value_name = "SOURCE", required = true)]
+    from: Vec<Source>,
+    /// Free what is dead. Without it, nothing is changed.
+    #[arg(long)]
+    apply: bool,
+    /// Leave alone what is younger, such as 90s, 5m or 1h.
+    #[arg(long, value_name = "AGE", default_value = "5m", value_parser = humantime::parse_duration)]
+    older_than: Duration,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: PlacesOptions,
+}
+
+/// What is said of an attachment.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    network: String,
+    container: String,
+    name: Option<String>,
+    interface: Option<String>,
+    addresses: Vec<String>,
+    state: &'static str,
+    reason: String,
+}
+
+/// What is said of all.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    applied: bool,
+    dead: usize,
+    freed: usize,
+    alive: usize,
+    unclear: usize,
+    attachments: Vec<Line>,
+}
+
+/// Lists what is dead, and frees it with `--apply`.
+pub(crate) fn run(
+    options: &Options,
+    context: &Context,
+    output: &mut Output<'_>,
+) -> Result<Outcome> {
+    let places = options.places.places();
+    let filter = Filter {
+        networks: options.network.clone(),
+        container: None,
+    };
+    if options.apply {
+        settle(&places, &filter)?;
+    }
+    let holdings = read(&places, &filter)?;
+    let living = Living::ask(&options.from)
+        .context("nobody says which containers live, so nothing was changed")?;
+    let namespaces = Namespaces::read()
+        .context("the network namespaces cannot be read, so nothing was changed")?;
+    let inquest = Inquest {
+        living: &living,
+        namespaces: &namespaces,
+        now: SystemTime::now(),
+        older_than: options.older_than,
+    };
+    let mut report = Report {
+        applied: options.apply,
+        dead: 0,
+        freed: 0,
+        alive: 0,
+        unclear: 0,
+        attachments: Vec::new(),
+    };
+    let mut has_failed = false;
+    for holding in &holdings {
+        let (state, reason) = match inquest.fate(holding) {
+            Fate::Alive(reason) => {
+                report.alive += 1;
+                ("alive", reason)
+            }
+            Fate::Unclear(reason) => {
+                report.unclear += 1;
+                ("unclear", reason)
+            }
+            Fate::Dead(reason) => {
+                report.dead += 1;
+                if options.apply {
+                    let namespace = holding.with_subject(|subject| namespaces.of(subject));
+                    let freed = free(holding, namespace, &places, &context.environment);
+                    let outcome = outcome(freed, reason);
+                    report.freed += usize::from(outcome.0 == "freed");
+                    has_failed |= outcome.0 == "failed";
+                    outcome
+                } else {
+                    ("dead", reason)
+                }
+            }
+        };
+        report
+            .attachments
+            .push(Line::of(holding, &living, state, reason));
+    }
+    print(options, &report, output)?;
+    if has_failed {
+        anyhow::bail!("not all that is dead could be freed: repeat it once this is solved");
+    }
+    Ok(if report.dead == 0 || report.applied {
+        Outcome::Done
+    } else {
+        Outcome::Faults
+    })
+}
+
+fn outcome(freed: Result<Freed>, reason: String) -> (&'static str, String) {
+    match freed {
+        Ok(Freed::All) => ("freed", reason),
+        Ok(Freed::Changed) => (
+            "changed",
+            "it has changed meanwhile, and was left alone".to_owned(),
+        ),
+        Err(error) => ("failed", format!("{error:#}")),
+    }
+}
+
+impl Line {
+    fn of(holding: &Holding, living: &Living, state: &'static str, reason: String) -> Self {
+        let container = holding.owner.container_id.as_str();
+        let ifname = holding.owner.ifname.as_ref();
+        Self {
+            network: holding.network.to_string(),
+            container: container.to_owned(),
+            name: living.name_of(container).map(str::to_owned),
+            interface: ifname.map(ToString::to_string),
+            addresses: holding
+                .addresses()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            state,
+            reason,
+        }
+    }
+}
+
+fn print(options: &Options, report: &Report, output: &mut Output<'_>) -> Result<()> {
+    if options.json {
+        output.line(&serde_json::to_string_pretty(report)?)?;
+        return Ok(());
+    }
+    let shown = report
+        .attachments
+        .iter()
+        .filter(|line| line.state != "alive");
+    let rows = shown.map(|line| {
+        [
+            line.network.clone(),
+            line.name
+                .clone()
+                .unwrap_or_else(|| line.container.chars().take(16).collect()),
+            line.interface.clone().unwrap_or_else(|| "-".to_owned()),
+            line.addresses.join(","),
+            format!("{}: {}", line.state, line.reason),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        output.table(
+            &["NETWORK", "CONTAINER", "INTERFACE", "ADDRESSES", "STATE"],
+            &rows,
+        )?;
+        output.line("")?;
+    }
+    let Report {
+        dead,
+        freed,
+        alive,
+        unclear,
+        ..
+    } = report;
+    output.line(&if *dead == 0 {
+        format!("nothing is dead; {alive} alive, {unclear} unclear")
+    } else if report.applied {
+        format!("{freed} of {dead} dead attachments freed; {alive} alive, {unclear} unclear")
+    } else {
+        format!("{dead} dead, {alive} alive, {unclear} unclear: --apply frees what is dead")
+    })?;
+    Ok(())
+}

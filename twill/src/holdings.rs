@@ -1,0 +1,129 @@
+//! What attachments hold on this node, and what becomes of it once they are dead.
+//!
+//! [`read`] collects leases, kept configurations and links, by attachment. Only afterwards may
+//! somebody ask who lives. [`Inquest::fate`] then says of each whether it is dead, which is pure,
+//! and [`free`](free::free) frees what is still as it was read.
+
+mod fate;
+pub(crate) mod free;
+mod read;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use allocator::{Age, Owner, Record, StoreKind};
+use cni_types::{Attachment, IfName, NetworkName};
+use container_link::LinkAlias;
+use living::Subject;
+use twill_flannel::inspect::KeptFile;
+
+pub(crate) use self::fate::{Fate, Inquest};
+pub(crate) use self::read::{Filter, read, settle};
+
+/// The interface that runtimes ask for: the one of what does not say its interface.
+const USUAL_IFNAME: &str = "eth0";
+
+/// Where the plugins keep their state.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// host-local's `dataDir`.
+    pub(crate) data_dir: PathBuf,
+    /// flannel's `dataDir`.
+    pub(crate) flannel_dir: PathBuf,
+}
+
+/// All that an attachment holds in a network.
+#[derive(Clone, Debug)]
+pub(crate) struct Holding {
+    pub(crate) network: NetworkName,
+    /// The container, and its interface unless only old files name it.
+    pub(crate) owner: Owner,
+    /// Its addresses.
+    pub(crate) leases: Vec<HeldLease>,
+    /// The configuration that flannel has kept for it.
+    pub(crate) kept: Option<KeptFile>,
+    /// The links on the node that carry its alias.
+    pub(crate) links: Vec<HeldLink>,
+}
+
+/// An address, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeldLease {
+    pub(crate) store: StoreKind,
+    pub(crate) record: Record,
+}
+
+/// A link, as it was read. The kernel gives no index a second time in a boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeldLink {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    /// A time at which it existed already, if any is known.
+    pub(crate) since: Option<SystemTime>,
+}
+
+/// How long an attachment has had the latest of what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HoldingAge {
+    /// Since before the node was started.
+    EarlierBoot,
+    Since(SystemTime),
+    /// The database notes no times.
+    Unknown,
+}
+
+impl Holding {
+    pub(crate) fn new(network: &NetworkName, owner: Owner) -> Self {
+        Self {
+            network: network.clone(),
+            owner,
+            leases: Vec::new(),
+            kept: None,
+            links: Vec::new(),
+        }
+    }
+
+    /// The attachment.
+    pub(crate) fn attachment(&self) -> Option<Attachment> {
+        let usual = || USUAL_IFNAME.parse::<IfName>().ok();
+        Some(Attachment {
+            container_id: self.owner.container_id.clone(),
+            ifname: self.owner.ifname.clone().or_else(usual)?,
+        })
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        let addresses = self.leases.iter().map(|lease| lease.record.address);
+        addresses.collect()
+    }
+
+    /// The alias of its links.
+    pub(crate) fn alias(&self) -> Option<String> {
+        let alias = LinkAlias::new(&self.network, &self.attachment()?);
+        Some(alias.as_str().to_owned())
+    }
+
+    /// What it is recognised by, for somebody who knows who lives.
+    pub(crate) fn with_subject<T>(&self, ask: impl FnOnce(Subject<'_>) -> T) -> T {
+        let (addresses, alias) = (self.addresses(), self.alias());
+        ask(Subject {
+            owner: &self.owner,
+            addresses: &addresses,
+            alias: alias.as_deref(),
+        })
+    }
+
+    pub(crate) fn age(&self) -> HoldingAge {
+        let of_boot = |age: Age| self.leases.iter().any(|lease| lease.record.age == age);
+        if of_boot(Age::EarlierBoot) && !of_boot(Age::ThisBoot) && self.links.is_empty() {
+            return HoldingAge::EarlierBoot;
+        }
+        let leases = self.leases.iter().filter_map(|lease| lease.record.since);
+        let kept = self.kept.as_ref().and_then(|kept| kept.changed.moment());
+        let latest = leases.chain(kept).max();
+        // The time of a link is one at which it existed already, and may be long after the ADD.
+        let latest = latest.or_else(|| self.links.iter().filter_map(|link| link.since).max());
+        latest.map_or(HoldingAge::Unknown, HoldingAge::Since)
+    }
+}

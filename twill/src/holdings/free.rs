@@ -1,0 +1,191 @@
+//! Freeing what a dead attachment holds, if it is still as it was read.
+
+use std::ffi::OsString;
+
+use allocator::{Store, StoreKind, read_file};
+use anyhow::Result;
+use cni_plugin::{Call, ContainerNetns, Environment, Plugin, Request};
+use cni_types::{Attachment, Error};
+use living::{Namespace, Namespaces};
+use state::BootId;
+use twill_bandwidth::BANDWIDTH;
+use twill_bridge::BRIDGE;
+use twill_ipvlan::IPVLAN;
+use twill_macvlan::MACVLAN;
+use twill_portmap::PORTMAP;
+
+use super::read::{links_with_alias, location};
+use super::{HeldLease, Holding, Places};
+use crate::PLUGINS;
+
+/// What became of a holding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freed {
+    /// Nothing of it is left.
+    All,
+    /// It has changed since it was read: the container has come back, or somebody else has deleted
+    /// it. It was left alone.
+    Changed,
+}
+
+/// Frees what a dead attachment holds: by the configuration that flannel has kept for it, or by
+/// what each plugin finds by the attachment alone. `namespace` is a namespace that still has its
+/// interface.
+///
+/// # Errors
+/// What a plugin's DEL reports. The rest is freed when this is repeated.
+pub(crate) fn free(
+    holding: &Holding,
+    namespace: Option<&Namespace>,
+    places: &Places,
+    environment: &Environment,
+) -> Result<Freed> {
+    let Some(attachment) = holding.attachment() else {
+        return Ok(Freed::Changed);
+    };
+    let request = request(holding, &attachment, namespace, environment);
+    let netns = namespace.map(|namespace| ContainerNetns::open(&namespace.path));
+    let netns = netns.as_ref();
+    let Some(kept) = &holding.kept else {
+        let plugins: &[&dyn Plugin] = match (netns, holding.links.is_empty()) {
+            (Some(_), true) => &[&PORTMAP, &BANDWIDTH, &BRIDGE, &IPVLAN, &MACVLAN],
+            _ => &[&PORTMAP, &BANDWIDTH, &BRIDGE],
+        };
+        return release(holding, places, || {
+            PLUGINS.with_call("twill", &request, |call| {
+                delete_by(plugins, call, &attachment, netns)
+            })
+        });
+    };
+    let mut freed = Freed::Changed;
+    PLUGINS.with_call("flannel", &request, |call| {
+        let (dir, as_read) = (&places.flannel_dir, kept.changed);
+        twill_flannel::delete_unchanged(call, dir, &attachment, as_read, |delete| {
+            delete_by(&[&PORTMAP, &BANDWIDTH], call, &attachment, netns)?;
+            delete()?;
+            // What the delegate did not release is recorded elsewhere than it looked.
+            freed = release(holding, places, || Ok(()))?;
+            Ok::<_, anyhow::Error>(())
+        })
+    })?;
+    Ok(freed)
+}
+
+/// Releases the leases of a holding that are as they were read, and removes the rest before, under
+/// the network's lock: an ADD of the same attachment cannot get its address meanwhile.
+fn release(
+    holding: &Holding,
+    places: &Places,
+    remove_rest: impl FnOnce() -> Result<(), Error>,
+) -> Result<Freed> {
+    let kinds = [StoreKind::Disk, StoreKind::Db];
+    let has = |kind: &StoreKind| holding.leases.iter().any(|lease| lease.store == *kind);
+    let kind = kinds.into_iter().find(has).unwrap_or_default();
+    let location = location(places, &holding.network, kind);
+    let opened = location.open_to_release()?;
+    let Some(opened) = opened else {
+        remove_rest()?;
+        return Ok(Freed::All);
+    };
+    let mut store = opened.begin_to_release(BootId::read())?;
+    if !is_as_read(holding, &mut *store, places)? {
+        return Ok(Freed::Changed);
+    }
+    remove_rest()?;
+    for lease in holding.leases.iter().filter(|lease| lease.store == kind) {
+        store.release(lease.record.address)?;
+    }
+    store.commit()?;
+    Ok(Freed::All)
+}
+
+/// Whether a holding is as it was read, under the network's lock. What a DEL by flannel has released
+/// by now is no difference.
+fn is_as_read(holding: &Holding, store: &mut dyn Store, places: &Places) -> Result<bool> {
+    let deleted = holding.kept.is_some();
+    for lease in &holding.leases {
+        let now = lease_now(holding, lease, store, places)?;
+        let is_same = now.as_ref() == Some(&lease.record);
+        let is_deleted = deleted && now.is_none();
+        if !(is_same || is_deleted) {
+            return Ok(false);
+        }
+    }
+    if deleted {
+        return Ok(true);
+    }
+    let Some(alias) = holding.alias() else {
+        return Ok(true);
+    };
+    let mut read: Vec<u32> = holding.links.iter().map(|link| link.index).collect();
+    let mut now = links_with_alias(&alias)?;
+    read.sort_unstable();
+    now.sort_unstable();
+    // The database does not say when it gave an address. An ADD creates the interface first.
+    let may_be_new = holding.leases.iter().any(|it| it.store == StoreKind::Db);
+    if may_be_new && now.is_empty() {
+        let namespaces = Namespaces::read()?;
+        let is_new = holding.with_subject(|subject| {
+            let namespace = namespaces.of(subject);
+            namespace.is_some_and(|namespace| namespace.has_process)
+        });
+        return Ok(!is_new);
+    }
+    Ok(read == now || now.is_empty())
+}
+
+fn lease_now(
+    holding: &Holding,
+    lease: &HeldLease,
+    store: &mut dyn Store,
+    places: &Places,
+) -> Result<Option<allocator::Record>> {
+    let address = lease.record.address;
+    Ok(match lease.store {
+        StoreKind::Disk => read_file(&places.data_dir, &holding.network, address, BootId::read())?,
+        StoreKind::Db => store.lease(address)?.map(|now| allocator::Record {
+            address,
+            owner: Ok(now.owner),
+            age: now.age,
+            since: None,
+        }),
+    })
+}
+
+/// Calls the DEL of plugins, each of which finds what it has by the attachment.
+fn delete_by(
+    plugins: &[&dyn Plugin],
+    call: &Call<'_>,
+    attachment: &Attachment,
+    netns: Option<&ContainerNetns>,
+) -> Result<(), Error> {
+    let deleted = plugins
+        .iter()
+        .map(|plugin| plugin.del(call, attachment, netns));
+    Error::join(deleted.filter_map(Result::err)).map_or(Ok(()), Err)
+}
+
+/// The DEL of an attachment, with a configuration that names nothing but the network: the IPAM
+/// plugin must not be called, whose lock is held.
+fn request(
+    holding: &Holding,
+    attachment: &Attachment,
+    namespace: Option<&Namespace>,
+    environment: &Environment,
+) -> Request {
+    let netns = namespace.map(|namespace| namespace.path.clone().into_os_string());
+    let text = |text: &str| OsString::from(text);
+    let environment = environment.with_all([
+        ("CNI_COMMAND", text("DEL")),
+        ("CNI_CONTAINERID", text(attachment.container_id.as_str())),
+        ("CNI_IFNAME", text(attachment.ifname.as_str())),
+        ("CNI_NETNS", netns.unwrap_or_default()),
+    ]);
+    let network = holding.network.as_str();
+    // No network's name has a character that JSON escapes.
+    let conf = format!(r#"{{"cniVersion":"1.0.0","name":"{network}","type":"flannel"}}"#);
+    Request {
+        environment,
+        stdin: conf.into_bytes(),
+    }
+}
