@@ -44,7 +44,8 @@ impl<'a> Bundle<'a> {
         work: impl FnOnce(&Call<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let conf = NetConf::parse(&request.stdin).map_err(|refused| refused.error)?;
-        let log = Log::from_environment(name, &request.environment);
+        let mut log = Log::of(name, &request.environment, Some(&conf));
+        log.set_network(conf.name.as_str());
         work(&Call {
             conf: &conf,
             environment: &request.environment,
