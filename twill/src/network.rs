@@ -230,7 +230,7 @@ fn show_answer(answer: &Result<String, DelegateError>, elapsed: Duration) {
 }
 
 /// Writes a line to standard error. Nobody may be reading.
-fn note(line: &str) {
+pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
@@ -239,6 +239,18 @@ impl Site {
     pub(crate) fn describe(&self) -> String {
         let netns = self.runtime.netns.as_deref().unwrap_or(Path::new(""));
         format!("{} of {}", self.runtime.attachment.ifname, netns.display())
+    }
+
+    /// The capability arguments that no plugin of the list takes.
+    pub(crate) fn unused_capabilities(&self) -> impl Iterator<Item = &str> {
+        let is_used = |name: &str| {
+            let plugins = &self.network.list.plugins;
+            plugins
+                .iter()
+                .any(|plugin| plugin.capabilities.iter().any(|known| known == name))
+        };
+        let names = self.runtime.capability_args.keys();
+        names.filter(move |name| !is_used(name))
     }
 
     /// Refuses a namespace that does not exist.

@@ -27,7 +27,7 @@ const LIST: &str = r#"{
   ]
 }"#;
 
-const PORTS: &str = r#"{"portMappings": [{"hostPort": 8080, "containerPort": 80}], "ips": []}"#;
+const PORTS: &str = r#"{"portMappings": [{"hostPort": 8080, "containerPort": 80}]}"#;
 
 /// A node with flannel's list, and a container to attach.
 struct Desk {
@@ -266,6 +266,18 @@ fn each_plugins_request_answer_and_time_are_shown() {
     assert!(steps.starts_with(&start), "{steps}");
     assert!(steps.contains(mapping), "{steps}");
     assert!(steps.ends_with("  time: T ms\n"), "{steps}");
+}
+
+#[test]
+fn arguments_that_no_plugin_takes_are_named() {
+    let Some(desk) = Desk::new() else { return };
+    let printed = desk.twill(
+        "add",
+        &["--cap", r#"{"portMappings": [], "ips": ["10.244.1.9"]}"#],
+    );
+    assert_eq!((printed.stdout.as_str(), printed.status), (ADDED, Some(0)));
+    let note = "no plugin of cbr0 has the capability ips: its argument is not passed on\n";
+    assert_eq!(printed.stderr, note);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use clap::Args;
 use cni_types::{AddResult, Interface, Version};
 
 use crate::cli::Outcome;
-use crate::network::{AttachmentOptions, error_object};
+use crate::network::{AttachmentOptions, error_object, note};
 use crate::output::Output;
 
 /// Attaches a network namespace to a network: runs the list's plugins with ADD, as a runtime does.
@@ -37,6 +37,11 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         );
     }
     site.require_netns()?;
+    for capability in site.unused_capabilities() {
+        note(&format!(
+            "no plugin of {name} has the capability {capability}: its argument is not passed on"
+        ));
+    }
     let (added, effort) = network.run(|it| it.add(&network.list, runtime));
     let result = match added {
         Ok(result) => result,
