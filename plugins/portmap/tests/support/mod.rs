@@ -7,15 +7,16 @@
     reason = "helpers of several tests, which clippy does not know to be such"
 )]
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::exchange::{self, Server};
 use testkit::{Container, Lab, NetNs, Outcome, Side};
+
+pub(crate) use testkit::exchange::Protocol;
 
 /// The node's addresses outside and at the bridge.
 pub(crate) const NODE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
@@ -52,12 +53,6 @@ pub(crate) enum Place {
     Node,
     /// A container, by its number.
     Pod(usize),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Tcp,
-    Udp,
 }
 
 impl Lan {
@@ -199,31 +194,8 @@ impl Lan {
             Place::Node => "node".to_owned(),
             Place::Pod(number) => format!("c{}", number + 1),
         };
-        let at: SocketAddr = match address.parse().unwrap() {
-            IpAddr::V4(ip) => (ip, port).into(),
-            IpAddr::V6(ip) => (ip, port).into(),
-        };
-        let (listener, socket) = self.at(place, || {
-            (TcpListener::bind(at).unwrap(), UdpSocket::bind(at).unwrap())
-        });
-        let answer =
-            move |client: SocketAddr| format!("{name} sees {}", client.ip().to_canonical());
-        let by_udp = answer.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let mut stream: TcpStream = stream;
-                let Ok(client) = stream.peer_addr() else {
-                    continue;
-                };
-                drop(stream.write_all(answer(client).as_bytes()));
-            }
-        });
-        thread::spawn(move || {
-            let mut buffer = [0; 64];
-            while let Ok((_, client)) = socket.recv_from(&mut buffer) {
-                drop(socket.send_to(by_udp(client).as_bytes(), client));
-            }
-        });
+        let bind = || Server::bind(address.parse().unwrap(), port);
+        self.at(place, bind).answer(&name);
     }
 
     /// What a client gets that should be answered.
@@ -247,20 +219,7 @@ impl Lan {
         timeout: Duration,
     ) -> Option<String> {
         let to = SocketAddr::new(to.parse().unwrap(), port);
-        let end = Instant::now() + timeout;
-        self.at(from, || {
-            while Instant::now() < end {
-                let answer = match protocol {
-                    Protocol::Tcp => ask_tcp(to, timeout),
-                    Protocol::Udp => ask_udp(to),
-                };
-                if let Some(answer) = answer {
-                    return Some(answer);
-                }
-                thread::sleep(Duration::from_millis(20));
-            }
-            None
-        })
+        self.at(from, || exchange::ask(protocol, to, timeout))
     }
 }
 
@@ -293,43 +252,4 @@ pub(crate) fn conf_of(
         conf[key] = value.clone();
     }
     conf
-}
-
-fn ask_tcp(to: SocketAddr, timeout: Duration) -> Option<String> {
-    let mut stream = TcpStream::connect_timeout(&to, timeout).ok()?;
-    stream.set_read_timeout(Some(timeout)).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer).filter(|answer| !answer.is_empty())
-}
-
-fn ask_udp(to: SocketAddr) -> Option<String> {
-    let any: SocketAddr = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }
-        .parse()
-        .unwrap();
-    let socket = UdpSocket::bind(any).unwrap();
-    socket.connect(to).ok()?;
-    socket
-        .set_read_timeout(Some(Duration::from_millis(100)))
-        .unwrap();
-    socket.send(b"hello").ok()?;
-    let mut buffer = [0; 64];
-    match socket.recv(&mut buffer) {
-        Ok(length) => String::from_utf8(buffer[..length].to_vec()).ok(),
-        Err(error) => {
-            let usual = [
-                ErrorKind::WouldBlock,
-                ErrorKind::Interrupted,
-                ErrorKind::ConnectionRefused,
-                ErrorKind::TimedOut,
-                ErrorKind::HostUnreachable,
-                ErrorKind::NetworkUnreachable,
-            ];
-            assert!(
-                usual.contains(&error.kind()),
-                "cannot receive from {to}: {error}"
-            );
-            None
-        }
-    }
 }
