@@ -5,22 +5,23 @@ use cni_types::Error;
 
 use crate::Ipam;
 
-/// DEL: `remove_link` removes the attachment's link, `clean_up` what is left of it on the node, and
-/// IPAM releases its addresses. Of the configuration nothing counts but `ipam.type`.
+/// DEL: `remove_link` removes the attachment's link, `clean_up` removes its rules and settings on
+/// the node, and the IPAM plugin releases its addresses. Of the configuration, only `ipam.type` is
+/// read here.
 ///
-/// An IPAM plugin that may need the link to release an address, as `dhcp` does, comes first. Others
-/// come last, and only where the link and the rest are gone: as long as these have an address,
-/// nobody else may get it.
+/// An IPAM plugin that may need the link to release an address, such as `dhcp`, is called first.
+/// Any other is called last, and only if the link and the rules have been removed: an address must
+/// not be allocated again while a link or a rule still has it.
 ///
 /// # Errors
-/// If something stays; all the rest is done nevertheless. It can be tried again.
+/// If a step fails. The other steps are carried out nevertheless, and a repeated DEL does the rest.
 pub fn del(
     call: &Call<'_>,
     remove_link: impl FnOnce() -> Result<(), Error>,
     clean_up: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
     let ipam = Ipam::to_release(call);
-    // It starts while the link is being removed, and does nothing before it is told to go on.
+    // The IPAM plugin starts while the link is being removed, and waits for its configuration.
     let started = match &ipam {
         Ok(Some(ipam)) => Some(ipam.start(Command::Del)),
         Ok(None) | Err(_) => None,
@@ -40,7 +41,7 @@ pub fn del(
     } else {
         [detach().and_then(|()| release()).err(), None]
     };
-    // An IPAM plugin that is not there is no reason to leave the link.
+    // The link is removed even if the IPAM plugin is missing.
     let errors = errors.into_iter().chain([ipam.err()]);
     Error::join(errors.flatten()).map_or(Ok(()), Err)
 }

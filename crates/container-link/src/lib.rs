@@ -1,4 +1,4 @@
-//! What the plugins share that give a container an interface.
+//! What the plugins share that create an interface in a container.
 //!
 //! An ADD opens the container's namespace ([`Sandbox`]), creates the link, calls the IPAM plugin
 //! ([`Ipam`]), and gives the link the addresses and routes of the answer ([`configure`]). How to

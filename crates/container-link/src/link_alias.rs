@@ -1,4 +1,4 @@
-//! Whose link it is, said by the link itself.
+//! The alias of an attachment's links, which says whose they are.
 
 use std::cell::LazyCell;
 use std::collections::HashSet;
@@ -8,25 +8,24 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use hmac_sha512::Hash;
 use netlink::Link;
 
-/// What every alias of a link of ours begins with.
+/// The prefix of all aliases that these plugins set.
 const START: &str = "twill/";
 
-/// The longest alias that every kernel takes, in bytes (`IFALIASZ` less final zeros).
+/// The longest alias that every kernel accepts, in bytes (`IFALIASZ` less final zeros).
 const LONGEST_ALIAS: usize = 254;
 
-/// How many names an attachment's port can have. The first one is free unless a link of an earlier
-/// ADD has it.
+/// The number of names for an attachment's port. The first one is free unless the link of an
+/// earlier ADD still has it.
 const PORT_NAMES: u8 = 4;
 
 /// The characters of a port's name after its prefix.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghijkmnpqrstuvwx";
 
-/// The mark of an attachment's links: an alias (ip-link(8)), which says whose they are, and the
-/// names that follow from it, by which the node's end of a pair is found without the container's
-/// namespace.
+/// The alias of an attachment's links (ip-link(8)), which says whose they are. The names of the
+/// links on the node are derived from it, so DEL finds them without the container's namespace.
 ///
-/// The alias is `twill/<network>/<container id>/<ifname>`; where that is too long, it has digests
-/// instead.
+/// The alias is `twill/<network>/<container id>/<ifname>`. If that is too long, digests take the
+/// place of the names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkAlias {
     text: String,
@@ -39,12 +38,12 @@ pub enum Whose {
     Own,
     /// Somebody else's.
     Other,
-    /// The link does not say it: another plugin made it.
+    /// The link has no alias of this format: another plugin created it.
     Unknown,
 }
 
 impl LinkAlias {
-    /// The mark of an attachment of a network.
+    /// The alias for an attachment of a network.
     pub fn new(network: &NetworkName, attachment: &Attachment) -> Self {
         let ifname = attachment.ifname.as_str();
         let container_id = attachment.container_id.as_str();
@@ -62,17 +61,17 @@ impl LinkAlias {
         Self { text: alias }
     }
 
-    /// The alias of the attachment's links.
+    /// The text, at most 254 bytes.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The names of the node's end of a pair, in the order in which they are tried.
+    /// The names for the node's end of a veth pair, in the order in which they are tried.
     pub fn port_names(&self) -> impl Iterator<Item = String> {
         (0..PORT_NAMES).map(|number| link_name("veth", &self.text, number))
     }
 
-    /// The name of the ifb that the container's traffic goes out by. It ends like the first of
+    /// The name of the ifb that the container's egress passes. It ends like the first of
     /// [`LinkAlias::port_names`].
     pub fn ifb_name(&self) -> String {
         link_name("ifb", &self.text, 0)
@@ -93,7 +92,8 @@ pub fn stale_links(links: Vec<Link>, network: &NetworkName, valid: &ValidAttachm
     let network = network.as_str();
     let start = format!("{START}{network}/");
     let start_with_digest = start_with_digest(network);
-    // A digest does not say of what it is. Names that are so long are rare.
+    // An attachment cannot be read from its digest, so the digests of all valid ones are compared.
+    // Names of this length are rare.
     let with_digest = LazyCell::new(|| {
         let aliases = valid
             .iter()
@@ -114,8 +114,7 @@ pub fn stale_links(links: Vec<Link>, network: &NetworkName, valid: &ValidAttachm
     links
 }
 
-/// What the aliases of a network begin with that are too long. No network's name begins with a
-/// tilde.
+/// The prefix of a network's aliases with digests. No network's name begins with a tilde.
 fn start_with_digest(network: &str) -> String {
     format!("{START}~{}/", digest(network))
 }
@@ -130,8 +129,8 @@ fn digest(text: &str) -> String {
         })
 }
 
-/// A prefix and 55 bits of a digest: two attachments of a node never have the same, nor does the Go
-/// plugin give a name as long.
+/// A prefix and 55 bits of a digest, which no two attachments of a node share. The names that the
+/// Go plugin gives are shorter.
 fn link_name(prefix: &str, alias: &str, number: u8) -> String {
     let hash = Hash::hash([alias.as_bytes(), &[0, number]].concat());
     let characters = hash
@@ -156,10 +155,9 @@ mod tests {
         LinkAlias::new(&network.parse().unwrap(), &attachment)
     }
 
-    // A node's plugins may be replaced while its containers run: whatever has to be changed for it
-    // to pass, it is not this.
+    // A node's plugins may be replaced while its containers run, so the format must never change.
     #[test]
-    fn it_never_changes() {
+    fn the_format_never_changes() {
         let alias = alias("cbr0", "c1", "eth0");
         assert_eq!(alias.as_str(), "twill/cbr0/c1/eth0");
         let names: Vec<String> = alias.port_names().collect();

@@ -6,9 +6,9 @@ use netlink::{Link, LinkKind, Mac, Rtnetlink};
 
 use crate::{Sandbox, Whose};
 
-/// Removes the link that has the attachment's name in its container. It stays where `whose` or the
-/// `prevResult` of the call says that it is somebody else's: the path of the namespace may be
-/// another container's by now.
+/// Removes the link that has the attachment's interface name in its container. The link stays if
+/// `whose` or the call's `prevResult` shows that it belongs to another attachment: the path of the
+/// namespace may lead to another container by now.
 ///
 /// # Errors
 /// If the namespace cannot be used, or the kernel refuses.
@@ -24,7 +24,7 @@ pub fn remove_link(
         return Ok(());
     };
     let name = attachment.ifname.as_str();
-    // The kernel finds links by alternative names too.
+    // The kernel also finds a link by its alternative names.
     let link = inside.link_by_name(name)?;
     let Some(link) = link.filter(|link| link.name == name) else {
         call.log.debug(format_args!("there is no link {name}"));
@@ -48,7 +48,7 @@ pub fn remove_link(
     Ok(())
 }
 
-/// `prevResult` of a DEL, which does without one that it cannot read.
+/// The `prevResult` of a DEL; `None` also if it cannot be decoded, which the log then says.
 pub fn previous_of_del(call: &Call<'_>) -> Option<AddResult> {
     match call.conf.prev_result() {
         Ok(previous) => previous,
@@ -64,7 +64,7 @@ pub fn mac_of(interface: &Interface) -> Option<Mac> {
     interface.mac.as_deref()?.parse().ok()
 }
 
-/// Whether a link can be the one that a result tells of.
+/// Whether a link can be the one that a result describes.
 fn agrees(
     previous: &AddResult,
     attachment: &Attachment,
@@ -78,13 +78,13 @@ fn agrees(
         return true;
     };
     let has_other_mac = mac_of(interface).is_some_and(|mac| link.mac != Some(mac));
-    // All ipvlans of a master have its Ethernet address.
+    // All ipvlans of a master have the master's Ethernet address, so their addresses are compared.
     !has_other_mac
         && (!matches!(link.kind, LinkKind::Ipvlan(_))
             || has_address(previous, position, link, inside))
 }
 
-/// Whether a link has any of its addresses in a result, if there are any.
+/// Whether a link has one of the addresses that a result gives it; true if the result gives none.
 fn has_address(previous: &AddResult, position: u32, link: &Link, inside: &mut Rtnetlink) -> bool {
     let Ok(found) = inside.addresses(link.index, None) else {
         return true;

@@ -1,8 +1,8 @@
-//! The kernel's settings of a container's link, for the namespace that the calling thread is in.
+//! The sysctls of a container's link, in the network namespace of the calling thread.
 //!
-//! A setting is needed or a nicety. Without what is needed the ADD fails. A nicety that cannot be
-//! written, as `/proc/sys` may be mounted read-only, is in the log; one that the kernel does not
-//! have is passed over.
+//! A setting is required or optional. The ADD fails if a required one cannot be written. If an
+//! optional one cannot be written, for example because `/proc/sys` is mounted read-only, the log
+//! says so. An optional setting that the kernel does not have is skipped.
 
 use cni_plugin::Log;
 use netlink::sysctl::{self, SysctlError};
@@ -14,21 +14,21 @@ use crate::DuplicateDetection;
 pub(crate) struct Settings<'a> {
     /// The link.
     pub(crate) ifname: &'a str,
-    /// Where niceties are noted that cannot be had.
+    /// The log for optional settings that cannot be written.
     pub(crate) log: &'a Log,
 }
 
 impl Settings<'_> {
-    /// A nicety: the kernel tells neighbours who has the address now, as one that a container had
-    /// before may still be in their caches.
+    /// Optional: the kernel announces the link's addresses to neighbours, whose caches may still
+    /// have the MAC of the container that had an address before.
     pub(crate) fn announce(&self) {
         self.prefer("ipv4", "arp_notify", "1");
         self.prefer("ipv6", "ndisc_notify", "1");
     }
 
-    /// A nicety, as the setting is about the link-local address that the kernel makes too: others
-    /// are given with or without detection. Enhanced detection does not take the link's own packets
-    /// that come back for another machine's (RFC 7527).
+    /// Optional: the setting only decides about the link-local address that the kernel creates; an
+    /// address that a plugin adds says by a flag whether it is checked. Enhanced DAD does not
+    /// mistake the link's own packets, when they come back, for those of another host (RFC 7527).
     pub(crate) fn detect_duplicates(&self, detection: DuplicateDetection) {
         let accept = match detection {
             DuplicateDetection::Off => "0",
@@ -40,13 +40,14 @@ impl Settings<'_> {
         self.prefer("ipv6", "accept_dad", accept);
     }
 
-    /// A nicety: IPv6 addresses survive that somebody sets the link down and up.
+    /// Optional: the link keeps its IPv6 addresses when it is set down and up again.
     pub(crate) fn keep_addresses(&self) {
         self.prefer("ipv6", "keep_addr_on_down", "1");
     }
 
-    /// Needed for IPv6, which runtimes that know of none may have switched off. Returns what the
-    /// setting of `lo` was, if it was changed: unlike the link's it stays when the link goes.
+    /// Required for IPv6 addresses: a runtime without IPv6 support may have switched IPv6 off.
+    /// Returns the former setting of `lo` if it was changed, because that setting, unlike the
+    /// link's, outlives the link.
     pub(crate) fn enable_ipv6(&self) -> Result<Option<String>, SysctlError> {
         enable(self.ifname)?;
         enable(LO)
@@ -62,12 +63,12 @@ impl Settings<'_> {
 
 const LO: &str = "lo";
 
-/// Sets IPv6 of `lo` to what it was.
+/// Restores the IPv6 setting of `lo`.
 pub(crate) fn disable_ipv6_of_lo(former: &str) -> Result<(), SysctlError> {
     sysctl::write(&disable_ipv6(LO), former)
 }
 
-/// Returns what the setting was, if it was changed.
+/// Returns the former setting if it was changed.
 fn enable(ifname: &str) -> Result<Option<String>, SysctlError> {
     let setting = disable_ipv6(ifname);
     let former = sysctl::read(&setting)?;

@@ -1,4 +1,4 @@
-//! Removing links without waiting until the kernel has freed them.
+//! Removing links without waiting until the kernel has freed their memory.
 
 use std::time::{Duration, Instant};
 
@@ -9,28 +9,28 @@ use crate::mac::random;
 use crate::uapi::family;
 use crate::{Answer, Change, NetlinkError, Reply, Request, Rtnetlink};
 
-/// The timeout for an event, and the interval at which the plugin checks that the process which has
-/// sent the request still runs. After the timeout the plugin sends a request of its own.
+/// The timeout for the event of a removal, and the interval at which the plugin checks that the
+/// helper process still runs. After the timeout the plugin sends a request itself.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Groups of links that operators make have small numbers.
+/// Operators' link groups have small numbers.
 const LOWEST_GROUP: u32 = 1 << 30;
 
 impl Rtnetlink {
-    /// Removes links of this namespace that were made by software; of a pair, both ends. Links that
-    /// do not exist are no error.
+    /// Removes virtual links of this namespace; of a veth pair, both ends. A link that does not
+    /// exist is no error.
     ///
-    /// When this returns, their names are free and nothing refers to them: a bridge has no such
-    /// port, and there are no addresses, routes, neighbours and forwarding entries by them. Only
-    /// their memory is still in use. The kernel acknowledges a removal when that is free too, which
-    /// takes 20 ms and more, as each processor has to let go of it. So another process sends the
-    /// request ([`child::Apart`]) and waits for the acknowledgement, while this one waits for the
-    /// event that the link is gone. However the other process fares, this one removes each link
-    /// whose event it has not seen by a request of its own, whose answer counts.
+    /// When this returns, the links' names are free and nothing refers to them: no bridge port, no
+    /// address, route, neighbour or forwarding entry. Only their memory is still in use. The kernel
+    /// acknowledges a removal once the memory is free as well, after 20 ms or more (an RCU grace
+    /// period). So a helper process ([`child::Apart`]) sends the request and waits for the
+    /// acknowledgement, while this process waits for the event that the link is gone
+    /// (`RTM_DELLINK`). Whatever happens to the helper, this process removes each link whose event
+    /// it has not seen by a request of its own, and that answer decides.
     ///
     /// # Errors
-    /// The first refusal. All are tried.
+    /// The first refusal. The removal of every link is tried.
     pub fn remove_links(&mut self, links: &[u32]) -> Result<(), NetlinkError> {
         let mut left = links.to_vec();
         match *links {
@@ -47,9 +47,9 @@ impl Rtnetlink {
             .map_or(Ok(()), Err)
     }
 
-    /// Removes many links at once, for which the kernel takes hardly longer than for one: each
-    /// request of its own would wait for the one before it. What is not removed stays in a group
-    /// that means nothing to anybody.
+    /// Removes many links by one request, through a link group, which takes the kernel hardly
+    /// longer than one link; separate requests would wait for each other. A link that is not
+    /// removed stays in the group, whose random number nobody uses.
     fn remove_group(&mut self, left: &mut Vec<u32>) {
         let group = LOWEST_GROUP | random() as u32 >> 2;
         let members = left.iter().map(|link| grouping(*link, group));
@@ -59,9 +59,9 @@ impl Rtnetlink {
         }
     }
 
-    /// Has another process remove links, and takes those whose events come out of `left`.
+    /// Has the helper process remove links, and takes those whose event arrives out of `left`.
     fn remove_apart(&mut self, removal: &Request, left: &mut Vec<u32>) {
-        // Nothing of this is an error: the caller removes what is left.
+        // Errors are ignored: the caller removes the links that are left.
         if self.socket.subscribe(RTNLGRP_LINK).is_ok() {
             let _ = self.watch_removal(removal, left);
             let _ = self.socket.unsubscribe(RTNLGRP_LINK);
@@ -77,7 +77,7 @@ impl Rtnetlink {
         let deadline = Instant::now() + TIMEOUT;
         loop {
             let next_look = deadline.min(Instant::now() + LOOK);
-            // Lost events count as an answer, too.
+            // If events were lost, the loop ends as well.
             let is_answered = self.socket.wait_for_event(next_look, |reply| {
                 left.retain(|link| !is_removed(reply, *link));
                 left.is_empty() || handed_over.is_answered_by(reply)
@@ -89,8 +89,8 @@ impl Rtnetlink {
     }
 }
 
-/// Whether an event says that a link is gone. One of the same kind and another family says that a
-/// bridge lost a port.
+/// Whether an event reports the removal of a link. An `RTM_DELLINK` of the family `AF_BRIDGE` only
+/// reports that a bridge lost a port.
 fn is_removed(event: &Reply<'_>, link: u32) -> bool {
     event.message_type == RTM_DELLINK
         && event.payload.first() == Some(&family(AF_UNSPEC))
@@ -138,7 +138,7 @@ mod tests {
             let mut kernel = Rtnetlink::open().unwrap();
             let bridge = kernel.create_bridge(&NewLink::named("cni0"), None);
             let link = bridge.unwrap().index;
-            // The least that the kernel allows, which has no room for a second event.
+            // The smallest buffer that the kernel allows, which has no room for a second event.
             kernel.socket.set_receive_buffer(1);
             kernel.socket.subscribe(RTNLGRP_LINK).unwrap();
             let mut other = Rtnetlink::open().unwrap();

@@ -1,8 +1,9 @@
-//! Kernel settings below `/proc/sys/net`.
+//! Sysctls: kernel settings below `/proc/sys/net`.
 //!
-//! They are those of the namespace that the calling thread is in:
-//! [`Netns::enter`](crate::Netns::enter) chooses it. A setting is named by its path's components,
-//! so an interface's name may have dots: `["ipv4", "conf", "eth0.5", "forwarding"]`.
+//! The settings are those of the calling thread's network namespace, which
+//! [`Netns::enter`](crate::Netns::enter) selects. The name of a setting is the list of its path's
+//! components, because an interface's name may contain dots:
+//! `["ipv4", "conf", "eth0.5", "forwarding"]`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,19 +15,19 @@ use nix::sys::stat::Mode;
 
 const ROOT: &str = "/proc/sys/net";
 
-/// Nearly all settings are shorter, in bytes.
+/// Nearly all values are shorter, in bytes.
 const USUAL_LENGTH: usize = 128;
 
 /// Why a setting could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SysctlError {
-    /// The kernel has no IPv6, or it is switched off altogether (`ipv6.disable=1`).
+    /// The kernel has no IPv6, or was booted without it (`ipv6.disable=1`).
     #[error("the kernel has no IPv6: {} does not exist", .0.display())]
     NoIpv6(PathBuf),
-    /// The kernel does not have the setting, or the interface it is of does not exist.
+    /// The kernel does not have the setting, or the interface does not exist.
     #[error("{} does not exist", .0.display())]
     NotFound(PathBuf),
-    /// A component of the name is empty, `.` or `..`, or has a slash in it.
+    /// A component of the name is empty, `.` or `..`, or contains a slash.
     #[error("{0:?} is no part of a kernel setting's name")]
     InvalidName(String),
     /// The kernel refused.
@@ -59,8 +60,7 @@ pub fn read(name: &[&str]) -> Result<String, SysctlError> {
     }
 }
 
-/// A setting comes whole with the first read, so neither its length nor its end is asked for,
-/// unless it is a long one.
+/// The first read(2) returns a whole value, so a second one is only made for a long value.
 fn read_once(path: &Path) -> io::Result<String> {
     let mut file = open(path, OFlag::O_RDONLY)?;
     let mut start = [0; USUAL_LENGTH];
@@ -108,7 +108,7 @@ fn failed(action: &'static str, name: &[&str], path: PathBuf, source: io::Error)
             source,
         };
     }
-    // With `ipv6.disable=1` the module is there, but it has no interfaces.
+    // With `ipv6.disable=1` the module is loaded, but `ipv6/conf` does not exist.
     let interfaces = Path::new(ROOT).join("ipv6/conf");
     if name.first() == Some(&"ipv6") && !interfaces.exists() {
         SysctlError::NoIpv6(path)

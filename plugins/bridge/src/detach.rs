@@ -1,13 +1,13 @@
-//! Removing pairs of links. Both ends go with one.
+//! Removing veth pairs. The kernel removes both ends together.
 
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, ValidAttachments};
 use container_link::{LinkAlias, Whose, mac_of, previous_of_del, remove_link, stale_links};
 use netlink::{Link, LinkKind, NetlinkError, Rtnetlink};
 
-/// Removes an attachment's pair by the node's end, which is there whatever has become of the
-/// container's namespace: by its mark, or by `prevResult` where the Go plugin made it. Only where
-/// neither finds it, the container's end is looked for.
+/// Removes an attachment's veth pair by the node's end, which exists even if the container's
+/// namespace is gone. The node's end is found by its alias, or by `prevResult` if the Go plugin
+/// created it. If neither finds it, the container's end is looked for.
 pub(crate) fn remove(
     call: &Call<'_>,
     attachment: &Attachment,
@@ -31,7 +31,7 @@ pub(crate) fn remove(
     })
 }
 
-/// Removes the pairs of a network whose attachments are not valid any more.
+/// Removes the veth pairs of a network's stale attachments.
 pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error> {
     let mut kernel = Rtnetlink::open()?;
     let links = kernel.veths()?;
@@ -43,8 +43,8 @@ pub(crate) fn gc(call: &Call<'_>, valid: &ValidAttachments) -> Result<(), Error>
     Ok(remove_links(&mut kernel, &stale)?)
 }
 
-/// Removes an earlier pair of an attachment that has a new one by now: its end is in a namespace
-/// that only processes that were left behind hold.
+/// Removes the pairs that an attachment has from earlier ADDs. The far end of such a pair is in a
+/// namespace that only leftover processes keep open.
 pub(crate) fn remove_earlier(
     kernel: &mut Rtnetlink,
     alias: &LinkAlias,
@@ -59,8 +59,8 @@ pub(crate) fn remove_earlier(
     Ok(())
 }
 
-/// Removes the links that have the mark, and says whether there were any. There is a second one
-/// only if a first one was in its way.
+/// Removes the links with the alias, and returns whether there were any. All names are looked up:
+/// a later name is in use if an earlier one was taken.
 fn remove_by_alias(kernel: &mut Rtnetlink, alias: &LinkAlias) -> Result<bool, NetlinkError> {
     let names: Vec<String> = alias.port_names().collect();
     let mut links = kernel.links_by_names(names.iter().map(String::as_str))?;
@@ -77,7 +77,7 @@ fn remove_links<'a>(
     kernel.remove_links(&indexes)
 }
 
-/// Removes the node's end that a result tells of, and says whether it was there.
+/// Removes the node's end that a result describes, and returns whether it existed.
 fn remove_of_result(
     kernel: &mut Rtnetlink,
     alias: &LinkAlias,
@@ -94,7 +94,7 @@ fn remove_of_result(
                 && link.mac == Some(mac)
                 && is_pair(link)
                 && alias.whose(link) != Whose::Other
-                // The far end of a VLAN's gateway is on the node as well, and stays for others.
+                // Both ends of a VLAN gateway's pair are on the node, and other containers use it.
                 && link.parent.is_some_and(|end| end.netns.is_some())
         };
         let name = interface.name.as_str();
@@ -106,7 +106,7 @@ fn remove_of_result(
     Ok(is_removed)
 }
 
-/// Whose a container's link is: the mark is on its other end.
+/// Whose a container's link is, by the alias of its peer.
 fn whose(kernel: &mut Rtnetlink, alias: &LinkAlias, end: &Link) -> Result<Whose, NetlinkError> {
     if !is_pair(end) {
         return Ok(Whose::Other);
@@ -121,7 +121,7 @@ fn whose(kernel: &mut Rtnetlink, alias: &LinkAlias, end: &Link) -> Result<Whose,
         .map_or(Whose::Unknown, |port| alias.whose(&port)))
 }
 
-/// A link by a name that somebody else gave: it may be none.
+/// A link by a name of `prevResult`, which may be no valid name.
 fn find(kernel: &mut Rtnetlink, name: &str) -> Result<Option<Link>, NetlinkError> {
     match kernel.link_by_name(name) {
         Err(error) if error.is_refused() => Ok(None),

@@ -1,13 +1,14 @@
 //! The gateways' addresses on the node.
 //!
-//! An address that is in the way is replaced only where that harms nobody: nothing else is plugged
-//! in, and a plugin gave it, for an earlier lease. What an operator gave is not for plugins to
-//! remove, unless `forceAddress` says so.
+//! A link has one IPv4 address, and one IPv6 address per subnet. An existing address that conflicts
+//! with a gateway's is replaced only if a plugin added it for an earlier lease and no other link is
+//! plugged into the bridge. An address that an operator added is never removed, unless
+//! `forceAddress` is set.
 //!
-//! A plugin gave it if it bears [`PROTOCOL`]. The Go plugin and kernels before 5.18 leave no such
-//! mark: there it counts as given by a plugin if it has nothing that plugins do not give, such as a
-//! label or a metric, and host-local's notes show that containers of this network have had
-//! addresses of its network.
+//! An address with [`PROTOCOL`] was added by this plugin. The Go plugin, and kernels before 5.18,
+//! do not set a protocol. There, an address counts as a plugin's if it has no property that only
+//! operators set, such as a label or a metric, and if `host-local` has given containers of this
+//! network addresses of its subnet.
 
 mod difference;
 
@@ -25,32 +26,33 @@ use crate::error::BridgeError;
 use crate::undo::{OnNode, put_back};
 use crate::{ipv6, leases};
 
-/// The mark of addresses that this plugin gives (`IFA_PROTO`). The kernel has names for 1 to 3.
+/// The protocol of addresses that this plugin adds (`IFA_PROTO`). The kernel uses 1 to 3.
 const PROTOCOL: u8 = 84;
 
-/// A link of the node that containers are attached to, or their gateway, before IPAM is asked.
+/// The node's link with the gateways' addresses, as it was before IPAM was called.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) link: Link,
     addresses: Vec<LinkAddress>,
-    /// What IPAM gave last before this ADD, where it may be needed.
+    /// The addresses that `host-local` gave last before this ADD, if a conflict may need them.
     earlier: Vec<IpAddr>,
 }
 
-/// What is to be done, once everything else that an ADD does has succeeded: there is no full way
-/// back from it.
+/// A replacement of addresses, which is the last step of an ADD because it cannot be rolled back
+/// completely.
 #[derive(Debug)]
 #[must_use = "until it is carried out, the link lacks addresses"]
 pub(crate) struct Replacement {
     link: Link,
     removed: Vec<LinkAddress>,
     added: Vec<IpNetwork>,
-    /// Those that the link has already, as it should.
+    /// Gateway addresses that the link already has.
     kept: Vec<LinkAddress>,
 }
 
 impl Gateway {
-    /// Looks at a link before IPAM is asked, whose answer changes what host-local has noted.
+    /// Reads a link's addresses before IPAM is called, because IPAM's ADD changes which addresses
+    /// `host-local` gave last.
     pub(crate) fn look_at(
         changes: &mut Changes<'_>,
         call: &Call<'_>,
@@ -58,7 +60,7 @@ impl Gateway {
         link: Link,
     ) -> Result<Self, BridgeError> {
         let addresses = changes.kernel.addresses(link.index, None)?;
-        // Only where nothing is plugged in can anything be replaced.
+        // Addresses are replaced only if no other link is plugged into the bridge.
         let may_replace = config.is_gateway && !config.force_address && !link.is_operational();
         let may_need = |address: &LinkAddress| address.is_plain(&link.name);
         let earlier = if may_replace && addresses.iter().any(may_need) {
@@ -73,7 +75,7 @@ impl Gateway {
         })
     }
 
-    /// Refuses addresses for a container that the node has on this link.
+    /// Refuses an address for a container that this link already has.
     pub(crate) fn refuse_own(&self, given: &[IpNetwork]) -> Result<(), BridgeError> {
         let is_own = |address: &&IpNetwork| {
             let mut own = self.addresses.iter();
@@ -88,12 +90,12 @@ impl Gateway {
         }
     }
 
-    /// Gives the link the addresses that it lacks; those that another one is in the way of are left
-    /// to the [`Replacement`].
+    /// Adds the addresses that the link lacks. If existing addresses conflict, nothing is added,
+    /// and the caller gets the [`Replacement`] to carry out.
     ///
     /// # Errors
-    /// [`BridgeError::StaleAddress`] and [`BridgeError::OtherAddress`] if something in the
-    /// way must stay, [`BridgeError::Ipv6Off`].
+    /// [`BridgeError::StaleAddress`] and [`BridgeError::OtherAddress`] if a conflicting address
+    /// must stay, [`BridgeError::Ipv6Off`].
     pub(crate) fn provide(
         &self,
         changes: &mut Changes<'_>,
@@ -105,7 +107,7 @@ impl Gateway {
         if Difference::new(&self.addresses, wanted).missing.is_empty() {
             return Ok(None);
         }
-        // Another plugin may have given it some meanwhile.
+        // Another process may have added some in the meantime.
         let link = &self.link;
         let now = changes.kernel.addresses(link.index, None)?;
         let difference = Difference::new(&now, wanted);
@@ -134,7 +136,7 @@ impl Gateway {
         }))
     }
 
-    /// Whether what is in the way may be replaced.
+    /// Fails unless the conflicting addresses may be replaced.
     fn judge(
         &self,
         changes: &mut Changes<'_>,
@@ -163,8 +165,8 @@ impl Gateway {
         if !changes.has_others()? {
             return Ok(());
         }
-        // When the last container of that lease is gone, host-local's notes do not show any more
-        // where it came from.
+        // `host-local`'s records prove that a plugin added the address only as long as a container
+        // of the earlier lease exists. The protocol proves it from now on.
         let unmarked = conflicts.iter().map(|one| &one.existing);
         let unmarked = unmarked.filter(|found| found.given.protocol != PROTOCOL);
         let marks: Vec<Change> = unmarked
@@ -187,7 +189,7 @@ fn is_by_plugin(found: &LinkAddress, link: &str, earlier: &[IpAddr]) -> bool {
     found.given.protocol == PROTOCOL || (found.is_plain(link) && earlier.iter().any(is_of_network))
 }
 
-/// Gives a link addresses that nothing is in the way of.
+/// Adds addresses without conflicts to a link.
 fn add(changes: &mut Changes<'_>, link: &Link, missing: &[IpNetwork]) -> Result<(), BridgeError> {
     let (added, error) = try_to_add(&mut changes.kernel, link, missing, changes.log)?;
     changes.rollback.record(OnNode::RemoveGateways {
@@ -197,7 +199,7 @@ fn add(changes: &mut Changes<'_>, link: &Link, missing: &[IpNetwork]) -> Result<
     error.map_or(Ok(()), Err)
 }
 
-/// Returns the addresses that the link did not have, and what the kernel refused.
+/// Returns the addresses that were added, and the kernel's first refusal.
 fn try_to_add(
     kernel: &mut Rtnetlink,
     link: &Link,
@@ -206,8 +208,8 @@ fn try_to_add(
 ) -> Result<(Vec<IpNetwork>, Option<BridgeError>), BridgeError> {
     let mut wanted = additions(link.index, addresses);
     if matches!(link.kind, LinkKind::Bridge { .. }) {
-        // Hosts on the link remember the gateway's MAC. It is now the bridge's own, not one of its
-        // ports'.
+        // Containers cache the gateway's MAC. Setting the MAC keeps the bridge from taking that of
+        // another port later.
         let own_mac = LinkChange {
             mac: link.mac,
             ..LinkChange::default()
@@ -230,7 +232,7 @@ fn try_to_add(
     Ok((added, error))
 }
 
-/// Nobody else has a gateway's address, so nobody is asked for it.
+/// The addresses are added without duplicate address detection: no other host has a gateway's.
 fn additions(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
     let addresses = addresses.iter();
     addresses
@@ -238,7 +240,7 @@ fn additions(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
         .collect()
 }
 
-/// The changes that take addresses from a link.
+/// The changes that remove addresses from a link.
 pub(crate) fn removals(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
     let addresses = addresses.iter();
     addresses
@@ -251,10 +253,11 @@ pub(crate) fn removals(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
 }
 
 impl Replacement {
-    /// Adds before it removes, so that routes through the link always have an address there. But
-    /// IPv6 knows an address once, whatever its prefix length is. And with an IPv4 address the
-    /// kernel removes the later ones of the same network, its secondaries, so all are added once
-    /// more; where they are still there, nothing comes of it.
+    /// Adds the new addresses before it removes the old ones, so that routes through the link
+    /// always have an address there. A new IPv6 address that differs from an old one only in its
+    /// prefix length can be added only after the removal. With a primary IPv4 address the kernel
+    /// also removes the secondary addresses of its subnet, so all addresses are added again at the
+    /// end; for those that still exist, the kernel refuses, which is ignored.
     pub(crate) fn carry_out(self, kernel: &mut Rtnetlink, log: &Log) -> Result<(), BridgeError> {
         let link = self.link.index;
         let removed: Vec<IpNetwork> = self.removed.iter().map(|old| old.network).collect();
@@ -288,7 +291,7 @@ impl Replacement {
     }
 }
 
-/// What the kernel refused, unless another plugin has just done the same.
+/// The kernel's first refusal, except where another process has just made the same change.
 fn first_error(applied: Vec<Applied<'_>>) -> Option<BridgeError> {
     let mut errors = applied.into_iter().filter_map(|it| it.result.err());
     let real = errors.find(|error| !error.is_exists() && !error.is_not_found());

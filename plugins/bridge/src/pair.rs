@@ -1,4 +1,4 @@
-//! A pair of links: one end a port of the bridge, the other one in a container.
+//! A veth pair: one end is a port of the bridge, the other end is in a container.
 
 use cni_types::IfName;
 use container_link::{IfnameTaken, LinkAlias};
@@ -7,14 +7,14 @@ use netlink::{Link, Mac, Netns, NewLink, NewPeer, NewVeth, Rtnetlink, Veth, rand
 use crate::changes::Changes;
 use crate::error::BridgeError;
 
-/// How often another name is tried for the port.
+/// The number of random names that are tried for the port.
 const ATTEMPTS: usize = 8;
 
-/// The first byte of a port's MAC. A bridge without a MAC of its own takes the lowest of its
-/// ports', and it should not change as containers come and go.
+/// The first byte of a port's MAC. A bridge without a MAC of its own takes the lowest MAC of its
+/// ports, and must not change as containers are added and removed.
 pub(crate) const PORT_MAC_START: u8 = 0xfe;
 
-/// The end that is to be no port.
+/// The end of the pair that is not the bridge's port.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FarEnd<'a> {
     pub(crate) name: &'a IfName,
@@ -24,7 +24,8 @@ pub(crate) struct FarEnd<'a> {
     pub(crate) mtu: Option<u32>,
 }
 
-/// Makes both ends where they belong, the port set up and plugged in. The far end stays down.
+/// Creates a veth pair with each end in its namespace. The port is up and plugged into the bridge;
+/// the far end is down.
 ///
 /// # Errors
 /// [`BridgeError::IfnameTaken`].
@@ -38,8 +39,8 @@ pub(crate) fn make(
     make_with(changes, bridge, end, inside, names, None)
 }
 
-/// As [`make`], with an attachment's mark on the port. A pair of an earlier ADD of the same
-/// attachment, whose end is in another namespace, is in nobody's way.
+/// As [`make`], with an attachment's alias and name on the port. If the pair of an earlier ADD of
+/// the same attachment still exists, in another namespace, the port gets the next name.
 pub(crate) fn make_with_alias(
     changes: &mut Changes<'_>,
     bridge: &Link,
@@ -94,7 +95,7 @@ fn make_with(
                 return Err(BridgeError::Full { bridge });
             }
             Err(error) => {
-                // It may be there without its mark.
+                // The kernel may have created the pair and then refused the alias.
                 let left = changes.kernel.link_by_name(&name)?;
                 if let Some(link) = left.filter(|link| link.mac == Some(mac)) {
                     changes.kernel.remove_links(&[link.index])?;

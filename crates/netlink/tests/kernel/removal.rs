@@ -1,4 +1,4 @@
-//! What is so when a removal returns, which the kernel has not acknowledged yet.
+//! The state after `remove_links`, which returns before the kernel has acknowledged the removal.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use crate::{Both, Pair, up};
 
-/// The name of the process that waits for the kernel.
+/// The name of the helper process, which waits for the kernel's acknowledgement.
 const HELPER: &str = "twill-unlink";
 
 /// The state of each child of this process by the helper's name (proc_pid_stat(5)).
@@ -47,7 +47,7 @@ fn names(rtnetlink: &mut Rtnetlink) -> Vec<String> {
     links.into_iter().map(|link| link.name).collect()
 }
 
-/// Addresses and a route by a container's link.
+/// Gives a container's link addresses and a route.
 fn address(both: &mut Both, link: &Link) {
     let gateway = Route {
         gateway: Some([10, 244, 0, 1].into()),
@@ -69,7 +69,7 @@ fn address(both: &mut Both, link: &Link) {
     both.container.apply(&changes).unwrap();
 }
 
-/// Nothing is left of a container's only link.
+/// Asserts that the container's only link is gone, with its addresses and routes.
 fn assert_gone(both: &mut Both, link: &Link) {
     assert_eq!(names(&mut both.container), ["lo"]);
     let found = both.container.link_by_index(link.index).unwrap();
@@ -81,14 +81,14 @@ fn assert_gone(both: &mut Both, link: &Link) {
 }
 
 #[test]
-fn a_pair_is_gone_and_can_be_made_again_at_once() {
+fn a_veth_pair_is_gone_and_can_be_recreated_at_once() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let bridge = both.bridge();
         for round in 0..20 {
             let (near, far) = both.veth("veth0", "eth0", bridge.index);
             address(both, &far);
-            // Whichever end the request names.
+            // The request may name either end.
             match round % 2 {
                 0 => both.host.remove_links(&[near.index]).unwrap(),
                 _ => both.container.remove_links(&[far.index]).unwrap(),
@@ -134,22 +134,22 @@ fn a_sub_interface_is_gone(kind: SubInterface) {
 }
 
 #[test]
-fn a_macvlan_is_gone_and_can_be_made_again_at_once() {
+fn a_macvlan_is_gone_and_can_be_recreated_at_once() {
     a_sub_interface_is_gone(SubInterface::Macvlan(MacvlanMode::Bridge));
     a_sub_interface_is_gone(SubInterface::Macvlan(MacvlanMode::Passthru));
 }
 
 #[test]
-fn an_ipvlan_is_gone_and_can_be_made_again_at_once() {
+fn an_ipvlan_is_gone_and_can_be_recreated_at_once() {
     a_sub_interface_is_gone(SubInterface::Ipvlan(IpvlanMode::L2));
 }
 
 #[test]
-fn another_process_waits_for_the_kernel_and_ends() {
+fn a_helper_process_waits_for_the_kernel_and_ends() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let bridge = both.bridge();
-        // A machine that has other things to do may let the kernel be faster.
+        // On a busy machine the kernel may be done before the state can be read.
         let is_seen = (0..200).any(|_| {
             let (near, _) = both.veth("veth1", "eth1", bridge.index);
             both.host.remove_links(&[near.index]).unwrap();
@@ -165,12 +165,12 @@ fn another_process_waits_for_the_kernel_and_ends() {
 }
 
 #[test]
-fn a_link_is_removed_even_if_the_other_process_is_killed() {
+fn a_link_is_removed_even_if_the_helper_is_killed() {
     let Some(pair) = Pair::new() else { return };
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // Those of other tests are killed as well.
+            // This also kills the helpers of other tests.
             while !is_over.load(Ordering::Relaxed) {
                 for (pid, _) in helpers() {
                     let _ = kill(pid, Signal::SIGKILL);
@@ -191,7 +191,7 @@ fn a_link_is_removed_even_if_the_other_process_is_killed() {
 }
 
 #[test]
-fn a_link_that_is_gone_or_cannot_be_removed_is_as_ever() {
+fn a_missing_link_is_no_error_and_a_refusal_is_reported() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         both.host.remove_links(&[]).unwrap();
@@ -200,7 +200,7 @@ fn a_link_that_is_gone_or_cannot_be_removed_is_as_ever() {
         let error = both.host.remove_links(&[1]).unwrap_err();
         let expected = "cannot delete link lo: Operation not supported on transport endpoint";
         assert_eq!(error.to_string(), expected);
-        // A removal of many fails for one of them, and the others go.
+        // One of several links cannot be removed; the others are.
         let bridge = both.bridge();
         let (near, _) = both.veth("veth3", "eth3", bridge.index);
         let error = both.host.remove_links(&[1, near.index, 4711, bridge.index]);
@@ -213,7 +213,7 @@ fn a_link_that_is_gone_or_cannot_be_removed_is_as_ever() {
 }
 
 #[test]
-fn many_links_are_gone_together() {
+fn several_links_are_removed_together() {
     const MANY: usize = 40;
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {

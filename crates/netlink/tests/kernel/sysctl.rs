@@ -1,4 +1,4 @@
-//! Tests of settings.
+//! Tests of sysctls.
 
 use netlink::sysctl::{self, SysctlError};
 use netlink::{NetlinkError, NewLink, NewVeth};
@@ -6,7 +6,7 @@ use netlink::{NetlinkError, NewLink, NewVeth};
 use crate::{Pair, peer};
 
 #[test]
-fn a_setting_is_the_namespaces_own_and_its_interface_may_have_dots() {
+fn a_setting_belongs_to_the_namespace_and_its_interface_may_have_dots() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|both| {
         let port = NewLink::named("veth0");
@@ -31,7 +31,7 @@ fn a_setting_is_the_namespaces_own_and_its_interface_may_have_dots() {
 }
 
 #[test]
-fn the_reasons_of_a_refusal_differ() {
+fn each_failure_has_its_own_error() {
     let Some(pair) = Pair::new() else { return };
     pair.run(|_| {
         let missing = sysctl::write(&["ipv6", "conf", "eth9", "accept_dad"], "0").unwrap_err();
@@ -50,7 +50,7 @@ fn the_reasons_of_a_refusal_differ() {
     });
 }
 
-/// A link comes with some of its settings.
+/// A new link has its settings at once.
 #[test]
 fn a_link_has_its_settings() {
     let Some(pair) = Pair::new() else { return };
