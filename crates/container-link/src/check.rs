@@ -1,4 +1,4 @@
-//! What CHECK compares: the interfaces of `prevResult` with the links that there are.
+//! CHECK: compares the interfaces of `prevResult` with the kernel's links.
 
 mod tables;
 
@@ -12,10 +12,10 @@ use netlink::{Link, LinkAddress, Mac, NetlinkError, Route, Rtnetlink};
 use self::tables::{Tables, network_of};
 use crate::plan;
 
-/// What CHECK finds.
+/// Why CHECK fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The result is another attachment's.
+    /// The result does not have the attachment's interface.
     #[error("prevResult has no interface {ifname} {}", netns.as_ref().map_or("on the node".to_owned(), |netns| format!("with sandbox {netns}")))]
     NotInResult {
         /// The interface.
@@ -23,7 +23,7 @@ pub enum CheckError {
         /// `CNI_NETNS`, or `None` for the node.
         netns: Option<String>,
     },
-    /// There is no such interface.
+    /// The interface does not exist.
     #[error("interface {ifname} is gone from {}", netns.as_deref().unwrap_or("the node"))]
     Gone {
         /// The interface.
@@ -31,22 +31,22 @@ pub enum CheckError {
         /// `CNI_NETNS`, or `None` for the node.
         netns: Option<String>,
     },
-    /// Something about it is not as it was.
+    /// A property of the interface has changed.
     #[error("{what} of interface {ifname} is {found}, not {expected}")]
     Differs {
-        /// What: `mac`.
+        /// The property, such as `mac`.
         what: &'static str,
         /// The interface.
         ifname: String,
-        /// What it is.
+        /// The present value.
         found: String,
-        /// What it should be.
+        /// The value of the ADD.
         expected: String,
     },
-    /// It was set down.
+    /// The interface is down.
     #[error("interface {0} is down")]
     Down(String),
-    /// It is not in a VLAN, or not in the same way.
+    /// The port is not a member of a VLAN, or with other flags.
     #[error("interface {ifname} is not in VLAN {id} as it was")]
     Vlan {
         /// The interface.
@@ -54,7 +54,7 @@ pub enum CheckError {
         /// The VLAN.
         id: u16,
     },
-    /// It lacks an address.
+    /// The interface lacks an address.
     #[error("interface {ifname} does not have address {address} of prevResult")]
     Address {
         /// The interface.
@@ -62,13 +62,13 @@ pub enum CheckError {
         /// The address.
         address: IpNetwork,
     },
-    /// The node does not pass its packets on.
+    /// The node does not forward the container's packets.
     #[error(
         "{0} is 0: the node does not pass on what the container sends to other networks; set it \
             to 1"
     )]
     Forwarding(String),
-    /// Another machine has its address.
+    /// Another machine has an address of the interface.
     #[error(
         "address {address} of interface {ifname} is in use by another machine on the same wire"
     )]
@@ -99,7 +99,7 @@ pub enum CheckError {
 }
 
 impl CheckError {
-    /// Something about a link is not as it was.
+    /// The error for a changed property of a link.
     pub fn differs(
         what: &'static str,
         link: &Link,
@@ -121,7 +121,7 @@ impl From<CheckError> for Error {
     }
 }
 
-/// An interface in the result of ADD, in a container or on the node, and its position there.
+/// An interface in the result of ADD, in a container or on the node, and its index in the result.
 ///
 /// # Errors
 /// [`CheckError::NotInResult`].
@@ -143,10 +143,10 @@ pub fn interface_of<'r>(
         })
 }
 
-/// The link of an interface, which must be there with the Ethernet address that the result says.
+/// The link of an interface, which must exist and have the MAC of the result.
 ///
 /// # Errors
-/// [`CheckError`], which is code 120; if the kernel cannot be asked.
+/// [`CheckError`] (code 120); if the netlink socket fails.
 pub fn link(kernel: &mut Rtnetlink, interface: &Interface) -> Result<Link, Error> {
     let link = kernel.link_by_name(&interface.name);
     let link = link?.ok_or_else(|| CheckError::Gone {
@@ -158,10 +158,10 @@ pub fn link(kernel: &mut Rtnetlink, interface: &Interface) -> Result<Link, Error
 }
 
 /// The name of a link by its index, for a message: `nothing` if there is no index, and the index if
-/// no link has it.
+/// there is no such link.
 ///
 /// # Errors
-/// If the kernel cannot be asked.
+/// If the netlink socket fails.
 pub fn name_of(kernel: &mut Rtnetlink, index: Option<u32>) -> Result<String, NetlinkError> {
     let Some(index) = index else {
         return Ok("nothing".to_owned());
@@ -170,7 +170,7 @@ pub fn name_of(kernel: &mut Rtnetlink, index: Option<u32>) -> Result<String, Net
     Ok(link.map_or_else(|| format!("link {index}"), |link| link.name))
 }
 
-/// Whether a link has the Ethernet address that the result says, if it says one.
+/// Checks that a link has the MAC of the result, if the result has one.
 ///
 /// # Errors
 /// [`CheckError::Differs`].
@@ -183,7 +183,7 @@ pub fn mac(link: &Link, interface: &Interface) -> Result<(), CheckError> {
     Err(CheckError::differs("mac", link, found, expected))
 }
 
-/// Whether a link is set up.
+/// Checks that a link is set up.
 ///
 /// # Errors
 /// [`CheckError::Down`].
@@ -194,12 +194,12 @@ pub fn up(link: &Link) -> Result<(), CheckError> {
     Err(CheckError::Down(link.name.clone()))
 }
 
-/// The result's addresses of one of its interfaces, and all of its routes.
+/// Checks the result's addresses of one of its interfaces, and all of its routes.
 ///
 /// An address without an interface counts as this one's: versions before 0.3.0 name none.
 ///
 /// # Errors
-/// [`CheckError`], which is code 120; if the kernel cannot be asked.
+/// [`CheckError`] (code 120); if the netlink socket fails.
 pub fn addresses_and_routes(
     inside: &mut Rtnetlink,
     link: &Link,
@@ -248,7 +248,7 @@ fn has_address(found: &[LinkAddress], link: &Link, address: IpNetwork) -> Result
     }
 }
 
-/// The kernel makes a route to the network of each address, unless that is the address alone.
+/// The kernel creates a route to the network of each address, unless that is the address alone.
 fn has_network(tables: &mut Tables<'_>, link: &Link, address: IpNetwork) -> Result<(), Error> {
     let network = network_of(address);
     let is_alone = network.prefix() == if network.is_ipv4() { 32 } else { 128 };

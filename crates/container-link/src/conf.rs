@@ -1,4 +1,4 @@
-//! The keys that all plugins have that give a container an interface.
+//! The keys of all plugins that create a container's interface.
 
 use std::ops::RangeInclusive;
 
@@ -53,7 +53,7 @@ fn mtu(number: i64) -> Result<Option<u32>, InvalidMtu> {
     mtu.map(Some).ok_or(InvalidMtu(number))
 }
 
-/// `mtu` is a number that is no MTU.
+/// `mtu` is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "mtu {0} is no MTU: use {min} to {max}, or 0 for the default",

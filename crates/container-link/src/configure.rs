@@ -17,30 +17,29 @@ use nix::errno::Errno;
 use crate::settings::Settings;
 use crate::{Rollback, Sandbox, Undo, plan};
 
-/// The least that IPv6 works with, in bytes (RFC 8200).
+/// The smallest MTU for IPv6, in bytes (RFC 8200).
 const MIN_IPV6_MTU: u32 = 1280;
 
-/// How long others have to say that they have an address: the kernel asks once and waits for a
+/// The timeout for duplicate address detection: the kernel sends one solicitation and waits for a
 /// second, after up to a second's delay.
 const DETECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the kernel may take to complete a new IPv6 address.
+/// The timeout for the kernel to complete a new IPv6 address.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether it is found out that nobody else has the IPv6 addresses (RFC 4862), which takes a second
-/// or two.
+/// Duplicate address detection of IPv6 addresses (RFC 4862), which takes a second or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DuplicateDetection {
-    /// It is not: the addresses can be used at once.
+    /// The addresses can be used at once.
     Off,
-    /// It is, and the result is waited for.
+    /// ADD waits for the result of the detection.
     On,
 }
 
-/// A link of the container, as it was made.
+/// A new link of the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContainerLink<'a> {
-    /// Its number in the container.
+    /// Its index in the container.
     pub index: u32,
     /// Its name there.
     pub name: &'a str,
@@ -50,13 +49,13 @@ pub struct ContainerLink<'a> {
     pub mac: Option<Mac>,
     /// The alias that it gets (ip-link(8)), if any.
     pub alias: Option<&'a str>,
-    /// Whether frames get through as soon as it is set up, so that it can announce its addresses
-    /// then. A port of a bridge takes a moment more.
+    /// Whether frames get through as soon as it is set up, so that the kernel's announcement of its
+    /// addresses arrives. A port of a bridge takes a moment more.
     pub can_announce: bool,
 }
 
-/// Has a link announce its addresses to its neighbours, who may know an earlier owner of them: its
-/// Ethernet address is set to what it is (arp_notify and ndisc_notify of the kernel's ip-sysctl
+/// Makes a link announce its addresses to its neighbours, whose caches may have an earlier owner:
+/// sets its MAC to the same value (arp_notify and ndisc_notify of the kernel's ip-sysctl
 /// documentation).
 pub fn announcement(index: u32, mac: Mac) -> Change {
     let itself = LinkChange {
@@ -69,9 +68,9 @@ pub fn announcement(index: u32, mac: Mac) -> Change {
     }
 }
 
-/// Waits until a namespace gets packets to new IPv6 addresses: the answers to the first packets
-/// from there would be lost otherwise. The kernel needs a moment, so this comes last. If the kernel
-/// is late, the ADD goes on nevertheless, and the log has it.
+/// Waits until packets to new IPv6 addresses arrive in a namespace; otherwise replies to its first
+/// packets would be lost. The kernel needs a moment, so this comes last. A timeout is logged and
+/// does not fail the ADD.
 pub fn wait_for_ipv6(
     kernel: &mut Rtnetlink,
     addresses: impl IntoIterator<Item = IpNetwork>,
@@ -95,9 +94,9 @@ pub fn wait_for_ipv6(
 /// may have set it up before.
 ///
 /// # Errors
-/// What the kernel refuses, with the address or route that it was about. What was changed before
-/// goes with the link, except for what `rollback` has. If there is no way back from the container's
-/// namespace, the rollback is abandoned.
+/// The kernel's refusal, with the address or route. Earlier changes disappear with the link, except
+/// those that `rollback` has recorded. If the thread cannot return from the container's namespace,
+/// the rollback is abandoned.
 pub fn configure<S: From<Undo> + fmt::Display>(
     sandbox: &Sandbox,
     inside: &mut Rtnetlink,
@@ -121,8 +120,7 @@ pub fn configure<S: From<Undo> + fmt::Display>(
     give(inside, link, &result.ips, routes, detection)
 }
 
-/// Writes the kernel's settings of the link, and returns the former `disable_ipv6` of `lo` if it
-/// was changed.
+/// Writes the sysctls of the link, and returns the former `disable_ipv6` of `lo` if it was changed.
 fn prepare(
     sandbox: &Sandbox,
     link: ContainerLink<'_>,
@@ -180,9 +178,9 @@ fn give(
     let mut earlier = Vec::new();
     for Applied { change, result } in applied {
         match result {
-            // Neighbours may only take longer to find the container.
+            // If this fails, neighbours only take longer to find the container.
             Err(_) if announced.as_ref() == Some(change) => {}
-            // The others are mostly consequences of the first.
+            // Further errors are mostly consequences of the first.
             Err(error) => return Err(refused(change, &earlier, link, error)),
             Ok(()) => earlier.push(change),
         }
@@ -203,7 +201,7 @@ fn set_up(link: ContainerLink<'_>) -> Change {
     }
 }
 
-/// Whether a change makes a network known in which next hops may be.
+/// Whether a change adds a network in which next hops may be.
 fn leads_to(change: &Change, gateway: IpAddr) -> bool {
     match change {
         Change::AddAddress { address, .. } => address.contains(gateway),
@@ -214,7 +212,7 @@ fn leads_to(change: &Change, gateway: IpAddr) -> bool {
     }
 }
 
-/// A next hop that every link with IPv6 has on it.
+/// A next hop that is on-link for every link with IPv6.
 fn is_link_local(gateway: IpAddr) -> bool {
     matches!(gateway, IpAddr::V6(gateway) if gateway.is_unicast_link_local())
 }
@@ -266,7 +264,7 @@ fn first_v6(ips: &[IpConfig]) -> Option<IpNetwork> {
 }
 
 fn wait_for_addresses(inside: &mut Rtnetlink, link: u32) -> Result<(), ConfigureError> {
-    // Nobody can be asked as long as the wire is not plugged in, and it may never be.
+    // Without a carrier the kernel does not begin with the detection, and there may never be one.
     let has_no_wire = |link: &Option<Link>| {
         link.as_ref()
             .is_some_and(|link| link.state == OperState::LowerLayerDown)
@@ -290,10 +288,10 @@ fn wait_for_addresses(inside: &mut Rtnetlink, link: u32) -> Result<(), Configure
     }
 }
 
-/// The link could not be given what IPAM answered.
+/// Why the container's link could not be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigureError {
-    /// A scope that is no number of the kernel's.
+    /// A scope that is out of range.
     #[error("ipam: route to {dst} has scope {scope}: the largest is 255")]
     Scope {
         /// The route's destination.
@@ -301,7 +299,7 @@ pub enum ConfigureError {
         /// The scope.
         scope: u32,
     },
-    /// IPv6 does not work with so small a link.
+    /// The MTU is too small for IPv6.
     #[error(
         "mtu {mtu} of interface {ifname} is too small for IPv6 address {address}: it needs 1280 \
             or more"
@@ -314,7 +312,7 @@ pub enum ConfigureError {
         /// The first IPv6 address.
         address: IpNetwork,
     },
-    /// IPv6 is not there, or cannot be switched on.
+    /// The kernel has no IPv6, or it cannot be switched on.
     #[error("ipam: address {address} cannot be used: {source}")]
     Ipv6 {
         /// The first IPv6 address.
@@ -322,7 +320,7 @@ pub enum ConfigureError {
         /// What failed.
         source: SysctlError,
     },
-    /// The kernel does not take an address.
+    /// The kernel refused an address.
     #[error("ipam: interface {ifname} cannot have address {address}: {source}")]
     Address {
         /// The interface.
@@ -343,7 +341,7 @@ pub enum ConfigureError {
         /// The kernel's reason.
         source: NetlinkError,
     },
-    /// The kernel does not take a route.
+    /// The kernel refused a route.
     #[error(
         "ipam: cannot make the route to {}{}: {source}",
         route.destination,
@@ -374,13 +372,13 @@ pub enum ConfigureError {
     /// Another machine has an address.
     #[error("ipam: address {0} is in use by another machine on the same wire")]
     Duplicate(IpAddr),
-    /// The namespace could not be entered or left, or the kernel could not be talked to.
+    /// The namespace could not be entered or left, or the netlink socket failed.
     #[error(transparent)]
     Kernel(#[from] NetlinkError),
 }
 
 impl ConfigureError {
-    /// Whether the thread is left in the container's namespace, where nothing must be undone.
+    /// Whether the thread is still in the container's namespace, where nothing must be undone.
     fn is_stranded(&self) -> bool {
         matches!(
             self,
@@ -413,8 +411,8 @@ impl From<ConfigureError> for Error {
     }
 }
 
-/// The code of a change that the kernel refused: code 7, as the configuration asked for it, unless
-/// the plugin lacks a privilege or the kernel lacks memory or a module.
+/// The code of a change that the kernel refused: code 7, because the configuration requested it,
+/// unless the plugin lacks a privilege or the kernel lacks memory or a module.
 pub fn code_of_refusal(error: &NetlinkError) -> Code {
     match error.errno() {
         None

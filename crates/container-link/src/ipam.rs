@@ -8,22 +8,22 @@ use cni_types::{AddResult, Code, Error, NameError, NetConf, PluginType};
 
 use crate::{Rollback, Undo, not_ready};
 
-/// The IPAM plugin did not do its part.
+/// A failure of the IPAM plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum IpamError {
-    /// It cannot be the name of a plugin.
+    /// The type is not a valid name of a plugin.
     #[error("ipam.type {0}")]
     Type(NameError),
-    /// It is another kind of plugin.
+    /// The type is known not to be an IPAM plugin.
     #[error(
         "ipam.type {0} is no IPAM plugin: it gives no addresses, and would call itself for ever; \
             host-local is one, for example"
     )]
     NoIpam(PluginType),
-    /// It failed, or could not be run.
+    /// The plugin failed, or could not be run.
     #[error(transparent)]
     Delegate(DelegateError),
-    /// Its answer has no addresses.
+    /// The result has no addresses.
     #[error(
         "ipam: plugin {plugin_type} gave no address: correct its configuration, or leave ipam out",
         plugin_type = .0
@@ -32,8 +32,9 @@ pub enum IpamError {
 }
 
 impl IpamError {
-    /// Whether the plugin may hold addresses nevertheless. One that fails in an orderly way has
-    /// given none; a DEL then could take away what an earlier ADD of the same attachment was given.
+    /// Whether the plugin may hold addresses nevertheless. A plugin that reports an error has
+    /// allocated none; a DEL could then release the addresses of an earlier ADD of the same
+    /// attachment.
     pub(crate) fn may_hold_addresses(&self) -> bool {
         match self {
             Self::NoAddress(_) => true,
@@ -60,13 +61,13 @@ impl From<IpamError> for Error {
     }
 }
 
-/// The IPAM plugin that needs nothing but its files.
-const BOOKKEEPER: &str = "host-local";
+/// The IPAM plugin that does not need the link to release addresses.
+const HOST_LOCAL: &str = "host-local";
 
-/// `ipam.type`; `None` for a network without addresses, where it is missing or empty.
+/// `ipam.type`; `None` for a network without addresses, whose `ipam.type` is missing or empty.
 ///
 /// # Errors
-/// Code 6 if it is no text, 7 if it is no name of an IPAM plugin.
+/// Code 6 if it is not a string, 7 if it is not the name of an IPAM plugin.
 pub fn ipam_type(conf: &NetConf<'_>) -> Result<Option<PluginType>, Error> {
     match any_type(conf)? {
         Some(plugin_type) if plugin_type.is_no_ipam() => Err(IpamError::NoIpam(plugin_type).into()),
@@ -82,7 +83,7 @@ fn any_type(conf: &NetConf<'_>) -> Result<Option<PluginType>, Error> {
 }
 
 /// The IPAM plugin of a network (CNI specification, "Section 4: plugin delegation"). It gets the
-/// very configuration that the caller got.
+/// same configuration as the caller.
 #[derive(Debug)]
 pub struct Ipam<'a> {
     delegate: Delegate<'a>,
@@ -100,10 +101,11 @@ impl<'a> Ipam<'a> {
         Ok(ipam.transpose()?)
     }
 
-    /// As [`Ipam::of`], for DEL: what is no IPAM plugin has given nothing, as ADD does not call it.
+    /// As [`Ipam::of`], for DEL: `None` also for a type that is not an IPAM plugin, which ADD does
+    /// not call.
     ///
     /// # Errors
-    /// As [`Ipam::of`], but for that.
+    /// As [`Ipam::of`] otherwise.
     pub fn to_release(call: &Call<'a>) -> Result<Option<Self>, Error> {
         match any_type(call.conf)? {
             Some(plugin_type) if plugin_type.is_no_ipam() => {
@@ -120,7 +122,7 @@ impl<'a> Ipam<'a> {
     /// Finds the plugin in `CNI_PATH`.
     ///
     /// # Errors
-    /// [`IpamError::Delegate`] if it is not there, which is code 100.
+    /// [`IpamError::Delegate`] if it is missing (code 100).
     pub fn find(call: &Call<'a>, plugin_type: PluginType) -> Result<Self, IpamError> {
         Ok(Self {
             delegate: call.delegate(plugin_type)?,
@@ -128,14 +130,14 @@ impl<'a> Ipam<'a> {
         })
     }
 
-    /// Whether the plugin may need the container's link to release an address. `host-local` only
-    /// keeps books.
+    /// Whether the plugin may need the container's link to release an address.
     pub(crate) fn needs_link(&self) -> bool {
-        self.delegate.plugin_type().as_str() != BOOKKEEPER
+        self.delegate.plugin_type().as_str() != HOST_LOCAL
     }
 
-    /// Starts the plugin, which does nothing before it is told to go on: the kernel needs a while
-    /// for that, in which the caller can make or remove the link. Dropped instead, it is killed.
+    /// Starts the plugin, which waits for its configuration on standard input. The kernel needs a
+    /// while to set up the process, in which the caller can create or remove the link. If the value
+    /// is dropped instead, the plugin is killed.
     ///
     /// # Errors
     /// [`IpamError::Delegate`].
@@ -146,7 +148,7 @@ impl<'a> Ipam<'a> {
         })
     }
 
-    /// Has the plugin release the addresses of the attachment.
+    /// Lets the plugin release the addresses of the attachment.
     pub(crate) fn release(&self) -> Result<(), IpamError> {
         self.start(Command::Del)?.run()
     }
@@ -164,11 +166,11 @@ impl<'a> Ipam<'a> {
         Ok(())
     }
 
-    /// Finds out whether a plugin is there and could give an address now. One that does not know
-    /// STATUS could.
+    /// Checks that a plugin is installed and could allocate an address now. A plugin without STATUS
+    /// is assumed to be ready.
     ///
     /// # Errors
-    /// Code 50 if it is not there; the plugin's own.
+    /// Code 50 if it is missing; the plugin's own.
     pub fn status(call: &Call<'_>, plugin_type: &PluginType) -> Result<(), Error> {
         let ipam = Ipam::find(call, plugin_type.clone()).map_err(not_ready)?;
         ipam.run_if_known(Command::Status)?;
@@ -180,22 +182,22 @@ impl<'a> Ipam<'a> {
     }
 }
 
-/// When a rollback has the addresses released.
+/// The point of a rollback at which the addresses are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Release {
     /// While the link still exists.
     BeforeEarlierSteps,
-    /// When the link and the rules are gone, so that no two containers have an address.
+    /// After the link and the rules are gone, so that no two containers have an address.
     AfterAllSteps,
     Never,
 }
 
 impl Release {
-    /// For an ADD of the IPAM plugin that has ended, with this error if it failed.
+    /// The point after an ADD of the IPAM plugin, with its error if it failed.
     fn after(error: Option<&IpamError>, needs_link: bool) -> Self {
         match error {
-            // Without an answer the link has no address. As long as the link exists, another ADD of
-            // the attachment fails, which would lose its addresses by this release.
+            // Without a result, the link has no address. While the link exists, another ADD of the
+            // attachment fails; this release could otherwise take that one's addresses.
             Some(error) if error.may_hold_addresses() => Self::BeforeEarlierSteps,
             Some(_) => Self::Never,
             None if needs_link => Self::BeforeEarlierSteps,
@@ -204,7 +206,7 @@ impl Release {
     }
 }
 
-/// An IPAM plugin that has been started and waits to be told to go on.
+/// A started IPAM plugin, which waits for its configuration.
 #[derive(Debug)]
 pub struct IpamCall<'a> {
     ipam: &'a Ipam<'a>,
@@ -212,12 +214,12 @@ pub struct IpamCall<'a> {
 }
 
 impl IpamCall<'_> {
-    /// Goes on with ADD, and returns at least one address. The rollback releases the addresses at
-    /// the point where DEL does: see [`del`](crate::del).
+    /// Passes the configuration of an ADD, and returns a result with at least one address. The
+    /// rollback releases the addresses at the point where DEL does: see [`del`](crate::del).
     ///
     /// # Errors
-    /// All of [`IpamError`]. Where the plugin may hold addresses nevertheless, the rollback
-    /// releases them.
+    /// All of [`IpamError`]. If the plugin may hold addresses nevertheless, the rollback releases
+    /// them.
     pub fn ask_for_addresses<S>(self, rollback: &mut Rollback<S>) -> Result<AddResult, IpamError>
     where
         S: From<Undo> + fmt::Display,
@@ -239,7 +241,7 @@ impl IpamCall<'_> {
         given
     }
 
-    /// Goes on with a command that has no result.
+    /// Passes the configuration of a command that has no result.
     ///
     /// # Errors
     /// [`IpamError::Delegate`].

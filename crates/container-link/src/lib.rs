@@ -1,7 +1,7 @@
-//! What the plugins share that create an interface in a container.
+//! Shared by the plugins that create a container's interface.
 //!
 //! An ADD opens the container's namespace ([`Sandbox`]), creates the link, calls the IPAM plugin
-//! ([`Ipam`]), and gives the link the addresses and routes of the answer ([`configure`]). How to
+//! ([`Ipam`]), and gives the link the addresses and routes of the result ([`configure`]). How to
 //! undo each step is recorded in a [`Rollback`], which is carried out if the ADD fails. DEL removes
 //! the link and releases the addresses ([`del`]). CHECK compares `prevResult` with the kernel's
 //! state ([`check`]).

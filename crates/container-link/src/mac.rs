@@ -1,4 +1,4 @@
-//! Ethernet addresses that a configuration or a runtime asks for.
+//! Requested MAC addresses, from a configuration or a runtime.
 
 use cni_plugin::Call;
 use cni_types::json::{OptionalText, unless_empty};
@@ -6,10 +6,10 @@ use cni_types::{Code, Error};
 use netlink::{InvalidMac, Mac};
 use serde::Deserialize;
 
-/// An Ethernet address that was asked for cannot be had.
+/// A requested MAC address cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MacError {
-    /// It is none.
+    /// It cannot be parsed.
     #[error("{key}: {source}")]
     Invalid {
         /// Where it was asked for.
@@ -17,10 +17,10 @@ pub enum MacError {
         /// What is wrong with it.
         source: InvalidMac,
     },
-    /// It is a group's, or nobody's.
+    /// It is a multicast address, or all zeros.
     #[error(
-        "{key}: {mac} is no address of a single interface: the second digit must be even, and not \
-            all zero"
+        "{key}: {mac} is no address of a single interface: the second hexadecimal digit must be \
+            even, and the address not all zeros"
     )]
     OfNoInterface {
         /// Where it was asked for.
@@ -36,7 +36,7 @@ impl From<MacError> for Error {
     }
 }
 
-/// The keys, beside `CNI_ARGS`, by which a runtime asks for an Ethernet address.
+/// The keys, beside `CNI_ARGS`, in which a runtime requests a MAC address.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawConf {
@@ -56,12 +56,12 @@ struct RawMac {
     mac: OptionalText,
 }
 
-/// The Ethernet address that the runtime asks for: `runtimeConfig.mac`, else `args.cni.mac`, else
-/// `MAC` of `CNI_ARGS`. Each of them that is given must be valid.
+/// The MAC address that the runtime requests: `runtimeConfig.mac`, else `args.cni.mac`, else `MAC`
+/// of `CNI_ARGS`. All that are present must be valid.
 ///
 /// # Errors
-/// Code 4 for `CNI_ARGS`, 6 for a value that is no text, 7 for a text that is no address of a
-/// single interface.
+/// Code 4 for `CNI_ARGS`, 6 for a value that is not a string, 7 for a string that is not the
+/// address of a single interface.
 pub fn requested_mac(call: &Call<'_>) -> Result<Option<Mac>, Error> {
     let args = call.args()?;
     let raw: RawConf = call.conf.decode()?;
@@ -73,7 +73,7 @@ pub fn requested_mac(call: &Call<'_>) -> Result<Option<Mac>, Error> {
     Ok(of_runtime.or(in_cni).or(in_args))
 }
 
-/// The Ethernet address under a key, where there is one.
+/// Parses the MAC address under a key, if there is one.
 ///
 /// # Errors
 /// [`MacError`], which is code 7.
@@ -106,13 +106,13 @@ mod tests {
             ),
             (
                 "01:00:5e:00:00:01",
-                "mac: 01:00:5e:00:00:01 is no address of a single interface: the second digit \
-                    must be even, and not all zero",
+                "mac: 01:00:5e:00:00:01 is no address of a single interface: the second \
+                    hexadecimal digit must be even, and the address not all zeros",
             ),
             (
                 "00:00:00:00:00:00",
-                "mac: 00:00:00:00:00:00 is no address of a single interface: the second digit \
-                    must be even, and not all zero",
+                "mac: 00:00:00:00:00:00 is no address of a single interface: the second \
+                    hexadecimal digit must be even, and the address not all zeros",
             ),
         ] {
             let error = parse_mac("mac", Some(text)).unwrap_err();

@@ -1,4 +1,4 @@
-//! What is asked of the kernel for an IPAM result. Pure.
+//! Computes the netlink changes for an IPAM result; no I/O.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -8,9 +8,9 @@ use netlink::{MAIN_TABLE, Route};
 
 use crate::ConfigureError;
 
-/// The route as it is made: one without a next hop goes through the first gateway of its family, if
-/// there is one. A next hop or a gateway that is unspecified, `0.0.0.0` or `::`, means that the
-/// destination is on the link (RFC 3442).
+/// The netlink route for a route of the result. Without a next hop, it leads through the first
+/// gateway of its family, if there is one. An unspecified next hop or gateway, `0.0.0.0` or `::`,
+/// means on-link (RFC 3442).
 pub(crate) fn route(
     link: u32,
     ips: &[IpConfig],
@@ -29,7 +29,7 @@ pub(crate) fn route(
         link: Some(link),
         priority: unless_zero(route.priority),
         table: unless_zero(route.table).unwrap_or(MAIN_TABLE),
-        // As the Go plugins have it, also where there is no next hop.
+        // As with the Go plugins, also without a next hop.
         scope: Some(scope),
         mtu: unless_zero(route.mtu),
         advmss: unless_zero(route.advmss),
@@ -107,7 +107,7 @@ mod tests {
         };
         assert_eq!(via("10.9.0.0/16", "0.0.0.0"), None);
         assert_eq!(via("fd00:9::/48", "::"), None);
-        // The first gateway counts, though the second one is an address.
+        // The first gateway counts, although only the second one is specified.
         let mut ips = ips();
         ips[0].gateway = Some([0, 0, 0, 0].into());
         assert_eq!(route(7, &ips, &to("0.0.0.0/0")).unwrap().gateway, None);

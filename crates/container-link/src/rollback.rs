@@ -1,5 +1,5 @@
-//! The rollback of an ADD: steps that are recorded as the ADD goes, and carried out in reverse if
-//! it fails.
+//! The rollback of an ADD: steps that the ADD records, and that are carried out in reverse if it
+//! fails.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use netlink::{Change, LinkChange, Rtnetlink};
 
 use crate::{Ipam, Sandbox, settings};
 
-/// A step that takes back what an ADD has changed in the container, or what its IPAM plugin gave.
+/// A step of the rollback in the container, or by its IPAM plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undo {
     /// Remove the container's link.
@@ -22,12 +22,12 @@ pub enum Undo {
         /// Its index in the container.
         link: u32,
     },
-    /// Set IPv6 of the container's `lo` to what it was.
+    /// Restore IPv6 of the container's `lo`.
     RestoreIpv6OfLo {
         /// The former value of `disable_ipv6`.
         disable_ipv6: String,
     },
-    /// Have the IPAM plugin release the addresses.
+    /// Let the IPAM plugin release the addresses.
     ReleaseAddresses,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Undo {
     }
 }
 
-/// What an ADD has open in a container, with which its steps are carried out.
+/// The open namespace, socket and IPAM plugin of an ADD, which its steps need.
 #[derive(Debug)]
 pub struct InContainer<'a> {
     /// The container's namespace.
@@ -78,19 +78,19 @@ impl InContainer<'_> {
     }
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undone {
-    /// It was carried out.
+    /// The step was carried out.
     Yes,
-    /// Others have come to need what it would take back, as if they had made it.
+    /// Another container uses by now what the step would remove, so it was skipped.
     Needed,
 }
 
 /// The steps that an ADD has recorded. The ADD is committed by leaving them alone.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rollback<S> {
-    /// The first is carried out last.
+    /// In the order of the ADD.
     steps: Vec<S>,
 }
 
@@ -102,7 +102,7 @@ impl<S> Default for Rollback<S> {
 }
 
 impl<S: fmt::Display> Rollback<S> {
-    /// Records how to undo what has just been done, or what is about to be done.
+    /// Records the undo of the last or the next change.
     pub fn record(&mut self, step: impl Into<S>) {
         self.steps.push(step.into());
     }
@@ -112,7 +112,8 @@ impl<S: fmt::Display> Rollback<S> {
         self.steps.insert(0, step.into());
     }
 
-    /// Leaves everything to DEL, as when the thread is stranded in another namespace.
+    /// Leaves everything to DEL, for example because the thread cannot return from another
+    /// namespace.
     pub fn abandon(&mut self, log: &Log) {
         for step in self.steps.drain(..) {
             log.error(format_args!("left for DEL: {step}"));

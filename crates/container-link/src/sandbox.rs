@@ -7,7 +7,7 @@ use cni_plugin::ContainerNetns;
 use cni_types::{Code, Error, IfName};
 use netlink::{NetlinkError, Netns, NetnsError, Rtnetlink};
 
-/// A container's network namespace, together with the way back from it.
+/// A container's network namespace, and the node's, to return to.
 #[derive(Debug)]
 pub struct Sandbox {
     netns: Rc<Netns>,
@@ -15,10 +15,10 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// The namespace of `CNI_NETNS`, and a socket inside.
+    /// Opens the namespace of `CNI_NETNS`, and a socket inside.
     ///
     /// # Errors
-    /// Code 8 if there is no namespace there, or it may not be entered.
+    /// Code 8 if the path does not lead to a namespace, or the plugin may not enter it.
     pub fn open(netns: &ContainerNetns) -> Result<(Self, Rtnetlink), NetlinkError> {
         let (netns, home) = netns.open_pair()?;
         let sandbox = Self { netns, home };
@@ -26,16 +26,16 @@ impl Sandbox {
         Ok((sandbox, inside))
     }
 
-    /// As [`Sandbox::open`], for DEL: `None` where nothing is left of the namespace.
+    /// As [`Sandbox::open`], for DEL: `None` if the namespace is gone.
     ///
     /// # Errors
-    /// As [`Sandbox::open`], of a namespace that is there.
+    /// As [`Sandbox::open`] for an existing namespace.
     pub fn open_if_any(
         netns: Option<&ContainerNetns>,
     ) -> Result<Option<(Self, Rtnetlink)>, NetlinkError> {
         match netns.map(Self::open) {
             None => Ok(None),
-            // A namespace of another kind is only found out here.
+            // Only entering detects a namespace of another kind.
             Some(Err(NetlinkError::Netns(NetnsError::NotFound(_) | NetnsError::NotANetns(_)))) => {
                 Ok(None)
             }
@@ -48,12 +48,12 @@ impl Sandbox {
         &self.netns
     }
 
-    /// The namespace of the node, which the thread is in.
+    /// The node's namespace, which the thread is in.
     pub fn home(&self) -> &Netns {
         &self.home
     }
 
-    /// Runs a closure inside, for what is no netlink.
+    /// Runs a closure inside, for work without netlink.
     ///
     /// # Errors
     /// The closure's; if the namespace cannot be entered or left.
@@ -65,8 +65,8 @@ impl Sandbox {
     }
 }
 
-/// The container has such an interface already, so the ADD is one too many, or another plugin was
-/// there before.
+/// The container has an interface of this name already: this is a repeated ADD, or another plugin
+/// has created it.
 #[derive(Debug, thiserror::Error)]
 #[error("CNI_IFNAME {ifname}: container {} has an interface of this name already", netns.display())]
 pub struct IfnameTaken {

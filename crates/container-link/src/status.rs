@@ -1,4 +1,4 @@
-//! What STATUS answers.
+//! The error of STATUS.
 
 use cni_types::{Code, Error};
 

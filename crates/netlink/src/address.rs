@@ -22,7 +22,7 @@ use crate::{Answer, Reply, Request};
 /// The length of `struct ifaddrmsg`.
 const ADDRESS_HEADER: usize = 8;
 
-/// Flags that are set by who gives the address; the kernel sets the others.
+/// The flags that a program sets with the address; the kernel sets the others.
 const GIVEN_FLAGS: u32 = libc::IFA_F_NODAD
     | libc::IFA_F_HOMEADDRESS
     | libc::IFA_F_MANAGETEMPADDR
@@ -42,23 +42,23 @@ pub enum Family {
 pub struct LinkAddress {
     /// The address, with the length of its network's prefix.
     pub network: IpNetwork,
-    /// How it was given.
+    /// Its properties.
     pub given: Given,
-    /// Whether it may not be used yet: duplicate address detection is not over (RFC 4862).
+    /// Whether duplicate address detection is not over, so that it may not be used yet (RFC 4862).
     pub is_tentative: bool,
     /// Whether another machine on the link has it.
     pub is_duplicate: bool,
 }
 
-/// How an address was given.
+/// The properties of an address that the program which adds it chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
-    /// Who gave it, as a number that those who give addresses choose (`IFA_PROTO`); 0 if nobody
-    /// said so, and with kernels before 5.18.
+    /// The protocol (`IFA_PROTO`), a number by which programs mark their addresses; 0 if not set,
+    /// and with kernels before 5.18.
     pub protocol: u8,
-    /// How far it is known: 0 anywhere, 253 on the link, 254 on this machine.
+    /// The scope: 0 global, 253 link, 254 host.
     pub scope: u8,
-    /// The name that an IPv4 address goes by; that of its link by default.
+    /// The label of an IPv4 address; the link's name by default.
     pub label: Option<String>,
     /// The IPv4 network's broadcast address.
     pub broadcast: Option<Ipv4Addr>,
@@ -68,12 +68,12 @@ pub struct Given {
     pub metric: Option<u32>,
     /// For how many more seconds it is preferred, and valid; `None` means without end.
     pub lifetime: Option<(u32, u32)>,
-    /// The flags that are up to who gives it (`IFA_F_NODAD` and others).
+    /// The flags that the program sets (`IFA_F_NODAD` and others).
     pub flags: u32,
 }
 
 impl Given {
-    /// As iproute2 gives an address with `broadcast +`: known anywhere, without end.
+    /// As iproute2 adds an address with `broadcast +`: global, without a lifetime.
     pub fn plain(address: IpNetwork) -> Self {
         Self {
             protocol: 0,
@@ -100,7 +100,7 @@ impl Given {
 }
 
 impl Family {
-    /// The protocol that an address is of.
+    /// The family of an address.
     pub fn of(address: IpAddr) -> Self {
         if address.is_ipv4() {
             Self::V4
@@ -116,7 +116,7 @@ impl Family {
         })
     }
 
-    /// The protocol of a message's family (`AF_*`); `None` if it is another one.
+    /// The family of a message (`AF_*`); `None` if it is another one.
     pub(crate) fn of_number(number: u8) -> Option<Self> {
         [Self::V4, Self::V6]
             .into_iter()
@@ -124,9 +124,9 @@ impl Family {
     }
 }
 
-/// The message that gives a link an address.
+/// The message that adds an address to a link.
 pub(crate) fn message_to_give(link: u32, address: IpNetwork, given: &Given) -> Attributes {
-    // IPv4 has no duplicate address detection, and keeps the flag nevertheless.
+    // IPv4 has no duplicate address detection, but stores the flag.
     let flags = match address {
         IpNetwork::V4(_) => given.flags & !libc::IFA_F_NODAD,
         IpNetwork::V6(_) => given.flags,
@@ -210,7 +210,7 @@ impl LinkAddress {
                 _ => {}
             }
         }
-        // On a link between two points, the other one is the other end's.
+        // On a point-to-point link, the other one is the other end's.
         let ip = local
             .or(address)
             .ok_or(Malformed("an address is missing"))?;
@@ -233,8 +233,8 @@ impl LinkAddress {
         }))
     }
 
-    /// Whether it is just an address, as a program gives it that has nothing else to say: known
-    /// anywhere, without end, and without a label, a metric or a name for who gave it.
+    /// Whether a plugin may have added it: global scope, without a lifetime, label, metric and
+    /// protocol.
     ///
     /// `name` is the link's.
     pub fn is_plain(&self, name: &str) -> bool {

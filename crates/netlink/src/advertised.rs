@@ -1,4 +1,4 @@
-//! Routes and addresses that router advertisements made.
+//! Routes and addresses from router advertisements.
 
 use nix::libc;
 
@@ -6,18 +6,18 @@ use crate::attributes::Malformed;
 use crate::uapi::RTPROT_RA;
 use crate::{Family, Given, LinkAddress, NetlinkError, Reply, Route, Rtnetlink, address, route};
 
-/// Where `struct rtmsg` says who made a route (`RTPROT_*`).
+/// The offset of the protocol (`RTPROT_*`) in `struct rtmsg`.
 const PROTOCOL: usize = 5;
 
 /// No link in particular.
 const ANY_LINK: u32 = 0;
 
 impl Rtnetlink {
-    /// The indexes of the links that have an IPv6 route or address by a router advertisement, each
-    /// once (RFC 4861, RFC 4862).
+    /// The indexes of the links that have an IPv6 route or address from a router advertisement,
+    /// each once (RFC 4861, RFC 4862).
     ///
-    /// An address counts if it does not last: one by DHCP stands on a link where advertisements ask
-    /// for that.
+    /// Addresses with a lifetime count, which may be from DHCP: it runs on a link whose
+    /// advertisements request it.
     ///
     /// # Errors
     /// If the kernel refuses.

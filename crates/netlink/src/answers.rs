@@ -1,4 +1,4 @@
-//! Reading any bytes as the kernel's answers, for the program `fuzz`.
+//! Reads arbitrary bytes as the kernel's answers, for the program `fuzz`.
 
 use crate::{Link, LinkAddress, Reply, Route, SourceRule, route, traffic, vlan};
 

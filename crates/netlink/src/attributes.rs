@@ -12,7 +12,7 @@
 //! Numbers are in the byte order of the machine, but for nftables', which are in network byte
 //! order.
 //!
-//! A message is read attribute by attribute, and attributes of other kinds are passed over: newer
+//! A message is read attribute by attribute, and attributes of other kinds are ignored: newer
 //! kernels send more of them. What the kernel sends is never trusted to be well-formed.
 
 use std::net::IpAddr;
@@ -30,7 +30,7 @@ const NESTED: u16 = header_field(libc::NLA_F_NESTED);
 /// The bits of a kind that are no flags.
 const KIND: u16 = header_field(libc::NLA_TYPE_MASK);
 
-/// A message that cannot be read: the text says why.
+/// A message that cannot be read, with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
@@ -115,7 +115,7 @@ impl Attributes {
         self.bytes(kind, &inner.0)
     }
 
-    /// Appends what `write` makes of a value, if there is one.
+    /// Appends a value by `write`, if there is one.
     #[must_use]
     pub fn with<T>(self, value: Option<T>, write: impl FnOnce(Self, T) -> Self) -> Self {
         match value {

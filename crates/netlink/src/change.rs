@@ -16,8 +16,8 @@ use crate::{
 /// A change of a link, an address, a route or a VLAN. [`Rtnetlink::apply`](crate::Rtnetlink::apply)
 /// carries it out.
 ///
-/// Links are named by their indexes. The text says what the change does, as it follows "cannot":
-/// `add address 10.244.1.1/24 to link 7`.
+/// Links are named by their indexes. `Display` describes the change as it follows "cannot": `add
+/// address 10.244.1.1/24 to link 7`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "nothing is changed until it is applied"]
 pub enum Change {
@@ -35,7 +35,7 @@ pub enum Change {
         /// The link's index.
         link: u32,
     },
-    /// Gives a link an address that it does not have, and the route to the address's network.
+    /// Adds an address to a link, and the route to the address's network.
     AddAddress {
         /// The link's index.
         link: u32,
@@ -44,7 +44,7 @@ pub enum Change {
         /// How it is given.
         given: Given,
     },
-    /// Gives a link an address that it has in another way.
+    /// Changes the properties of a link's address.
     ReplaceAddress {
         /// The link's index.
         link: u32,
@@ -53,7 +53,7 @@ pub enum Change {
         /// How it is given.
         given: Given,
     },
-    /// Takes an address from a link.
+    /// Removes an address from a link.
     DeleteAddress {
         /// The link's index.
         link: u32,
@@ -69,7 +69,7 @@ pub enum Change {
         /// What to do about another one to the same destination.
         existing: Existing,
     },
-    /// Removes a route that agrees in everything that is given.
+    /// Removes a route that matches all fields that are set.
     DeleteRoute {
         /// The route.
         route: Route,
@@ -81,7 +81,7 @@ pub enum Change {
         /// The VLANs.
         vlans: Vec<PortVlans>,
     },
-    /// Removes VLANs. Those that are not there are no error.
+    /// Removes VLANs. It is no error if they do not exist.
     DeleteVlans {
         /// The port or bridge.
         owner: VlanOwner,
@@ -91,7 +91,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// Gives a link an address and the route to its network. An IPv4 address gets its broadcast
+    /// Adds an address to a link, and the route to its network. An IPv4 address gets its broadcast
     /// address too.
     ///
     /// Without `detect_duplicates` an IPv6 address can be used at once. IPv4 has no such detection.
@@ -108,7 +108,7 @@ impl Change {
         }
     }
 
-    /// As [`Change::add_address`] without looking for duplicates, and with who gave it
+    /// As [`Change::add_address`] without duplicate address detection, and with a protocol
     /// ([`Given::protocol`]).
     pub fn add_address_of(protocol: u8, link: u32, address: IpNetwork) -> Self {
         let given = Given {
@@ -122,7 +122,7 @@ impl Change {
         }
     }
 
-    /// Gives a link an address that it had, in the same way.
+    /// Adds an address with all properties that it had on the link.
     pub fn restore_address(link: u32, address: &LinkAddress) -> Self {
         Self::AddAddress {
             link,
@@ -131,7 +131,7 @@ impl Change {
         }
     }
 
-    /// Notes who gave an address that a link has. Kernels before 5.18 do not.
+    /// Sets the protocol of an address ([`Given::protocol`]). Kernels before 5.18 ignore it.
     pub fn note_protocol(protocol: u8, link: u32, address: &LinkAddress) -> Self {
         Self::ReplaceAddress {
             link,
@@ -143,7 +143,7 @@ impl Change {
         }
     }
 
-    /// Takes an address that was listed from a link.
+    /// Removes a listed address from a link.
     pub fn delete_address(link: u32, address: &LinkAddress) -> Self {
         Self::DeleteAddress {
             link,
@@ -152,7 +152,7 @@ impl Change {
         }
     }
 
-    /// The index of the link that it is about; `None` for a route without one.
+    /// The index of the change's link; `None` for a route without one.
     pub fn link(&self) -> Option<u32> {
         match self {
             Self::SetLink { link, .. }
@@ -193,8 +193,8 @@ impl Change {
 
     pub(crate) fn request(&self) -> Request {
         let (message_type, flags, attributes): (u16, u16, Attributes) = match self {
-            // RTM_SETLINK knows no settings of a bridge and of its ports. RTM_NEWLINK without leave
-            // to create changes what exists.
+            // RTM_SETLINK does not support settings of a bridge and of its ports. RTM_NEWLINK
+            // without `NLM_F_CREATE` changes an existing link.
             Self::SetLink { link, change } => (libc::RTM_NEWLINK, 0, change.message(*link)),
             Self::DeleteLink { link } => (libc::RTM_DELLINK, 0, crate::link::message_about(*link)),
             Self::AddAddress {

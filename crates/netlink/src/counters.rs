@@ -1,4 +1,4 @@
-//! What a link has carried (`struct rtnl_link_stats64`).
+//! A link's counters (`struct rtnl_link_stats64`).
 
 use nix::libc;
 
@@ -6,7 +6,7 @@ use crate::Reply;
 use crate::attributes::{Malformed, u64_of};
 use crate::link::LINK_HEADER;
 
-/// What a link has carried since it exists, from its own point of view.
+/// A link's counters since its creation, from its own point of view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// The packets that it received.
@@ -24,7 +24,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// `None` where the kernel does not count.
+    /// `None` if the kernel does not count.
     pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
         for attribute in reply.attributes(LINK_HEADER) {
             if let (libc::IFLA_STATS64, value) = attribute? {

@@ -20,7 +20,7 @@ pub enum NetlinkError {
         hint(*errno)
     )]
     Refused {
-        /// What was asked for, with the name of the link: `change link cni0`.
+        /// The request, with the name of the link: `change link cni0`.
         what: String,
         /// The kernel's reason.
         errno: Errno,
@@ -30,7 +30,7 @@ pub enum NetlinkError {
     /// The socket itself failed.
     #[error("cannot {action} a netlink socket: {}", errno.desc())]
     Socket {
-        /// What was tried with the socket.
+        /// The operation on the socket.
         action: &'static str,
         /// The kernel's reason.
         errno: Errno,
@@ -38,7 +38,7 @@ pub enum NetlinkError {
     /// The kernel's answer is malformed or missing.
     #[error("cannot {what}: the kernel's answer cannot be read: {reason}")]
     Garbled {
-        /// What was asked for, with its subject.
+        /// The request.
         what: String,
         /// What is wrong with the answer.
         reason: String,
@@ -65,7 +65,7 @@ pub enum NetlinkError {
 }
 
 impl NetlinkError {
-    /// The kernel's reason, where it gave one for a request.
+    /// The errno, if the kernel refused a request.
     pub fn errno(&self) -> Option<Errno> {
         match self {
             Self::Refused { errno, .. } => Some(*errno),
@@ -126,8 +126,8 @@ impl From<NetlinkError> for cni_types::Error {
     }
 }
 
-/// What to do about a refusal, if the kernel's reason says that much. `EACCES` has other reasons
-/// than a missing capability: IPv6 that is switched off on a link.
+/// Advice about a refusal, if the errno allows any. `EACCES` has other reasons than a missing
+/// capability: IPv6 that is switched off on a link.
 fn hint(errno: Errno) -> &'static str {
     match errno {
         Errno::EPERM => ": this needs CAP_NET_ADMIN",

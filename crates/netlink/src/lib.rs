@@ -1,15 +1,15 @@
 //! The edge to the kernel: links, addresses, routes, network namespaces and the settings below
 //! `/proc/sys/net`.
 //!
-//! A plugin lives for a millisecond, so what counts is how few messages it takes. A [`Change`] is a
-//! value that can be printed and compared; any number of them travel in one datagram, of which only
-//! the last is acknowledged, and [`Rtnetlink::apply_each`] returns what became of each. Reading a
-//! link can ride along ([`Rtnetlink::apply_and_read`]). New links are created where they belong, in
-//! one message: moving a link between namespaces takes twenty milliseconds. Removing one takes as
-//! long, which nobody waits for ([`Rtnetlink::remove_links`]).
+//! A plugin lives for a millisecond, so the number of messages matters. A [`Change`] is a value
+//! that can be printed and compared; any number of them travel in one datagram, of which only the
+//! last is acknowledged, and [`Rtnetlink::apply_each`] returns the result of each. The same
+//! datagram can read a link ([`Rtnetlink::apply_and_read`]). New links are created in their
+//! namespace, in one message: moving a link between namespaces takes twenty milliseconds. Freeing a
+//! removed link takes as long, and [`Rtnetlink::remove_links`] does not wait for it.
 //!
-//! A [`Netns`] is an open namespace. An [`Rtnetlink`] is opened in one and works from anywhere.
-//! Below it is [`Socket`], which knows nothing of the messages' contents and carries nftables'
+//! A [`Netns`] is an open namespace. An [`Rtnetlink`] is opened in one and can be used from any.
+//! Below it is [`Socket`], which is independent of the messages' contents and carries nftables'
 //! messages too.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! Links: reading what the kernel says of them, and the start of each message about one.
+//! Links: reading the kernel's messages about them, and the start of each message about one.
 //!
 //! ```text
 //!  0       1       2       4       8       12      16
@@ -7,7 +7,7 @@
 //! +-------+-------+-------+-------+-------+-------+------------- - -
 //! ```
 //!
-//! To send, `mask` says which of the flags (`IFF_*`) are to change.
+//! In a request, `mask` selects the flags (`IFF_*`) to change.
 
 use std::ffi::c_int;
 
@@ -25,13 +25,13 @@ use crate::{IpvlanMode, Mac, MacvlanMode, Reply};
 /// The length of `struct ifinfomsg`.
 pub(crate) const LINK_HEADER: usize = 16;
 
-// Where settings stand among a link's: those of IPv4 are counted from 1 in linux/ip.h, those of
-// IPv6 from 0 in linux/ipv6.h.
+// The indexes of settings among a link's: from 1 for IPv4 (linux/ip.h), from 0 for IPv6
+// (linux/ipv6.h).
 const IPV4_FORWARDING: usize = 0;
 const ACCEPT_RA: usize = 3;
 const DISABLE_IPV6: usize = 26;
 
-/// The tags of IEEE 802.1Q, as they are on the wire.
+/// The tags of IEEE 802.1Q, in network byte order.
 const TAGS_OF_8021Q: [u8; 2] = (libc::ETH_P_8021Q as u16).to_be_bytes();
 
 /// `struct ifinfomsg` of a message to the kernel.
@@ -44,7 +44,7 @@ pub(crate) struct LinkHeader {
 }
 
 impl LinkHeader {
-    /// About a link, by its index.
+    /// For a link by its index.
     pub(crate) fn of(index: u32) -> Self {
         Self {
             index,
@@ -52,7 +52,7 @@ impl LinkHeader {
         }
     }
 
-    /// In a family (`AF_*`).
+    /// For a family (`AF_*`).
     pub(crate) fn in_family(self, family: c_int) -> Self {
         Self {
             family: uapi::family(family),
@@ -78,7 +78,7 @@ impl LinkHeader {
     }
 }
 
-/// A whole message about a link that needs no more than its index.
+/// A whole message about a link that needs only its index.
 pub(crate) fn message_about(index: u32) -> Attributes {
     LinkHeader::of(index).attributes()
 }
@@ -88,16 +88,16 @@ pub(crate) fn message_about(index: u32) -> Attributes {
 pub struct Link {
     /// Its index in its namespace.
     pub index: u32,
-    /// Its name in its namespace. It may have alternative names (ip-link(8), `altname`), by which
-    /// it is found too.
+    /// Its name in its namespace. Requests also find it by its alternative names (ip-link(8),
+    /// `altname`).
     pub name: String,
-    /// The text that somebody gave it for administration (ip-link(8), `alias`).
+    /// Its alias (ip-link(8)).
     pub alias: Option<String>,
     /// Its kind.
     pub kind: LinkKind,
     /// Its Ethernet address, if it has one.
     pub mac: Option<Mac>,
-    /// The largest packet it takes in bytes.
+    /// Its MTU in bytes.
     pub mtu: u32,
     /// The index of the bridge or bond that it is a port of.
     pub master: Option<u32>,
@@ -107,18 +107,18 @@ pub struct Link {
     pub is_up: bool,
     /// Its operational state.
     pub state: OperState,
-    /// Whether somebody has set it to receive all packets. A bridge's port does so anyhow and does
-    /// not count.
+    /// Whether a program has set promiscuous mode. That of a bridge's port, which always receives
+    /// all packets, does not count.
     pub is_promiscuous: bool,
     /// The link that it belongs to: a veth's other end, the parent of an ipvlan or macvlan.
     pub parent: Option<Parent>,
     /// `accept_ra`: 0 if its namespace ignores router advertisements on it, 1 if it accepts them
-    /// unless it forwards, 2 if it accepts them anyhow. `None` where the link has no IPv6.
+    /// unless it forwards, 2 if it always accepts them. `None` if the link has no IPv6.
     pub accept_ra: Option<i32>,
     /// Whether the kernel has IPv6 and it is switched off on the link (`disable_ipv6`).
     pub is_ipv6_off: bool,
-    /// Whether its namespace does not forward the IPv4 packets that come in by it (`forwarding`),
-    /// whatever `ip_forward` says.
+    /// Whether its namespace does not forward IPv4 packets that come in by it (`forwarding`),
+    /// whatever the value of `ip_forward`.
     pub is_ipv4_forwarding_off: bool,
 }
 
@@ -127,8 +127,8 @@ pub struct Link {
 pub struct Parent {
     /// Its index in its own namespace.
     pub index: u32,
-    /// That namespace, as a number that only the namespace of the link itself knows; `None` if it
-    /// is the same.
+    /// The ID of that namespace in the namespace of the link itself; `None` if it is the same
+    /// namespace.
     pub netns: Option<i32>,
 }
 
@@ -152,20 +152,20 @@ pub enum LinkKind {
     Vlan(Option<u16>),
     /// Another kind that software creates, by the kernel's name for it: `vxlan`.
     Other(String),
-    /// A link that nobody has created: hardware, or `lo`.
+    /// A link that was not created by a request: hardware, or `lo`.
     Device,
 }
 
 /// The settings of a bridge's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BridgePort {
-    /// Whether frames may leave by the port that they came in by.
+    /// Whether frames may leave by the port by which they came in (hairpin mode).
     pub hairpin: bool,
     /// Whether frames to other isolated ports are dropped.
     pub isolated: bool,
     /// Whether the bridge learns Ethernet addresses from it.
     pub learning: bool,
-    /// Whether it passes frames on: it is up and the spanning tree does not block it.
+    /// Whether it forwards: it is up and the spanning tree does not block it.
     pub is_forwarding: bool,
 }
 
@@ -176,11 +176,11 @@ pub enum OperState {
     Unknown,
     /// It is down, or has no carrier.
     Down,
-    /// The link that it belongs to is down.
+    /// Its parent is down.
     LowerLayerDown,
     /// It waits for something, such as authentication.
     Dormant,
-    /// It works.
+    /// It is up and has a carrier.
     Up,
     /// Another state, by its number.
     Other(u8),

@@ -9,8 +9,8 @@ use crate::uapi::{
     IFLA_BR_VLAN_FILTERING, IFLA_BRPORT_ISOLATED, IFLA_BRPORT_LEARNING, IFLA_BRPORT_MODE,
 };
 
-/// What to change of a link. `None` leaves it as it is, and so does [`LinkChange::default`] with
-/// everything.
+/// A change of a link's properties. `None` leaves a property as it is; [`LinkChange::default`]
+/// changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkChange {
     /// Its name. It must be down, unless this very change sets it up.
@@ -33,10 +33,10 @@ pub struct LinkChange {
     pub port: PortChange,
 }
 
-/// What to change of a bridge's port. `None` leaves it as it is.
+/// A change of a bridge port's settings. `None` leaves a setting as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortChange {
-    /// Whether frames may leave by the port that they came in by.
+    /// Whether frames may leave by the port by which they came in (hairpin mode).
     pub hairpin: Option<bool>,
     /// Whether frames to other isolated ports are dropped.
     pub isolated: Option<bool>,
@@ -91,7 +91,7 @@ impl LinkChange {
 }
 
 impl PortChange {
-    /// Whether everything stays as it is.
+    /// Whether nothing is changed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mac(pub [u8; 6]);
 
-/// Text that is no Ethernet address.
+/// A string that is not an Ethernet address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no Ethernet address: write it as 0a:58:0a:f4:01:02")]
 pub struct InvalidMac(pub String);
@@ -18,15 +18,15 @@ impl Mac {
     /// bridge that lost its last port.
     pub const NONE: Self = Self([0; 6]);
 
-    /// A random one that no manufacturer gives away: locally administered, not multicast.
+    /// A random address that is no manufacturer's: locally administered, not multicast.
     pub fn random() -> Self {
         let [first, b, c, d, e, f, ..] = random().to_be_bytes();
         Self([first & 0xfe | 0x02, b, c, d, e, f])
     }
 }
 
-/// A name for a link that nobody looks up by its name: a prefix, at most 7 bytes, and eight random
-/// hexadecimal digits, such as `veth1c9a04ff`.
+/// A random name for a link that is never looked up by its name: a prefix, at most 7 bytes, and
+/// eight hexadecimal digits, such as `veth1c9a04ff`.
 pub fn random_name(prefix: &str) -> String {
     format!("{prefix}{:08x}", random() as u32)
 }

@@ -1,4 +1,4 @@
-//! Tests of reading the kernel's messages: whole ones, cut-off ones, and ones that make no sense.
+//! Tests of reading the kernel's messages: whole, truncated and invalid ones.
 
 use std::net::Ipv4Addr;
 
@@ -20,7 +20,7 @@ use crate::{
 
 const MAC: Mac = Mac([0x0a, 0x58, 0x0a, 0xf4, 0x01, 0x02]);
 
-/// Reads a message in each way that there is. Returns how many of them take it for one of theirs.
+/// Reads a message with every reader. Returns the number of readers that accept it.
 fn read(payload: &[u8]) -> usize {
     let reply = reply_with(payload);
     [
@@ -42,7 +42,7 @@ fn settings(count: usize, position: usize, value: i32) -> Vec<u8> {
     settings.into_iter().flat_map(i32::to_ne_bytes).collect()
 }
 
-/// A port of a bridge that is a bridge itself, as no kernel has it.
+/// A port of a bridge that is a bridge itself, which no kernel reports.
 fn link_message() -> Vec<u8> {
     let bridge = Attributes::new()
         .u8(IFLA_BR_VLAN_FILTERING, 1)

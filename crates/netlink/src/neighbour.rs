@@ -1,4 +1,4 @@
-//! Neighbours: which MAC has an address on a link.
+//! Neighbours: the MACs of addresses on a link.
 //!
 //! ```text
 //!  0       1       2       4       8       10      11      12
@@ -17,25 +17,25 @@ use crate::{Answer, Mac, Reply, Request};
 /// The length of `struct ndmsg`.
 const NEIGHBOUR_HEADER: usize = 12;
 
-/// What the kernel knows of an address on a link.
+/// An entry of the kernel's neighbour table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     /// The address.
     pub address: IpAddr,
     /// The MAC that answered for it last; `None` if none has.
     pub mac: Option<Mac>,
-    /// How sure the kernel is.
+    /// The state.
     pub state: Reachability,
 }
 
-/// How sure the kernel is of a neighbour (RFC 4861, section 7.3.2).
+/// The state of a neighbour (RFC 4861, section 7.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reachability {
-    /// It is being asked for.
+    /// The kernel is resolving it.
     Incomplete,
     /// It answered a moment ago.
     Reachable,
-    /// It has not answered for a while, and is asked again when it is needed.
+    /// It has not answered for a while, and is probed again when it is needed.
     Stale,
     /// It has not answered.
     Failed,
@@ -46,7 +46,7 @@ pub enum Reachability {
 }
 
 impl Reachability {
-    /// The name that ip-neighbour(8) has for it, in lower case; of another state, `other`.
+    /// The name in ip-neighbour(8), in lower case; `other` for another state.
     pub fn name(self) -> &'static str {
         match self {
             Self::Incomplete => "incomplete",

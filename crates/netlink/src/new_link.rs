@@ -57,7 +57,7 @@ pub(crate) fn with_kind(link: Attributes, kind: &str, data: Attributes) -> Attri
     link.nest_unmarked(libc::IFLA_LINKINFO, info)
 }
 
-/// The request that creates a link; `what` is what is asked for, as it follows "cannot".
+/// The request that creates a link; `what` describes it, as it follows "cannot".
 pub(crate) fn creation(what: String, link: Attributes) -> Request {
     Request {
         what,
@@ -68,8 +68,8 @@ pub(crate) fn creation(what: String, link: Attributes) -> Request {
     }
 }
 
-/// The request that gives the link of a name an alias, at most 254 bytes. The kernel takes none
-/// with a new link.
+/// The request that sets the alias of a link by its name, at most 254 bytes. The kernel ignores an
+/// alias when it creates a link.
 pub(crate) fn naming(name: &str, alias: &str) -> Request {
     let payload = LinkHeader::default()
         .attributes()
@@ -90,10 +90,10 @@ fn ifb(link: &NewLink<'_>) -> Request {
 }
 
 impl Rtnetlink {
-    /// Creates an ifb, gives it an alias of at most 254 bytes, and returns it. What is redirected
-    /// to an ifb passes its qdisc, and then goes on where it was going.
+    /// Creates an ifb, gives it an alias of at most 254 bytes, and returns it. Packets that are
+    /// redirected to an ifb pass its qdisc, and then continue on their way.
     ///
-    /// Where the name is taken, the link that has it gets the alias: the name must follow from the
+    /// If the name is taken, the link that has it gets the alias: the name must follow from the
     /// alias.
     ///
     /// # Errors
@@ -104,8 +104,8 @@ impl Rtnetlink {
         self.send_and_read(&requests, LinkRef::Name(link.name))
     }
 
-    /// Finds out whether the kernel has links of kind ifb, and loads the module if need be. Nothing
-    /// is created: the MAC that is asked for is none.
+    /// Checks that the kernel has links of kind ifb, and loads the module if necessary. Nothing is
+    /// created, because the requested MAC is invalid.
     ///
     /// # Errors
     /// [`NetlinkError::is_unsupported`] if the kernel has no such links.

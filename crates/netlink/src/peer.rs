@@ -1,4 +1,4 @@
-//! The numbers that a namespace knows others by (`struct rtgenmsg`, linux/net_namespace.h).
+//! The IDs that a namespace has for other namespaces (`struct rtgenmsg`, linux/net_namespace.h).
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -11,10 +11,10 @@ use crate::{Answer, Netns, Reply, Request};
 /// The length of `struct rtgenmsg`, filled up.
 const HEADER: usize = 4;
 
-/// What the kernel answers for a namespace without a number.
+/// The kernel's answer for a namespace without an ID.
 const NONE: i32 = -1;
 
-/// The request for a namespace's number.
+/// The request for a namespace's ID.
 pub(crate) fn number_request(netns: &Netns) -> Request {
     let file = netns.as_fd().as_raw_fd().cast_unsigned();
     Request {

@@ -1,4 +1,4 @@
-//! Closing a file without waiting for what the kernel does then.
+//! Closes a file without waiting for the kernel to release it.
 
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -7,7 +7,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
 };
 
-/// Has the kernel's garbage collector close a file. If the caller closes its own descriptor of the
+/// Lets the kernel's garbage collector close a file. If the caller closes its own descriptor of the
 /// file first, and the returned one after that, neither close(2) waits.
 ///
 /// The returned descriptor is of a Unix socket whose queue contains a message with two files: the
@@ -17,7 +17,7 @@ use nix::sys::socket::{
 /// thread of the kernel; before, it works within close(2), which then takes as long as without it.
 ///
 /// # Errors
-/// If there can be no Unix sockets.
+/// If the kernel gives no Unix sockets.
 pub(crate) fn leave_to_collector(file: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     let close_on_exec = SockFlag::SOCK_CLOEXEC;
     let (queue, sender) = socketpair(AddressFamily::Unix, SockType::Stream, None, close_on_exec)?;

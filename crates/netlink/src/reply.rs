@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The rest is left out with the flag `NLM_F_CAPPED`. The attributes, with the flag
-//! `NLM_F_ACK_TLVS`, are the extended acknowledgement: the reason in the kernel's own words.
+//! `NLM_F_ACK_TLVS`, are the extended acknowledgement: the reason as text from the kernel.
 
 use std::borrow::Cow;
 
@@ -46,7 +46,7 @@ pub struct Reply<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) errno: Errno,
-    /// The kernel's own words, where it has any.
+    /// The kernel's text, if it sends one.
     pub(crate) text: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Reply<'a> {
         Ok(Some(reply))
     }
 
-    /// The same message, which outlives the datagram.
+    /// An owned copy of the message.
     pub(crate) fn into_owned(self) -> Reply<'static> {
         Reply {
             payload: Cow::Owned(self.payload.into_owned()),
@@ -110,7 +110,7 @@ impl<'a> Reply<'a> {
         })))
     }
 
-    /// The index of the link that a message about links or addresses is about.
+    /// The index of the link in a message about links or addresses.
     pub(crate) fn link_index(&self) -> Option<u32> {
         self.payload.get(4..8).and_then(|index| u32_of(index).ok())
     }

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The payload consists of fields that depend on the type, and of [attributes](crate::attributes).
-//! The kernel's answers bear the sequence number of the request that they answer. Several messages
-//! make a datagram, each filled up with zeros to a multiple of four bytes.
+//! The kernel's answers contain the sequence number of the request. Several messages make a
+//! datagram, each filled up with zeros to a multiple of four bytes.
 
 use nix::libc;
 
@@ -25,24 +25,24 @@ pub(crate) const EXCLUSIVE: u16 = header_field(libc::NLM_F_EXCL);
 /// Replace what exists.
 pub(crate) const REPLACE: u16 = header_field(libc::NLM_F_REPLACE);
 
-/// How the kernel answers a request that it carries out. It always answers a refusal.
+/// The kernel's answer to a request that succeeds. It always reports an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Not at all.
     Nothing,
-    /// As with [`Answer::Nothing`], but with a refusal of this request nothing else is answered
-    /// either: the start of an nftables batch.
+    /// As [`Answer::Nothing`], but if this request is refused, the kernel answers nothing else: the
+    /// start of an nftables batch.
     NothingUnlessAllFails,
-    /// With an acknowledgement, which is asked for.
+    /// An acknowledgement, which is requested.
     Acknowledgement,
-    /// With one message.
+    /// One message.
     Message,
 }
 
 /// A message to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What is asked for, with its subject, as it follows "cannot": `create bridge cni0`.
+    /// A description, as it follows "cannot": `create bridge cni0`.
     pub what: String,
     /// `RTM_*`; for nftables the subsystem's number, times 256, plus the message's.
     pub message_type: u16,
@@ -50,7 +50,7 @@ pub struct Request {
     pub flags: u16,
     /// The message's fields and attributes.
     pub payload: Vec<u8>,
-    /// Which answer to expect.
+    /// The answer to expect.
     pub answer: Answer,
 }
 

@@ -36,43 +36,41 @@ const ROUTE_HEADER: usize = 12;
 /// The length of `struct rtnexthop`.
 const NEXT_HOP_HEADER: usize = 8;
 
-/// The table that is used unless a rule says something else.
+/// The table that is used unless a rule selects another one.
 pub const MAIN_TABLE: u32 = libc::RT_TABLE_MAIN as u32;
 
 /// A unicast route. [`Route::to`] leaves everything but the destination to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
-    /// The destination; its host bits do not count.
+    /// The destination; its host bits are ignored.
     pub destination: IpNetwork,
     /// The next hop, of the destination's protocol.
     pub gateway: Option<IpAddr>,
     /// The index of the link that it leaves by.
     pub link: Option<u32>,
-    /// The source address of packets, where their sender does not choose one.
+    /// The source address of packets whose sender does not choose one.
     pub source: Option<IpAddr>,
     /// The metric; lower wins. If `None`, 0 with IPv4 and 1024 with IPv6.
     pub priority: Option<u32>,
     /// The table.
     pub table: u32,
-    /// How far away the destination is: 0 anywhere, 253 on the link, 254 on this machine. If
-    /// `None`, anywhere through a gateway and else on the link, as iproute2 has it. IPv6 has no
-    /// scopes.
+    /// The scope: 0 global, 253 link, 254 host. If `None`, global with a gateway and else link, as
+    /// in iproute2. IPv6 has no scopes.
     pub scope: Option<u8>,
     /// The MTU in bytes.
     pub mtu: Option<u32>,
     /// The largest TCP segment to announce to others, in bytes.
     pub advmss: Option<u32>,
-    /// Whether the next hop is on the link though no route says so.
+    /// Whether the next hop is on-link although no route leads to it.
     pub is_onlink: bool,
 }
 
-/// What to do about a route to the same destination.
+/// The handling of an existing route to the same destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// Fail with `EEXIST` if one has the same metric.
     Refuse,
-    /// Add another next hop, as the Go plugins do; fail with `EEXIST` if one is the same in
-    /// everything.
+    /// Add another next hop, as the Go plugins do; fail with `EEXIST` if an identical one exists.
     Join,
     /// Replace it if it has the same metric.
     Replace,
@@ -95,7 +93,7 @@ impl Route {
         }
     }
 
-    /// Whether it is a default route: the one for packets that no other route is for.
+    /// Whether it is a default route.
     pub fn is_default(&self) -> bool {
         self.destination.prefix() == 0
     }
@@ -143,7 +141,7 @@ impl Route {
         })
     }
 
-    /// What the route is, in words, with a name for its link.
+    /// The route in words, with a name for its link.
     pub(crate) fn describe(&self, link: &str) -> String {
         let mut text = format!("route to {}", self.destination);
         if let Some(gateway) = self.gateway {
@@ -243,7 +241,7 @@ struct Header {
 }
 
 impl Header {
-    /// That of a question.
+    /// The `struct rtmsg` of a question.
     fn to_ask(family: Family, table: u32) -> Self {
         Self {
             family,
@@ -321,7 +319,7 @@ pub(crate) fn list_request(family: Family, table: u32, link: Option<u32>) -> Req
     }
 }
 
-/// Whether packets that take a route have arrived: it leads to an address of this namespace.
+/// Whether a route leads to an address of this namespace.
 pub(crate) fn is_local(reply: &Reply<'_>) -> bool {
     reply.payload.get(7) == Some(&libc::RTN_LOCAL)
 }

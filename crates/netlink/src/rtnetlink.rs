@@ -14,15 +14,15 @@ use crate::{
 /// The longest name of a link in bytes. Alternative names may be longer.
 const LONGEST_NAME: usize = libc::IFNAMSIZ - 1;
 
-/// How large a datagram with several changes becomes, in bytes. The kernel's limit is the send
-/// buffer, 208 KiB by default.
+/// The largest datagram with several changes, in bytes. The kernel's limit is the send buffer, 208
+/// KiB by default.
 const DATAGRAM: usize = 32 << 10;
 
-/// How many changes go into one. Each may be refused, which takes about 1 KiB of the receive
-/// buffer, 208 KiB by default.
+/// The largest number of changes per datagram. An error takes about 1 KiB of the receive buffer,
+/// 208 KiB by default.
 const DATAGRAM_CHANGES: usize = 128;
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Debug)]
 #[must_use = "the change may have been refused"]
 pub struct Applied<'c> {
@@ -32,7 +32,7 @@ pub struct Applied<'c> {
     pub result: Result<(), NetlinkError>,
 }
 
-/// The link that is meant.
+/// The selection of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkRef<'a> {
     /// By its index.
@@ -43,15 +43,15 @@ pub enum LinkRef<'a> {
 
 /// Links, addresses and routes of one namespace (rtnetlink(7)).
 ///
-/// Each method returns when the kernel has done its work, which takes one system call to ask and
-/// mostly one to get the answer.
+/// Each method returns when the kernel has done its work: one system call for the request, and
+/// mostly one for the answer.
 #[derive(Debug)]
 pub struct Rtnetlink {
     pub(crate) socket: Socket,
 }
 
 impl Rtnetlink {
-    /// For the namespace that the calling thread is in.
+    /// Opens a socket in the namespace that the calling thread is in.
     ///
     /// # Errors
     /// [`NetlinkError::Socket`].
@@ -60,7 +60,7 @@ impl Rtnetlink {
         Ok(Self { socket })
     }
 
-    /// For another namespace; `home` is the one that the calling thread is in.
+    /// Opens a socket in another namespace; `home` is the one that the calling thread is in.
     ///
     /// # Errors
     /// [`NetlinkError::Netns`] and [`NetlinkError::Socket`].
@@ -68,8 +68,8 @@ impl Rtnetlink {
         netns.enter(home, Self::open)
     }
 
-    /// Carries out changes in order, a hundred or so in one datagram. All of them are tried,
-    /// whatever becomes of the others.
+    /// Carries out changes in order, a hundred or so per datagram. All of them are tried, even if
+    /// one fails.
     ///
     /// # Errors
     /// The first refusal. It names its change.
@@ -78,10 +78,10 @@ impl Rtnetlink {
         applied.into_iter().try_for_each(|applied| applied.result)
     }
 
-    /// As [`Rtnetlink::apply`], but returns what became of each change, in order.
+    /// As [`Rtnetlink::apply`], but returns the outcome of each change, in order.
     ///
     /// # Errors
-    /// If the kernel cannot be asked.
+    /// If the netlink socket fails.
     pub fn apply_each<'c>(
         &mut self,
         changes: &'c [Change],
@@ -148,7 +148,7 @@ impl Rtnetlink {
         found.filter_map(Result::transpose).collect()
     }
 
-    /// The pairs' ends that are in this namespace.
+    /// The ends of veth pairs in this namespace.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -220,8 +220,8 @@ impl Rtnetlink {
         addresses.map_err(|error| self.with_link_name(error, link, what))
     }
 
-    /// The number that this namespace knows another one by ([`Parent::netns`](crate::Parent));
-    /// `None` if it knows it by none.
+    /// This namespace's ID for another one ([`Parent::netns`](crate::Parent)); `None` if it has
+    /// none.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -233,7 +233,7 @@ impl Rtnetlink {
         number.map_err(|malformed| garbled(&request.what, malformed))
     }
 
-    /// What a link has carried; `None` if there is no such link.
+    /// A link's counters; `None` if there is no such link.
     ///
     /// # Errors
     /// If the kernel refuses for another reason.
@@ -251,7 +251,7 @@ impl Rtnetlink {
         }
     }
 
-    /// The neighbours of a link, as ARP and neighbour discovery know them.
+    /// The neighbours of a link, from ARP and neighbour discovery.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -266,8 +266,8 @@ impl Rtnetlink {
         })
     }
 
-    /// The unicast routes of a table by a link, or by all. One with several next hops is as many
-    /// routes.
+    /// The unicast routes of a table by a link, or by all. A route with several next hops is listed
+    /// once per next hop.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -284,7 +284,7 @@ impl Rtnetlink {
             Ok(Some(routes))
         };
         match self.socket.dump(&request, wanted) {
-            // A table exists once it has had a route.
+            // A table does not exist before its first route.
             Err(error) if error.is_not_found() => Ok(Vec::new()),
             routes => Ok(routes?.into_iter().flatten().collect()),
         }
@@ -311,7 +311,7 @@ impl Rtnetlink {
             .unwrap_or(Ok(()))
     }
 
-    /// Sends requests and returns what became of each, in order.
+    /// Sends requests and returns the outcome of each, in order.
     pub(crate) fn send_each(&mut self, requests: &[Request]) -> Result<Vec<Outcome>, NetlinkError> {
         let mut outcomes = Vec::new();
         for datagram in datagrams(requests) {
@@ -332,7 +332,7 @@ impl Rtnetlink {
         found
     }
 
-    /// What became of a few requests, in order, and the link or why it cannot be read.
+    /// The outcomes of a few requests, in order, and the link or the reason why it cannot be read.
     fn exchange_and_read(
         &mut self,
         requests: &[Request],
@@ -353,8 +353,8 @@ impl Rtnetlink {
         }
     }
 
-    /// A refusal in words that have the name of the link that the request was about. Requests know
-    /// a link by its index: the name is looked up only when the kernel refuses.
+    /// An error with the name of the request's link. Requests contain a link's index: the name is
+    /// looked up only when the kernel refuses.
     pub(crate) fn with_link_name(
         &mut self,
         error: NetlinkError,
@@ -395,8 +395,8 @@ fn some_if_found(found: Result<Link, NetlinkError>) -> Result<Option<Link>, Netl
     }
 }
 
-/// Splits requests into as many as fit into a datagram, whose size the kernel limits, and whose
-/// refusals must find room in the socket's receive buffer.
+/// Splits requests into datagrams, whose size the kernel limits, and whose errors must fit into the
+/// socket's receive buffer.
 fn datagrams(requests: &[Request]) -> impl Iterator<Item = &[Request]> {
     let mut rest = requests;
     std::iter::from_fn(move || {
@@ -413,7 +413,7 @@ fn datagrams(requests: &[Request]) -> impl Iterator<Item = &[Request]> {
     })
 }
 
-/// The start of a question about one link, or about all with the index 0, without their counters.
+/// The start of a question about one link, or about all with the index 0, without counters.
 fn link_message(index: u32) -> Attributes {
     let without_counters = libc::RTEXT_FILTER_SKIP_STATS.cast_unsigned();
     LinkHeader::of(index)

@@ -24,10 +24,11 @@ use crate::{Answer, Family, NetlinkError, Reply, Request, Rtnetlink};
 /// The length of `struct fib_rule_hdr`.
 const RULE_HEADER: usize = 12;
 
-/// No prefix is too short, so none is passed over.
+/// No prefix is too short, so none is ignored.
 const SUPPRESSES_NOTHING: u32 = u32::MAX;
 
-/// A rule of policy routing (ip-rule(8)) that has all packets from a network looked up in a table.
+/// A rule of policy routing (ip-rule(8)) by which all packets from a network are looked up in a
+/// table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceRule {
     /// The source of the packets.
@@ -37,8 +38,8 @@ pub struct SourceRule {
 }
 
 impl Rtnetlink {
-    /// The rules that look at nothing but a packet's source, in the order in which they are tried.
-    /// None where the kernel has no policy routing.
+    /// The rules that match only a packet's source, in the order in which they are tried. Empty if
+    /// the kernel has no policy routing.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -60,8 +61,7 @@ impl Rtnetlink {
 }
 
 impl SourceRule {
-    /// `None` for a rule of another kind, or one that looks at something that this crate does not
-    /// know.
+    /// `None` for a rule of another kind, or with a match that this crate does not know.
     pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
         let &[_, destination, prefix, tos, table, _, _, action, ..] = &*reply.payload else {
             return Err(Malformed("a routing rule has no header"));

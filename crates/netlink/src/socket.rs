@@ -20,23 +20,23 @@ use crate::reply::{DONE, ERROR, Refusal};
 use crate::uapi::header_field;
 use crate::{Answer, NetlinkError, Reply, Request};
 
-/// How much is read at a time. The kernel makes the parts of a dump as large as the reader's
+/// The number of bytes per read. The kernel makes the parts of a dump as large as the reader's
 /// buffer, up to this.
 const BUFFER: usize = 32 << 10;
 
-/// How often a list is asked for that others' changes disturb.
+/// The largest number of attempts to read a list that changes meanwhile.
 const ATTEMPTS: usize = 16;
 
 const ACK: u16 = header_field(libc::NLM_F_ACK);
 const DUMP: u16 = header_field(libc::NLM_F_DUMP);
 const DUMP_INTERRUPTED: u16 = header_field(libc::NLM_F_DUMP_INTR);
 
-/// The number of the next request. All sockets of a process share it: the kernel may give two of
-/// them, in two namespaces, the same port, and an event says which port and which number it was
-/// caused by.
+/// The sequence number of the next request. All sockets of a process share it: two of them, in two
+/// namespaces, may have the same port, and an event contains the port and the number of the request
+/// that caused it.
 static SEQUENCE: AtomicU32 = AtomicU32::new(1);
 
-/// A part of the kernel.
+/// A netlink protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Links, addresses and routes (rtnetlink(7)).
@@ -45,7 +45,7 @@ pub enum Protocol {
     Netfilter,
 }
 
-/// What became of a request: the message that answers it, if one does, or the kernel's refusal.
+/// The outcome of a request: the message that answers it, if there is one, or the kernel's refusal.
 pub type Outcome = Result<Option<Reply<'static>>, NetlinkError>;
 
 /// A request that another process has sent.
@@ -62,7 +62,7 @@ impl HandedOver {
     }
 }
 
-/// A netlink socket. It stays in the namespace in which it was opened and works from everywhere.
+/// A netlink socket. It stays in the namespace in which it was opened, and can be used from any.
 ///
 /// The kernel works on a request while it is being sent, so the answer is there when send(2)
 /// returns: only `wait_for_event` waits. The end of the value does not wait either, as close(2)
@@ -73,7 +73,7 @@ pub struct Socket {
     protocol: Protocol,
     socket: netlink_sys::Socket,
     buffer: Vec<u8>,
-    /// Is closed after `socket`, since it is declared later.
+    /// Closed after `socket`, because it is declared later.
     collected: Option<OwnedFd>,
 }
 
@@ -88,8 +88,8 @@ impl Socket {
             Protocol::Netfilter => netlink_sys::protocols::NETLINK_NETFILTER,
         };
         let socket = netlink_sys::Socket::new(number).map_err(failed("open"))?;
-        // Kernels before 4.12 and 4.20 do not know these options. Without them errors have no
-        // text, and lists are not filtered: so each method that lists filters as well.
+        // Kernels before 4.12 and 4.20 do not have these options. Without them errors have no text,
+        // and lists are not filtered: so each method that lists filters as well.
         drop(socket.set_ext_ack(true));
         drop(socket.set_netlink_get_strict_chk(true));
         socket.set_cap_ack(true).map_err(failed("set up"))?;
@@ -101,8 +101,8 @@ impl Socket {
         })
     }
 
-    /// Sends requests in one datagram and returns what became of each, in order. All are carried
-    /// out, whatever becomes of the others.
+    /// Sends requests in one datagram and returns the outcome of each, in order. All are carried
+    /// out, even if one fails.
     ///
     /// At least the last request should be answered: the answer marks the end. If none is, the last
     /// one is acknowledged.
@@ -152,7 +152,7 @@ impl Socket {
             let mut received = self.buffer.as_slice();
             while let Some(reply) = Reply::take(&mut received).map_err(|e| garbled("read", e))? {
                 let position = reply.sequence.wrapping_sub(first) as usize;
-                // Any other number is that of an earlier exchange that failed, or of an event.
+                // Any other number belongs to an earlier exchange that failed, or to an event.
                 let (Some(request), Some(outcome)) =
                     (requests.get(position), outcomes.get_mut(position))
                 else {
@@ -163,7 +163,7 @@ impl Socket {
                         *outcome = Ok(Some(reply.into_owned()));
                         is_over |= position == end;
                     }
-                    // An event of the change that was asked for.
+                    // An event that the request caused.
                     None => {}
                     Some(Ok(())) => is_over |= position == end,
                     Some(Err(refusal)) => {
@@ -177,11 +177,11 @@ impl Socket {
         Ok(outcomes)
     }
 
-    /// Has another process send a request and wait for its acknowledgement. The kernel's answer
-    /// comes to this socket, which both processes have.
+    /// Lets another process send a request and wait for its acknowledgement. The kernel's answer
+    /// arrives at this socket, which both processes share.
     ///
     /// # Errors
-    /// [`NetlinkError::Socket`] if there can be no other process.
+    /// [`NetlinkError::Socket`] if the process cannot be started.
     pub(crate) fn hand_over(
         &self,
         request: &Request,
@@ -195,12 +195,12 @@ impl Socket {
         Ok(HandedOver { process, sequence })
     }
 
-    /// Asks for a list and returns what `read` makes of its entries. A list that changed while it
-    /// was being read is asked for again.
+    /// Requests a list and returns its entries, converted by `read`. A list that changed while it
+    /// was being read is requested again.
     ///
     /// # Errors
     /// As [`Socket::exchange`]; the kernel's refusal; [`NetlinkError::Garbled`] if `read` fails, or
-    /// if the list never stays the same.
+    /// if the list changes each time.
     pub fn dump<T>(
         &mut self,
         request: &Request,
@@ -218,7 +218,7 @@ impl Socket {
         Err(garbled(&request.what, "others keep changing it: try again"))
     }
 
-    /// Whether nothing changed meanwhile.
+    /// Whether the list did not change meanwhile.
     fn dump_once(
         &mut self,
         request: &Request,
@@ -232,8 +232,8 @@ impl Socket {
         loop {
             match self.receive() {
                 Ok(()) => {}
-                // A part did not fit. The buffer is larger now; what follows of this list has a
-                // number that nobody expects.
+                // A part did not fit. The buffer is larger now; the rest of this list has an old
+                // sequence number and is ignored.
                 Err(Errno::EMSGSIZE) => return Ok(false),
                 Err(Errno::EAGAIN) => return Err(garbled(&request.what, "it is not complete")),
                 Err(errno) => {
@@ -261,7 +261,7 @@ impl Socket {
         }
     }
 
-    /// Starts to get the events of a multicast group (`RTNLGRP_*`).
+    /// Subscribes to the events of a multicast group (`RTNLGRP_*`).
     ///
     /// # Errors
     /// [`NetlinkError::Socket`].
@@ -270,8 +270,8 @@ impl Socket {
         joined.map_err(failed("subscribe to events with"))
     }
 
-    /// Stops getting the events of a group, and discards those that nobody has read: they might
-    /// leave no room for an answer.
+    /// Unsubscribes from a group, and discards unread events, which might leave no room for an
+    /// answer.
     ///
     /// # Errors
     /// [`NetlinkError::Socket`].
@@ -287,8 +287,8 @@ impl Socket {
 
     /// Waits for an event that `is_it` accepts, and returns whether it came before the deadline.
     ///
-    /// If the kernel dropped events, since there were too many, this returns true: only a look at
-    /// the present state helps.
+    /// If the kernel dropped events because there were too many, this returns true: the caller has
+    /// to read the present state.
     ///
     /// # Errors
     /// If the socket fails.
@@ -321,7 +321,7 @@ impl Socket {
         }
     }
 
-    /// Sets how many bytes of messages may wait to be read.
+    /// Sets the size of the receive buffer in bytes.
     #[cfg(test)]
     pub(crate) fn set_receive_buffer(&mut self, bytes: usize) {
         self.socket.set_rx_buf_sz(bytes).unwrap();
@@ -329,7 +329,7 @@ impl Socket {
 
     fn wait_readable(&self, deadline: Instant) -> Result<bool, NetlinkError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        // Rounded up: a deadline is passed, not nearly reached.
+        // Rounded up, so that the deadline has passed.
         let millis = u32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u32::MAX);
         let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
         let mut waited = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];

@@ -26,7 +26,7 @@ pub enum SubInterface {
     Macvlan(MacvlanMode),
 }
 
-/// What an ipvlan looks at.
+/// The mode of an ipvlan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IpvlanMode {
     /// `l2`: frames; its namespace routes.
@@ -37,16 +37,16 @@ pub enum IpvlanMode {
     L3s,
 }
 
-/// Whom a macvlan talks to on its own parent.
+/// The mode of a macvlan: how it reaches other macvlans of its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacvlanMode {
-    /// `private`: nobody.
+    /// `private`: not at all.
     Private,
-    /// `vepa`: others, through the switch outside.
+    /// `vepa`: through the switch outside.
     Vepa,
-    /// `bridge`: others, directly.
+    /// `bridge`: directly.
     Bridge,
-    /// `passthru`: there are no others.
+    /// `passthru`: it is the only one.
     Passthru,
 }
 
@@ -61,13 +61,13 @@ pub struct NewSubInterface<'a> {
     pub parent: u32,
 }
 
-/// Text that is no mode.
+/// A string that is not a mode.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown mode {mode:?}: use one of {known}")]
 pub struct UnknownMode {
     /// The text.
     pub mode: String,
-    /// The modes that there are.
+    /// The valid modes.
     pub known: &'static str,
 }
 
@@ -165,7 +165,7 @@ impl Rtnetlink {
                 if created.is_err()
                     && let Ok(Some(left)) = inside.link_by_name(name)
                 {
-                    // The first error is the one that says why.
+                    // Only the first error has the cause.
                     drop(inside.remove_links(&[left.index]));
                 }
                 created
@@ -207,7 +207,7 @@ impl Rtnetlink {
         };
         let named = inside.apply_and_read(&[naming], LinkRef::Index(index));
         if named.is_err() {
-            // The first error is the one that says why.
+            // Only the first error has the cause.
             drop(inside.remove_links(&[index]));
         }
         named
@@ -306,7 +306,7 @@ impl FromStr for MacvlanMode {
 mod tests {
     use super::*;
 
-    // What kernels before 6.15 need, on any.
+    // The workaround for kernels before 6.15 works on any.
     #[test]
     fn a_sub_interface_can_get_its_name_where_it_is() {
         if !testkit::requirements::require_root() {

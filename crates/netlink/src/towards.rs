@@ -1,4 +1,4 @@
-//! Which link leads to an address, and which addresses the node has.
+//! The link towards an address, and the node's addresses.
 
 use std::net::IpAddr;
 
@@ -9,17 +9,17 @@ use crate::{LinkAddress, NetlinkError, Rtnetlink, address, route};
 const ANY_LINK: u32 = 0;
 
 impl Rtnetlink {
-    /// The index of the link that packets to an address leave by; `None` if no route leads there.
+    /// The index of the link by which packets to an address leave; `None` if there is no route.
     ///
     /// # Errors
-    /// If the kernel cannot be asked.
+    /// If the socket fails.
     pub fn link_towards(&mut self, address: IpAddr) -> Result<Option<u32>, NetlinkError> {
         let request = route::towards_request(address);
         let outcome = self.socket.exchange(&[&request])?.pop().unwrap_or(Ok(None));
         match outcome {
             Ok(Some(reply)) => route::link_of(&reply).map_err(|e| garbled(&request.what, e)),
             Ok(None) => Ok(None),
-            // There is no route, or one that refuses packets.
+            // There is no route, or one that rejects packets.
             Err(error) if error.is_refused() => Ok(None),
             Err(error) => Err(error),
         }

@@ -45,8 +45,8 @@ const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
 const TCA_ACT_TAB: u16 = 1;
 
-/// Asks for a copy of the event that a request causes: the kernel's answer to a question about a
-/// single qdisc or class is one.
+/// The flag that requests a copy of the event that a request causes: the kernel's answer to a
+/// question about a single qdisc or class is one.
 const ECHO: u16 = libc::NLM_F_ECHO as u16;
 
 /// The number of a qdisc, or of a class in it: `7457:0`, `7457:1` (tc(8), "handles").
@@ -56,14 +56,15 @@ pub struct Handle(pub u32);
 impl Handle {
     /// The place of the qdisc that all packets pass on their way out by a link (`TC_H_ROOT`).
     pub const ROOT: Self = Self(0xffff_ffff);
-    /// The place of the qdisc `clsact` or `ingress` (`TC_H_INGRESS`), which no link has twice.
+    /// The place of the qdisc `clsact` or `ingress` (`TC_H_INGRESS`), of which a link has at most
+    /// one.
     pub const CLSACT: Self = Self(0xffff_fff1);
     /// The handle that `clsact` and `ingress` always have.
     pub const OF_CLSACT: Self = Self(0xffff_0000);
     /// The filters in [`Handle::CLSACT`] of packets that come in by a link
     /// (`TC_H_MIN_INGRESS`).
     pub const INCOMING: Self = Self(0xffff_fff2);
-    /// As [`Handle::INCOMING`], of packets that go out (`TC_H_MIN_EGRESS`).
+    /// As [`Handle::INCOMING`], for outgoing packets (`TC_H_MIN_EGRESS`).
     pub const OUTGOING: Self = Self(0xffff_fff3);
 
     /// A qdisc.
@@ -135,7 +136,7 @@ pub enum TrafficChange {
 }
 
 impl TrafficChange {
-    /// The index of the link that it is about.
+    /// The index of the change's link.
     pub fn link(&self) -> u32 {
         match self {
             Self::AddQdisc { link, .. }
@@ -146,7 +147,7 @@ impl TrafficChange {
         }
     }
 
-    /// The text, as it follows "cannot", with a name for the link.
+    /// The description, as it follows "cannot", with a name for the link.
     fn describe(&self, link: &str) -> String {
         match self {
             Self::AddQdisc { qdisc, .. } => {
@@ -208,11 +209,11 @@ impl TrafficChange {
 }
 
 impl Rtnetlink {
-    /// Carries out changes in order, in one datagram, and returns what became of each. All of them
-    /// are tried, whatever becomes of the others.
+    /// Carries out changes in order, in one datagram, and returns the result of each. All of them
+    /// are tried, even if one fails.
     ///
     /// # Errors
-    /// If the kernel cannot be asked.
+    /// If the socket fails.
     pub fn control_traffic(
         &mut self,
         changes: &[TrafficChange],
@@ -229,7 +230,7 @@ impl Rtnetlink {
     }
 
     /// The qdisc in a place of a link: [`Handle::ROOT`] or [`Handle::CLSACT`]. `None` if there is
-    /// none but what the kernel puts there by itself.
+    /// none, or only the kernel's default.
     ///
     /// # Errors
     /// If there is no such link, or the kernel refuses.
@@ -277,8 +278,8 @@ impl Rtnetlink {
         })
     }
 
-    /// Finds out whether the kernel has a kind of qdisc, and loads its module if need be. Nothing
-    /// is changed: the kernel gets no options, which it looks at once it has found the kind.
+    /// Checks that the kernel has a kind of qdisc, and loads its module if necessary. Nothing is
+    /// changed: the request has no options, which the kernel checks after it has found the kind.
     ///
     /// # Errors
     /// If the kernel does not have it ([`NetlinkError::is_not_found`]); if this process may not
@@ -311,7 +312,7 @@ impl Rtnetlink {
         }
     }
 
-    /// The answer to a question about one thing.
+    /// The answer to a question about one object.
     fn find<T>(
         &mut self,
         message_type: u16,
@@ -320,8 +321,8 @@ impl Rtnetlink {
         what: impl Fn(&str) -> String,
         parse: impl Fn(&Reply<'_>) -> Result<Option<T>, Malformed>,
     ) -> Result<Option<T>, NetlinkError> {
-        // Of a qdisc that the kernel puts there by itself, it says nothing: then the end is the
-        // acknowledgement of the same question.
+        // For its default qdisc the kernel sends no answer: then the acknowledgement of the same
+        // question is the end.
         let end = request(what(&link.to_string()), message_type, 0, payload);
         let question = Request {
             flags: ECHO,
@@ -333,7 +334,7 @@ impl Rtnetlink {
             Some(Ok(Some(reply))) => {
                 parse(&reply).map_err(|error| garbled(&what(&link.to_string()), error))
             }
-            // Of a link that does not exist, the kernel says `ENODEV`.
+            // For a link that does not exist, the kernel returns `ENODEV`.
             Some(Err(error)) if error.errno() == Some(Errno::ENOENT) => Ok(None),
             Some(Err(error)) => Err(self.with_link_name(error, link, what)),
         }
@@ -378,7 +379,7 @@ fn handle_of(reply: &Reply<'_>) -> Option<Handle> {
     field_of(reply, 2).map(Handle)
 }
 
-/// Reads a message as answer to every question of this module.
+/// Reads a message as an answer to every question of this module.
 #[cfg(feature = "fuzz")]
 pub(crate) fn read_all(reply: &Reply<'_>) {
     let _ = Qdisc::parse(reply);

@@ -55,14 +55,14 @@ pub(crate) const NETNSA_FD: u16 = 3;
 // if_addr.h
 pub(crate) const IFA_RT_PRIORITY: u16 = 9;
 pub(crate) const IFA_PROTO: u16 = 11;
-/// A lifetime without end, in seconds.
+/// An infinite lifetime, in seconds.
 pub(crate) const INFINITY_LIFE_TIME: u32 = u32::MAX;
 
 // rtnetlink.h
 pub(crate) const RTAX_MTU: u16 = 2;
 pub(crate) const RTAX_ADVMSS: u16 = 8;
 pub(crate) const RTNH_F_ONLINK: u32 = 4;
-/// The protocol of a route that a router advertisement made.
+/// The protocol of a route from a router advertisement.
 pub(crate) const RTPROT_RA: u8 = 9;
 
 // fib_rules.h
@@ -75,7 +75,7 @@ pub(crate) const FRA_TABLE: u16 = 15;
 pub(crate) const FRA_PAD: u16 = 18;
 pub(crate) const FRA_PROTOCOL: u16 = 21;
 
-/// A flag or a message's number, which libc has as an `int`, in the 16 bits of the header.
+/// A flag or a message type, which libc has as an `int`, in the 16 bits of the header.
 pub(crate) const fn header_field(number: c_int) -> u16 {
     number as u16
 }

@@ -1,4 +1,4 @@
-//! Pairs of links: what goes into one end comes out of the other.
+//! veth pairs.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -11,7 +11,7 @@ use crate::socket::garbled;
 use crate::uapi::VETH_INFO_PEER;
 use crate::{Link, LinkRef, Mac, NetlinkError, Netns, NewLink, Rtnetlink};
 
-/// A pair to create.
+/// A veth pair to create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewVeth<'a> {
     /// The end in this namespace.
@@ -20,8 +20,8 @@ pub struct NewVeth<'a> {
     pub peer: NewPeer<'a>,
 }
 
-/// The far end of a pair to create. It stays down, and is no port of a bridge: the kernel sets a
-/// link up before it is connected, which a veth refuses, and heeds no master there.
+/// The far end of a pair to create. It stays down, and is not a port of a bridge: the kernel would
+/// set the link up before it is connected, which a veth refuses, and ignores a master there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewPeer<'a> {
     /// Its name, at most 15 bytes.
@@ -34,7 +34,7 @@ pub struct NewPeer<'a> {
     pub mac: Option<Mac>,
 }
 
-/// A pair.
+/// A veth pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Veth {
     /// The end in this namespace.
@@ -67,16 +67,16 @@ impl NewPeer<'_> {
 }
 
 impl Rtnetlink {
-    /// Creates a pair, both ends where they belong, and returns it. The port gets an alias of at
+    /// Creates a pair with each end in its namespace, and returns it. The port gets an alias of at
     /// most 254 bytes, if one is given: it follows in the same datagram, so not even a kill leaves
     /// the port without it.
     ///
-    /// Where the port's name is taken, the link that has it gets the alias: the name must follow
-    /// from the alias.
+    /// If the port's name is taken, the link that has it gets the alias: the name must follow from
+    /// the alias.
     ///
     /// # Errors
     /// [`NetlinkError::is_exists`] if either name is taken. If only the alias is refused, or
-    /// somebody has removed the pair meanwhile, the port may be there.
+    /// another process has removed the pair meanwhile, the port may exist.
     pub fn create_veth(
         &mut self,
         pair: &NewVeth<'_>,

@@ -19,7 +19,7 @@ use crate::{Answer, Reply, Request};
 pub struct PortVlans {
     /// Their numbers, 1 to 4094.
     pub ids: RangeInclusive<u16>,
-    /// Whether untagged frames that come in belong to it; only for a single one.
+    /// Whether incoming untagged frames belong to it (PVID); only for a single VLAN.
     pub is_pvid: bool,
     /// Whether its frames leave untagged.
     pub is_untagged: bool,
@@ -35,7 +35,7 @@ pub enum VlanOwner {
 }
 
 impl PortVlans {
-    /// The one that untagged frames belong to, in both directions.
+    /// The VLAN of untagged frames, in both directions.
     pub fn access(id: u16) -> Self {
         Self {
             ids: id..=id,
@@ -44,7 +44,7 @@ impl PortVlans {
         }
     }
 
-    /// Some that are tagged in both directions.
+    /// VLANs that are tagged in both directions.
     pub fn tagged(ids: RangeInclusive<u16>) -> Self {
         Self {
             ids,
@@ -96,7 +96,7 @@ fn header(link: u32) -> LinkHeader {
 
 /// The message that adds or removes VLANs.
 pub(crate) fn message(owner: VlanOwner, vlans: &[PortVlans]) -> Attributes {
-    // The kernel asks a port's bridge by default.
+    // By default, the kernel applies the change to the port's bridge.
     let of_bridge = matches!(owner, VlanOwner::Bridge(_)).then_some(BRIDGE_FLAGS_SELF);
     let start = Attributes::new().with(of_bridge, |to, flags| to.u16(IFLA_BRIDGE_FLAGS, flags));
     let spec = vlans.iter().fold(start, |to, vlans| vlans.write(to));
@@ -105,8 +105,8 @@ pub(crate) fn message(owner: VlanOwner, vlans: &[PortVlans]) -> Attributes {
         .nest_unmarked(libc::IFLA_AF_SPEC, spec)
 }
 
-/// The request for the VLANs of all ports of all bridges. Not every kernel knows one for those of a
-/// single port.
+/// The request for the VLANs of all ports of all bridges. Not every kernel has one for a single
+/// port.
 pub(crate) fn list_request() -> Request {
     const ANY: u32 = 0;
     let ranges = libc::RTEXT_FILTER_BRVLAN_COMPRESSED.cast_unsigned();
@@ -153,7 +153,7 @@ mod tests {
     use crate::reply::reply_with;
 
     // As iproute2 sends it for `bridge vlan add dev … vid 100 pvid untagged` and `… vid 200-210`.
-    // Not every kernel that tests run on heeds VLANs.
+    // Not every kernel that tests run on supports VLANs.
     #[test]
     fn what_is_sent_can_be_read() {
         let vlans = [PortVlans::access(100), PortVlans::tagged(200..=210)];

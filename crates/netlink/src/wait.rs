@@ -71,7 +71,7 @@ impl Rtnetlink {
     ///
     /// The kernel completes a new address in a work queue, also without duplicate address
     /// detection. On a busy machine the queue lags behind by a second or more. Until then the
-    /// address sends packets but gets no answer.
+    /// container can send packets from the address, but gets no replies.
     ///
     /// # Errors
     /// [`NetlinkError::TimedOut`].
@@ -103,8 +103,7 @@ impl Rtnetlink {
         )
     }
 
-    /// Calls `look` after each event of a group that is about the matter, until it returns
-    /// something.
+    /// Calls `look` after each relevant event of a group, until it returns a value.
     fn wait<T>(
         &mut self,
         group: u32,

@@ -81,7 +81,7 @@ struct Created<'a> {
     call: &'a Call<'a>,
     config: &'a Config,
     sandbox: &'a Sandbox,
-    /// The container's namespace, as the result names it.
+    /// The container's namespace, for the result.
     sandbox_name: &'a str,
     alias: &'a LinkAlias,
     link: &'a Link,
@@ -97,7 +97,7 @@ impl Created<'_> {
     ) -> Result<String, Error> {
         let given = ask(ipam, &self.config.addresses, rollback)?;
         if let Some(given) = &given {
-            // No key of these plugins asks for duplicate address detection.
+            // These plugins have no key for duplicate address detection.
             let detection = DuplicateDetection::Off;
             let link = ContainerLink {
                 index: self.link.index,
@@ -122,7 +122,7 @@ impl Created<'_> {
         Ok(encoded)
     }
 
-    /// The result: the addresses that IPAM or the chain gave, assigned to the link.
+    /// The result: the addresses from IPAM or the chain, assigned to the link.
     fn result(&self, given: AddResult, version: Version) -> AddResult {
         let link = self.link;
         let interface = Interface {
@@ -145,7 +145,7 @@ impl Created<'_> {
     }
 }
 
-/// Whether a link has an Ethernet address of its own, which its neighbours do not know yet.
+/// Whether a link has a MAC of its own, which its neighbours do not know yet.
 fn has_own_mac(kind: SubInterface) -> bool {
     !matches!(
         kind,
@@ -166,7 +166,7 @@ fn ask(
     }
 }
 
-/// What the link is created from.
+/// The properties of the link to create.
 struct Blueprint<'a> {
     attachment: &'a Attachment,
     config: &'a Config,
@@ -185,7 +185,7 @@ impl Blueprint<'_> {
         let link = NewLink {
             mtu: config.mtu,
             mac: config.mac,
-            // A link with addresses is set up once it has them, so that it announces them.
+            // A link with addresses is set up after it gets them, so that it announces them.
             is_up: config.addresses == Addresses::None,
             ..NewLink::named(self.attachment.ifname.as_str())
         };

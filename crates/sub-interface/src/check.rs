@@ -1,4 +1,4 @@
-//! CHECK.
+//! CHECK of the sub-interface.
 
 use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{Attachment, Code, Error};

@@ -18,51 +18,51 @@ struct RawConfig {
     link_in_container: bool,
 }
 
-/// What an ADD makes.
+/// The valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The kind of link, and `mode`.
     pub kind: SubInterface,
     /// `master`: the link whose wire the new one shares.
     pub master: MasterChoice,
-    /// `linkInContainer`: whether the master is in the container too, not on the node.
+    /// `linkInContainer`: whether the master is in the container, not on the node.
     pub link_in_container: bool,
     /// `mtu` in bytes; the master's if `None`.
     pub mtu: Option<u32>,
-    /// The Ethernet address that the configuration or the runtime asks for.
+    /// The MAC that the configuration or the runtime requests.
     pub mac: Option<Mac>,
-    /// Where its addresses come from.
+    /// The source of its addresses.
     pub addresses: Addresses,
     /// `dns`, for the result; IPAM's if it is empty.
     pub dns: Dns,
-    /// Whether master and addresses come from the plugins before this one in a chain, of which
-    /// STATUS knows nothing.
+    /// Whether master and addresses come from the plugins before this one in a chain, which STATUS
+    /// cannot know.
     pub is_chained: bool,
 }
 
-/// Which link is the master.
+/// The selection of the master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MasterChoice {
-    /// The one with this name, or alternative name.
+    /// By its name or alternative name.
     Named(LinkName),
-    /// The one that the default route leads to.
+    /// The default route's link.
     DefaultRoute,
 }
 
-/// Where the link's addresses come from.
+/// The source of the link's addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Addresses {
-    /// Nowhere: the link gets none from this plugin.
+    /// None: the link gets no addresses from this plugin.
     None,
-    /// From an IPAM plugin.
+    /// An IPAM plugin.
     Ipam(PluginType),
-    /// From the plugins before this one in a chain.
+    /// The plugins before this one in a chain.
     Given(Box<AddResult>),
 }
 
 impl Config {
-    /// Reads the keys that both plugins have; `kind_of` parses `mode`, and returns the plugin's
-    /// default where there is none.
+    /// Reads the keys of both plugins; `kind_of` parses `mode`, and returns the plugin's default if
+    /// there is none.
     ///
     /// # Errors
     /// Code 6 for a key of the wrong type, 7 for an invalid value.

@@ -5,7 +5,8 @@ use cni_types::{Attachment, Error};
 use container_link::{LinkAlias, Whose};
 use netlink::Link;
 
-/// Removes the attachment's link if it is of the plugin's kind, and has IPAM release its addresses.
+/// Removes the attachment's link if it is of the plugin's kind, and lets IPAM release its
+/// addresses.
 pub(crate) fn del(
     call: &Call<'_>,
     attachment: &Attachment,

@@ -1,4 +1,4 @@
-//! What can go wrong with a sub-interface, and the code that each error has for the runtime.
+//! The errors of a sub-interface, and the code that each has for the runtime.
 
 use cni_types::{Code, Error, IfName, LinkName, NameError};
 use container_link::{IfnameTaken, code_of_refusal};
@@ -36,7 +36,7 @@ impl From<ConfigError> for Error {
     }
 }
 
-/// The namespace in which a master was looked for.
+/// The namespace of the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whereabouts {
     Node,
@@ -52,7 +52,7 @@ impl std::fmt::Display for Whereabouts {
     }
 }
 
-/// The master cannot be had.
+/// The master cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MasterError {
     #[error("master {name} does not exist {place}")]
@@ -74,7 +74,7 @@ impl From<MasterError> for Error {
     }
 }
 
-/// The kernel refuses to create the link.
+/// The kernel refused to create the link.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CreateError {
     #[error(transparent)]
@@ -123,7 +123,7 @@ impl CreateError {
     }
 }
 
-/// What the kernel's errno means here.
+/// The error for the kernel's errno.
 fn hint(kind: SubInterface, error: &NetlinkError) -> &'static str {
     match (error.errno(), kind) {
         (Some(Errno::EBUSY), _) => {

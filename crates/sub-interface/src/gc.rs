@@ -1,4 +1,4 @@
-//! GC: a sub-interface is gone with its container's namespace, so only addresses may be left.
+//! GC: a sub-interface disappears with its container's namespace, so only addresses may be left.
 
 use cni_plugin::Call;
 use cni_types::Error;

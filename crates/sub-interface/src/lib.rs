@@ -1,5 +1,5 @@
 //! The CNI plugin of a *sub-interface*: a link of the container that shares the wire of another
-//! link, its *master*. ipvlan and macvlan are this plugin with two tables of keys.
+//! link, its *master*. ipvlan and macvlan are this plugin with different keys.
 
 mod add;
 mod check;
@@ -18,10 +18,10 @@ pub use config::{Addresses, Config, MasterChoice};
 /// A plugin of sub-interfaces, by its name and its keys.
 #[derive(Clone, Copy, Debug)]
 pub struct SubInterfacePlugin {
-    /// The name of the plugin, which is also the kernel's name for the links that it makes.
+    /// The name of the plugin, which is also the kernel's name for the kind of its links.
     pub name: &'static str,
-    /// Reads the configuration for CHECK and STATUS: what it says by itself, without `prevResult`,
-    /// which on CHECK is the result of the whole ADD, and without what the runtime asks for.
+    /// Reads the configuration for CHECK and STATUS: without the runtime's requests, and without
+    /// `prevResult`, which on CHECK is the result of the whole ADD.
     ///
     /// Fails with code 6 for a key of the wrong type, and with code 7 for an invalid value.
     pub config: fn(&Call<'_>) -> Result<Config, Error>,

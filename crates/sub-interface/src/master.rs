@@ -1,4 +1,4 @@
-//! The master: finding it, and whether it allows what the configuration asks for.
+//! The master: finding it, and checking that it allows the configuration.
 
 use netlink::{Family, Link, LinkKind, MacvlanMode, NetlinkError, Rtnetlink, SubInterface};
 
@@ -30,13 +30,13 @@ pub(crate) fn find(config: &Config, rtnetlink: &mut Rtnetlink) -> Result<Link, M
     }
 }
 
-/// The index of the default route's link; of IPv4's if both families have one.
+/// The index of the default route's link; IPv4's if both families have one.
 fn default_device(rtnetlink: &mut Rtnetlink) -> Result<Option<u32>, NetlinkError> {
     for family in [Family::V4, Family::V6] {
         match rtnetlink.default_route(family) {
             Ok(Some(route)) if route.link.is_some() => return Ok(route.link),
             Ok(_) => {}
-            // A kernel without IPv6 has no routes of it.
+            // A kernel without IPv6 has no IPv6 routes.
             Err(error) if error.is_unsupported() => {}
             Err(error) => return Err(error),
         }
@@ -68,8 +68,8 @@ pub(crate) fn fits(config: &Config, master: &Link) -> Result<(), ConfigError> {
 }
 
 /// The indexes of the links that can be the parent of a sub-interface of this master: the master
-/// itself and, where the master is a sub-interface, its parent, because the kernel attaches a
-/// sub-interface of a sub-interface to that.
+/// itself and, if the master is a sub-interface, its parent, to which the kernel attaches a
+/// sub-interface of a sub-interface.
 pub(crate) fn wires(master: &Link) -> impl Iterator<Item = u32> {
     let is_sub_interface = match &master.kind {
         LinkKind::Ipvlan(_) | LinkKind::Macvlan(_) => true,

@@ -1,4 +1,4 @@
-//! STATUS.
+//! STATUS: whether an ADD could succeed now.
 
 use cni_plugin::Call;
 use cni_types::Error;
@@ -9,7 +9,7 @@ use crate::config::{Addresses, Config};
 use crate::master;
 
 /// Reports whether an ADD could succeed now: whether the master exists and fits, and the IPAM
-/// plugin is ready. A master that is in a container, or that a chain brings, cannot be looked for.
+/// plugin is ready. A master in a container, or from a chain, is not checked.
 pub(crate) fn status(call: &Call<'_>, config: &Config) -> Result<(), Error> {
     if config.is_chained {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The routing tables of a container, as far as CHECK needs them.
+//! The routing tables of a container, for CHECK.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,12 +11,12 @@ pub(super) struct Tables<'a> {
     inside: &'a mut Rtnetlink,
     addresses: &'a [IpNetwork],
     known: HashMap<(Family, u32), HashMap<IpNetwork, Vec<Route>>>,
-    /// By the protocol, once they were needed.
+    /// By protocol; read when they are needed.
     by_source: HashMap<Family, Vec<u32>>,
 }
 
 impl<'a> Tables<'a> {
-    /// Those of the socket's namespace, for packets from these addresses.
+    /// The tables of the socket's namespace, for packets from these addresses.
     pub(super) fn new(inside: &'a mut Rtnetlink, addresses: &'a [IpNetwork]) -> Self {
         Self {
             inside,
@@ -26,10 +26,10 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Whether a route to the destination of `planned` is the one that is meant, in its table.
+    /// Whether the table of `planned` has a route to its destination that `is_it` accepts.
     ///
-    /// A route of the main table may have been moved, as the plugin `sbr` does, into one that
-    /// packets from one of the addresses are looked up in.
+    /// The plugin `sbr` moves routes of the main table to a table in which packets from one of the
+    /// addresses are looked up, so these tables count too.
     pub(super) fn have(
         &mut self,
         planned: &Route,

@@ -1,4 +1,4 @@
-//! Token buckets: a rate, and how much may pass at once.
+//! Token buckets: a rate and a burst.
 
 use crate::attributes::{Attributes, Malformed, u32_of};
 
@@ -7,20 +7,20 @@ const TICK: u128 = 64;
 
 const SECOND: u128 = 1_000_000_000;
 
-/// Packets are counted as they are, without what a modem adds to them (`TC_LINKLAYER_ETHERNET`).
+/// The size of packets is counted without the overhead of a modem (`TC_LINKLAYER_ETHERNET`).
 const LINKLAYER_ETHERNET: u8 = 1;
 
 /// The size of the cells of a rate's table, as the exponent of a power of two. The kernel does not
-/// read the table, but wants one that could be.
+/// read the table, but requires a valid size.
 const CELL_LOG: u8 = 3;
 
-/// A token bucket: a rate, and how much may pass at once after a pause.
+/// A token bucket: a rate and a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
     /// In bytes per second; not 0.
     pub rate: u64,
-    /// The time in which the rate fills the bucket, in units of 64 ns. This is how the kernel keeps
-    /// the burst.
+    /// The time in which the rate fills the bucket, in units of 64 ns. This is how the kernel
+    /// stores the burst.
     pub depth: u32,
 }
 
@@ -41,15 +41,14 @@ impl Bucket {
         self.bytes_in(u128::from(self.depth) * TICK)
     }
 
-    /// Whether this is what the kernel makes of another one, whose burst it may have converted from
-    /// bytes.
+    /// Whether both are the same to the kernel, which may have converted the burst from bytes.
     pub fn agrees(self, given: Self) -> bool {
         let tolerance = 2 + (given.depth >> 20);
         self.rate == given.rate && self.depth.abs_diff(given.depth) <= tolerance
     }
 
-    /// What a queue holds in bytes that no packet waits in for longer than 25 ms once the bucket is
-    /// empty: what the Go plugin gives `tbf`.
+    /// The size in bytes of a queue in which no packet waits for longer than 25 ms once the bucket
+    /// is empty, as the Go plugin configures `tbf`.
     pub(super) fn limit(self) -> u32 {
         let limit = self
             .bytes_in(SECOND / 40)

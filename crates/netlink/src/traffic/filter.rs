@@ -1,4 +1,4 @@
-//! Filters of the kind `u32`, which every kernel has that has filters at all, and their actions.
+//! Filters of the kind `u32`, which every kernel with filters has, and their actions.
 
 use ipnetwork::IpNetwork;
 use nix::libc;
@@ -25,7 +25,7 @@ const TC_U32_TERMINAL: u8 = 1;
 const TCA_MIRRED_PARMS: u16 = 2;
 const TCA_EGRESS_REDIR: u32 = 1;
 
-/// Where the action's and the link's numbers stand in `struct tc_mirred`.
+/// The offsets of the action's and the link's numbers in `struct tc_mirred`.
 const MIRRED_ACTION: std::ops::Range<usize> = 20..24;
 const MIRRED_LINK: std::ops::Range<usize> = 24..28;
 
@@ -33,19 +33,18 @@ const MIRRED_LINK: std::ops::Range<usize> = 24..28;
 const SELECTOR: usize = 16;
 const KEY: usize = 16;
 
-/// A filter: packets of a kind, and what becomes of them.
+/// A filter: a match and its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// Filters of a lower number are tried before. A number is of one protocol.
+    /// Filters of lower priority numbers are tried before. A priority has one protocol.
     pub priority: u16,
-    /// Which packets.
+    /// The matching packets.
     pub packets: Match,
-    /// What becomes of them.
+    /// Their target.
     pub target: Target,
 }
 
-/// The packets that a filter is about: those of a protocol that have certain values in certain
-/// places.
+/// The match of a filter: packets of a protocol with given values at given offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
     /// `ETH_P_*`.
@@ -58,35 +57,35 @@ pub struct Match {
 struct Key {
     mask: [u8; 4],
     value: [u8; 4],
-    /// Where they are, counted from the beginning of the packet's network header.
+    /// Their offset from the beginning of the network header.
     offset: u32,
 }
 
-/// What becomes of the packets.
+/// The target of matching packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// They are a class's. In `clsact`, they pass on, and no later filter looks at them.
+    /// They belong to a class. In `clsact`, they continue, and no later filter is tried.
     Class(Handle),
-    /// They go out by another link.
+    /// They are redirected to another link.
     Redirect {
         /// Its index.
         link: u32,
     },
-    /// What the bucket does not let pass is dropped. Filters with the same number share a bucket.
+    /// A policer drops those that exceed the bucket. Filters with the same number share a bucket.
     Police {
         /// A number, unique in a network namespace.
         number: u32,
         /// The bucket.
         bucket: Bucket,
     },
-    /// Something else, which this crate does not ask for.
+    /// Another target, which this crate does not use.
     Other,
 }
 
 impl Match {
     /// All packets.
     pub fn all() -> Self {
-        // The kernel wants a key.
+        // The kernel requires a key.
         Self::of(libc::ETH_P_ALL, &[], &[], 0)
     }
 
@@ -165,7 +164,7 @@ impl Match {
         selector
     }
 
-    /// `None` for what has no selector, such as a table of filters.
+    /// `None` for options without a selector, such as those of a table of filters.
     fn parse(protocol: u16, selector: &[u8]) -> Option<Self> {
         let keys = selector.get(SELECTOR..)?.chunks_exact(KEY);
         let keys = keys.filter_map(|key| {
@@ -195,7 +194,7 @@ impl Target {
                 )
             }
             Self::Police { number, bucket } => {
-                // Number, what becomes of what is too much, limit, burst, size of a packet.
+                // Number, action on excess, limit, burst, size of a packet.
                 let start = [*number, TC_ACT_SHOT, 0, bucket.depth, u32::MAX];
                 let start = start.map(u32::to_ne_bytes);
                 let no_peak = [0; 12];
@@ -205,7 +204,7 @@ impl Target {
                 let parameters = [&start.concat()[..], &spec, &no_peak, &end].concat();
                 let parameters = Attributes::new()
                     .bytes(TCA_POLICE_TBF, &parameters)
-                    // The kernel wants a table, and reads nothing of it.
+                    // The kernel requires a table, and does not read it.
                     .bytes(TCA_POLICE_RATE, &[0; 1024]);
                 let parameters = bucket.large_rate(parameters, TCA_POLICE_RATE64);
                 action(options, "police", parameters)
@@ -264,8 +263,8 @@ impl Filter {
         self.target.append_to(options)
     }
 
-    /// `None` for a filter of another link, and for a table of filters. A filter of another kind is
-    /// one of other packets.
+    /// `None` for a filter of another link, and for a table of filters. A filter of another kind
+    /// counts as one for other packets.
     pub(super) fn parse(reply: &Reply<'_>, link: u32) -> Result<Option<Self>, Malformed> {
         if reply.link_index() != Some(link) {
             return Ok(None);

@@ -16,12 +16,12 @@ const TCA_HTB_CEIL64: u16 = 7;
 const TCA_FQ_CODEL_TARGET: u16 = 1;
 const TCA_FQ_CODEL_INTERVAL: u16 = 3;
 
-/// The version of `struct tc_htb_glob`, and how many times a class's turn goes into its rate, which
-/// counts for classes that do not say it themselves.
+/// The version of `struct tc_htb_glob`, and the ratio of a class's rate to its quantum, for classes
+/// without a quantum of their own.
 const HTB_VERSION: u32 = 3;
 const HTB_RATE2QUANTUM: u32 = 10;
 
-/// Where the buffer and, of a `tbf`, the limit stand in `struct tc_tbf_qopt` and `struct
+/// The offsets of the buffer and, for `tbf`, the limit in `struct tc_tbf_qopt` and `struct
 /// tc_htb_opt`, after two `struct tc_ratespec`.
 const TBF_BUFFER: std::ops::Range<usize> = 28..32;
 const HTB_BUFFER: std::ops::Range<usize> = 24..28;
@@ -31,27 +31,26 @@ const HTB_BUFFER: std::ops::Range<usize> = 24..28;
 pub struct Qdisc {
     /// Its number.
     pub handle: Handle,
-    /// What it does.
+    /// Its kind and options.
     pub kind: QdiscKind,
 }
 
-/// What a qdisc does.
+/// The kind of a qdisc, with its options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QdiscKind {
-    /// `tbf`: lets packets pass at a rate (tc-tbf(8)).
+    /// `tbf`: limits the rate (tc-tbf(8)).
     Tbf(Bucket),
-    /// `htb`: lets each of its classes pass at its rate, and at once what is of no class
-    /// (tc-htb(8)).
+    /// `htb`: limits the rate of each class; packets without a class bypass the limits (tc-htb(8)).
     Htb,
-    /// `fq_codel`: gives each flow its turn, and drops packets of flows whose packets wait too long
-    /// (RFC 8290, tc-fq_codel(8)).
+    /// `fq_codel`: schedules flows fairly, and drops packets of flows that wait too long (RFC 8290,
+    /// tc-fq_codel(8)).
     FqCodel {
-        /// How long packets may wait, in microseconds.
+        /// The acceptable delay, in microseconds.
         target: u32,
-        /// In which time they have to become as quick as that, in microseconds.
+        /// The time in which the delay must fall below the target, in microseconds.
         interval: u32,
     },
-    /// `clsact`: has nothing but filters, of the packets that come in and of those that go out.
+    /// `clsact`: only filters, for incoming and outgoing packets.
     Clsact,
     /// Another one, by its kind.
     Other(String),
@@ -101,7 +100,7 @@ impl QdiscKind {
 }
 
 impl Qdisc {
-    /// `None` for what the kernel puts there by itself.
+    /// `None` for the kernel's default qdisc.
     pub(super) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
         let (kind, options) = kind_of(reply)?;
         let kind = match kind.as_str() {
@@ -124,13 +123,13 @@ impl Qdisc {
 pub struct Class {
     /// Its number.
     pub handle: Handle,
-    /// How much of it passes.
+    /// Its rate and burst.
     pub bucket: Bucket,
 }
 
 impl Class {
-    /// How much of a class passes in one turn, in bytes: with a single class it does not matter,
-    /// but the kernel complains of some.
+    /// The quantum of a class in bytes. With a single class it does not matter, but the kernel
+    /// warns about some values.
     const QUANTUM: u32 = 1514;
 
     pub(super) fn options(&self) -> Attributes {
