@@ -172,6 +172,16 @@ impl Nftables {
         Ok(())
     }
 
+    /// Removes those of this crate's tables that have nothing of an attachment and nothing of
+    /// another program.
+    ///
+    /// # Errors
+    /// If the kernel refuses; then a part may have been removed.
+    pub fn remove_unused_tables(&mut self) -> Result<(), FirewallError> {
+        let mut tables = Table::OF_LINKS.into_iter().chain(Table::PORT_MAP);
+        tables.try_for_each(|table| self.kernel.remove_if_unused(table))
+    }
+
     /// Restores the chains, rules and sets of this crate's tables that other programs removed, and
     /// rebuilds lost elements from their records and lost records from their elements. Tables that
     /// do not exist are not created.

@@ -17,15 +17,15 @@ pub struct Stamp {
 impl Stamp {
     pub(crate) fn of(stat: &nix::sys::stat::FileStat) -> Self {
         Self {
-            seconds: stat.st_mtime,
-            nanoseconds: stat.st_mtime_nsec,
+            seconds: wide(stat.st_mtime),
+            nanoseconds: wide(stat.st_mtime_nsec),
         }
     }
 
     pub(crate) fn of_change(stat: &nix::sys::stat::FileStat) -> Self {
         Self {
-            seconds: stat.st_ctime,
-            nanoseconds: stat.st_ctime_nsec,
+            seconds: wide(stat.st_ctime),
+            nanoseconds: wide(stat.st_ctime_nsec),
         }
     }
 
@@ -59,6 +59,11 @@ impl DirStamp {
 
 impl From<Stamp> for TimeSpec {
     fn from(stamp: Stamp) -> Self {
-        TimeSpec::new(stamp.seconds, stamp.nanoseconds)
+        TimeSpec::new(stamp.seconds as _, stamp.nanoseconds as _)
     }
+}
+
+/// A number of the C library, which has 32 bits on some platforms and 64 on others.
+fn wide(number: impl Into<i64>) -> i64 {
+    number.into()
 }

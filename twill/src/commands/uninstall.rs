@@ -1,10 +1,13 @@
 //! `twill uninstall`: removes the plugins, and puts back what they had replaced.
 
+mod going_back;
+
 use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
 
+use self::going_back::GoingBack;
 use crate::cli::Outcome;
 use crate::commands::install::{self, PluginDir, Removed, Selection, Work};
 use crate::output::Output;
@@ -13,6 +16,10 @@ use crate::output::Output;
 ///
 /// Only files of Twill are removed. A file that another project has put in the place of one since
 /// the installation stays.
+///
+/// Without DIR and NAMES, the node goes back to the plugins of Go: leases in a database become files,
+/// masquerading and port maps of running containers become rules of iptables, and tables of nftables
+/// without a container are removed. What is left is printed.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -22,8 +29,15 @@ pub(crate) struct Options {
 /// Uninstalls from each directory, and prints what has changed.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
     let selection = &options.selection;
+    let dirs = selection.dirs()?;
+    let mut going_back = selection
+        .is_everything()
+        .then(|| GoingBack::new(selection.dry_run));
+    if let Some(going_back) = &mut going_back {
+        going_back.convert_databases()?;
+    }
     let mut failures = Vec::new();
-    for dir in &selection.dirs()? {
+    for dir in &dirs {
         let work = match PluginDir::open(dir) {
             Ok(opened) => install::uninstall(&opened, selection),
             Err(error) => Work::failed(error),
@@ -32,6 +46,9 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         failures.extend(work.failure);
     }
     install::fail_with(failures)?;
+    for line in going_back.map(GoingBack::finish).unwrap_or_default() {
+        output.line(&line)?;
+    }
     Ok(Outcome::Done)
 }
 

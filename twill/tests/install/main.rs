@@ -12,6 +12,7 @@
 mod copied_over;
 mod failures;
 mod files;
+mod going_back;
 mod needs;
 mod storm;
 mod support;

@@ -9,7 +9,7 @@ use testkit::requirements::require_root;
 use crate::support::{binary, run};
 
 /// A node whose default directories of plugins are its own.
-fn node() -> Node {
+pub(crate) fn node() -> Node {
     let node = Node::new().unwrap();
     let script = "mount -t tmpfs none /opt && mkdir -p /opt/cni/bin && \
         { ! test -d /usr/lib/cni || mount -t tmpfs none /usr/lib/cni; } && \
@@ -19,7 +19,7 @@ fn node() -> Node {
     node
 }
 
-fn twill(node: &Node, words: &[&str]) -> String {
+pub(crate) fn twill(node: &Node, words: &[&str]) -> String {
     let output = node.enter(|| run(&binary(), words));
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()

@@ -111,6 +111,8 @@ pub(crate) fn twill(words: &[impl AsRef<OsStr>]) -> Output {
 pub(crate) fn run(program: &Path, words: &[impl AsRef<OsStr>]) -> Output {
     let mut command = Command::new(program);
     command.env_clear().envs(coverage::environment());
+    // For the programs of iptables.
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.args(words).output().unwrap()
 }
 

@@ -113,7 +113,7 @@ impl Dir {
     /// [`StateError::Io`] with "No space left on device" if the file system reports less room.
     pub fn check_space(&self, bytes: u64) -> Result<(), StateError> {
         let is_short = fstatvfs(&self.fd).is_ok_and(|fs| {
-            let free = fs.blocks_free().saturating_mul(fs.fragment_size());
+            let free = wide(fs.blocks_free()).saturating_mul(wide(fs.fragment_size()));
             fs.blocks() > 0 && free < bytes
         });
         match is_short {
@@ -146,4 +146,9 @@ impl Dir {
         };
         written.map_err(|error| StateError::io(Action::Write, &self.path, error))
     }
+}
+
+/// A number of the C library, which has 32 bits on some platforms and 64 on others.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
 }

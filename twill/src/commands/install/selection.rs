@@ -58,6 +58,11 @@ impl Selection {
         self.dirs.is_empty()
     }
 
+    /// Whether all of the node's plugins are selected.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.are_defaults() && self.plugins.is_none() && self.skip.is_empty()
+    }
+
     /// The selected names.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         let is_selected = |name: &&str| {
