@@ -131,12 +131,12 @@ pub fn interface_of<'r>(
     netns: Option<&Path>,
 ) -> Result<(u32, &'r Interface), CheckError> {
     let netns = netns.map(Path::to_string_lossy);
-    let is_it = |interface: &Interface| {
+    let matches = |interface: &Interface| {
         interface.name == name && interface.sandbox.as_deref() == netns.as_deref()
     };
     (0..)
         .zip(&previous.interfaces)
-        .find(|(_, interface)| is_it(interface))
+        .find(|(_, interface)| matches(interface))
         .ok_or_else(|| CheckError::NotInResult {
             ifname: name.to_owned(),
             netns: netns.as_deref().map(str::to_owned),
@@ -219,13 +219,13 @@ pub fn addresses_and_routes(
     }
     let planned = plan::routes(link.index, &previous.ips, &previous.routes)?;
     for expected in planned {
-        let is_it = |route: &Route| {
+        let matches = |route: &Route| {
             route.gateway == expected.gateway
                 && expected
                     .priority
                     .is_none_or(|priority| route.priority == Some(priority))
         };
-        if !tables.have(&expected, is_it)? {
+        if !tables.have(&expected, matches)? {
             let route = Box::new(expected);
             return Err(CheckError::Route { route }.into());
         }
@@ -252,8 +252,8 @@ fn has_address(found: &[LinkAddress], link: &Link, address: IpNetwork) -> Result
 fn has_network(tables: &mut Tables<'_>, link: &Link, address: IpNetwork) -> Result<(), Error> {
     let network = network_of(address);
     let is_alone = network.prefix() == if network.is_ipv4() { 32 } else { 128 };
-    let is_it = |route: &Route| route.link == Some(link.index);
-    if is_alone || tables.have(&Route::to(network), is_it)? {
+    let matches = |route: &Route| route.link == Some(link.index);
+    if is_alone || tables.have(&Route::to(network), matches)? {
         return Ok(());
     }
     let ifname = link.name.clone();

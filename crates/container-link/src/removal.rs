@@ -71,10 +71,10 @@ fn agrees(
     link: &Link,
     inside: &mut Rtnetlink,
 ) -> bool {
-    let is_it = |(_, interface): &(u32, &Interface)| {
+    let matches = |(_, interface): &(u32, &Interface)| {
         interface.name == attachment.ifname.as_str() && interface.sandbox.is_some()
     };
-    let Some((position, interface)) = (0..).zip(&previous.interfaces).find(is_it) else {
+    let Some((position, interface)) = (0..).zip(&previous.interfaces).find(matches) else {
         return true;
     };
     let has_other_mac = mac_of(interface).is_some_and(|mac| link.mac != Some(mac));

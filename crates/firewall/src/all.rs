@@ -18,8 +18,8 @@ use crate::{Backend, FirewallError, Iptables, Missing, Nftables};
 /// Removes an attachment's rules, whatever has created them; it is no error if there are none.
 /// `addresses` are the attachment's, if they are known ([`Iptables::remove`]).
 ///
-/// Only programs can tell what the kernel's legacy iptables tables contain; they run if the
-/// configuration masquerades (`may_masquerade`), or may have done so.
+/// Only programs can read the kernel's legacy iptables tables; they run if the configuration
+/// masquerades (`may_masquerade`), or may have done so.
 ///
 /// # Errors
 /// If some rules may be left.

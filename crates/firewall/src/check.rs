@@ -150,8 +150,8 @@ impl Kernel {
         grant: Grant,
     ) -> Result<Option<&'static str>, FirewallError> {
         let found = self.records_of(owner, &[grant.table()])?;
-        let is_it = |record: &&Record| record.grant == Some(grant);
-        let Some(record) = found.iter().find(is_it) else {
+        let matches = |record: &&Record| record.grant == Some(grant);
+        let Some(record) = found.iter().find(matches) else {
             return Ok(Some(NO_ELEMENT));
         };
         let is_its = |comment: &str| RecordKey::of_comment(comment) == Some(record.key);

@@ -124,8 +124,8 @@ impl FromStr for Transport {
     type Err = UnknownTransport;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_it = |it: &Self| it.name().eq_ignore_ascii_case(text);
-        Self::ALL.into_iter().find(is_it).ok_or(UnknownTransport)
+        let matches = |it: &Self| it.name().eq_ignore_ascii_case(text);
+        Self::ALL.into_iter().find(matches).ok_or(UnknownTransport)
     }
 }
 

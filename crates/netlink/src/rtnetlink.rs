@@ -192,8 +192,8 @@ impl Rtnetlink {
     /// If the kernel refuses.
     pub fn vlans(&mut self, link: u32) -> Result<Vec<PortVlans>, NetlinkError> {
         let of_link = |reply: &Reply<'_>| {
-            let is_it = reply.link_index() == Some(link);
-            is_it.then(|| vlan::parse(reply)).transpose()
+            let is_own = reply.link_index() == Some(link);
+            is_own.then(|| vlan::parse(reply)).transpose()
         };
         let found = self.socket.dump(&vlan::list_request(), of_link)?;
         Ok(found.into_iter().flatten().collect())

@@ -285,7 +285,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Waits for an event that `is_it` accepts, and returns whether it came before the deadline.
+    /// Waits for an event that `is_wanted` accepts, and returns whether it came before the deadline.
     ///
     /// If the kernel dropped events because there were too many, this returns true: the caller has
     /// to read the present state.
@@ -295,7 +295,7 @@ impl Socket {
     pub(crate) fn wait_for_event(
         &mut self,
         deadline: Instant,
-        mut is_it: impl FnMut(&Reply<'_>) -> bool,
+        mut is_wanted: impl FnMut(&Reply<'_>) -> bool,
     ) -> Result<bool, NetlinkError> {
         loop {
             match self.receive() {
@@ -313,7 +313,7 @@ impl Socket {
             let mut received = self.buffer.as_slice();
             let mut is_found = false;
             while let Ok(Some(event)) = Reply::take(&mut received) {
-                is_found |= is_it(&event);
+                is_found |= is_wanted(&event);
             }
             if is_found {
                 return Ok(true);

@@ -72,7 +72,7 @@ pub struct UnknownMode {
 }
 
 impl SubInterface {
-    /// The kind and mode of such a link, as the kernel reports them.
+    /// The kind and mode of an existing link, as the kernel reports them.
     pub fn kind(self) -> LinkKind {
         match self {
             Self::Ipvlan(mode) => LinkKind::Ipvlan(Some(mode)),

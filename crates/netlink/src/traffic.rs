@@ -273,8 +273,8 @@ impl Rtnetlink {
         let payload = fields(0, Handle(0), Handle(0), 0);
         let request = request("list qdiscs".to_owned(), RTM_GETQDISC, 0, payload);
         self.socket.dump(&request, |reply| {
-            let is_it = handle_of(reply) == Some(Handle::OF_CLSACT);
-            Ok(reply.link_index().filter(|_| is_it))
+            let is_clsact = handle_of(reply) == Some(Handle::OF_CLSACT);
+            Ok(reply.link_index().filter(|_| is_clsact))
         })
     }
 

@@ -208,7 +208,8 @@ impl Netns {
     }
 }
 
-/// Two are the same if they are the same namespace, by whatever paths they were opened.
+/// Two values are equal if they are the same namespace, even if they were opened by different
+/// paths.
 impl PartialEq for Netns {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id

@@ -25,12 +25,12 @@ fn remove(
     let alias = LinkAlias::new(&call.conf.name, attachment);
     let go_ifb = go::ifb_name(call.conf.name.as_str(), attachment.container_id.as_str());
     let own_ifb = alias.ifb_name();
-    let told = previous.map(node_links).unwrap_or_default();
+    let previous_links = previous.map(node_links).unwrap_or_default();
     let ports: Vec<String> = alias.port_names().collect();
     let names = [&own_ifb, &go_ifb].into_iter().chain(&ports);
     let names = names
         .map(String::as_str)
-        .chain(told.iter().map(|(name, _)| *name));
+        .chain(previous_links.iter().map(|(name, _)| *name));
     let mut kernel = Rtnetlink::open()?;
     let mut found = kernel.links_by_names(names)?;
     found.sort_by_key(|link| link.index);
@@ -40,15 +40,15 @@ fn remove(
             && ((link.name == own_ifb && alias.whose(link) == Whose::Own) || link.name == go_ifb)
     };
     let is_own_end = |link: &Link| {
-        let is_told = || {
-            let mut told = told.iter();
-            told.any(|(name, mac)| *name == link.name && link.mac == Some(*mac))
+        let is_in_result = || {
+            let mut previous_links = previous_links.iter();
+            previous_links.any(|(name, mac)| *name == link.name && link.mac == Some(*mac))
         };
         is_end(link)
             && match alias.whose(link) {
                 Whose::Own => true,
                 Whose::Other => false,
-                Whose::Unknown => is_told(),
+                Whose::Unknown => is_in_result(),
             }
     };
     let mut first_error = Ok(());

@@ -38,12 +38,12 @@ pub(crate) fn find(
     let outer = kernel.link_by_index(peer).map_err(BandwidthError::from)?;
     // The other end may be in a third namespace, and a link of another pair may have its index
     // here.
-    let is_it = |outer: &Link| {
+    let is_other_end = |outer: &Link| {
         is_end(outer)
             && outer.parent.map(|end| end.index) == Some(inner.index)
-            && is_told_of(outer, previous)
+            && is_in_result(outer, previous)
     };
-    Ok(outer.filter(is_it).ok_or_else(elsewhere)?)
+    Ok(outer.filter(is_other_end).ok_or_else(elsewhere)?)
 }
 
 /// Whether a link on the node can be the end of a pair whose other end is in a container.
@@ -52,7 +52,7 @@ pub(crate) fn is_end(link: &Link) -> bool {
 }
 
 /// Whether a result contains the link, or no links on the node, as before version 0.3.0.
-fn is_told_of(link: &Link, previous: &AddResult) -> bool {
+fn is_in_result(link: &Link, previous: &AddResult) -> bool {
     let interfaces = previous.interfaces.iter();
     let mut on_node = interfaces
         .filter(|interface| interface.sandbox.is_none())

@@ -31,8 +31,8 @@ pub(crate) fn check(
     let mut outside = Rtnetlink::open()?;
 
     let ifname = attachment.ifname.as_str();
-    let (position, told) = check::interface_of(&previous, ifname, Some(netns.path()))?;
-    let container = check::link(&mut inside, told)?;
+    let (position, interface) = check::interface_of(&previous, ifname, Some(netns.path()))?;
+    let container = check::link(&mut inside, interface)?;
     let links = Links::find(&config, &previous, container, &mut outside)?;
     call.log.debug(format_args!("the links are as they were"));
     vlans(&config, &links.port, &mut outside)?;

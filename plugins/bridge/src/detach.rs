@@ -89,7 +89,7 @@ fn remove_of_result(
         let Some(mac) = mac_of(interface).filter(|_| is_on_node) else {
             continue;
         };
-        let is_it = |link: &Link| {
+        let matches = |link: &Link| {
             link.name == interface.name
                 && link.mac == Some(mac)
                 && is_pair(link)
@@ -98,7 +98,7 @@ fn remove_of_result(
                 && link.parent.is_some_and(|end| end.netns.is_some())
         };
         let name = interface.name.as_str();
-        if let Some(link) = find(kernel, name)?.filter(is_it) {
+        if let Some(link) = find(kernel, name)?.filter(matches) {
             remove_links(kernel, [&link])?;
             is_removed = true;
         }

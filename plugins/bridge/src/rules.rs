@@ -58,12 +58,14 @@ pub(crate) fn remove(
         // A `prevResult` that cannot be decoded counts as absent.
         None => call.conf.prev_result().ok().flatten(),
     };
-    let told: Vec<IpNetwork> = previous.iter().flat_map(AddResult::addresses).collect();
-    let told = Some(told.as_slice()).filter(|told| !told.is_empty());
+    let previous_addresses: Vec<IpNetwork> =
+        previous.iter().flat_map(AddResult::addresses).collect();
+    let previous_addresses = Some(previous_addresses.as_slice())
+        .filter(|previous_addresses| !previous_addresses.is_empty());
     Ok(firewall::remove(
         &call.conf.name,
         attachment,
-        addresses.or(told),
+        addresses.or(previous_addresses),
         may_masquerade,
     )?)
 }

@@ -178,7 +178,7 @@ pub(crate) fn last_given_index(name: &str) -> Option<usize> {
     name.strip_prefix(LAST_GIVEN)?.parse().ok()
 }
 
-/// Reads the contents of such a file.
+/// Reads the contents of a file with the last address of a range set.
 pub(crate) fn read_last_given(contents: Vec<u8>) -> Option<IpAddr> {
     let text = String::from_utf8(contents).ok()?;
     cni_types::parse_ip(text.trim()).ok()

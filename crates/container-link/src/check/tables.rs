@@ -26,21 +26,21 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Whether the table of `planned` has a route to its destination that `is_it` accepts.
+    /// Whether the table of `planned` has a route to its destination that `matches` accepts.
     ///
     /// The plugin `sbr` moves routes of the main table to a table in which packets from one of the
     /// addresses are looked up, so these tables count too.
     pub(super) fn have(
         &mut self,
         planned: &Route,
-        is_it: impl Fn(&Route) -> bool,
+        matches: impl Fn(&Route) -> bool,
     ) -> Result<bool, NetlinkError> {
         let family = Family::of(planned.destination.ip());
         let destination = network_of(planned.destination);
         if self
             .routes(family, planned.table, destination)?
             .iter()
-            .any(&is_it)
+            .any(&matches)
         {
             return Ok(true);
         }
@@ -48,7 +48,11 @@ impl<'a> Tables<'a> {
             return Ok(false);
         }
         for table in self.by_source(family)? {
-            if self.routes(family, table, destination)?.iter().any(&is_it) {
+            if self
+                .routes(family, table, destination)?
+                .iter()
+                .any(&matches)
+            {
                 return Ok(true);
             }
         }

@@ -96,8 +96,8 @@ fn finish(
 
 /// Removes an attachment's port map, whatever has created it; it is no error if there is none.
 ///
-/// Only programs can tell what the kernel's legacy iptables tables contain. They run if ports may
-/// have been mapped by iptables (`may_be_by_iptables`), and if there are such tables.
+/// Only programs can read the kernel's legacy iptables tables. They run if ports may have been
+/// mapped by iptables (`may_be_by_iptables`), and if there are such tables.
 ///
 /// # Errors
 /// If a part may be left.

@@ -63,9 +63,9 @@ impl<'a> OfNode<'a> {
         let Some(previous) = self.0 else {
             return Ok(());
         };
-        let (_, told) = check::interface_of(previous, &link.name, None)?;
+        let (_, interface) = check::interface_of(previous, &link.name, None)?;
         if has_own_mac {
-            check::mac(link, told)?;
+            check::mac(link, interface)?;
         }
         Ok(())
     }

@@ -343,11 +343,11 @@ fn an_error_names_a_subnet_without_room() {
         ),
     ] {
         let lease = lease(&IPV4.replace(from, to)).unwrap();
-        let told = lease
+        let notes = lease
             .require_room(Path::new("/f"))
             .map_err(|error| error.to_string());
         assert_eq!(
-            told,
+            notes,
             expected.map_or(Ok(()), |text| Err(format!("/f: {text}")))
         );
     }
