@@ -1,5 +1,5 @@
-//! A DEL whose second process, the one that waits for the kernel, cannot be started or is killed,
-//! and a DEL that is killed itself: by strace, at a given system call.
+//! A DEL whose helper process, which waits for the kernel's acknowledgement, cannot be started or
+//! is killed, and a DEL that is killed itself. strace injects the faults at a given system call.
 
 #![allow(
     clippy::expect_used,
@@ -22,21 +22,21 @@ use crate::support::lab::{Container, Lab};
 use crate::support::side::ours;
 
 ours!(
-    no_process_can_be_made,
-    the_other_process_is_killed,
+    no_process_can_be_created,
+    the_helper_is_killed,
     the_plugin_is_killed,
 );
 
-/// The calls that make a process, on any architecture and in any C library.
+/// The system calls that create a process, on any architecture and in any C library.
 const FORKS: &str = "clone,?clone3,?fork,?vfork";
 
-/// Without IPAM, so that the plugin makes no process but the one that waits for the kernel.
+/// Without IPAM, so that the helper is the only process that the plugin creates.
 fn conf() -> Value {
     layer2(json!({ "bridge": BRIDGE }))
 }
 
-/// An attached container, and a DEL under strace. The outcome comes with the calls that were
-/// traced.
+/// Attaches a container and runs its DEL under strace. Returns the outcome and the traced system
+/// calls.
 fn traced_del(lab: &Lab, container: &Container, options: &[&str]) -> (Outcome, String) {
     lab.add(container, &conf());
     let directory = tempfile::tempdir().unwrap();
@@ -47,15 +47,15 @@ fn traced_del(lab: &Lab, container: &Container, options: &[&str]) -> (Outcome, S
     (outcome, fs::read_to_string(&log).unwrap())
 }
 
-/// Neither end of the pair is left.
+/// Asserts that neither end of the pair exists any more.
 #[track_caller]
 fn assert_gone(lab: &Lab, container: &Container) {
     assert_eq!(lab.link_names(), ["lo", BRIDGE]);
     assert_eq!(container.link_names(), ["lo"]);
 }
 
-/// As at `pids.max`. The kernel itself is waited for then.
-fn no_process_can_be_made(lab: &Lab) {
+/// As at the limit `pids.max`. The plugin then waits for the kernel itself.
+fn no_process_can_be_created(lab: &Lab) {
     let container = Container::new("a");
     for _ in 0..3 {
         let fails = format!("inject={FORKS}:error=EAGAIN");
@@ -66,11 +66,11 @@ fn no_process_can_be_made(lab: &Lab) {
     }
 }
 
-/// It is killed before it has sent the request: at its first call, and at its last one before the
-/// kernel has the request.
-fn the_other_process_is_killed(lab: &Lab) {
+/// The helper is killed before it has sent the request: at its first system call, and at the last
+/// one before the kernel has the request.
+fn the_helper_is_killed(lab: &Lab) {
     let container = Container::new("a");
-    // The plugin itself makes neither call in a DEL that prints nothing.
+    // In a DEL that prints nothing, the plugin itself makes neither call.
     for call in ["close_range", "write"] {
         let kills = format!("inject={call}:signal=SIGKILL");
         let trace = format!("trace={call}");
@@ -82,15 +82,15 @@ fn the_other_process_is_killed(lab: &Lab) {
     assert_no_process(lab);
 }
 
-/// At each of its reads from the kernel, of which one comes before the other process is there and
-/// the last ones after it. Once that is there, though it has not begun, the link goes without
-/// another DEL.
+/// The plugin is killed at each of its reads from the kernel. One comes before the helper exists,
+/// the last ones after. As soon as the helper exists, even if it has not begun, the link is removed
+/// without another DEL.
 fn the_plugin_is_killed(lab: &Lab) {
     let container = Container::new("a");
     let (mut alone, mut with_other) = (0, 0);
     for read in 1.. {
         let kills = format!("inject=recvfrom:signal=SIGKILL:when={read}");
-        // In microseconds.
+        // The delay, in microseconds.
         let delays = "inject=close_range:delay_enter=30000";
         let trace = "trace=recvfrom,close_range";
         let options = ["-f", "-e", trace, "-e", &kills, "-e", delays];
@@ -102,7 +102,7 @@ fn the_plugin_is_killed(lab: &Lab) {
         assert!(outcome.stdout.is_empty(), "{outcome}");
         if calls.contains("close_range") {
             with_other += 1;
-            // strace has ended, and so has the other process.
+            // strace has ended, and so has the helper.
             assert_gone(lab, &container);
         } else {
             alone += 1;
