@@ -12,11 +12,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{add, check, convert, del, gc, install, uninstall};
+use crate::commands::{
+    add, check, convert, del, gc, install, leases, metrics, render, show, status, uninstall,
+};
 use crate::context::Context;
 use crate::output::Output;
+use crate::terminal::Terminal;
 
-/// Looks into the container network of this node, and mends it.
+/// Looks into the container network of this node, and repairs it.
 ///
 /// The exit status is 0 if all is well or done, 1 if faults were found, and 2 if the command could
 /// not do its work.
@@ -35,6 +38,11 @@ enum Command {
     Del(del::Options),
     Gc(gc::Options),
     Install(install::Options),
+    Leases(leases::Options),
+    Metrics(metrics::Options),
+    Render(render::Options),
+    Show(show::Options),
+    Status(status::Options),
     Uninstall(uninstall::Options),
 }
 
@@ -67,7 +75,10 @@ pub fn main() -> ExitCode {
         }
     };
     let mut stdout = io::stdout().lock();
-    match run(cli.command, &mut Output::new(&mut stdout)) {
+    match run(
+        cli.command,
+        &mut Output::new(&mut stdout, Terminal::of_stdout()),
+    ) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Faults) => ExitCode::FAILURE,
         // The reader has read enough, as `head` does.
@@ -87,6 +98,11 @@ fn run(command: Command, output: &mut Output<'_>) -> Result<Outcome> {
         Command::Del(options) => del::run(&options, output),
         Command::Gc(options) => gc::run(&options, &Context::of_process(), output),
         Command::Install(options) => install::run(&options, output),
+        Command::Leases(options) => leases::run(&options, output),
+        Command::Metrics(options) => metrics::run(&options, output),
+        Command::Render(options) => render::run(&options, output),
+        Command::Show(options) => show::run(&options, output),
+        Command::Status(options) => status::run(&options, output),
         Command::Uninstall(options) => uninstall::run(&options, output),
     }
 }

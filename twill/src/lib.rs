@@ -4,13 +4,19 @@
 //! `run`, which writes to an [`Output`] and returns an [`Outcome`]. The exit status is 0 if all is
 //! well or done, 1 if faults were found, and 2 if the command could not do its work.
 
+mod age;
 mod cli;
 mod commands;
 mod context;
 mod holdings;
+mod lease_view;
 mod network;
+mod node_options;
+mod notices;
 mod output;
 mod plugins;
+mod table;
+mod terminal;
 
 pub use cli::{command, main};
 pub use plugins::PLUGINS;

@@ -2,14 +2,20 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
+use crate::table::{Style, Table};
+use crate::terminal::Terminal;
+
 /// The standard output of a command.
 pub(crate) struct Output<'a> {
     stdout: &'a mut dyn Write,
+    terminal: Terminal,
 }
 
 impl<'a> Output<'a> {
-    pub(crate) fn new(stdout: &'a mut dyn Write) -> Self {
-        Self { stdout }
+    pub(crate) fn new(stdout: &'a mut dyn Write, terminal: Terminal) -> Self {
+        Self { stdout, terminal }
     }
 
     /// Writes a line.
@@ -20,29 +26,31 @@ impl<'a> Output<'a> {
         writeln!(self.stdout, "{line}")
     }
 
-    /// Writes a table: columns as wide as their widest field, without frames.
+    /// Writes a table.
     ///
     /// # Errors
     /// If the output cannot be written.
-    pub(crate) fn table<const N: usize>(
-        &mut self,
-        header: &[&str; N],
-        rows: &[[String; N]],
-    ) -> io::Result<()> {
-        let mut widths = header.map(str::len);
-        for row in rows {
-            for (width, field) in widths.iter_mut().zip(row) {
-                *width = (*width).max(field.chars().count());
-            }
-        }
-        let header = header.map(str::to_owned);
-        for row in std::iter::once(&header).chain(rows) {
-            let fields = row.iter().zip(widths);
-            let line: String = fields
-                .map(|(field, width)| format!("{field:width$}  "))
-                .collect();
-            self.line(line.trim_end())?;
-        }
-        Ok(())
+    pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
+        let mut lines = table.lines(self.terminal).into_iter();
+        lines.try_for_each(|line| self.line(&line))
+    }
+
+    /// The lines of a table, for a command that writes only some of them.
+    pub(crate) fn table_lines(&self, table: &Table) -> Vec<String> {
+        table.lines(self.terminal)
+    }
+
+    /// A text with a style, where the terminal shows colours.
+    pub(crate) fn styled(&self, text: &str, style: Style) -> String {
+        style.apply(text, self.terminal)
+    }
+
+    /// Writes a value as JSON, in lines that a person can read.
+    ///
+    /// # Errors
+    /// If the output cannot be written.
+    pub(crate) fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *self.stdout, value)?;
+        self.line("")
     }
 }

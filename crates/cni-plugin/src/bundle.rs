@@ -78,7 +78,7 @@ const OWN: &str = "/proc/self/exe";
 
 /// Whether a file is this process's binary or a copy of it. Only a file of another inode and the
 /// same size is opened: files of one build have one size.
-fn is_this_build(path: &Path, file: &Metadata) -> bool {
+pub fn is_this_build(path: &Path, file: &Metadata) -> bool {
     static OWN_FILE: OnceLock<Option<Metadata>> = OnceLock::new();
     static OWN_ID: OnceLock<Option<BuildId>> = OnceLock::new();
     let Some(own) = OWN_FILE.get_or_init(|| metadata(OWN).ok()) else {

@@ -136,7 +136,7 @@ mod process;
 mod streams;
 mod trace;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, is_this_build};
 pub use command::Command;
 pub use container_netns::ContainerNetns;
 pub use delegate::{Delegate, DelegateCall, DelegateConf, DelegateError};

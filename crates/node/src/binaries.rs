@@ -3,11 +3,11 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use child::{Child, Ended, Image};
+use cni_plugin::is_this_build;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{Part, Problem};
@@ -32,7 +32,7 @@ pub struct Binary {
 /// Whose a plugin's binary is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// It is the binary that is running.
+    /// It is the binary that is running, or a copy of it.
     ThisBuild,
     /// It is Twill's, of another build, or another copy: what it reports.
     Twill(String),
@@ -53,9 +53,6 @@ pub fn find_binaries<'n>(
     dirs: &[PathBuf],
     names: impl IntoIterator<Item = &'n str>,
 ) -> Vec<Binary> {
-    let own = fs::metadata("/proc/self/exe")
-        .ok()
-        .map(|it| (it.dev(), it.ino()));
     let mut binaries: Vec<Binary> = Vec::new();
     for name in names {
         if binaries.iter().any(|binary| binary.name == name) {
@@ -68,9 +65,7 @@ pub fn find_binaries<'n>(
             None => Err(Problem::of(format_args!(
                 "plugin {name} is in no plugin directory"
             ))),
-            Some((metadata, _)) if own == Some((metadata.dev(), metadata.ino())) => {
-                Ok(Whose::ThisBuild)
-            }
+            Some((metadata, path)) if is_this_build(path, metadata) => Ok(Whose::ThisBuild),
             Some((_, path)) => ask(path),
         };
         binaries.push(Binary {

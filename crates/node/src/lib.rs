@@ -16,9 +16,10 @@
 //! stores, network                leases and ranges
 //! links, namespaces              the kernel's links, on the node and in containers
 //! life                           whether a lease is alive: pure
-//! snapshot                       all of it
+//! snapshot, attachments          all of it, and by attachment
 //! ```
 
+mod attachments;
 mod binaries;
 mod cached;
 mod kept;
@@ -33,6 +34,7 @@ mod paths;
 mod snapshot;
 mod stores;
 
+pub use attachments::KnownAttachment;
 pub use binaries::{Binary, Whose, find_binaries};
 pub use cached::{CachedAttachment, Pod};
 pub use kept::{Kept, KeptConfs, KeptFile};

@@ -118,7 +118,7 @@ impl Sightings {
     }
 
     /// The links of containers that have an address.
-    pub fn sightings(&self, address: IpAddr) -> &[Sighting] {
+    pub fn of_address(&self, address: IpAddr) -> &[Sighting] {
         self.by_address.get(&address).map_or(&[], Vec::as_slice)
     }
 
@@ -132,7 +132,7 @@ impl Sightings {
     pub fn judge(&self, network: &NetworkName, owner: &Owner, address: IpAddr, age: Age) -> Life {
         let (own, is_own) = self.alias_of(network, owner);
         let mut elsewhere = None;
-        for sighting in self.sightings(address) {
+        for sighting in self.of_address(address) {
             match &sighting.alias {
                 Some(alias) if !is_own(alias) => elsewhere = Some(sighting.clone()),
                 _ => return Life::Alive(Evidence::Address(sighting.clone())),

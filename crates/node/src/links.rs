@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use ipnetwork::IpNetwork;
 use netlink::{Link, LinkAddress, NetlinkError, Rtnetlink};
 
 /// A link, and its addresses.
@@ -11,6 +12,15 @@ pub struct NodeLink {
     pub link: Link,
     /// Its addresses.
     pub addresses: Vec<LinkAddress>,
+}
+
+impl NodeLink {
+    /// The addresses that somebody gave it: all but those that the kernel gives each link (RFC
+    /// 4291, "link-local").
+    pub fn given_addresses(&self) -> impl Iterator<Item = IpNetwork> {
+        let all = self.addresses.iter().map(|it| it.network);
+        all.filter(|it| !matches!(it, IpNetwork::V6(v6) if v6.ip().is_unicast_link_local()))
+    }
 }
 
 /// The links of a namespace. In ascending order of their indexes.

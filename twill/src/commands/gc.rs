@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::holdings::free::{Freed, free};
 use crate::holdings::{Fate, Filter, Holding, Inquest, read, settle};
 use crate::output::Output;
+use crate::table::Table;
 
 /// Frees what no living container has: addresses, kept configurations, links and rules.
 ///
@@ -180,30 +181,27 @@ impl Line {
 
 fn print(options: &Options, report: &Report, output: &mut Output<'_>) -> Result<()> {
     if options.json {
-        output.line(&serde_json::to_string_pretty(report)?)?;
+        output.json(report)?;
         return Ok(());
     }
     let shown = report
         .attachments
         .iter()
         .filter(|line| line.state != "alive");
-    let rows = shown.map(|line| {
-        [
-            line.network.clone(),
-            line.name
-                .clone()
-                .unwrap_or_else(|| line.container.chars().take(16).collect()),
-            line.interface.clone().unwrap_or_else(|| "-".to_owned()),
-            line.addresses.join(","),
-            format!("{}: {}", line.state, line.reason),
-        ]
-    });
-    let rows: Vec<_> = rows.collect();
-    if !rows.is_empty() {
-        output.table(
-            &["NETWORK", "CONTAINER", "INTERFACE", "ADDRESSES", "STATE"],
-            &rows,
-        )?;
+    let mut table = Table::new(["NETWORK", "CONTAINER", "INTERFACE", "ADDRESSES", "STATE"]);
+    for line in shown {
+        let container = line.name.clone();
+        let container = container.unwrap_or_else(|| line.container.chars().take(16).collect());
+        table.row([
+            line.network.as_str().into(),
+            container.into(),
+            line.interface.as_deref().unwrap_or("-").into(),
+            line.addresses.join(",").into(),
+            format!("{}: {}", line.state, line.reason).into(),
+        ]);
+    }
+    if !table.is_empty() {
+        output.table(&table)?;
         output.line("")?;
     }
     let Report {

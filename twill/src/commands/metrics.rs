@@ -1,0 +1,195 @@
+//! `twill metrics`: numbers for Prometheus.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use node::Node;
+
+use super::status::binaries;
+use crate::cli::Outcome;
+use crate::node_options::NodeOptions;
+use crate::notices::{States, by_kind, notices};
+use crate::output::Output;
+
+/// Prints numbers in Prometheus's text format, for node_exporter's textfile collector.
+#[derive(Args, Debug)]
+#[command(after_help = "Example, as a line of crontab(5):
+  * * * * *  root  twill metrics --output /var/lib/prometheus/node-exporter/twill.prom")]
+pub(crate) struct Options {
+    /// Write to this file, which is replaced as a whole, instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print JSON: each number with its name and labels.
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+/// A number, and what it is of.
+#[derive(Debug, serde::Serialize)]
+struct Sample {
+    name: &'static str,
+    labels: Vec<(&'static str, String)>,
+    value: u128,
+}
+
+/// The names of the numbers, and what they are.
+const METRICS: [(&str, &str); 9] = [
+    ("twill_build_info", "The build that reports; always 1."),
+    (
+        "twill_leases",
+        "Addresses that are not free, by the state of their owners.",
+    ),
+    (
+        "twill_oldest_lease_timestamp_seconds",
+        "When the oldest address of a network was given.",
+    ),
+    ("twill_range_size", "Addresses that a range can give."),
+    (
+        "twill_range_used",
+        "Addresses of a range that are not free.",
+    ),
+    (
+        "twill_range_dead",
+        "Addresses of a range that dead containers hold.",
+    ),
+    ("twill_range_free", "Addresses of a range that are free."),
+    (
+        "twill_lease_file_timestamp_seconds",
+        "When flanneld wrote its lease; missing without one.",
+    ),
+    ("twill_problems", "Problems of the node, by their kind."),
+];
+
+/// Prints or writes the numbers.
+pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
+    let node = Node::read(&options.node.paths());
+    let samples = samples(&node);
+    if options.json {
+        output.json(&samples)?;
+        return Ok(Outcome::Done);
+    }
+    let text = text_of(&samples);
+    match &options.output {
+        None => text.lines().try_for_each(|line| output.line(line))?,
+        Some(file) => {
+            replace(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn samples(node: &Node) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    let mut sample = |name, labels: &[(&'static str, &str)], value: u128| {
+        let labels = labels
+            .iter()
+            .map(|(label, text)| (*label, (*text).to_owned()));
+        samples.push(Sample {
+            name,
+            labels: labels.collect(),
+            value,
+        });
+    };
+    sample(
+        "twill_build_info",
+        &[("version", env!("CARGO_PKG_VERSION"))],
+        1,
+    );
+    for network in &node.networks {
+        let name = ("network", network.name.as_str());
+        let states = States::of(network);
+        for (state, number) in [
+            ("alive", states.alive),
+            ("dead", states.dead),
+            ("unknown", states.unknown),
+            ("unowned", states.unowned),
+        ] {
+            sample("twill_leases", &[name, ("state", state)], number as u128);
+        }
+        let oldest = network.leases.iter().filter_map(|lease| lease.since).min();
+        if let Some(oldest) = oldest {
+            sample(
+                "twill_oldest_lease_timestamp_seconds",
+                &[name],
+                seconds(oldest),
+            );
+        }
+        for range in network.range_use() {
+            let text = range.set.to_string();
+            let labels = [name, ("range", text.as_str())];
+            sample("twill_range_size", &labels, range.size);
+            sample("twill_range_used", &labels, range.used as u128);
+            sample("twill_range_dead", &labels, range.dead as u128);
+            sample("twill_range_free", &labels, range.free());
+        }
+    }
+    if let Some(written) = node.lease_file.as_ref().ok().and_then(|file| file.written) {
+        sample("twill_lease_file_timestamp_seconds", &[], seconds(written));
+    }
+    for (kind, number) in by_kind(&notices(node, &binaries(node))) {
+        sample("twill_problems", &[("kind", kind)], number as u128);
+    }
+    samples
+}
+
+fn seconds(moment: SystemTime) -> u128 {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs().into()
+}
+
+/// The samples in the text format, those of one name together.
+fn text_of(samples: &[Sample]) -> String {
+    let mut text = String::new();
+    for (name, help) in METRICS {
+        let own: Vec<&Sample> = samples
+            .iter()
+            .filter(|sample| sample.name == name)
+            .collect();
+        if own.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for sample in own {
+            let labels = sample.labels.iter();
+            // Neither names of networks nor ranges have a quote or a backslash.
+            let labels = labels.map(|(label, text)| format!("{label}=\"{text}\""));
+            let labels = labels.collect::<Vec<_>>().join(",");
+            let braces = if labels.is_empty() {
+                String::new()
+            } else {
+                format!("{{{labels}}}")
+            };
+            let _ = writeln!(text, "{name}{braces} {}", sample.value);
+        }
+    }
+    text
+}
+
+/// Replaces a file as a whole. The collector, which may not be root, reads files that end with
+/// `.prom`; the name of the new file does not until it is complete.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let name = file
+        .file_name()
+        .ok_or(io::ErrorKind::InvalidInput)?
+        .to_string_lossy();
+    let aside = file.with_file_name(format!(".{name}.new"));
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o644);
+    let written = options.open(&aside).and_then(|mut new| {
+        new.write_all(text.as_bytes())?;
+        new.sync_all()?;
+        fs::rename(&aside, file)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    written
+}

@@ -1,0 +1,450 @@
+//! `twill status`: the node at a glance.
+
+use anyhow::Result;
+use clap::Args;
+use firewall::{Held, Inventory};
+use netlink::LinkKind;
+use node::{Binary, LeaseFile, Network, Node, Whose, find_binaries};
+use serde::Serialize;
+
+use crate::age;
+use crate::cli::Outcome;
+use crate::node_options::NodeOptions;
+use crate::notices::{Notice, States, count, notices};
+use crate::output::Output;
+use crate::table::{Cell, Style, Table};
+
+/// Shows the node at a glance: flanneld's lease, the network configuration in use and its plugins,
+/// bridges, ranges, rules, and what is wrong.
+///
+/// The exit status is 0 if nothing is wrong, and 1 otherwise.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  twill status
+  twill status --json | jq .problems")]
+pub(crate) struct Options {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+/// What the command says, with the keys of its JSON.
+#[derive(Debug, Serialize)]
+struct Status {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<LeaseView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<ListView>,
+    plugins: Vec<PluginView>,
+    bridges: Vec<BridgeView>,
+    networks: Vec<NetworkView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    firewall: Option<FirewallView>,
+    problems: Vec<Notice>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeaseView {
+    file: String,
+    networks: Vec<String>,
+    subnets: Vec<String>,
+    mtu: u32,
+    ip_masq: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written: Option<String>,
+    #[serde(skip)]
+    age: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ListView {
+    file: String,
+    network: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PluginView {
+    #[serde(rename = "type")]
+    plugin_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    whose: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reports: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BridgeView {
+    name: String,
+    is_up: bool,
+    mac: Option<String>,
+    mtu: u32,
+    addresses: Vec<String>,
+    ports: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NetworkView {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<String>,
+    data_dir: String,
+    leases: States,
+    ranges: Vec<RangeView>,
+    /// How many leases no range of the present configuration has.
+    outside: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct RangeView {
+    range: String,
+    size: u128,
+    used: usize,
+    free: u128,
+    dead: usize,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FirewallView {
+    tables: Vec<String>,
+    masqueraded: usize,
+    held_to_mac: usize,
+    ports: usize,
+    waiting: usize,
+}
+
+/// Prints the status.
+pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
+    let node = Node::read(&options.node.paths());
+    let binaries = binaries(&node);
+    let status = Status::of(&node, &binaries);
+    if options.json {
+        output.json(&status)?;
+    } else {
+        status.print(output)?;
+    }
+    Ok(if status.problems.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Faults
+    })
+}
+
+/// The plugins of the list in use, those that they call included.
+pub(crate) fn binaries(node: &Node) -> Vec<Binary> {
+    let Some((_, list)) = node.list_in_use() else {
+        return Vec::new();
+    };
+    let network = node.network(list.name.as_str());
+    let conf = network.and_then(|network| network.conf.as_ref().ok()?.as_ref());
+    let delegate: Option<String> = conf.and_then(|conf| conf.decode("type").ok()?);
+    let ipam: Option<cni_types::json::Object> = conf.and_then(|conf| conf.decode("ipam").ok()?);
+    let ipam: Option<String> = ipam.and_then(|ipam| ipam.decode("type").ok()?);
+    let mut names: Vec<String> = Vec::new();
+    for plugin in &list.plugins {
+        names.push(plugin.plugin_type.to_string());
+        if names.len() == 1 {
+            names.extend(delegate.iter().chain(&ipam).cloned());
+        }
+    }
+    find_binaries(&node.paths.plugin_dirs, names.iter().map(String::as_str))
+}
+
+impl Status {
+    fn of(node: &Node, binaries: &[Binary]) -> Self {
+        Self {
+            lease: node
+                .lease_file
+                .as_ref()
+                .ok()
+                .map(|file| LeaseView::of(file, node)),
+            list: node.list_in_use().map(|(file, list)| ListView {
+                file: file.display().to_string(),
+                network: list.name.to_string(),
+            }),
+            plugins: binaries.iter().map(PluginView::of).collect(),
+            bridges: bridges(node),
+            networks: node.networks.iter().map(NetworkView::of).collect(),
+            firewall: node.firewall.as_ref().ok().map(FirewallView::of),
+            problems: notices(node, binaries),
+        }
+    }
+
+    fn print(&self, output: &mut Output<'_>) -> Result<()> {
+        let mut facts = Table::new(["", ""]);
+        let mut fact = |what: &'static str, text: String| {
+            facts.row([Cell::new(what, Style::Bold), text.into()]);
+        };
+        if let Some(lease) = &self.lease {
+            fact("lease", lease.in_words());
+        }
+        if let Some(ListView { file, network }) = &self.list {
+            fact("list", format!("network {network}, {file}"));
+        }
+        for bridge in &self.bridges {
+            fact("bridge", bridge.in_words());
+        }
+        if let Some(firewall) = &self.firewall {
+            fact("firewall", firewall.in_words());
+        }
+        for line in output.table_lines(&facts).iter().skip(1) {
+            output.line(line)?;
+        }
+        let mut plugins = Table::new(["PLUGIN", "WHOSE", "FILE"]);
+        for plugin in &self.plugins {
+            plugins.row(plugin.cells());
+        }
+        let mut networks = Table::new([
+            "NETWORK", "RANGE", "SIZE", "USED", "FREE", "ALIVE", "DEAD", "UNKNOWN",
+        ]);
+        for network in &self.networks {
+            network.rows(&mut networks);
+        }
+        for table in [plugins, networks] {
+            if !table.is_empty() {
+                output.line("")?;
+                output.table(&table)?;
+            }
+        }
+        output.line("")?;
+        if self.problems.is_empty() {
+            output.line(&output.styled("nothing is wrong", Style::Good))?;
+            return Ok(());
+        }
+        for Notice {
+            problem, advice, ..
+        } in &self.problems
+        {
+            let mark = output.styled("problem", Style::Bad);
+            output.line(&format!("{mark}  {problem}"))?;
+            output.line(&format!("  to do  {advice}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl LeaseView {
+    fn of(file: &LeaseFile, node: &Node) -> Self {
+        let texts =
+            |networks: &[ipnetwork::IpNetwork]| networks.iter().map(ToString::to_string).collect();
+        Self {
+            file: file.path.display().to_string(),
+            networks: texts(file.lease.networks()),
+            subnets: texts(file.lease.subnets()),
+            mtu: file.lease.mtu(),
+            ip_masq: file.lease.ip_masq(),
+            written: file.written.map(age::rfc3339),
+            age: file.written.map(|written| age::since(written, node.now)),
+        }
+    }
+
+    fn in_words(&self) -> String {
+        let written = self.age.iter().map(|age| format!(", written {age} ago"));
+        format!(
+            "{} of {}, MTU {}, {}{}",
+            self.subnets.join(", "),
+            self.networks.join(", "),
+            self.mtu,
+            self.file,
+            written.collect::<String>()
+        )
+    }
+}
+
+impl PluginView {
+    fn of(binary: &Binary) -> Self {
+        let (whose, reports) = match &binary.whose {
+            Ok(Whose::ThisBuild) => ("this build", String::new()),
+            Ok(Whose::Twill(reports)) => ("twill", reports.clone()),
+            Ok(Whose::Other(reports)) => ("other", reports.clone()),
+            Err(problem) => ("unknown", problem.to_string()),
+        };
+        Self {
+            plugin_type: binary.name.clone(),
+            file: binary.path.as_ref().map(|path| path.display().to_string()),
+            whose,
+            reports,
+        }
+    }
+
+    fn cells(&self) -> [Cell; 3] {
+        let (whose, style) = match self.whose {
+            "this build" => (
+                format!("twill {}, this build", env!("CARGO_PKG_VERSION")),
+                Style::Good,
+            ),
+            "twill" => (format!("another build: {}", self.reports), Style::Warning),
+            "other" => (self.reports.clone(), Style::Plain),
+            _ => (self.reports.clone(), Style::Bad),
+        };
+        [
+            self.plugin_type.as_str().into(),
+            Cell::new(whose, style),
+            self.file.as_deref().unwrap_or_default().into(),
+        ]
+    }
+}
+
+/// The bridges that networks are plugged into, and that exist.
+fn bridges(node: &Node) -> Vec<BridgeView> {
+    let Ok(links) = &node.links else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = node.networks.iter().filter_map(Network::bridge).collect();
+    names.sort();
+    names.dedup();
+    let found = names.iter().filter_map(|name| links.by_name(name));
+    let found = found.filter(|it| matches!(it.link.kind, LinkKind::Bridge { .. }));
+    let view = |it: &node::NodeLink| BridgeView {
+        name: it.link.name.clone(),
+        is_up: it.link.is_up,
+        mac: it.link.mac.map(|mac| mac.to_string()),
+        mtu: it.link.mtu,
+        addresses: it.given_addresses().map(|it| it.to_string()).collect(),
+        ports: links.ports_of(it.link.index).count(),
+    };
+    found.map(view).collect()
+}
+
+impl BridgeView {
+    fn in_words(&self) -> String {
+        let state = if self.is_up { "up" } else { "down" };
+        format!(
+            "{} is {state}, {}, MTU {}, {}",
+            self.name,
+            self.addresses.join(", "),
+            self.mtu,
+            count(self.ports, "port", "ports")
+        )
+    }
+}
+
+impl NetworkView {
+    fn of(network: &Network) -> Self {
+        let ranges = network.range_use().into_iter().map(|range| RangeView {
+            free: range.free(),
+            range: range.set.to_string(),
+            size: range.size,
+            used: range.used,
+            dead: range.dead,
+        });
+        Self {
+            name: network.name.to_string(),
+            list: network.list.as_ref().map(|path| path.display().to_string()),
+            data_dir: network.data_dir.display().to_string(),
+            leases: States::of(network),
+            ranges: ranges.collect(),
+            outside: network.outside().count(),
+        }
+    }
+
+    /// A row per range; the first one has the leases by their state.
+    fn rows(&self, table: &mut Table) {
+        let States {
+            alive,
+            dead,
+            unknown,
+            ..
+        } = self.leases;
+        let bad = |number: usize, style| {
+            Cell::new(
+                number.to_string(),
+                if number > 0 { style } else { Style::Plain },
+            )
+        };
+        let states = || {
+            [
+                Cell::from(alive.to_string()),
+                bad(dead, Style::Bad),
+                bad(unknown, Style::Warning),
+            ]
+        };
+        let mut is_first = true;
+        let mut row = |cells: [Cell; 4]| {
+            let is_first = std::mem::take(&mut is_first);
+            let name = if is_first { self.name.as_str() } else { "" };
+            let states = if is_first {
+                states()
+            } else {
+                Default::default()
+            };
+            table.row([name.into()].into_iter().chain(cells).chain(states));
+        };
+        for range in &self.ranges {
+            row([
+                range.range.as_str().into(),
+                range.size.to_string().into(),
+                range.used.to_string().into(),
+                range.free.to_string().into(),
+            ]);
+        }
+        if self.ranges.is_empty() {
+            let used = alive + dead + unknown + self.leases.unowned;
+            row([
+                "not known".into(),
+                "".into(),
+                used.to_string().into(),
+                "".into(),
+            ]);
+        } else if self.outside > 0 {
+            row([
+                "in no range".into(),
+                "".into(),
+                self.outside.to_string().into(),
+                "".into(),
+            ]);
+        }
+    }
+}
+
+impl FirewallView {
+    fn of(inventory: &Inventory) -> Self {
+        let mut view = Self {
+            tables: inventory.tables.clone(),
+            ..Self::default()
+        };
+        for holding in &inventory.holdings {
+            *match holding.what {
+                Held::Masqueraded(_) => &mut view.masqueraded,
+                Held::OnlyMac { .. } => &mut view.held_to_mac,
+                Held::Port {
+                    is_waiting: false, ..
+                } => &mut view.ports,
+                Held::Port {
+                    is_waiting: true, ..
+                } => &mut view.waiting,
+            } += 1;
+        }
+        view
+    }
+
+    fn in_words(&self) -> String {
+        if self.tables.is_empty() {
+            return "no tables of Twill's".to_owned();
+        }
+        let mut words = vec![
+            format!(
+                "{} masqueraded",
+                count(self.masqueraded, "address", "addresses")
+            ),
+            format!("{} mapped", count(self.ports, "port", "ports")),
+        ];
+        if self.held_to_mac > 0 {
+            words.push(format!(
+                "{} held to its MAC",
+                count(self.held_to_mac, "port", "ports")
+            ));
+        }
+        if self.waiting > 0 {
+            let waiting = count(self.waiting, "mapping", "mappings");
+            words.push(format!("{waiting} of ports that others have taken since"));
+        }
+        words.join(", ")
+    }
+}

@@ -1,0 +1,260 @@
+//! Tables for people: columns without frames, as wide as their widest cell, cut off where a
+//! terminal has no room.
+
+use crate::terminal::Terminal;
+
+/// The blanks between two columns.
+const GAP: &str = "  ";
+
+/// The least width to which a column is cut off, in characters.
+const LEAST: usize = 12;
+
+/// What replaces the end of a cell that is cut off.
+const CUT: char = '…';
+
+/// How a text looks on a terminal with colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Style {
+    #[default]
+    Plain,
+    /// A heading.
+    Bold,
+    /// All is well.
+    Good,
+    /// Somebody should look at it.
+    Warning,
+    /// Something is wrong.
+    Bad,
+}
+
+/// A text, and how it looks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cell {
+    text: String,
+    style: Style,
+}
+
+/// A table.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    header: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Style {
+    /// The text with the style, for a terminal with colours (ECMA-48, "SGR").
+    pub(crate) fn apply(self, text: &str, terminal: Terminal) -> String {
+        let number = match self {
+            _ if !terminal.has_colours => return text.to_owned(),
+            Self::Plain => return text.to_owned(),
+            Self::Bold => 1,
+            Self::Good => 32,
+            Self::Warning => 33,
+            Self::Bad => 31,
+        };
+        format!("\x1b[{number}m{text}\x1b[0m")
+    }
+}
+
+impl Cell {
+    pub(crate) fn new(text: impl Into<String>, style: Style) -> Self {
+        // What others have written into files must not move the cursor.
+        let text: String = text.into();
+        let is_broken = text.contains(char::is_control);
+        Self {
+            text: if is_broken {
+                text.escape_debug().to_string()
+            } else {
+                text
+            },
+            style,
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::new(text, Style::Plain)
+    }
+}
+
+impl Table {
+    /// A table with this header.
+    pub(crate) fn new(header: impl IntoIterator<Item = &'static str>) -> Self {
+        Self {
+            header: header.into_iter().collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Appends a row, with as many cells as the header has.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Whether the table has no row.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Removes the columns in which no row has a text.
+    pub(crate) fn without_empty_columns(mut self) -> Self {
+        let has_text = |column: usize| {
+            let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.any(|cell| !cell.text.is_empty())
+        };
+        let kept: Vec<bool> = (0..self.header.len()).map(has_text).collect();
+        let is_kept = |column: usize| kept.get(column).copied().unwrap_or(false);
+        retain_columns(&mut self.header, is_kept);
+        for row in &mut self.rows {
+            retain_columns(row, is_kept);
+        }
+        self
+    }
+
+    /// The lines of the table, the header first; none without rows.
+    pub(crate) fn lines(&self, terminal: Terminal) -> Vec<String> {
+        if self.rows.is_empty() {
+            return Vec::new();
+        }
+        let widths = self.widths(terminal.width);
+        let header = self.header.iter().map(|text| Cell::new(*text, Style::Bold));
+        let header: Vec<Cell> = header.collect();
+        let rows = std::iter::once(&header).chain(&self.rows);
+        rows.map(|row| line(row, &widths, terminal)).collect()
+    }
+
+    /// The width of each column. Where all of them do not fit, the widest ones are cut off first.
+    fn widths(&self, room: Option<usize>) -> Vec<usize> {
+        let mut widths: Vec<usize> = self
+            .header
+            .iter()
+            .map(|text| text.chars().count())
+            .collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.width());
+            }
+        }
+        let gaps = GAP.len() * widths.len().saturating_sub(1);
+        let room = room.unwrap_or(usize::MAX).saturating_sub(gaps);
+        while widths.iter().sum::<usize>() > room {
+            let widest = widths.iter_mut().max().filter(|width| **width > LEAST);
+            let Some(widest) = widest else { break };
+            *widest -= 1;
+        }
+        widths
+    }
+}
+
+fn retain_columns<T>(cells: &mut Vec<T>, is_kept: impl Fn(usize) -> bool) {
+    let mut column = 0;
+    cells.retain(|_| {
+        column += 1;
+        is_kept(column - 1)
+    });
+}
+
+fn line(row: &[Cell], widths: &[usize], terminal: Terminal) -> String {
+    let mut line = String::new();
+    // Blanks are only written before what follows them.
+    let mut blanks = 0;
+    for (cell, width) in row.iter().zip(widths) {
+        let mut text = cell.text.clone();
+        if cell.width() > *width {
+            text = text
+                .chars()
+                .take(width.saturating_sub(1))
+                .chain([CUT])
+                .collect();
+        }
+        if !text.is_empty() {
+            line.extend(std::iter::repeat_n(' ', blanks));
+            line.push_str(&cell.style.apply(&text, terminal));
+            blanks = 0;
+        }
+        blanks += width.saturating_sub(text.chars().count()) + GAP.len();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(["ADDRESS", "POD", "STATE", "WHY"]);
+        table.row([
+            "10.1.1.2".into(),
+            "".into(),
+            Cell::new("alive", Style::Good),
+            "on eth0 in /run/netns/one".into(),
+        ]);
+        table.row([
+            "10.1.1.200".into(),
+            "".into(),
+            Cell::new("dead", Style::Bad),
+            "".into(),
+        ]);
+        table
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        assert_eq!(
+            table().without_empty_columns().lines(Terminal::default()),
+            [
+                "ADDRESS     STATE  WHY",
+                "10.1.1.2    alive  on eth0 in /run/netns/one",
+                "10.1.1.200  dead",
+            ]
+        );
+        let with_all = table().lines(Terminal::default());
+        assert_eq!(with_all[2], "10.1.1.200       dead");
+        assert!(Table::new(["A"]).lines(Terminal::default()).is_empty());
+    }
+
+    #[test]
+    fn the_widest_column_is_cut_off_where_a_terminal_has_no_room() {
+        let narrow = |width| Terminal {
+            width: Some(width),
+            has_colours: false,
+        };
+        let table = table().without_empty_columns();
+        assert_eq!(
+            table.lines(narrow(36))[1],
+            "10.1.1.2    alive  on eth0 in /run/…"
+        );
+        assert_eq!(
+            table.lines(narrow(44))[1],
+            table.lines(Terminal::default())[1]
+        );
+        // Something of each column is always there.
+        assert_eq!(table.lines(narrow(1))[1], "10.1.1.2    alive  on eth0 in …");
+    }
+
+    #[test]
+    fn colours_do_not_count_as_width() {
+        let colours = Terminal {
+            width: Some(80),
+            has_colours: true,
+        };
+        assert_eq!(
+            table().without_empty_columns().lines(colours)[1..],
+            [
+                "10.1.1.2    \x1b[32malive\x1b[0m  on eth0 in /run/netns/one",
+                "10.1.1.200  \x1b[31mdead\x1b[0m",
+            ]
+        );
+    }
+
+    #[test]
+    fn control_characters_are_shown_as_such() {
+        let cell = Cell::from("a\x1b[2Jb\n");
+        assert_eq!(cell.text, "a\\u{1b}[2Jb\\n");
+    }
+}

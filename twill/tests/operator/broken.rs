@@ -1,0 +1,155 @@
+//! What is left of a node that is broken.
+
+use std::fs;
+
+use serde_json::json;
+use testkit::requirements::require_root;
+
+use crate::site::Site;
+
+fn kinds(value: &serde_json::Value) -> Vec<(&str, &str)> {
+    let problems = value["problems"].as_array().unwrap();
+    let text = |it: &'_ serde_json::Value, key: &str| it[key].as_str().unwrap().to_owned();
+    let all = problems
+        .iter()
+        .map(|it| (text(it, "kind"), text(it, "problem")));
+    let all: Vec<(String, String)> = all.collect();
+    let all: &'static [(String, String)] = Box::leak(all.into_boxed_slice());
+    all.iter()
+        .map(|(kind, problem)| (kind.as_str(), problem.as_str()))
+        .collect()
+}
+
+#[test]
+fn an_empty_node_lacks_a_list() {
+    if !require_root() {
+        return;
+    }
+    let site = Site::of_ours();
+    let (value, status) = site.json(&["status"]);
+    let problem = "no file in /etc/cni/net.d is a network configuration that can be used";
+    assert_eq!((kinds(&value), status), (vec![("no-list", problem)], 1));
+    assert_eq!(site.json(&["leases"]), (json!([]), 0));
+    assert_eq!(site.twill(&["leases"]), (String::new(), 0));
+}
+
+#[test]
+fn one_unreadable_part_hides_no_other() {
+    if !require_root() {
+        return;
+    }
+    let site = Site::of_ours();
+    site.lease();
+    site.list(&json!({
+        "cniVersion": "1.0.0",
+        "name": "cbr0",
+        "plugins": [{"type": "flannel"}, {"type": "firewall"}],
+    }));
+    site.node.write("/etc/cni/net.d/05-broken.conflist", "{");
+    // `firewall` is in no directory of plugins, so the containers come by another list.
+    site.node.write(
+        "/run/other.conflist",
+        json!({"cniVersion": "1.0.0", "name": "cbr0", "plugins": [{"type": "flannel"}]})
+            .to_string(),
+    );
+    for container in ["c1", "c2"] {
+        site.add("cbr0", container, &["--conf", "/run/other.conflist"]);
+    }
+    site.node.write("/var/lib/cni/networks/cbr0/10.244.1.8", "");
+    site.node.write(
+        "/var/lib/cni/networks/cbr0/10.244.1.9",
+        "for the printer, not to be touched",
+    );
+    site.node.write("/var/lib/cni/networks/.addresses.db", "");
+    site.node.write("/var/lib/cni/flannel/c3", "{");
+    site.node
+        .write("/run/flannel/subnet.env", "FLANNEL_MTU=1450\n");
+    site.node
+        .enter(|| fs::write("/var/lib/cni/results/cbr0-x-eth0", "{").unwrap());
+
+    let (value, status) = site.json(&["status"]);
+    assert_eq!(status, 1);
+    let found = kinds(&value);
+    let starts = [
+        ("unreadable", "/etc/cni/net.d/05-broken.conflist: "),
+        (
+            "unreadable",
+            "/var/lib/cni/networks/.addresses.db is damaged: the file is empty;",
+        ),
+        ("no-lease", "/run/flannel/subnet.env: "),
+        ("no-plugin", "plugin firewall is in no plugin directory"),
+        (
+            "blocked-address",
+            "/var/lib/cni/networks/cbr0/10.244.1.9 names no container, and blocks its address",
+        ),
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for ((kind, problem), (expected, start)) in found.iter().zip(starts) {
+        assert!(
+            *kind == expected && problem.starts_with(start),
+            "{kind}: {problem}"
+        );
+    }
+    // The ranges are those of the configurations that flannel has kept.
+    assert_eq!(
+        value["networks"][0]["ranges"][0],
+        json!({"range": "10.244.1.1-10.244.1.254", "size": 253, "used": 4, "free": 249, "dead": 0})
+    );
+    assert_eq!(
+        value["networks"][0]["leases"],
+        json!({"alive": 2, "dead": 0, "unknown": 0, "unowned": 2})
+    );
+
+    // What can be read is printed, and that it is not all is an error.
+    let (text, status) = site.twill(&["leases"]);
+    let states: Vec<_> = text
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            (
+                words[1].to_owned(),
+                ["alive", "debris", "blocked"]
+                    .into_iter()
+                    .find(|it| line.contains(it)),
+            )
+        })
+        .collect();
+    let expected = [
+        ("10.244.1.2", "alive"),
+        ("10.244.1.3", "alive"),
+        ("10.244.1.8", "debris"),
+        ("10.244.1.9", "blocked"),
+    ];
+    let expected = expected.map(|(address, state)| (address.to_owned(), Some(state)));
+    assert_eq!((states, status), (expected.to_vec(), 2));
+}
+
+#[test]
+fn a_failed_del_is_reported_with_its_reason() {
+    if !require_root() {
+        return;
+    }
+    let site = Site::of_ours();
+    site.lease();
+    site.list(&json!({"cniVersion": "1.0.0", "name": "cbr0", "plugins": [{"type": "flannel"}]}));
+    site.add("cbr0", "c1", &[]);
+    // DEL cannot lock the addresses' directory, because somebody else holds the lock of both.
+    let kept = site.node.read("/var/lib/cni/flannel/c1");
+    let failed = kept.replacen(
+        '{',
+        "{\"twill/failure\":\"bridge: no\",\"twill/failures\":2,",
+        1,
+    );
+    site.node.write("/var/lib/cni/flannel/c1", failed);
+    let (value, status) = site.json(&["status"]);
+    let problem = "2 calls for eth0 of container c1 failed: bridge: no";
+    assert_eq!(
+        (kinds(&value), status),
+        (vec![("failed-delete", problem)], 1)
+    );
+    let (text, _) = site.twill(&["show", "c1"]);
+    let kept =
+        "kept         /var/lib/cni/flannel/c1 for bridge, with which 2 calls failed: bridge: no";
+    assert!(text.lines().any(|line| line == kept), "{text}");
+}

@@ -1,0 +1,98 @@
+//! A node of the Go plugins, in files and as it is left.
+
+use serde_json::json;
+use testkit::requirements::{REFERENCE_DIR, require_reference, require_root};
+
+use crate::healthy::without_ages;
+use crate::site::{Site, lines};
+
+#[test]
+fn a_node_of_the_go_plugins_is_read_as_ours_is() {
+    if !require_root() || require_reference("bridge").is_none() {
+        return;
+    }
+    let site = Site::with_plugins(REFERENCE_DIR);
+    site.list(&json!({
+        "cniVersion": "1.0.0",
+        "name": "net",
+        "plugins": [{
+            "type": "bridge", "bridge": "br0", "isGateway": true,
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.1.0/28"}]]},
+        }],
+    }));
+    for container in ["c1", "c2"] {
+        site.add("net", container, &[]);
+    }
+    site.end("c2");
+    let (text, status) = site.twill(&["leases"]);
+    let expected = lines(&[
+        "NETWORK  ADDRESS   CONTAINER  INTERFACE  SINCE  BOOT  STATE  WHY",
+        "net      10.1.1.2  c1         eth0       0 s    this  alive  on eth0 in /run/netns/c1",
+        "net      10.1.1.3  c2         eth0       0 s    this  dead   on no link",
+    ]);
+    assert_eq!((without_ages(&text), status), (without_ages(&expected), 0));
+
+    let (value, status) = site.json(&["status"]);
+    assert_eq!(status, 1);
+    let plugins = value["plugins"].as_array().unwrap();
+    let shown: Vec<_> = plugins
+        .iter()
+        .map(|it| {
+            let field = |key: &str| it[key].as_str().unwrap().to_owned();
+            let report = field("reports");
+            let start = format!("CNI {} plugin ", field("type"));
+            (field("type"), field("whose"), report.starts_with(&start))
+        })
+        .collect();
+    let other = |name: &str| (name.to_owned(), "other".to_owned(), true);
+    assert_eq!(shown, [other("bridge"), other("host-local")]);
+    assert_eq!(value["bridges"][0]["name"], "br0");
+    assert_eq!(value["bridges"][0]["addresses"], json!(["10.1.1.1/28"]));
+    assert_eq!(
+        value["networks"][0]["ranges"],
+        json!([{"range": "10.1.1.1-10.1.1.14", "size": 13, "used": 2, "free": 11, "dead": 1}])
+    );
+    // flannel is not in the list: its lease is not missed.
+    let problems = value["problems"].as_array().unwrap();
+    let kinds: Vec<_> = problems
+        .iter()
+        .map(|it| it["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["dead-lease"]);
+
+    // The pair has no alias: the ends are found by each other.
+    let (value, _) = site.json(&["show", "10.1.1.2"]);
+    let view = &value[0];
+    assert_eq!(view["link"]["bridge"], "br0");
+    assert_eq!(view["link"]["mtu"], 1500);
+    assert_eq!(view["inside"]["addresses"], json!(["10.1.1.2/28"]));
+    let link = view["link"]["name"].as_str().unwrap();
+    assert_eq!(site.json(&["show", link]).0[0]["containerID"], "c1");
+    // A pair that leads to a namespace without a name and without a process leaves a doubt.
+    site.run("ip", &["netns", "add", "hidden"]);
+    site.run(
+        "ip",
+        &[
+            "link",
+            "add",
+            "veth-other",
+            "type",
+            "veth",
+            "peer",
+            "eth0",
+            "netns",
+            "hidden",
+        ],
+    );
+    let holder = site
+        .node
+        .enter(|| std::fs::File::open("/run/netns/hidden").unwrap());
+    site.run("ip", &["netns", "del", "hidden"]);
+    let (value, _) = site.json(&["leases", "--container", "c2"]);
+    assert_eq!(value[0]["state"], "unknown");
+    assert_eq!(
+        value[0]["why"],
+        "veth-other leads to a namespace that was not found"
+    );
+    drop(holder);
+}

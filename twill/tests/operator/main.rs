@@ -1,0 +1,16 @@
+//! What the operator's commands print about a node.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and prints how long something took"
+)]
+
+mod broken;
+mod go;
+mod healthy;
+mod many;
+mod render;
+mod site;
