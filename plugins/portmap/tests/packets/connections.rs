@@ -51,7 +51,7 @@ impl Client {
 }
 
 /// The connections that the node tracks, without their timeouts, that have these words.
-fn tracked(lan: &Lan, words: &str) -> Vec<String> {
+pub(crate) fn tracked(lan: &Lan, words: &str) -> Vec<String> {
     let output = lan.node.enter(|| {
         // The file is that of the network namespace of whoever opens it.
         Command::new("cat")

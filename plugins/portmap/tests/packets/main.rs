@@ -16,3 +16,4 @@ mod displaced;
 mod guard;
 mod matrix;
 mod services;
+mod storm;
