@@ -4,6 +4,7 @@ mod batch;
 mod boot;
 mod entry;
 mod gc;
+mod list;
 mod orphans;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use testkit::requirements::REFERENCE_DIR;
 
 use self::entry::{Entry, Plugins};
+use self::list::List;
 use crate::Setting;
 use crate::contest::Contest;
 use crate::figures::Figures;
@@ -56,6 +58,8 @@ bridge and host-local behind our flannel. The
 floor is one static program that has the kernel make the same links, address and routes. Its DEL,
 like ours, ends with the event that the link is gone. What the kernel does after that counts as
 processor time, for whoever waits for it. Memory is added up over a call's processes.
+A list has portmap behind flannel, one process after another; Go's portmap works with iptables, and
+the floor has none.
 A boot is timed from the first ADD until the last one of 110 has returned; the bridge that has 900
 ports already, with the containers' nearly as many as the kernel allows, exists before it. A GC is
 one of flannel with 10,000 containers, by their kept configurations and addresses.
@@ -98,6 +102,10 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
         look_rounds,
     };
     contest.run("one after another", &entries, &mut figures)?;
+    let lists: Vec<_> = entries.iter().map(List).collect();
+    (contest.round, contest.looks) = (&list::OPERATIONS, &[]);
+    contest.run("a list with portmap", &lists, &mut figures)?;
+    (contest.round, contest.looks) = (&["ADD", "DEL"], &setting.looks);
     for entry in &mut entries {
         entry.at_a_time = AT_A_TIME;
     }
@@ -125,6 +133,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
         time("DEL", 1, FLOOR, 1.8),
         time(DEL_SHARE, AT_A_TIME, GO, 0.2),
         time(DEL_PROCESSOR, 1, GO, 0.14),
+        time(list::OPERATIONS[2], 1, GO, 0.12),
         Target::duration(&figures, (gc::OF_TEN, ONE, 1), GC_LIMIT),
         Target::amount("peak memory", figures.peak(ONE), 5 * 1024),
         Target::amount(
@@ -145,6 +154,10 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
             DEL_PROCESSOR,
             ADD_SHARE,
             DEL_SHARE,
+            list::OPERATIONS[0],
+            list::OPERATIONS[1],
+            list::OPERATIONS[2],
+            list::OPERATIONS[3],
             boot::ON_AN_EMPTY_NODE,
             boot::BESIDE_PORTS,
             gc::CASES[0].0,

@@ -16,6 +16,7 @@ mod figures;
 mod flannel;
 mod ipam;
 mod memory;
+mod portmap;
 mod programs;
 mod report;
 mod state_dir;
@@ -41,9 +42,11 @@ const USAGE: &str = "\
 usage: cargo xtask bench SUBJECT [--quick] [--dir DIR]
 
   chain     flannel, bridge and host-local: ADD and DEL, one after another and 8 at a time, and the
-            boot of a node, beside the Go plugins; GC of 10,000 containers (needs root)
+            boot of a node, beside the Go plugins; the same with portmap; GC of 10,000 containers
+            (needs root)
   flannel   what it costs itself, with a delegate that does nothing (needs root)
   ipam      host-local: ADD and DEL by the number of addresses in use, beside the Go plugin
+  portmap   ADD, CHECK and DEL by the number of mappings on the node (needs root)
 
   --quick     measure less, in a minute or two
   --dir DIR   keep the plugins' state on the file system of this directory [default: target/bench]
@@ -73,11 +76,12 @@ fn parse_and_run(mut parser: Parser) -> Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let subject = subject.context("name a subject: chain, flannel or ipam")?;
+    let subject = subject.context("name a subject: chain, flannel, ipam or portmap")?;
     let measure: fn(&Setting) -> Result<Report> = match subject.as_str() {
         "chain" => chain::measure,
         "flannel" => flannel::measure,
         "ipam" => ipam::measure,
+        "portmap" => portmap::measure,
         _ => bail!("there is no subject `{subject}`"),
     };
     let setting = Setting::new(Workspace::find()?, state.as_deref(), quick)?;

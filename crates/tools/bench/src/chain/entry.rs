@@ -16,7 +16,7 @@ use crate::call::{ProgramCall, container_id};
 use crate::contest::{Entrant, Look};
 use crate::state_dir::held;
 
-const NETWORK: &str = "cbr0";
+pub(super) const NETWORK: &str = "cbr0";
 pub(super) const BRIDGE: &str = "cni0";
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 1);
 const PREFIX: u8 = 24;
@@ -196,6 +196,14 @@ impl Entry {
             }
         }
         Ok(batch)
+    }
+
+    /// The result of the last ADD of a round's first container.
+    pub(super) fn last_result(&self, round: usize) -> Option<Value> {
+        let containers = self.containers(round);
+        let (slot, _) = containers.first()?;
+        let result = slot.result.lock();
+        result.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn call_for(&self, command: &'static str, slot: &Slot, id: &str) -> ProgramCall {
