@@ -1,11 +1,6 @@
 //! `twill convert`: a network's addresses move to the database and back while containers stay.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test's helper functions fail by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;

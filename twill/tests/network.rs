@@ -1,12 +1,6 @@
 //! `twill add`, `check` and `del`: a list of plugins run by hand, as a runtime runs it.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test's helper functions fail by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 use std::process::Command;
 

@@ -1,10 +1,6 @@
 //! The multi-call binary has every plugin of the workspace.
 
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,12 +1,6 @@
 //! What depends on the kernel: what it does not have, the plugin does without.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod support;
 

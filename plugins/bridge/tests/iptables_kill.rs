@@ -1,13 +1,7 @@
 //! A kill of bridge during an ADD with `ipMasqBackend` `iptables`, while a program of iptables is
 //! at work. The DEL that follows at once leaves no rule.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "support/mod.rs"]
 mod support;

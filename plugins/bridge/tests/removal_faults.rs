@@ -1,13 +1,7 @@
 //! A DEL whose helper process, which waits for the kernel's acknowledgement, cannot be started or
 //! is killed, and a DEL that is killed itself. strace injects the faults at a given system call.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod support;
 

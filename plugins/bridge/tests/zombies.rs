@@ -1,13 +1,7 @@
 //! Zombies under a PID 1 that reaps nothing. The test's process takes the place of PID 1, which
 //! would affect other tests of the same process, so this test has a binary of its own.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod support;
 

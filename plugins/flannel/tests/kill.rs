@@ -1,14 +1,8 @@
 //! flannel is killed at many instants of an ADD, as by a runtime after its timeout. The DEL that
 //! follows at once leaves nothing, whatever the delegate and its IPAM plugin were doing.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    dead_code,
-    reason = "a test fails by panicking; what tests share is more than this one needs"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test binary uses a part of what they share")]
 
 #[path = "support/lab.rs"]
 mod lab;

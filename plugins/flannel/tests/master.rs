@@ -1,14 +1,8 @@
 //! flannel with ipvlan and macvlan as delegates, which share a link of the node. All plugins are
 //! those under test, except in tests with Debian's.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    dead_code,
-    reason = "a test fails by panicking; what tests share is more than this one needs"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test binary uses a part of what they share")]
 
 #[path = "support/lease.rs"]
 mod lease;

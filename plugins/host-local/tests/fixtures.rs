@@ -7,13 +7,7 @@
 //! it, `calls.json` has the calls. `{dataDir}` stands for the data directory and `{case}` for the
 //! case's own.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,11 +1,6 @@
 //! Locks that people remove or replace, locks with many waiters, and file systems without locks.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test's helper functions fail by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

@@ -1,12 +1,6 @@
 //! GC and STATUS, addresses after a reboot, and a lock that another process keeps.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

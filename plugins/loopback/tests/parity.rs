@@ -1,13 +1,7 @@
 //! One suite for two implementations: each assertion runs with this workspace's loopback, and with
 //! Debian's. `TWILL_UNDER_TEST=ours` or `=reference` chooses one side.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,11 +1,6 @@
 //! The backend `iptables` makes what the Go plugin makes, so that either side removes it.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers of tests, which clippy does not know to be such"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,12 +1,7 @@
 //! A node that switches from the Go plugin while containers run: what that one made for a container
 //! goes with the container's next ADD, DEL or GC, and nothing else does.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers of tests, which clippy does not know to be such"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod support;
 

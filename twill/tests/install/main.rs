@@ -1,13 +1,7 @@
 //! `twill install` and `twill uninstall`: files, failures, and containers that come and go
 //! meanwhile.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod copied_over;
 mod failures;

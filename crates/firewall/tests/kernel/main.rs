@@ -1,12 +1,7 @@
 //! The content of nftables and iptables after each change, read by their own programs, and the
 //! effect on packets, in namespaces of the tests' own.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers of tests, which clippy does not know to be such"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod contention;
 mod damage;

@@ -1,11 +1,6 @@
 //! What the kernel has after each change, read back with iproute2, in namespaces of the tests' own.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers of tests, which clippy does not know to be such"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod address;
 mod link;

@@ -7,13 +7,7 @@
 //! alone (`newer`). A kernel without the module `ipvlan` can only run what comes before that link
 //! is created (`refused`); the rest is skipped.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod altname;
 mod check;

@@ -2,13 +2,7 @@
 //! Debian's Go plugin 1.1.1. `TWILL_UNDER_TEST=ours` or `=reference` chooses one side. Where ours
 //! does otherwise, both are asserted (`differences`).
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;

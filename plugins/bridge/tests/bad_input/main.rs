@@ -2,13 +2,7 @@
 //! plugin, the tests only assert whether it fails too: `TWILL_UNDER_TEST=ours` and `=reference`
 //! select one side. An input that only ours refuses is a known difference.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;

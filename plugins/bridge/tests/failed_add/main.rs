@@ -1,13 +1,7 @@
 //! A failed ADD leaves nothing: links, addresses, rules, settings and IPAM's addresses are as
 //! before. Ours only: the Go plugin leaves most of them.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,13 +1,7 @@
 //! The plugin shares the node's bridges, addresses, routes and settings with operators and other
 //! programs.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,13 +4,7 @@
 //! that vanishes fails the run. `newer` has features that came after the Go plugin 1.1.1, for ours
 //! alone.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;

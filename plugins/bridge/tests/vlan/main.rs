@@ -2,13 +2,7 @@
 //! bridges (`CONFIG_BRIDGE_VLAN_FILTERING`), every test is reported as skipped. `bad_input` has the
 //! assertions for all kernels.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;

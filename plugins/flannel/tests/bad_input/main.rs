@@ -1,12 +1,6 @@
 //! Invalid input gets one error that names the key, file or variable, and changes nothing.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/desk.rs"]
 mod desk;

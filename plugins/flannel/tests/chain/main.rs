@@ -1,13 +1,7 @@
 //! Whole chains: flannel and host-local under test, with our bridge or Debian's, on a node of their
 //! own.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/lab.rs"]
 mod lab;

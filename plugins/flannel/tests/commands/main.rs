@@ -1,12 +1,6 @@
 //! Each command of flannel, with a scripted delegate that records its calls.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/asked.rs"]
 mod asked;

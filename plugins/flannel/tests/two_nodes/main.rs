@@ -2,13 +2,7 @@
 //! between their containers arrive at the size that the lease allows, with the containers' own
 //! addresses.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[allow(dead_code, reason = "one node alone has more to look at")]
 #[path = "../support/lab.rs"]

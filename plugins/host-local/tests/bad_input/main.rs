@@ -1,13 +1,7 @@
 //! Bad input of every kind gets one JSON error that names the variable, key or file, and changes
 //! nothing on disk.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod configuration;
 #[path = "../support/directory.rs"]

@@ -5,13 +5,7 @@
 //! everything; both must have the texts that tools look for) nor modes of files (older Go plugins
 //! create them readable for all users).
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod args;
 mod case;

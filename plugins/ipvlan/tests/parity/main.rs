@@ -2,13 +2,7 @@
 //! own; what holds for macvlan too is in `crates/sub-interface/tests`. A kernel without the module
 //! `ipvlan` can only run what comes before the link is created (`refused_chain`, `no_module`).
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "the functions beside the tests are for tests too"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 mod chain;
 mod modes;

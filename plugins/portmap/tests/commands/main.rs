@@ -1,11 +1,6 @@
 //! The plugin as a runtime calls it: each command, each version, faults and kills.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers of tests, which clippy does not know to be such"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,11 +1,7 @@
 //! A node with containers at a bridge, a machine outside, and what the tests do there.
 
-#![allow(
-    dead_code,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers of several tests, which clippy does not know to be such"
-)]
+#![allow(clippy::restriction, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test binary uses a part of what they share")]
 
 use std::net::SocketAddr;
 use std::ops::Deref;
