@@ -1,6 +1,6 @@
 //! A container, attached and detached through flannel.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ pub(crate) struct Plugins {
     list: NetworkList,
     plugins: conflist::Plugins,
     cache: Cache,
+    dir: PathBuf,
 }
 
 impl Plugins {
@@ -43,7 +44,18 @@ impl Plugins {
             list: NetworkList::parse(&list.to_string())?,
             plugins: conflist::Plugins::new(dir.as_os_str(), &Environment::of_process()),
             cache: Cache::new(Path::new(DEFAULT_CACHE_DIR)),
+            dir: dir.to_owned(),
         })
+    }
+
+    /// The network's list, as JSON.
+    pub(crate) fn list(&self) -> &str {
+        self.list.as_json()
+    }
+
+    /// The plugins' directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Has a command call the plugins for a container, as a runtime of Kubernetes does. Returns

@@ -4,11 +4,12 @@
 
 mod attached;
 mod delegate;
+mod operator;
 
 use std::io::{Write, stdout};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -22,11 +23,13 @@ use xtask::{dist, packages};
 
 use attached::{Attached, KEPT, Plugins};
 use delegate::Delegate;
+use operator::Operator;
 
 const NETWORK: &str = "cbr0";
 const MTU: u64 = 1450;
 const GATEWAY: &str = "10.244.1.1";
 const SUBNET_FILE: &str = "/run/flannel/subnet.env";
+const LIST_FILE: &str = "/etc/cni/net.d/10-flannel.conflist";
 const SUBNET_ENV: &str = "\
 FLANNEL_NETWORK=10.244.0.0/16
 FLANNEL_SUBNET=10.244.1.1/24
@@ -105,6 +108,7 @@ fn tour(plugins: &Plugins, delegate: Delegate, keep: bool) -> Result<()> {
         let node = Node::new()?;
         node.write(SUBNET_FILE, SUBNET_ENV);
         delegate.prepare(&node);
+        node.write(LIST_FILE, plugins.list());
         let env = SUBNET_ENV.lines().map(str::to_owned);
         Ok((
             node,
@@ -126,6 +130,13 @@ fn tour(plugins: &Plugins, delegate: Delegate, keep: bool) -> Result<()> {
         false => ("ping db → web", web.ip()),
     };
     step(title, || db.ping(&node, to))?;
+    let twill = Operator::new(plugins.dir());
+    {
+        // A namespace without a name is found by a process in it.
+        let _processes = Processes::inside(&node, &both)?;
+        step("twill leases", || twill.leases(&node, &both))?;
+        step("twill status", || twill.status(&node))?;
+    }
     if keep {
         return keep_up(&node, &both);
     }
@@ -133,7 +144,9 @@ fn tour(plugins: &Plugins, delegate: Delegate, keep: bool) -> Result<()> {
     step("DEL db", || db.detach(plugins, &node))?;
     step("after DEL", || {
         Ok(((), nothing_left(&node, delegate, &both)))
-    })
+    })?;
+    step("twill leases", || twill.leases(&node, &[]))?;
+    step("twill status", || twill.status(&node))
 }
 
 /// The link that the containers are attached by, and an address file for each of them.
@@ -228,6 +241,10 @@ fn keep_up(node: &Node, containers: &[&Attached]) -> Result<()> {
 
 /// Starts a process that stays in the calling thread's namespaces until it is killed.
 fn hold() -> Result<u32> {
+    Ok(start_process()?.id())
+}
+
+fn start_process() -> Result<Child> {
     let mut sleep = Command::new("sleep");
     sleep.arg("infinity").current_dir("/").process_group(0);
     sleep
@@ -239,5 +256,28 @@ fn hold() -> Result<u32> {
         child.try_wait()?.is_none(),
         "`sleep infinity` has ended at once"
     );
-    Ok(child.id())
+    Ok(child)
+}
+
+/// Processes in some containers, which end with this value.
+struct Processes(Vec<Child>);
+
+impl Processes {
+    fn inside(node: &Node, containers: &[&Attached]) -> Result<Self> {
+        let start = |it: &&Attached| node.enter(|| it.container.sandbox.enter(start_process));
+        containers
+            .iter()
+            .map(start)
+            .collect::<Result<_>>()
+            .map(Self)
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for process in &mut self.0 {
+            drop(process.kill());
+            drop(process.wait());
+        }
+    }
 }
