@@ -250,7 +250,10 @@ impl Database {
         let aside = self.dir.open_in_place(ASIDE)?;
         let aside = aside.ok_or_else(|| io(removed()))?;
         session::make(PageFile::new(aside)).map_err(|error| error::of(&self.path, error))?;
-        guard.rename_durably(ASIDE, FILE)?;
+        if !guard.rename_durably(ASIDE, FILE)? {
+            // Somebody has put a file there since this call looked.
+            return Err(StoreError::Replaced(self.path.clone()));
+        }
         let file = self.dir.open_in_place(FILE)?;
         file.ok_or_else(|| io(removed()))
     }

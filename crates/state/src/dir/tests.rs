@@ -42,10 +42,14 @@ fn create_refuses_an_existing_file_and_replace_does_not() {
     assert!(!guard.remove("a").unwrap());
     assert_eq!(sorted_names(&dir), ["b", "lock"]);
     guard.create("c", b"5", None).unwrap();
-    guard.rename_durably("c", "b").unwrap();
+    assert!(!guard.rename_durably("c", "b").unwrap());
+    assert_eq!(dir.read("b").unwrap().as_deref(), Some(&b"4"[..]));
+    assert_eq!(sorted_names(&dir), ["b", "c", "lock"]);
+    guard.remove("b").unwrap();
+    assert!(guard.rename_durably("c", "b").unwrap());
     assert_eq!(dir.read("b").unwrap().as_deref(), Some(&b"5"[..]));
     assert_eq!(sorted_names(&dir), ["b", "lock"]);
-    assert!(guard.rename_durably("c", "b").is_err());
+    assert!(guard.rename_durably("c", "d").is_err());
 
     let metadata = fs::metadata(dir.path().join("b")).unwrap();
     assert_eq!((metadata.mode() & 0o7777, metadata.nlink()), (0o600, 1));

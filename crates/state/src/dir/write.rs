@@ -33,24 +33,27 @@ impl WriteGuard<'_> {
     ) -> Result<bool, StateError> {
         let dir = self.dir;
         self.write_aside(name, stamp, |file| file.write_all(contents))?;
-        let placed = match linkat(&dir.fd, ASIDE, &dir.fd, name, AtFlags::empty()) {
-            Ok(()) => Ok(true),
-            Err(Errno::EEXIST) => Ok(false),
-            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => self.rename_aside(name),
-            Err(error) => Err(error),
-        };
+        let placed = self.place(ASIDE, name);
         // The outcome does not depend on this: the next writer removes the file, as after a kill.
         let _ = self.remove(ASIDE);
         placed.map_err(|error| StateError::io(Action::Create, dir.path.join(name), error))
     }
 
-    /// Renames the written file, on a file system without hard links, such as FAT. Every writer
-    /// holds the lock, so nobody takes the name meanwhile.
-    fn rename_aside(&self, name: &str) -> nix::Result<bool> {
+    /// Gives a file another name, beside its own or, on a file system without hard links, such as
+    /// FAT, instead of it. Returns false if the name is taken.
+    fn place(&self, from: &str, to: &str) -> nix::Result<bool> {
         let dir = self.dir;
-        match fstatat(&dir.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(_) => Ok(false),
-            Err(Errno::ENOENT) => renameat(&dir.fd, ASIDE, &dir.fd, name).map(|()| true),
+        match linkat(&dir.fd, from, &dir.fd, to, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            // Every writer holds the lock, so nobody takes the name meanwhile.
+            Err(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS) => {
+                match fstatat(&dir.fd, to, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                    Ok(_) => Ok(false),
+                    Err(Errno::ENOENT) => renameat(&dir.fd, from, &dir.fd, to).map(|()| true),
+                    Err(error) => Err(error),
+                }
+            }
             Err(error) => Err(error),
         }
     }
@@ -103,16 +106,22 @@ impl WriteGuard<'_> {
         })
     }
 
-    /// Renames a file, and replaces the one that has the new name. A power cut does not revert the
+    /// Renames a file. Returns false if the new name is taken. A power cut does not revert the
     /// renaming once this returns.
     ///
     /// # Errors
     /// [`StateError::Io`].
-    pub fn rename_durably(&self, from: &str, to: &str) -> Result<(), StateError> {
+    pub fn rename_durably(&self, from: &str, to: &str) -> Result<bool, StateError> {
         let dir = self.dir;
-        renameat(&dir.fd, from, &dir.fd, to)
-            .and_then(|()| fsync(&dir.fd))
-            .map_err(|error| StateError::io(Action::Write, dir.path.join(to), error))
+        let placed = self.place(from, to).and_then(|is_placed| {
+            if is_placed {
+                // Without hard links, the name is gone already.
+                let _ = unlinkat(&dir.fd, from, UnlinkatFlags::NoRemoveDir);
+                fsync(&dir.fd)?;
+            }
+            Ok(is_placed)
+        });
+        placed.map_err(|error| StateError::io(Action::Write, dir.path.join(to), error))
     }
 
     /// Sets a file's modification time.

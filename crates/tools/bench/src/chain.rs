@@ -102,7 +102,8 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
         look_rounds,
     };
     contest.run("one after another", &entries, &mut figures)?;
-    let lists: Vec<_> = entries.iter().map(List).collect();
+    let has_list = |entry: &&Entry| entry.contender != SEVERAL;
+    let lists: Vec<_> = entries.iter().filter(has_list).map(List).collect();
     (contest.round, contest.looks) = (&list::OPERATIONS, &[]);
     contest.run("a list with portmap", &lists, &mut figures)?;
     (contest.round, contest.looks) = (&["ADD", "DEL"], &setting.looks);

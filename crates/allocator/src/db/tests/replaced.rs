@@ -87,3 +87,18 @@ fn remove_if_empty_keeps_a_file_that_replaced_the_empty_one() {
     begin(&database).unwrap().remove_if_empty().unwrap();
     assert!(!directory.file().exists());
 }
+
+/// An operator puts back a copy of the database after a call has found none.
+#[test]
+fn a_file_that_appears_while_one_is_created_stays() {
+    let directory = Directory::new();
+    directory.add("net", &["10.1.1.0/24"], "c1").unwrap();
+    let contents = fs::read(directory.file()).unwrap();
+    let database = directory.database();
+    let guard = database.dir.lock(LOCK, TIMEOUT).unwrap();
+    assert_replaced(&directory, database.make(&guard).map(drop));
+    drop(guard);
+    assert_eq!(fs::read(directory.file()).unwrap(), contents);
+    assert!(!directory.path().join(ASIDE).exists());
+    assert_eq!(directory.held_by("net", "c1").unwrap(), [ip("10.1.1.2")]);
+}
