@@ -340,3 +340,236 @@ impl fmt::Display for Sighting {
         write!(f, "on {} in {}", self.link, self.netns.display())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use netlink::{Given, Link, LinkAddress, OperState};
+
+    use super::*;
+    use crate::Problem;
+
+    /// The number by which containers know the node's namespace.
+    const NODE: i32 = 0;
+
+    fn link(
+        index: u32,
+        name: &str,
+        kind: LinkKind,
+        parent: Option<(u32, Option<i32>)>,
+    ) -> NodeLink {
+        NodeLink {
+            link: Link {
+                index,
+                name: name.to_owned(),
+                alias: None,
+                kind,
+                mac: None,
+                mtu: 1500,
+                master: None,
+                port: None,
+                is_up: true,
+                state: OperState::Up,
+                is_promiscuous: false,
+                parent: parent.map(|(index, netns)| Parent { index, netns }),
+                accept_ra: None,
+                is_ipv6_off: false,
+                is_ipv4_forwarding_off: false,
+            },
+            addresses: Vec::new(),
+        }
+    }
+
+    fn alias(mut it: NodeLink, alias: &str) -> NodeLink {
+        it.link.alias = Some(alias.to_owned());
+        it
+    }
+
+    fn address(mut it: NodeLink, address: &str) -> NodeLink {
+        let network: IpNetwork = address.parse().unwrap();
+        it.addresses.push(LinkAddress {
+            network,
+            given: Given::plain(network),
+            is_tentative: false,
+            is_duplicate: false,
+        });
+        it
+    }
+
+    fn namespace(name: &str, number: Option<i32>, links: Vec<NodeLink>) -> ContainerNamespace {
+        ContainerNamespace {
+            path: Path::new("/run/netns").join(name),
+            number,
+            number_of_node: number.map(|_| NODE),
+            links: links.into_iter().collect(),
+        }
+    }
+
+    fn sightings(node: Vec<NodeLink>, found: Vec<ContainerNamespace>) -> Sightings {
+        let namespaces = ContainerNamespaces {
+            found,
+            unread: Vec::new(),
+        };
+        Sightings::of(&Ok(node.into_iter().collect()), &Ok(namespaces))
+    }
+
+    /// What becomes of the lease of `c1 eth0` in `net`, and why.
+    fn judged(sightings: &Sightings, owner: &str, age: Age) -> String {
+        let owner = Owner::parse(owner.as_bytes()).unwrap();
+        let address = "10.1.1.2".parse().unwrap();
+        match sightings.judge(&"net".parse().unwrap(), &owner, address, age) {
+            Life::Alive(why) => format!("alive: {why}"),
+            Life::Dead(why) => format!("dead: {why}"),
+            Life::Unknown(why) => format!("unknown: {why}"),
+        }
+    }
+
+    const OWNER: &str = "c1\r\neth0";
+
+    fn of_owner(sightings: &Sightings) -> String {
+        judged(sightings, OWNER, Age::ThisBoot)
+    }
+
+    /// Both ends of a pair: link 5 of the node, and link 2 of the namespace with the number 7.
+    fn pair() -> (NodeLink, NodeLink) {
+        (
+            link(5, "veth5", LinkKind::Veth, Some((2, Some(7)))),
+            link(2, "eth0", LinkKind::Veth, Some((5, Some(NODE)))),
+        )
+    }
+
+    #[test]
+    fn an_address_on_a_pair_of_the_node_is_alive_whoever_made_the_pair() {
+        let (outer, inner) = pair();
+        let inner = address(inner, "10.1.1.2/24");
+        let alive = "alive: on eth0 in /run/netns/a";
+        for outer in [outer.clone(), alias(outer, "twill/net/c1/eth0")] {
+            let found = vec![namespace("a", Some(7), vec![inner.clone()])];
+            let all = sightings(vec![outer], found);
+            assert_eq!(of_owner(&all), alive);
+            assert_eq!(judged(&all, OWNER, Age::EarlierBoot), alive);
+            assert_eq!(judged(&all, "c1", Age::ThisBoot), alive);
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_attachment_is_elsewhere() {
+        let (outer, inner) = pair();
+        let outer = alias(outer, "twill/net/c2/eth0");
+        let inner = address(inner, "10.1.1.2/24");
+        let all = sightings(vec![outer], vec![namespace("a", Some(7), vec![inner])]);
+        let dead = "dead: on eth0 in /run/netns/a, which is twill/net/c2/eth0's";
+        assert_eq!(of_owner(&all), dead);
+        assert_eq!(judged(&all, OWNER, Age::EarlierBoot), dead);
+        assert_eq!(
+            judged(&all, "c2\r\neth0", Age::ThisBoot),
+            "alive: on eth0 in /run/netns/a"
+        );
+        // Older versions recorded no interface.
+        assert_eq!(
+            judged(&all, "c2", Age::ThisBoot),
+            "alive: on eth0 in /run/netns/a"
+        );
+        assert_eq!(judged(&all, "c1", Age::ThisBoot), dead);
+    }
+
+    #[test]
+    fn only_links_that_lead_to_the_node_count() {
+        let (outer, inner) = pair();
+        let inner = address(inner, "10.1.1.2/24");
+        // The namespace is another than that which the node's end leads to: a container's own
+        // container, whose pair has the same indexes.
+        let all = sightings(
+            vec![outer.clone()],
+            vec![
+                namespace("a", Some(7), vec![]),
+                namespace("b", Some(8), vec![inner.clone()]),
+                namespace("c", None, vec![inner.clone()]),
+            ],
+        );
+        assert_eq!(of_owner(&all), "dead: on no link");
+        // The node's end leads to another link.
+        let mut other = outer;
+        other.link.parent = Some(Parent {
+            index: 3,
+            netns: Some(7),
+        });
+        let all = sightings(vec![other], vec![namespace("a", Some(7), vec![inner])]);
+        assert_eq!(of_owner(&all), "dead: on no link");
+    }
+
+    #[test]
+    fn an_ipvlan_or_macvlan_is_known_by_its_parent_and_its_alias() {
+        for kind in [LinkKind::Ipvlan(None), LinkKind::Macvlan(None)] {
+            let own = link(2, "eth0", kind.clone(), Some((9, Some(NODE))));
+            let with_address = address(own.clone(), "10.1.1.2/24");
+            let all = sightings(vec![], vec![namespace("a", Some(7), vec![with_address])]);
+            assert_eq!(of_owner(&all), "alive: on eth0 in /run/netns/a");
+            // Without its address, the alias says that the attachment exists.
+            let own = alias(own, "twill/net/c1/eth0");
+            let all = sightings(vec![], vec![namespace("a", Some(7), vec![own])]);
+            assert_eq!(
+                of_owner(&all),
+                "alive: link eth0 in /run/netns/a is its own"
+            );
+            // The parent is in some other namespace.
+            let foreign = address(link(2, "eth0", kind, Some((9, Some(3)))), "10.1.1.2/24");
+            let all = sightings(vec![], vec![namespace("a", Some(7), vec![foreign])]);
+            assert_eq!(of_owner(&all), "dead: on no link");
+        }
+    }
+
+    #[test]
+    fn the_nodes_end_of_its_pair_shows_that_an_attachment_is_alive() {
+        let (outer, _) = pair();
+        let outer = alias(outer, "twill/net/c1/eth0");
+        let all = sightings(vec![outer], vec![]);
+        assert_eq!(of_owner(&all), "alive: link veth5 of the node is its own");
+        assert_eq!(
+            judged(&all, "c1", Age::ThisBoot),
+            "alive: link veth5 of the node is its own"
+        );
+        assert_eq!(
+            judged(&all, "c2\r\neth0", Age::ThisBoot),
+            "dead: on no link"
+        );
+        // An ifb may outlive the pair.
+        let ifb = alias(
+            link(6, "ifb6", LinkKind::Other("ifb".to_owned()), None),
+            "twill/net/c1/eth0",
+        );
+        assert_eq!(of_owner(&sightings(vec![ifb], vec![])), "dead: on no link");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_a_doubt_and_an_earlier_boot_is_none() {
+        let (outer, _) = pair();
+        let hidden = sightings(vec![outer.clone()], vec![]);
+        let doubt = "unknown: veth5 leads to a namespace that was not found";
+        assert_eq!(of_owner(&hidden), doubt);
+        let dead = "dead: given in an earlier boot, and on no link";
+        assert_eq!(judged(&hidden, OWNER, Age::EarlierBoot), dead);
+        // Another attachment's pair does not have the address.
+        let others = alias(outer, "twill/net/c2/eth0");
+        assert_eq!(
+            of_owner(&sightings(vec![others], vec![])),
+            "dead: on no link"
+        );
+
+        let problem = || Problem::of("no permission");
+        let unread = ContainerNamespaces {
+            found: Vec::new(),
+            unread: vec![problem()],
+        };
+        for (node, namespaces) in [
+            (Err(problem()), Ok(ContainerNamespaces::default())),
+            (Ok(NodeLinks::default()), Err(problem())),
+            (Ok(NodeLinks::default()), Ok(unread)),
+        ] {
+            let all = Sightings::of(&node, &namespaces);
+            assert_eq!(of_owner(&all), "unknown: no permission");
+            assert_eq!(judged(&all, OWNER, Age::EarlierBoot), dead);
+        }
+    }
+}

@@ -42,9 +42,7 @@ impl NodeLinks {
             addresses: addresses.remove(&link.index).unwrap_or_default(),
             link,
         });
-        let mut links: Vec<_> = links.collect();
-        links.sort_unstable_by_key(|it| it.link.index);
-        Ok(Self(links))
+        Ok(links.collect())
     }
 
     /// All links, in the order of their indexes.
@@ -66,5 +64,13 @@ impl NodeLinks {
     /// The links that are ports of a bridge, by its index.
     pub fn ports_of(&self, bridge: u32) -> impl Iterator<Item = &NodeLink> {
         self.iter().filter(move |it| it.link.master == Some(bridge))
+    }
+}
+
+impl FromIterator<NodeLink> for NodeLinks {
+    fn from_iter<I: IntoIterator<Item = NodeLink>>(links: I) -> Self {
+        let mut links: Vec<NodeLink> = links.into_iter().collect();
+        links.sort_unstable_by_key(|it| it.link.index);
+        Self(links)
     }
 }

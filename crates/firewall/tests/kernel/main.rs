@@ -6,6 +6,7 @@
 mod contention;
 mod damage;
 mod errors;
+mod inventory;
 mod iptables;
 mod lan;
 mod port_map;

@@ -6,6 +6,7 @@ mod address;
 mod link;
 mod namespace;
 mod netfilter;
+mod observed;
 mod removal;
 mod route;
 mod sub_interface;
