@@ -12,8 +12,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(feature = "db")]
+use crate::commands::reserve;
 use crate::commands::{
-    add, check, convert, del, gc, install, leases, metrics, render, show, status, uninstall,
+    add, check, convert, del, doctor, gc, install, leases, metrics, release, render, repair, show,
+    status, uninstall,
 };
 use crate::context::Context;
 use crate::output::Output;
@@ -36,7 +39,12 @@ enum Command {
     Check(check::Options),
     Convert(convert::Options),
     Del(del::Options),
+    Doctor(doctor::Options),
     Gc(gc::Options),
+    Release(release::Options),
+    Repair(repair::Options),
+    #[cfg(feature = "db")]
+    Reserve(reserve::Options),
     Install(install::Options),
     Leases(leases::Options),
     Metrics(metrics::Options),
@@ -96,6 +104,11 @@ fn run(command: Command, output: &mut Output<'_>) -> Result<Outcome> {
         Command::Check(options) => check::run(&options, output),
         Command::Convert(options) => convert::run(&options, output),
         Command::Del(options) => del::run(&options, output),
+        Command::Doctor(options) => doctor::run(&options, output),
+        Command::Release(options) => release::run(&options, &Context::of_process(), output),
+        Command::Repair(options) => repair::run(&options, &Context::of_process(), output),
+        #[cfg(feature = "db")]
+        Command::Reserve(options) => reserve::run(&options, output),
         Command::Gc(options) => gc::run(&options, &Context::of_process(), output),
         Command::Install(options) => install::run(&options, output),
         Command::Leases(options) => leases::run(&options, output),

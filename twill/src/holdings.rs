@@ -93,6 +93,17 @@ impl Holding {
         })
     }
 
+    /// `10.1.1.2 of c1 eth0 in cbr0`.
+    pub(crate) fn in_words(&self) -> String {
+        let addresses = self.addresses().into_iter();
+        let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
+        let of = format!("{} in {}", self.owner.in_words(), self.network);
+        match addresses.is_empty() {
+            true => of,
+            false => format!("{} of {of}", addresses.join(", ")),
+        }
+    }
+
     pub(crate) fn addresses(&self) -> Vec<IpAddr> {
         let addresses = self.leases.iter().map(|lease| lease.record.address);
         addresses.collect()

@@ -8,6 +8,7 @@ mod age;
 mod cli;
 mod commands;
 mod context;
+mod faults;
 mod holdings;
 mod lease_view;
 mod network;

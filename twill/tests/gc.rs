@@ -6,7 +6,7 @@ mod support;
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 use testkit::Container;
 
-use support::{Kind, Stage, container};
+use support::{Inhabitant, Kind, Stage, container};
 
 const KINDS: [Kind; 4] = [
     Kind {
@@ -134,28 +134,6 @@ fn the_output_as_json() {
             ],
         })
     );
-}
-
-/// A process in a container's namespace, which ends with this value.
-struct Inhabitant(Child);
-
-impl Inhabitant {
-    fn of(container: &Container) -> Self {
-        let mut sleep = Command::new("sleep");
-        Self(
-            container
-                .sandbox
-                .enter(|| sleep.arg("600").spawn())
-                .unwrap(),
-        )
-    }
-}
-
-impl Drop for Inhabitant {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }
 
 #[test]

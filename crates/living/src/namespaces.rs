@@ -78,7 +78,10 @@ impl Namespaces {
         let mut all = Self::default();
         let home = Netns::current()?;
         let links = Rtnetlink::open()?.links()?;
-        all.on_node = links.into_iter().filter_map(marked).collect();
+        // A pair with both ends on the node leads to no container.
+        let leads_away = |link: &Link| link.parent.is_some_and(|parent| parent.netns.is_some());
+        let links = links.into_iter().filter(leads_away);
+        all.on_node = links.filter_map(marked).collect();
         for (number, namespace) in found {
             if Some(number) != processes.own() {
                 all.look_into(namespace, &home)?;

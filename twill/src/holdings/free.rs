@@ -7,6 +7,7 @@ use anyhow::Result;
 use cni_plugin::{Call, ContainerNetns, Environment, Plugin, Request};
 use cni_types::{Attachment, Error};
 use living::{Namespace, Namespaces};
+use netlink::Rtnetlink;
 use state::BootId;
 use twill_bandwidth::BANDWIDTH;
 use twill_bridge::BRIDGE;
@@ -54,7 +55,8 @@ pub(crate) fn free(
         return release(holding, places, || {
             PLUGINS.with_call("twill", &request, |call| {
                 delete_by(plugins, call, &attachment, netns)
-            })
+            })?;
+            remove_links(holding)
         });
     };
     let mut freed = Freed::Changed;
@@ -76,7 +78,7 @@ pub(crate) fn free(
 fn release(
     holding: &Holding,
     places: &Places,
-    remove_rest: impl FnOnce() -> Result<(), Error>,
+    remove_rest: impl FnOnce() -> Result<()>,
 ) -> Result<Freed> {
     let kinds = [StoreKind::Disk, StoreKind::Db];
     let has = |kind: &StoreKind| holding.leases.iter().any(|lease| lease.store == *kind);
@@ -97,6 +99,16 @@ fn release(
     }
     store.commit()?;
     Ok(Freed::All)
+}
+
+/// Removes the links of a holding that are still there: somebody has given them other names.
+fn remove_links(holding: &Holding) -> Result<()> {
+    let Some(alias) = holding.alias() else {
+        return Ok(());
+    };
+    let mut left = links_with_alias(&alias)?;
+    left.retain(|index| holding.links.iter().any(|link| link.index == *index));
+    Ok(Rtnetlink::open()?.remove_links(&left)?)
 }
 
 /// Whether a holding is as it was read, under the network's lock. What a DEL by flannel has released

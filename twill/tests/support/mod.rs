@@ -113,7 +113,8 @@ impl Stage {
         self.directory.path()
     }
 
-    fn bin(&self) -> PathBuf {
+    /// The directory of the plugins.
+    pub(crate) fn bin(&self) -> PathBuf {
         self.directory().join("bin")
     }
 
@@ -208,7 +209,16 @@ impl Stage {
 
     /// Puts a shell script into `PATH`.
     pub(crate) fn install_program(&self, name: &str, script: &str) {
-        let dir = self.directory().join("programs");
+        self.install_script("programs", name, script);
+    }
+
+    /// Puts a shell script into the directory of the plugins.
+    pub(crate) fn install_plugin(&self, name: &str, script: &str) {
+        self.install_script("bin", name, script);
+    }
+
+    fn install_script(&self, dir: &str, name: &str, script: &str) {
+        let dir = self.directory().join(dir);
         fs::create_dir_all(&dir).unwrap();
         let path = dir.join(name);
         // A program must not be open for writing when it is started.
@@ -375,6 +385,28 @@ impl Holdings {
     }
 }
 
+/// A process in a container's namespace, which ends with this value.
+pub(crate) struct Inhabitant(Child);
+
+impl Inhabitant {
+    pub(crate) fn of(container: &Container) -> Self {
+        let mut sleep = Command::new("sleep");
+        Self(
+            container
+                .sandbox
+                .enter(|| sleep.arg("600").spawn())
+                .unwrap(),
+        )
+    }
+}
+
+impl Drop for Inhabitant {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// A mounted namespace.
 pub(crate) struct Mounted<'a> {
     stage: &'a Stage,
@@ -406,6 +438,14 @@ impl Printed {
             "{stdout}"
         );
         stdout.into_owned()
+    }
+
+    /// Standard output, of a command that could do its work.
+    #[track_caller]
+    pub(crate) fn any(self) -> String {
+        let stderr = String::from_utf8_lossy(&self.0.stderr);
+        assert!(matches!(self.0.status.code(), Some(0 | 1)), "{stderr}");
+        String::from_utf8(self.0.stdout).unwrap()
     }
 
     /// Standard error, of a command that could not do its work.

@@ -1,0 +1,78 @@
+//! `twill doctor`: holds everything that a node has against each other.
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::Outcome;
+use crate::faults::{ExamineOptions, Fault, examine};
+use crate::output::Output;
+use crate::table::Style;
+
+/// Names what is wrong on this node: the evidence, what it does to you, and what mends it.
+///
+/// The exit status is 0 if nothing is wrong, and 1 otherwise.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  twill doctor
+  twill doctor --from crictl             asks the runtime, too, which containers live
+  twill doctor --json | jq -r '.[].kind'")]
+pub(crate) struct Options {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    examine: ExamineOptions,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    kind: &'a str,
+    subject: &'a str,
+    evidence: &'a str,
+    effect: &'a str,
+    command: &'a str,
+    repairable: bool,
+}
+
+/// Prints the faults.
+pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
+    let faults = examine(&options.examine)?.faults;
+    if options.json {
+        let views = faults.iter().map(|fault| View {
+            kind: fault.kind,
+            subject: &fault.subject,
+            evidence: &fault.evidence,
+            effect: fault.effect,
+            command: &fault.command,
+            repairable: fault.repair.is_some(),
+        });
+        let views: Vec<_> = views.collect();
+        output.json(&views)?;
+    } else {
+        for fault in &faults {
+            print(fault, output)?;
+        }
+        output.line(&match faults.len() {
+            0 => "nothing is wrong".to_owned(),
+            1 => "1 fault".to_owned(),
+            count => format!("{count} faults"),
+        })?;
+    }
+    Ok(if faults.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Faults
+    })
+}
+
+fn print(fault: &Fault, output: &mut Output<'_>) -> Result<()> {
+    let kind = output.styled(fault.kind, Style::Bad);
+    output.line(&format!("{kind}: {}", fault.subject))?;
+    output.line(&format!("  evidence  {}", fault.evidence))?;
+    output.line(&format!("  effect    {}", fault.effect))?;
+    output.line(&format!("  mend      {}", fault.command))?;
+    output.line("")?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! `twill release`: frees what one container holds, or who has an address.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use cni_types::{ContainerId, NetworkName};
+use living::Namespaces;
+use netlink::Rtnetlink;
+
+use super::places::PlacesOptions;
+use crate::cli::Outcome;
+use crate::context::Context;
+use crate::holdings::free::{Freed, free};
+use crate::holdings::{Filter, Holding, Places, read, settle};
+use crate::output::Output;
+
+/// Releases the addresses of a container, with all else that it holds.
+///
+/// It refuses while a link has one of the addresses, or the container has a link, because the
+/// address would be given to another container: use `twill gc`, or the runtime.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  twill release 10.244.1.7
+  twill release 9f8e7d6c5b4a39281706f5e4d3c2b1a0f9e8d7c6b5a4938271605f4e3d2c1b0a
+  twill release c1 cbr0 --force          removes its interface, too")]
+pub(crate) struct Options {
+    /// An address, or a container ID.
+    #[arg(value_name = "ADDRESS|CONTAINER")]
+    target: Target,
+    /// The networks to look at; all by default.
+    network: Vec<NetworkName>,
+    /// Release it although a link has the address, and remove the container's interface.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    places: PlacesOptions,
+}
+
+/// What is released.
+#[derive(Clone, Debug)]
+enum Target {
+    Address(IpAddr),
+    Container(ContainerId),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = cni_types::parse_ip(text) {
+            return Ok(Self::Address(address));
+        }
+        let container = text.parse().map(Self::Container);
+        container.map_err(|error| format!("neither an address nor a container ID: {error}"))
+    }
+}
+
+/// Releases what the target holds.
+pub(crate) fn run(
+    options: &Options,
+    context: &Context,
+    output: &mut Output<'_>,
+) -> Result<Outcome> {
+    let places = options.places.places();
+    let filter = Filter {
+        networks: options.network.clone(),
+        container: match &options.target {
+            Target::Address(_) => None,
+            Target::Container(container) => Some(container.clone()),
+        },
+    };
+    settle(&places, &filter)?;
+    let mut holdings = read(&places, &filter)?;
+    if let Target::Address(address) = options.target {
+        holdings.retain(|holding| holding.addresses().contains(&address));
+    }
+    if holdings.is_empty() {
+        output.line("nothing is held: there is nothing to release")?;
+        return Ok(Outcome::Done);
+    }
+    let namespaces = Namespaces::read().context("the network namespaces cannot be read")?;
+    if !options.force {
+        for holding in &holdings {
+            refuse_in_use(holding, &namespaces)?;
+        }
+    }
+    for holding in &holdings {
+        release(holding, &namespaces, &places, context, output)?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn release(
+    holding: &Holding,
+    namespaces: &Namespaces,
+    places: &Places,
+    context: &Context,
+    output: &mut Output<'_>,
+) -> Result<()> {
+    let namespace = holding.with_subject(|subject| namespaces.of(subject));
+    let words = holding.in_words();
+    match free(holding, namespace, places, &context.environment)
+        .with_context(|| format!("{words} cannot be released"))?
+    {
+        Freed::All => output.line(&format!("released {words}"))?,
+        Freed::Changed => bail!("{words} has changed meanwhile, and was left alone: look again"),
+    }
+    Ok(())
+}
+
+/// Refuses what a link still has.
+fn refuse_in_use(holding: &Holding, namespaces: &Namespaces) -> Result<()> {
+    let advice = "delete the container, or repeat it with --force";
+    for address in holding.addresses() {
+        if let Some((namespace, link)) = namespaces.with_address(address).first() {
+            bail!("{address} is on link {link} in {namespace}: {advice}");
+        }
+        if let Some(link) = link_on_node(address)? {
+            bail!("{address} is on link {link} of the node: {advice}");
+        }
+    }
+    if let Some(link) = holding.links.first() {
+        bail!("{} has link {}: {advice}", holding.in_words(), link.name);
+    }
+    Ok(())
+}
+
+/// The link of the node that has an address.
+fn link_on_node(address: IpAddr) -> Result<Option<String>> {
+    let mut kernel = Rtnetlink::open()?;
+    let addresses = kernel.all_addresses()?.into_iter();
+    let mut found = addresses.filter(|(_, it)| it.network.ip() == address);
+    let Some((index, _)) = found.next() else {
+        return Ok(None);
+    };
+    Ok(kernel.link_by_index(index)?.map(|link| link.name))
+}

@@ -1,0 +1,203 @@
+//! What can be wrong on a node.
+//!
+//! [`examine`] reads the node. Each family of faults has a module with a function that finds them
+//! in what was read, which is pure. A [`Fault`] names its [`Repair`], which is a value too.
+
+mod addresses;
+mod bridge;
+mod dead;
+mod disk;
+mod host;
+mod lease_file;
+mod plugins;
+mod repair;
+mod rules;
+mod stores;
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use clap::Args;
+use living::{Living, Namespaces, Source};
+use node::{Binary, Node, Paths, find_binaries};
+
+use self::host::Host;
+pub(crate) use self::repair::Repair;
+use crate::holdings::{Fate, Filter, Holding, Inquest, Places, read};
+use crate::node_options::NodeOptions;
+
+/// The kinds of faults.
+pub(crate) const KINDS: [&str; 22] = [
+    "unreadable",
+    "dead-lease",
+    "kept-without-container",
+    "link-without-container",
+    "garbled-kept-configuration",
+    "garbled-address-file",
+    "blocked-address",
+    "address-of-another",
+    "duplicate-address",
+    "false-index",
+    "damaged-database",
+    "range-nearly-exhausted",
+    "disk-full",
+    "disk-read-only",
+    "lease-file",
+    "old-lease-file",
+    "missing-plugin",
+    "foreign-plugin",
+    "bridge-without-gateway",
+    "bridge-with-old-address",
+    "flushed-rules",
+    "sysctl",
+];
+
+/// What is wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    /// One of [`KINDS`].
+    pub(crate) kind: &'static str,
+    /// What it is about: an address, a file, a link.
+    pub(crate) subject: String,
+    /// What shows it.
+    pub(crate) evidence: String,
+    /// What it does to the user.
+    pub(crate) effect: &'static str,
+    /// The command that mends it.
+    pub(crate) command: String,
+    /// What `twill repair` does; `None` if only a person can mend it.
+    pub(crate) repair: Option<Repair>,
+}
+
+/// Where to look, and who is asked.
+#[derive(Args, Debug)]
+pub(crate) struct ExamineOptions {
+    /// Who says which containers live, as for `twill gc`; the kernel by default.
+    #[arg(long, value_name = "SOURCE")]
+    from: Vec<Source>,
+    /// Nothing that is younger counts as dead, such as 90s, 5m or 1h.
+    #[arg(long, value_name = "AGE", default_value = "5m", value_parser = humantime::parse_duration)]
+    older_than: Duration,
+    #[command(flatten)]
+    node: NodeOptions,
+}
+
+impl ExamineOptions {
+    fn paths(&self) -> Paths {
+        self.node.paths()
+    }
+
+    pub(crate) fn places(&self) -> Places {
+        let paths = self.paths();
+        Places {
+            data_dir: paths.data_dir,
+            flannel_dir: paths.flannel_dir,
+        }
+    }
+
+    pub(crate) fn filter(&self) -> Filter {
+        Filter::default()
+    }
+}
+
+/// All that faults are found in.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) node: Node,
+    /// The plugins of the list in use, those that they call included.
+    pub(crate) binaries: Vec<Binary>,
+    /// What dead attachments hold, and why they count as dead; an error if that cannot be read.
+    pub(crate) dead: Result<Vec<(Holding, String)>, String>,
+    pub(crate) host: Host,
+}
+
+/// A node, with its faults.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) places: Places,
+}
+
+/// Reads the node, and finds its faults.
+///
+/// # Errors
+/// If a source cannot be asked who lives.
+pub(crate) fn examine(options: &ExamineOptions) -> Result<Examined> {
+    let (paths, places) = (options.paths(), options.places());
+    // Before anybody is asked who lives.
+    let holdings = read(&places, &options.filter());
+    let sources = match options.from.is_empty() {
+        true => &[Source::Netns][..],
+        false => &options.from,
+    };
+    let living = Living::ask(sources)?;
+    let namespaces = Namespaces::read()?;
+    let inquest = Inquest {
+        living: &living,
+        namespaces: &namespaces,
+        now: SystemTime::now(),
+        older_than: options.older_than,
+    };
+    let dead = holdings.map(|holdings| {
+        let dead = holdings
+            .into_iter()
+            .filter_map(|holding| match inquest.fate(&holding) {
+                Fate::Dead(reason) => Some((holding, reason)),
+                Fate::Alive(_) | Fate::Unclear(_) => None,
+            });
+        dead.collect()
+    });
+    let node = Node::read(&paths);
+    let facts = Facts {
+        binaries: binaries(&node),
+        host: Host::read(&node),
+        dead: dead.map_err(|error| format!("{error:#}")),
+        node,
+    };
+    Ok(Examined {
+        faults: find(&facts),
+        namespaces,
+        places,
+    })
+}
+
+/// Finds the faults of a node.
+fn find(facts: &Facts) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for find in [
+        disk::find,
+        stores::find,
+        lease_file::find,
+        plugins::find,
+        bridge::find,
+        addresses::find,
+        dead::find,
+        rules::find,
+        host::find,
+    ] {
+        faults.extend(find(facts));
+    }
+    faults
+}
+
+/// The plugins of the list in use, those that they call included.
+fn binaries(node: &Node) -> Vec<Binary> {
+    let Some((_, list)) = node.list_in_use() else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = Vec::new();
+    for plugin in &list.plugins {
+        names.push(plugin.plugin_type.to_string());
+    }
+    let network = node.network(list.name.as_str());
+    let conf = network.and_then(|network| network.conf.as_ref().ok()?.as_ref());
+    if let Some(conf) = conf {
+        let text =
+            |object: &cni_types::json::Object| object.decode::<String>("type").ok().flatten();
+        names.extend(text(conf));
+        let ipam: Option<cni_types::json::Object> = conf.decode("ipam").ok().flatten();
+        names.extend(ipam.as_ref().and_then(text));
+    }
+    find_binaries(&node.paths.plugin_dirs, names.iter().map(String::as_str))
+}

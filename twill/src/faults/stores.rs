@@ -1,0 +1,49 @@
+//! Faults of host-local's own files.
+
+use super::{Facts, Fault, Repair};
+
+pub(super) fn find(facts: &Facts) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for stores in &facts.node.stores {
+        if let Err(problem) = &stores.database {
+            faults.push(Fault {
+                kind: "damaged-database",
+                subject: stores.data_dir.join(".addresses.db").display().to_string(),
+                evidence: problem.to_string(),
+                effect: "no container of a network with \"backend\": \"db\" can come or go",
+                command: "restore the file, or stop all containers and remove it".to_owned(),
+                repair: None,
+            });
+        }
+        let in_files = stores.files.iter().flatten();
+        let unread = in_files.filter_map(|network| network.records.as_ref().err());
+        for problem in unread.chain(stores.files.as_ref().err()) {
+            faults.push(Fault {
+                kind: "unreadable",
+                subject: stores.data_dir.display().to_string(),
+                evidence: problem.to_string(),
+                effect: "no container can be added or deleted",
+                command: "repair or move away what the evidence names".to_owned(),
+                repair: None,
+            });
+        }
+    }
+    for (network, data_dir, evidence) in &facts.host.false_indexes {
+        faults.push(Fault {
+            kind: "false-index",
+            subject: data_dir
+                .join(".index")
+                .join(network.as_str())
+                .display()
+                .to_string(),
+            evidence: evidence.clone(),
+            effect: "an ADD or a GC may miss an address until the index is rebuilt",
+            command: "twill repair false-index --apply".to_owned(),
+            repair: Some(Repair::RemoveIndex {
+                network: network.clone(),
+                data_dir: data_dir.clone(),
+            }),
+        });
+    }
+    faults
+}

@@ -1,0 +1,435 @@
+//! `twill doctor` and `twill repair`: each fault is seeded, found by its name, mended, and found no
+//! more.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use testkit::Container;
+
+use support::{Inhabitant, Kind, Stage, container};
+
+const DISK: Kind = Kind {
+    flannel: true,
+    backend: "disk",
+};
+const DB: Kind = Kind {
+    flannel: true,
+    backend: "db",
+};
+
+/// A node with one container that runs.
+struct Ward {
+    stage: Stage,
+    one: Container,
+    _inhabitant: Inhabitant,
+}
+
+impl Ward {
+    fn new(kind: Kind, net: &str) -> Option<Self> {
+        let stage = Stage::new(kind, net)?;
+        let one = container("c1");
+        stage.add(&one);
+        let ward = Self {
+            _inhabitant: Inhabitant::of(&one),
+            stage,
+            one,
+        };
+        let text = ward.run(&["doctor"]).text(0);
+        assert_eq!(text, "nothing is wrong\n");
+        Some(ward)
+    }
+
+    fn run(&self, words: &[&str]) -> support::Printed {
+        let bin = self.stage.bin();
+        let options = ["--older-than", "0s", "--path", bin.to_str().unwrap()];
+        self.stage.twill(&[words, &options].concat())
+    }
+
+    /// The kinds of the faults that are found, with their subjects.
+    fn faults(&self) -> Vec<(String, String)> {
+        let printed = self.run(&["doctor", "--json"]).any();
+        let faults: Value = serde_json::from_str(&printed).unwrap();
+        let text = |fault: &Value, key: &str| fault[key].as_str().unwrap().to_owned();
+        let faults = faults.as_array().unwrap().iter();
+        faults
+            .map(|fault| {
+                for key in ["evidence", "effect", "command"] {
+                    assert!(!text(fault, key).is_empty(), "{fault}");
+                }
+                (text(fault, "kind"), text(fault, "subject"))
+            })
+            .collect()
+    }
+
+    /// Asserts that this fault and no other is found, that a look changes nothing, and that it is
+    /// found no more once it is mended.
+    #[track_caller]
+    fn mend(&self, kind: &str, subject: &str) {
+        let expected = vec![(kind.to_owned(), subject.to_owned())];
+        assert_eq!(self.faults(), expected);
+        let text = self.run(&["repair"]).text(1);
+        assert!(
+            text.starts_with(&format!("{kind}: {subject}: would ")),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("\nnothing was changed: add --apply\n"),
+            "{text}"
+        );
+        assert_eq!(self.faults(), expected);
+        let text = self.run(&["repair", kind, "--apply"]).text(0);
+        assert!(text.starts_with(&format!("{kind}: {subject}: ")), "{text}");
+        assert_eq!(self.faults(), []);
+        assert_eq!(self.run(&["repair", "--apply"]).text(0), "");
+        self.stage.check(&self.one);
+    }
+
+    /// Asserts that this fault and no other is found, which only a person can mend.
+    #[track_caller]
+    fn find(&self, kind: &str, subject: &str) {
+        assert_eq!(self.faults(), [(kind.to_owned(), subject.to_owned())]);
+        let text = self.run(&["repair", "--apply"]).text(1);
+        assert!(
+            text.starts_with(&format!("{kind}: {subject}: only you can: ")),
+            "{text}"
+        );
+    }
+
+    fn write(&self, path: impl AsRef<Path>, text: &str) {
+        self.stage.node.write(path, text);
+    }
+
+    fn network_file(&self, name: &str) -> PathBuf {
+        Path::new("/var/lib/cni/networks")
+            .join(self.stage.network())
+            .join(name)
+    }
+
+    fn remove(&self, path: impl AsRef<Path>) {
+        let path = path.as_ref();
+        self.stage.node.enter(|| fs::remove_file(path)).unwrap();
+    }
+}
+
+#[test]
+fn a_dead_lease() {
+    for (net, kind) in [("10.211.0", DISK), ("10.211.1", DB)] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        let before = ward.stage.holdings();
+        let dead = container("c2");
+        ward.stage.add(&dead);
+        dead.ip("link delete eth0");
+        let network = ward.stage.network();
+        ward.mend("dead-lease", &format!("{net}.3 of c2 eth0 in {network}"));
+        assert_eq!(ward.stage.holdings(), before);
+    }
+}
+
+#[test]
+fn what_a_dead_container_leaves_without_its_address() {
+    for (net, kind) in [("10.211.2", DISK), ("10.211.3", DB)] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        let network = ward.stage.network();
+        let kept = ward
+            .stage
+            .node
+            .read("/var/lib/cni/flannel/c1")
+            .replace("c1", "c9");
+        ward.write("/var/lib/cni/flannel/c9", &kept);
+        ward.mend("kept-without-container", &format!("c9 eth0 in {network}"));
+
+        // A file of Go's flannel does not say its interface.
+        let mut of_go: Value = serde_json::from_str(&kept).unwrap();
+        of_go.as_object_mut().unwrap().remove("twill/ifname");
+        ward.write("/var/lib/cni/flannel/c8", &of_go.to_string());
+        ward.mend("kept-without-container", &format!("c8 eth0 in {network}"));
+
+        ward.write("/var/lib/cni/flannel/c7", "{\"type\":");
+        ward.mend("garbled-kept-configuration", "/var/lib/cni/flannel/c7");
+
+        let alias = format!("twill/{network}/c6/eth0");
+        ward.stage
+            .node
+            .ip("link add veth6 type veth peer name peer6");
+        ward.stage.node.ip(&format!("link set veth6 alias {alias}"));
+        ward.mend("link-without-container", &format!("c6 eth0 in {network}"));
+    }
+}
+
+#[test]
+fn faults_of_the_address_files() {
+    let Some(ward) = Ward::new(DISK, "10.211.4") else {
+        return;
+    };
+    let garbled = ward.network_file("10.211.4.9");
+    for contents in ["", "\0\0\0\0"] {
+        ward.write(&garbled, contents);
+        ward.mend("garbled-address-file", garbled.to_str().unwrap());
+    }
+    ward.write(&garbled, "reserved for the printer\n");
+    ward.find("blocked-address", garbled.to_str().unwrap());
+    ward.remove(&garbled);
+    assert_eq!(ward.faults(), []);
+}
+
+// Somebody has edited an address file in place, and changed no directory.
+#[test]
+fn an_index_that_lies() {
+    let Some(ward) = Ward::new(DISK, "10.211.5") else {
+        return;
+    };
+    let two = container("c2");
+    ward.stage.add(&two);
+    let _inhabitant = Inhabitant::of(&two);
+    let file = ward.network_file("10.211.5.3");
+    let index = format!("/var/lib/cni/networks/.index/{}", ward.stage.network());
+    // The container is the same in all but its ID: nothing else is wrong with it.
+    let owner = ward.stage.node.read(&file).replace("c2", "c3");
+    ward.stage.node.enter(|| fs::write(&file, owner)).unwrap();
+    let faults = ward.faults();
+    assert!(
+        faults.contains(&("false-index".to_owned(), index.clone())),
+        "{faults:?}"
+    );
+    let text = ward.run(&["repair", "false-index", "--apply"]).text(0);
+    assert_eq!(
+        text,
+        format!("false-index: {index}: removed: the next call rebuilds it\n")
+    );
+    let faults = ward.faults();
+    assert!(
+        !faults.iter().any(|(kind, _)| kind == "false-index"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn addresses_that_two_have() {
+    for (net, kind) in [("10.211.6", DISK), ("10.211.7", DB)] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        let two = container("c2");
+        ward.stage.add(&two);
+        let _inhabitant = Inhabitant::of(&two);
+        assert_eq!(ward.faults(), []);
+        two.ip(&format!("address add {net}.2/24 dev eth0"));
+        let kinds: Vec<_> = ward.faults().into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, ["duplicate-address"]);
+        two.ip(&format!("address del {net}.2/24 dev eth0"));
+        assert_eq!(ward.faults(), []);
+    }
+}
+
+#[test]
+fn faults_of_the_bridge() {
+    for (net, kind) in [("10.211.8", DISK), ("10.211.9", DB)] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        ward.stage
+            .node
+            .ip(&format!("address del {net}.1/24 dev cni0"));
+        ward.mend("bridge-without-gateway", &format!("{net}.1/24 on cni0"));
+        // An operator's address stays.
+        ward.stage.node.ip("address add 10.199.8.1/24 dev cni0");
+        assert_eq!(ward.faults(), []);
+    }
+}
+
+#[test]
+fn the_bridge_has_the_address_of_an_earlier_lease() {
+    for (net, kind) in [("10.211.20", DISK), ("10.211.21", DB)] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        let file = "/run/flannel/subnet.env";
+        let lease = ward.stage.node.read(file);
+        ward.write(
+            file,
+            &lease.replace(&format!("{net}.1/24"), "10.210.7.1/24"),
+        );
+        let fault = |kind: &str, subject: &str| (kind.to_owned(), format!("{subject} on cni0"));
+        let old = format!("{net}.1/24");
+        assert_eq!(
+            ward.faults(),
+            [
+                fault("bridge-without-gateway", "10.210.7.1/24"),
+                fault("bridge-with-old-address", &old),
+            ]
+        );
+        let text = ward.run(&["repair", "--apply"]).text(0);
+        assert_eq!(
+            text,
+            format!(
+                "bridge-without-gateway: 10.210.7.1/24 on cni0: added\n\
+                 bridge-with-old-address: {old} on cni0: removed\n"
+            )
+        );
+        assert_eq!(ward.faults(), []);
+        let addresses = ward
+            .stage
+            .node
+            .ip_json(&["-4", "address", "show", "dev", "cni0"]);
+        let addresses = addresses[0]["addr_info"].as_array().unwrap();
+        let addresses: Vec<_> = addresses
+            .iter()
+            .map(|it| it["local"].as_str().unwrap())
+            .collect();
+        assert_eq!(addresses, ["10.210.7.1"]);
+    }
+}
+
+#[test]
+fn faults_of_the_lease() {
+    let Some(ward) = Ward::new(DISK, "10.211.10") else {
+        return;
+    };
+    let file = "/run/flannel/subnet.env";
+    let lease = ward.stage.node.read(file);
+    ward.remove(file);
+    ward.find("lease-file", "flanneld's lease");
+    ward.write(file, &lease.replace("FLANNEL_MTU=1450\n", ""));
+    ward.find("lease-file", "flanneld's lease");
+    ward.write(file, &lease);
+    assert_eq!(ward.faults(), []);
+}
+
+#[test]
+fn faults_of_the_plugins() {
+    let Some(ward) = Ward::new(DISK, "10.211.11") else {
+        return;
+    };
+    let bridge = ward.stage.bin().join("bridge");
+    let twill = fs::read_link(&bridge).unwrap();
+    fs::remove_file(&bridge).unwrap();
+    ward.find("missing-plugin", "bridge");
+    // As an init container of flannel's manifest leaves it that writes through a link.
+    ward.stage.install_plugin(
+        "bridge",
+        "echo 'CNI Plugin flannel version v1.4.0 (linux/amd64) commit x built on y' >&2",
+    );
+    ward.find("foreign-plugin", bridge.to_str().unwrap());
+    fs::remove_file(&bridge).unwrap();
+    std::os::unix::fs::symlink(twill, &bridge).unwrap();
+    assert_eq!(ward.faults(), []);
+}
+
+#[test]
+fn tables_that_others_have_flushed() {
+    for (net, kind) in [("10.211.12", DISK), ("10.211.13", DB)] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        ward.stage.node.enter(|| {
+            let flush = ["flush", "map", "ip", "twill_masquerade", "owners"];
+            let flushed = std::process::Command::new("nft").args(flush).status();
+            assert!(flushed.unwrap().success());
+        });
+        ward.mend("flushed-rules", "nftables");
+    }
+}
+
+#[test]
+fn kernel_settings() {
+    let Some(ward) = Ward::new(DISK, "10.211.14") else {
+        return;
+    };
+    ward.write("/proc/sys/net/ipv4/ip_forward", "0");
+    ward.mend("sysctl", "net/ipv4/ip_forward");
+}
+
+#[test]
+fn a_damaged_database() {
+    let Some(ward) = Ward::new(DB, "10.211.15") else {
+        return;
+    };
+    let file = "/var/lib/cni/networks/.addresses.db";
+    let intact = ward.stage.node.enter(|| fs::read(file)).unwrap();
+    ward.write(file, "");
+    let kinds: Vec<_> = ward.faults().into_iter().map(|(kind, _)| kind).collect();
+    assert!(kinds.contains(&"damaged-database".to_owned()), "{kinds:?}");
+    ward.stage.node.enter(|| fs::write(file, intact)).unwrap();
+    assert_eq!(ward.faults(), []);
+}
+
+#[test]
+fn a_range_that_is_nearly_exhausted() {
+    let Some(ward) = Ward::new(DISK, "10.211.16") else {
+        return;
+    };
+    // Of 253 addresses, 228 are 90 %.
+    for number in 3..=229 {
+        ward.write(
+            ward.network_file(&format!("10.211.16.{number}")),
+            "c1\r\neth0",
+        );
+    }
+    let faults = ward.faults();
+    let nearly = faults
+        .iter()
+        .any(|(kind, _)| kind == "range-nearly-exhausted");
+    assert!(nearly, "{faults:?}");
+}
+
+#[test]
+fn disks_without_room() {
+    let Some(ward) = Ward::new(DISK, "10.211.17") else {
+        return;
+    };
+    let remount = |options: &str| {
+        ward.stage.node.enter(|| {
+            let words = ["-o", &format!("remount,{options}"), "/var/lib/cni"];
+            let mounted = std::process::Command::new("mount").args(words).status();
+            assert!(mounted.unwrap().success());
+        });
+    };
+    remount("size=1m");
+    let kinds = |faults: Vec<(String, String)>| -> Vec<String> {
+        let mut kinds: Vec<String> = faults.into_iter().map(|(kind, _)| kind).collect();
+        kinds.dedup();
+        kinds
+    };
+    assert_eq!(kinds(ward.faults()), ["disk-full"]);
+    remount("size=100m,ro");
+    assert_eq!(kinds(ward.faults()), ["disk-read-only"]);
+    remount("size=100m,rw");
+    assert_eq!(ward.faults(), []);
+}
+
+#[test]
+fn the_output_for_people() {
+    let Some(ward) = Ward::new(DISK, "10.211.18") else {
+        return;
+    };
+    ward.write("/proc/sys/net/ipv4/ip_forward", "0");
+    assert_eq!(
+        ward.run(&["doctor"]).text(1),
+        "sysctl: net/ipv4/ip_forward\n  \
+           evidence  it is 0\n  \
+           effect    the node drops what containers send to other nodes, and what comes back\n  \
+           mend      twill repair sysctl --apply, or: sysctl -w net.ipv4.ip_forward=1\n\
+         \n\
+         1 fault\n"
+    );
+    let failure = ward.run(&["repair", "sysctls"]).failure();
+    assert!(
+        failure.starts_with("twill: \"sysctls\" is no kind of fault: unreadable, dead-lease, "),
+        "{failure}"
+    );
+}
