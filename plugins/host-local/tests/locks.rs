@@ -4,18 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Invocation, Outcome, binaries, requirements};
+use testkit::{Invocation, Outcome, Strace, binaries};
 
 struct Network {
     temp: TempDir,
@@ -58,33 +57,18 @@ impl Network {
         result["ips"][0]["address"].as_str().unwrap().to_owned()
     }
 
-    /// Runs a command under strace with a fault in strace's syntax.
-    fn run_tampered(&self, injection: &str, command: &str, container: &str) -> (bool, String) {
-        let mut strace = Command::new("strace")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e"])
-            .arg(format!("inject={injection}"))
-            .arg(binaries::plugin("host-local"))
-            .env_clear()
-            .envs(testkit::coverage::environment())
-            .envs([
-                ("CNI_COMMAND", command),
-                ("CNI_CONTAINERID", container),
-                ("CNI_IFNAME", "eth0"),
-                ("CNI_NETNS", "/run/netns/none"),
-                ("CNI_PATH", "/nowhere"),
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = strace.stdin.take().unwrap();
-        stdin
-            .write_all(self.config().to_string().as_bytes())
-            .unwrap();
-        drop(stdin);
-        let output = strace.wait_with_output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        (output.status.success(), said)
+    /// Runs a command with a fault in strace's syntax.
+    fn run_tampered(
+        &self,
+        strace: &Strace,
+        injection: &str,
+        command: &str,
+        container: &str,
+    ) -> Outcome {
+        let call = Invocation::attach(binaries::plugin("host-local"), command, container);
+        let injection = format!("inject={injection}");
+        let expressions = ["trace=flock", &injection];
+        strace.of(call.config(&self.config()), &expressions).run()
     }
 }
 
@@ -317,25 +301,21 @@ fn another_kind_of_file_as_database_holds_no_addresses() {
 
 #[test]
 fn a_file_system_without_locks_on_directories_works() {
-    if !Path::new("/usr/bin/strace").exists() {
-        requirements::skip("needs strace (Debian package strace)");
-        return;
-    }
+    let Some(strace) = Strace::new() else { return };
     for backend in BACKENDS {
         let network = Network::new(backend);
         // The first flock(2) is for the file, later ones are for directories.
         let ebadf = "flock:error=EBADF:when=2..3";
-        let (succeeded, said) = network.run_tampered(ebadf, "ADD", "c1");
-        assert!(succeeded, "{backend}: {said}");
-        let (succeeded, said) = network.run_tampered(ebadf, "DEL", "c1");
-        assert!(succeeded, "{backend}: {said}");
+        for command in ["ADD", "DEL"] {
+            let outcome = network.run_tampered(&strace, ebadf, command, "c1");
+            assert_eq!(outcome.code, Some(0), "{backend}: {outcome}");
+        }
         network.add("c2");
         // The lock of the file is required.
-        let (succeeded, said) = network.run_tampered("flock:error=EBADF:when=1", "ADD", "c3");
-        assert!(!succeeded);
-        let error: Value = serde_json::from_str(&said).unwrap();
+        let ebadf = "flock:error=EBADF:when=1";
+        let outcome = network.run_tampered(&strace, ebadf, "ADD", "c3");
         assert_eq!(
-            error["msg"],
+            outcome.failure().msg,
             format!(
                 "cannot lock {}: Bad file descriptor (os error 9)",
                 network.lock().display()

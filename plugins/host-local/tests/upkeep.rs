@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Invocation, Outcome, binaries};
+use testkit::{Invocation, Outcome, Strace, binaries};
 
 struct Network {
     temp: TempDir,
@@ -156,23 +156,13 @@ fn gc_opens_no_file_of_a_valid_attachment() {
         .collect();
     let mut conf = network.conf();
     conf["cni.dev/valid-attachments"] = json!(valid);
-    let trace = network.temp.path().join("trace");
-    let input = network.temp.path().join("conf");
-    fs::write(&input, conf.to_string()).unwrap();
-    let output = Command::new("strace")
-        .args(["-f", "-e", "trace=open,openat", "-o"])
-        .arg(&trace)
-        .arg(binaries::plugin("host-local"))
-        .env("CNI_COMMAND", "GC")
-        .env("CNI_PATH", "/nowhere")
-        .stdin(File::open(&input).unwrap())
-        .output();
-    if !output.is_ok_and(|output| output.status.success()) {
-        testkit::requirements::skip("needs strace and the right to trace");
-        return;
-    }
+    let Some(strace) = Strace::new() else { return };
+    let call = Invocation::new(binaries::plugin("host-local"), "GC");
+    let call = call.path("/nowhere").config(&conf);
+    let outcome = strace.of(call, &["trace=open,openat"]).run();
+    assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(network.held().len(), 39);
-    let trace = fs::read_to_string(trace).unwrap();
+    let trace = strace.calls();
     let opened: Vec<&str> = trace
         .split('"')
         .filter(|text| text.starts_with("10.1.1."))

@@ -37,6 +37,7 @@ pub mod requirements;
 mod scripted;
 mod side;
 mod snapshot;
+mod strace;
 pub mod traffic;
 pub mod wire;
 
@@ -50,3 +51,4 @@ pub use outcome::{CniFailure, Outcome};
 pub use scripted::{RecordedCall, Script, ScriptedDelegate};
 pub use side::{Side, assert_on};
 pub use snapshot::{Observed, Snapshot, assert_same};
+pub use strace::Strace;

@@ -1,9 +1,7 @@
 //! A chained plugin: what it gets, passes on and needs.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
-use testkit::{Container, Side};
+use testkit::{Container, Side, Strace};
 
 use crate::support::{Lan, PODS, conf_of};
 
@@ -95,25 +93,12 @@ fn without_ports_no_socket_is_opened() {
     let Some(lan) = Lan::new(Side::Ours) else {
         return;
     };
-    if !Path::new("/usr/bin/strace").is_file() {
-        return testkit::requirements::skip("needs strace (Debian package strace)");
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("strace");
+    let Some(strace) = Strace::new() else { return };
     let sockets = |command: &str, conf: &Value| {
-        let launcher = [
-            "strace",
-            "-f",
-            "-qq",
-            "-e",
-            "trace=socket,clone,clone3,vfork",
-            "-o",
-        ];
-        let launcher = launcher.into_iter().map(str::to_owned);
-        let launcher = launcher.chain([log.display().to_string()]);
-        let call = lan.call(command, &lan.pods[0], conf).under(launcher);
+        let call = lan.call(command, &lan.pods[0], conf);
+        let call = strace.of(call, &["trace=socket,clone,clone3,vfork"]);
         assert_eq!(lan.node.run(&call).code, Some(0));
-        std::fs::read_to_string(&log).unwrap().lines().count()
+        strace.calls().lines().count()
     };
     for mappings in [json!([]), json!(null)] {
         let conf = lan.conf(

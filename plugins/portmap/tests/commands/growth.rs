@@ -1,9 +1,7 @@
 //! ADD, CHECK and DEL do as much with many mappings on the node as with none.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
-use testkit::{Container, Side};
+use testkit::{Container, Side, Strace};
 
 use crate::support::{Lan, conf_of};
 
@@ -18,20 +16,14 @@ fn the_number_of_mappings_costs_nothing() {
     let Some(lan) = Lan::new(Side::Ours) else {
         return;
     };
-    if !Path::new("/usr/bin/strace").is_file() {
-        return testkit::requirements::skip("needs strace (Debian package strace)");
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("strace");
+    let Some(strace) = Strace::new() else { return };
     let conf = lan.conf(0, &mappings(80..82), &json!({}));
     // The number of system calls about the network, and of bytes that they read.
     let cost = |command: &str| {
-        let launcher = ["strace", "-f", "-qq", "-e", "trace=network", "-o"];
-        let launcher = launcher.into_iter().map(str::to_owned);
-        let launcher = launcher.chain([log.display().to_string()]);
-        let call = lan.call(command, &lan.pods[0], &conf).under(launcher);
+        let call = lan.call(command, &lan.pods[0], &conf);
+        let call = strace.of(call, &["trace=network"]);
         assert_eq!(lan.node.run(&call).code, Some(0));
-        let text = std::fs::read_to_string(&log).unwrap();
+        let text = strace.calls();
         let results = text.lines().filter_map(|line| line.rsplit_once(" = "));
         let bytes = results.filter_map(|(_, result)| result.trim().parse::<i64>().ok());
         (text.lines().count(), bytes.sum::<i64>())
