@@ -10,5 +10,6 @@ mod connections;
 mod displaced;
 mod guard;
 mod matrix;
+mod sctp;
 mod services;
 mod storm;

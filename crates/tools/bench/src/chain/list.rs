@@ -28,7 +28,8 @@ impl List<'_> {
             .plugins
             .as_ref()
             .context("the floor has no plugins")?;
-        let mapping = |port| json!({ "hostPort": 8000 + port, "containerPort": port });
+        let mapping =
+            |port| json!({ "hostPort": 8000 + port, "containerPort": port, "protocol": "tcp" });
         let ports = if TWO_PORTS.contains(&operation) {
             80..82
         } else {
