@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -109,6 +110,50 @@ fn rules_of_iptables_are_collected() {
     assert_eq!((named(&lan), chains(&lan)), ([4, 4], 4));
     ours(&lan, "GC", 0, &valid("cbr0", &["c2"]));
     assert_eq!((named(&lan), chains(&lan)), ([0, 4], 2));
+}
+
+// The kernel's older tables, which only programs of iptables can read. Another distribution's
+// `iptables` works on them.
+#[test]
+fn rules_of_legacy_iptables() {
+    let Some(lan) = Lan::new(Side::Reference) else {
+        return;
+    };
+    let programs = tempfile::tempdir().unwrap();
+    for name in ["iptables", "ip6tables"] {
+        let legacy = format!("/usr/sbin/{name}-legacy");
+        symlink(legacy, programs.path().join(name)).unwrap();
+    }
+    let path = format!(
+        "{}:/usr/sbin:/usr/bin:/sbin:/bin",
+        programs.path().display()
+    );
+    let containers = |lan: &Lan| {
+        ["c1", "c2"].map(|id| {
+            let jump = format!("id: \\\"{id}\\\"");
+            let count = |program| saved(lan, program).matches(&jump).count();
+            count("iptables-legacy-save") + count("ip6tables-legacy-save")
+        })
+    };
+    for pod in [0, 1] {
+        let conf = lan.conf(pod, &mappings(8080 + pod as u16), &json!({}));
+        let add = lan.call("ADD", &lan.pods[pod], &conf).env("PATH", &path);
+        lan.node.run(&add).success();
+    }
+    assert_eq!((containers(&lan), named(&lan)), ([4, 4], [0, 0]));
+    // As from a runtime that has lost its cache; the name `iptables` has the newer program.
+    let bare = json!({"cniVersion": "1.0.0", "name": "cbr0", "type": "portmap"});
+    ours(&lan, "DEL", 0, &bare);
+    assert_eq!(containers(&lan), [0, 4]);
+    let valid = json!({
+        "cniVersion": "1.1.0", "name": "cbr0", "type": "portmap", "cni.dev/valid-attachments": [],
+    });
+    ours(&lan, "GC", 0, &valid);
+    assert_eq!(containers(&lan), [0, 0]);
+    for program in ["iptables-legacy-save", "ip6tables-legacy-save"] {
+        let left = saved(&lan, program);
+        assert!(!left.contains(":CNI-DN-"), "{left}");
+    }
 }
 
 // As the Go plugin 1.9 makes them; Debian's is older and has no backend for nftables.
