@@ -19,6 +19,7 @@ mod container;
 mod crash;
 mod damage;
 mod lock;
+mod portable;
 mod replaced;
 
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@
     reason = "a developer's command: it prints, and reads the environment that cargo and CI set"
 )]
 
+mod arch;
 mod binaries;
 mod coverage;
 mod lanes;

@@ -8,7 +8,7 @@ use xtask::dist;
 
 use super::binaries::Binaries;
 use super::setting::Setting;
-use super::{libtest, podman, tidy, vm, width};
+use super::{arch, libtest, podman, tidy, vm, width};
 
 /// A part of a test run.
 pub(crate) struct Part {
@@ -26,7 +26,7 @@ pub(crate) struct Part {
 pub(crate) const LAST: &str = "tidy";
 
 /// The earlier of two parts stands before the other, if neither needs the other.
-static PARTS: [Part; 13] = [
+static PARTS: [Part; 14] = [
     part("fmt", "all code is formatted", &[], fmt),
     part(
         "build",
@@ -40,6 +40,12 @@ static PARTS: [Part; 13] = [
         "tests that need another kernel pass in a virtual machine",
         &["build", "dist"],
         vm::run,
+    ),
+    part(
+        "arch",
+        "the product compiles for other architectures, and its files are the same there",
+        &[],
+        arch::run,
     ),
     part("clippy", "clippy finds nothing", &[], clippy),
     part(

@@ -8,12 +8,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::architecture::{self, Architecture, Toolchain};
+use crate::archive;
 use crate::command::{self, Show};
-use crate::platform::Platform;
 use crate::workspace::Workspace;
 
 /// The package, and the binary, that is every plugin.
 const BINARY: &str = "twill";
+
+/// What an archive has beside the binary.
+const PAGES: [&str; 4] = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"];
 
 /// How the plugins are linked.
 ///
@@ -46,16 +50,48 @@ pub fn build(workspace: &Workspace, show: Show) -> Result<u64> {
 /// # Errors
 /// If it does not build.
 pub fn build_program(workspace: &Workspace, package: &str, show: Show) -> Result<PathBuf> {
-    let platform = Platform::of_plugins()?;
+    let own = architecture::ALL.iter().find(|it| it.is_own());
+    let own = own.context("the plugins are not built for this machine's architecture")?;
+    build_for(workspace, &own.toolchain()?, package, show)
+}
+
+fn build_for(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    package: &str,
+    show: Show,
+) -> Result<PathBuf> {
     // With a target named, cargo keeps RUSTFLAGS from build scripts and procedural macros.
-    let mut cargo = workspace.cargo(&["build", "--release", "--target", platform.triple()]);
+    let mut cargo = workspace.cargo(&["build", "--release", "--package", package]);
+    toolchain.use_in(&mut cargo);
     cargo
-        .args(["--package", package])
         .env("RUSTFLAGS", RUSTFLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     command::run(cargo, show)?;
-    let built_in = workspace.target.join(platform.triple()).join("release");
-    Ok(built_in.join(package))
+    let built_in = workspace.target.join(toolchain.platform.triple());
+    Ok(built_in.join("release").join(package))
+}
+
+/// Builds an archive for an architecture, `twill-<version>-linux-<architecture>.tar.gz` in
+/// [`Workspace::release_dir`], and returns its path.
+///
+/// # Errors
+/// If the machine lacks what compiles and links for it, or the binary does not build.
+pub fn archive(workspace: &Workspace, architecture: &Architecture, show: Show) -> Result<PathBuf> {
+    let toolchain = architecture.toolchain()?;
+    let built = build_for(workspace, &toolchain, BINARY, show)?;
+    check_static(&built)?;
+    let (dir, version) = (workspace.release_dir(), env!("CARGO_PKG_VERSION"));
+    let name = format!("{BINARY}-{version}-linux-{}", architecture.name);
+    let contents = dir.join(&name);
+    fs::create_dir_all(&contents)
+        .with_context(|| format!("cannot create {}", contents.display()))?;
+    install(&built, &contents.join(BINARY))?;
+    for page in PAGES {
+        let copied = fs::copy(workspace.root.join(page), contents.join(page));
+        copied.with_context(|| format!("cannot copy {page}"))?;
+    }
+    archive::pack(&dir, &name)
 }
 
 /// The files that [`build`] leaves in [`Workspace::dist_dir`], one line per file.

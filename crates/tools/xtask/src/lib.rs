@@ -6,6 +6,8 @@
     reason = "for developers' commands: they print, and read the environment that cargo and CI set"
 )]
 
+pub mod architecture;
+pub mod archive;
 pub mod command;
 pub mod dist;
 pub mod packages;

@@ -37,9 +37,20 @@ impl Platform {
         let Some(stem) = own.0.strip_suffix("-gnu") else {
             return Ok(own);
         };
-        let musl = Self(format!("{stem}-musl"));
-        let is_there = musl.is_installed()? || rustup(&["target", "add", &musl.0]).is_ok();
-        Ok(if is_there { musl } else { own })
+        Ok(Self::available(&format!("{stem}-musl")).unwrap_or(own))
+    }
+
+    /// A target; rustup installs its standard library if that is missing.
+    ///
+    /// # Errors
+    /// If it cannot be installed.
+    pub fn available(triple: &str) -> Result<Self> {
+        let platform = Self(triple.to_owned());
+        if !platform.is_installed()? {
+            rustup(&["target", "add", triple])
+                .with_context(|| format!("rustup has no standard library for {triple}"))?;
+        }
+        Ok(platform)
     }
 
     /// As `--target` takes it.

@@ -61,6 +61,11 @@ impl Workspace {
         self.target.join("cni")
     }
 
+    /// Where the archives of a release are left.
+    pub fn release_dir(&self) -> PathBuf {
+        self.target.join("release-archives")
+    }
+
     /// Cargo that builds a tool and becomes it, where this process is.
     pub fn run(&self, package: &str) -> Command {
         let mut command = Command::new(cargo_program());

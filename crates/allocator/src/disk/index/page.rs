@@ -345,6 +345,57 @@ mod tests {
         }
     }
 
+    /// A header and a bucket as an x86-64 machine has written them. `TWILL_BLESS=1` writes them
+    /// anew.
+    const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/formats/index");
+
+    /// Words in the machine's byte order or of its width would differ on another platform.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a setting of the test")]
+    fn pages_are_the_same_on_every_platform() {
+        let key = Key(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
+        let owner = key.hash(&Owner::parse(b"c1\r\neth0").unwrap());
+        let stamp = |seconds, nanoseconds| Stamp {
+            seconds,
+            nanoseconds,
+        };
+        let addresses: Vec<IpAddr> = ["10.1.1.2", "fd00:1::2"]
+            .map(|it| it.parse().unwrap())
+            .into();
+        let header = Header {
+            key,
+            buckets: 8,
+            boot: 0x1122_3344_5566_7788,
+            tag: stamp(1_000_000_000, 7457),
+            stamp: DirStamp {
+                modified: stamp(1_072_915_199, 999_999_999),
+                changed: stamp(5_000_000_000, 1),
+            },
+            journal: Journal {
+                owner: Some(owner),
+                addresses: addresses.clone(),
+            },
+        };
+        let slots = addresses.iter().map(|address| Slot {
+            owner,
+            address: *address,
+            age: Age::EarlierBoot,
+        });
+        let bucket = Bucket {
+            slots: slots.collect(),
+            spilled: true,
+        };
+        let written = [header.encode(), bucket.encode(5)].concat();
+        if std::env::var_os("TWILL_BLESS").is_some() {
+            std::fs::write(FIXTURE, &written).unwrap();
+        }
+        let fixture = std::fs::read(FIXTURE).unwrap();
+        assert!(written == fixture);
+        let (first, second) = fixture.split_at(PAGE);
+        assert_eq!(Header::decode(first.try_into().unwrap()), Some(header));
+        assert_eq!(Bucket::decode(second.try_into().unwrap(), 5), Some(bucket));
+    }
+
     #[test]
     fn a_page_of_zeros_is_refused() {
         assert_eq!(Header::decode(&[0; PAGE]), None);
