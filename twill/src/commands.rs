@@ -9,6 +9,7 @@ pub(crate) mod gc;
 pub(crate) mod install;
 pub(crate) mod leases;
 pub(crate) mod metrics;
+pub(crate) mod network_gc;
 pub(crate) mod places;
 pub(crate) mod release;
 pub(crate) mod render;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cni_plugin::{DelegateError, Environment};
 use cni_types::json::Object;
@@ -15,8 +15,7 @@ use conflist::{
     RuntimeConf, cnitool, files,
 };
 
-/// Where plugins are if nothing says otherwise: the directory of most runtimes, and Debian's.
-const DEFAULT_PATH: &str = "/opt/cni/bin:/usr/lib/cni";
+use crate::context::Context;
 
 /// Where `ip netns` has its namespaces.
 const NAMED: &str = "/var/run/netns";
@@ -30,8 +29,8 @@ pub(crate) struct ListOptions {
     /// /etc/cni/net.d].
     #[arg(long, value_name = "PATH")]
     conf: Option<PathBuf>,
-    /// The directories of the plugins, with ":" between them [default: CNI_PATH, else
-    /// /opt/cni/bin:/usr/lib/cni].
+    /// The directories of the plugins, with ":" between them [default: CNI_PATH, else that of this
+    /// program, /opt/cni/bin and others].
     #[arg(long, value_name = "DIRS")]
     path: Option<OsString>,
     /// The directory of the runtimes' cache of results.
@@ -93,18 +92,32 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    /// `2 plugins, 4.1 ms`.
+    /// `2 plugins, 4.1 ms`, of a command that calls each plugin once.
     pub(crate) fn describe(self) -> String {
+        self.describe_as("plugin")
+    }
+
+    /// `4 calls, 4.1 ms`.
+    pub(crate) fn describe_calls(self) -> String {
+        self.describe_as("call")
+    }
+
+    fn describe_as(self, noun: &str) -> String {
         let plural = if self.calls == 1 { "" } else { "s" };
         let time = milliseconds(self.time);
-        format!("{} plugin{plural}, {time}", self.calls)
+        format!("{} {noun}{plural}, {time}", self.calls)
     }
 }
 
 impl ListOptions {
-    /// Finds a network's list; without one on disk, it is that of the attachment's ADD.
+    /// Finds a network's list.
+    pub(crate) fn open(&self, network: &NetworkName) -> Result<Network> {
+        self.open_or(network, None)
+    }
+
+    /// As [`ListOptions::open`]; without a list on disk, it is that of the attachment's ADD.
     fn open_or(&self, network: &NetworkName, cached: Option<&Cached>) -> Result<Network> {
-        let environment = Environment::of_process();
+        let Context { environment } = Context::of_process();
         let variable = |name| environment.get(name).map(OsString::from);
         let conf = self.conf.clone();
         let conf = conf.or_else(|| variable("NETCONFPATH").map(PathBuf::from));
@@ -116,11 +129,10 @@ impl ListOptions {
                 .and_then(|cached| NetworkList::parse(&cached.list).ok())
                 .ok_or(error)?,
         };
-        let path = path.unwrap_or_else(|| DEFAULT_PATH.into());
         Ok(Network {
             list,
             cache: Cache::new(&self.cache),
-            plugins: Plugins::new(&path, &environment),
+            plugins: Plugins::new(&path.unwrap_or_default(), &environment),
             is_verbose: self.verbose,
         })
     }

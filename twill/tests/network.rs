@@ -60,13 +60,15 @@ impl Desk {
     #[track_caller]
     fn twill_with(&self, command: &str, words: &[&str], variables: &[(&str, &str)]) -> Printed {
         let netns = self.pod.sandbox.path();
+        let start = [command, "cbr0", netns.to_str().unwrap()];
+        self.run(&[&start, words].concat(), variables)
+    }
+
+    #[track_caller]
+    fn run(&self, words: &[&str], variables: &[(&str, &str)]) -> Printed {
+        let netns = self.pod.sandbox.path();
         let mut process = Command::new(binaries::plugin("twill"));
-        process
-            .arg(command)
-            .arg("cbr0")
-            .arg(&netns)
-            .args(words)
-            .env("CNI_PATH", binaries::plugin_dir());
+        process.args(words).env("CNI_PATH", binaries::plugin_dir());
         for (name, value) in variables {
             process.env(name, value);
         }
@@ -296,6 +298,46 @@ fn an_add_that_fails_leaves_nothing() {
     assert_eq!(
         (&error["code"], &error["cniVersion"]),
         (&json!(7), &json!("1.1.0"))
+    );
+}
+
+#[test]
+fn gc_by_the_plugins_deletes_what_is_not_listed() {
+    let Some(desk) = Desk::new() else { return };
+    desk.twill("add", &["--container", "c1"]).is(ADDED, 0);
+    let other = Container::new("other");
+    let netns = other.sandbox.path();
+    let add = ["add", "cbr0", netns.to_str().unwrap(), "--container", "c2"];
+    assert_eq!(desk.run(&add, &[]).status, Some(0));
+    let list = r#"[{"containerID": "c2", "ifname": "eth0"}]"#;
+    desk.node.write("/run/valid.json", list);
+    let gc = |words: &[&str]| {
+        let start = ["gc", "cbr0", "--by-plugins", "--from"];
+        desk.run(&[&start, words].concat(), &[])
+    };
+    gc(&["/run/valid.json"]).is(
+        "would delete eth0 of container c1: its ADD is cached\n\
+         would call GC of the plugins of cbr0 with 1 valid attachment; --apply does it\n",
+        0,
+    );
+    assert_eq!(desk.cached(), ["cbr0-c1-eth0", "cbr0-c2-eth0"]);
+    gc(&["netns"]).fails(
+        "twill: --by-plugins needs a list of the valid attachments: --from FILE, or - for \
+         standard input\n",
+    );
+    gc(&["/run/valid.json", "--apply"]).is(
+        "deleted eth0 of container c1\n\
+         GC of cbr0 with 1 valid attachment: 4 calls, T ms\n",
+        0,
+    );
+    assert_eq!(desk.cached(), ["cbr0-c2-eth0"]);
+    assert_eq!(desk.left().0, ["10.244.1.3"]);
+    assert_eq!(desk.pod.link_names(), ["lo"]);
+    assert_eq!(other.link_names(), ["lo", "eth0"]);
+    let expected = json!({"network": "cbr0", "isDone": true, "valid": 1, "stale": []});
+    assert_eq!(
+        gc(&["/run/valid.json", "--apply", "--json"]).json(),
+        expected
     );
 }
 

@@ -106,6 +106,17 @@ impl Living {
         Ok(Self { reports })
     }
 
+    /// The attachments that live, if every source is a list of attachments. A runtime lists
+    /// containers only.
+    pub fn attachments(&self) -> Option<ValidAttachments> {
+        let lists = self.reports.iter().map(|(_, report)| match report {
+            Report::Attachments(valid) => Some(valid.iter().cloned()),
+            Report::Containers(_) | Report::Namespaces(_) => None,
+        });
+        let lists: Option<Vec<_>> = lists.collect();
+        Some(lists?.into_iter().flatten().collect())
+    }
+
     /// The name of a container, if a runtime reports one: `<namespace>/<pod>` for a pod.
     pub fn name_of(&self, container_id: &str) -> Option<&str> {
         self.reports.iter().find_map(|(_, report)| match report {

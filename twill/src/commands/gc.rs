@@ -2,17 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cni_types::NetworkName;
 use living::{Living, Namespaces, Source};
 use serde::Serialize;
 
+use super::network_gc::NetworkGc;
 use super::places::PlacesOptions;
 use crate::cli::Outcome;
 use crate::context::Context;
 use crate::holdings::free::{Freed, free};
 use crate::holdings::{Fate, Filter, Holding, Inquest, read, settle};
+use crate::network::ListOptions;
 use crate::output::Output;
 use crate::table::Table;
 
@@ -28,6 +30,7 @@ Examples:
   twill gc --from crictl --apply         free it
   twill gc --from podman --from crictl   two runtimes share the node
   twill gc --from - < valid.json         [{\"containerID\": \"…\", \"ifname\": \"…\"}, …]
+  twill gc cbr0 --by-plugins --from valid.json --apply   as a runtime does it
 
 The exit status is 1 if something dead is left.")]
 pub(crate) struct Options {
@@ -48,6 +51,13 @@ pub(crate) struct Options {
     json: bool,
     #[command(flatten)]
     places: PlacesOptions,
+    /// Leave it to the plugins of the network's list, which get GC with a list of the valid
+    /// attachments (--from FILE or -), as from a runtime. First, the cached attachments that are
+    /// not in the list get DEL. --older-than does not count.
+    #[arg(long, requires = "network", help_heading = "By the plugins")]
+    by_plugins: bool,
+    #[command(flatten, next_help_heading = "By the plugins")]
+    list: ListOptions,
 }
 
 /// What is said of an attachment.
@@ -81,6 +91,9 @@ pub(crate) fn run(
     context: &Context,
     output: &mut Output<'_>,
 ) -> Result<Outcome> {
+    if options.by_plugins {
+        return run_by_plugins(options, output);
+    }
     let places = options.places.places();
     let filter = Filter {
         networks: options.network.clone(),
@@ -139,13 +152,30 @@ pub(crate) fn run(
     }
     print(options, &report, output)?;
     if has_failed {
-        anyhow::bail!("not all that is dead could be freed: repeat it once this is solved");
+        bail!("not all that is dead could be freed: repeat it once this is solved");
     }
     Ok(if report.dead == 0 || report.applied {
         Outcome::Done
     } else {
         Outcome::Faults
     })
+}
+
+fn run_by_plugins(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
+    let [network] = options.network.as_slice() else {
+        bail!("--by-plugins takes one network");
+    };
+    let valid = Living::ask(&options.from)?.attachments().context(
+        "--by-plugins needs a list of the valid attachments: --from FILE, or - for standard input",
+    )?;
+    let gc = NetworkGc {
+        network,
+        list: &options.list,
+        valid: &valid,
+        apply: options.apply,
+        json: options.json,
+    };
+    gc.run(output)
 }
 
 fn outcome(freed: Result<Freed>, reason: String) -> (&'static str, String) {
