@@ -28,17 +28,17 @@ pub(crate) struct ListOptions {
     /// The file with the list of plugins, or a directory of such files [default: NETCONFPATH, else
     /// /etc/cni/net.d].
     #[arg(long, value_name = "PATH")]
-    conf: Option<PathBuf>,
+    pub(crate) conf: Option<PathBuf>,
     /// The directories of the plugins, with ":" between them [default: CNI_PATH, else that of this
     /// program, /opt/cni/bin and others].
     #[arg(long, value_name = "DIRS")]
-    path: Option<OsString>,
-    /// The directory of the runtimes' cache of results.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_CACHE_DIR)]
-    cache: PathBuf,
+    pub(crate) path: Option<OsString>,
+    /// The directory of the runtimes' cache of results [default: /var/lib/cni].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
     /// Show each plugin's request, answer and time, on standard error.
     #[arg(short, long)]
-    verbose: bool,
+    pub(crate) verbose: bool,
 }
 
 /// One attachment to a network.
@@ -110,6 +110,11 @@ impl Effort {
 }
 
 impl ListOptions {
+    fn cache(&self) -> Cache {
+        let directory = self.cache.as_deref();
+        Cache::new(directory.unwrap_or(Path::new(DEFAULT_CACHE_DIR)))
+    }
+
     /// Finds a network's list.
     pub(crate) fn open(&self, network: &NetworkName) -> Result<Network> {
         self.open_or(network, None)
@@ -131,7 +136,7 @@ impl ListOptions {
         };
         Ok(Network {
             list,
-            cache: Cache::new(&self.cache),
+            cache: self.cache(),
             plugins: Plugins::new(&path.unwrap_or_default(), &environment),
             is_verbose: self.verbose,
         })
@@ -161,7 +166,7 @@ impl AttachmentOptions {
             container_id,
             ifname,
         };
-        let cache = Cache::new(&self.list.cache);
+        let cache = self.list.cache();
         // What cannot be read helps no DEL, and is in the way of an ADD or a CHECK, which report it.
         let cached = cache.find(&self.network, &attachment).ok().flatten();
         let args = match (&self.args, variable("CNI_ARGS")) {
@@ -216,6 +221,12 @@ impl Network {
         };
         let outcome = command(&mut Runtime::new(&self.cache, &mut call));
         (outcome, effort)
+    }
+
+    /// Checks that each plugin of the list is installed.
+    pub(crate) fn require_plugins(&self) -> Result<(), DelegateError> {
+        let mut plugins = self.list.plugins.iter();
+        plugins.try_for_each(|plugin| self.plugins.find(&plugin.plugin_type).map(drop))
     }
 
     fn show_request(&self, request: &PluginRequest<'_>) {

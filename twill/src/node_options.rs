@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use node::Paths;
 
+use crate::network::ListOptions;
+
 /// Where the node keeps what is read.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Where to look")]
@@ -40,6 +42,16 @@ impl NodeOptions {
     /// The file with flanneld's lease, if the option names one.
     pub(crate) fn lease(&self) -> Option<&Path> {
         self.lease.as_deref()
+    }
+
+    /// The options of the commands that run a network's list.
+    pub(crate) fn list(&self, verbose: bool) -> ListOptions {
+        ListOptions {
+            conf: self.conf.clone(),
+            path: self.path.clone(),
+            cache: self.cache.clone(),
+            verbose,
+        }
     }
 
     /// The paths: those of the options, the usual ones otherwise.

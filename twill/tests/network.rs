@@ -302,6 +302,39 @@ fn an_add_that_fails_leaves_nothing() {
 }
 
 #[test]
+fn status_of_a_network_asks_its_plugins() {
+    let Some(desk) = Desk::new() else { return };
+    let status = |words: &[&str]| desk.run(&[&["status", "cbr0"], words].concat(), &[]);
+    status(&[]).is("cbr0 is ready (2 plugins, T ms)\n", 0);
+    let ready = json!({"network": "cbr0", "cniVersion": "1.1.0", "isReady": true, "error": null});
+    assert_eq!(status(&["--json"]).json(), ready);
+    let lease = "/run/flannel/subnet.env";
+    desk.node.enter(|| std::fs::remove_file(lease)).unwrap();
+    let no_lease = format!(
+        "failed to load the lease: {lease}: there is no such file: flanneld has no lease for this \
+         node yet"
+    );
+    let remedy = "check the log of flanneld on this node";
+    let text = format!(
+        "cbr0 is not ready: plugin 1 of the list: flannel: {no_lease}: {remedy} (code 50)\n"
+    );
+    status(&[]).is(&text, 1);
+    let error = json!({"code": 50, "msg": format!("flannel: {no_lease}"), "details": remedy});
+    assert_eq!(status(&["--json"]).json()["error"], error);
+    let printed = status(&["--path", "/nowhere"]);
+    let start = "cbr0 is not ready: no plugin \"flannel\" in CNI_PATH /nowhere: install it there";
+    assert!(printed.stdout.starts_with(start), "{}", printed.stdout);
+    assert_eq!(printed.status, Some(1));
+    // Before 1.1.0 there was no STATUS.
+    let old = LIST.replace(r#""1.0.0", "1.1.0"]"#, r#""1.0.0"]"#);
+    desk.node.write("/etc/cni/net.d/10-flannel.conflist", old);
+    status(&[]).is(
+        "cbr0: the plugins of the list are installed; its cniVersion, 1.0.0, has no STATUS\n",
+        0,
+    );
+}
+
+#[test]
 fn gc_by_the_plugins_deletes_what_is_not_listed() {
     let Some(desk) = Desk::new() else { return };
     desk.twill("add", &["--container", "c1"]).is(ADDED, 0);

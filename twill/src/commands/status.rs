@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 use clap::Args;
+use cni_types::NetworkName;
 use firewall::{Held, Inventory};
 use netlink::LinkKind;
 use node::{Binary, LeaseFile, Network, Node, Whose, find_binaries};
 use serde::Serialize;
 
+use super::network_status;
 use crate::age;
 use crate::cli::Outcome;
 use crate::node_options::NodeOptions;
@@ -17,17 +19,26 @@ use crate::table::{Cell, Style, Table};
 /// Shows the node at a glance: flanneld's lease, the network configuration in use and its plugins,
 /// bridges, ranges, rules, and what is wrong.
 ///
+/// With NETWORK, the plugins of that network's list are asked instead whether they could serve an
+/// ADD, as a runtime asks them.
+///
 /// The exit status is 0 if nothing is wrong, and 1 otherwise.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   twill status
-  twill status --json | jq .problems")]
+  twill status --json | jq .problems
+  twill status cbr0 -v                   STATUS of each plugin of cbr0's list")]
 pub(crate) struct Options {
+    /// The network whose plugins are asked.
+    network: Option<NetworkName>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     node: NodeOptions,
+    /// Show each plugin's request, answer and time, on standard error.
+    #[arg(short, long, requires = "network")]
+    verbose: bool,
 }
 
 /// What the command says, with the keys of its JSON.
@@ -121,6 +132,10 @@ struct FirewallView {
 
 /// Prints the status.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
+    if let Some(network) = &options.network {
+        let list = options.node.list(options.verbose);
+        return network_status::run(network, &list, options.json, output);
+    }
     let node = Node::read(&options.node.paths());
     let binaries = binaries(&node);
     let status = Status::of(&node, &binaries);
