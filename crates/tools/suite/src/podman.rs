@@ -53,7 +53,7 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
     let plugins = setting.workspace.dist_dir();
     let disk = Disk::new(&setting.temporary, &plugins)?;
     let node = Machine::boot(&disk)?;
-    let running = before_the_reboot(&node, &disk)?;
+    let running = before_the_reboot(&node, &disk, &plugins)?;
     for network in [NETWORK, PODMANS_NETWORK] {
         publishes(&node, &disk, network)
             .with_context(|| format!("published ports in network {network}"))?;
@@ -72,7 +72,7 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
     Ok(String::new())
 }
 
-fn before_the_reboot(node: &Machine<'_>, disk: &Disk) -> Result<Vec<Container>> {
+fn before_the_reboot(node: &Machine<'_>, disk: &Disk, plugins: &Path) -> Result<Vec<Container>> {
     let published = format!("{PORT}:80");
     let web = start(node, disk, "web", &["--publish", &published], WEB_SERVER)?;
     let client = start(node, disk, "client", &[], IDLE)?;
@@ -116,7 +116,56 @@ fn before_the_reboot(node: &Machine<'_>, disk: &Disk) -> Result<Vec<Container>> 
     running.pop();
     disk.expect_only(&running)
         .context("after `podman rm` of a container that was killed together with conmon")?;
+    free_the_killed(node, disk, plugins, &mut running)?;
     Ok(running)
+}
+
+/// `twill gc` frees exactly what the killed hold, while podman still lists them as running and
+/// starts another container.
+fn free_the_killed(
+    node: &Machine<'_>,
+    disk: &Disk,
+    plugins: &Path,
+    running: &mut Vec<Container>,
+) -> Result<()> {
+    let names = ["gone1", "gone2"];
+    for name in names {
+        start(node, disk, name, &[], IDLE)?;
+        let both = node.inspect(name, "{{.State.ConmonPid}} {{.State.Pid}}")?;
+        let kill = ["busybox", "kill", "-9"].into_iter();
+        node.run(&kill.chain(both.split(' ')).collect::<Vec<_>>())?;
+    }
+    let twill = plugins.join("twill").display().to_string();
+    let gc = [
+        &twill,
+        "gc",
+        "--from",
+        "podman",
+        "--older-than",
+        "0s",
+        "--apply",
+    ];
+    let (printed, beside) = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| start(node, disk, "beside", &[], IDLE));
+        let printed = node.run(&gc);
+        let beside = beside.join();
+        let beside = beside.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (printed, beside)
+    });
+    let printed = printed?;
+    running.push(beside?);
+    ensure!(
+        printed.contains("2 of 2 dead attachments freed"),
+        "`twill gc` prints {printed}"
+    );
+    disk.expect_only(running)
+        .context("after `twill gc` of two containers that were killed together with conmon")?;
+    for name in names {
+        let remove = ["rm", "--force", "--time=0", name];
+        node.podman(&remove).or_else(|_| node.podman(&remove))?;
+    }
+    disk.expect_only(running)
+        .context("after `podman rm` of what `twill gc` has freed")
 }
 
 fn after_the_reboot(node: &Machine<'_>, disk: &Disk, before: &[Container]) -> Result<()> {
