@@ -3,7 +3,7 @@
 use cni_plugin::Call;
 use cni_types::{AddResult, Attachment, Error};
 use container_link::{LinkAlias, Whose, mac_of, previous_of_del};
-use netlink::traffic::{Handle, Qdisc, QdiscKind, TrafficChange};
+use netlink::traffic::{Handle, Qdisc, QdiscKind, Target, TrafficChange};
 use netlink::{Link, NetlinkError, Rtnetlink};
 
 use crate::add::is_ifb;
@@ -52,21 +52,44 @@ fn remove(
             }
     };
     let mut first_error = Ok(());
+    let indexes_of = |is_it: &dyn Fn(&Link) -> bool| -> Vec<u32> {
+        let own = found.iter().filter(|link| is_it(link));
+        own.map(|link| link.index).collect()
+    };
+    let (mut ends, ifbs) = (indexes_of(&is_own_end), indexes_of(&is_own_ifb));
+    if ends.is_empty() && !ifbs.is_empty() {
+        // Without `prevResult`, the names of another plugin's links are not known.
+        match links_that_redirect_to(&mut kernel, &ifbs) {
+            Ok(found) => ends = found,
+            Err(error) => first_error = Err(error),
+        }
+    }
     // Filters first, because packets that are redirected to a missing link are dropped.
-    for end in found.iter().filter(|link| is_own_end(link)) {
-        if let Err(error) = strip(&mut kernel, end.index)
+    for end in ends {
+        if let Err(error) = strip(&mut kernel, end)
             && !error.is_not_found()
         {
             first_error = first_error.and(Err(error));
         }
     }
-    let ifbs = found.iter().filter(|link| is_own_ifb(link));
-    let indexes: Vec<u32> = ifbs.map(|link| link.index).collect();
-    let removed = kernel.remove_links(&indexes);
+    let removed = kernel.remove_links(&ifbs);
     for ifb in found.iter().filter(|link| is_own_ifb(link)) {
         call.log.debug(format_args!("{} removed", ifb.name));
     }
     Ok(first_error.and(removed)?)
+}
+
+/// The links on the node with a filter that redirects to one of these ifbs.
+fn links_that_redirect_to(kernel: &mut Rtnetlink, ifbs: &[u32]) -> Result<Vec<u32>, NetlinkError> {
+    let mut found = Vec::new();
+    for link in kernel.links_with_clsact()? {
+        let filters = kernel.filters(link, Handle::INCOMING)?;
+        let mut targets = filters.iter().map(|filter| &filter.target);
+        if targets.any(|to| matches!(to, Target::Redirect { link } if ifbs.contains(link))) {
+            found.push(link);
+        }
+    }
+    Ok(found)
 }
 
 /// The links on the node in a result, with their MACs.

@@ -3,9 +3,28 @@
 use serde_json::json;
 use testkit::conf::with;
 
-use crate::support::{Container, Lab, MEGABIT, conf, limits, ours};
+use crate::support::{Container, Lab, MEGABIT, conf, end, limits, ours};
 
-ours!(a_del_finds_what_it_needs_by_the_attachment);
+ours!(
+    a_del_finds_what_it_needs_by_the_attachment,
+    a_del_finds_the_pair_of_another_plugin_by_the_ifb,
+);
+
+/// Without `prevResult`, and without an alias at the pair.
+fn a_del_finds_the_pair_of_another_plugin_by_the_ifb(lab: &Lab) {
+    let containers = ["c1", "c2"].map(Container::new);
+    for container in &containers {
+        lab.plug_in(container, "eth0", &end(container));
+        lab.add(container, &lab.chained(container, limits(MEGABIT, MEGABIT)));
+    }
+    let [first, second] = &containers;
+    lab.node
+        .run(&lab.call("DEL", first, &conf(json!({}))))
+        .silent();
+    assert_eq!(lab.kinds(&end(first)), [""; 0]);
+    assert_eq!(lab.kinds(&end(second)), ["tbf", "clsact"]);
+    assert_eq!(lab.ifbs().len(), 1);
+}
 
 /// Without `prevResult`, the capability's arguments and the namespace.
 fn a_del_finds_what_it_needs_by_the_attachment(lab: &Lab) {
