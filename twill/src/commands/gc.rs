@@ -146,9 +146,11 @@ pub(crate) fn run(
                 }
             }
         };
-        report
-            .attachments
-            .push(Line::of(holding, &living, state, reason));
+        // People do not read of what is alive.
+        if options.json || state != "alive" {
+            let line = Line::of(holding, &living, state, reason);
+            report.attachments.push(line);
+        }
     }
     print(options, &report, output)?;
     if has_failed {
