@@ -155,7 +155,7 @@ fn room_of(dir: &Path) -> Option<Room> {
 }
 
 /// How many addresses are compared before the lock is released for others.
-const AT_A_TIME: usize = 64;
+const AT_A_TIME: usize = 256;
 
 /// The indexes that differ from the address files, compared under the network's lock.
 fn false_indexes(node: &Node) -> Vec<(NetworkName, PathBuf, String)> {
@@ -194,10 +194,12 @@ fn false_index(location: &Location, records: &[&Record]) -> Option<String> {
             ifname,
         };
         let held = store.held_by(&attachment).ok()?;
-        let is_listed = held.iter().any(|held| held.address == record.address);
+        if held.iter().any(|held| held.address == record.address) {
+            continue;
+        }
         // The file may have changed since it was read.
         let lease = store.lease(record.address).ok()?;
-        if !is_listed && lease.is_some_and(|lease| lease.owner == *owner) {
+        if lease.is_some_and(|lease| lease.owner == *owner) {
             return Some(format!(
                 "the file of {} names {}, and the index does not",
                 record.address,
