@@ -14,6 +14,7 @@ const NAME: &str = "10-flannel.conflist";
 /// kube-flannel's list.
 const LIST: &str = r#"{
   "cniVersion": "1.0.0",
+  "cniVersions": ["0.3.1", "1.0.0", "1.1.0"],
   "name": "cbr0",
   "plugins": [
     {
@@ -115,6 +116,15 @@ fn types_of(plugin: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_list_is_that_of_the_readme() {
+        let readme = include_str!("../../../../README.md");
+        let (_, list) = readme.split_once("```json\n").unwrap();
+        let (list, _) = list.split_once("```").unwrap();
+        let decode = |text| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(decode(LIST), decode(list));
+    }
 
     #[test]
     fn a_list_needs_delegates_and_ipam_plugins_too() {
