@@ -109,7 +109,8 @@ fn of_network(network: &Network, notices: &mut Vec<Notice>) {
             "{} of network {name}",
             count(dead, "dead lease", "dead leases")
         );
-        let advice = format!("twill leases {name} --dead");
+        let advice =
+            format!("`twill leases {name} --dead` lists them, and `twill gc` frees what is theirs");
         notices.push(Notice::new("dead-lease", problem, advice));
     }
     let blocked = |lease: &&Lease| matches!(lease.owner, Err(Unowned::Text | Unowned::NotAFile));

@@ -240,6 +240,7 @@ impl Status {
             output.line(&format!("{mark}  {problem}"))?;
             output.line(&format!("  to do  {advice}"))?;
         }
+        output.line("`twill doctor` compares everything, and names what repairs each fault")?;
         Ok(())
     }
 }

@@ -203,12 +203,13 @@ fn a_container_without_its_namespace_is_dead() {
     ]);
     assert_eq!((without_ages(&text), status), (without_ages(&expected), 0));
     let (text, status) = site.twill(&["status"]);
-    let end: Vec<_> = text.lines().rev().take(2).collect();
+    let end: Vec<_> = text.lines().rev().take(3).collect();
     assert_eq!(
         (end, status),
         (
             vec![
-                "  to do  twill leases cbr0 --dead",
+                "`twill doctor` compares everything, and names what repairs each fault",
+                "  to do  `twill leases cbr0 --dead` lists them, and `twill gc` frees what is theirs",
                 "problem  1 dead lease of network cbr0",
             ],
             1
