@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use clap::Args;
+use cni_types::json::Object;
 use living::{Living, Namespaces, Source};
 use node::{Binary, Node, Paths, find_binaries};
 
@@ -114,6 +115,7 @@ pub(crate) struct Facts {
 /// A node, with its faults.
 #[derive(Debug)]
 pub(crate) struct Examined {
+    pub(crate) node: Node,
     pub(crate) faults: Vec<Fault>,
     pub(crate) namespaces: Namespaces,
     pub(crate) places: Places,
@@ -157,6 +159,7 @@ pub(crate) fn examine(options: &ExamineOptions) -> Result<Examined> {
     };
     Ok(Examined {
         faults: find(&facts),
+        node: facts.node,
         namespaces,
         places,
     })
@@ -181,23 +184,23 @@ fn find(facts: &Facts) -> Vec<Fault> {
     faults
 }
 
-/// The plugins of the list in use, those that they call included.
-fn binaries(node: &Node) -> Vec<Binary> {
+/// The plugins of the list in use, those that the first one calls included, in the order of their
+/// calls.
+pub(crate) fn binaries(node: &Node) -> Vec<Binary> {
     let Some((_, list)) = node.list_in_use() else {
         return Vec::new();
     };
+    let network = node.network(list.name.as_str());
+    let conf = network.and_then(|network| network.conf.as_ref().ok()?.as_ref());
+    let delegate: Option<String> = conf.and_then(|conf| conf.decode("type").ok()?);
+    let ipam: Option<Object> = conf.and_then(|conf| conf.decode("ipam").ok()?);
+    let ipam: Option<String> = ipam.and_then(|ipam| ipam.decode("type").ok()?);
     let mut names: Vec<String> = Vec::new();
     for plugin in &list.plugins {
         names.push(plugin.plugin_type.to_string());
-    }
-    let network = node.network(list.name.as_str());
-    let conf = network.and_then(|network| network.conf.as_ref().ok()?.as_ref());
-    if let Some(conf) = conf {
-        let text =
-            |object: &cni_types::json::Object| object.decode::<String>("type").ok().flatten();
-        names.extend(text(conf));
-        let ipam: Option<cni_types::json::Object> = conf.decode("ipam").ok().flatten();
-        names.extend(ipam.as_ref().and_then(text));
+        if names.len() == 1 {
+            names.extend(delegate.iter().chain(&ipam).cloned());
+        }
     }
     find_binaries(&node.paths.plugin_dirs, names.iter().map(String::as_str))
 }

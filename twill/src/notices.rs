@@ -1,7 +1,5 @@
 //! What is wrong on a node at a glance, with what to do about each.
 
-use std::collections::BTreeMap;
-
 use allocator::Unowned;
 use node::{Binary, KeptConfs, Lease, Life, Network, Node};
 use serde::Serialize;
@@ -19,19 +17,6 @@ pub(crate) struct Notice {
     /// What to do about it; empty if there is nothing to do.
     pub(crate) advice: String,
 }
-
-/// The kinds of notices, for a program that wants to know those that there are none of.
-pub(crate) const KINDS: [&str; 9] = [
-    "unreadable",
-    "no-list",
-    "no-lease",
-    "no-plugin",
-    "failed-delete",
-    "dead-lease",
-    "blocked-address",
-    "range-nearly-exhausted",
-    "flushed-table",
-];
 
 impl Notice {
     fn new(kind: &'static str, problem: String, advice: impl Into<String>) -> Self {
@@ -139,15 +124,6 @@ fn of_network(network: &Network, notices: &mut Vec<Notice>) {
             notices.push(Notice::new("range-nearly-exhausted", problem, advice));
         }
     }
-}
-
-/// How many notices there are of each kind.
-pub(crate) fn by_kind(notices: &[Notice]) -> BTreeMap<&'static str, usize> {
-    let mut kinds: BTreeMap<_, _> = KINDS.into_iter().map(|kind| (kind, 0)).collect();
-    for notice in notices {
-        *kinds.entry(notice.kind).or_default() += 1;
-    }
-    kinds
 }
 
 /// A number with its noun.

@@ -9,12 +9,10 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use node::Node;
 
-use super::status::binaries;
 use crate::cli::Outcome;
-use crate::node_options::NodeOptions;
-use crate::notices::{States, by_kind, notices};
+use crate::faults::{ExamineOptions, Examined, KINDS, examine};
+use crate::notices::States;
 use crate::output::Output;
 
 /// Prints numbers in Prometheus's text format, for node_exporter's textfile collector.
@@ -29,7 +27,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with = "output")]
     json: bool,
     #[command(flatten)]
-    node: NodeOptions,
+    examine: ExamineOptions,
 }
 
 /// A number, and what it is of.
@@ -65,13 +63,15 @@ const METRICS: [(&str, &str); 9] = [
         "twill_lease_file_timestamp_seconds",
         "When flanneld wrote its lease; missing without one.",
     ),
-    ("twill_problems", "Problems of the node, by their kind."),
+    (
+        "twill_faults",
+        "Faults of the node, by their kind, as `twill doctor` finds them.",
+    ),
 ];
 
 /// Prints or writes the numbers.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
-    let node = Node::read(&options.node.paths());
-    let samples = samples(&node);
+    let samples = samples(&examine(&options.examine)?);
     if options.json {
         output.json(&samples)?;
         return Ok(Outcome::Done);
@@ -86,7 +86,8 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     Ok(Outcome::Done)
 }
 
-fn samples(node: &Node) -> Vec<Sample> {
+fn samples(examined: &Examined) -> Vec<Sample> {
+    let node = &examined.node;
     let mut samples = Vec::new();
     let mut sample = |name, labels: &[(&'static str, &str)], value: u128| {
         let labels = labels
@@ -134,8 +135,9 @@ fn samples(node: &Node) -> Vec<Sample> {
     if let Some(written) = node.lease_file.as_ref().ok().and_then(|file| file.written) {
         sample("twill_lease_file_timestamp_seconds", &[], seconds(written));
     }
-    for (kind, number) in by_kind(&notices(node, &binaries(node))) {
-        sample("twill_problems", &[("kind", kind)], number as u128);
+    for kind in KINDS {
+        let own = examined.faults.iter().filter(|fault| fault.kind == kind);
+        sample("twill_faults", &[("kind", kind)], own.count() as u128);
     }
     samples
 }

@@ -5,12 +5,13 @@ use clap::Args;
 use cni_types::NetworkName;
 use firewall::{Held, Inventory};
 use netlink::LinkKind;
-use node::{Binary, LeaseFile, Network, Node, Whose, find_binaries};
+use node::{Binary, LeaseFile, Network, Node, Whose};
 use serde::Serialize;
 
 use super::network_status;
 use crate::age;
 use crate::cli::Outcome;
+use crate::faults::binaries;
 use crate::node_options::NodeOptions;
 use crate::notices::{Notice, States, count, notices};
 use crate::output::Output;
@@ -149,26 +150,6 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     } else {
         Outcome::Faults
     })
-}
-
-/// The plugins of the list in use, those that they call included.
-pub(crate) fn binaries(node: &Node) -> Vec<Binary> {
-    let Some((_, list)) = node.list_in_use() else {
-        return Vec::new();
-    };
-    let network = node.network(list.name.as_str());
-    let conf = network.and_then(|network| network.conf.as_ref().ok()?.as_ref());
-    let delegate: Option<String> = conf.and_then(|conf| conf.decode("type").ok()?);
-    let ipam: Option<cni_types::json::Object> = conf.and_then(|conf| conf.decode("ipam").ok()?);
-    let ipam: Option<String> = ipam.and_then(|ipam| ipam.decode("type").ok()?);
-    let mut names: Vec<String> = Vec::new();
-    for plugin in &list.plugins {
-        names.push(plugin.plugin_type.to_string());
-        if names.len() == 1 {
-            names.extend(delegate.iter().chain(&ipam).cloned());
-        }
-    }
-    find_binaries(&node.paths.plugin_dirs, names.iter().map(String::as_str))
 }
 
 impl Status {
