@@ -40,8 +40,8 @@ impl BuildId {
         (0..elf.header_count()?).find_map(|index| Self::in_notes(elf, elf.notes(index)?))
     }
 
-    /// The build ID in a sequence of notes. Each note has the lengths of its owner and its contents,
-    /// and its type, in four bytes each; owner and contents are padded to four bytes.
+    /// The build ID in a sequence of notes. Each note has the lengths of its owner and its
+    /// contents, and its type, in four bytes each; owner and contents are padded to four bytes.
     fn in_notes(elf: Elf<'_>, mut notes: &[u8]) -> Option<Self> {
         loop {
             let word = |at| usize::try_from(elf.number(notes, at, 4)?).ok();
@@ -101,8 +101,8 @@ impl<'a> Elf<'a> {
         self.field(0, (56, 2), (44, 2))
     }
 
-    /// The notes of a program header; none if it is a header of something else. `None` if the header
-    /// or the notes are not in the start of the file.
+    /// The notes of a program header; none if it is a header of something else. `None` if the
+    /// header or the notes are not in the start of the file.
     fn notes(self, index: usize) -> Option<&'a [u8]> {
         let table = self.field(0, (32, 8), (28, 4))?;
         let size = self.field(0, (54, 2), (42, 2))?;

@@ -31,9 +31,9 @@ impl<'a> Bundle<'a> {
         self.0.iter().copied().find(|plugin| name == plugin.name())
     }
 
-    /// Calls `work` with what a plugin of this bundle gets of a call, for a program that does a part
-    /// of a plugin's work without having been called by a runtime. Delegates are found as for the
-    /// plugin. `name` is what the log has as the plugin's name.
+    /// Calls `work` with what a plugin of this bundle gets of a call, for a program that does a
+    /// part of a plugin's work without having been called by a runtime. Delegates are found as for
+    /// the plugin. `name` is what the log has as the plugin's name.
     ///
     /// # Errors
     /// Those of `work`; code 6 or 7 if the request's configuration is invalid.

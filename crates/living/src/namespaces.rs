@@ -121,8 +121,8 @@ impl Namespaces {
         Ok(())
     }
 
-    /// The namespace that has an attachment's interface: a link with the attachment's alias, or with
-    /// its interface name and one of its addresses. One with a process comes first.
+    /// The namespace that has an attachment's interface: a link with the attachment's alias, or
+    /// with its interface name and one of its addresses. One with a process comes first.
     pub fn of(&self, subject: Subject<'_>) -> Option<&Namespace> {
         let Subject {
             owner,

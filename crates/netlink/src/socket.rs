@@ -285,7 +285,8 @@ impl Socket {
         Ok(())
     }
 
-    /// Waits for an event that `is_wanted` accepts, and returns whether it came before the deadline.
+    /// Waits for an event that `is_wanted` accepts, and returns whether it came before the
+    /// deadline.
     ///
     /// If the kernel dropped events because there were too many, this returns true: the caller has
     /// to read the present state.

@@ -60,12 +60,15 @@ impl Plugins {
 
     /// Has a command call the plugins for a container, as a runtime of Kubernetes does. Returns
     /// also how long that took.
-    fn run<T: Send>(
+    fn run<T: Send, C>(
         &self,
         node: &Node,
         container: &Container,
-        command: impl FnOnce(&mut Runtime<'_, DelegateError>, &NetworkList, &RuntimeConf) -> T + Send,
-    ) -> Result<(T, Duration)> {
+        command: C,
+    ) -> Result<(T, Duration)>
+    where
+        C: FnOnce(&mut Runtime<'_, DelegateError>, &NetworkList, &RuntimeConf) -> T + Send,
+    {
         let id = &container.id;
         let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME={id}");
         let runtime = RuntimeConf {

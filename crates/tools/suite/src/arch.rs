@@ -11,8 +11,8 @@ use super::setting::{Setting, Skipped};
 /// Those on which tests run, by emulation.
 const TESTED: [&str; 3] = ["x86", "aarch64", "s390x"];
 
-/// The crates whose tests run, and which of these: all, or what is about formats and arithmetic. The
-/// others would take minutes by emulation.
+/// The crates whose tests run, and which of these: all, or what is about formats and arithmetic.
+/// The others would take minutes by emulation.
 const TESTS: [(&str, &[&str]); 3] = [
     ("cni-types", &[]),
     ("state", &[]),

@@ -11,8 +11,8 @@ use crate::command::{self, Show};
 /// can hold.
 const TIME: &str = "@315532800";
 
-/// Packs the directory `name` in `dir` as `<name>.tar.gz` beside it, and returns the archive's path.
-/// Owners, times and the order of files depend on nothing but the files.
+/// Packs the directory `name` in `dir` as `<name>.tar.gz` beside it, and returns the archive's
+/// path. Owners, times and the order of files depend on nothing but the files.
 ///
 /// # Errors
 /// If `tar` fails.
