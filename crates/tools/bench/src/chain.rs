@@ -166,6 +166,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
             gc::CASES[2].0,
             gc::CASES[3].0,
         ],
+        plotted: &["ADD", ADD_PROCESSOR, "DEL", DEL_PROCESSOR],
         compared: &[
             (ONE, GO),
             (ONE, FLOOR),

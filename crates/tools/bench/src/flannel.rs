@@ -92,6 +92,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
                   of flannel alone.\nKept are the configurations of other containers.\n",
         contenders: &[EMPTY, DELEGATE, FLANNEL],
         operations: OPERATIONS,
+        plotted: &["ADD", "DEL"],
         compared: &[(FLANNEL, EMPTY), (FLANNEL, DELEGATE)],
         targets,
         figures,

@@ -80,6 +80,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
                   use were given one\nafter another; their files are in the kernel's caches.\n",
         contenders: &[EMPTY, DISK, DB, GO],
         operations: OPERATIONS,
+        plotted: &["ADD", "DEL"],
         compared: &[(DISK, GO), (DISK, EMPTY), (DB, GO), (DB, EMPTY)],
         targets,
         figures,

@@ -11,6 +11,7 @@
 
 mod call;
 mod chain;
+mod chart;
 mod contest;
 mod figures;
 mod flannel;
@@ -87,9 +88,11 @@ fn parse_and_run(mut parser: Parser) -> Result<()> {
     let setting = Setting::new(Workspace::find()?, state.as_deref(), quick)?;
     let report = measure(&setting)?;
     let text = report.text(&setting.notes);
-    let markdown = setting.dir.join(&subject).with_extension("md");
+    let [markdown, plot] =
+        ["md", "svg"].map(|kind| setting.dir.join(&subject).with_extension(kind));
     write(&markdown, &text)?;
-    println!("\n{text}\n{}", markdown.display());
+    write(&plot, &chart::svg(&report)?)?;
+    println!("\n{text}\n{}\n{}", markdown.display(), plot.display());
     Ok(())
 }
 

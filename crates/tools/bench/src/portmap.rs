@@ -67,6 +67,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
                   with iptables.\n",
         contenders: &[EMPTY, TWILL, GO],
         operations: OPERATIONS,
+        plotted: &["ADD", "DEL"],
         compared: &[(TWILL, GO), (TWILL, EMPTY)],
         targets,
         figures,

@@ -18,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) contenders: &'static [&'static str],
     /// In the order of the tables.
     pub(crate) operations: &'static [&'static str],
+    /// The operations that the plot shows.
+    pub(crate) plotted: &'static [&'static str],
     /// The contenders whose times are compared.
     pub(crate) compared: &'static [(&'static str, &'static str)],
     pub(crate) figures: Figures,
@@ -219,6 +221,7 @@ mod tests {
             remarks: "",
             contenders: &["disk", "db", "Go"],
             operations: &["ADD"],
+            plotted: &["ADD"],
             compared: &[("disk", "Go")],
             figures,
             targets,
@@ -240,5 +243,11 @@ mod tests {
         ] {
             assert!(words.iter().any(|own| own == line), "{line}\n{text}");
         }
+        let svg = crate::chart::svg(&report).unwrap();
+        assert!(
+            svg.starts_with("<svg") && svg.contains("host-local"),
+            "{svg}"
+        );
+        assert!(!svg.contains("NaN"), "{svg}");
     }
 }
