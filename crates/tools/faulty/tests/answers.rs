@@ -12,8 +12,8 @@
     reason = "a test fails by panicking, and the environment is an input"
 )]
 
-use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -80,8 +80,12 @@ fn a_panic_of_a_delegate_is_one_error() {
     // In the same process, the error is the process's; from another one, it is the delegate's.
     let outcome = call(dir.path(), "caller", "ADD").run();
     assert_failure(&outcome, 190, "1.1.0", &["caller: ", "two lines"]);
-    fs::remove_file(dir.path().join("faulty")).unwrap();
-    fs::copy(binary(), dir.path().join("faulty")).unwrap();
+    let other = dir.path().join("faulty");
+    fs::remove_file(&other).unwrap();
+    // A program of another size is another build.
+    let program = [fs::read(binary()).unwrap(), vec![0]].concat();
+    fs::write(&other, program).unwrap();
+    fs::set_permissions(&other, Permissions::from_mode(0o755)).unwrap();
     let outcome = call(dir.path(), "caller", "ADD").run();
     assert_failure(&outcome, 190, "1.1.0", &["faulty: faulty: ", "two lines"]);
 }
