@@ -1,7 +1,7 @@
 //! The operator's commands: what `twill` does under its own name.
 //!
-//! Each command has a module in [`commands`], with its options, which clap parses, and a function
-//! `run`, which writes to an [`Output`] and returns an [`Outcome`]. The exit status is 0 if all is
+//! Each command has a module in `commands`, with its options, which clap parses, and a function
+//! `run`, which writes to an `Output` and returns an `Outcome`. The exit status is 0 if all is
 //! well or done, 1 if faults were found, and 2 if the command could not do its work.
 
 mod age;
