@@ -77,9 +77,9 @@ pub(crate) enum BridgeError {
     )]
     NoVlans { asked_by: String, bridge: LinkName },
     #[error(
-        "{asked_by} is not possible on bridge {bridge}: it does not filter VLANs, and would drop the tagged frames of its \
-         other ports if it did: add its ports to their VLANs (bridge vlan add), then switch filtering on \
-         (ip link set {bridge} type bridge vlan_filtering 1), or use another bridge"
+        "{asked_by} is not possible on bridge {bridge}: it does not filter VLANs, and would drop \
+         the tagged frames of its other ports if it did: add its ports to their VLANs (bridge \
+         vlan add), then switch filtering on (ip link set {bridge} type bridge vlan_filtering 1), or use another bridge"
     )]
     WouldFilter { asked_by: String, bridge: LinkName },
     #[error(

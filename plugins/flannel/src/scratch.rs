@@ -312,8 +312,8 @@ impl Scratch {
         self.0.wait_until_unused(key(attachment), timeout)
     }
 
-    /// Marks an attachment as in use by `in_use`, and returns what is kept for it. `None` if that is
-    /// not the file any more that was last changed at `as_read`, or if an ADD is under way.
+    /// Marks an attachment as in use by `in_use`, and returns what is kept for it. `None` if that
+    /// is not the file any more that was last changed at `as_read`, or if an ADD is under way.
     pub(crate) fn claim(
         &self,
         attachment: &Attachment,
