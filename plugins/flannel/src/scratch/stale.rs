@@ -1,5 +1,6 @@
 //! The kept configurations of stale attachments.
 
+use std::iter;
 use std::path::PathBuf;
 
 use cni_types::{ContainerId, NetworkName, ValidAttachments};
@@ -81,12 +82,7 @@ impl Scratch {
         mut visit: impl FnMut(PathBuf, Stamp, Option<Entry>),
     ) -> Result<(), StateError> {
         let further = self.0.open_child(FURTHER)?;
-        let kinds = [
-            (Some(&self.0), FileKind::First),
-            (further.as_ref(), FileKind::Further),
-        ];
-        for (dir, kind) in kinds {
-            let Some(dir) = dir else { continue };
+        for (dir, kind) in self.directories(further.as_ref()) {
             for name in names(dir, |name| kind == FileKind::Further || is_container(name))? {
                 match File::read(dir, &name, kind) {
                     Ok(Some(file)) => {
@@ -102,6 +98,16 @@ impl Scratch {
         Ok(())
     }
 
+    /// The directories with configurations: that of the first attachments, and that of the others,
+    /// if it exists.
+    fn directories<'a>(
+        &'a self,
+        further: Option<&'a Dir>,
+    ) -> impl Iterator<Item = (&'a Dir, FileKind)> {
+        let further = further.map(|further| (further, FileKind::Further));
+        iter::once((&self.0, FileKind::First)).chain(further)
+    }
+
     /// Calls `take` with the usable configurations of a network, unordered, until it returns a
     /// value.
     pub(crate) fn find_map<T>(
@@ -110,12 +116,7 @@ impl Scratch {
         mut take: impl FnMut(&Entry) -> Option<T>,
     ) -> Result<Option<T>, StateError> {
         let further = self.0.open_child(FURTHER)?;
-        let kinds = [
-            (Some(&self.0), FileKind::First),
-            (further.as_ref(), FileKind::Further),
-        ];
-        for (dir, kind) in kinds {
-            let Some(dir) = dir else { continue };
+        for (dir, kind) in self.directories(further.as_ref()) {
             for name in names(dir, |_| true)? {
                 let file = File::read(dir, &name, kind).ok().flatten();
                 let entry = file.and_then(|file| Entry::new(kind, &name, file));
