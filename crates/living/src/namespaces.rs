@@ -8,9 +8,9 @@ use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::thread;
 
-use netlink::{Family, Link, NetlinkError, Netns, NetnsError, Rtnetlink};
+use netlink::{Family, Link, NetlinkError, Netns, NetnsError, Rtnetlink, mounted};
 
-use crate::processes::{Processes, namespace_number};
+use crate::processes::Processes;
 use crate::{LivingError, Subject};
 
 /// What the alias of a link of Twill's starts with.
@@ -161,56 +161,4 @@ impl Namespaces {
 /// The alias of a link of Twill's.
 fn marked(link: Link) -> Option<String> {
     link.alias.filter(|alias| alias.starts_with(MARKED))
-}
-
-/// The network namespaces that are mounted somewhere (proc(5), mountinfo), each with its mount
-/// point.
-fn mounted(mountinfo: &str) -> impl Iterator<Item = (u64, PathBuf)> {
-    mountinfo.lines().filter_map(|line| {
-        let mut fields = line.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        Some((namespace_number(root)?, unescaped(point).into()))
-    })
-}
-
-/// A path of mountinfo, in which white space and backslashes are octal numbers: `\040`.
-fn unescaped(field: &str) -> String {
-    let mut parts = field.split('\\');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let digits = part.get(..3).and_then(|it| u8::from_str_radix(it, 8).ok());
-        match (digits, part.get(3..)) {
-            (Some(byte), Some(rest)) => {
-                text.push(char::from(byte));
-                text.push_str(rest);
-            }
-            _ => {
-                text.push('\\');
-                text.push_str(part);
-            }
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn namespaces_are_found_among_the_mounts() {
-        let mountinfo = "\
-22 28 0:21 / /proc rw,nosuid - proc proc rw\n\
-311 28 0:4 net:[4026532281] /run/netns/cni-0a1b rw shared:140 - nsfs nsfs rw\n\
-312 28 0:4 mnt:[4026532282] /run/mnt/x rw shared:141 - nsfs nsfs rw\n\
-313 28 0:4 net:[4026532283] /run/my\\040pods/b\\134c rw - nsfs nsfs rw\n";
-        let found: Vec<_> = mounted(mountinfo).collect();
-        assert_eq!(
-            found,
-            [
-                (4_026_532_281, "/run/netns/cni-0a1b".into()),
-                (4_026_532_283, "/run/my pods/b\\c".into())
-            ]
-        );
-    }
 }

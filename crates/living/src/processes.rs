@@ -78,10 +78,5 @@ fn path_of(pid: u32) -> PathBuf {
 
 /// The number in a link to a namespace: `net:[4026531840]`.
 fn number_of(path: &Path) -> Option<u64> {
-    namespace_number(fs::read_link(path).ok()?.to_str()?)
-}
-
-/// The number of a network namespace in its name, `net:[4026531840]`.
-pub(crate) fn namespace_number(name: &str) -> Option<u64> {
-    name.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+    netlink::number_in(fs::read_link(path).ok()?.to_str()?)
 }

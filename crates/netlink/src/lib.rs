@@ -65,7 +65,7 @@ pub use link::{BridgePort, Link, LinkKind, OperState, Parent};
 pub use link_change::{LinkChange, PortChange};
 pub use mac::{InvalidMac, Mac, random_name};
 pub use neighbour::{Neighbour, Reachability};
-pub use netns::{Netns, NetnsError, NetnsId};
+pub use netns::{Netns, NetnsError, NetnsId, mounted, number_in};
 pub use new_link::NewLink;
 pub use reply::Reply;
 pub use request::{Answer, Request};

@@ -3,6 +3,8 @@
 //! A path is resolved once. Checks and entries use the open file ([`Netns`]), so it does not matter
 //! if the path leads elsewhere a moment later.
 
+mod mounted;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,8 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 use nix::unistd::{getpid, gettid};
+
+pub use mounted::{mounted, number_in};
 
 /// The calling thread's own network namespace.
 const CURRENT: &str = "/proc/thread-self/ns/net";

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use netlink::{Netns, NetnsError, NetnsId, Rtnetlink};
+use netlink::{Netns, NetnsError, NetnsId, Rtnetlink, mounted};
 
 use crate::{NodeLinks, Part, Paths, Problem};
 
@@ -113,7 +113,8 @@ fn candidates(paths: &Paths) -> Vec<PathBuf> {
     }
     candidates.sort();
     let mounts = fs::read_to_string(paths.proc_dir.join("thread-self/mountinfo"));
-    candidates.extend(mounted(&mounts.unwrap_or_default()));
+    let mounts = mounts.unwrap_or_default();
+    candidates.extend(mounted(&mounts).map(|(_, point)| point));
     // Most processes are in the node's namespace. The text of a link says which one it leads to.
     let mut seen: HashSet<PathBuf> = HashSet::new();
     let mut processes = entries(&paths.proc_dir);
@@ -133,53 +134,9 @@ fn candidates(paths: &Paths) -> Vec<PathBuf> {
     candidates
 }
 
-/// The paths at which namespaces of any kind are mounted (proc_pid_mountinfo(5)): a runtime may do
-/// so wherever it likes.
-fn mounted(mountinfo: &str) -> impl Iterator<Item = PathBuf> {
-    mountinfo.lines().filter_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        let mut words = before.split(' ');
-        let (root, path) = (words.nth(3)?, words.next()?);
-        let is_netns = after.starts_with("nsfs ") && root.starts_with("net:");
-        is_netns.then(|| unescaped(path))
-    })
-}
-
-/// A path of mountinfo, in which blanks and backslashes are octal numbers.
-fn unescaped(path: &str) -> PathBuf {
-    let escapes = [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ];
-    let replace = |path: String, (from, to): (&str, &str)| path.replace(from, to);
-    escapes.into_iter().fold(path.to_owned(), replace).into()
-}
-
 fn entries(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten();
     entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn namespaces_are_found_where_they_are_mounted() {
-        let mountinfo = "\
-            24 30 0:22 / /proc rw,nosuid - proc proc rw\n\
-            91 25 0:4 net:[4026532281] /run/netns/cni-1 rw shared:5 - nsfs nsfs rw\n\
-            92 25 0:4 net:[4026532282] /var/my\\040runtime/ns rw - nsfs nsfs rw\n\
-            93 25 0:4 mnt:[4026532283] /run/snapd/ns/x.mnt rw - nsfs nsfs rw\n\
-            garbled\n";
-        let found: Vec<_> = mounted(mountinfo).collect();
-        assert_eq!(
-            found,
-            ["/run/netns/cni-1", "/var/my runtime/ns"].map(PathBuf::from)
-        );
-    }
 }
