@@ -82,9 +82,7 @@ fn result(address: &str) -> Value {
 #[test]
 fn a_delegate_that_is_the_same_binary_is_called_in_process() {
     let desk = Desk::new();
-    for name in ["flannel", "host-local"] {
-        symlink(binaries::plugin("twill"), desk.plugins().join(name)).unwrap();
-    }
+    binaries::link_plugins(&desk.plugins(), &["flannel", "host-local"]);
     let add = desk.call("ADD", &[&desk.plugins()]);
     assert_eq!(add.run().success(), result("10.244.1.2/24"));
     let expected = ["host-local", "flannel"].map(str::to_owned);
@@ -188,9 +186,7 @@ fn a_copy_costs_few_system_calls() {
 #[test]
 fn a_plugin_earlier_in_cni_path_wins() {
     let desk = Desk::new();
-    for name in ["flannel", "host-local"] {
-        symlink(binaries::plugin("twill"), desk.plugins().join(name)).unwrap();
-    }
+    binaries::link_plugins(&desk.plugins(), &["flannel", "host-local"]);
     let own = ScriptedDelegate::new("host-local");
     let (first, second) = (own.dir(), desk.plugins());
     desk.call("ADD", &[&first, &second]).run().success();
@@ -281,9 +277,7 @@ fn versions_are_parsed_as_go_does() {
 #[test]
 fn the_keys_of_the_log_reach_every_plugin() {
     let desk = Desk::new();
-    for name in ["flannel", "host-local"] {
-        symlink(binaries::plugin("twill"), desk.plugins().join(name)).unwrap();
-    }
+    binaries::link_plugins(&desk.plugins(), &["flannel", "host-local"]);
     let conf = json!({
         "cniVersion": "1.1.0",
         "name": "n",

@@ -15,26 +15,7 @@ use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 use testkit::Container;
 
-use support::{Inhabitant, Kind, Stage, container};
-
-const KINDS: [Kind; 4] = [
-    Kind {
-        flannel: true,
-        backend: "disk",
-    },
-    Kind {
-        flannel: true,
-        backend: "db",
-    },
-    Kind {
-        flannel: false,
-        backend: "disk",
-    },
-    Kind {
-        flannel: false,
-        backend: "db",
-    },
-];
+use support::{Inhabitant, KINDS, Stage, container};
 
 /// A list of these containers' `eth0` for `--from`.
 fn list_of(containers: &[&Container]) -> String {

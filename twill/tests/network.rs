@@ -5,6 +5,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use testkit::requirements::require_root;
 use testkit::{Container, Node, binaries};
 
@@ -26,6 +27,7 @@ const PORTS: &str = r#"{"portMappings": [{"hostPort": 8080, "containerPort": 80}
 /// A node with flannel's list, and a container to attach.
 struct Desk {
     node: Node,
+    plugins: TempDir,
     pod: Container,
 }
 
@@ -43,8 +45,11 @@ impl Desk {
         }
         let desk = Self {
             node: Node::new().unwrap(),
+            plugins: TempDir::with_prefix("twill-network-").unwrap(),
             pod: Container::new("pod"),
         };
+        let names = ["bridge", "flannel", "host-local", "portmap"];
+        binaries::link_plugins(desk.plugins.path(), &names);
         desk.node.write("/run/flannel/subnet.env", SUBNET_ENV);
         desk.node.write("/etc/cni/net.d/10-flannel.conflist", LIST);
         Some(desk)
@@ -68,7 +73,7 @@ impl Desk {
     fn run(&self, words: &[&str], variables: &[(&str, &str)]) -> Printed {
         let netns = self.pod.sandbox.path();
         let mut process = Command::new(binaries::plugin("twill"));
-        process.args(words).env("CNI_PATH", binaries::plugin_dir());
+        process.args(words).env("CNI_PATH", self.plugins.path());
         for (name, value) in variables {
             process.env(name, value);
         }
@@ -76,7 +81,7 @@ impl Desk {
         let scrub = |bytes: &[u8]| {
             let text = String::from_utf8(bytes.to_vec()).unwrap();
             let text = text.replace(netns.to_str().unwrap(), "NETNS");
-            let text = text.replace(binaries::plugin_dir().to_str().unwrap(), "PLUGINS");
+            let text = text.replace(self.plugins.path().to_str().unwrap(), "PLUGINS");
             scrubbed(&text)
         };
         Printed {

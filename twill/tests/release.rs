@@ -10,26 +10,7 @@
 
 mod support;
 
-use support::{Kind, Stage, container};
-
-const KINDS: [Kind; 4] = [
-    Kind {
-        flannel: true,
-        backend: "disk",
-    },
-    Kind {
-        flannel: true,
-        backend: "db",
-    },
-    Kind {
-        flannel: false,
-        backend: "disk",
-    },
-    Kind {
-        flannel: false,
-        backend: "db",
-    },
-];
+use support::{KINDS, Kind, Stage, container};
 
 #[test]
 fn an_address_is_not_released_while_a_link_has_it() {

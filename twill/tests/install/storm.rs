@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
-use testkit::requirements::{require_reference, require_root};
+use testkit::requirements::require_root;
 use testkit::{Container, Invocation, Node, conf};
 
 use crate::support::{Plugins, binary, run};
@@ -98,16 +98,9 @@ fn no_call_fails_while_one_build_replaces_another() {
 
 #[test]
 fn no_call_fails_while_the_go_plugins_are_replaced_and_put_back() {
-    let reference = ["bridge", "host-local"].map(require_reference);
-    let [Some(bridge), Some(host_local)] = reference else {
+    let Some(plugins) = Plugins::of_go(&["bridge", "host-local"]) else {
         return;
     };
-    if !require_root() {
-        return;
-    }
-    let plugins = Plugins::new();
-    fs::copy(bridge, plugins.path("bridge")).unwrap();
-    fs::copy(host_local, plugins.path("host-local")).unwrap();
     let only = ["--plugins", "bridge,host-local"];
     under_a_storm(&plugins, |round| {
         let command = ["install", "uninstall"][round % 2];

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
+use testkit::requirements::{require_reference, require_root};
 use testkit::{binaries, coverage};
 
 /// Everything that is installed, sorted.
@@ -28,6 +29,19 @@ pub(crate) struct Plugins(TempDir);
 impl Plugins {
     pub(crate) fn new() -> Self {
         Self(TempDir::with_prefix("twill-install-").unwrap())
+    }
+
+    /// A directory with Debian's Go plugins of these names; `None` if the test is to be skipped.
+    #[track_caller]
+    pub(crate) fn of_go(names: &[&str]) -> Option<Self> {
+        let reference: Option<Vec<PathBuf>> =
+            names.iter().map(|name| require_reference(name)).collect();
+        let reference = reference.filter(|_| require_root())?;
+        let plugins = Self::new();
+        for (name, from) in names.iter().zip(reference) {
+            fs::copy(from, plugins.path(name)).unwrap();
+        }
+        Some(plugins)
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -1,6 +1,5 @@
 //! From the Go plugins to Twill and back, while containers run and reach each other.
 
-use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,7 +7,6 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use testkit::requirements::{require_reference, require_root};
 use testkit::{Container, Invocation, Node, conf, traffic};
 
 use crate::support::Plugins;
@@ -98,16 +96,9 @@ fn number(words: Option<&str>) -> u32 {
 
 #[test]
 fn running_containers_reach_each_other_throughout() {
-    let reference = ["bridge", "host-local"].map(require_reference);
-    let [Some(bridge), Some(host_local)] = reference else {
+    let Some(plugins) = Plugins::of_go(&["bridge", "host-local"]) else {
         return;
     };
-    if !require_root() {
-        return;
-    }
-    let plugins = Plugins::new();
-    fs::copy(bridge, plugins.path("bridge")).unwrap();
-    fs::copy(host_local, plugins.path("host-local")).unwrap();
     let keys = json!({ "bridge": "cni0", "isGateway": true });
     let world = World {
         node: Node::new().unwrap(),

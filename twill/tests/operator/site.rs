@@ -1,7 +1,6 @@
 //! A node with a network, and `twill` on it.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::thread::sleep;
@@ -24,10 +23,8 @@ impl Site {
     pub(crate) fn of_ours() -> Self {
         let site = Self::with_plugins(PLUGINS);
         site.node.enter(|| {
-            fs::create_dir_all(PLUGINS).unwrap();
-            for name in ["bandwidth", "bridge", "flannel", "host-local", "portmap"] {
-                symlink(binaries::plugin("twill"), Path::new(PLUGINS).join(name)).unwrap();
-            }
+            let names = ["bandwidth", "bridge", "flannel", "host-local", "portmap"];
+            binaries::link_plugins(Path::new(PLUGINS), &names);
         });
         site
     }

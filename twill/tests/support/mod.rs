@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -25,6 +25,26 @@ pub(crate) struct Kind {
     /// host-local's store.
     pub(crate) backend: &'static str,
 }
+
+/// Every way to attach one.
+pub(crate) const KINDS: [Kind; 4] = [
+    Kind {
+        flannel: true,
+        backend: "disk",
+    },
+    Kind {
+        flannel: true,
+        backend: "db",
+    },
+    Kind {
+        flannel: false,
+        backend: "disk",
+    },
+    Kind {
+        flannel: false,
+        backend: "db",
+    },
+];
 
 /// A node with a network, whose containers come and go by the plugins of the multi-call
 /// binary.
@@ -56,9 +76,7 @@ impl Stage {
         }
         let directory = TempDir::with_prefix("twill-stage-").unwrap();
         let bin = directory.path().join("bin");
-        fs::create_dir(&bin).unwrap();
-        let twill = binaries::plugin("twill");
-        for name in [
+        let names = [
             "twill",
             "bandwidth",
             "bridge",
@@ -67,9 +85,8 @@ impl Stage {
             "ipvlan",
             "macvlan",
             "portmap",
-        ] {
-            symlink(&twill, bin.join(name)).unwrap();
-        }
+        ];
+        binaries::link_plugins(&bin, &names);
         let node = Node::new().unwrap();
         node.write("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
         if delegate != "bridge" {

@@ -1,6 +1,8 @@
 //! Where the binaries under test are.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 /// The directory of the plugins under test: `TWILL_PLUGIN_DIR` if set, else where cargo puts the
 /// binaries of the profile that the running test was built with.
@@ -31,6 +33,20 @@ pub fn plugin(name: &str) -> PathBuf {
         "{shown} is missing: run `cargo build --workspace`, or set TWILL_PLUGIN_DIR"
     );
     path
+}
+
+/// Gives a directory, which is created if it is missing, links to the multi-call binary by these
+/// names.
+///
+/// # Panics
+/// If a name exists, or the binary is not built.
+#[track_caller]
+pub fn link_plugins(dir: &Path, names: &[&str]) {
+    fs::create_dir_all(dir).unwrap();
+    let twill = plugin("twill");
+    for name in names {
+        symlink(&twill, dir.join(name)).unwrap();
+    }
 }
 
 #[cfg(test)]
