@@ -1,11 +1,10 @@
 //! The build ID of a program: a digest of its contents, which the linker leaves in an ELF note.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::read;
 
 /// The number of bytes at the start of a program that are searched. Linkers write notes right
 /// behind the headers, so that the kernel finds them in a core dump.
@@ -26,11 +25,12 @@ impl BuildId {
     /// The build ID of the program in a file. `None` if the file cannot be read, is no program, or
     /// has no build ID near its start.
     pub(crate) fn of_file(path: &Path) -> Option<Self> {
-        // A FIFO, which somebody may have put there meanwhile, is not waited for.
-        let flags = OFlag::O_NONBLOCK.bits();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        // A FIFO, which somebody may have put there meanwhile, is not waited for. musl's open(2)
+        // makes another system call for O_CLOEXEC.
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let file = openat(AT_FDCWD, path, flags, Mode::empty()).ok()?;
         let mut start = [0; START];
-        let count = file.ok()?.read(&mut start).ok()?;
+        let count = read(&file, &mut start).ok()?;
         Self::in_elf(start.get(..count)?)
     }
 
