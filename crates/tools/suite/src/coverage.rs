@@ -99,8 +99,7 @@ impl Coverage {
 }
 
 /// Counts the lines in lcov's format, see geninfo(1). For each source file `source` gives the name,
-/// which starts with two directories, the second of them the crate's, and the text, unless the file
-/// does not count.
+/// in which `src` follows the crate's directory, and the text, unless the file does not count.
 fn lines_by_crate(
     lcov: &str,
     source: impl Fn(&Path) -> Option<(String, String)>,
@@ -110,10 +109,9 @@ fn lines_by_crate(
     for line in lcov.lines() {
         if let Some(path) = line.strip_prefix("SF:") {
             file = source(Path::new(path)).and_then(|(name, text)| {
-                Some((
-                    name.split('/').nth(1)?.to_owned(),
-                    lines_before_tests(&text),
-                ))
+                let (directory, _) = name.split_once("/src/")?;
+                let name = directory.rsplit('/').next()?.to_owned();
+                Some((name, lines_before_tests(&text)))
             });
         } else if let Some(data) = line.strip_prefix("DA:") {
             let mut numbers = data
@@ -172,14 +170,18 @@ mod tests {
     fn lines_are_counted_by_crate_and_without_tests() {
         let lcov = "SF:/w/crates/a/src/lib.rs\nDA:1,5\nDA:2,0\nDA:9,7\nend_of_record\n\
             SF:/elsewhere/lib.rs\nDA:1,0\nend_of_record\n\
-            SF:/w/plugins/b/src/main.rs\nDA:3,1\nend_of_record\n";
+            SF:/w/plugins/b/src/main.rs\nDA:3,1\nend_of_record\n\
+            SF:/w/twill/src/commands/add.rs\nDA:3,1\nend_of_record\n";
         let source = |file: &Path| {
             let name = file.strip_prefix("/w").ok()?.to_str()?;
             let text = "fn a() {\n}\n\n#[cfg(test)]\nmod tests {\n}\n";
             Some((name.to_owned(), text.to_owned()))
         };
         let crates = lines_by_crate(lcov, source).unwrap();
-        assert_eq!(printed(&crates), "66.7 % of 3 lines (a 50, b 100)");
+        assert_eq!(
+            printed(&crates),
+            "75.0 % of 4 lines (a 50, b 100, twill 100)"
+        );
         let error = lines_by_crate("DA:x\n", source).err().unwrap();
         assert_eq!(error.to_string(), "`DA:x` is not lcov's");
     }

@@ -130,7 +130,7 @@ pub(super) fn usage() -> String {
 }
 
 fn fmt(setting: &Setting) -> Result<String> {
-    for dir in ["crates", "plugins"] {
+    for dir in ["crates", "plugins", "twill"] {
         width::check(&setting.workspace.root.join(dir))?;
     }
     setting.cargo(&["fmt", "--all", "--check"])
@@ -184,12 +184,13 @@ fn test_dist(setting: &Setting) -> Result<String> {
     let faulty = dist::build_program(&setting.workspace, "faulty", Show::IfItFails)?;
     let binaries = setting.binaries()?;
     let of_panics = binaries.integration_test("faulty", "answers")?;
-    let plugins = setting.workspace.root.join("plugins");
+    let root = &setting.workspace.root;
+    let (plugins, twill) = (root.join("plugins"), root.join("twill"));
     let shared = binaries.integration_test("sub-interface", "parity")?;
     let lists = binaries.integration_test("conflist", "known_lists")?;
-    let by_hand = binaries.integration_test("twill", "network")?;
     let all = binaries.integration_tests(&plugins);
-    let all = all.chain([of_panics, shared, lists, by_hand]);
+    let all = all.chain(binaries.integration_tests(&twill));
+    let all = all.chain([of_panics, shared, lists]);
     let passed = libtest::run(all, |test| {
         setting.prepare(test);
         test.env("TWILL_PLUGIN_DIR", setting.workspace.dist_dir())
