@@ -167,7 +167,8 @@ impl AttachmentOptions {
             ifname,
         };
         let cache = self.list.cache();
-        // What cannot be read helps no DEL, and is in the way of an ADD or a CHECK, which report it.
+        // What cannot be read helps no DEL, and is in the way of an ADD or a CHECK, which report
+        // it.
         let cached = cache.find(&self.network, &attachment).ok().flatten();
         let args = match (&self.args, variable("CNI_ARGS")) {
             (Some(text), _) => Some(RuntimeConf::parse_args(text).context("--args")?),

@@ -147,8 +147,8 @@ fn with_byte(program: &[u8], at: usize, change: impl Fn(u8) -> u8) -> Vec<u8> {
     program
 }
 
-/// To recognise a copy takes three system calls for the delegate, and once as many for the process's
-/// own binary.
+/// To recognise a copy takes three system calls for the delegate, and once as many for the
+/// process's own binary.
 #[test]
 fn a_copy_costs_few_system_calls() {
     let strace = Path::new("/usr/bin/strace");

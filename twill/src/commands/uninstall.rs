@@ -17,9 +17,9 @@ use crate::output::Output;
 /// Only files of Twill are removed. A file that another project has put in the place of one since
 /// the installation stays.
 ///
-/// Without DIR and NAMES, the node goes back to the plugins of Go: leases in a database become files,
-/// masquerading and port maps of running containers become rules of iptables, and tables of nftables
-/// without a container are removed. What is left is printed.
+/// Without DIR and NAMES, the node goes back to the plugins of Go: leases in a database become
+/// files, masquerading and port maps of running containers become rules of iptables, and tables of
+/// nftables without a container are removed. What is left is printed.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]

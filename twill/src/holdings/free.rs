@@ -111,8 +111,8 @@ fn remove_links(holding: &Holding) -> Result<()> {
     Ok(Rtnetlink::open()?.remove_links(&left)?)
 }
 
-/// Whether a holding is as it was read, under the network's lock. What a DEL by flannel has released
-/// by now is no difference.
+/// Whether a holding is as it was read, under the network's lock. What a DEL by flannel has
+/// released by now is no difference.
 fn is_as_read(holding: &Holding, store: &mut dyn Store, places: &Places) -> Result<bool> {
     let deleted = holding.kept.is_some();
     for lease in &holding.leases {

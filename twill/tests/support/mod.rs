@@ -121,7 +121,8 @@ impl Stage {
         Some(stage)
     }
 
-    /// The network's name, which no other stage has: the namespaces of all tests are on one machine.
+    /// The network's name, which no other stage has: the namespaces of all tests are on one
+    /// machine.
     pub(crate) fn network(&self) -> String {
         format!("n{}", self.net.replace('.', "-"))
     }
