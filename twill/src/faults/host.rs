@@ -30,8 +30,6 @@ pub(crate) struct Host {
     pub(crate) flanneld_since: Option<SystemTime>,
     /// Kernel settings, by their names below `/proc/sys`; `None` if the kernel has none such.
     pub(crate) settings: Vec<(&'static str, Option<String>)>,
-    /// Rules that somebody has removed.
-    pub(crate) missing_rules: Vec<String>,
 }
 
 /// The room on a file system.
@@ -62,7 +60,6 @@ impl Host {
             settings: [IPV4, IPV6, BRIDGE_NF, RP_FILTER]
                 .map(|name| (name, setting(name)))
                 .to_vec(),
-            missing_rules: Vec::new(),
         }
     }
 

@@ -7,10 +7,9 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
         return Vec::new();
     };
     let flushed = inventory.flushed.iter();
-    let mut missing: Vec<String> = flushed
+    let missing: Vec<String> = flushed
         .map(|table| format!("the records in table {table} are gone"))
         .collect();
-    missing.extend(facts.host.missing_rules.clone());
     if missing.is_empty() {
         return Vec::new();
     }
