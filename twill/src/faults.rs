@@ -14,6 +14,7 @@ mod repair;
 mod rules;
 mod stores;
 
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -117,7 +118,7 @@ pub(crate) struct Facts {
 pub(crate) struct Examined {
     pub(crate) node: Node,
     pub(crate) faults: Vec<Fault>,
-    pub(crate) namespaces: Namespaces,
+    pub(crate) namespaces: Rc<Namespaces>,
     pub(crate) places: Places,
 }
 
@@ -134,7 +135,7 @@ pub(crate) fn examine(options: &ExamineOptions) -> Result<Examined> {
         false => &options.from,
     };
     let living = Living::ask(sources)?;
-    let namespaces = Namespaces::read()?;
+    let namespaces = living.namespaces()?;
     let inquest = Inquest {
         living: &living,
         namespaces: &namespaces,

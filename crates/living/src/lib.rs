@@ -20,6 +20,7 @@ mod source;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use allocator::Owner;
 use cni_types::ValidAttachments;
@@ -89,7 +90,7 @@ pub struct Living {
 enum Report {
     Containers(HashMap<String, Container>),
     Attachments(ValidAttachments),
-    Namespaces(Namespaces),
+    Namespaces(Rc<Namespaces>),
 }
 
 impl Living {
@@ -115,6 +116,19 @@ impl Living {
         });
         let lists: Option<Vec<_>> = lists.collect();
         Some(lists?.into_iter().flatten().collect())
+    }
+
+    /// The node's namespaces: those that were read for [`Source::Netns`] if it was asked, or as they
+    /// are now.
+    ///
+    /// # Errors
+    /// Those of [`Namespaces::read`].
+    pub fn namespaces(&self) -> Result<Rc<Namespaces>, LivingError> {
+        let read = self.reports.iter().find_map(|(_, report)| match report {
+            Report::Namespaces(namespaces) => Some(Rc::clone(namespaces)),
+            Report::Containers(_) | Report::Attachments(_) => None,
+        });
+        read.map_or_else(|| Ok(Rc::new(Namespaces::read()?)), Ok)
     }
 
     /// The name of a container, if a runtime reports one: `<namespace>/<pod>` for a pod.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::str::FromStr;
 
 use crate::namespaces::Namespaces;
@@ -80,7 +81,7 @@ impl Source {
             Self::Podman => by_runtime(podman::ask()?),
             Self::Nerdctl => by_runtime(nerdctl::ask()?),
             Self::Ctr => by_runtime(ctr::ask()?),
-            Self::Netns => Report::Namespaces(Namespaces::read()?),
+            Self::Netns => Report::Namespaces(Rc::new(Namespaces::read()?)),
             Self::Stdin => read_list(Path::new("standard input"), Ok(io::stdin().lock()))?,
             Self::File(path) => read_list(path, File::open(path))?,
         })

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cni_types::NetworkName;
-use living::{Living, Namespaces, Source};
+use living::{Living, Source};
 use serde::Serialize;
 
 use super::network_gc::NetworkGc;
@@ -105,7 +105,8 @@ pub(crate) fn run(
     let holdings = read(&places, &filter)?;
     let living = Living::ask(&options.from)
         .context("nobody says which containers live, so nothing was changed")?;
-    let namespaces = Namespaces::read()
+    let namespaces = living
+        .namespaces()
         .context("the network namespaces cannot be read, so nothing was changed")?;
     let inquest = Inquest {
         living: &living,
