@@ -118,8 +118,8 @@ impl Living {
         Some(lists?.into_iter().flatten().collect())
     }
 
-    /// The node's namespaces: those that were read for [`Source::Netns`] if it was asked, or as they
-    /// are now.
+    /// The node's namespaces: those that were read for [`Source::Netns`] if it was asked, or as
+    /// they are now.
     ///
     /// # Errors
     /// Those of [`Namespaces::read`].
