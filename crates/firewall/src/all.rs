@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 use netlink::Mac;
 
 use crate::go::{ForeignChain, reference_of};
-use crate::iptables::{ChainLock, Tables, chain_of};
+use crate::iptables::{Tables, chain_of, lock_chain};
 use crate::kernel::Kernel;
 use crate::owner::NetworkAttachment;
 use crate::rule::ListedRule;
@@ -40,7 +40,7 @@ pub fn remove(
     };
     // Programs that a killed ADD has started may not be done yet.
     let chain = chain_of(network, attachment);
-    let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
+    let lock = lock_chain(&chain)?;
     let kernel = &mut nftables.kernel;
     let traces = kernel.traces_of(owner)?;
     if traces.go_mac_check {

@@ -8,12 +8,11 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use hmac_sha512::Hash;
 use ipnetwork::IpNetwork;
 
-pub(crate) use crate::iptables::chain_lock::ChainLock;
 use crate::iptables::program::Output;
 use crate::iptables::rules::{jumps, removal, removal_with_chains, stale_jumps};
+use crate::namespace_lock::NamespaceLock;
 use crate::{FirewallError, Missing};
 
-mod chain_lock;
 pub(crate) mod port_map;
 mod program;
 mod rules;
@@ -53,7 +52,7 @@ struct Programs<'a> {
     tables: Tables,
     multicast: &'static str,
     /// The lock that the programs inherit.
-    lock: Option<&'a ChainLock>,
+    lock: Option<&'a NamespaceLock>,
 }
 
 /// The names of two programs for the same tables.
@@ -118,8 +117,7 @@ impl Iptables {
         attachment: &Attachment,
         addresses: &[IpNetwork],
     ) -> Result<(), FirewallError> {
-        let lock =
-            ChainLock::take(&chain_of(network, attachment)).map_err(FirewallError::ChainLock)?;
+        let lock = lock_chain(&chain_of(network, attachment))?;
         for programs in [IPV4, IPV6].map(|programs| programs.with(&lock)) {
             let mut addresses = addresses.to_vec();
             addresses.retain(|address| address.is_ipv4() == programs.is_ipv4);
@@ -144,7 +142,7 @@ impl Iptables {
         addresses: Option<&[IpNetwork]>,
     ) -> Result<(), FirewallError> {
         let chain = chain_of(network, attachment);
-        let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
+        let lock = lock_chain(&chain)?;
         self.remove_chain(Tables::Chosen, &chain, addresses, &lock)
     }
 
@@ -157,7 +155,7 @@ impl Iptables {
         tables: Tables,
         chain: &str,
         addresses: Option<&[IpNetwork]>,
-        lock: &ChainLock,
+        lock: &NamespaceLock,
     ) -> Result<(), FirewallError> {
         // The oldest Go plugins have a jump per network instead of one per address.
         let is_own = |source: IpAddr| {
@@ -273,7 +271,7 @@ fn on_both(
 }
 
 impl Programs<'_> {
-    fn with(self, lock: &ChainLock) -> Programs<'_> {
+    fn with(self, lock: &NamespaceLock) -> Programs<'_> {
         Programs {
             lock: Some(lock),
             ..self
@@ -400,7 +398,12 @@ impl Programs<'_> {
             Tables::Nftables => Some(nftables),
         };
         for program in special.into_iter().chain([chosen]) {
-            match program::run(program, args, input, self.lock.and_then(ChainLock::as_fd)) {
+            match program::run(
+                program,
+                args,
+                input,
+                self.lock.and_then(NamespaceLock::as_fd),
+            ) {
                 Ok(output) => return Ok((program, output)),
                 Err(source) if source.kind() == ErrorKind::NotFound => {}
                 Err(source) => return Err(FirewallError::Run { program, source }),
@@ -422,6 +425,16 @@ fn failed(what: &str, program: &'static str, output: &Output) -> FirewallError {
             said.replace('\n', "; ")
         },
     }
+}
+
+/// Locks a container's chain for this process and the programs that it runs: a program that is
+/// killed along with its plugin may be in the middle of a change, which the kernel completes, and a
+/// DEL that follows has to find the result.
+///
+/// # Errors
+/// If the kernel gives no socket.
+pub(crate) fn lock_chain(chain: &str) -> Result<NamespaceLock, FirewallError> {
+    NamespaceLock::take(&format!("iptables/{chain}")).map_err(FirewallError::ChainLock)
 }
 
 /// The name of the chain of an attachment's container.

@@ -6,10 +6,19 @@ use nix::errno::Errno;
 
 use crate::FirewallError;
 use crate::edit::{Generation, PresentGeneration, Transaction};
+use crate::namespace_lock::NamespaceLock;
 
 /// The largest number of attempts of an operation that others overtake. Each time, one of the
 /// others has succeeded.
 const ATTEMPTS: usize = 64;
+
+/// The number of attempts after which an operation queues: from then on, only new operations and
+/// other programs can overtake it. Without the queue, luck would decide who fails when many
+/// operations compete for long.
+const ATTEMPTS_BEFORE_QUEUE: usize = 2;
+
+/// The lock of the queue.
+const QUEUE: &str = "nftables";
 
 /// The number of questions in one exchange. A socket's buffer holds as many answers.
 const QUESTIONS: usize = 16;
@@ -139,7 +148,8 @@ impl Kernel {
         Ok(self.ask_one(&PresentGeneration)?.flatten())
     }
 
-    /// Repeats an attempt while others overtake it.
+    /// Repeats an attempt while others overtake it: the first attempts beside all others, unless
+    /// there is a queue, the further ones in the queue.
     ///
     /// # Errors
     /// [`FirewallError::Contended`] after the last attempt, and the attempt's own errors.
@@ -147,16 +157,21 @@ impl Kernel {
         &mut self,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<NetlinkError>, FirewallError>,
     ) -> Result<(), FirewallError> {
-        let mut attempts = 0;
-        loop {
-            match attempt(self)? {
-                None => return Ok(()),
-                Some(overtaken) if attempts == ATTEMPTS => {
-                    return Err(FirewallError::Contended(overtaken));
-                }
-                Some(_) => attempts += 1,
+        // Without a socket for the lock, the operation goes on without the queue.
+        let mut queue = NamespaceLock::take_if_held(QUEUE).unwrap_or_default();
+        for number in 1.. {
+            let Some(overtaken) = attempt(self)? else {
+                break;
+            };
+            if number == ATTEMPTS {
+                return Err(FirewallError::Contended(overtaken));
+            }
+            if number == ATTEMPTS_BEFORE_QUEUE && queue.is_none() {
+                queue = NamespaceLock::take(QUEUE).ok();
             }
         }
+        drop(queue);
+        Ok(())
     }
 
     /// Carries out a transaction. If the ruleset is not as the transaction assumed, nothing is

@@ -46,6 +46,7 @@ mod iptables;
 mod kernel;
 mod layout;
 mod meaning;
+mod namespace_lock;
 mod nf_tables;
 mod nftables;
 mod owner;

@@ -10,7 +10,7 @@ use ipnetwork::IpNetwork;
 use super::{IPV4, IPV6, Programs, Tables, on_both};
 use crate::check::Missing;
 use crate::go::port_map_chain;
-use crate::iptables::ChainLock;
+use crate::iptables::lock_chain;
 use crate::iptables::rules::{Jump, jumps, removal, removal_with_chains, stale_jumps};
 use crate::port_map::{PortMap, PortMapping, Snat};
 use crate::table::Table;
@@ -70,7 +70,7 @@ impl Iptables {
     ) -> Result<bool, FirewallError> {
         let (name, id) = (network.as_str(), attachment.container_id.as_str());
         let chain = port_map_chain(name, id);
-        let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
+        let lock = lock_chain(&chain)?;
         let mut parts = Vec::new();
         for programs in [IPV4, IPV6] {
             let table = table_of(&programs);
@@ -117,7 +117,7 @@ impl Iptables {
         attachment: &Attachment,
     ) -> Result<(), FirewallError> {
         let chain = port_map_chain(network.as_str(), attachment.container_id.as_str());
-        let lock = ChainLock::take(&chain).map_err(FirewallError::ChainLock)?;
+        let lock = lock_chain(&chain)?;
         on_both(tables, |programs| programs.with(&lock).unmap_ports(&chain))
     }
 

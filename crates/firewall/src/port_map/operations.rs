@@ -10,7 +10,7 @@ use crate::check::Missing;
 use crate::conntrack::{Forgotten, MappedPort};
 use crate::go::port_map_chain;
 use crate::iptables::port_map::IptablesOptions;
-use crate::iptables::{ChainLock, Tables};
+use crate::iptables::{Tables, lock_chain};
 use crate::owner::NetworkAttachment;
 use crate::port_map::node::{addresses_without_services, route_loopback, routes_loopback};
 use crate::port_map::{PortMap, Unmapped};
@@ -115,7 +115,7 @@ pub fn unmap_ports(
     if may_be_by_iptables {
         // Programs that a killed ADD has started may not be done yet.
         let chain = port_map_chain(network.as_str(), attachment.container_id.as_str());
-        drop(ChainLock::take(&chain).map_err(FirewallError::ChainLock)?);
+        drop(lock_chain(&chain)?);
     }
     nftables.kernel.remove_port_map_of_go(owner)?;
     if may_be_by_iptables && has_legacy_tables() {

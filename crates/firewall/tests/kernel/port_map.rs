@@ -1,5 +1,7 @@
 //! The tables of port maps: what they contain, and what others take out of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use firewall::{Conditions, PortMap, PortMapping, Snat, Transport};
 
 use crate::damage::{state, state_of};
@@ -264,6 +266,48 @@ fn eight_at_a_time_leave_what_each_wants() {
         map(&mut alone, number);
     }
     assert_eq!(state(&netns), found);
+}
+
+/// Short operations that follow each other without a pause let a long one have its turn.
+#[test]
+fn a_long_operation_succeeds_among_short_ones() {
+    let Some(netns) = namespace() else { return };
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for number in 1..=7 {
+            let (netns, is_over) = (&netns, &is_over);
+            scope.spawn(move || {
+                let mut nftables = nftables(netns);
+                while !is_over.load(Ordering::Relaxed) {
+                    map(&mut nftables, number);
+                    unmap(&mut nftables, number);
+                }
+            });
+        }
+        let mut nftables = nftables(&netns);
+        let held = ["10.244.1.99/24".parse().unwrap()];
+        let mapping = |number: u16| PortMapping {
+            protocol: Transport::Tcp,
+            host_ip: None,
+            host_port: 20_000 + number,
+            container_port: 80,
+        };
+        let mappings: Vec<_> = (0..1000).map(mapping).collect();
+        let map = PortMap {
+            addresses: &held,
+            mappings: &mappings,
+            snat: Snat::WhereNeeded,
+            conditions4: None,
+            conditions6: None,
+        };
+        // What differs from the first map makes the operation read all of it.
+        let outcomes = [&mappings[..], &mappings[1..]].map(|mappings| {
+            let map = PortMap { mappings, ..map };
+            nftables.map_ports(&network("cbr0"), &attachment("c99", "eth0"), &map, None)
+        });
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(outcomes.map(Result::unwrap), [false, true]);
+    });
 }
 
 #[test]
