@@ -197,13 +197,33 @@ fn tables_with_rules(is_in_nftables: bool, may_be_legacy: bool) -> impl Iterator
 
 /// Whether the kernel has a legacy table `nat`, which a program of iptables has created.
 pub(crate) fn has_legacy_tables() -> bool {
-    ["ip", "ip6"].iter().any(|family| {
-        let names = fs::read_to_string(format!("/proc/thread-self/net/{family}_tables_names"));
-        match names {
-            Ok(names) => names.lines().any(|name| name == "nat"),
-            Err(error) => error.kind() != ErrorKind::NotFound,
-        }
-    })
+    LEGACY_FAMILIES
+        .iter()
+        .any(|family| has_legacy_table(family))
+}
+
+/// Whether the Go plugin may have mapped ports in legacy tables of the kernel. Its rules match by
+/// `multiport`, which the kernel lists once any rule has used it.
+pub(crate) fn may_have_legacy_port_maps() -> bool {
+    let may_have =
+        |family: &&str| has_legacy_table(family) && lists(family, "matches", "multiport");
+    LEGACY_FAMILIES.iter().any(may_have)
+}
+
+/// The families of legacy tables, as `/proc/net` names them.
+const LEGACY_FAMILIES: [&str; 2] = ["ip", "ip6"];
+
+fn has_legacy_table(family: &str) -> bool {
+    lists(family, "names", "nat")
+}
+
+/// Whether the kernel lists a name in a file about legacy tables. A file that cannot be read may
+/// list any name; there is none without legacy tables.
+fn lists(family: &str, file: &str, name: &str) -> bool {
+    match fs::read_to_string(format!("/proc/thread-self/net/{family}_tables_{file}")) {
+        Ok(listed) => listed.lines().any(|line| line == name),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
 }
 
 /// A program that is not installed has created nothing.

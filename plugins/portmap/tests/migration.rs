@@ -141,6 +141,18 @@ fn rules_of_legacy_iptables() {
         lan.node.run(&add).success();
     }
     assert_eq!((containers(&lan), named(&lan)), ([4, 4], [0, 0]));
+    // An ADD takes over, with another port.
+    lan.serve(Place::Pod(0), "::", 80);
+    ours(&lan, "ADD", 0, &lan.conf(0, &mappings(9090), &json!({})));
+    assert_eq!(containers(&lan), [0, 4]);
+    for node in NODE {
+        let answer = lan.ask(Place::Outside, Protocol::Tcp, node, 9090);
+        assert!(answer.starts_with("c1"), "{node}: {answer}");
+        assert!(!lan.is_answered(Place::Outside, Protocol::Tcp, node, 8080));
+    }
+    let conf = lan.conf(0, &mappings(8080), &json!({}));
+    let add = lan.call("ADD", &lan.pods[0], &conf).env("PATH", &path);
+    lan.node.run(&add).success();
     // As from a runtime that has lost its cache; the name `iptables` has the newer program.
     let bare = json!({"cniVersion": "1.0.0", "name": "cbr0", "type": "portmap"});
     ours(&lan, "DEL", 0, &bare);

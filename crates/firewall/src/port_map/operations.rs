@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use cni_types::{Attachment, NetworkName, ValidAttachments};
 use netlink::Rtnetlink;
 
-use crate::all::{has_legacy_tables, unless_not_installed};
+use crate::all::{has_legacy_tables, may_have_legacy_port_maps, unless_not_installed};
 use crate::check::Missing;
 use crate::conntrack::{Forgotten, MappedPort};
 use crate::go::port_map_chain;
@@ -90,6 +90,9 @@ fn finish(
         attachment,
     };
     nftables.kernel.remove_port_map_of_go(owner)?;
+    if may_have_legacy_port_maps() {
+        unless_not_installed(Iptables.unmap_ports(Tables::Legacy, network, attachment))?;
+    }
     let ports: Vec<_> = map.mapped_ports().collect();
     forget(nftables, &ports, Forgotten::LeadingElsewhere)
 }
