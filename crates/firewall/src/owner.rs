@@ -147,8 +147,14 @@ impl RecordKey {
         self.0.get(..TOKEN) == other.0.get(..TOKEN)
     }
 
+    /// The key of an element; `None` for the key of another program's element, which would change
+    /// on its way through a comment.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+        let key: [u8; KEY] = bytes.try_into().ok()?;
+        let mut halves = key.chunks_exact(TOKEN + 1).map(|half| half.split_at(TOKEN));
+        halves
+            .all(|(token, end)| token.iter().copied().all(is_character) && end == [0])
+            .then_some(Self(key))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -165,7 +171,7 @@ impl RecordKey {
                 .filter(|half| half.len() == word.len())?
                 .copy_from_slice(word);
         }
-        Some(Self(key))
+        Self::of_bytes(&key)
     }
 }
 
@@ -182,6 +188,11 @@ impl fmt::Display for RecordKey {
         }
         Ok(())
     }
+}
+
+/// Whether a byte is in [`ALPHABET`].
+fn is_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 /// A digest of a name, in characters.
@@ -235,6 +246,23 @@ mod tests {
         for other in ["", " ", "a b", "eth0 of c1", &comment[1..], &comment[..30]] {
             assert_eq!(RecordKey::of_comment(other), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_key_of_another_program_is_none() {
+        let key = RecordKey::new("cbr0", "c1", "eth0");
+        let changed = |index: usize, byte: u8| {
+            let mut bytes = *key.as_bytes().first_chunk::<KEY>().unwrap();
+            bytes[index] = byte;
+            RecordKey::of_bytes(&bytes)
+        };
+        assert_eq!(changed(0, b'_').unwrap().as_bytes()[0], b'_');
+        for (index, byte) in [(0, 0), (3, b' '), (14, 0xc3), (15, b'd'), (31, 0x80)] {
+            assert_eq!(changed(index, byte), None, "{byte} at {index}");
+        }
+        assert_eq!(RecordKey::of_bytes(&key.as_bytes()[1..]), None);
+        let comment = key.to_string().replacen("bKQ", "b\u{e4}", 1);
+        assert_eq!(RecordKey::of_comment(&comment), None);
     }
 
     #[test]

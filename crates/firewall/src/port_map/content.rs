@@ -239,7 +239,7 @@ fn is_record(element: &Element) -> bool {
 pub(crate) fn difference(table: Table, present: &Elements, wanted: &Elements) -> Vec<Edit> {
     let is_ours = |element: &Element, (data, comment): &(Vec<u8>, String)| {
         if is_record(element) {
-            Entry::of_data(table, data).is_some()
+            RecordKey::of_bytes(&element.key).is_some() && Entry::of_data(table, data).is_some()
         } else {
             RecordKey::of_comment(comment).is_some()
         }

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use anyhow::{Context, Result, ensure};
 use cni_plugin::{Environment, Plugin, Reply, Request, dispatch};
+use cni_types::json::{self, Object};
 use cni_types::{AddResult, Version};
 use serde_json::{Map, Value};
 
@@ -83,7 +84,9 @@ impl<'a> LoneCall<'a> {
                 printed.matches('\n').count() == 1,
                 "the error has several lines"
             );
-            let error = object(printed)?;
+            ensure_is_line(printed)?;
+            let error: Map<String, Value> =
+                serde_json::from_str(printed).context("the error is no JSON")?;
             let code = error.get("code").and_then(Value::as_u64);
             let code = code.context("there is no code")?;
             ensure!(CODES.contains(&code), "the code is none of the README's");
@@ -98,9 +101,11 @@ impl<'a> LoneCall<'a> {
             ensure!(printed.is_empty(), "stdout is not empty");
             return Ok(Checked::Done);
         }
-        // A chained plugin passes the values of prevResult on as they are, with their lines.
-        let result = object(printed)?;
-        let version = result.get("cniVersion").and_then(Value::as_str);
+        // A chained plugin passes the values of prevResult on as they are: with their lines, and
+        // with escapes of half a surrogate pair, which no string of Rust can hold.
+        ensure_is_line(printed)?;
+        let result: Object = json::from_str(printed).context("the result is no JSON object")?;
+        let version = result.decode::<String>("cniVersion").ok().flatten();
         let is_known = version.is_some_and(|version| version.parse::<Version>().is_ok());
         ensure!(is_known, "the result has no version that is known");
         let result = AddResult::decode(printed, Version::LATEST);
@@ -108,11 +113,9 @@ impl<'a> LoneCall<'a> {
     }
 }
 
-/// The JSON object that a reply is.
-fn object(printed: &str) -> Result<Map<String, Value>> {
-    ensure!(
-        printed.ends_with("}\n"),
-        "the reply is no object and a new line"
-    );
-    serde_json::from_str(printed).context("the reply is no JSON")
+/// Ensures that a reply ends as an object and a new line.
+fn ensure_is_line(printed: &str) -> Result<()> {
+    let is_line = printed.ends_with("}\n");
+    ensure!(is_line, "the reply is no object and a new line");
+    Ok(())
 }
