@@ -1,6 +1,7 @@
 //! What is fed with input, and what must be true of the replies.
 
 mod index;
+mod list;
 mod netconf;
 mod prev_result;
 mod result;
@@ -20,7 +21,7 @@ use crate::jail::{Jail, write};
 use crate::reply::{Checked, LoneCall};
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target::new("lease", "subnet.env, to flannel", lease),
     Target::new(
         "flannel-conf",
@@ -51,6 +52,11 @@ pub const TARGETS: [Target; 13] = [
         "prev-result",
         "results as prevResult, to chained plugins and delegates",
         prev_result::feed,
+    ),
+    Target::new(
+        "list",
+        "network lists, and results in a runtime's cache, to conflist",
+        list::feed,
     ),
     Target::new("answers", "datagrams as the kernel's answers", |datagram| {
         firewall::answers::read_all(datagram).map_err(Error::msg)
