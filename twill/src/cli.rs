@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::output::Output;
 use crate::terminal::Terminal;
 
-/// Looks into the container network of this node, and repairs it.
+/// Inspects and repairs the container network of this node.
 ///
 /// The exit status is 0 if all is well or done, 1 if faults were found, and 2 if the command could
 /// not do its work.
@@ -41,14 +41,14 @@ enum Command {
     Del(del::Options),
     Doctor(doctor::Options),
     Gc(gc::Options),
-    Release(release::Options),
-    Repair(repair::Options),
-    #[cfg(feature = "db")]
-    Reserve(reserve::Options),
     Install(install::Options),
     Leases(leases::Options),
     Metrics(metrics::Options),
+    Release(release::Options),
     Render(render::Options),
+    Repair(repair::Options),
+    #[cfg(feature = "db")]
+    Reserve(reserve::Options),
     Show(show::Options),
     Status(status::Options),
     Uninstall(uninstall::Options),

@@ -74,10 +74,10 @@ pub(crate) struct Fault {
 /// Where to look, and who is asked.
 #[derive(Args, Debug)]
 pub(crate) struct ExamineOptions {
-    /// Who says which containers live, as for `twill gc`; the kernel by default.
+    /// The source of the living containers, as for `twill gc`; the kernel by default.
     #[arg(long, value_name = "SOURCE")]
     from: Vec<Source>,
-    /// Nothing that is younger counts as dead, such as 90s, 5m or 1h.
+    /// Nothing that is younger than this counts as dead, such as 90s, 5m or 1h.
     #[arg(long, value_name = "AGE", default_value = "5m", value_parser = humantime::parse_duration)]
     older_than: Duration,
     #[command(flatten)]

@@ -16,7 +16,7 @@ use crate::output::Output;
 /// Do it while no container of the network comes or goes, and set "backend" in the network's ipam
 /// right after it.
 #[derive(Args, Debug)]
-#[command(after_help = "Example: twill convert db cbr0")]
+#[command(after_help = "Examples:\n  twill convert db cbr0\n  twill convert disk cbr0")]
 pub(crate) struct Options {
     /// Where the addresses go: "db" or "disk".
     backend: StoreKind,

@@ -9,7 +9,7 @@ use crate::faults::{ExamineOptions, Fault, examine};
 use crate::output::Output;
 use crate::table::Style;
 
-/// Names what is wrong on this node: the evidence, what it does to you, and what mends it.
+/// Reports each fault of this node, with its evidence, its effect and what mends it.
 ///
 /// The exit status is 0 if nothing is wrong, and 1 otherwise.
 #[derive(Args, Debug)]

@@ -18,11 +18,12 @@ use crate::network::ListOptions;
 use crate::output::Output;
 use crate::table::Table;
 
-/// Frees what no living container has: addresses, kept configurations, links and rules.
+/// Frees what dead containers hold: addresses, kept configurations, links and rules.
 ///
-/// Without --apply, it only lists what is dead. Leases are read before anybody is asked who lives,
-/// so a container that starts meanwhile is never taken for dead; and whatever a runtime says,
-/// nothing is freed whose interface is in a namespace in which a process runs.
+/// Without --apply, the command only lists what is dead. It reads the leases before it asks the
+/// sources which containers live, so a container that is starting never counts as dead. If a
+/// process runs in the namespace of a container's interface, the command keeps everything of this
+/// container, whatever the sources report.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -36,14 +37,14 @@ The exit status is 1 if something dead is left.")]
 pub(crate) struct Options {
     /// The networks to look at; all by default.
     network: Vec<NetworkName>,
-    /// Who says which containers live: crictl, podman, nerdctl, ctr, netns (the kernel's network
-    /// namespaces), a file, or - (standard input). More than one can be asked.
+    /// The source of the living containers: crictl, podman, nerdctl, ctr, netns (the kernel's
+    /// network namespaces), a file, or - (standard input). The option can be given more than once.
     #[arg(long, value_name = "SOURCE", required = true)]
     from: Vec<Source>,
-    /// Free what is dead. Without it, nothing is changed.
+    /// Free what is dead; without this option, nothing is changed.
     #[arg(long)]
     apply: bool,
-    /// Leave alone what is younger, such as 90s, 5m or 1h.
+    /// Keep everything that is younger than this, such as 90s, 5m or 1h.
     #[arg(long, value_name = "AGE", default_value = "5m", value_parser = humantime::parse_duration)]
     older_than: Duration,
     /// Print JSON.
@@ -51,9 +52,9 @@ pub(crate) struct Options {
     json: bool,
     #[command(flatten)]
     places: PlacesOptions,
-    /// Leave it to the plugins of the network's list, which get GC with a list of the valid
-    /// attachments (--from FILE or -), as from a runtime. First, the cached attachments that are
-    /// not in the list get DEL. --older-than does not count.
+    /// Call the plugins of the network's list with GC, as a runtime does, with a list of the valid
+    /// attachments (--from FILE or -). Before that, cached attachments that are not in the list get
+    /// DEL. --older-than has no effect.
     #[arg(long, requires = "network", help_heading = "By the plugins")]
     by_plugins: bool,
     #[command(flatten, next_help_heading = "By the plugins")]

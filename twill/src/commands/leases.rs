@@ -11,12 +11,11 @@ use crate::node_options::NodeOptions;
 use crate::output::Output;
 use crate::table::Table;
 
-/// Lists the addresses that are not free: who has each, since when, and whether that container is
-/// alive.
+/// Lists the addresses in use: the container of each, since when, and whether it is alive.
 ///
-/// A lease is alive if its address is on a link of a container, or if a link of its own exists. It
-/// is "unknown" where not all namespaces can be looked into. Addresses of both backends of
-/// host-local are listed; names of pods are those that the runtime has noted.
+/// A lease is alive if its address is on a link of a container, or if the container's link on the
+/// node exists. It is unknown if not all network namespaces can be read. The list has the
+/// addresses of both backends of host-local, and the names of pods that the runtime has recorded.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "ls",

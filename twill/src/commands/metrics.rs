@@ -15,7 +15,7 @@ use crate::faults::{ExamineOptions, Examined, KINDS, examine};
 use crate::notices::States;
 use crate::output::Output;
 
-/// Prints numbers in Prometheus's text format, for node_exporter's textfile collector.
+/// Prints metrics in Prometheus's text format, for node_exporter's textfile collector.
 #[derive(Args, Debug)]
 #[command(after_help = "Example, as a line of crontab(5):
   * * * * *  root  twill metrics --output /var/lib/prometheus/node-exporter/twill.prom")]

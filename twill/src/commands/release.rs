@@ -16,10 +16,10 @@ use crate::holdings::free::{Freed, free};
 use crate::holdings::{Filter, Holding, Places, read, settle};
 use crate::output::Output;
 
-/// Releases the addresses of a container, with all else that it holds.
+/// Releases the addresses of a container, and everything else that it holds.
 ///
-/// It refuses while a link has one of the addresses, or the container has a link, because the
-/// address would be given to another container: use `twill gc`, or the runtime.
+/// The command refuses while a link has one of the addresses, or the container has a link, because
+/// the address would be allocated to another container: use `twill gc`, or the runtime.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

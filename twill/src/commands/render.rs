@@ -15,7 +15,7 @@ use crate::node_options::NodeOptions;
 use crate::output::Output;
 use crate::table::Style;
 
-/// Shows the configuration that flannel would pass on to its delegate, without doing it.
+/// Shows the configuration that flannel would pass to its delegate, without calling it.
 ///
 /// Each line is a key, in which "+" marks what flannel adds to the network configuration, and "~"
 /// what it changes. With --json, the configuration is printed as the delegate gets it.

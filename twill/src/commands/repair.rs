@@ -11,7 +11,7 @@ use crate::output::Output;
 
 /// Mends the faults that `twill doctor` names.
 ///
-/// Without --apply, it only says what it would do. Each repair looks again before it changes
+/// Without --apply, the command only prints what it would do. Each repair looks again before it changes
 /// something, and can be repeated.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -24,7 +24,7 @@ The exit status is 1 if a fault is left.")]
 pub(crate) struct Options {
     /// The kinds of faults, as `twill doctor` names them; all by default.
     fault: Vec<String>,
-    /// Do it. Without it, nothing is changed.
+    /// Mend the faults; without this option, nothing is changed.
     #[arg(long)]
     apply: bool,
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::output::Output;
 /// The IPAM driver whose addresses are in the database.
 const HOST_LOCAL: &str = "host-local";
 
-/// Gives a container an address of each subnet of some networks: in all of them, or in none.
+/// Reserves addresses for a container in several networks: in all of them, or in none.
 ///
 /// It is for networks with `"backend": "db"`, whose configurations say which addresses there are.
 /// The interfaces are eth0, eth1 and so on, in the order of the networks. `twill release CONTAINER`

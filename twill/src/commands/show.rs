@@ -17,9 +17,10 @@ use crate::node_options::NodeOptions;
 use crate::output::Output;
 use crate::table::{Cell, Style, Table};
 
-/// Shows all that is known of an address, a container or an interface: its leases, the
-/// configuration that flannel keeps for its DEL, the links on both ends with their counters, its
-/// neighbour entry, masquerading, mapped ports and limits.
+/// Shows everything about an address, a container or a link.
+///
+/// That is its leases, the configuration that flannel keeps for its DEL, the links on both ends
+/// with their counters, its neighbour entry, masquerading, mapped ports and limits.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   twill show 10.244.1.7

@@ -17,7 +17,7 @@ use crate::notices::{Notice, States, count, notices};
 use crate::output::Output;
 use crate::table::{Cell, Style, Table};
 
-/// Shows the node at a glance: flanneld's lease, the network configuration in use and its plugins,
+/// Shows the state of the node: flanneld's lease, the network configuration and its plugins,
 /// bridges, ranges, rules, and what is wrong.
 ///
 /// With NETWORK, the plugins of that network's list are asked instead whether they could serve an

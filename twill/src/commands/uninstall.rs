@@ -21,6 +21,7 @@ use crate::output::Output;
 /// files, masquerading and port maps of running containers become rules of iptables, and tables of
 /// nftables without a container are removed. What is left is printed.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  twill uninstall --dry-run\n  twill uninstall /opt/cni/bin")]
 pub(crate) struct Options {
     #[command(flatten)]
     selection: Selection,
