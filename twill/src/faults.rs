@@ -1,40 +1,47 @@
 //! What can be wrong on a node.
 //!
-//! [`examine`] reads the node. Each family of faults has a module with a function that finds them
-//! in what was read, which is pure. A [`Fault`] names its [`Repair`], which is a value too.
+//! [`examine`] reads the node, each part once. Each family of faults has a module with a function
+//! that finds them in what was read, which is pure. A [`Fault`] names its [`Repair`], which is a
+//! value too.
 
 mod addresses;
 mod bridge;
 mod dead;
 mod disk;
 mod host;
+mod kept;
 mod lease_file;
+mod lists;
 mod plugins;
 mod repair;
 mod rules;
+mod settings;
 mod stores;
+mod unreadable;
+mod view;
 
-use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use clap::Args;
 use cni_types::json::Object;
 use living::{Living, Namespaces, Source};
-use node::{Binary, Node, Paths, find_binaries};
+use node::{Binary, Node, Recorded, find_binaries};
 
 use self::host::Host;
 pub(crate) use self::repair::Repair;
-use crate::holdings::{Fate, Filter, Holding, Inquest, Places, read};
+pub(crate) use self::view::FaultView;
+use crate::holdings::{Fate, Filter, Holding, Inquest, collect, settle};
 use crate::node_options::NodeOptions;
 
 /// The kinds of faults.
-pub(crate) const KINDS: [&str; 22] = [
+pub(crate) const KINDS: [&str; 24] = [
     "unreadable",
     "dead-lease",
     "kept-without-container",
     "link-without-container",
     "garbled-kept-configuration",
+    "failed-delete",
     "garbled-address-file",
     "blocked-address",
     "address-of-another",
@@ -44,6 +51,7 @@ pub(crate) const KINDS: [&str; 22] = [
     "range-nearly-exhausted",
     "disk-full",
     "disk-read-only",
+    "no-list",
     "lease-file",
     "old-lease-file",
     "missing-plugin",
@@ -85,20 +93,9 @@ pub(crate) struct ExamineOptions {
 }
 
 impl ExamineOptions {
-    fn paths(&self) -> Paths {
-        self.node.paths()
-    }
-
-    pub(crate) fn places(&self) -> Places {
-        let paths = self.paths();
-        Places {
-            data_dir: paths.data_dir,
-            flannel_dir: paths.flannel_dir,
-        }
-    }
-
-    pub(crate) fn filter(&self) -> Filter {
-        Filter::default()
+    /// Where the node keeps what is read.
+    pub(crate) fn node(&self) -> &NodeOptions {
+        &self.node
     }
 }
 
@@ -108,8 +105,9 @@ pub(crate) struct Facts {
     pub(crate) node: Node,
     /// The plugins of the list in use, those that they call included.
     pub(crate) binaries: Vec<Binary>,
-    /// What dead attachments hold, and why they count as dead; an error if that cannot be read.
-    pub(crate) dead: Result<Vec<(Holding, String)>, String>,
+    /// What dead attachments hold, and why they count as dead; nothing if a part of the node cannot
+    /// be read.
+    pub(crate) dead: Vec<(Holding, String)>,
     pub(crate) host: Host,
 }
 
@@ -117,53 +115,75 @@ pub(crate) struct Facts {
 #[derive(Debug)]
 pub(crate) struct Examined {
     pub(crate) node: Node,
+    pub(crate) binaries: Vec<Binary>,
     pub(crate) faults: Vec<Fault>,
-    pub(crate) namespaces: Rc<Namespaces>,
-    pub(crate) places: Places,
+    pub(crate) namespaces: Option<Namespaces>,
 }
 
-/// Reads the node, and finds its faults.
+/// Brings the indexes of a node's leases up to date: see [`settle`](crate::holdings::settle()).
+pub(crate) fn settle_all(options: &ExamineOptions) {
+    for stores in Recorded::read(&options.node.paths()).stores {
+        // What cannot be locked cannot be repaired either, and the repair reports it.
+        drop(settle(&stores.data_dir, &Filter::default()));
+    }
+}
+
+/// Reads the node, and finds its faults. Changes nothing, and holds no lock but that of a database
+/// while it is copied.
 ///
 /// # Errors
 /// If a source cannot be asked who lives.
 pub(crate) fn examine(options: &ExamineOptions) -> Result<Examined> {
-    let (paths, places) = (options.paths(), options.places());
     // Before anybody is asked who lives.
-    let holdings = read(&places, &options.filter());
+    let recorded = Recorded::read(&options.node.paths());
+    let holdings = collect(
+        &recorded.stores,
+        &recorded.kept,
+        &recorded.links,
+        &Filter::default(),
+    );
     let sources = match options.from.is_empty() {
         true => &[Source::Netns][..],
         false => &options.from,
     };
     let living = Living::ask(sources)?;
-    let namespaces = living.namespaces()?;
-    let inquest = Inquest {
-        living: &living,
-        namespaces: &namespaces,
-        now: SystemTime::now(),
-        older_than: options.older_than,
+    let node = recorded.into_node();
+    // What cannot be read is among the faults.
+    let namespaces = Namespaces::new(&node.links, &node.namespaces).ok();
+    let dead = match (holdings, &namespaces) {
+        (Ok(holdings), Some(namespaces)) => {
+            let inquest = Inquest {
+                living: &living,
+                namespaces,
+                sightings: &node.sightings,
+                now: SystemTime::now(),
+                older_than: options.older_than,
+            };
+            dead_of(holdings, &inquest)
+        }
+        _ => Vec::new(),
     };
-    let dead = holdings.map(|holdings| {
-        let dead = holdings
-            .into_iter()
-            .filter_map(|holding| match inquest.fate(&holding) {
-                Fate::Dead(reason) => Some((holding, reason)),
-                Fate::Alive(_) | Fate::Unclear(_) => None,
-            });
-        dead.collect()
-    });
-    let node = Node::read(&paths);
     let facts = Facts {
         binaries: binaries(&node),
         host: Host::read(&node),
-        dead: dead.map_err(|error| format!("{error:#}")),
+        dead,
         node,
     };
     Ok(Examined {
         faults: find(&facts),
         node: facts.node,
+        binaries: facts.binaries,
         namespaces,
-        places,
     })
+}
+
+fn dead_of(holdings: Vec<Holding>, inquest: &Inquest<'_>) -> Vec<(Holding, String)> {
+    let holdings = holdings.into_iter();
+    let dead = holdings.filter_map(|holding| match inquest.fate(&holding) {
+        Fate::Dead(reason) => Some((holding, reason)),
+        Fate::Alive(_) | Fate::Unclear(_) => None,
+    });
+    dead.collect()
 }
 
 /// Finds the faults of a node.
@@ -171,14 +191,17 @@ fn find(facts: &Facts) -> Vec<Fault> {
     let mut faults = Vec::new();
     for find in [
         disk::find,
+        unreadable::find,
         stores::find,
+        lists::find,
         lease_file::find,
         plugins::find,
         bridge::find,
         addresses::find,
         dead::find,
+        kept::find,
         rules::find,
-        host::find,
+        settings::find,
     ] {
         faults.extend(find(facts));
     }
@@ -187,7 +210,7 @@ fn find(facts: &Facts) -> Vec<Fault> {
 
 /// The plugins of the list in use, those that the first one calls included, in the order of their
 /// calls.
-pub(crate) fn binaries(node: &Node) -> Vec<Binary> {
+fn binaries(node: &Node) -> Vec<Binary> {
     let Some((_, list)) = node.list_in_use() else {
         return Vec::new();
     };

@@ -9,17 +9,18 @@ pub(crate) mod free;
 mod read;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use allocator::{Age, Owner, Record, StoreKind};
 use cni_types::{Attachment, IfName, NetworkName};
 use container_link::LinkAlias;
 use living::Subject;
-use twill_flannel::inspect::KeptFile;
+use state::Stamp;
 
 pub(crate) use self::fate::{Fate, Inquest};
-pub(crate) use self::read::{Filter, read, settle};
+pub(crate) use self::read::{Filter, collect, read, settle};
 
 /// The interface that runtimes ask for: the one of what does not say its interface.
 const USUAL_IFNAME: &str = "eth0";
@@ -39,19 +40,32 @@ pub(crate) struct Holding {
     pub(crate) network: NetworkName,
     /// The container, and its interface unless only old files name it.
     pub(crate) owner: Owner,
+    /// host-local's directory that its addresses are in.
+    pub(crate) data_dir: Rc<Path>,
     /// Its addresses.
     pub(crate) leases: Vec<HeldLease>,
     /// The configuration that flannel has kept for it.
-    pub(crate) kept: Option<KeptFile>,
+    pub(crate) kept: Option<HeldConf>,
     /// The links on the node that carry its alias.
     pub(crate) links: Vec<HeldLink>,
 }
 
-/// An address, as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An address of an attachment, as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HeldLease {
     pub(crate) store: StoreKind,
-    pub(crate) record: Record,
+    pub(crate) address: IpAddr,
+    pub(crate) age: Age,
+    pub(crate) since: Option<SystemTime>,
+}
+
+/// A kept configuration, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeldConf {
+    /// flannel's directory.
+    pub(crate) flannel_dir: Rc<Path>,
+    /// When the file was last changed.
+    pub(crate) changed: Stamp,
 }
 
 /// A link, as it was read. The kernel gives no index a second time in a boot.
@@ -73,11 +87,23 @@ pub(crate) enum HoldingAge {
     Unknown,
 }
 
+impl HeldLease {
+    fn of(store: StoreKind, record: &Record) -> Self {
+        Self {
+            store,
+            address: record.address,
+            age: record.age,
+            since: record.since,
+        }
+    }
+}
+
 impl Holding {
-    pub(crate) fn new(network: &NetworkName, owner: Owner) -> Self {
+    pub(crate) fn new(network: &NetworkName, owner: Owner, data_dir: &Rc<Path>) -> Self {
         Self {
             network: network.clone(),
             owner,
+            data_dir: Rc::clone(data_dir),
             leases: Vec::new(),
             kept: None,
             links: Vec::new(),
@@ -105,7 +131,7 @@ impl Holding {
     }
 
     pub(crate) fn addresses(&self) -> Vec<IpAddr> {
-        let addresses = self.leases.iter().map(|lease| lease.record.address);
+        let addresses = self.leases.iter().map(|lease| lease.address);
         addresses.collect()
     }
 
@@ -126,11 +152,11 @@ impl Holding {
     }
 
     pub(crate) fn age(&self) -> HoldingAge {
-        let of_boot = |age: Age| self.leases.iter().any(|lease| lease.record.age == age);
+        let of_boot = |age: Age| self.leases.iter().any(|lease| lease.age == age);
         if of_boot(Age::EarlierBoot) && !of_boot(Age::ThisBoot) && self.links.is_empty() {
             return HoldingAge::EarlierBoot;
         }
-        let leases = self.leases.iter().filter_map(|lease| lease.record.since);
+        let leases = self.leases.iter().filter_map(|lease| lease.since);
         let kept = self.kept.as_ref().and_then(|kept| kept.changed.moment());
         let latest = leases.chain(kept).max();
         // The time of a link is one at which it existed already, and may be long after the ADD.

@@ -13,9 +13,9 @@ mod holdings;
 mod lease_view;
 mod network;
 mod node_options;
-mod notices;
 mod output;
 mod plugins;
+mod states;
 mod table;
 mod terminal;
 

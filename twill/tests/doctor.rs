@@ -14,6 +14,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::mount::{MsFlags, mount};
 use serde_json::Value;
 use testkit::Container;
 
@@ -120,6 +121,22 @@ impl Ward {
         let path = path.as_ref();
         self.stage.node.enter(|| fs::remove_file(path)).unwrap();
     }
+}
+
+/// Has files below `dir` stand in for the kernel's settings, for the calling thread's mount
+/// namespace.
+fn stand_in_for_settings(dir: &Path) {
+    for (name, value) in [
+        ("bridge/bridge-nf-call-iptables", "1"),
+        ("ipv4/ip_forward", "1"),
+        ("ipv4/conf/all/rp_filter", "0"),
+    ] {
+        let file = dir.join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, value).unwrap();
+    }
+    let none = None::<&str>;
+    mount(Some(dir), "/proc/sys/net", none, MsFlags::MS_BIND, none).unwrap();
 }
 
 #[test]
@@ -236,6 +253,43 @@ fn addresses_that_two_have() {
     }
 }
 
+// The lease must not be released while the address is in use: a third container would get it.
+#[test]
+fn an_address_that_a_dead_container_holds_and_another_has() {
+    for (net, kind) in [("10.211.25", DISK), ("10.211.26", DB)] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        let dead = container("c2");
+        ward.stage.add(&dead);
+        dead.ip("link delete eth0");
+        let network = ward.stage.network();
+        let one = &ward.one;
+        let rename = |from: &str, to: &str| {
+            one.ip(&format!("link set {from} down"));
+            one.ip(&format!("link set {from} name {to}"));
+            one.ip(&format!("link set {to} up"));
+        };
+        rename("eth0", "eth1");
+        one.ip(&format!("address add {net}.3/24 dev eth1"));
+        let before = ward.stage.holdings();
+        ward.find("address-of-another", &format!("{net}.3 in {network}"));
+        let nobody = ward
+            .stage
+            .list(r#"[{"containerID": "c1", "ifname": "eth0"}]"#);
+        let text = ward.run(&["gc", "--from", &nobody, "--apply"]).text(0);
+        assert!(
+            text.contains(&format!("  unclear: {net}.3 is on eth1 in /")),
+            "{text}"
+        );
+        assert_eq!(ward.stage.holdings(), before);
+
+        one.ip(&format!("address del {net}.3/24 dev eth1"));
+        rename("eth1", "eth0");
+        ward.mend("dead-lease", &format!("{net}.3 of c2 eth0 in {network}"));
+    }
+}
+
 #[test]
 fn faults_of_the_bridge() {
     for (net, kind) in [("10.211.8", DISK), ("10.211.9", DB)] {
@@ -311,6 +365,50 @@ fn faults_of_the_lease() {
 }
 
 #[test]
+fn a_lease_of_before_flanneld_was_started() {
+    let Some(ward) = Ward::new(DISK, "10.211.22") else {
+        return;
+    };
+    let program = ward.stage.directory().join("flanneld");
+    fs::copy("/bin/sleep", &program).unwrap();
+    // One in another namespace is not the node's.
+    let elsewhere = Inhabitant::running(&program, |start| ward.one.sandbox.enter(start));
+    assert_eq!(ward.faults(), []);
+    drop(elsewhere);
+    let flanneld = Inhabitant::running(&program, |start| ward.stage.node.enter(start));
+    let file = "/run/flannel/subnet.env";
+    ward.find("old-lease-file", file);
+    let lease = ward.stage.node.read(file);
+    ward.write(file, &lease);
+    assert_eq!(ward.faults(), []);
+    drop(flanneld);
+}
+
+#[test]
+fn no_list_and_a_failed_del() {
+    for (net, kind) in [("10.211.23", DISK), ("10.211.24", DB)] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        let list = "/etc/cni/net.d/10-net.conflist";
+        let text = ward.stage.node.read(list);
+        ward.write(list, "{");
+        let unreadable = ("unreadable".to_owned(), list.to_owned());
+        let none = ("no-list".to_owned(), "/etc/cni/net.d".to_owned());
+        assert_eq!(ward.faults(), [unreadable, none]);
+        ward.write(list, &text);
+
+        let kept = "/var/lib/cni/flannel/c1";
+        let intact = ward.stage.node.read(kept);
+        let failed = r#"{"twill/failure":"bridge: no","twill/failures":2,"#;
+        ward.write(kept, &intact.replacen('{', failed, 1));
+        ward.find("failed-delete", "eth0 of container c1");
+        ward.write(kept, &intact);
+        assert_eq!(ward.faults(), []);
+    }
+}
+
+#[test]
 fn faults_of_the_plugins() {
     let Some(ward) = Ward::new(DISK, "10.211.11") else {
         return;
@@ -352,6 +450,27 @@ fn kernel_settings() {
     };
     ward.write("/proc/sys/net/ipv4/ip_forward", "0");
     ward.mend("sysctl", "net/ipv4/ip_forward");
+    let strict = "net/ipv4/conf/all/rp_filter";
+    ward.write(Path::new("/proc/sys").join(strict), "1");
+    ward.find("sysctl", strict);
+    ward.write(Path::new("/proc/sys").join(strict), "2");
+    assert_eq!(ward.faults(), []);
+}
+
+#[test]
+fn bridged_packets_that_iptables_does_not_see() {
+    let Some(ward) = Ward::new(DISK, "10.211.27") else {
+        return;
+    };
+    let name = "net/bridge/bridge-nf-call-iptables";
+    // Only the module br_netfilter has the setting: a file stands in for it.
+    ward.stage.node.enter(|| {
+        if !Path::new("/proc/sys").join(name).exists() {
+            stand_in_for_settings(&ward.stage.directory().join("sys"));
+        }
+    });
+    ward.write(Path::new("/proc/sys").join(name), "0");
+    ward.mend("sysctl", name);
 }
 
 #[test]
@@ -380,11 +499,20 @@ fn a_range_that_is_nearly_exhausted() {
             "c1\r\neth0",
         );
     }
-    let faults = ward.faults();
-    let nearly = faults
-        .iter()
-        .any(|(kind, _)| kind == "range-nearly-exhausted");
-    assert!(nearly, "{faults:?}");
+    let network = ward.stage.network();
+    let range = format!("10.211.16.1-10.211.16.254 in {network}");
+    let is_nearly = || {
+        let nearly = ("range-nearly-exhausted".to_owned(), range.clone());
+        ward.faults().contains(&nearly)
+    };
+    assert!(is_nearly());
+    let moved = ward.stage.twill(&["convert", "db", &network]).text(0);
+    assert!(moved.starts_with("moved 228 addresses"), "{moved}");
+    assert!(is_nearly());
+    let moved = ward.stage.twill(&["convert", "disk", &network]).text(0);
+    assert!(moved.starts_with("moved 228 addresses"), "{moved}");
+    ward.remove(ward.network_file("10.211.16.229"));
+    assert!(!is_nearly());
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod files;
 mod index;
 mod lookup;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -27,7 +27,7 @@ use state::{Action, BootId, Dir, StateError, WriteGuard};
 pub(crate) use self::boot_tag::BootTag;
 use self::files::{AddressFile, AddressFiles, last_given_name};
 pub(crate) use self::files::{address_of, last_given_index, read_last_given};
-use self::index::{Index, Opened, OwnerHash};
+use self::index::{Index, Opened, OwnerHash, Slot};
 use self::lookup::Lookup;
 use crate::{Age, Held, Lease, Owner, SetKey, Store, StoreError};
 
@@ -57,6 +57,49 @@ pub(crate) fn tag_of_boot(data_dir: &Dir, network: &NetworkName, boot: BootId) -
         Some(Opened::Index(index)) if index.is_of(tag) => tag.kept_as(index.kept_tag()),
         _ => tag,
     }
+}
+
+/// The first of some owners' addresses that a network's index lacks although the index counts as
+/// current: somebody has changed the address file in place. Takes no lock, and changes nothing;
+/// `read` reads the owner in an address file again. `None` also if an operation is under way, and
+/// without an index that is current: the next operation rebuilds it.
+pub(crate) fn lacking_in_index<'r>(
+    data_dir: &Dir,
+    directory: &Dir,
+    network: &NetworkName,
+    boot: Option<BootId>,
+    owners: impl Iterator<Item = (IpAddr, &'r Owner)>,
+    mut read: impl FnMut(IpAddr) -> Result<Option<Owner>, StateError>,
+) -> Result<Option<IpAddr>, StateError> {
+    let boot = boot.map(BootTag::of);
+    // Every operation changes the directory's times, and the index has those of the last one.
+    let current = || -> Result<Option<Index>, StateError> {
+        let Some(indexes) = data_dir.open_child(INDEX_DIRECTORY)? else {
+            return Ok(None);
+        };
+        match Index::open(&indexes, network.as_str()) {
+            Opened::Index(index) if index.is_current(directory.stamp()?, boot) => Ok(Some(index)),
+            _ => Ok(None),
+        }
+    };
+    let Some(index) = current()? else {
+        return Ok(None);
+    };
+    let Ok(slots) = index.all() else {
+        return Ok(None);
+    };
+    let slots: HashSet<_> = slots.iter().map(Slot::key).collect();
+    for (address, owner) in owners {
+        let has = |owner: &Owner| slots.contains(&(index.key().hash(owner), address));
+        if !has(owner)
+            && let Some(owner) = read(address)?
+            && !has(&owner)
+        {
+            let still = current()?.is_some_and(|now| now.is_same(&index));
+            return Ok(still.then_some(address));
+        }
+    }
+    Ok(None)
 }
 
 impl NetworkDir {

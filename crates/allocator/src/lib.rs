@@ -49,6 +49,8 @@ pub use location::{
 pub use owner::Owner;
 pub use range::{Range, RangeError, RangeSpec};
 pub use range_set::{RangeSet, RangeSetError, RangeSets, RangeSetsError};
-pub use records::{Record, Records, Unowned, networks_in_files, read_file, read_files};
+pub use records::{
+    Record, Records, Unowned, lacking_in_index, networks_in_files, read_file, read_files,
+};
 pub use span::{Span, Spans};
 pub use store::{Age, Held, Lease, SetKey, Store};

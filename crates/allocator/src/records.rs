@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use cni_types::NetworkName;
 use state::{BootId, Dir, StampedFile, StateError};
 
-use crate::disk::{BootTag, address_of, last_given_index, read_last_given, tag_of_boot};
+use crate::disk::{self, BootTag, address_of, last_given_index, read_last_given, tag_of_boot};
 use crate::{Age, Owner};
 
 /// What is recorded of a network's addresses in one backend.
@@ -119,6 +119,40 @@ pub fn read_file(
         Some((directory, tag)) => read_record(&directory, address, tag),
         None => Ok(None),
     }
+}
+
+/// The first address whose file names an owner that the network's index does not have for it,
+/// although the index counts as current: the plugins would not find the address by its owner.
+/// `records` are those of [`read_files`], of which only the owner and the interface are used; files
+/// are read again where they and the index differ. Takes no lock, and changes nothing.
+///
+/// # Errors
+/// [`StateError`] if a directory or a file cannot be read.
+pub fn lacking_in_index(
+    data_dir: &Path,
+    network: &NetworkName,
+    boot: Option<BootId>,
+    records: &[Record],
+) -> Result<Option<IpAddr>, StateError> {
+    let Some((directory, tag)) = open(data_dir, network, boot)? else {
+        return Ok(None);
+    };
+    let Some(data_dir) = Dir::open(data_dir)? else {
+        return Ok(None);
+    };
+    // An older version recorded no interface.
+    let owner_of = |record: &Record| {
+        let owner = record.owner.as_ref().ok();
+        owner.filter(|owner| owner.ifname.is_some()).cloned()
+    };
+    let owners = records.iter().filter_map(|record| {
+        let owner = record.owner.as_ref().ok()?;
+        owner.ifname.is_some().then_some((record.address, owner))
+    });
+    disk::lacking_in_index(&data_dir, &directory, network, boot, owners, |address| {
+        let record = read_record(&directory, address, tag)?;
+        Ok(record.as_ref().and_then(owner_of))
+    })
 }
 
 /// Opens a network's directory, with the tag of the boot there.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use netlink::{NetlinkError, NetnsError};
+use node::Problem;
 
 /// Why a source does not say which containers live. Nothing must be taken for dead then.
 #[derive(Debug, thiserror::Error)]
@@ -72,10 +72,7 @@ pub enum LivingError {
          such a list under \"cni.dev/valid-attachments\""
     )]
     InvalidList,
-    /// A network namespace cannot be entered.
+    /// The node's links, or those of a namespace, cannot be listed.
     #[error(transparent)]
-    Netns(#[from] NetnsError),
-    /// The links or addresses of a namespace cannot be listed.
-    #[error(transparent)]
-    Netlink(#[from] NetlinkError),
+    Unread(Problem),
 }

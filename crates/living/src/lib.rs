@@ -14,20 +14,18 @@ mod list;
 mod namespaces;
 mod nerdctl;
 mod podman;
-mod processes;
 mod program;
 mod source;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::rc::Rc;
 
 use allocator::Owner;
 use cni_types::ValidAttachments;
+use node::Processes;
 
 pub use self::error::LivingError;
 pub use self::namespaces::{Namespace, Namespaces};
-use self::processes::Processes;
 pub use self::source::Source;
 
 /// A container as a runtime reports it.
@@ -90,7 +88,8 @@ pub struct Living {
 enum Report {
     Containers(HashMap<String, Container>),
     Attachments(ValidAttachments),
-    Namespaces(Rc<Namespaces>),
+    /// The kernel's namespaces, which are looked at afterwards.
+    Namespaces,
 }
 
 impl Living {
@@ -112,38 +111,26 @@ impl Living {
     pub fn attachments(&self) -> Option<ValidAttachments> {
         let lists = self.reports.iter().map(|(_, report)| match report {
             Report::Attachments(valid) => Some(valid.iter().cloned()),
-            Report::Containers(_) | Report::Namespaces(_) => None,
+            Report::Containers(_) | Report::Namespaces => None,
         });
         let lists: Option<Vec<_>> = lists.collect();
         Some(lists?.into_iter().flatten().collect())
-    }
-
-    /// The node's namespaces: those that were read for [`Source::Netns`] if it was asked, or as
-    /// they are now.
-    ///
-    /// # Errors
-    /// Those of [`Namespaces::read`].
-    pub fn namespaces(&self) -> Result<Rc<Namespaces>, LivingError> {
-        let read = self.reports.iter().find_map(|(_, report)| match report {
-            Report::Namespaces(namespaces) => Some(Rc::clone(namespaces)),
-            Report::Containers(_) | Report::Attachments(_) => None,
-        });
-        read.map_or_else(|| Ok(Rc::new(Namespaces::read()?)), Ok)
     }
 
     /// The name of a container, if a runtime reports one: `<namespace>/<pod>` for a pod.
     pub fn name_of(&self, container_id: &str) -> Option<&str> {
         self.reports.iter().find_map(|(_, report)| match report {
             Report::Containers(containers) => containers.get(container_id)?.name.as_deref(),
-            Report::Attachments(_) | Report::Namespaces(_) => None,
+            Report::Attachments(_) | Report::Namespaces => None,
         })
     }
 
-    /// Whether an attachment is alive.
-    pub fn verdict(&self, subject: Subject<'_>) -> Verdict {
+    /// Whether an attachment is alive. `namespaces` are what the kernel says, if it was asked
+    /// ([`Source::Netns`]); they are read after the other sources were asked.
+    pub fn verdict(&self, subject: Subject<'_>, namespaces: &Namespaces) -> Verdict {
         let mut reasons = Vec::new();
         for (source, report) in &self.reports {
-            let verdict = report.verdict(source, subject);
+            let verdict = report.verdict(source, subject, namespaces);
             if verdict.is_alive {
                 return verdict;
             }
@@ -157,7 +144,7 @@ impl Living {
 }
 
 impl Report {
-    fn verdict(&self, source: &Source, subject: Subject<'_>) -> Verdict {
+    fn verdict(&self, source: &Source, subject: Subject<'_>, namespaces: &Namespaces) -> Verdict {
         let owner = subject.owner;
         let (is_alive, reason) = match self {
             Self::Containers(containers) => match containers.get(owner.container_id.as_str()) {
@@ -174,7 +161,7 @@ impl Report {
                 true => (true, format!("{source} lists it")),
                 false => (false, format!("{source} does not list it")),
             },
-            Self::Namespaces(namespaces) => match namespaces.trace_of(subject) {
+            Self::Namespaces => match namespaces.trace_of(subject) {
                 Some(trace) => (true, trace),
                 None => (false, "no network namespace has its interface".to_owned()),
             },

@@ -1,16 +1,12 @@
-//! The network namespaces of a node, and the addresses in them.
+//! The namespaces of containers, by the addresses and aliases of the links in them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs;
 use std::net::IpAddr;
-use std::panic::resume_unwind;
 use std::path::PathBuf;
-use std::thread;
 
-use netlink::{Family, Link, NetlinkError, Netns, NetnsError, Rtnetlink, mounted};
+use node::{ContainerNamespaces, NodeLink, NodeLinks, Part, Paths};
 
-use crate::processes::Processes;
 use crate::{LivingError, Subject};
 
 /// What the alias of a link of Twill's starts with.
@@ -45,80 +41,49 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Enters each namespace, and lists its links and addresses.
+    /// Reads the node's links, and the namespaces.
     ///
     /// # Errors
-    /// [`LivingError::Netns`] if the process must not enter other namespaces;
-    /// [`LivingError::Netlink`].
+    /// [`LivingError::Unread`] if there is a namespace that cannot be looked into.
     pub fn read() -> Result<Self, LivingError> {
-        // Another process that looks must not take this one for a container's: what counts is the
-        // namespace of a process's first thread.
-        let looking = thread::spawn(Self::read_on_this_thread);
-        looking.join().unwrap_or_else(|panic| resume_unwind(panic))
+        let links = NodeLinks::of_node();
+        Self::new(&links, &ContainerNamespaces::read(&Paths::default()))
     }
 
-    fn read_on_this_thread() -> Result<Self, LivingError> {
-        let processes = Processes::read_residents();
-        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
-        let mut found: HashMap<u64, Namespace> = HashMap::new();
-        for (number, path) in mounted(&mounts) {
-            let namespace = Namespace {
-                path,
-                has_process: false,
-            };
-            found.entry(number).or_insert(namespace);
-        }
-        for (number, path) in processes.others() {
-            let namespace = found.entry(number).or_insert(Namespace {
-                path,
-                has_process: true,
-            });
-            namespace.has_process = true;
+    /// Of links and namespaces that have been read.
+    ///
+    /// # Errors
+    /// As [`Namespaces::read`].
+    pub fn new(
+        node: &Part<NodeLinks>,
+        namespaces: &Part<ContainerNamespaces>,
+    ) -> Result<Self, LivingError> {
+        let unread = |problem: &node::Problem| LivingError::Unread(problem.clone());
+        let node = node.as_ref().map_err(unread)?;
+        let namespaces = namespaces.as_ref().map_err(unread)?;
+        if let Some(problem) = namespaces.unread.first() {
+            return Err(unread(problem));
         }
         let mut all = Self::default();
-        let home = Netns::current()?;
-        let links = Rtnetlink::open()?.links()?;
         // A pair with both ends on the node leads to no container.
-        let leads_away = |link: &Link| link.parent.is_some_and(|parent| parent.netns.is_some());
-        let links = links.into_iter().filter(leads_away);
-        all.on_node = links.filter_map(marked).collect();
-        for (number, namespace) in found {
-            if Some(number) != processes.own() {
-                all.look_into(namespace, &home)?;
+        let leads_away = |it: &&NodeLink| it.link.parent.is_some_and(|it| it.netns.is_some());
+        let links = node.iter().filter(leads_away);
+        all.on_node = links.filter_map(marked).map(str::to_owned).collect();
+        for (index, namespace) in namespaces.found.iter().enumerate() {
+            for it in namespace.links.iter() {
+                for address in &it.addresses {
+                    let places = all.by_address.entry(address.network.ip()).or_default();
+                    places.push((index, it.link.name.clone()));
+                }
+                let alias = marked(it).map(|alias| (alias.to_owned(), index));
+                all.by_alias.extend(alias);
             }
+            all.all.push(Namespace {
+                path: namespace.path.clone(),
+                has_process: namespace.has_process,
+            });
         }
         Ok(all)
-    }
-
-    fn look_into(&mut self, namespace: Namespace, home: &Netns) -> Result<(), LivingError> {
-        let opened = Netns::open(&namespace.path)
-            .map_err(NetlinkError::from)
-            .and_then(|netns| Rtnetlink::open_in(&netns, home));
-        let mut kernel = match opened {
-            Ok(kernel) => kernel,
-            // It is gone by now, or the mount point is covered by another mount.
-            Err(NetlinkError::Netns(NetnsError::NotFound(_) | NetnsError::NotANetns(_))) => {
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let index = self.all.len();
-        for link in kernel.links()? {
-            let addresses = match kernel.addresses(link.index, None::<Family>) {
-                Ok(addresses) => addresses,
-                // The link may be gone by now.
-                Err(NetlinkError::Refused { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            for address in addresses {
-                let places = self.by_address.entry(address.network.ip()).or_default();
-                places.push((index, link.name.clone()));
-            }
-            self.by_alias
-                .extend(marked(link).map(|alias| (alias, index)));
-        }
-        self.all.push(namespace);
-        Ok(())
     }
 
     /// The namespace that has an attachment's interface: a link with the attachment's alias, or
@@ -159,6 +124,7 @@ impl Namespaces {
 }
 
 /// The alias of a link of Twill's.
-fn marked(link: Link) -> Option<String> {
-    link.alias.filter(|alias| alias.starts_with(MARKED))
+fn marked(it: &NodeLink) -> Option<&str> {
+    let alias = it.link.alias.as_deref();
+    alias.filter(|alias| alias.starts_with(MARKED))
 }

@@ -4,15 +4,17 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::str::FromStr;
 
-use crate::namespaces::Namespaces;
-use crate::processes::Processes;
+use node::Processes;
+
 use crate::{Container, LivingError, Report, crictl, ctr, list, nerdctl, podman, report};
 
 /// The largest list of attachments that is read, in bytes.
 const MAX_LIST: u64 = 64 << 20;
+
+/// The file system of processes.
+const PROC: &str = "/proc";
 
 /// Who is asked which containers live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,13 +77,14 @@ impl fmt::Display for Source {
 
 impl Source {
     pub(crate) fn ask(&self) -> Result<Report, LivingError> {
-        let by_runtime = |containers: Vec<Container>| report(containers, &Processes::read());
+        let by_runtime =
+            |containers: Vec<Container>| report(containers, &Processes::read(Path::new(PROC)));
         Ok(match self {
             Self::Crictl => by_runtime(crictl::ask()?),
             Self::Podman => by_runtime(podman::ask()?),
             Self::Nerdctl => by_runtime(nerdctl::ask()?),
             Self::Ctr => by_runtime(ctr::ask()?),
-            Self::Netns => Report::Namespaces(Rc::new(Namespaces::read()?)),
+            Self::Netns => Report::Namespaces,
             Self::Stdin => read_list(Path::new("standard input"), Ok(io::stdin().lock()))?,
             Self::File(path) => read_list(path, File::open(path))?,
         })

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::source::UnknownSource;
 
@@ -181,18 +183,19 @@ fn a_container_lives_if_any_source_says_so() {
         container("c2", State::Ended("exited".to_owned()), None),
         container("c3", running(), none),
     ];
-    let containers = report(containers.to_vec(), &Processes::read());
+    let containers = report(containers.to_vec(), &Processes::read(Path::new("/proc")));
     let list = list::parse(br#"[{"containerID":"c4","ifname":"eth0"}]"#).unwrap();
     let living = living(vec![
         (Source::Podman, containers),
         (Source::File("list".into()), Report::Attachments(list)),
     ]);
     let of = |id: &str, ifname: &str| {
-        let verdict = living.verdict(Subject {
+        let subject = Subject {
             owner: &owner(id, ifname),
             addresses: &[],
             alias: None,
-        });
+        };
+        let verdict = living.verdict(subject, &Namespaces::default());
         (verdict.is_alive, verdict.reason)
     };
     let expect = |is_alive: bool, reason: &str| (is_alive, reason.to_owned());

@@ -114,6 +114,13 @@ pub struct NetnsId {
     inode: u64,
 }
 
+impl NetnsId {
+    /// The number that the kernel shows for the namespace, as in `net:[4026531840]`.
+    pub fn number(self) -> u64 {
+        self.inode
+    }
+}
+
 impl Netns {
     /// Opens a namespace by a path such as `/run/netns/x` or `/proc/4711/ns/net`.
     ///

@@ -14,7 +14,7 @@
 //! lists, binaries                the network configurations, and the plugins that they name
 //! lease_file, kept, cached       what flanneld, flannel and the runtime have written
 //! stores, network                leases and ranges
-//! links, namespaces              the kernel's links, on the node and in containers
+//! links, namespaces, processes   the kernel's links, on the node and in containers
 //! life                           whether a lease is alive: pure
 //! snapshot, attachments          all of it, and by attachment
 //! ```
@@ -31,6 +31,7 @@ mod namespaces;
 mod network;
 mod part;
 mod paths;
+mod processes;
 mod snapshot;
 mod stores;
 
@@ -46,5 +47,6 @@ pub use namespaces::{ContainerNamespace, ContainerNamespaces};
 pub use network::{Lease, Network, RangeUse};
 pub use part::{Part, Problem};
 pub use paths::Paths;
-pub use snapshot::Node;
+pub use processes::Processes;
+pub use snapshot::{Node, Recorded};
 pub use stores::{NetworkStore, Stores};

@@ -400,6 +400,7 @@ mod tests {
     fn namespace(name: &str, number: Option<i32>, links: Vec<NodeLink>) -> ContainerNamespace {
         ContainerNamespace {
             path: Path::new("/run/netns").join(name),
+            has_process: false,
             number,
             number_of_node: number.map(|_| NODE),
             links: links.into_iter().collect(),

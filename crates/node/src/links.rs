@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use ipnetwork::IpNetwork;
 use netlink::{Link, LinkAddress, NetlinkError, Rtnetlink};
 
+use crate::{Part, Problem};
+
 /// A link, and its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeLink {
@@ -28,6 +30,15 @@ impl NodeLink {
 pub struct NodeLinks(Vec<NodeLink>);
 
 impl NodeLinks {
+    /// Reads the links of the calling thread's namespace.
+    ///
+    /// # Errors
+    /// [`Problem`] if the kernel refuses.
+    pub fn of_node() -> Part<Self> {
+        let links = Rtnetlink::open().and_then(|mut kernel| Self::read(&mut kernel));
+        links.map_err(Problem::of)
+    }
+
     /// Reads the links of a socket's namespace.
     ///
     /// # Errors

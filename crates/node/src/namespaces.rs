@@ -1,20 +1,25 @@
 //! The network namespaces of containers, and the links in them.
 //!
-//! A namespace is found where runtimes name it ([`Paths::netns_dirs`]) and by the processes in it.
+//! A namespace is found where runtimes name it ([`Paths::netns_dirs`]), where it is mounted, and by
+//! the processes in it.
 
 use std::collections::HashSet;
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use netlink::{Netns, NetnsError, NetnsId, Rtnetlink, mounted};
 
-use crate::{NodeLinks, Part, Paths, Problem};
+use crate::{NodeLinks, Part, Paths, Problem, Processes};
 
 /// A namespace that is not the node's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerNamespace {
     /// A path that leads to it.
     pub path: PathBuf,
+    /// Whether a process runs in it.
+    pub has_process: bool,
     /// The number that the node's namespace knows it by, if a link leads there.
     pub number: Option<i32>,
     /// The number that it knows the node's namespace by, if a link leads back.
@@ -33,16 +38,26 @@ pub struct ContainerNamespaces {
 }
 
 impl ContainerNamespaces {
-    /// Looks into all namespaces but that of the calling thread.
+    /// Enters each namespace but that of the calling thread, and lists its links.
     ///
     /// # Errors
     /// [`Problem`] if the thread's own namespace cannot be determined, or be left and entered.
     pub fn read(paths: &Paths) -> Part<Self> {
+        // Another process that looks must not take this one for a container's: what counts is the
+        // namespace of a process's first thread.
+        thread::scope(|scope| {
+            let looking = scope.spawn(|| Self::read_on_this_thread(paths));
+            looking.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    fn read_on_this_thread(paths: &Paths) -> Part<Self> {
         let home = Netns::current().map_err(Problem::of)?;
         let mut kernel = Rtnetlink::open().map_err(Problem::of)?;
+        let residents = Processes::read_residents(&paths.proc_dir).others(&paths.proc_dir);
         let mut known: HashSet<NetnsId> = [home.id()].into();
         let mut namespaces = Self::default();
-        for path in candidates(paths) {
+        for path in named(paths).into_iter().chain(residents.values().cloned()) {
             let netns = match Netns::open(&path) {
                 Ok(netns) => netns,
                 // It has ended since, or a runtime has left a plain file.
@@ -55,7 +70,8 @@ impl ContainerNamespaces {
             if !known.insert(netns.id()) {
                 continue;
             }
-            match look(&mut kernel, netns, &home) {
+            let has_process = residents.contains_key(&netns.id().number());
+            match look(&mut kernel, netns, &home, has_process) {
                 Ok(namespace) => namespaces.found.push(namespace),
                 // Nothing may be done from another namespace.
                 Err(error @ Failure::Netns(NetnsError::Stranded { .. })) => {
@@ -95,43 +111,34 @@ impl std::fmt::Display for Failure {
     }
 }
 
-fn look(kernel: &mut Rtnetlink, netns: Netns, home: &Netns) -> Result<ContainerNamespace, Failure> {
+fn look(
+    kernel: &mut Rtnetlink,
+    netns: Netns,
+    home: &Netns,
+    has_process: bool,
+) -> Result<ContainerNamespace, Failure> {
     let mut inside = netns.enter(home, || Ok::<_, Failure>(Rtnetlink::open()?))?;
     Ok(ContainerNamespace {
         path: netns.path().to_owned(),
+        has_process,
         links: NodeLinks::read(&mut inside)?,
         number: kernel.number_of(&netns)?,
         number_of_node: inside.number_of(home)?,
     })
 }
 
-/// The paths by which namespaces may be found; those with a name come first.
-fn candidates(paths: &Paths) -> Vec<PathBuf> {
-    let mut candidates = Vec::new();
-    for dir in &paths.netns_dirs {
-        candidates.extend(entries(dir));
-    }
-    candidates.sort();
+/// The paths at which namespaces are mounted; those that runtimes name come first.
+fn named(paths: &Paths) -> Vec<PathBuf> {
+    let mut named: Vec<PathBuf> = paths
+        .netns_dirs
+        .iter()
+        .flat_map(|dir| entries(dir))
+        .collect();
+    named.sort();
     let mounts = fs::read_to_string(paths.proc_dir.join("thread-self/mountinfo"));
     let mounts = mounts.unwrap_or_default();
-    candidates.extend(mounted(&mounts).map(|(_, point)| point));
-    // Most processes are in the node's namespace. The text of a link says which one it leads to.
-    let mut seen: HashSet<PathBuf> = HashSet::new();
-    let mut processes = entries(&paths.proc_dir);
-    processes.retain(|process| {
-        let name = process.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    processes.sort();
-    for process in processes {
-        let path = process.join("ns/net");
-        if let Ok(text) = fs::read_link(&path)
-            && seen.insert(text)
-        {
-            candidates.push(path);
-        }
-    }
-    candidates
+    named.extend(mounted(&mounts).map(|(_, point)| point));
+    named
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {

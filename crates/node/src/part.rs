@@ -8,23 +8,42 @@ pub type Part<T> = Result<T, Problem>;
 
 /// Why a part of a node cannot be read, in words that name the file or what was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem(String);
+pub struct Problem {
+    words: String,
+    is_damage: bool,
+}
 
 impl Problem {
     /// The problem that an error is.
     pub fn of(error: impl fmt::Display) -> Self {
-        Self(error.to_string())
+        Self {
+            words: error.to_string(),
+            is_damage: false,
+        }
+    }
+
+    /// As [`Problem::of`], of contents that are not as they were written.
+    pub fn damage(error: impl fmt::Display) -> Self {
+        Self {
+            is_damage: true,
+            ..Self::of(error)
+        }
     }
 
     /// The words.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.words
+    }
+
+    /// Whether the contents are not as they were written; otherwise they cannot be read now.
+    pub fn is_damage(&self) -> bool {
+        self.is_damage
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.words)
     }
 }
 

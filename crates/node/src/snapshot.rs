@@ -9,7 +9,6 @@ use cni_types::NetworkName;
 use cni_types::json::Object;
 use conflist::NetworkList;
 use firewall::{Inventory, Nftables};
-use netlink::Rtnetlink;
 use state::BootId;
 use twill_flannel::inspect;
 
@@ -57,8 +56,27 @@ pub struct Node {
     pub networks: Vec<Network>,
 }
 
-impl Node {
-    /// Reads a node: the files at these paths, and the kernel as the calling thread sees it.
+/// What the plugins, flanneld and the runtime have recorded, and the node's links: all that may
+/// belong to a container that is dead. It is read before anybody is asked which containers live.
+#[derive(Debug)]
+pub struct Recorded {
+    /// What host-local has recorded, by its directories.
+    pub stores: Vec<Stores>,
+    /// What flannel keeps, by its directories.
+    pub kept: Vec<KeptConfs>,
+    /// The node's links.
+    pub links: Part<NodeLinks>,
+    paths: Paths,
+    now: SystemTime,
+    boot: Option<BootId>,
+    lists: Part<Vec<ListFile>>,
+    lease_file: Part<LeaseFile>,
+    cached: Part<Vec<CachedAttachment>>,
+    plans: BTreeMap<NetworkName, Plan>,
+}
+
+impl Recorded {
+    /// Reads the files at these paths, and the links that the calling thread sees.
     pub fn read(paths: &Paths) -> Self {
         let now = SystemTime::now();
         let boot = BootId::read();
@@ -100,10 +118,35 @@ impl Node {
             .iter()
             .map(|dir| Stores::read(dir, boot))
             .collect();
-        let cached = crate::cached::read_cached(&paths.cache_dirs);
-        let links = Rtnetlink::open().and_then(|mut kernel| NodeLinks::read(&mut kernel));
-        let links = links.map_err(Problem::of);
-        let namespaces = ContainerNamespaces::read(paths);
+        Self {
+            stores,
+            kept,
+            cached: crate::cached::read_cached(&paths.cache_dirs),
+            links: NodeLinks::of_node(),
+            paths: paths.clone(),
+            now,
+            boot,
+            lease_file,
+            lists,
+            plans,
+        }
+    }
+
+    /// The node: what is recorded, with the namespaces and the rules as they are now.
+    pub fn into_node(self) -> Node {
+        let Self {
+            stores,
+            kept,
+            links,
+            paths,
+            now,
+            boot,
+            lists,
+            lease_file,
+            cached,
+            mut plans,
+        } = self;
+        let namespaces = ContainerNamespaces::read(&paths);
         let sightings = Sightings::of(&links, &namespaces);
         let firewall = Nftables::open().and_then(|mut nftables| nftables.inventory());
         let firewall = firewall.map_err(Problem::of);
@@ -115,7 +158,7 @@ impl Node {
                 let plan = plans.entry(network.network.clone());
                 let plan = plan.or_insert_with(|| Plan {
                     data_dir: store.data_dir.clone(),
-                    ..Plan::none(paths)
+                    ..Plan::none(&paths)
                 });
                 // Two directories may have a network of the same name; that of its configuration
                 // counts.
@@ -137,9 +180,9 @@ impl Node {
                 name,
             }
         });
-        Self {
+        Node {
             networks: networks.collect(),
-            paths: paths.clone(),
+            paths,
             now,
             boot,
             lease_file,
@@ -152,6 +195,13 @@ impl Node {
             firewall,
             lists,
         }
+    }
+}
+
+impl Node {
+    /// Reads a node: the files at these paths, and the kernel as the calling thread sees it.
+    pub fn read(paths: &Paths) -> Self {
+        Recorded::read(paths).into_node()
     }
 
     /// The configuration in use: the first that a runtime can use.
@@ -196,6 +246,7 @@ impl Node {
 }
 
 /// What configurations say of a network.
+#[derive(Debug)]
 struct Plan {
     list: Option<PathBuf>,
     conf: Part<Option<Object>>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use allocator::{Records, StoreKind, networks_in_files, read_database, read_files};
+use allocator::{Records, StoreError, StoreKind, networks_in_files, read_database, read_files};
 use cni_types::NetworkName;
 use state::BootId;
 
@@ -50,7 +50,11 @@ impl Stores {
             });
             stores.collect()
         });
-        let database = read_database(data_dir, LOCK_TIMEOUT, boot).map_err(Problem::of);
+        let database = read_database(data_dir, LOCK_TIMEOUT, boot);
+        let database = database.map_err(|error| match error {
+            StoreError::Damaged { .. } => Problem::damage(error),
+            _ => Problem::of(error),
+        });
         let database = database.map(|networks: Option<BTreeMap<_, _>>| {
             let networks = networks.into_iter().flatten();
             let stores = networks.map(|(network, records)| NetworkStore {

@@ -2,10 +2,9 @@
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
 
 use crate::cli::Outcome;
-use crate::faults::{ExamineOptions, Fault, examine};
+use crate::faults::{ExamineOptions, FaultView, examine};
 use crate::output::Output;
 use crate::table::Style;
 
@@ -26,30 +25,12 @@ pub(crate) struct Options {
     examine: ExamineOptions,
 }
 
-#[derive(Serialize)]
-struct View<'a> {
-    kind: &'a str,
-    subject: &'a str,
-    evidence: &'a str,
-    effect: &'a str,
-    command: &'a str,
-    repairable: bool,
-}
-
 /// Prints the faults.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
-    let faults = examine(&options.examine)?.faults;
+    let faults = examine(&options.examine)?.faults.into_iter();
+    let faults: Vec<FaultView> = faults.map(FaultView::from).collect();
     if options.json {
-        let views = faults.iter().map(|fault| View {
-            kind: fault.kind,
-            subject: &fault.subject,
-            evidence: &fault.evidence,
-            effect: fault.effect,
-            command: &fault.command,
-            repairable: fault.repair.is_some(),
-        });
-        let views: Vec<_> = views.collect();
-        output.json(&views)?;
+        output.json(&faults)?;
     } else {
         for fault in &faults {
             print(fault, output)?;
@@ -67,7 +48,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     })
 }
 
-fn print(fault: &Fault, output: &mut Output<'_>) -> Result<()> {
+fn print(fault: &FaultView, output: &mut Output<'_>) -> Result<()> {
     let kind = output.styled(fault.kind, Style::Bad);
     output.line(&format!("{kind}: {}", fault.subject))?;
     output.line(&format!("  evidence  {}", fault.evidence))?;

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cni_types::NetworkName;
-use living::{Living, Source};
+use living::{Living, Namespaces, Source};
+use node::{ContainerNamespaces, NodeLinks, Paths, Sightings};
 use serde::Serialize;
 
 use super::network_gc::NetworkGc;
@@ -101,17 +102,21 @@ pub(crate) fn run(
         container: None,
     };
     if options.apply {
-        settle(&places, &filter)?;
+        settle(&places.data_dir, &filter)?;
     }
     let holdings = read(&places, &filter)?;
     let living = Living::ask(&options.from)
         .context("nobody says which containers live, so nothing was changed")?;
-    let namespaces = living
-        .namespaces()
+    let (links, found) = (
+        NodeLinks::of_node(),
+        ContainerNamespaces::read(&Paths::default()),
+    );
+    let namespaces = Namespaces::new(&links, &found)
         .context("the network namespaces cannot be read, so nothing was changed")?;
     let inquest = Inquest {
         living: &living,
         namespaces: &namespaces,
+        sightings: &Sightings::of(&links, &found),
         now: SystemTime::now(),
         older_than: options.older_than,
     };
@@ -138,7 +143,7 @@ pub(crate) fn run(
                 report.dead += 1;
                 if options.apply {
                     let namespace = holding.with_subject(|subject| namespaces.of(subject));
-                    let freed = free(holding, namespace, &places, &context.environment);
+                    let freed = free(holding, namespace, &context.environment);
                     let outcome = outcome(freed, reason);
                     report.freed += usize::from(outcome.0 == "freed");
                     has_failed |= outcome.0 == "failed";

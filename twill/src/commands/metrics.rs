@@ -12,8 +12,8 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::faults::{ExamineOptions, Examined, KINDS, examine};
-use crate::notices::States;
 use crate::output::Output;
+use crate::states::States;
 
 /// Prints metrics in Prometheus's text format, for node_exporter's textfile collector.
 #[derive(Args, Debug)]

@@ -13,7 +13,7 @@ use super::places::PlacesOptions;
 use crate::cli::Outcome;
 use crate::context::Context;
 use crate::holdings::free::{Freed, free};
-use crate::holdings::{Filter, Holding, Places, read, settle};
+use crate::holdings::{Filter, Holding, read, settle};
 use crate::output::Output;
 
 /// Releases the addresses of a container, and everything else that it holds.
@@ -72,7 +72,7 @@ pub(crate) fn run(
             Target::Container(container) => Some(container.clone()),
         },
     };
-    settle(&places, &filter)?;
+    settle(&places.data_dir, &filter)?;
     let mut holdings = read(&places, &filter)?;
     if let Target::Address(address) = options.target {
         holdings.retain(|holding| holding.addresses().contains(&address));
@@ -88,7 +88,7 @@ pub(crate) fn run(
         }
     }
     for holding in &holdings {
-        release(holding, &namespaces, &places, context, output)?;
+        release(holding, &namespaces, context, output)?;
     }
     Ok(Outcome::Done)
 }
@@ -96,13 +96,12 @@ pub(crate) fn run(
 fn release(
     holding: &Holding,
     namespaces: &Namespaces,
-    places: &Places,
     context: &Context,
     output: &mut Output<'_>,
 ) -> Result<()> {
     let namespace = holding.with_subject(|subject| namespaces.of(subject));
     let words = holding.in_words();
-    match free(holding, namespace, places, &context.environment)
+    match free(holding, namespace, &context.environment)
         .with_context(|| format!("{words} cannot be released"))?
     {
         Freed::All => output.line(&format!("released {words}"))?,

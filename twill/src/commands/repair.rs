@@ -5,8 +5,7 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::context::Context;
-use crate::faults::{ExamineOptions, KINDS, examine};
-use crate::holdings::settle;
+use crate::faults::{ExamineOptions, KINDS, examine, settle_all};
 use crate::output::Output;
 
 /// Mends the faults that `twill doctor` names.
@@ -46,7 +45,7 @@ pub(crate) fn run(
     }
     if options.apply {
         // What an ADD would settle anyhow must not change between the look and the repair.
-        drop(settle(&options.examine.places(), &options.examine.filter()));
+        settle_all(&options.examine);
     }
     let examined = examine(&options.examine)?;
     let wanted = |kind: &str| options.fault.is_empty() || options.fault.iter().any(|it| it == kind);

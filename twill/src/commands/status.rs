@@ -11,10 +11,9 @@ use serde::Serialize;
 use super::network_status;
 use crate::age;
 use crate::cli::Outcome;
-use crate::faults::binaries;
-use crate::node_options::NodeOptions;
-use crate::notices::{Notice, States, count, notices};
+use crate::faults::{ExamineOptions, Examined, FaultView, examine};
 use crate::output::Output;
+use crate::states::States;
 use crate::table::{Cell, Style, Table};
 
 /// Shows the state of the node: flanneld's lease, the network configuration and its plugins,
@@ -36,11 +35,14 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    node: NodeOptions,
+    examine: ExamineOptions,
     /// Show each plugin's request, answer and time, on standard error.
     #[arg(short, long, requires = "network")]
     verbose: bool,
 }
+
+/// How many problems of a kind are printed.
+const AT_MOST: usize = 3;
 
 /// What the command says, with the keys of its JSON.
 #[derive(Debug, Serialize)]
@@ -54,7 +56,7 @@ struct Status {
     networks: Vec<NetworkView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     firewall: Option<FirewallView>,
-    problems: Vec<Notice>,
+    problems: Vec<FaultView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,12 +136,10 @@ struct FirewallView {
 /// Prints the status.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
     if let Some(network) = &options.network {
-        let list = options.node.list(options.verbose);
+        let list = options.examine.node().list(options.verbose);
         return network_status::run(network, &list, options.json, output);
     }
-    let node = Node::read(&options.node.paths());
-    let binaries = binaries(&node);
-    let status = Status::of(&node, &binaries);
+    let status = Status::of(examine(&options.examine)?);
     if options.json {
         output.json(&status)?;
     } else {
@@ -153,7 +153,8 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
 }
 
 impl Status {
-    fn of(node: &Node, binaries: &[Binary]) -> Self {
+    fn of(examined: Examined) -> Self {
+        let node = &examined.node;
         Self {
             lease: node
                 .lease_file
@@ -164,11 +165,11 @@ impl Status {
                 file: file.display().to_string(),
                 network: list.name.to_string(),
             }),
-            plugins: binaries.iter().map(PluginView::of).collect(),
+            plugins: examined.binaries.iter().map(PluginView::of).collect(),
             bridges: bridges(node),
             networks: node.networks.iter().map(NetworkView::of).collect(),
             firewall: node.firewall.as_ref().ok().map(FirewallView::of),
-            problems: notices(node, binaries),
+            problems: examined.faults.into_iter().map(FaultView::from).collect(),
         }
     }
 
@@ -213,15 +214,30 @@ impl Status {
             output.line(&output.styled("nothing is wrong", Style::Good))?;
             return Ok(());
         }
-        for Notice {
-            problem, advice, ..
-        } in &self.problems
-        {
-            let mark = output.styled("problem", Style::Bad);
-            output.line(&format!("{mark}  {problem}"))?;
-            output.line(&format!("  to do  {advice}"))?;
+        self.print_problems(output)?;
+        output.line("`twill doctor` names the effect of each, and `twill repair` mends some")?;
+        Ok(())
+    }
+
+    /// Prints the first problems of each kind.
+    fn print_problems(&self, output: &mut Output<'_>) -> Result<()> {
+        let mut rest = self.problems.as_slice();
+        while let Some(FaultView { kind, .. }) = rest.first() {
+            let length = rest.iter().take_while(|problem| problem.kind == *kind);
+            let (group, after) = rest.split_at(length.count());
+            rest = after;
+            for problem in group.iter().take(AT_MOST) {
+                let mark = output.styled("problem", Style::Bad);
+                let (subject, evidence) = (&problem.subject, &problem.evidence);
+                output.line(&format!("{mark}  {kind}: {subject}: {evidence}"))?;
+                output.line(&format!("  to do  {}", problem.command))?;
+            }
+            if group.len() > AT_MOST {
+                let more = group.len() - AT_MOST;
+                let mark = output.styled("problem", Style::Bad);
+                output.line(&format!("{mark}  {kind}: {more} more"))?;
+            }
         }
-        output.line("`twill doctor` compares everything, and names what repairs each fault")?;
         Ok(())
     }
 }
@@ -444,4 +460,9 @@ impl FirewallView {
         }
         words.join(", ")
     }
+}
+
+/// A number with its noun.
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -70,9 +70,10 @@ impl Repair {
     pub(crate) fn apply(&self, examined: &Examined, context: &Context) -> Result<String> {
         match self {
             Self::Free(holding) => {
-                let namespaces = &examined.namespaces;
-                let namespace = holding.with_subject(|subject| namespaces.of(subject));
-                let freed = free(holding, namespace, &examined.places, &context.environment)?;
+                let namespaces = examined.namespaces.as_ref();
+                let namespace = namespaces
+                    .and_then(|namespaces| holding.with_subject(|subject| namespaces.of(subject)));
+                let freed = free(holding, namespace, &context.environment)?;
                 Ok(match freed {
                     Freed::All => "freed",
                     Freed::Changed => "it has changed meanwhile, and was left alone",

@@ -6,12 +6,19 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     let mut faults = Vec::new();
     for stores in &facts.node.stores {
         if let Err(problem) = &stores.database {
+            let (kind, command) = match problem.is_damage() {
+                true => (
+                    "damaged-database",
+                    "restore the file, or stop all containers and remove it",
+                ),
+                false => ("unreadable", "repair or end what the evidence names"),
+            };
             faults.push(Fault {
-                kind: "damaged-database",
+                kind,
                 subject: stores.data_dir.join(".addresses.db").display().to_string(),
                 evidence: problem.to_string(),
                 effect: "no container of a network with \"backend\": \"db\" can come or go",
-                command: "restore the file, or stop all containers and remove it".to_owned(),
+                command: command.to_owned(),
                 repair: None,
             });
         }
@@ -28,7 +35,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
             });
         }
     }
-    for (network, data_dir, evidence) in &facts.host.false_indexes {
+    for (network, data_dir, address) in &facts.host.false_indexes {
         faults.push(Fault {
             kind: "false-index",
             subject: data_dir
@@ -36,7 +43,9 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
                 .join(network.as_str())
                 .display()
                 .to_string(),
-            evidence: evidence.clone(),
+            evidence: format!(
+                "it lacks the owner that the file of {address} names: somebody has edited the file"
+            ),
             effect: "an ADD or a GC may miss an address until the index is rebuilt",
             command: "twill repair false-index --apply".to_owned(),
             repair: Some(Repair::RemoveIndex {

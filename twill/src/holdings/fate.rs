@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use living::{Living, Namespaces};
+use living::{Living, Namespace, Namespaces};
+use node::{Sighting, Sightings};
 
 use super::{Holding, HoldingAge};
 
@@ -13,6 +14,8 @@ pub(crate) struct Inquest<'a> {
     pub(crate) living: &'a Living,
     /// What the kernel knows, whoever was asked.
     pub(crate) namespaces: &'a Namespaces,
+    /// The addresses on links of containers.
+    pub(crate) sightings: &'a Sightings,
     pub(crate) now: SystemTime,
     /// How old a holding has to be.
     pub(crate) older_than: Duration,
@@ -34,7 +37,7 @@ impl Inquest<'_> {
     pub(crate) fn fate(&self, holding: &Holding) -> Fate {
         let (verdict, namespace) = holding.with_subject(|subject| {
             let namespace = self.namespaces.of(subject).cloned();
-            (self.living.verdict(subject), namespace)
+            (self.living.verdict(subject, self.namespaces), namespace)
         });
         if verdict.is_alive {
             return Fate::Alive(verdict.reason);
@@ -43,6 +46,12 @@ impl Inquest<'_> {
             return Fate::Alive(format!(
                 "a process runs in its namespace, {namespace}; {}",
                 verdict.reason
+            ));
+        }
+        if let Some(sighting) = self.of_another(holding, namespace.as_ref()) {
+            let address = sighting.address.ip();
+            return Fate::Unclear(format!(
+                "{address} is {sighting}, which is another container's: delete that one first"
             ));
         }
         if self.older_than.is_zero() {
@@ -70,5 +79,18 @@ impl Inquest<'_> {
             }
             HoldingAge::Unknown => Fate::Dead(verdict.reason),
         }
+    }
+
+    /// Where another container has an address of a holding. Once it is released, a third container
+    /// would get it.
+    fn of_another(&self, holding: &Holding, own: Option<&Namespace>) -> Option<&Sighting> {
+        let alias = holding.alias();
+        let is_of_another = |sighting: &&Sighting| match &sighting.alias {
+            Some(other) => alias.as_ref() != Some(other),
+            None => own.is_none_or(|own| own.path != sighting.netns),
+        };
+        let addresses = holding.leases.iter().map(|lease| lease.address);
+        let mut sightings = addresses.flat_map(|it| self.sightings.of_address(it));
+        sightings.find(is_of_another)
     }
 }

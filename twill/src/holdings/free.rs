@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use allocator::{Store, StoreKind, read_file};
+use allocator::{Owner, Store, StoreKind, read_file};
 use anyhow::Result;
 use cni_plugin::{Call, ContainerNetns, Environment, Plugin, Request};
 use cni_types::{Attachment, Error};
@@ -16,7 +16,7 @@ use twill_macvlan::MACVLAN;
 use twill_portmap::PORTMAP;
 
 use super::read::{links_with_alias, location};
-use super::{HeldLease, Holding, Places};
+use super::{HeldLease, Holding};
 use crate::PLUGINS;
 
 /// What became of a holding.
@@ -38,7 +38,6 @@ pub(crate) enum Freed {
 pub(crate) fn free(
     holding: &Holding,
     namespace: Option<&Namespace>,
-    places: &Places,
     environment: &Environment,
 ) -> Result<Freed> {
     let Some(attachment) = holding.attachment() else {
@@ -52,7 +51,7 @@ pub(crate) fn free(
             (Some(_), true) => &[&PORTMAP, &BANDWIDTH, &BRIDGE, &IPVLAN, &MACVLAN],
             _ => &[&PORTMAP, &BANDWIDTH, &BRIDGE],
         };
-        return release(holding, places, || {
+        return release(holding, || {
             PLUGINS.with_call("twill", &request, |call| {
                 delete_by(plugins, call, &attachment, netns)
             })?;
@@ -61,12 +60,12 @@ pub(crate) fn free(
     };
     let mut freed = Freed::Changed;
     PLUGINS.with_call("flannel", &request, |call| {
-        let (dir, as_read) = (&places.flannel_dir, kept.changed);
-        twill_flannel::delete_unchanged(call, dir, &attachment, as_read, |delete| {
+        let dir = &kept.flannel_dir;
+        twill_flannel::delete_unchanged(call, dir, &attachment, kept.changed, |delete| {
             delete_by(&[&PORTMAP, &BANDWIDTH], call, &attachment, netns)?;
             delete()?;
             // What the delegate did not release is recorded elsewhere than it looked.
-            freed = release(holding, places, || Ok(()))?;
+            freed = release(holding, || Ok(()))?;
             Ok::<_, anyhow::Error>(())
         })
     })?;
@@ -75,27 +74,23 @@ pub(crate) fn free(
 
 /// Releases the leases of a holding that are as they were read, and removes the rest before, under
 /// the network's lock: an ADD of the same attachment cannot get its address meanwhile.
-fn release(
-    holding: &Holding,
-    places: &Places,
-    remove_rest: impl FnOnce() -> Result<()>,
-) -> Result<Freed> {
+fn release(holding: &Holding, remove_rest: impl FnOnce() -> Result<()>) -> Result<Freed> {
     let kinds = [StoreKind::Disk, StoreKind::Db];
     let has = |kind: &StoreKind| holding.leases.iter().any(|lease| lease.store == *kind);
     let kind = kinds.into_iter().find(has).unwrap_or_default();
-    let location = location(places, &holding.network, kind);
+    let location = location(&holding.data_dir, &holding.network, kind);
     let opened = location.open_to_release()?;
     let Some(opened) = opened else {
         remove_rest()?;
         return Ok(Freed::All);
     };
     let mut store = opened.begin_to_release(BootId::read())?;
-    if !is_as_read(holding, &mut *store, places)? {
+    if !is_as_read(holding, &mut *store)? {
         return Ok(Freed::Changed);
     }
     remove_rest()?;
     for lease in holding.leases.iter().filter(|lease| lease.store == kind) {
-        store.release(lease.record.address)?;
+        store.release(lease.address)?;
     }
     store.commit()?;
     Ok(Freed::All)
@@ -113,11 +108,11 @@ fn remove_links(holding: &Holding) -> Result<()> {
 
 /// Whether a holding is as it was read, under the network's lock. What a DEL by flannel has
 /// released by now is no difference.
-fn is_as_read(holding: &Holding, store: &mut dyn Store, places: &Places) -> Result<bool> {
+fn is_as_read(holding: &Holding, store: &mut dyn Store) -> Result<bool> {
     let deleted = holding.kept.is_some();
     for lease in &holding.leases {
-        let now = lease_now(holding, lease, store, places)?;
-        let is_same = now.as_ref() == Some(&lease.record);
+        let now = lease_now(holding, lease, store)?;
+        let is_same = now.as_ref() == Some(&(*lease, Some(holding.owner.clone())));
         let is_deleted = deleted && now.is_none();
         if !(is_same || is_deleted) {
             return Ok(false);
@@ -146,20 +141,25 @@ fn is_as_read(holding: &Holding, store: &mut dyn Store, places: &Places) -> Resu
     Ok(read == now || now.is_empty())
 }
 
+/// An address that was read, as it is now, and whose it is; `None` if it is free.
 fn lease_now(
     holding: &Holding,
-    lease: &HeldLease,
+    read: &HeldLease,
     store: &mut dyn Store,
-    places: &Places,
-) -> Result<Option<allocator::Record>> {
-    let address = lease.record.address;
-    Ok(match lease.store {
-        StoreKind::Disk => read_file(&places.data_dir, &holding.network, address, BootId::read())?,
-        StoreKind::Db => store.lease(address)?.map(|now| allocator::Record {
-            address,
-            owner: Ok(now.owner),
-            age: now.age,
-            since: None,
+) -> Result<Option<(HeldLease, Option<Owner>)>> {
+    let (dir, network) = (&holding.data_dir, &holding.network);
+    Ok(match read.store {
+        StoreKind::Disk => {
+            let record = read_file(dir, network, read.address, BootId::read())?;
+            record.map(|record| (HeldLease::of(read.store, &record), record.owner.ok()))
+        }
+        StoreKind::Db => store.lease(read.address)?.map(|now| {
+            let lease = HeldLease {
+                age: now.age,
+                since: None,
+                ..*read
+            };
+            (lease, Some(now.owner))
         }),
     })
 }

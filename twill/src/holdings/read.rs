@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
-use allocator::{
-    Location, Owner, Records, StoreKind, networks_in_files, read_database, read_files,
-};
+use allocator::{Location, Owner, StoreKind, networks_in_files};
 use anyhow::{Context, Result};
 use cni_types::{ContainerId, IfName, NetworkName};
-use netlink::Rtnetlink;
+use netlink::{Link, Rtnetlink};
+use node::{Kept, KeptConfs, NetworkStore, NodeLinks, Part, Stores};
 use state::BootId;
-use twill_flannel::inspect::{KeptFile, kept_files};
 
-use super::{HeldLease, HeldLink, Holding, Places, USUAL_IFNAME};
+use super::{HeldConf, HeldLease, HeldLink, Holding, Places, USUAL_IFNAME};
 
 /// What the alias of a link starts with that Twill has created.
 const MARKED: &str = "twill/";
@@ -21,8 +20,9 @@ const MARKED: &str = "twill/";
 /// The timeout for a lock, which an ADD holds for a few milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// By network, container and interface.
-type ByAttachment = BTreeMap<(String, String, Option<String>), Holding>;
+/// The network, the container and the interface; and the number of host-local's directory, of which
+/// two may have the same network.
+type Key = (String, String, Option<String>, usize);
 
 /// Which holdings are wanted.
 #[derive(Clone, Debug, Default)]
@@ -44,40 +44,155 @@ impl Filter {
 /// afterwards.
 ///
 /// # Errors
-/// If something cannot be read: nobody knows then what is dead.
+/// As [`collect`].
 pub(crate) fn read(places: &Places, filter: &Filter) -> Result<Vec<Holding>> {
-    let boot = BootId::read();
-    let mut all = ByAttachment::new();
-    let data_dir = &places.data_dir;
-    for network in networks_in_files(data_dir)? {
-        if let Some(records) = read_files(data_dir, &network, boot)? {
-            add_leases(&mut all, filter, &network, StoreKind::Disk, records);
+    let stores = Stores::read(&places.data_dir, BootId::read());
+    let kept = KeptConfs::read(&places.flannel_dir);
+    collect(&[stores], &[kept], &NodeLinks::of_node(), filter)
+}
+
+/// Collects what attachments hold from what was read, in the order of their networks and
+/// containers.
+///
+/// # Errors
+/// If a part could not be read: nobody knows then what is dead.
+pub(crate) fn collect(
+    stores: &[Stores],
+    kept: &[KeptConfs],
+    links: &Part<NodeLinks>,
+    filter: &Filter,
+) -> Result<Vec<Holding>> {
+    let mut all = Collection::new(stores, filter);
+    for (dir, stores) in stores.iter().enumerate() {
+        for store in [&stores.files, &stores.database] {
+            for network in store.as_ref().map_err(Clone::clone)? {
+                all.add_leases(dir, network)?;
+            }
         }
     }
-    let database = read_database(data_dir, LOCK_TIMEOUT, boot)?;
-    for (network, records) in database.into_iter().flatten() {
-        add_leases(&mut all, filter, &network, StoreKind::Db, records);
-    }
-    for kept in kept_files(&places.flannel_dir)? {
-        add_kept(&mut all, filter, kept);
-    }
-    let links = Rtnetlink::open()?.links();
-    for link in links.context("cannot tell which containers have links")? {
-        let Some(owner) = link.alias.as_deref().and_then(owner_of) else {
-            continue;
-        };
-        let (network, owner) = owner;
-        if !filter.wants(&network, &owner.container_id) {
-            continue;
+    for kept in kept {
+        let flannel_dir: Rc<Path> = kept.data_dir.as_path().into();
+        for file in kept.files.as_ref().map_err(Clone::clone)? {
+            if let Some(kept) = &file.kept {
+                let held = HeldConf {
+                    flannel_dir: Rc::clone(&flannel_dir),
+                    changed: file.changed,
+                };
+                all.add_kept(kept, held);
+            }
         }
-        let held = HeldLink {
-            index: link.index,
-            since: seen_since(&link.name),
-            name: link.name,
-        };
-        entry(&mut all, &network, owner).links.push(held);
     }
-    Ok(all.into_values().collect())
+    let links = links.as_ref().map_err(Clone::clone);
+    for it in links
+        .context("cannot tell which containers have links")?
+        .iter()
+    {
+        all.add_link(&it.link);
+    }
+    Ok(all.holdings.into_values().collect())
+}
+
+/// The holdings of attachments, while they are collected.
+struct Collection<'a> {
+    filter: &'a Filter,
+    data_dirs: Vec<Rc<Path>>,
+    holdings: BTreeMap<Key, Holding>,
+}
+
+impl<'a> Collection<'a> {
+    fn new(stores: &[Stores], filter: &'a Filter) -> Self {
+        let data_dirs = stores.iter().map(|stores| stores.data_dir.as_path().into());
+        Self {
+            filter,
+            data_dirs: data_dirs.collect(),
+            holdings: BTreeMap::new(),
+        }
+    }
+
+    fn add_leases(&mut self, dir: usize, store: &NetworkStore) -> Result<()> {
+        let network = &store.network;
+        for record in &store.records.as_ref().map_err(Clone::clone)?.records {
+            let Ok(owner) = &record.owner else { continue };
+            if self.filter.wants(network, &owner.container_id) {
+                let lease = HeldLease::of(store.kind, record);
+                let holding = self.holding_in(dir, network, owner.clone());
+                holding.leases.push(lease);
+            }
+        }
+        Ok(())
+    }
+
+    /// A file of Go's flannel does not say its interface: it is that of the container's lease.
+    fn add_kept(&mut self, kept: &Kept, held: HeldConf) {
+        let Some(network) = &kept.network else {
+            return;
+        };
+        if !self.filter.wants(network, &kept.container_id) {
+            return;
+        }
+        let ifname = kept.ifname.clone().or_else(|| {
+            let leased = self.of_container(network, &kept.container_id).next();
+            let leased = leased.map(|(_, holding)| holding.owner.ifname.clone());
+            leased.unwrap_or_else(|| USUAL_IFNAME.parse::<IfName>().ok())
+        });
+        let owner = Owner {
+            container_id: kept.container_id.clone(),
+            ifname,
+        };
+        self.holding(network, owner).kept = Some(held);
+    }
+
+    fn add_link(&mut self, link: &Link) {
+        let Some((network, owner)) = link.alias.as_deref().and_then(owner_of) else {
+            return;
+        };
+        if self.filter.wants(&network, &owner.container_id) {
+            let held = HeldLink {
+                index: link.index,
+                since: seen_since(&link.name),
+                name: link.name.clone(),
+            };
+            self.holding(&network, owner).links.push(held);
+        }
+    }
+
+    /// The holdings of a container in a network.
+    fn of_container(
+        &self,
+        network: &NetworkName,
+        container_id: &ContainerId,
+    ) -> impl Iterator<Item = (&Key, &Holding)> {
+        let first = (network.to_string(), container_id.to_string(), None, 0);
+        let all = self.holdings.range(first..);
+        all.take_while(move |(_, holding)| {
+            holding.network == *network && holding.owner.container_id == *container_id
+        })
+    }
+
+    /// The holding of an attachment, in whichever directory it has addresses.
+    fn holding(&mut self, network: &NetworkName, owner: Owner) -> &mut Holding {
+        let dir = {
+            let mut known = self.of_container(network, &owner.container_id);
+            let known = known.find(|(_, holding)| holding.owner == owner);
+            known.map_or(0, |((.., dir), _)| *dir)
+        };
+        self.holding_in(dir, network, owner)
+    }
+
+    fn holding_in(&mut self, dir: usize, network: &NetworkName, owner: Owner) -> &mut Holding {
+        let key = (
+            network.to_string(),
+            owner.container_id.to_string(),
+            owner.ifname.as_ref().map(ToString::to_string),
+            dir,
+        );
+        let data_dir = self.data_dirs.get(dir);
+        self.holdings.entry(key).or_insert_with(|| {
+            let none = || Rc::from(Path::new(""));
+            let data_dir = data_dir.cloned().unwrap_or_else(none);
+            Holding::new(network, owner, &data_dir)
+        })
+    }
 }
 
 /// Brings the index of each network up to date, as any ADD and DEL does: that may set the times of
@@ -85,12 +200,12 @@ pub(crate) fn read(places: &Places, filter: &Filter) -> Result<Vec<Holding>> {
 ///
 /// # Errors
 /// If a network cannot be locked.
-pub(crate) fn settle(places: &Places, filter: &Filter) -> Result<()> {
-    for network in networks_in_files(&places.data_dir)? {
+pub(crate) fn settle(data_dir: &Path, filter: &Filter) -> Result<()> {
+    for network in networks_in_files(data_dir)? {
         if !filter.networks.is_empty() && !filter.networks.contains(&network) {
             continue;
         }
-        let location = location(places, &network, StoreKind::Disk);
+        let location = location(data_dir, &network, StoreKind::Disk);
         if let Some(opened) = location.open_to_release()? {
             opened.begin_to_release(BootId::read())?.commit()?;
         }
@@ -98,9 +213,9 @@ pub(crate) fn settle(places: &Places, filter: &Filter) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn location(places: &Places, network: &NetworkName, store: StoreKind) -> Location {
+pub(super) fn location(data_dir: &Path, network: &NetworkName, store: StoreKind) -> Location {
     Location {
-        data_dir: places.data_dir.clone(),
+        data_dir: data_dir.to_owned(),
         network: network.clone(),
         backend: store,
         lock_timeout: LOCK_TIMEOUT,
@@ -112,56 +227,6 @@ pub(super) fn links_with_alias(alias: &str) -> Result<Vec<u32>> {
     let links = Rtnetlink::open()?.links()?.into_iter();
     let own = links.filter(|link| link.alias.as_deref() == Some(alias));
     Ok(own.map(|link| link.index).collect())
-}
-
-fn entry<'a>(all: &'a mut ByAttachment, network: &NetworkName, owner: Owner) -> &'a mut Holding {
-    let key = (
-        network.to_string(),
-        owner.container_id.to_string(),
-        owner.ifname.as_ref().map(ToString::to_string),
-    );
-    all.entry(key)
-        .or_insert_with(|| Holding::new(network, owner))
-}
-
-fn add_leases(
-    all: &mut ByAttachment,
-    filter: &Filter,
-    network: &NetworkName,
-    store: StoreKind,
-    records: Records,
-) {
-    for record in records.records {
-        let Ok(owner) = &record.owner else { continue };
-        if filter.wants(network, &owner.container_id) {
-            let owner = owner.clone();
-            let lease = HeldLease { store, record };
-            entry(all, network, owner).leases.push(lease);
-        }
-    }
-}
-
-/// A file of Go's flannel does not say its interface: it is that of the container's lease.
-fn add_kept(all: &mut ByAttachment, filter: &Filter, file: KeptFile) {
-    let Some(kept) = &file.kept else { return };
-    let Some(network) = kept.network.clone() else {
-        return;
-    };
-    if !filter.wants(&network, &kept.container_id) {
-        return;
-    }
-    let ifname = kept.ifname.clone().or_else(|| {
-        let leased = all.values().find(|holding| {
-            holding.network == network && holding.owner.container_id == kept.container_id
-        });
-        let leased = leased.map(|holding| holding.owner.ifname.clone());
-        leased.unwrap_or_else(|| USUAL_IFNAME.parse::<IfName>().ok())
-    });
-    let owner = Owner {
-        container_id: kept.container_id.clone(),
-        ifname,
-    };
-    entry(all, &network, owner).kept = Some(file);
 }
 
 /// The attachment in the alias of a link: `twill/<network>/<container ID>/<ifname>`. `None` for
@@ -178,7 +243,7 @@ fn owner_of(alias: &str) -> Option<(NetworkName, Owner)> {
 
 /// A time at which a link existed already: the kernel sets the times of its directory below `/sys`
 /// when somebody first looks there.
-fn seen_since(name: &str) -> Option<std::time::SystemTime> {
+fn seen_since(name: &str) -> Option<SystemTime> {
     let path = Path::new("/sys/class/net").join(name);
     std::fs::symlink_metadata(path).ok()?.modified().ok()
 }

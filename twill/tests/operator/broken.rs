@@ -7,17 +7,17 @@ use testkit::requirements::require_root;
 
 use crate::site::Site;
 
-fn kinds(value: &serde_json::Value) -> Vec<(&str, &str)> {
-    let problems = value["problems"].as_array().unwrap();
-    let text = |it: &'_ serde_json::Value, key: &str| it[key].as_str().unwrap().to_owned();
-    let all = problems
-        .iter()
-        .map(|it| (text(it, "kind"), text(it, "problem")));
-    let all: Vec<(String, String)> = all.collect();
-    let all: &'static [(String, String)] = Box::leak(all.into_boxed_slice());
-    all.iter()
-        .map(|(kind, problem)| (kind.as_str(), problem.as_str()))
-        .collect()
+/// The kinds of the problems, each with its subject and evidence.
+fn problems(value: &serde_json::Value) -> Vec<(String, String)> {
+    let problems = value["problems"].as_array().unwrap().iter();
+    let problem = |it: &serde_json::Value| {
+        let text = |key: &str| it[key].as_str().unwrap().to_owned();
+        (
+            text("kind"),
+            format!("{}: {}", text("subject"), text("evidence")),
+        )
+    };
+    problems.map(problem).collect()
 }
 
 #[test]
@@ -27,8 +27,9 @@ fn an_empty_node_lacks_a_list() {
     }
     let site = Site::of_ours();
     let (value, status) = site.json(&["status"]);
-    let problem = "no file in /etc/cni/net.d is a network configuration that can be used";
-    assert_eq!((kinds(&value), status), (vec![("no-list", problem)], 1));
+    let problem = "/etc/cni/net.d: no file in it is a network configuration that can be used";
+    let expected = vec![("no-list".to_owned(), problem.to_owned())];
+    assert_eq!((problems(&value), status), (expected, 1));
     assert_eq!(site.json(&["leases"]), (json!([]), 0));
     assert_eq!(site.twill(&["leases"]), (String::new(), 0));
 }
@@ -69,24 +70,43 @@ fn one_unreadable_part_hides_no_other() {
 
     let (value, status) = site.json(&["status"]);
     assert_eq!(status, 1);
-    let found = kinds(&value);
+    let found = problems(&value);
+    let networks = "/var/lib/cni/networks";
+    let database = format!("{networks}/.addresses.db");
     let starts = [
-        ("unreadable", "/etc/cni/net.d/05-broken.conflist: "),
         (
             "unreadable",
-            "/var/lib/cni/networks/.addresses.db is damaged: the file is empty;",
+            "/etc/cni/net.d/05-broken.conflist: ".to_owned(),
         ),
-        ("no-lease", "/run/flannel/subnet.env: "),
-        ("no-plugin", "plugin firewall is in no plugin directory"),
+        (
+            "damaged-database",
+            format!("{database}: {database} is damaged: the file is empty;"),
+        ),
+        (
+            "lease-file",
+            "flanneld's lease: /run/flannel/subnet.env: ".to_owned(),
+        ),
+        (
+            "missing-plugin",
+            "firewall: plugin firewall is in no plugin directory".to_owned(),
+        ),
+        (
+            "garbled-address-file",
+            format!("{networks}/cbr0/10.244.1.8: the file is empty or garbled"),
+        ),
         (
             "blocked-address",
-            "/var/lib/cni/networks/cbr0/10.244.1.9 names no container, and blocks its address",
+            format!("{networks}/cbr0/10.244.1.9: its text names no container"),
+        ),
+        (
+            "garbled-kept-configuration",
+            "/var/lib/cni/flannel/c3: the file is no configuration".to_owned(),
         ),
     ];
     assert_eq!(found.len(), starts.len(), "{found:#?}");
     for ((kind, problem), (expected, start)) in found.iter().zip(starts) {
         assert!(
-            *kind == expected && problem.starts_with(start),
+            *kind == expected && problem.starts_with(&start),
             "{kind}: {problem}"
         );
     }
@@ -143,11 +163,9 @@ fn a_failed_del_is_reported_with_its_reason() {
     );
     site.node.write("/var/lib/cni/flannel/c1", failed);
     let (value, status) = site.json(&["status"]);
-    let problem = "2 calls for eth0 of container c1 failed: bridge: no";
-    assert_eq!(
-        (kinds(&value), status),
-        (vec![("failed-delete", problem)], 1)
-    );
+    let problem = "eth0 of container c1: 2 calls failed: bridge: no";
+    let expected = vec![("failed-delete".to_owned(), problem.to_owned())];
+    assert_eq!((problems(&value), status), (expected, 1));
     let (text, _) = site.twill(&["show", "c1"]);
     let kept =
         "kept         /var/lib/cni/flannel/c1 for bridge, with which 2 calls failed: bridge: no";

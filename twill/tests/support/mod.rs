@@ -403,18 +403,24 @@ impl Holdings {
     }
 }
 
-/// A process in a container's namespace, which ends with this value.
+/// A process, if it could be started.
+type Started = std::io::Result<Child>;
+
+/// A process in a namespace, which ends with this value.
 pub(crate) struct Inhabitant(Child);
 
 impl Inhabitant {
     pub(crate) fn of(container: &Container) -> Self {
-        let mut sleep = Command::new("sleep");
-        Self(
-            container
-                .sandbox
-                .enter(|| sleep.arg("600").spawn())
-                .unwrap(),
-        )
+        Self::running(Path::new("sleep"), |start| container.sandbox.enter(start))
+    }
+
+    /// A copy of `sleep`; `enter` calls its argument in the namespace.
+    pub(crate) fn running(
+        program: &Path,
+        enter: impl FnOnce(Box<dyn FnOnce() -> Started + Send>) -> Started,
+    ) -> Self {
+        let mut sleep = Command::new(program);
+        Self(enter(Box::new(move || sleep.arg("600").spawn())).unwrap())
     }
 }
 

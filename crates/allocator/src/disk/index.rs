@@ -123,6 +123,11 @@ impl Index {
             && self.header.journal == Journal::default()
     }
 
+    /// Whether no operation has changed the index between its two openings.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.header.stamp == other.header.stamp && self.header.key == other.header.key
+    }
+
     /// Whether the index was built or last used in this boot.
     pub(super) fn is_of(&self, boot: BootTag) -> bool {
         self.header.boot == boot_number(Some(boot))

@@ -1,6 +1,6 @@
 //! Which processes run, and in which network namespaces.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,34 +11,34 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// The network namespaces of the processes that run.
 #[derive(Debug, Default)]
-pub(crate) struct Processes {
+pub struct Processes {
     /// By process ID, the number of the namespace; `None` if it could not be read.
     namespaces: HashMap<u32, Option<u64>>,
     own: Option<u64>,
 }
 
 impl Processes {
-    /// Reads `/proc`. There is none if it cannot be read.
-    pub(crate) fn read() -> Self {
+    /// Reads the file system of processes. There is none if it cannot be read.
+    pub fn read(proc_dir: &Path) -> Self {
         let mut namespaces = HashMap::new();
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        for entry in fs::read_dir(proc_dir).into_iter().flatten().flatten() {
             let pid: Option<u32> = entry.file_name().to_str().and_then(|it| it.parse().ok());
             if let Some(pid) = pid {
-                namespaces.insert(pid, number_of(&path_of(pid)));
+                namespaces.insert(pid, number_of(&path_of(proc_dir, pid)));
             }
         }
         Self {
             namespaces,
-            own: number_of(Path::new("/proc/thread-self/ns/net")),
+            own: number_of(&proc_dir.join("thread-self/ns/net")),
         }
     }
 
     /// As [`Processes::read`], without processes that only look into a namespace and go on: who
     /// lives there is found twice.
-    pub(crate) fn read_residents() -> Self {
-        let earlier = Self::read();
+    pub(crate) fn read_residents(proc_dir: &Path) -> Self {
+        let earlier = Self::read(proc_dir);
         thread::sleep(LOOK);
-        let mut now = Self::read();
+        let mut now = Self::read(proc_dir);
         now.namespaces
             .retain(|pid, number| earlier.namespaces.get(pid) == Some(number));
         now
@@ -46,7 +46,7 @@ impl Processes {
 
     /// Whether there is certainly no container with this process: it does not exist, or is in the
     /// network namespace of the node.
-    pub(crate) fn has_no_container(&self, pid: u32) -> bool {
+    pub fn has_no_container(&self, pid: u32) -> bool {
         if self.namespaces.is_empty() {
             return false;
         }
@@ -56,24 +56,25 @@ impl Processes {
         }
     }
 
-    /// The namespaces in which processes run, without the caller's own, each with the path by which
-    /// one of its processes leads there.
-    pub(crate) fn others(&self) -> HashMap<u64, PathBuf> {
-        let others = self.namespaces.iter().filter_map(|(pid, number)| {
-            let number = (*number).filter(|_| *number != self.own)?;
-            Some((number, path_of(*pid)))
-        });
-        others.collect()
-    }
-
-    /// The number of the caller's own namespace.
-    pub(crate) fn own(&self) -> Option<u64> {
-        self.own
+    /// The numbers of the namespaces in which processes run, without the caller's own, each with the
+    /// path by which the process with the smallest ID leads there.
+    pub(crate) fn others(&self, proc_dir: &Path) -> BTreeMap<u64, PathBuf> {
+        let mut smallest: BTreeMap<u64, u32> = BTreeMap::new();
+        for (pid, number) in &self.namespaces {
+            if let Some(number) = (*number).filter(|_| *number != self.own) {
+                let known = smallest.entry(number).or_insert(*pid);
+                *known = (*known).min(*pid);
+            }
+        }
+        let others = smallest.into_iter();
+        others
+            .map(|(number, pid)| (number, path_of(proc_dir, pid)))
+            .collect()
     }
 }
 
-fn path_of(pid: u32) -> PathBuf {
-    format!("/proc/{pid}/ns/net").into()
+fn path_of(proc_dir: &Path, pid: u32) -> PathBuf {
+    proc_dir.join(pid.to_string()).join("ns/net")
 }
 
 /// The number in a link to a namespace: `net:[4026531840]`.

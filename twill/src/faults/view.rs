@@ -1,0 +1,29 @@
+//! A fault as commands print it.
+
+use serde::Serialize;
+
+use super::Fault;
+
+/// What a command reports of a fault, with the keys of its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct FaultView {
+    pub(crate) kind: &'static str,
+    pub(crate) subject: String,
+    pub(crate) evidence: String,
+    pub(crate) effect: &'static str,
+    pub(crate) command: String,
+    pub(crate) repairable: bool,
+}
+
+impl From<Fault> for FaultView {
+    fn from(fault: Fault) -> Self {
+        Self {
+            kind: fault.kind,
+            subject: fault.subject,
+            evidence: fault.evidence,
+            effect: fault.effect,
+            command: fault.command,
+            repairable: fault.repair.is_some(),
+        }
+    }
+}
