@@ -17,6 +17,7 @@ mod figures;
 mod flannel;
 mod ipam;
 mod memory;
+mod operator;
 mod portmap;
 mod programs;
 mod report;
@@ -47,6 +48,8 @@ usage: cargo xtask bench SUBJECT [--quick] [--dir DIR]
             (needs root)
   flannel   what it costs itself, with a delegate that does nothing (needs root)
   ipam      host-local: ADD and DEL by the number of addresses in use, beside the Go plugin
+  operator  leases, status, doctor and gc on a node with 10,000 leases, and ADDs beside them
+            (needs root)
   portmap   ADD, CHECK and DEL by the number of mappings on the node (needs root)
 
   --quick     measure less, in a minute or two
@@ -77,11 +80,12 @@ fn parse_and_run(mut parser: Parser) -> Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let subject = subject.context("name a subject: chain, flannel, ipam or portmap")?;
+    let subject = subject.context("name a subject: chain, flannel, ipam, operator or portmap")?;
     let measure: fn(&Setting) -> Result<Report> = match subject.as_str() {
         "chain" => chain::measure,
         "flannel" => flannel::measure,
         "ipam" => ipam::measure,
+        "operator" => operator::measure,
         "portmap" => portmap::measure,
         _ => bail!("there is no subject `{subject}`"),
     };
