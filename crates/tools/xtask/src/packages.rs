@@ -17,6 +17,7 @@ pub const NEEDED: &[Needed] = &[
     ("cpio", "cpio"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
+    ("kubectl", "kubernetes-client"),
     ("nft", "nftables"),
     ("ping", "iputils-ping"),
     ("strace", "strace"),
