@@ -136,16 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn readme_lists_exactly_the_codes_of_this_file() {
+    fn the_documentation_lists_exactly_the_codes_of_this_file() {
         let own = include_str!("error.rs").lines().filter_map(|line| {
             let (_, code) = line.split_once(": Code = Code(")?;
             code.strip_suffix(");")
         });
-        let table = include_str!("../../../README.md")
-            .split("\n## ")
-            .find(|section| section.starts_with("Error codes"))
-            .unwrap();
-        let listed = table
+        let listed = include_str!("../../../docs/errors.md")
             .lines()
             .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
             .map(|(code, _)| code)

@@ -9,7 +9,7 @@ use cni_types::json::{self, Object};
 use cni_types::{AddResult, Version};
 use serde_json::{Map, Value};
 
-/// The codes that the README lists, but for that of a bug: those of the specification that are in
+/// The codes that docs/errors.md lists, but for that of a bug: those of the specification that are in
 /// use, and the plugins' own.
 const CODES: [u64; 15] = [1, 2, 4, 5, 6, 7, 8, 11, 50, 100, 101, 110, 111, 112, 120];
 
@@ -89,7 +89,7 @@ impl<'a> LoneCall<'a> {
                 serde_json::from_str(printed).context("the error is no JSON")?;
             let code = error.get("code").and_then(Value::as_u64);
             let code = code.context("there is no code")?;
-            ensure!(CODES.contains(&code), "the code is none of the README's");
+            ensure!(CODES.contains(&code), "the code is none of docs/errors.md");
             let message = error.get("msg").and_then(Value::as_str);
             ensure!(
                 message.is_some_and(|text| !text.is_empty()),

@@ -18,7 +18,7 @@ use crate::event::{Attachment, Event, Progress};
 /// Old containers' namespaces went with the power.
 const GONE: &str = "/run/netns/gone";
 
-/// README.md, "Error codes".
+/// docs/errors.md.
 const ALL_TAKEN: u64 = 110;
 const NOT_AS_EXPECTED: u64 = 120;
 
