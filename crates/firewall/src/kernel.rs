@@ -1,7 +1,7 @@
 //! The connection to the kernel's nftables: questions, lists and transactions.
 
 use netlink::attributes::Malformed;
-use netlink::{Answer, NetlinkError, Outcome, Protocol, Reply, Request, Socket};
+use netlink::{Answer, DUMP_ATTEMPTS, NetlinkError, Outcome, Protocol, Reply, Request, Socket};
 use nix::errno::Errno;
 
 use crate::FirewallError;
@@ -12,13 +12,13 @@ use crate::namespace_lock::NamespaceLock;
 /// others has succeeded.
 const ATTEMPTS: usize = 64;
 
-/// The number of attempts after which an operation queues: from then on, only new operations and
-/// other programs can overtake it. Without the queue, luck would decide who fails when many
-/// operations compete for long.
-const ATTEMPTS_BEFORE_QUEUE: usize = 2;
+/// The number of attempts after which an operation takes the [`TURN`]. Without it, an operation that
+/// reads much would lose to many short ones for as long as these come.
+const ATTEMPTS_BESIDE_OTHERS: usize = 2;
 
-/// The lock of the queue.
-const QUEUE: &str = "nftables";
+/// The lock of the operation that only other programs may overtake, and other operations once: each
+/// transaction of theirs waits for it.
+const TURN: &str = "nftables";
 
 /// The number of questions in one exchange. A socket's buffer holds as many answers.
 const QUESTIONS: usize = 16;
@@ -39,6 +39,19 @@ pub(crate) trait Question {
 pub(crate) struct Kernel {
     /// `None` if the kernel has no netlink protocol for netfilter.
     socket: Option<Socket>,
+    turn: Turn,
+}
+
+/// How an operation competes with those of other processes.
+#[derive(Debug)]
+enum Turn {
+    /// No operation is under way: what others disturb is read again here.
+    NoOperation,
+    /// The operation begins anew if others disturb it.
+    BesideOthers,
+    /// Other operations wait for this one, with the lock [`TURN`]; without it if there is no socket
+    /// for it.
+    Own(#[expect(dead_code, reason = "the guard of the lock")] Option<NamespaceLock>),
 }
 
 impl Kernel {
@@ -48,14 +61,19 @@ impl Kernel {
     /// If the kernel gives no socket. A kernel without netfilter is no error: nothing exists there.
     pub(crate) fn open() -> Result<Self, FirewallError> {
         match Socket::open(Protocol::Netfilter) {
-            Ok(socket) => Ok(Self {
-                socket: Some(socket),
-            }),
+            Ok(socket) => Ok(Self::with(Some(socket))),
             Err(NetlinkError::Socket {
                 errno: Errno::EPROTONOSUPPORT,
                 ..
-            }) => Ok(Self { socket: None }),
+            }) => Ok(Self::with(None)),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn with(socket: Option<Socket>) -> Self {
+        Self {
+            socket,
+            turn: Turn::NoOperation,
         }
     }
 
@@ -133,7 +151,11 @@ impl Kernel {
         let Some(socket) = &mut self.socket else {
             return Ok(Vec::new());
         };
-        match socket.dump(request, read) {
+        let attempts = match self.turn {
+            Turn::BesideOthers => ATTEMPTS_BESIDE_OTHERS,
+            Turn::NoOperation | Turn::Own(_) => DUMP_ATTEMPTS,
+        };
+        match socket.dump_in(attempts, request, read) {
             Ok(entries) => Ok(entries),
             Err(error) if is_absent(&error) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
@@ -148,30 +170,47 @@ impl Kernel {
         Ok(self.ask_one(&PresentGeneration)?.flatten())
     }
 
-    /// Repeats an attempt while others overtake it: the first attempts beside all others, unless
-    /// there is a queue, the further ones in the queue.
+    /// Repeats an attempt while others overtake it.
     ///
     /// # Errors
     /// [`FirewallError::Contended`] after the last attempt, and the attempt's own errors.
     pub(crate) fn until_done(
         &mut self,
+        attempt: impl FnMut(&mut Self) -> Result<Option<NetlinkError>, FirewallError>,
+    ) -> Result<(), FirewallError> {
+        // An operation that is part of another one does not end the other's turn.
+        if !matches!(self.turn, Turn::NoOperation) {
+            return self.repeat(attempt);
+        }
+        self.turn = Turn::BesideOthers;
+        let done = self.repeat(attempt);
+        self.turn = Turn::NoOperation;
+        done
+    }
+
+    fn repeat(
+        &mut self,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<NetlinkError>, FirewallError>,
     ) -> Result<(), FirewallError> {
-        // Without a socket for the lock, the operation goes on without the queue.
-        let mut queue = NamespaceLock::take_if_held(QUEUE).unwrap_or_default();
-        for number in 1.. {
-            let Some(overtaken) = attempt(self)? else {
-                break;
+        let mut attempts = 0;
+        loop {
+            let overtaken = match attempt(self) {
+                Ok(None) => return Ok(()),
+                Ok(Some(overtaken)) => overtaken,
+                Err(FirewallError::Netlink(error)) if error.is_unsteady() => error,
+                Err(error) => return Err(error),
             };
-            if number == ATTEMPTS {
-                return Err(FirewallError::Contended(overtaken));
+            attempts += 1;
+            if attempts == ATTEMPTS {
+                return Err(match overtaken {
+                    unsteady if unsteady.is_unsteady() => unsteady.into(),
+                    refused => FirewallError::Contended(refused),
+                });
             }
-            if number == ATTEMPTS_BEFORE_QUEUE && queue.is_none() {
-                queue = NamespaceLock::take(QUEUE).ok();
+            if attempts == ATTEMPTS_BESIDE_OTHERS && matches!(self.turn, Turn::BesideOthers) {
+                self.turn = Turn::Own(NamespaceLock::take(TURN).ok());
             }
         }
-        drop(queue);
-        Ok(())
     }
 
     /// Carries out a transaction. If the ruleset is not as the transaction assumed, nothing is
@@ -183,6 +222,13 @@ impl Kernel {
         &mut self,
         transaction: Transaction,
     ) -> Result<Option<NetlinkError>, FirewallError> {
+        if transaction.edits.is_empty() {
+            return Ok(None);
+        }
+        let _until_sent = match self.turn {
+            Turn::Own(_) => None,
+            _ => NamespaceLock::take_if_held(TURN).unwrap_or_default(),
+        };
         self.send(transaction, Some(Transaction::end()))
     }
 

@@ -43,6 +43,12 @@ pub enum NetlinkError {
         /// What is wrong with the answer.
         reason: String,
     },
+    /// Others changed a list during each attempt to read it.
+    #[error("cannot {what}: others keep changing it: try again")]
+    Unsteady {
+        /// The request.
+        what: String,
+    },
     /// A condition of a link or of its addresses did not hold before the timeout.
     #[error("{what} is not so after {} s", timeout.as_secs_f32())]
     TimedOut {
@@ -106,6 +112,11 @@ impl NetlinkError {
         )
     }
 
+    /// Whether others changed a list during each attempt to read it.
+    pub fn is_unsteady(&self) -> bool {
+        matches!(self, Self::Unsteady { .. })
+    }
+
     /// Whether a deadline has passed.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::TimedOut { .. })
@@ -116,7 +127,7 @@ impl From<NetlinkError> for cni_types::Error {
     fn from(error: NetlinkError) -> Self {
         let code = match error {
             NetlinkError::Netns(error) => return error.into(),
-            NetlinkError::TimedOut { .. } => Code::TRY_AGAIN_LATER,
+            NetlinkError::TimedOut { .. } | NetlinkError::Unsteady { .. } => Code::TRY_AGAIN_LATER,
             NetlinkError::Refused { .. }
             | NetlinkError::Socket { .. }
             | NetlinkError::Garbled { .. }

@@ -72,7 +72,7 @@ pub use request::{Answer, Request};
 pub use route::{Existing, MAIN_TABLE, Route};
 pub use rtnetlink::{Applied, LinkRef, Rtnetlink};
 pub use rule::SourceRule;
-pub use socket::{Outcome, Protocol, Socket};
+pub use socket::{DUMP_ATTEMPTS, Outcome, Protocol, Socket};
 pub use sub_interface::{IpvlanMode, MacvlanMode, NewSubInterface, SubInterface, UnknownMode};
 pub use veth::{NewPeer, NewVeth, Peer, Veth};
 pub use vlan::{PortVlans, VlanOwner};

@@ -24,8 +24,8 @@ use crate::{Answer, NetlinkError, Reply, Request};
 /// buffer, up to this.
 const BUFFER: usize = 32 << 10;
 
-/// The largest number of attempts to read a list that changes meanwhile.
-const ATTEMPTS: usize = 16;
+/// The largest number of attempts of [`Socket::dump`] to read a list that changes meanwhile.
+pub const DUMP_ATTEMPTS: usize = 16;
 
 const ACK: u16 = header_field(libc::NLM_F_ACK);
 const DUMP: u16 = header_field(libc::NLM_F_DUMP);
@@ -199,14 +199,27 @@ impl Socket {
     /// was being read is requested again.
     ///
     /// # Errors
-    /// As [`Socket::exchange`]; the kernel's refusal; [`NetlinkError::Garbled`] if `read` fails, or
-    /// if the list changes each time.
+    /// As [`Socket::exchange`]; the kernel's refusal; [`NetlinkError::Garbled`] if `read` fails;
+    /// [`NetlinkError::Unsteady`] if the list changes each time.
     pub fn dump<T>(
         &mut self,
         request: &Request,
+        read: impl FnMut(&Reply<'_>) -> Result<Option<T>, Malformed>,
+    ) -> Result<Vec<T>, NetlinkError> {
+        self.dump_in(DUMP_ATTEMPTS, request, read)
+    }
+
+    /// As [`Socket::dump`], with another number of attempts.
+    ///
+    /// # Errors
+    /// As [`Socket::dump`].
+    pub fn dump_in<T>(
+        &mut self,
+        attempts: usize,
+        request: &Request,
         mut read: impl FnMut(&Reply<'_>) -> Result<Option<T>, Malformed>,
     ) -> Result<Vec<T>, NetlinkError> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..attempts {
             let mut entries = Vec::new();
             if self.dump_once(request, |reply| {
                 entries.extend(read(reply)?);
@@ -215,7 +228,9 @@ impl Socket {
                 return Ok(entries);
             }
         }
-        Err(garbled(&request.what, "others keep changing it: try again"))
+        Err(NetlinkError::Unsteady {
+            what: request.what.clone(),
+        })
     }
 
     /// Whether the list did not change meanwhile.

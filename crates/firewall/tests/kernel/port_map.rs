@@ -292,7 +292,7 @@ fn a_long_operation_succeeds_among_short_ones() {
             host_port: 20_000 + number,
             container_port: 80,
         };
-        let mappings: Vec<_> = (0..1000).map(mapping).collect();
+        let mappings: Vec<_> = (0..400).map(mapping).collect();
         let map = PortMap {
             addresses: &held,
             mappings: &mappings,
