@@ -68,6 +68,14 @@ impl ProgramCall {
         self
     }
 
+    /// The same call, of a program that prints nothing if `silent`.
+    pub(crate) fn silent_if(self, silent: bool) -> Self {
+        Self {
+            answers: self.answers && !silent,
+            ..self
+        }
+    }
+
     /// The call for another program that may start this one, whose arguments come first.
     pub(crate) fn command(&self, launcher: Option<(&str, &[&str])>) -> Command {
         let mut command = match launcher {

@@ -7,7 +7,7 @@ mod gc;
 mod list;
 mod orphans;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -15,28 +15,24 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testkit::requirements::REFERENCE_DIR;
+use xtask::command::Show;
+use xtask::dist;
 
 use self::entry::{Entry, Plugins};
 use self::list::List;
 use crate::Setting;
 use crate::contest::Contest;
 use crate::figures::Figures;
-use crate::programs;
 use crate::report::{Report, Target};
 
 /// A program that has the kernel make the same, and does nothing else.
 const FLOOR: &str = "floor";
-/// The multi-call binary.
-const ONE: &str = "one process";
-/// A binary per plugin.
-const SEVERAL: &str = "processes";
+/// The multi-call binary, which calls its own plugins in one process.
+const TWILL: &str = "Twill";
 /// Our flannel with the Go plugins behind it.
 const GO: &str = "Go";
 
-const CONTENDERS: &[&str] = &[FLOOR, ONE, SEVERAL, GO];
-
-/// The plugins of the chain, in the order of their calls.
-const PLUGINS: [&str; 3] = ["flannel", "bridge", "host-local"];
+const CONTENDERS: &[&str] = &[FLOOR, TWILL, GO];
 
 /// How many calls are made at a time, beside one after another.
 const AT_A_TIME: u32 = 8;
@@ -66,7 +62,7 @@ one of flannel with 10,000 containers, by their kept configurations and addresse
 ";
 
 pub(crate) fn measure(setting: &Setting) -> Result<Report> {
-    println!("building each plugin by itself, and making nodes and containers");
+    println!("building the floor, and making nodes and containers");
     let (rounds, batches, seconds, containers, look_rounds, rare_rounds) = if setting.quick {
         (40, 4, 3, 16, 1, 1)
     } else {
@@ -75,7 +71,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
     let (mut entries, mut booting) = (Vec::new(), Vec::new());
     for contender in CONTENDERS {
         let (program, plugins) = means(setting, contender)?;
-        if [ONE, GO].contains(contender) {
+        if *contender != FLOOR {
             let (program, plugins) = (program.clone(), plugins.clone());
             booting.push(Entry::on_new_node(
                 contender,
@@ -102,8 +98,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
         look_rounds,
     };
     contest.run("one after another", &entries, &mut figures)?;
-    let has_list = |entry: &&Entry| entry.contender != SEVERAL;
-    let lists: Vec<_> = entries.iter().filter(has_list).map(List).collect();
+    let lists: Vec<_> = entries.iter().map(List).collect();
     (contest.round, contest.looks) = (&list::OPERATIONS, &[]);
     contest.run("a list with portmap", &lists, &mut figures)?;
     (contest.round, contest.looks) = (&["ADD", "DEL"], &setting.looks);
@@ -118,7 +113,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
     let time = |operation, size, other, limit| {
         Target::time(
             &figures,
-            (operation, ONE, size),
+            (operation, TWILL, size),
             (operation, other, size),
             limit,
         )
@@ -135,8 +130,8 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
         time(DEL_SHARE, AT_A_TIME, GO, 0.2),
         time(DEL_PROCESSOR, 1, GO, 0.14),
         time(list::OPERATIONS[2], 1, GO, 0.12),
-        Target::duration(&figures, (gc::OF_TEN, ONE, 1), GC_LIMIT),
-        Target::amount("peak memory", figures.peak(ONE), 5 * 1024),
+        Target::duration(&figures, (gc::OF_TEN, TWILL, 1), GC_LIMIT),
+        Target::amount("peak memory", figures.peak(TWILL), 5 * 1024),
         Target::amount(
             "all plugins on a disk",
             Some(size(&setting.plugins)?),
@@ -167,13 +162,7 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
             gc::CASES[3].0,
         ],
         plotted: &["ADD", ADD_PROCESSOR, "DEL", DEL_PROCESSOR],
-        compared: &[
-            (ONE, GO),
-            (ONE, FLOOR),
-            (ONE, SEVERAL),
-            (SEVERAL, GO),
-            (GO, FLOOR),
-        ],
+        compared: &[(TWILL, GO), (TWILL, FLOOR), (GO, FLOOR)],
         targets,
         figures,
     })
@@ -181,32 +170,15 @@ pub(crate) fn measure(setting: &Setting) -> Result<Report> {
 
 /// The program that a contender runs, and where it finds things if it is a plugin.
 fn means(setting: &Setting, contender: &str) -> Result<(PathBuf, Option<Plugins>)> {
-    let apart = setting.dir.join("chain");
-    fs::create_dir_all(&apart).with_context(|| format!("cannot create {}", apart.display()))?;
-    let build = |name: &str| {
-        let manifest = format!("plugins/{name}/Cargo.toml");
-        programs::cargo(
-            setting,
-            &["--manifest-path", &manifest],
-            name,
-            &apart.join(name),
-        )
-    };
-    let (flannel, delegates) = match contender {
+    let delegates = match contender {
         FLOOR => {
-            let floor = apart.join("attach");
-            programs::cargo(setting, &["--package", "attach"], "attach", &floor)?;
+            let built = dist::build_program(&setting.workspace, "attach", Show::IfItFails)?;
+            let floor = setting.dir.join("attach");
+            dist::install(&built, &floor)?;
             return Ok((floor, None));
         }
-        ONE => {
-            check_one_file(&setting.plugins)?;
-            (&setting.plugins, setting.plugins.as_path())
-        }
-        SEVERAL => {
-            PLUGINS.into_iter().try_for_each(build)?;
-            (&apart, apart.as_path())
-        }
-        _ => (&apart, Path::new(REFERENCE_DIR)),
+        TWILL => &setting.plugins,
+        _ => Path::new(REFERENCE_DIR),
     };
     let plugins = Plugins {
         delegates: delegates.to_owned(),
@@ -215,35 +187,18 @@ fn means(setting: &Setting, contender: &str) -> Result<(PathBuf, Option<Plugins>
         addresses: setting.state.dir(&format!("{contender}-networks")),
     };
     crate::write(&plugins.subnet_file, &entry::subnet_env())?;
-    Ok((flannel.join("flannel"), Some(plugins)))
-}
-
-/// An error unless the plugins in a directory are one file under several names.
-fn check_one_file(dir: &Path) -> Result<()> {
-    let files: Result<BTreeSet<_>> = PLUGINS.iter().map(|name| file(&dir.join(name))).collect();
-    ensure!(
-        files?.len() == 1,
-        "{PLUGINS:?} are several files in {}",
-        dir.display()
-    );
-    Ok(())
+    Ok((setting.plugins.join("flannel"), Some(plugins)))
 }
 
 /// What the files in a directory take on a disk, in KiB, each counted once whatever its names.
 fn size(dir: &Path) -> Result<u64> {
     let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    let files: Result<BTreeSet<_>> = entries.map(|entry| file(&entry?.path())).collect();
-    Ok(files?
-        .iter()
-        .map(|(_, _, bytes)| bytes)
-        .sum::<u64>()
-        .div_ceil(1024))
-}
-
-/// Which file a path leads to, and its size in bytes.
-fn file(path: &Path) -> Result<(u64, u64, u64)> {
-    let metadata = fs::metadata(path).with_context(|| format!("cannot find {}", path.display()))?;
-    Ok((metadata.dev(), metadata.ino(), metadata.size()))
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let file = fs::metadata(entry?.path())?;
+        files.insert((file.dev(), file.ino()), file.size());
+    }
+    Ok(files.values().sum::<u64>().div_ceil(1024))
 }
 
 #[cfg(test)]
@@ -257,15 +212,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         fs::write(path("twill"), vec![0; 5000]).unwrap();
-        for name in PLUGINS {
-            symlink("twill", path(name)).unwrap();
-        }
+        symlink("twill", path("bridge")).unwrap();
         assert_eq!(size(dir.path()).unwrap(), 5);
-        check_one_file(dir.path()).unwrap();
-        fs::remove_file(path("bridge")).unwrap();
-        fs::write(path("bridge"), vec![0; 1024]).unwrap();
+        fs::write(path("flannel"), vec![0; 1024]).unwrap();
         assert_eq!(size(dir.path()).unwrap(), 6);
-        let error = check_one_file(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("are several files"), "{error}");
     }
 }

@@ -3,10 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use testkit::Node;
 
 use crate::call::ProgramCall;
 use crate::figures::Figures;
 use crate::{memory, system_calls};
+
+/// The contender that does nothing, whatever it is called with.
+pub(crate) const EMPTY: &str = "empty program";
 
 /// A contender with its program and state of its own.
 pub(crate) trait Entrant {
@@ -17,6 +21,11 @@ pub(crate) trait Entrant {
 
     /// The call of an operation for the attachment of a round.
     fn call(&self, operation: &'static str, round: usize) -> ProgramCall;
+
+    /// The node on which it makes its calls; `None` for the machine itself.
+    fn node(&self) -> Option<&Node> {
+        None
+    }
 
     /// What must happen before an operation; false if the operation is not for this contender, or
     /// not in this round.
@@ -38,14 +47,25 @@ pub(crate) trait Entrant {
         operation: &'static str,
         round: usize,
     ) -> Result<Vec<(&'static str, Duration)>> {
+        let call = self.call(operation, round);
         Ok(vec![(
             operation,
-            self.call(operation, round).run()?.elapsed,
+            run_on(self.node(), || call.run())?.elapsed,
         )])
     }
 
     /// Makes the call and looks at something else than its time.
-    fn look(&self, look: Look, operation: &'static str, round: usize) -> Result<u64>;
+    fn look(&self, look: Look, operation: &'static str, round: usize) -> Result<u64> {
+        let call = self.call(operation, round);
+        run_on(self.node(), || look.at(&call))
+    }
+}
+
+fn run_on<T: Send>(node: Option<&Node>, run: impl FnOnce() -> T + Send) -> T {
+    match node {
+        Some(node) => node.enter(run),
+        None => run(),
+    }
 }
 
 /// What is measured of a call beside its time.
@@ -56,11 +76,11 @@ pub(crate) enum Look {
 }
 
 impl Look {
-    /// Makes a call; with `family`, the processes that it starts count too.
-    pub(crate) fn at(self, call: &ProgramCall, family: bool) -> Result<u64> {
+    /// Makes a call; the processes that it starts count too.
+    pub(crate) fn at(self, call: &ProgramCall) -> Result<u64> {
         match self {
-            Self::Memory => memory::peak(call, family),
-            Self::SystemCalls => system_calls::count(call, family),
+            Self::Memory => memory::peak(call, true),
+            Self::SystemCalls => system_calls::count(call),
         }
     }
 }

@@ -14,7 +14,7 @@ use xtask::command::{self, Show};
 
 use crate::Setting;
 use crate::call::{ProgramCall, container_id};
-use crate::contest::{Contest, Entrant, Look};
+use crate::contest::{Contest, EMPTY, Entrant};
 use crate::figures::Figures;
 use crate::report::{Report, Target};
 use crate::state_dir::held;
@@ -27,7 +27,6 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// An address far from those in use.
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
 
-const EMPTY: &str = "empty program";
 const DISK: &str = "disk";
 const DB: &str = "db";
 const GO: &str = "Go";
@@ -185,11 +184,8 @@ impl Entrant for Entry {
             AFTER_CHANGE => ("ADD", container_id("caller", round)),
             _ => (operation, container_id("caller", round)),
         };
-        let call = ProgramCall::plugin(&self.program, command, &container, &self.conf);
-        ProgramCall {
-            answers: call.answers && self.contender != EMPTY,
-            ..call
-        }
+        ProgramCall::plugin(&self.program, command, &container, &self.conf)
+            .silent_if(self.contender == EMPTY)
     }
 
     /// Another program changes the addresses, so that the index must be rebuilt. That is slow, and
@@ -225,10 +221,6 @@ impl Entrant for Entry {
             "{count} addresses are in use instead of {expected}"
         );
         Ok(())
-    }
-
-    fn look(&self, look: Look, operation: &'static str, round: usize) -> Result<u64> {
-        look.at(&self.call(operation, round), true)
     }
 }
 

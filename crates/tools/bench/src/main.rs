@@ -13,13 +13,12 @@ mod call;
 mod chain;
 mod chart;
 mod contest;
+mod empty;
 mod figures;
-mod flannel;
 mod ipam;
 mod memory;
 mod operator;
 mod portmap;
-mod programs;
 mod report;
 mod state_dir;
 mod system_calls;
@@ -32,7 +31,6 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
 use xtask::command::Show;
-use xtask::platform::Platform;
 use xtask::workspace::Workspace;
 use xtask::{dist, packages};
 
@@ -46,7 +44,6 @@ usage: cargo xtask bench SUBJECT [--quick] [--dir DIR]
   chain     flannel, bridge and host-local: ADD and DEL, one after another and 8 at a time, and the
             boot of a node, beside the Go plugins; the same with portmap; GC of 10,000 containers
             (needs root)
-  flannel   what it costs itself, with a delegate that does nothing (needs root)
   ipam      host-local: ADD and DEL by the number of addresses in use, beside the Go plugin
   operator  leases, status, doctor and gc on a node with 10,000 leases, and ADDs beside them
             (needs root)
@@ -80,10 +77,9 @@ fn parse_and_run(mut parser: Parser) -> Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let subject = subject.context("name a subject: chain, flannel, ipam, operator or portmap")?;
+    let subject = subject.context("name a subject: chain, ipam, operator or portmap")?;
     let measure: fn(&Setting) -> Result<Report> = match subject.as_str() {
         "chain" => chain::measure,
-        "flannel" => flannel::measure,
         "ipam" => ipam::measure,
         "operator" => operator::measure,
         "portmap" => portmap::measure,
@@ -125,12 +121,12 @@ impl Setting {
         packages::install_missing(packages::NEEDED)?;
         println!("building the plugins");
         dist::build(&workspace, Show::IfItFails)?;
-        let empty = programs::build(&dir, "empty", "fn main() {}\n", &Platform::of_machine()?)?;
+        let empty = empty::build(&dir)?;
         let state = StateDir::new(state.unwrap_or(&dir))?;
         let mut notes = vec![format!("Measured on {}.", machine(state.path())?)];
         let mut looks = Vec::new();
         for look in [Look::Memory, Look::SystemCalls] {
-            match look.at(&call::ProgramCall::bare(&empty), false) {
+            match look.at(&call::ProgramCall::bare(&empty)) {
                 Ok(_) => looks.push(look),
                 Err(error) => notes.push(format!("{look:?} is left out: {error:#}.")),
             }

@@ -9,11 +9,10 @@ use testkit::{Container, Node};
 
 use crate::Setting;
 use crate::call::{ProgramCall, container_id};
-use crate::contest::{Contest, Entrant, Look};
+use crate::contest::{Contest, EMPTY, Entrant};
 use crate::figures::Figures;
 use crate::report::{Report, Target};
 
-const EMPTY: &str = "empty program";
 const TWILL: &str = "Twill";
 const GO: &str = "Go";
 
@@ -121,14 +120,11 @@ impl Entry {
 
     fn plugin_call(&self, command: &str, container: &str, conf: &Value) -> ProgramCall {
         let netns = self.container.sandbox.path().display().to_string();
-        let call = ProgramCall::plugin(&self.program, command, container, conf)
+        ProgramCall::plugin(&self.program, command, container, conf)
             .with("CNI_NETNS", netns)
             // Go's finds iptables there.
-            .with("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        ProgramCall {
-            answers: call.answers && self.contender != EMPTY,
-            ..call
-        }
+            .with("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .silent_if(self.contender == EMPTY)
     }
 
     fn rules(&self) -> Result<usize> {
@@ -178,19 +174,13 @@ impl Entrant for Entry {
         self.plugin_call(command, &container_id("caller", round), &conf)
     }
 
+    fn node(&self) -> Option<&Node> {
+        Some(&self.node)
+    }
+
     /// Go's CHECK fails where a container has no IPv6 address.
     fn before(&self, operation: &str, _: usize) -> Result<bool> {
         Ok(self.contender != GO || operation != "CHECK")
-    }
-
-    fn measure(
-        &self,
-        operation: &'static str,
-        round: usize,
-    ) -> Result<Vec<(&'static str, Duration)>> {
-        let call = self.call(operation, round);
-        let timed = self.node.enter(|| call.run())?;
-        Ok(vec![(operation, timed.elapsed)])
     }
 
     /// An error unless only the other containers have ports.
@@ -201,10 +191,5 @@ impl Entrant for Entry {
             "{rules} lines of rules instead of {at_rest}"
         );
         Ok(())
-    }
-
-    fn look(&self, look: Look, operation: &'static str, round: usize) -> Result<u64> {
-        let call = self.call(operation, round);
-        self.node.enter(|| look.at(&call, true))
     }
 }

@@ -4,14 +4,11 @@ use anyhow::{Context, Result};
 
 use crate::call::ProgramCall;
 
-/// Runs a call to its end and returns the number of system calls of its process; with `family`,
-/// also those of the processes that it starts.
-pub(crate) fn count(call: &ProgramCall, family: bool) -> Result<u64> {
-    let arguments: &[&str] = match family {
-        true => &["-f", "-c", "-U", "calls,name"],
-        false => &["-c", "-U", "calls,name"],
-    };
-    let mut strace = call.command(Some(("/usr/bin/strace", arguments)));
+/// Runs a call to its end and returns the number of system calls of its process and of those that
+/// it starts.
+pub(crate) fn count(call: &ProgramCall) -> Result<u64> {
+    let arguments = ["-f", "-c", "-U", "calls,name"];
+    let mut strace = call.command(Some(("/usr/bin/strace", &arguments)));
     let output = strace
         .stdin(call.input()?)
         .output()

@@ -13,7 +13,7 @@ use testkit::{Container, Node};
 use super::batch::Batch;
 use super::{ADD_PROCESSOR, ADD_SHARE, DEL_PROCESSOR, DEL_SHARE};
 use crate::call::{ProgramCall, container_id};
-use crate::contest::{Entrant, Look};
+use crate::contest::Entrant;
 use crate::state_dir::held;
 
 pub(super) const NETWORK: &str = "cbr0";
@@ -277,6 +277,10 @@ impl Entrant for Entry {
         call.unwrap_or_else(|| ProgramCall::bare(&self.program))
     }
 
+    fn node(&self) -> Option<&Node> {
+        Some(&self.node)
+    }
+
     fn measure(
         &self,
         operation: &'static str,
@@ -304,10 +308,5 @@ impl Entrant for Entry {
             self.contender
         );
         Ok(())
-    }
-
-    fn look(&self, look: Look, operation: &'static str, round: usize) -> Result<u64> {
-        let call = self.call(operation, round);
-        self.node.enter(|| look.at(&call, true))
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::Node;
 
-use super::ONE;
+use super::TWILL;
 use crate::Setting;
 use crate::call::{ProgramCall, container_id};
 use crate::figures::Figures;
@@ -47,7 +47,7 @@ pub(super) fn measure(setting: &Setting, rounds: usize, figures: &mut Figures) -
             for round in 0..rounds {
                 (0..*dead).try_for_each(|number| network.add_dead(round * dead + number))?;
                 let elapsed = node.enter(|| network.gc().run())?.elapsed;
-                figures.add_time((operation, ONE, 1), elapsed);
+                figures.add_time((operation, TWILL, 1), elapsed);
                 network.check()?;
             }
         }

@@ -1,15 +1,14 @@
 //! A list of two plugins: flannel with what is behind it, and portmap.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::FLOOR;
 use super::entry::{Entry, NETWORK};
 use crate::call::ProgramCall;
-use crate::contest::{Entrant, Look};
+use crate::contest::Entrant;
 
 const NO_PORT: [&str; 2] = ["ADD of a list, no port", "DEL of a list, no port"];
 const TWO_PORTS: [&str; 2] = ["ADD of a list, two ports", "DEL of a list, two ports"];
@@ -43,22 +42,15 @@ impl List<'_> {
             "runtimeConfig": { "portMappings": ports.map(mapping).collect::<Vec<_>>() },
             "prevResult": self.0.last_result(round).context("there is no result")?,
         });
-        let program: PathBuf = plugins.delegates.join("portmap");
-        let of_flannel = self.0.call("ADD", round).environment;
-        let environment = of_flannel.into_iter().map(|(name, value)| match name {
-            "CNI_COMMAND" => (name, command.to_owned()),
-            _ => (name, value),
-        });
-        Ok(ProgramCall {
-            program,
-            arguments: Vec::new(),
-            // Go's finds iptables there.
-            environment: environment
-                .chain([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())])
-                .collect(),
+        let call = ProgramCall {
+            program: plugins.delegates.join("portmap"),
             stdin: conf.to_string(),
             answers: command == "ADD",
-        })
+            ..self.0.call("ADD", round)
+        };
+        // Go's finds iptables there.
+        let path = "/usr/sbin:/usr/bin:/sbin:/bin";
+        Ok(call.with("CNI_COMMAND", command).with("PATH", path))
     }
 
     /// Calls one plugin after another, in the order of the command, and returns the time.
@@ -115,9 +107,5 @@ impl Entrant for List<'_> {
 
     fn check(&self) -> Result<()> {
         self.0.check()
-    }
-
-    fn look(&self, look: Look, _: &'static str, _: usize) -> Result<u64> {
-        bail!("{look:?} of a list is not measured")
     }
 }

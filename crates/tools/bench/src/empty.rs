@@ -1,4 +1,4 @@
-//! Programs of the bench, built and installed as the plugins are.
+//! The program that does nothing, built and installed as the plugins are.
 //!
 //! Installed, too: a copy lies in the page cache in larger pieces than what a linker wrote, takes
 //! fewer page faults, and starts up to a tenth faster.
@@ -11,8 +11,6 @@ use xtask::command::{self, Show};
 use xtask::dist::{self, RUSTFLAGS};
 use xtask::platform::Platform;
 
-use crate::Setting;
-
 /// What the release profile says, in the compiler's words.
 const PROFILE: [&str; 5] = [
     "codegen-units=1",
@@ -22,11 +20,12 @@ const PROFILE: [&str; 5] = [
     "strip=symbols",
 ];
 
-/// Builds a program of one file and returns its path.
-pub(crate) fn build(dir: &Path, name: &str, text: &str, platform: &Platform) -> Result<PathBuf> {
-    let program = dir.join(name);
+/// Builds the program, with the machine's own C library, and returns its path.
+pub(crate) fn build(dir: &Path) -> Result<PathBuf> {
+    let platform = Platform::of_machine()?;
+    let program = dir.join("empty");
     let [source, linked] = ["rs", "linked"].map(|extension| program.with_extension(extension));
-    crate::write(&source, text)?;
+    crate::write(&source, "fn main() {}\n")?;
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut rustc = Command::new(rustc);
     rustc
@@ -37,24 +36,6 @@ pub(crate) fn build(dir: &Path, name: &str, text: &str, platform: &Platform) -> 
     command::run(rustc, Show::IfItFails)?;
     dist::install(&linked, &program)?;
     Ok(program)
-}
-
-/// Builds something of the workspace, named by cargo's arguments, and installs what cargo leaves
-/// at `built` in its directory of release builds.
-pub(crate) fn cargo(setting: &Setting, arguments: &[&str], built: &str, to: &Path) -> Result<()> {
-    let platform = Platform::of_plugins()?;
-    let release = ["build", "--release", "--target", platform.triple()];
-    let mut cargo = setting.workspace.cargo(&[&release, arguments].concat());
-    cargo
-        .env("RUSTFLAGS", RUSTFLAGS)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    command::run(cargo, Show::IfItFails)?;
-    let built_in = setting
-        .workspace
-        .target
-        .join(platform.triple())
-        .join("release");
-    dist::install(&built_in.join(built), to)
 }
 
 #[cfg(test)]
