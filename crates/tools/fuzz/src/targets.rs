@@ -8,7 +8,7 @@ mod result;
 mod state;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Error, Result, ensure};
 use twill_bandwidth::BANDWIDTH;
@@ -121,7 +121,8 @@ impl Target {
     /// # Errors
     /// If they cannot be read.
     pub fn corpus(&self) -> Result<Vec<Vec<u8>>> {
-        let dir = testdata().join(self.name);
+        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../testdata/fuzz");
+        let dir = testdata.join(self.name);
         let read = || -> std::io::Result<_> {
             let entries = fs::read_dir(&dir)?.collect::<std::io::Result<Vec<_>>>()?;
             let mut paths: Vec<_> = entries.iter().map(|entry| entry.path()).collect();
@@ -130,10 +131,6 @@ impl Target {
         };
         read().with_context(|| format!("cannot read {}", dir.display()))
     }
-}
-
-pub(crate) fn testdata() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../testdata/fuzz")
 }
 
 /// A configuration of host-local for its directory here, with more keys of `ipam` and of its own.
@@ -201,9 +198,27 @@ fn resolv_conf(input: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
+    use fastrand::Rng;
     use testkit::requirements::require_root;
 
     use super::*;
+
+    /// How many random inputs each target gets.
+    const MUTATIONS: usize = 500;
+
+    /// Values for which some number is not prepared.
+    const NUMBERS: [&[u8]; 8] = [
+        b"-1",
+        b"0.5",
+        b"1e999",
+        b"33",
+        b"129",
+        b"65536",
+        b"4294967296",
+        b"18446744073709551616",
+    ];
 
     #[test]
     fn the_replies_to_the_corpus_are_as_they_must_be() {
@@ -218,5 +233,46 @@ mod tests {
                 feed(&input).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn the_replies_to_mutations_of_the_corpus_are_as_they_must_be() {
+        if !require_root() {
+            return;
+        }
+        for target in &TARGETS {
+            let (inputs, feed) = (target.corpus().unwrap(), target.feeder());
+            let mut random = Rng::new();
+            for _ in 0..MUTATIONS {
+                let input = mutated(&inputs, &mut random);
+                let name = target.name;
+                feed(&input).unwrap_or_else(|error| {
+                    panic!("{name} with \"{}\": {error:#}", input.escape_ascii())
+                });
+            }
+        }
+    }
+
+    /// One of the inputs, in which a few bytes are replaced a few times: by a part of an input, as
+    /// an element or a line that is there twice, by a number, by any byte, or by nothing.
+    fn mutated(inputs: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
+        let mut bytes = random.choice(inputs).unwrap().clone();
+        for _ in 0..random.usize(1..8) {
+            let other = random.choice(inputs).unwrap();
+            let new = match random.u8(..4) {
+                0 => other[span(other, 64, random)].to_vec(),
+                1 => random.choice(NUMBERS).unwrap().to_vec(),
+                2 => vec![random.u8(..)],
+                _ => Vec::new(),
+            };
+            drop(bytes.splice(span(&bytes, 8, random), new));
+        }
+        bytes
+    }
+
+    /// A place in these bytes, with at most so many of them.
+    fn span(bytes: &[u8], most: usize, random: &mut Rng) -> Range<usize> {
+        let start = random.usize(..=bytes.len());
+        start..(start + random.usize(..=most)).min(bytes.len())
     }
 }

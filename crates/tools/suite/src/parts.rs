@@ -26,7 +26,7 @@ pub(crate) struct Part {
 pub(crate) const LAST: &str = "tidy";
 
 /// The earlier of two parts stands before the other, if neither needs the other.
-static PARTS: [Part; 14] = [
+static PARTS: [Part; 13] = [
     part("fmt", "all code is formatted", &[], fmt),
     part(
         "build",
@@ -59,12 +59,6 @@ static PARTS: [Part; 14] = [
         "the plugins' integration tests pass with the release binary, and so do those of panics",
         &["build", "dist"],
         test_dist,
-    ),
-    part(
-        "fuzz",
-        "random input gets a reply, for a minute",
-        &["build"],
-        fuzz,
     ),
     part(
         "powercut",
@@ -198,15 +192,6 @@ fn test_dist(setting: &Setting) -> Result<String> {
             .env("TWILL_UNDER_TEST", "ours");
     })?;
     Ok(format!("{passed} tests"))
-}
-
-fn fuzz(setting: &Setting) -> Result<String> {
-    setting.needs_root()?;
-    let mut fuzz = setting.program("fuzz")?;
-    fuzz.args(["--for", "60s"]);
-    // Its last line has the number of inputs.
-    let printed = command::output(&mut fuzz)?;
-    Ok(printed.lines().last().unwrap_or_default().to_owned())
 }
 
 /// Who asks for a number of cuts wants to see them.
