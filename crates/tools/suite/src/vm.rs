@@ -7,11 +7,10 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use testkit::requirements::REFERENCE_DIR;
 use vm::{Kernel, Machine};
 
@@ -78,7 +77,7 @@ const BEGIN: &str = "vm: suite ";
 /// Runs everything, and notes which tests have passed: all, or it is an error.
 pub(super) fn run(setting: &Setting) -> Result<String> {
     let kernel = setting.kernel()?;
-    let mut passed = boot_tests(setting)?;
+    let mut passed = BTreeSet::new();
     for (option, suites) in ROUNDS {
         passed.extend(run_round(setting, kernel.clone(), option, suites)?);
     }
@@ -88,21 +87,6 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner) = passed;
     Ok(note)
-}
-
-/// The tests of the machine itself, which boot some of their own from here.
-fn boot_tests(setting: &Setting) -> Result<BTreeSet<String>> {
-    let package = "vm";
-    let mut boot = Command::new(&setting.binaries()?.integration_test(package, "boot")?.file);
-    setting.prepare(&mut boot);
-    boot.env("TWILL_VM_KERNEL", setting.kernel_dir())
-        .env("CARGO_PKG_NAME", package);
-    let printed = xtask::command::output(&mut boot).context("a machine does not boot")?;
-    let passed: BTreeSet<_> = libtest::passed(&printed)
-        .map(|name| format!("{package} {name}"))
-        .collect();
-    ensure!(!passed.is_empty(), "the machine's tests have no test");
-    Ok(passed)
 }
 
 /// The tests of some suites that have passed, as `<package> <test>`.

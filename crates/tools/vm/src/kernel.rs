@@ -75,3 +75,25 @@ fn find(dir: &Path, name: &str) -> Result<PathBuf> {
     let first = found.lines().next().map(PathBuf::from);
     first.with_context(|| format!("no {name} in {}", dir.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_is_not_there_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let kernel = Kernel {
+            image: PathBuf::new(),
+            modules: dir.path().to_owned(),
+            busybox: PathBuf::new(),
+        };
+        let error = kernel.module("ipvlan").unwrap_err().to_string();
+        assert!(error.starts_with("no ipvlan.ko in "), "{error}");
+        fs::write(dir.path().join("ipvlan.ko"), "").unwrap();
+        assert_eq!(
+            kernel.module("ipvlan").unwrap(),
+            dir.path().join("ipvlan.ko")
+        );
+    }
+}

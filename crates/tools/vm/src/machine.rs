@@ -123,16 +123,6 @@ impl Machine {
         Ok(self)
     }
 
-    /// Creates a symbolic link.
-    ///
-    /// # Errors
-    /// If something is in its place.
-    pub fn link(self, path: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<Self> {
-        let place = self.place(path.as_ref())?;
-        symlink(target, &place).with_context(|| format!("cannot create {}", place.display()))?;
-        Ok(self)
-    }
-
     /// Creates a file.
     ///
     /// # Errors
@@ -208,11 +198,13 @@ impl Machine {
         for entry in entries.with_context(|| format!("cannot read {}", from.display()))? {
             let entry = entry?;
             let to = to.join(entry.file_name());
-            self = if entry.file_type()?.is_symlink() {
-                self.link(to, fs::read_link(entry.path())?)?
+            if entry.file_type()?.is_symlink() {
+                let place = self.place(&to)?;
+                symlink(fs::read_link(entry.path())?, &place)
+                    .with_context(|| format!("cannot create {}", place.display()))?;
             } else {
-                self.copy_as(entry.path(), to)?
-            };
+                self = self.copy_as(entry.path(), to)?;
+            }
         }
         Ok(self)
     }

@@ -144,3 +144,39 @@ impl Drop for Killed {
         self.kill();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A shell in the place of qemu.
+    fn running(script: &str, limit: Duration) -> Running {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", script]);
+        Running::start(sh, tempfile::tempdir().unwrap(), limit).unwrap()
+    }
+
+    #[test]
+    fn the_status_is_read_from_the_console() {
+        let finished = running("printf 'a\r\n\r\nvm: exit status 3\r\n'", LONG).finish();
+        assert_eq!(finished.status, Some(3));
+        assert_eq!(finished.console, "a\n\nvm: exit status 3\n");
+    }
+
+    #[test]
+    fn a_machine_that_takes_too_long_is_killed() {
+        let finished = running("exec sleep 600", Duration::from_millis(50)).finish();
+        assert_eq!(finished.status, None, "{}", finished.console);
+    }
+
+    #[test]
+    fn a_machine_is_switched_off_where_it_is() {
+        let mut running = running("echo before; exec sleep 600", LONG);
+        assert!(running.waits_until(LONG, |console| console.contains("before\n")));
+        assert!(!running.waits_until(Duration::ZERO, |console| console.contains("after")));
+        let finished = running.cut_after(Duration::ZERO);
+        assert_eq!((finished.status, &*finished.console), (None, "before\n"));
+    }
+}
