@@ -1,7 +1,9 @@
 //! The plugin that flannel delegates to, and what it needs on the node.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::Node;
+
+use crate::NETWORK;
 
 /// The link that containers share the wire of, and the other end of that wire.
 const UPLINK: &str = "uplink";
@@ -43,12 +45,22 @@ impl Delegate {
         self.name == BRIDGE.name
     }
 
-    /// `delegate` of flannel's configuration.
-    pub(crate) fn conf(self) -> Value {
-        match self.is_bridge() {
+    /// The network's list of plugins.
+    pub(crate) fn list(self) -> String {
+        let delegate = match self.is_bridge() {
             true => json!({ "hairpinMode": true, "isDefaultGateway": true }),
             false => json!({ "type": self.name, "master": UPLINK }),
-        }
+        };
+        let list = json!({
+            "cniVersion": "1.0.0",
+            "cniVersions": ["0.3.1", "1.0.0", "1.1.0"],
+            "name": NETWORK,
+            "plugins": [
+                { "type": "flannel", "delegate": delegate },
+                { "type": "portmap", "capabilities": { "portMappings": true } },
+            ],
+        });
+        list.to_string()
     }
 
     /// Creates what the plugin expects to find.

@@ -4,11 +4,11 @@
 
 mod attached;
 mod delegate;
-mod operator;
+mod twill;
 
 use std::io::{Write, stdout};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -21,9 +21,9 @@ use xtask::terminal::{Ink, ink, line, time};
 use xtask::workspace::Workspace;
 use xtask::{dist, packages};
 
-use attached::{Attached, KEPT, Plugins};
+use attached::Attached;
 use delegate::Delegate;
-use operator::Operator;
+use twill::Twill;
 
 const NETWORK: &str = "cbr0";
 const MTU: u64 = 1450;
@@ -37,6 +37,8 @@ FLANNEL_MTU=1450
 FLANNEL_IPMASQ=true
 ";
 
+/// Where flannel keeps the configurations that it delegated.
+const KEPT: &str = "/var/lib/cni/flannel";
 /// Where host-local keeps the addresses of the network.
 const ADDRESSES: &str = "/var/lib/cni/networks/cbr0";
 
@@ -83,7 +85,7 @@ fn main() -> Result<()> {
         }
     };
     let start = Instant::now();
-    tour(&Plugins::new(&plugins, delegate)?, delegate, keep)?;
+    tour(&plugins, delegate, keep)?;
     let (ok, took) = (ink(Ink::Green, "ok"), time(start.elapsed()));
     line(format_args!("demo: {ok} in {took}"));
     Ok(())
@@ -103,50 +105,53 @@ fn step<T>(title: &str, work: impl FnOnce() -> Result<(T, Vec<String>)>) -> Resu
     Ok(value)
 }
 
-fn tour(plugins: &Plugins, delegate: Delegate, keep: bool) -> Result<()> {
+/// As [`step`], of a step that returns nothing but lines.
+fn show(title: &str, work: impl FnOnce() -> Result<Vec<String>>) -> Result<()> {
+    step(title, || Ok(((), work()?)))
+}
+
+fn tour(plugins: &Path, delegate: Delegate, keep: bool) -> Result<()> {
     let node = step("node", || {
         let node = Node::new()?;
         node.write(SUBNET_FILE, SUBNET_ENV);
         delegate.prepare(&node);
-        node.write(LIST_FILE, plugins.list());
+        node.write(LIST_FILE, delegate.list());
         let env = SUBNET_ENV.lines().map(str::to_owned);
         Ok((
             node,
             [format!("{SUBNET_FILE}:")].into_iter().chain(env).collect(),
         ))
     })?;
-    let attach = |id| Attached::new(plugins, &node, id);
-    let web = step("ADD web", || attach("web"))?;
-    let db = step("ADD db", || attach("db"))?;
+    let twill = Twill {
+        dir: plugins,
+        node: &node,
+    };
+    let web = step("twill add: web", || Attached::new(&twill, "web"))?;
+    let db = step("twill add: db", || Attached::new(&twill, "db"))?;
     ensure!(web.ip() != db.ip(), "both containers got {}", web.ip());
     let both = [&web, &db];
-    step("on the node", || {
-        Ok(((), node_state(&node, delegate, &both)))
-    })?;
-    step("ping web → db", || web.ping(&node, db.ip()))?;
+    show("on the node", || Ok(node_state(&node, delegate, &both)))?;
+    show("ping web → db", || web.ping(db.ip()))?;
     // Only a bridge lets a container reach the node that it is on.
     let (title, to) = match delegate.is_bridge() {
         true => ("ping db → node", GATEWAY),
         false => ("ping db → web", web.ip()),
     };
-    step(title, || db.ping(&node, to))?;
-    let twill = Operator::new(plugins.dir());
+    show(title, || db.ping(to))?;
     {
         // A namespace without a name is found by a process in it.
         let _processes = Processes::inside(&node, &both)?;
-        step("twill leases", || twill.leases(&node, &both))?;
-        step("twill status", || twill.status(&node))?;
+        show("twill leases", || twill.leases(&both))?;
+        show("twill status", || twill.status())?;
     }
     if keep {
         return keep_up(&node, &both);
     }
-    step("DEL web", || web.detach(plugins, &node))?;
-    step("DEL db", || db.detach(plugins, &node))?;
-    step("after DEL", || {
-        Ok(((), nothing_left(&node, delegate, &both)))
-    })?;
-    step("twill leases", || twill.leases(&node, &[]))?;
-    step("twill status", || twill.status(&node))
+    show("twill del: web", || web.detach(&twill))?;
+    show("twill del: db", || db.detach(&twill))?;
+    show("after that", || Ok(nothing_left(&node, delegate, &both)))?;
+    show("twill leases", || twill.leases(&[]))?;
+    show("twill status", || twill.status())
 }
 
 /// The link that the containers are attached by, and an address file for each of them.
@@ -220,7 +225,7 @@ fn names(links: &serde_json::Value) -> Vec<String> {
 
 /// Starts processes that hold the namespaces, and prints how to look inside and how to end them.
 fn keep_up(node: &Node, containers: &[&Attached]) -> Result<()> {
-    let pid = node.enter(hold)?;
+    let pid = node.enter(start_process)?.id();
     let mut all = pid.to_string();
     line("kept; to look inside:");
     line(format_args!("  nsenter -t {pid} -n -m ip address"));
@@ -228,7 +233,8 @@ fn keep_up(node: &Node, containers: &[&Attached]) -> Result<()> {
         "  nsenter -t {pid} -m sh -c 'tail -n +1 {ADDRESSES}/*; echo'"
     ));
     for attached in containers {
-        let pid = node.enter(|| attached.container.sandbox.enter(hold))?;
+        let pid = node.enter(|| attached.container.sandbox.enter(start_process))?;
+        let pid = pid.id();
         let (id, address) = (&attached.container.id, attached.ip());
         line(format_args!(
             "  nsenter -t {pid} -n -m ip route   # {id}, {address}"
@@ -240,10 +246,6 @@ fn keep_up(node: &Node, containers: &[&Attached]) -> Result<()> {
 }
 
 /// Starts a process that stays in the calling thread's namespaces until it is killed.
-fn hold() -> Result<u32> {
-    Ok(start_process()?.id())
-}
-
 fn start_process() -> Result<Child> {
     let mut sleep = Command::new("sleep");
     sleep.arg("infinity").current_dir("/").process_group(0);
