@@ -20,10 +20,6 @@ use xtask::{command, platform};
 
 use super::binaries::Binaries;
 
-/// The cargo profile of what is instrumented; its files are apart from those of others, so that
-/// nobody runs them unawares.
-const PROFILE: &str = "coverage";
-
 /// Programs that record which of their code has run, and their records.
 pub(super) struct Coverage {
     /// The directory of LLVM's tools.
@@ -54,12 +50,12 @@ impl Coverage {
         })
     }
 
-    /// Has cargo instrument what it builds of the workspace.
+    /// Has cargo instrument what it builds of the workspace. Build scripts, which it runs, count too:
+    /// otherwise they would leave their counters beside the sources.
     pub(super) fn instrument(&self, cargo: &mut Command) {
         let wrapper = self.root.join("crates/tools/suite/instrument.sh");
-        cargo
-            .args(["--profile", PROFILE])
-            .env("RUSTC_WORKSPACE_WRAPPER", wrapper);
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", wrapper);
+        self.count(cargo);
     }
 
     /// Has an instrumented program record which of its code has run, and all programs that it

@@ -1,7 +1,5 @@
 //! The parts of a test run: what each checks, and how.
 
-use std::process::Command;
-
 use anyhow::Result;
 use xtask::command::{self, Show};
 use xtask::dist;
@@ -127,17 +125,13 @@ fn fmt(setting: &Setting) -> Result<String> {
     for dir in ["crates", "plugins", "twill"] {
         width::check(&setting.workspace.root.join(dir))?;
     }
-    setting.cargo(&["fmt", "--all", "--check"])
+    let fmt = setting.workspace.cargo(&["fmt", "--all", "--check"]);
+    command::run(fmt, Show::IfItFails).map(|()| String::new())
 }
 
 fn build(setting: &Setting) -> Result<String> {
-    let mut cargo = setting
-        .workspace
-        .cargo(&["build", "--workspace", "--bins", "--tests"]);
-    if let Ok(coverage) = &setting.coverage {
-        coverage.instrument(&mut cargo);
-    }
-    let built = Binaries::build(cargo)?;
+    let all = ["--workspace", "--bins", "--tests"];
+    let built = Binaries::build(setting.cargo_instrumented("build", &all))?;
     setting.binaries.get_or_init(|| built);
     Ok(String::new())
 }
@@ -150,7 +144,8 @@ fn dist(setting: &Setting) -> Result<String> {
 fn clippy(setting: &Setting) -> Result<String> {
     let all: &[&str] = &["--workspace", "--all-targets"];
     for targets in [all, &["--package", "twill", "--no-default-features"]] {
-        setting.cargo(&[&["clippy"], targets, &["--", "-D", "warnings"]].concat())?;
+        let clippy = setting.cargo("clippy", &[targets, &["--", "-D", "warnings"]].concat());
+        command::run(clippy, Show::IfItFails)?;
     }
     Ok(String::new())
 }
@@ -161,12 +156,8 @@ fn test(setting: &Setting) -> Result<String> {
     let examples: &[&str] = &["--workspace", "--doc"];
     let without_database: &[&str] = &["--package", "allocator", "--lib", "--no-default-features"];
     for (tests, filter) in [(examples, ""), (without_database, "location")] {
-        let mut cargo = setting.workspace.cargo(&["test", "--quiet"]);
-        cargo.args(tests);
-        if let Ok(coverage) = &setting.coverage {
-            coverage.instrument(&mut cargo);
-        }
-        setting.prepare(cargo.arg("--").arg(filter));
+        let mut cargo = setting.cargo_instrumented("test", tests);
+        setting.prepare(cargo.args(["--quiet", "--", filter]));
         command::run(cargo, Show::IfItFails)?;
     }
     Ok(format!("{passed} tests"))
@@ -222,9 +213,7 @@ fn demo(setting: &Setting) -> Result<String> {
 }
 
 fn doc(setting: &Setting) -> Result<String> {
-    let mut cargo: Command = setting
-        .workspace
-        .cargo(&["doc", "--no-deps", "--workspace"]);
+    let mut cargo = setting.cargo("doc", &["--no-deps", "--workspace"]);
     cargo.env("RUSTDOCFLAGS", "-D warnings");
     command::run(cargo, Show::IfItFails)?;
     Ok(String::new())

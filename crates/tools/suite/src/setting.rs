@@ -8,7 +8,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ::vm::Kernel;
 use anyhow::{Context, Result, anyhow, ensure};
-use xtask::command::{self, Show};
 use xtask::packages;
 use xtask::workspace::Workspace;
 
@@ -16,6 +15,11 @@ use super::binaries::Binaries;
 use super::coverage::Coverage;
 use super::skips::Skips;
 use super::tidy::Snapshot;
+
+/// The cargo profile of all that the parts compile, but for the release binary: parts that compile
+/// the same dependencies share them. Its files are apart from those of others, so that nobody runs
+/// instrumented programs unawares.
+const PROFILE: &str = "suite";
 
 /// A part cannot be run here, for this reason.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +59,19 @@ impl Setting {
         }
     }
 
-    pub(super) fn cargo(&self, args: &[&str]) -> Result<String> {
-        command::run(self.workspace.cargo(args), Show::IfItFails)?;
-        Ok(String::new())
+    /// A command of cargo's that compiles, with arguments.
+    pub(super) fn cargo(&self, command: &str, args: &[&str]) -> Command {
+        let profile = [command, "--profile", PROFILE];
+        self.workspace.cargo(&[&profile, args].concat())
+    }
+
+    /// As [`Self::cargo`]; the workspace's crates are instrumented, if coverage can be measured.
+    pub(super) fn cargo_instrumented(&self, command: &str, args: &[&str]) -> Command {
+        let mut cargo = self.cargo(command, args);
+        if let Ok(coverage) = &self.coverage {
+            coverage.instrument(&mut cargo);
+        }
+        cargo
     }
 
     pub(super) fn binaries(&self) -> Result<&Binaries> {
