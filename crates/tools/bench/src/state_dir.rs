@@ -1,4 +1,4 @@
-//! Where plugins keep their state while they are measured.
+//! The directory in which plugins keep their state while they are measured.
 
 use std::fs;
 use std::net::IpAddr;

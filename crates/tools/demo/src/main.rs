@@ -1,4 +1,5 @@
-//! The demo: two containers come and go on a flannel node. What is not as it should be panics.
+//! `cargo xtask demo`: attaches and detaches two containers on a flannel node of its own. What is
+//! not as it should be is an error or a panic.
 
 #![allow(clippy::print_stdout, reason = "a developer's command: it prints")]
 

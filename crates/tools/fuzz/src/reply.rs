@@ -1,4 +1,4 @@
-//! What any reply of a plugin must be like.
+//! Calls of a plugin in this process, and what must be true of any reply.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

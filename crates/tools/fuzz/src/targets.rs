@@ -1,4 +1,4 @@
-//! What is fed with input, and what must be true of the replies.
+//! The targets: which input goes to which plugin, and what must be true of the replies.
 
 mod index;
 mod list;

@@ -1,4 +1,4 @@
-//! What the machine reports of its work.
+//! Events: what the machine reports of its work on its console.
 
 use std::fmt;
 use std::net::Ipv4Addr;

@@ -1,4 +1,4 @@
-//! This side: the machine is switched on, and off at a random instant, again and again.
+//! The host's side: it switches the machine on, and off at a random instant, again and again.
 
 mod boot;
 mod disk;

@@ -1,4 +1,4 @@
-//! Test binaries are run, and what they print is read.
+//! Runs test binaries, and reads what they print.
 
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Whether podman's containers come and go through the plugins, also over a reboot of their node.
+//! The part `podman`: containers of podman come and go, also over a reboot of their node.
 
 mod disk;
 mod machine;

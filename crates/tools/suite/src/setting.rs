@@ -1,4 +1,4 @@
-//! What the parts share.
+//! What the parts of a run share: the workspace, what was built, what was skipped.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What was skipped, by tests and by parts.
+//! The list of tests and parts that were skipped, with the reasons.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Whether the machine is as it was before.
+//! The part `tidy`: compares the machine with what it was before the tests.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The virtual machine.
+//! The virtual machine: its root directory, its command line, and how it is started.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

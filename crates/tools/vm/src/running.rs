@@ -1,4 +1,4 @@
-//! A virtual machine while it runs, and its console at the end.
+//! A virtual machine that runs, and its console at the end.
 
 use std::io::{PipeReader, Read, pipe};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,4 @@
-//! A node that boots: the containers of all its pods come at once.
+//! The boot of a node, on which the containers of all its pods come at once.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,3 +1,5 @@
+//! Files in host-local's data directory, as the input lists them:
+//!
 //! ```text
 //! @@ networks/cbr0/10.244.1.2      a file below the data directory; its contents reach to the next
 //! c1\r\neth0

@@ -1,4 +1,4 @@
-//! What must hold after a power cut.
+//! The audit: what must be true of the state after a power cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

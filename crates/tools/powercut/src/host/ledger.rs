@@ -1,4 +1,4 @@
-//! The state of the attachments by the machine's events.
+//! The ledger: how far each attachment has come, by the machine's events.
 
 use std::collections::BTreeMap;
 

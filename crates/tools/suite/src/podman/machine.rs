@@ -1,4 +1,4 @@
-//! A node that boots, runs podman, and is switched off.
+//! A node that boots, runs podman, and is switched off: a few namespaces.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
