@@ -1,72 +1,16 @@
 //! Back to the Go plugins with running containers: what they cannot read or remove is converted.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
-use std::thread;
-
 use serde_json::{Value, json};
-use testkit::requirements::{require_reference, require_root};
-use testkit::{Container, Invocation, Node, conf, traffic};
+use testkit::{Container, Node, conf};
 
 use crate::needs;
-
-const GO: [&str; 3] = ["bridge", "host-local", "portmap"];
-
-fn shell(node: &Node, script: &str) -> String {
-    let output = node.enter(|| Command::new("sh").args(["-ec", script]).output());
-    let output = output.unwrap();
-    assert!(output.status.success(), "{script}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
+use crate::support::{GO, ask, call, node_of_go, serve, shell};
 
 /// A node with the Go plugins in `/opt/cni/bin`, and Twill's over them.
 fn upgraded() -> Option<Node> {
-    let reference: Option<Vec<_>> = GO.into_iter().map(require_reference).collect();
-    let reference = reference?;
-    if !require_root() {
-        return None;
-    }
-    // Before /usr/lib/cni is hidden.
-    let copies: Vec<(&str, Vec<u8>)> = GO
-        .into_iter()
-        .zip(reference)
-        .map(|(name, path)| (name, std::fs::read(path).unwrap()))
-        .collect();
-    let node = needs::node();
-    for (name, contents) in copies {
-        node.write(format!("/opt/cni/bin/{name}"), contents);
-    }
-    shell(&node, "chmod 755 /opt/cni/bin/*");
+    let node = node_of_go()?;
     needs::twill(&node, &["install"]);
     Some(node)
-}
-
-fn call(plugin: &str, command: &str, to: &Container, conf: &Value) -> Invocation {
-    Invocation::attach(format!("/opt/cni/bin/{plugin}"), command, &to.id)
-        .netns(to.sandbox.path())
-        .config(conf)
-}
-
-/// A server in a container that greets each client.
-fn serve(container: &Container) {
-    let listener = container
-        .sandbox
-        .enter(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).unwrap());
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            drop(client.and_then(|mut client| client.write_all(b"hello")));
-        }
-    });
-}
-
-/// What the node gets from its own port 8080.
-fn ask(node: &Node) -> String {
-    let address = SocketAddr::from(([10, 1, 1, 1], 8080));
-    let stream = node.enter(|| TcpStream::connect_timeout(&address, traffic::TIMEOUT));
-    let mut answer = String::new();
-    stream.unwrap().read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]
@@ -86,7 +30,7 @@ fn masquerading_and_port_maps_of_running_containers_become_the_go_plugins() {
     node.run(&call("portmap", "ADD", &container, &portmap))
         .success();
     serve(&container);
-    assert_eq!(ask(&node), "hello");
+    assert_eq!(ask(&node, 8080), "c1");
 
     let dry = needs::twill(&node, &["uninstall", "--dry-run"]);
     assert!(
@@ -111,7 +55,7 @@ fn masquerading_and_port_maps_of_running_containers_become_the_go_plugins() {
     for part in ["-j MASQUERADE", "CNI-DN-", "-A POSTROUTING -s 10.1.1.2/32"] {
         assert!(rules.contains(part), "{part}: {rules}");
     }
-    assert_eq!(ask(&node), "hello");
+    assert_eq!(ask(&node, 8080), "c1");
 
     // The Go plugins remove what is theirs now, at the first DEL.
     node.run(&call("portmap", "DEL", &container, &portmap))

@@ -2,13 +2,19 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
 
+use serde_json::Value;
 use tempfile::TempDir;
 use testkit::requirements::{require_reference, require_root};
-use testkit::{binaries, coverage};
+use testkit::{Container, Invocation, Node, binaries, conf, coverage, traffic};
+
+use crate::needs;
 
 /// Everything that is installed, sorted.
 pub(crate) const NAMES: [&str; 9] = [
@@ -132,4 +138,69 @@ pub(crate) fn run(program: &Path, words: &[impl AsRef<OsStr>]) -> Output {
 
 pub(crate) fn binary() -> PathBuf {
     binaries::plugin("twill")
+}
+
+/// The Go plugins of [`node_of_go`].
+pub(crate) const GO: [&str; 3] = ["bridge", "host-local", "portmap"];
+
+/// A node with the Go plugins in `/opt/cni/bin`; `None` if the test is to be skipped.
+#[track_caller]
+pub(crate) fn node_of_go() -> Option<Node> {
+    let reference: Option<Vec<_>> = GO.into_iter().map(require_reference).collect();
+    let reference = reference.filter(|_| require_root())?;
+    // Before /usr/lib/cni is hidden.
+    let read = |path: PathBuf| fs::read(path).unwrap();
+    let contents: Vec<Vec<u8>> = reference.into_iter().map(read).collect();
+    let node = needs::node();
+    for (name, contents) in GO.into_iter().zip(contents) {
+        node.write(format!("/opt/cni/bin/{name}"), contents);
+    }
+    shell(&node, "chmod 755 /opt/cni/bin/*");
+    Some(node)
+}
+
+/// What a script that has to succeed prints on a node.
+#[track_caller]
+pub(crate) fn shell(node: &Node, script: &str) -> String {
+    let output = node.enter(|| Command::new("sh").args(["-ec", script]).output());
+    let output = output.unwrap();
+    assert!(output.status.success(), "{script}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A call of a plugin in `/opt/cni/bin`.
+pub(crate) fn call(plugin: &str, command: &str, to: &Container, conf: &Value) -> Invocation {
+    Invocation::attach(format!("/opt/cni/bin/{plugin}"), command, &to.id)
+        .netns(to.sandbox.path())
+        .config(conf)
+}
+
+/// A server at port 80 of a container, which tells each client the container's ID.
+pub(crate) fn serve(container: &Container) {
+    let listener = container
+        .sandbox
+        .enter(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).unwrap());
+    let id = container.id.clone();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            drop(client.and_then(|mut client| client.write_all(id.as_bytes())));
+        }
+    });
+}
+
+/// What a server says, as the calling thread's namespace reaches it.
+#[track_caller]
+pub(crate) fn greeting(ip: &str, port: u16) -> String {
+    let address = SocketAddr::new(ip.parse().unwrap(), port);
+    let stream = TcpStream::connect_timeout(&address, traffic::TIMEOUT);
+    let mut stream = stream.unwrap_or_else(|error| panic!("{address}: {error}"));
+    let mut greeting = String::new();
+    stream.read_to_string(&mut greeting).unwrap();
+    greeting
+}
+
+/// What the node gets from a port of its own.
+#[track_caller]
+pub(crate) fn ask(node: &Node, port: u16) -> String {
+    node.enter(|| greeting(conf::GATEWAY, port))
 }

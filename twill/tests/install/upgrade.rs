@@ -7,61 +7,103 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use testkit::{Container, Invocation, Node, conf, traffic};
+use testkit::{Container, Node, conf, traffic};
 
-use crate::support::Plugins;
+use crate::needs;
+use crate::support::{ask, call, greeting, node_of_go, serve, shell};
 
 /// How many containers run.
 const COUNT: usize = 20;
 
-/// A container that runs, its address, and a `ping` of another one that has not ended yet.
+/// flanneld's lease, with which the delegate masquerades.
+const LEASE: &str = "\
+FLANNEL_NETWORK=10.1.0.0/16
+FLANNEL_SUBNET=10.1.1.1/24
+FLANNEL_MTU=1450
+FLANNEL_IPMASQ=false
+";
+
+/// A container that runs, its address and host port, and a `ping` of another one that has not ended
+/// yet.
 struct Running {
     container: Container,
     address: String,
+    port: u16,
+    /// The configuration of `portmap`, which a runtime repeats at DEL.
+    portmap: Value,
     ping: Option<Child>,
 }
 
 struct World {
     node: Node,
-    plugins: Plugins,
-    conf: Value,
+    /// What `flannel` renders for `bridge`. Debian has no Go `flannel`.
+    rendered: Value,
+    next_port: u16,
 }
 
 impl World {
-    fn call(&self, command: &str, container: &Container) -> Invocation {
-        Invocation::attach(self.plugins.path("bridge"), command, &container.id)
-            .netns(container.sandbox.path())
-            .config(&self.conf)
+    fn new(node: Node) -> Self {
+        node.write("/run/flannel/subnet.env", LEASE);
+        let list = json!({
+            "cniVersion": "1.0.0",
+            "name": conf::NETWORK,
+            "plugins": [
+                {"type": "flannel", "delegate": {"hairpinMode": true, "isDefaultGateway": true}},
+                {"type": "portmap", "capabilities": {"portMappings": true}},
+            ],
+        });
+        node.write("/etc/cni/net.d/10-flannel.conflist", list.to_string());
+        let rendered = needs::twill(&node, &["render", "--json"]);
+        Self {
+            node,
+            rendered: serde_json::from_str(&rendered).unwrap(),
+            next_port: 8000,
+        }
     }
 
     #[track_caller]
-    fn add(&self, id: String) -> Running {
+    fn add(&mut self, id: String) -> Running {
         let container = Container::new(&id);
-        let result = self.node.run(&self.call("ADD", &container)).success();
+        let result = call("bridge", "ADD", &container, &self.rendered);
+        let result = self.node.run(&result).success();
         let address = result["ips"][0]["address"].as_str().unwrap();
         let (address, _) = address.split_once('/').unwrap();
+        let address = address.to_owned();
+        self.next_port += 1;
+        let mapping = json!({"hostPort": self.next_port, "containerPort": 80, "protocol": "tcp"});
+        let ports = json!({"portMappings": [mapping]});
+        let keys = json!({"prevResult": result, "runtimeConfig": ports});
+        let portmap = conf::of("portmap", keys);
+        let mapped = call("portmap", "ADD", &container, &portmap);
+        self.node.run(&mapped).success();
+        serve(&container);
         Running {
-            address: address.to_owned(),
             container,
+            address,
+            port: self.next_port,
+            portmap,
             ping: None,
         }
     }
 
     #[track_caller]
     fn del(&self, running: &Running) {
-        self.node
-            .run(&self.call("DEL", &running.container))
-            .silent();
+        for (plugin, conf) in [("portmap", &running.portmap), ("bridge", &self.rendered)] {
+            let del = call(plugin, "DEL", &running.container, conf);
+            self.node.run(&del).silent();
+        }
     }
 
-    /// Each container reaches each other one, and the gateway.
+    /// Each container reaches each other one, and the gateway, and is reached by its host port.
     #[track_caller]
     fn assert_all_reach_all(&self, all: &[Running]) {
         for from in all {
-            for to in all {
-                traffic::assert_reaches(&from.container, &to.address);
-            }
+            let greetings = || all.iter().map(|to| greeting(&to.address, 80));
+            let reached: Vec<String> = from.container.sandbox.enter(|| greetings().collect());
+            let ids: Vec<&str> = all.iter().map(|to| to.container.id.as_str()).collect();
+            assert_eq!(reached, ids, "from {}", from.container.id);
             traffic::assert_reaches(&from.container, conf::GATEWAY);
+            assert_eq!(ask(&self.node, from.port), from.container.id);
         }
     }
 }
@@ -96,15 +138,8 @@ fn number(words: Option<&str>) -> u32 {
 
 #[test]
 fn running_containers_reach_each_other_throughout() {
-    let Some(plugins) = Plugins::of_go(&["bridge", "host-local"]) else {
-        return;
-    };
-    let keys = json!({ "bridge": "cni0", "isGateway": true });
-    let world = World {
-        node: Node::new().unwrap(),
-        plugins,
-        conf: conf::with(conf::of("bridge", keys), conf::host_local(&[conf::SUBNET])),
-    };
+    let Some(node) = node_of_go() else { return };
+    let mut world = World::new(node);
     let mut all: Vec<Running> = (0..COUNT)
         .map(|index| world.add(format!("go{index}")))
         .collect();
@@ -115,22 +150,28 @@ fn running_containers_reach_each_other_throughout() {
         from.ping = Some(start_ping(&from.container, to));
     }
 
-    let printed = world.plugins.run(&["install"]);
-    assert_eq!(printed.matches("is kept").count(), 2, "{printed}");
+    let printed = needs::twill(&world.node, &["install"]);
+    assert_eq!(printed.matches("is kept").count(), 3, "{printed}");
     all.extend((0..5).map(|index| world.add(format!("twill{index}"))));
     world.assert_all_reach_all(&all);
-    // Twill detaches what the Go plugins attached.
+    // Twill detaches what the Go plugins attached, rules included.
     for mut gone in all.drain(..2) {
         assert_no_loss(gone.ping.take().unwrap());
         world.del(&gone);
+        let rules = shell(&world.node, "iptables-save");
+        let port = format!("--dport {}", gone.port);
+        assert!(!rules.contains(&port), "{port}: {rules}");
+        let address = format!("-s {}/32", gone.address);
+        assert!(!rules.contains(&address), "{address}: {rules}");
     }
 
-    let printed = world.plugins.run(&["uninstall"]);
+    let printed = needs::twill(&world.node, &["uninstall"]);
     assert_eq!(
         printed.matches("the file that it had replaced").count(),
-        2,
+        3,
         "{printed}"
     );
+    assert!(!shell(&world.node, "nft list tables").contains("twill"));
     all.push(world.add("again".to_owned()));
     // The container whose target is gone has lost packets since.
     let orphan = all
@@ -165,4 +206,8 @@ fn running_containers_reach_each_other_throughout() {
         .map(|link| link["ifname"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["lo", "cni0"]);
+    let rules = shell(&world.node, "iptables-save");
+    for part in ["--dport 80", "10.1.1."] {
+        assert!(!rules.contains(part), "{part}: {rules}");
+    }
 }
