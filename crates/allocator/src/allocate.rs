@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use cni_types::{Attachment, ContainerId};
 use ipnetwork::IpNetwork;
 
-use crate::{Age, First, Held, Owner, Range, RangeSet, RangeSets, SetKey, Store, StoreError};
+use crate::{
+    Age, First, HeldAddress, Owner, Range, RangeSet, RangeSets, SetKey, Store, StoreError,
+};
 
 /// The number of candidates that are tried one by one before all addresses in use are read.
 const PROBES: usize = 16;
@@ -179,7 +181,7 @@ pub fn exhausted(
     Ok(None)
 }
 
-fn exhaustion(set: &RangeSet, all: &[Held]) -> SetError {
+fn exhaustion(set: &RangeSet, all: &[HeldAddress]) -> SetError {
     let held = || all.iter().filter(|held| set.gives(held.address));
     SetError::Exhausted {
         set: set.clone(),
@@ -213,7 +215,7 @@ fn assign(sets: &RangeSets, requested: &[IpAddr]) -> Result<Vec<Option<IpAddr>>,
 fn from_before_reboot(
     demand: &Demand<'_>,
     key: SetKey<'_>,
-    held: &[Held],
+    held: &[HeldAddress],
 ) -> Result<Option<IpAddr>, AllocateError> {
     let mut own = held
         .iter()
@@ -332,7 +334,7 @@ fn take_over(
 }
 
 /// The age of an address if it is in use; `taken` is in order.
-fn age_of(taken: &[Held], address: IpAddr) -> Option<Age> {
+fn age_of(taken: &[HeldAddress], address: IpAddr) -> Option<Age> {
     let index = taken
         .binary_search_by_key(&address, |held| held.address)
         .ok()?;

@@ -29,7 +29,7 @@ use self::files::{AddressFile, AddressFiles, last_given_name};
 pub(crate) use self::files::{address_of, last_given_index, read_last_given};
 use self::index::{Index, Opened, OwnerHash, Slot};
 use self::lookup::Lookup;
-use crate::{Age, Held, Lease, Owner, SetKey, Store, StoreError};
+use crate::{Age, HeldAddress, Lease, Owner, SetKey, Store, StoreError};
 
 /// The modes of the directories: the networks' is the Go plugin's.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -237,7 +237,7 @@ impl Store for DiskStore<'_> {
         Ok(self.files.last_given(set.index)?)
     }
 
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StoreError> {
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<HeldAddress>, StoreError> {
         let own = Owner::from(attachment);
         let held = self.lookup.held_by(&self.files, &own)?;
         if !held.is_empty() {
@@ -261,7 +261,7 @@ impl Store for DiskStore<'_> {
         Ok(self.lookup.check_known()?)
     }
 
-    fn all(&mut self) -> Result<Vec<Held>, StoreError> {
+    fn all(&mut self) -> Result<Vec<HeldAddress>, StoreError> {
         Ok(self.lookup.all(&self.files)?)
     }
 

@@ -53,4 +53,4 @@ pub use records::{
     Record, Records, Unowned, lacking_in_index, networks_in_files, read_file, read_files,
 };
 pub use span::{Span, Spans};
-pub use store::{Age, Held, Lease, SetKey, Store};
+pub use store::{Age, HeldAddress, Lease, SetKey, Store};

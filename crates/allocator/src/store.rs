@@ -26,7 +26,7 @@ pub trait Store {
 
     /// The addresses that an attachment holds. If there are none, those that older versions
     /// recorded for the container, without an interface.
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StoreError>;
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<HeldAddress>, StoreError>;
 
     /// The lease of an address; `None` if nobody holds the address.
     fn lease(&mut self, address: IpAddr) -> Result<Option<Lease>, StoreError>;
@@ -39,7 +39,7 @@ pub trait Store {
     fn check_reserve(&mut self) -> Result<(), StoreError>;
 
     /// Every address that somebody holds, unordered.
-    fn all(&mut self) -> Result<Vec<Held>, StoreError>;
+    fn all(&mut self) -> Result<Vec<HeldAddress>, StoreError>;
 
     /// The addresses whose owners are not valid any more ([`Owner::is_valid`]), unordered. Some
     /// addresses of valid owners may be among them, so the caller has to check the lease before it
@@ -91,7 +91,7 @@ pub enum Age {
 
 /// An address that somebody holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Held {
+pub struct HeldAddress {
     /// The address.
     pub address: IpAddr,
     /// The boot in which it was given.

@@ -15,7 +15,7 @@ use netlink::{
 use nix::errno::Errno;
 
 use crate::settings::Settings;
-use crate::{Rollback, Sandbox, Undo, plan};
+use crate::{Rollback, Sandbox, UndoInContainer, plan};
 
 /// The smallest MTU for IPv6, in bytes (RFC 8200).
 const MIN_IPV6_MTU: u32 = 1280;
@@ -97,7 +97,7 @@ pub fn wait_for_ipv6(
 /// The kernel's refusal, with the address or route. Earlier changes disappear with the link, except
 /// those that `rollback` has recorded. If the thread cannot return from the container's namespace,
 /// the rollback is abandoned.
-pub fn configure<S: From<Undo> + fmt::Display>(
+pub fn configure<S: From<UndoInContainer> + fmt::Display>(
     sandbox: &Sandbox,
     inside: &mut Rtnetlink,
     link: ContainerLink<'_>,
@@ -109,7 +109,9 @@ pub fn configure<S: From<Undo> + fmt::Display>(
     let routes = plan::routes(link.index, &result.ips, &result.routes)?;
     match prepare(sandbox, link, &result.ips, detection, log) {
         Ok(None) => {}
-        Ok(Some(disable_ipv6)) => rollback.record(Undo::RestoreIpv6OfLo { disable_ipv6 }),
+        Ok(Some(disable_ipv6)) => {
+            rollback.record(UndoInContainer::RestoreIpv6OfLo { disable_ipv6 })
+        }
         Err(error) => {
             if error.is_stranded() {
                 rollback.abandon(log);

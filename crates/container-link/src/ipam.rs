@@ -6,7 +6,7 @@ use cni_plugin::{Call, Command, Delegate, DelegateCall, DelegateError};
 use cni_types::json::OptionalText;
 use cni_types::{AddResult, Code, Error, NameError, NetConf, PluginType};
 
-use crate::{Rollback, Undo, not_ready};
+use crate::{Rollback, UndoInContainer, not_ready};
 
 /// A failure of the IPAM plugin.
 #[derive(Debug, thiserror::Error)]
@@ -222,7 +222,7 @@ impl IpamCall<'_> {
     /// them.
     pub fn ask_for_addresses<S>(self, rollback: &mut Rollback<S>) -> Result<AddResult, IpamError>
     where
-        S: From<Undo> + fmt::Display,
+        S: From<UndoInContainer> + fmt::Display,
     {
         let ipam = self.ipam;
         let answer = self.started.add_and_decode(ipam.conf, ipam.conf.version);
@@ -234,8 +234,8 @@ impl IpamCall<'_> {
             Ok(result)
         });
         match Release::after(given.as_ref().err(), ipam.needs_link()) {
-            Release::BeforeEarlierSteps => rollback.record(Undo::ReleaseAddresses),
-            Release::AfterAllSteps => rollback.record_last(Undo::ReleaseAddresses),
+            Release::BeforeEarlierSteps => rollback.record(UndoInContainer::ReleaseAddresses),
+            Release::AfterAllSteps => rollback.record_last(UndoInContainer::ReleaseAddresses),
             Release::Never => {}
         }
         given

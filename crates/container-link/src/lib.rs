@@ -31,6 +31,6 @@ pub use ipam::{Ipam, IpamCall, IpamError, ipam_type};
 pub use link_alias::{LinkAlias, Whose, stale_links};
 pub use mac::{MacError, parse_mac, requested_mac};
 pub use removal::{mac_of, previous_of_del, remove_link};
-pub use rollback::{InContainer, Rollback, Undo, Undone};
+pub use rollback::{InContainer, Rollback, UndoInContainer, Undone};
 pub use sandbox::{IfnameTaken, Sandbox};
 pub use status::not_ready;

@@ -11,7 +11,7 @@ use crate::{Ipam, Sandbox, settings};
 
 /// A step of the rollback in the container, or by its IPAM plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Undo {
+pub enum UndoInContainer {
     /// Remove the container's link.
     RemoveLink {
         /// Its index in the container.
@@ -31,7 +31,7 @@ pub enum Undo {
     ReleaseAddresses,
 }
 
-impl fmt::Display for Undo {
+impl fmt::Display for UndoInContainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RemoveLink { link } => write!(f, "remove link {link} from the container"),
@@ -60,20 +60,22 @@ impl InContainer<'_> {
     ///
     /// # Errors
     /// If the kernel refuses, the namespace cannot be entered, or the IPAM plugin fails.
-    pub fn carry_out(&mut self, step: &Undo) -> Result<(), Error> {
+    pub fn carry_out(&mut self, step: &UndoInContainer) -> Result<(), Error> {
         match step {
-            Undo::RemoveLink { link } => Ok(self.inside.remove_links(&[*link])?),
-            Undo::SetDown { link } => {
+            UndoInContainer::RemoveLink { link } => Ok(self.inside.remove_links(&[*link])?),
+            UndoInContainer::SetDown { link } => {
                 let down = Change::SetLink {
                     link: *link,
                     change: LinkChange::up(false),
                 };
                 Ok(self.inside.apply(&[down])?)
             }
-            Undo::RestoreIpv6OfLo { disable_ipv6 } => self
+            UndoInContainer::RestoreIpv6OfLo { disable_ipv6 } => self
                 .sandbox
                 .enter(|| settings::disable_ipv6_of_lo(disable_ipv6).map_err(Error::from)),
-            Undo::ReleaseAddresses => self.ipam.map_or(Ok(()), |ipam| Ok(ipam.release()?)),
+            UndoInContainer::ReleaseAddresses => {
+                self.ipam.map_or(Ok(()), |ipam| Ok(ipam.release()?))
+            }
         }
     }
 }
@@ -139,17 +141,17 @@ mod tests {
 
     use super::*;
 
-    const LINK: Undo = Undo::RemoveLink { link: 7 };
+    const LINK: UndoInContainer = UndoInContainer::RemoveLink { link: 7 };
 
-    fn lo() -> Undo {
+    fn lo() -> UndoInContainer {
         let disable_ipv6 = "1".to_owned();
-        Undo::RestoreIpv6OfLo { disable_ipv6 }
+        UndoInContainer::RestoreIpv6OfLo { disable_ipv6 }
     }
 
-    fn recorded() -> Rollback<Undo> {
+    fn recorded() -> Rollback<UndoInContainer> {
         let mut rollback = Rollback::default();
         rollback.record(LINK);
-        rollback.record_last(Undo::ReleaseAddresses);
+        rollback.record_last(UndoInContainer::ReleaseAddresses);
         rollback.record(lo());
         rollback
     }
@@ -160,12 +162,12 @@ mod tests {
         recorded().carry_out(&Log::default(), |step| {
             order.push(step.clone());
             match step {
-                Undo::RemoveLink { .. } => Ok(Undone::Needed),
-                Undo::ReleaseAddresses => Ok(Undone::Yes),
+                UndoInContainer::RemoveLink { .. } => Ok(Undone::Needed),
+                UndoInContainer::ReleaseAddresses => Ok(Undone::Yes),
                 _ => Err(Error::new(Code::IO_FAILURE, "no")),
             }
         });
-        assert_eq!(order, [lo(), LINK, Undo::ReleaseAddresses]);
+        assert_eq!(order, [lo(), LINK, UndoInContainer::ReleaseAddresses]);
     }
 
     #[test]
@@ -179,9 +181,9 @@ mod tests {
     fn steps_say_what_they_do() {
         let steps = [
             LINK,
-            Undo::SetDown { link: 1 },
+            UndoInContainer::SetDown { link: 1 },
             lo(),
-            Undo::ReleaseAddresses,
+            UndoInContainer::ReleaseAddresses,
         ];
         assert_eq!(
             steps.map(|step| step.to_string()),

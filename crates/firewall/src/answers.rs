@@ -1,6 +1,6 @@
 //! Reading any bytes as the kernel's answers, for the program `fuzz`.
 
-use netlink::Reply;
+use netlink::KernelMessage;
 use netlink::attributes::text;
 
 use crate::conntrack::Connection;
@@ -50,7 +50,7 @@ pub fn read_all(datagram: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-fn read(reply: &Reply<'_>) {
+fn read(reply: &KernelMessage<'_>) {
     let _ = Connection::read(reply);
     let _ = PresentGeneration.read(reply);
     if let Ok(Some(rule)) = ListedRule::read(reply) {
@@ -76,7 +76,7 @@ fn read(reply: &Reply<'_>) {
 }
 
 /// The elements in a message, if they can be of a table of port maps.
-fn port_map_elements(reply: &Reply<'_>) -> Elements {
+fn port_map_elements(reply: &KernelMessage<'_>) -> Elements {
     let name = text(attributes_of(reply), element::SET).unwrap_or_default();
     let Some(kind) = SetKind::of_name(name) else {
         return Elements::new();

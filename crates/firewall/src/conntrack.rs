@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use netlink::attributes::{Attributes, Malformed, find};
-use netlink::{Answer, Reply, Request};
+use netlink::{Answer, KernelMessage, KernelRequest};
 use nix::libc;
 
 use crate::FirewallError;
@@ -137,7 +137,7 @@ impl Kernel {
         let element_in = |set: &Set| {
             let (host_ip, token) = match set.kind {
                 SetKind::Addresses(token) => (Some(ip), token),
-                SetKind::Ports(token) => (None, token),
+                SetKind::HostPorts(token) => (None, token),
                 _ => return None,
             };
             let mapping = PortMapping {
@@ -196,7 +196,7 @@ impl MappedPort {
 }
 
 impl Connection {
-    pub(crate) fn read(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn read(reply: &KernelMessage<'_>) -> Result<Option<Self>, Malformed> {
         const SUBSYSTEM: u16 = (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8;
         let Some((header, attributes)) = reply.payload.split_at_checked(HEADER) else {
             return Ok(None);
@@ -257,7 +257,7 @@ impl Connection {
 
 /// The question for the connections of a protocol and, if one is given, to a port. Kernels before
 /// 5.8 list all of them.
-fn list(is_ipv6: bool, protocol: Transport, port: Option<u16>) -> Request {
+fn list(is_ipv6: bool, protocol: Transport, port: Option<u16>) -> KernelRequest {
     let mut by = Attributes::new().bytes(PROTOCOL_NUMBER, &[protocol.number()]);
     let mut flags = BY_PROTOCOL;
     if let Some(port) = port {
@@ -273,7 +273,7 @@ fn list(is_ipv6: bool, protocol: Transport, port: Option<u16>) -> Request {
     request(is_ipv6, MESSAGE_GET, attributes.into_bytes())
 }
 
-fn request(is_ipv6: bool, message: u16, attributes: Vec<u8>) -> Request {
+fn request(is_ipv6: bool, message: u16, attributes: Vec<u8>) -> KernelRequest {
     let family = if is_ipv6 {
         libc::AF_INET6
     } else {
@@ -285,7 +285,7 @@ fn request(is_ipv6: bool, message: u16, attributes: Vec<u8>) -> Request {
         MESSAGE_DELETE => "forget a tracked connection",
         _ => "list tracked connections",
     };
-    Request {
+    KernelRequest {
         what: what.to_owned(),
         message_type: (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8 | message,
         flags: 0,

@@ -1,7 +1,7 @@
 //! The messages of nftables: questions, and edits, many of which make a transaction.
 
 use netlink::attributes::{Attributes, Malformed, find};
-use netlink::{Answer, Reply, Request};
+use netlink::{Answer, KernelMessage, KernelRequest};
 use nix::errno::Errno;
 use nix::libc;
 
@@ -32,7 +32,7 @@ pub(crate) enum Message {
 /// One change of the ruleset.
 #[derive(Clone, Debug)]
 pub(crate) struct Edit {
-    pub(crate) request: Request,
+    pub(crate) request: KernelRequest,
     /// `None` for a table that is not this crate's.
     pub(crate) table: Option<Table>,
     message: Message,
@@ -58,7 +58,7 @@ impl Message {
     }
 
     /// A message of this type for a family (`NFPROTO_*`); `what` describes it in errors.
-    pub(crate) fn request(self, family: u8, what: String, attributes: Attributes) -> Request {
+    pub(crate) fn request(self, family: u8, what: String, attributes: Attributes) -> KernelRequest {
         // struct nfgenmsg: the family, the version, and a number that only batches use.
         let mut payload = vec![family, 0, 0, 0];
         payload.extend(attributes.into_bytes());
@@ -80,7 +80,7 @@ impl Message {
             | Self::DeleteElement
             | Self::GetGeneration => 0,
         };
-        Request {
+        KernelRequest {
             what,
             message_type: self.number(),
             flags: flags as u16,
@@ -147,7 +147,7 @@ impl Transaction {
 
     /// The message that begins the transaction. If the kernel refuses this one, it answers nothing
     /// else; it refuses with [`Errno::ERESTART`] if the ruleset has another generation.
-    pub(crate) fn begin(&self) -> Request {
+    pub(crate) fn begin(&self) -> KernelRequest {
         let answer = Answer::NothingUnlessAllFails;
         let mut begin = batch_message(libc::NFNL_MSG_BATCH_BEGIN, answer);
         if let Some(Generation(id)) = self.generation {
@@ -158,14 +158,14 @@ impl Transaction {
     }
 
     /// The message that ends the transaction.
-    pub(crate) fn end() -> Request {
+    pub(crate) fn end() -> KernelRequest {
         batch_message(libc::NFNL_MSG_BATCH_END, Answer::Nothing)
     }
 }
 
-fn batch_message(message_type: i32, answer: Answer) -> Request {
+fn batch_message(message_type: i32, answer: Answer) -> KernelRequest {
     let [high, low] = (libc::NFNL_SUBSYS_NFTABLES as u16).to_be_bytes();
-    Request {
+    KernelRequest {
         what: "change the nftables ruleset".to_owned(),
         message_type: message_type as u16,
         flags: 0,
@@ -181,13 +181,13 @@ impl Question for PresentGeneration {
     /// `None` for another type of message.
     type Answer = Option<Generation>;
 
-    fn request(&self) -> Request {
+    fn request(&self) -> KernelRequest {
         let what = "find the nftables ruleset's generation".to_owned();
         let family = libc::NFPROTO_UNSPEC as u8;
         Message::GetGeneration.request(family, what, Attributes::new())
     }
 
-    fn read(&self, reply: &Reply<'_>) -> Result<Option<Generation>, Malformed> {
+    fn read(&self, reply: &KernelMessage<'_>) -> Result<Option<Generation>, Malformed> {
         let attributes = reply.payload.get(HEADER..).unwrap_or_default();
         let id = find(attributes, generation::ID)?;
         Ok(id.try_into().ok().map(Generation))

@@ -1,7 +1,7 @@
 //! Elements of sets and maps: adding, deleting and finding them, and reading what the kernel lists.
 
 use netlink::attributes::{Attributes, Malformed, find, read};
-use netlink::{Reply, Request};
+use netlink::{KernelMessage, KernelRequest};
 
 use crate::edit::{Edit, Message};
 use crate::kernel::Question;
@@ -59,20 +59,20 @@ impl Element {
 impl Question for Element {
     type Answer = ListedElement;
 
-    fn request(&self) -> Request {
+    fn request(&self) -> KernelRequest {
         let what = format!("find an element of set {}", self.set);
         let attributes = self.attributes(self.key_attribute());
         Message::GetElement.request(self.set.table.family(), what, attributes)
     }
 
-    fn read(&self, reply: &Reply<'_>) -> Result<ListedElement, Malformed> {
+    fn read(&self, reply: &KernelMessage<'_>) -> Result<ListedElement, Malformed> {
         let elements = ListedElement::read_all(reply)?;
         Ok(elements.into_iter().next().unwrap_or_default())
     }
 }
 
 /// The question for all elements of a set.
-pub(crate) fn list(set: Set) -> Request {
+pub(crate) fn list(set: Set) -> KernelRequest {
     let what = format!("list set {set}");
     Message::GetElement.request(set.table.family(), what, set_attributes(set))
 }
@@ -89,7 +89,7 @@ fn value(bytes: &[u8]) -> Attributes {
 
 impl ListedElement {
     /// The elements in a message; none if the message is about something else.
-    pub(crate) fn read_all(reply: &Reply<'_>) -> Result<Vec<Self>, Malformed> {
+    pub(crate) fn read_all(reply: &KernelMessage<'_>) -> Result<Vec<Self>, Malformed> {
         if reply.message_type != Message::NewElement.number() {
             return Ok(Vec::new());
         }

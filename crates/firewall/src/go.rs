@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use cni_types::{Attachment, ValidAttachments};
 use hmac_sha512::Hash;
 use netlink::attributes::{Attributes, Malformed, find, text};
-use netlink::{Reply, Request, Rtnetlink};
+use netlink::{KernelMessage, KernelRequest, Rtnetlink};
 use nix::libc;
 
 use crate::FirewallError;
@@ -97,12 +97,12 @@ impl ForeignChain {
 impl Question for ForeignChain {
     type Answer = ();
 
-    fn request(&self) -> Request {
+    fn request(&self) -> KernelRequest {
         let what = format!("find chain {} of table {}", self.name, self.table);
         Message::GetChain.request(self.family as u8, what, self.attributes())
     }
 
-    fn read(&self, _: &Reply<'_>) -> Result<(), Malformed> {
+    fn read(&self, _: &KernelMessage<'_>) -> Result<(), Malformed> {
         Ok(())
     }
 }
@@ -118,7 +118,7 @@ enum PortMapTrace {
 impl Question for PortMapTrace {
     type Answer = ();
 
-    fn request(&self) -> Request {
+    fn request(&self) -> KernelRequest {
         match self {
             Self::Chain(chain) => chain.request(),
             Self::Table(family) => {
@@ -129,7 +129,7 @@ impl Question for PortMapTrace {
         }
     }
 
-    fn read(&self, _: &Reply<'_>) -> Result<(), Malformed> {
+    fn read(&self, _: &KernelMessage<'_>) -> Result<(), Malformed> {
         Ok(())
     }
 }

@@ -20,24 +20,24 @@ pub struct Inventory {
     pub tables: Vec<String>,
     /// Those of them whose records somebody has flushed.
     pub flushed: Vec<String>,
-    /// What each attachment has.
-    pub holdings: Vec<Holding>,
+    /// What the attachments have, one entry per address, MAC or port.
+    pub entries: Vec<InventoryEntry>,
 }
 
-/// Something that an attachment has in a table.
+/// One entry of an attachment in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
+pub struct InventoryEntry {
     /// The attachment.
     pub attachment: AttachmentDigest,
     /// The attachment in words, cut off after 127 bytes: `eth0 of c1 in cbr0`.
     pub words: String,
-    /// What it has.
-    pub what: Held,
+    /// The effect of the entry.
+    pub kind: EntryKind,
 }
 
-/// What an attachment has in a table.
+/// The effect of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum EntryKind {
     /// What it sends from this address is masqueraded, except to the address's network.
     Masqueraded(IpNetwork),
     /// Only this MAC may send through its port of a bridge.
@@ -98,11 +98,11 @@ impl Nftables {
             for (set, is_waiting) in sets {
                 let listed = self.kernel.elements_in(set)?;
                 inventory
-                    .holdings
+                    .entries
                     .extend(listed.into_iter().filter_map(|element| {
-                        Some(Holding {
+                        Some(InventoryEntry {
                             attachment: AttachmentDigest::of(RecordKey::of_bytes(&element.key)?),
-                            what: held(table, &element.data, is_waiting)?,
+                            kind: entry_kind(table, &element.data, is_waiting)?,
                             words: element.comment,
                         })
                     }));
@@ -113,11 +113,11 @@ impl Nftables {
 }
 
 /// What a record says; `None` if it says nothing by itself, or if others have written it.
-fn held(table: Table, data: &[u8], is_waiting: bool) -> Option<Held> {
+fn entry_kind(table: Table, data: &[u8], is_waiting: bool) -> Option<EntryKind> {
     match Grant::of_data(table, data) {
-        Some(Grant::Address(address)) => return Some(Held::Masqueraded(address)),
+        Some(Grant::Address(address)) => return Some(EntryKind::Masqueraded(address)),
         Some(Grant::Port(name, mac)) => {
-            return Some(Held::OnlyMac {
+            return Some(EntryKind::OnlyMac {
                 port: text_of(&name),
                 mac,
             });
@@ -126,7 +126,7 @@ fn held(table: Table, data: &[u8], is_waiting: bool) -> Option<Held> {
     }
     match Entry::of_data(table, data).filter(|_| Table::PORT_MAP.contains(&table))? {
         Entry::Target(_) => None,
-        Entry::Claim(claim) => Some(Held::Port {
+        Entry::Claim(claim) => Some(EntryKind::Port {
             mapping: claim.mapping,
             target: claim.target,
             is_waiting,

@@ -1,7 +1,10 @@
 //! The connection to the kernel's nftables: questions, lists and transactions.
 
 use netlink::attributes::Malformed;
-use netlink::{Answer, DUMP_ATTEMPTS, NetlinkError, Outcome, Protocol, Reply, Request, Socket};
+use netlink::{
+    Answer, DUMP_ATTEMPTS, KernelMessage, KernelRequest, NetlinkError, Protocol, RequestOutcome,
+    Socket,
+};
 use nix::errno::Errno;
 
 use crate::FirewallError;
@@ -28,10 +31,10 @@ pub(crate) trait Question {
     /// The kernel's answer for an object that exists.
     type Answer;
 
-    fn request(&self) -> Request;
+    fn request(&self) -> KernelRequest;
 
     /// Reads the answer to [`Question::request`].
-    fn read(&self, reply: &Reply<'_>) -> Result<Self::Answer, Malformed>;
+    fn read(&self, reply: &KernelMessage<'_>) -> Result<Self::Answer, Malformed>;
 }
 
 /// A connection to nftables in the network namespace in which it was opened.
@@ -86,7 +89,7 @@ impl Kernel {
         questions: impl IntoIterator<Item = &'q Q>,
     ) -> Result<Vec<Option<Q::Answer>>, FirewallError> {
         let asked = questions.into_iter().map(|it| (it, it.request()));
-        let asked: Vec<(&Q, Request)> = asked.collect();
+        let asked: Vec<(&Q, KernelRequest)> = asked.collect();
         let mut answers = Vec::with_capacity(asked.len());
         for some in asked.chunks(QUESTIONS) {
             let requests: Vec<_> = some.iter().map(|(_, request)| request).collect();
@@ -118,8 +121,8 @@ impl Kernel {
     /// If the kernel refuses one.
     pub(crate) fn exchange(
         &mut self,
-        requests: &[&Request],
-    ) -> Result<Vec<Option<Reply<'static>>>, FirewallError> {
+        requests: &[&KernelRequest],
+    ) -> Result<Vec<Option<KernelMessage<'static>>>, FirewallError> {
         let Some(socket) = &mut self.socket else {
             return Ok(vec![None; requests.len()]);
         };
@@ -132,7 +135,7 @@ impl Kernel {
                 outcomes = Ok(alone);
             }
         }
-        let unless_absent = |outcome: Outcome| match outcome {
+        let unless_absent = |outcome: RequestOutcome| match outcome {
             Err(error) if is_absent(&error) => Ok(None),
             outcome => Ok(outcome?),
         };
@@ -145,8 +148,8 @@ impl Kernel {
     /// If the kernel refuses to answer, or if `read` fails.
     pub(crate) fn dump<T>(
         &mut self,
-        request: &Request,
-        read: impl FnMut(&Reply<'_>) -> Result<Option<T>, Malformed>,
+        request: &KernelRequest,
+        read: impl FnMut(&KernelMessage<'_>) -> Result<Option<T>, Malformed>,
     ) -> Result<Vec<T>, FirewallError> {
         let Some(socket) = &mut self.socket else {
             return Ok(Vec::new());
@@ -244,7 +247,7 @@ impl Kernel {
     fn send(
         &mut self,
         mut transaction: Transaction,
-        end: Option<Request>,
+        end: Option<KernelRequest>,
     ) -> Result<Option<NetlinkError>, FirewallError> {
         let begin = transaction.begin();
         let edits = &mut transaction.edits;
@@ -266,7 +269,8 @@ impl Kernel {
         let outcomes = socket.exchange(&requests)?;
         let of_edits = edits.iter().map(Some);
         let parts = [None].into_iter().chain(of_edits).chain([None]);
-        let refused = |(edit, outcome): (_, Outcome)| outcome.err().map(|cause| (edit, cause));
+        let refused =
+            |(edit, outcome): (_, RequestOutcome)| outcome.err().map(|cause| (edit, cause));
         // Further refusals are consequences of the first one.
         let Some((edit, cause)) = parts.zip(outcomes).find_map(refused) else {
             return Ok(None);

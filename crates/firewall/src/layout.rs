@@ -109,7 +109,7 @@ impl Set {
             SetKind::Senders => &[Field::Name, Field::Mac],
             SetKind::Addresses(_) if is_ipv6 => &[Field::Address6, Field::Protocol, Field::Port],
             SetKind::Addresses(_) => &[Field::Address4, Field::Protocol, Field::Port],
-            SetKind::Ports(_) => &[Field::Protocol, Field::Port],
+            SetKind::HostPorts(_) => &[Field::Protocol, Field::Port],
             SetKind::Conditions(_) => &[Field::Number],
             SetKind::Hairpins if is_ipv6 => &[Field::Address6, Field::Address6],
             SetKind::Hairpins => &[Field::Address4, Field::Address4],
@@ -128,10 +128,10 @@ impl Set {
             (SetKind::Owners | SetKind::Waiting, _) => {
                 &[Field::Address4, Field::Address4, Field::Name, Field::Name]
             }
-            (SetKind::Addresses(_) | SetKind::Ports(_), Table::PortMap6) => {
+            (SetKind::Addresses(_) | SetKind::HostPorts(_), Table::PortMap6) => {
                 &[Field::Address6, Field::Port]
             }
-            (SetKind::Addresses(_) | SetKind::Ports(_), _) => &[Field::Address4, Field::Port],
+            (SetKind::Addresses(_) | SetKind::HostPorts(_), _) => &[Field::Address4, Field::Port],
             _ => &[],
         }
     }

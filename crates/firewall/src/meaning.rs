@@ -14,7 +14,7 @@ use crate::nf_tables::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meaning {
     conditions: Vec<Condition>,
-    outcome: Outcome,
+    outcome: Action,
 }
 
 /// A condition for the rule to apply to a packet.
@@ -60,7 +60,7 @@ type Key = Vec<(Source, usize)>;
 
 /// The action on a packet to which the rule applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
+enum Action {
     Masquerade,
     /// A verdict, by its attributes.
     Verdict(Vec<u8>),
@@ -101,8 +101,8 @@ impl Meaning {
                 "bitwise" => registers.mask(data).ok()??,
                 "cmp" => conditions.push(registers.compare(data).ok()??),
                 "lookup" => conditions.push(registers.look_up(data).ok()??),
-                "immediate" => outcome = Some(Outcome::Verdict(verdict(data).ok()??)),
-                "masq" => outcome = Some(Outcome::Masquerade),
+                "immediate" => outcome = Some(Action::Verdict(verdict(data).ok()??)),
+                "masq" => outcome = Some(Action::Masquerade),
                 "dynset" => outcome = Some(registers.add(data).ok()??),
                 "nat" => outcome = Some(registers.send(data).ok()??),
                 _ => return None,
@@ -232,15 +232,15 @@ impl Registers {
         Some(key)
     }
 
-    fn add(&self, data: &[u8]) -> Result<Option<Outcome>, Malformed> {
+    fn add(&self, data: &[u8]) -> Result<Option<Action>, Malformed> {
         let set = text(data, dynset::SET)?.to_owned();
         let is_addition = be32(data, dynset::OPERATION)?.unwrap_or(dynset::ADD) == dynset::ADD;
         let key = self.key(be32(data, dynset::KEY_REGISTER)?);
         let key = key.filter(|_| is_addition);
-        Ok(key.map(|key| Outcome::Added { set, key }))
+        Ok(key.map(|key| Action::Added { set, key }))
     }
 
-    fn send(&self, data: &[u8]) -> Result<Option<Outcome>, Malformed> {
+    fn send(&self, data: &[u8]) -> Result<Option<Action>, Malformed> {
         let is_of_destination = be32(data, nat::TYPE)? == Some(nat::DESTINATION);
         let address = be32(data, nat::ADDRESS_REGISTER)?.and_then(unit);
         let port = be32(data, nat::PORT_REGISTER)?.and_then(unit);
@@ -250,7 +250,7 @@ impl Registers {
             return Ok(None);
         };
         let loaded = self.0.get(&address);
-        Ok(loaded.map(|(source, _)| Outcome::Sent {
+        Ok(loaded.map(|(source, _)| Action::Sent {
             family,
             address: source.clone(),
             distance: port.wrapping_sub(address),

@@ -1,7 +1,7 @@
 //! Rules: as a chain should have them, and as the kernel lists them.
 
 use netlink::attributes::{Attributes, Malformed, find, read, text};
-use netlink::{Reply, Request};
+use netlink::{KernelMessage, KernelRequest};
 
 use crate::edit::Message;
 use crate::element::comment_in;
@@ -52,7 +52,7 @@ impl Rule {
 
 impl ListedRule {
     /// The question for the rules of a table, or of one of its chains.
-    pub(crate) fn list(family: u8, table: &str, chain: Option<&str>) -> Request {
+    pub(crate) fn list(family: u8, table: &str, chain: Option<&str>) -> KernelRequest {
         let mut attributes = Attributes::new().text(TABLE, table);
         if let Some(chain) = chain {
             attributes = attributes.text(rule::CHAIN, chain);
@@ -62,7 +62,7 @@ impl ListedRule {
     }
 
     /// `None` if the message is about something else.
-    pub(crate) fn read(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn read(reply: &KernelMessage<'_>) -> Result<Option<Self>, Malformed> {
         if reply.message_type != Message::NewRule.number() {
             return Ok(None);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use netlink::attributes::{Attributes, Malformed, be32, find, text};
-use netlink::{Reply, Request};
+use netlink::{KernelMessage, KernelRequest};
 use nix::libc;
 
 use crate::edit::{Edit, Message};
@@ -88,13 +88,13 @@ impl Table {
     }
 
     /// The question for the table's sets.
-    pub(crate) fn list_sets(self) -> Request {
+    pub(crate) fn list_sets(self) -> KernelRequest {
         let what = format!("list the sets of table {self}");
         Message::GetSet.request(self.family(), what, self.attribute())
     }
 
     /// The set that an answer to [`Table::list_sets`] is about; `None` if it is not of this crate.
-    pub(crate) fn read_set(self, reply: &Reply<'_>) -> Result<Option<Set>, Malformed> {
+    pub(crate) fn read_set(self, reply: &KernelMessage<'_>) -> Result<Option<Set>, Malformed> {
         let kind = SetKind::of_name(text(attributes_of(reply), set::NAME)?);
         Ok(kind.map(|kind| self.set(kind)))
     }
@@ -241,12 +241,12 @@ pub(crate) struct ListedTable {
 impl Question for Table {
     type Answer = ListedTable;
 
-    fn request(&self) -> Request {
+    fn request(&self) -> KernelRequest {
         let what = format!("find table {self}");
         Message::GetTable.request(self.family(), what, self.attribute())
     }
 
-    fn read(&self, reply: &Reply<'_>) -> Result<ListedTable, Malformed> {
+    fn read(&self, reply: &KernelMessage<'_>) -> Result<ListedTable, Malformed> {
         let field = |kind| Ok(be32(attributes_of(reply), kind)?.unwrap_or_default());
         Ok(ListedTable {
             is_dormant: field(table::FLAGS)? & table::DORMANT != 0,
@@ -266,7 +266,7 @@ impl Question for FramePart {
     /// Whether the part lets packets through to rules: the table is not dormant, the chain hooked.
     type Answer = bool;
 
-    fn request(&self) -> Request {
+    fn request(&self) -> KernelRequest {
         match self {
             Self::Table(table) => table.request(),
             Self::Chain(table, chain) => {
@@ -276,7 +276,7 @@ impl Question for FramePart {
         }
     }
 
-    fn read(&self, reply: &Reply<'_>) -> Result<bool, Malformed> {
+    fn read(&self, reply: &KernelMessage<'_>) -> Result<bool, Malformed> {
         match self {
             Self::Table(table) => Ok(!table.read(reply)?.is_dormant),
             Self::Chain(_, chain) => chain.is_hooked(reply),
@@ -286,7 +286,7 @@ impl Question for FramePart {
 
 impl Chain {
     /// Whether an answer is about a chain with this one's hook.
-    fn is_hooked(&self, reply: &Reply<'_>) -> Result<bool, Malformed> {
+    fn is_hooked(&self, reply: &KernelMessage<'_>) -> Result<bool, Malformed> {
         let attributes = attributes_of(reply);
         let hook = find(attributes, chain::HOOK)?;
         Ok(text(attributes, chain::TYPE)? == self.chain_type
@@ -314,7 +314,7 @@ impl Set {
     }
 }
 
-pub(crate) fn attributes_of<'r>(reply: &'r Reply<'_>) -> &'r [u8] {
+pub(crate) fn attributes_of<'r>(reply: &'r KernelMessage<'_>) -> &'r [u8] {
     reply.payload.get(HEADER..).unwrap_or_default()
 }
 

@@ -49,7 +49,7 @@ pub(crate) enum SetKind {
     Addresses(Option<Token>),
     /// The host ports that lead to containers at all addresses of the node; with a token, under
     /// these conditions.
-    Ports(Option<Token>),
+    HostPorts(Option<Token>),
     /// A set without container elements; its name stores a network's conditions.
     Conditions(Conditions),
     /// Node addresses that packets were sent to; filled by the rules.
@@ -121,7 +121,7 @@ impl Table {
                 SetKind::Waiting,
                 SetKind::Local,
                 SetKind::Addresses(None),
-                SetKind::Ports(None),
+                SetKind::HostPorts(None),
                 SetKind::Hairpins,
                 SetKind::ToAll,
             ],
@@ -158,8 +158,8 @@ impl SetKind {
             Self::Waiting => "waiting".to_owned(),
             Self::Addresses(None) => "host-addresses".to_owned(),
             Self::Addresses(Some(token)) => format!("host-addresses-{token}"),
-            Self::Ports(None) => "host-ports".to_owned(),
-            Self::Ports(Some(token)) => format!("host-ports-{token}"),
+            Self::HostPorts(None) => "host-ports".to_owned(),
+            Self::HostPorts(Some(token)) => format!("host-ports-{token}"),
             Self::Conditions(conditions) => format!("if-{conditions}"),
             Self::Local => "local".to_owned(),
             Self::Node => "node".to_owned(),
@@ -178,7 +178,7 @@ impl SetKind {
             Self::Senders,
             Self::Waiting,
             Self::Addresses(None),
-            Self::Ports(None),
+            Self::HostPorts(None),
             Self::Local,
             Self::Node,
             Self::Hairpins,
@@ -194,7 +194,7 @@ impl SetKind {
             "to" => network().map(Self::ToNetwork),
             "host" => match rest.split_once('-')? {
                 ("addresses", token) => Some(Self::Addresses(Some(Token::of_text(token)?))),
-                ("ports", token) => Some(Self::Ports(Some(Token::of_text(token)?))),
+                ("ports", token) => Some(Self::HostPorts(Some(Token::of_text(token)?))),
                 _ => None,
             },
             "if" => Conditions::of_name(rest).map(Self::Conditions),
@@ -241,8 +241,8 @@ mod tests {
             SetKind::Waiting,
             SetKind::Addresses(None),
             SetKind::Addresses(Token::of_text("0123456789")),
-            SetKind::Ports(None),
-            SetKind::Ports(Token::of_text("abcdefghiJ")),
+            SetKind::HostPorts(None),
+            SetKind::HostPorts(Token::of_text("abcdefghiJ")),
             SetKind::Local,
             SetKind::Node,
             SetKind::Hairpins,

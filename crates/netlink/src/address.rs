@@ -17,7 +17,7 @@ use nix::libc;
 
 use crate::attributes::{Attributes, Malformed, ip_of, text_of, u8_of, u32_of};
 use crate::uapi::{self, IFA_PROTO, IFA_RT_PRIORITY, INFINITY_LIFE_TIME};
-use crate::{Answer, Reply, Request};
+use crate::{Answer, KernelMessage, KernelRequest};
 
 /// The length of `struct ifaddrmsg`.
 const ADDRESS_HEADER: usize = 8;
@@ -173,9 +173,9 @@ fn header(family: u8, prefix: u8, scope: u8, link: u32) -> Attributes {
 
 /// The request for a link's addresses, or for those of all links with the index 0; of both
 /// protocols if `None`.
-pub(crate) fn list_request(what: String, link: u32, family: Option<Family>) -> Request {
+pub(crate) fn list_request(what: String, link: u32, family: Option<Family>) -> KernelRequest {
     let family = family.map_or(uapi::family(libc::AF_UNSPEC), Family::number);
-    Request {
+    KernelRequest {
         what,
         message_type: libc::RTM_GETADDR,
         flags: 0,
@@ -186,7 +186,7 @@ pub(crate) fn list_request(what: String, link: u32, family: Option<Family>) -> R
 
 impl LinkAddress {
     /// `None` for addresses of other protocols.
-    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn parse(reply: &KernelMessage<'_>) -> Result<Option<Self>, Malformed> {
         let &[family, prefix, flags, scope, ..] = &*reply.payload else {
             return Err(Malformed("an address has no header"));
         };

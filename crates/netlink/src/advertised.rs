@@ -4,7 +4,9 @@ use nix::libc;
 
 use crate::attributes::Malformed;
 use crate::uapi::RTPROT_RA;
-use crate::{Family, Given, LinkAddress, NetlinkError, Reply, Route, Rtnetlink, address, route};
+use crate::{
+    Family, Given, KernelMessage, LinkAddress, NetlinkError, Route, Rtnetlink, address, route,
+};
 
 /// The offset of the protocol (`RTPROT_*`) in `struct rtmsg`.
 const PROTOCOL: usize = 5;
@@ -24,7 +26,7 @@ impl Rtnetlink {
     pub fn advertised_links(&mut self) -> Result<Vec<u32>, NetlinkError> {
         let every_table = u32::from(libc::RT_TABLE_UNSPEC);
         let request = route::list_request(Family::V6, every_table, None);
-        let of_route = |reply: &Reply<'_>| -> Result<_, Malformed> {
+        let of_route = |reply: &KernelMessage<'_>| -> Result<_, Malformed> {
             if reply.payload.get(PROTOCOL) != Some(&RTPROT_RA) {
                 return Ok(None);
             }
@@ -34,7 +36,7 @@ impl Rtnetlink {
         let by_routes: Vec<Vec<u32>> = self.socket.dump(&request, of_route)?;
         let request =
             address::list_request("list addresses".to_owned(), ANY_LINK, Some(Family::V6));
-        let of_address = |reply: &Reply<'_>| -> Result<_, Malformed> {
+        let of_address = |reply: &KernelMessage<'_>| -> Result<_, Malformed> {
             let is_lent = |address: &LinkAddress| {
                 let Given {
                     scope, lifetime, ..

@@ -1,12 +1,12 @@
 //! Reads arbitrary bytes as the kernel's answers, for the program `fuzz`.
 
-use crate::{Link, LinkAddress, Reply, Route, SourceRule, route, traffic, vlan};
+use crate::{KernelMessage, Link, LinkAddress, Route, SourceRule, route, traffic, vlan};
 
 /// Reads the messages of a datagram as answers to every question that this crate asks, and passes
 /// each to `also`.
-pub fn read_all(datagram: &[u8], mut also: impl FnMut(&Reply<'_>)) {
+pub fn read_all(datagram: &[u8], mut also: impl FnMut(&KernelMessage<'_>)) {
     let mut rest = datagram;
-    while let Ok(Some(reply)) = Reply::take(&mut rest) {
+    while let Ok(Some(reply)) = KernelMessage::take(&mut rest) {
         let _ = reply.verdict();
         let _ = Link::parse(&reply);
         let _ = LinkAddress::parse(&reply);

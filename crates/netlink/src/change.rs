@@ -9,7 +9,7 @@ use nix::libc;
 use crate::attributes::Attributes;
 use crate::request::{CREATE, EXCLUSIVE, REPLACE};
 use crate::{
-    Answer, Existing, Given, LinkAddress, LinkChange, PortVlans, Request, Route, VlanOwner,
+    Answer, Existing, Given, KernelRequest, LinkAddress, LinkChange, PortVlans, Route, VlanOwner,
     address, vlan,
 };
 
@@ -191,7 +191,7 @@ impl Change {
         }
     }
 
-    pub(crate) fn request(&self) -> Request {
+    pub(crate) fn request(&self) -> KernelRequest {
         let (message_type, flags, attributes): (u16, u16, Attributes) = match self {
             // RTM_SETLINK does not support settings of a bridge and of its ports. RTM_NEWLINK
             // without `NLM_F_CREATE` changes an existing link.
@@ -236,7 +236,7 @@ impl Change {
                 (libc::RTM_DELLINK, 0, vlan::message(*owner, vlans))
             }
         };
-        Request {
+        KernelRequest {
             what: self.to_string(),
             message_type,
             flags,

@@ -2,7 +2,7 @@
 
 use nix::libc;
 
-use crate::Reply;
+use crate::KernelMessage;
 use crate::attributes::{Malformed, u64_of};
 use crate::link::LINK_HEADER;
 
@@ -25,7 +25,7 @@ pub struct Counters {
 
 impl Counters {
     /// `None` if the kernel does not count.
-    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn parse(reply: &KernelMessage<'_>) -> Result<Option<Self>, Malformed> {
         for attribute in reply.attributes(LINK_HEADER) {
             if let (libc::IFLA_STATS64, value) = attribute? {
                 let field = |index: usize| {

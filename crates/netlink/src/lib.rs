@@ -18,7 +18,7 @@
 //! link, link_change, address, route, rule, vlan values, and their form in messages
 //! counters, neighbour, peer                     values that are only read
 //! socket, release                               exchanges, lists, events; closing without waiting
-//! request, reply                                messages
+//! request, kernel_message                       messages to and from the kernel
 //! traffic                                       qdiscs, classes and filters
 //! attributes, uapi                              attributes, and the names of their numbers
 //! answers                                       what reads messages, for the program `fuzz`
@@ -32,6 +32,7 @@ pub mod attributes;
 mod change;
 mod counters;
 mod error;
+mod kernel_message;
 mod link;
 mod link_change;
 mod mac;
@@ -42,7 +43,6 @@ mod new_link;
 mod peer;
 mod release;
 mod removal;
-mod reply;
 mod request;
 mod route;
 mod rtnetlink;
@@ -61,18 +61,18 @@ pub use address::{Family, Given, LinkAddress};
 pub use change::Change;
 pub use counters::Counters;
 pub use error::NetlinkError;
+pub use kernel_message::KernelMessage;
 pub use link::{BridgePort, Link, LinkKind, OperState, Parent};
 pub use link_change::{LinkChange, PortChange};
 pub use mac::{InvalidMac, Mac, random_name};
 pub use neighbour::{Neighbour, Reachability};
 pub use netns::{Netns, NetnsError, NetnsId, mounted, number_in};
 pub use new_link::NewLink;
-pub use reply::Reply;
-pub use request::{Answer, Request};
+pub use request::{Answer, KernelRequest};
 pub use route::{Existing, MAIN_TABLE, Route};
 pub use rtnetlink::{Applied, LinkRef, Rtnetlink};
 pub use rule::SourceRule;
-pub use socket::{DUMP_ATTEMPTS, Outcome, Protocol, Socket};
+pub use socket::{DUMP_ATTEMPTS, Protocol, RequestOutcome, Socket};
 pub use sub_interface::{IpvlanMode, MacvlanMode, NewSubInterface, SubInterface, UnknownMode};
 pub use veth::{NewPeer, NewVeth, Peer, Veth};
 pub use vlan::{PortVlans, VlanOwner};

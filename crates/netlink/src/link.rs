@@ -20,7 +20,7 @@ use crate::uapi::{
     IFLA_INET_CONF, IFLA_INET6_CONF, IFLA_IPVLAN_MODE, IFLA_MACVLAN_MODE, IFLA_VLAN_ID,
     IFLA_VLAN_PROTOCOL,
 };
-use crate::{IpvlanMode, Mac, MacvlanMode, Reply};
+use crate::{IpvlanMode, KernelMessage, Mac, MacvlanMode};
 
 /// The length of `struct ifinfomsg`.
 pub(crate) const LINK_HEADER: usize = 16;
@@ -187,7 +187,7 @@ pub enum OperState {
 }
 
 impl Link {
-    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Self, Malformed> {
+    pub(crate) fn parse(reply: &KernelMessage<'_>) -> Result<Self, Malformed> {
         let flags = reply.payload.get(8..12).map_or(Ok(0), u32_of)?;
         let has_flag = |flag: libc::c_int| flags & flag.cast_unsigned() != 0;
         let mut link = Self {

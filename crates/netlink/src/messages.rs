@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::attributes::Attributes;
+use crate::kernel_message::reply_with;
 use crate::link::LinkHeader;
-use crate::reply::reply_with;
 use crate::uapi::{
     FR_ACT_TO_TBL, FRA_PRIORITY, FRA_SRC, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE, IFA_PROTO,
     IFLA_BR_VLAN_DEFAULT_PVID, IFLA_BR_VLAN_FILTERING, IFLA_BRPORT_ISOLATED, IFLA_BRPORT_LEARNING,

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use nix::libc;
 
 use crate::attributes::{Attributes, Malformed, ip_of, u16_of};
-use crate::{Answer, Mac, Reply, Request};
+use crate::{Answer, KernelMessage, KernelRequest, Mac};
 
 /// The length of `struct ndmsg`.
 const NEIGHBOUR_HEADER: usize = 12;
@@ -60,8 +60,8 @@ impl Reachability {
 }
 
 /// The request for a link's neighbours.
-pub(crate) fn list_request(link: u32) -> Request {
-    Request {
+pub(crate) fn list_request(link: u32) -> KernelRequest {
+    KernelRequest {
         what: format!("list neighbours of link {link}"),
         message_type: libc::RTM_GETNEIGH,
         flags: 0,
@@ -74,7 +74,7 @@ pub(crate) fn list_request(link: u32) -> Request {
 
 impl Neighbour {
     /// `None` for neighbours of other protocols, and for groups.
-    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn parse(reply: &KernelMessage<'_>) -> Result<Option<Self>, Malformed> {
         let state = u16_of(reply.payload.get(8..10).unwrap_or_default())?;
         let (mut address, mut mac) = (None, None);
         for attribute in reply.attributes(NEIGHBOUR_HEADER) {

@@ -6,7 +6,7 @@ use crate::attributes::Attributes;
 use crate::link::LinkHeader;
 use crate::request::{CREATE, EXCLUSIVE};
 use crate::uapi::IFLA_BR_VLAN_FILTERING;
-use crate::{Answer, Link, LinkRef, Mac, NetlinkError, Request, Rtnetlink, random_name};
+use crate::{Answer, KernelRequest, Link, LinkRef, Mac, NetlinkError, Rtnetlink, random_name};
 
 /// The properties that every link can be created with. [`NewLink::named`] leaves all of them but
 /// the name to the kernel.
@@ -58,8 +58,8 @@ pub(crate) fn with_kind(link: Attributes, kind: &str, data: Attributes) -> Attri
 }
 
 /// The request that creates a link; `what` describes it, as it follows "cannot".
-pub(crate) fn creation(what: String, link: Attributes) -> Request {
-    Request {
+pub(crate) fn creation(what: String, link: Attributes) -> KernelRequest {
+    KernelRequest {
         what,
         message_type: libc::RTM_NEWLINK,
         flags: CREATE | EXCLUSIVE,
@@ -70,12 +70,12 @@ pub(crate) fn creation(what: String, link: Attributes) -> Request {
 
 /// The request that sets the alias of a link by its name, at most 254 bytes. The kernel ignores an
 /// alias when it creates a link.
-pub(crate) fn naming(name: &str, alias: &str) -> Request {
+pub(crate) fn naming(name: &str, alias: &str) -> KernelRequest {
     let payload = LinkHeader::default()
         .attributes()
         .text(libc::IFLA_IFNAME, name)
         .text(libc::IFLA_IFALIAS, alias);
-    Request {
+    KernelRequest {
         what: format!("give link {name} the alias {alias}"),
         message_type: libc::RTM_SETLINK,
         flags: 0,
@@ -84,7 +84,7 @@ pub(crate) fn naming(name: &str, alias: &str) -> Request {
     }
 }
 
-fn ifb(link: &NewLink<'_>) -> Request {
+fn ifb(link: &NewLink<'_>) -> KernelRequest {
     let what = format!("create ifb {}", link.name);
     creation(what, with_kind(link.attributes(), "ifb", Attributes::new()))
 }

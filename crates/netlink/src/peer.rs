@@ -6,7 +6,7 @@ use nix::libc;
 
 use crate::attributes::{Attributes, Malformed, i32_of};
 use crate::uapi::{NETNSA_FD, NETNSA_NSID};
-use crate::{Answer, Netns, Reply, Request};
+use crate::{Answer, KernelMessage, KernelRequest, Netns};
 
 /// The length of `struct rtgenmsg`, filled up.
 const HEADER: usize = 4;
@@ -15,9 +15,9 @@ const HEADER: usize = 4;
 const NONE: i32 = -1;
 
 /// The request for a namespace's ID.
-pub(crate) fn number_request(netns: &Netns) -> Request {
+pub(crate) fn number_request(netns: &Netns) -> KernelRequest {
     let file = netns.as_fd().as_raw_fd().cast_unsigned();
-    Request {
+    KernelRequest {
         what: format!("find the number of {}", netns.path().display()),
         message_type: libc::RTM_GETNSID,
         flags: 0,
@@ -28,7 +28,7 @@ pub(crate) fn number_request(netns: &Netns) -> Request {
     }
 }
 
-pub(crate) fn number_in(reply: &Reply<'_>) -> Result<Option<i32>, Malformed> {
+pub(crate) fn number_in(reply: &KernelMessage<'_>) -> Result<Option<i32>, Malformed> {
     for attribute in reply.attributes(HEADER) {
         if let (NETNSA_NSID, value) = attribute? {
             return Ok(Some(i32_of(value)?).filter(|number| *number != NONE));

@@ -7,7 +7,7 @@ use nix::libc::{AF_UNSPEC, IFLA_GROUP, RTM_DELLINK, RTM_SETLINK, RTNLGRP_LINK};
 use crate::link::LinkHeader;
 use crate::mac::random;
 use crate::uapi::family;
-use crate::{Answer, Change, NetlinkError, Reply, Request, Rtnetlink};
+use crate::{Answer, Change, KernelMessage, KernelRequest, NetlinkError, Rtnetlink};
 
 /// The timeout for the event of a removal, and the interval at which the plugin checks that the
 /// helper process still runs. After the timeout the plugin sends a request itself.
@@ -53,14 +53,14 @@ impl Rtnetlink {
     fn remove_group(&mut self, left: &mut Vec<u32>) {
         let group = LOWEST_GROUP | random() as u32 >> 2;
         let members = left.iter().map(|link| grouping(*link, group));
-        let members: Vec<Request> = members.collect();
+        let members: Vec<KernelRequest> = members.collect();
         if self.send_each(&members).is_ok() {
             self.remove_apart(&group_removal(group), left);
         }
     }
 
     /// Has the helper process remove links, and takes those whose event arrives out of `left`.
-    fn remove_apart(&mut self, removal: &Request, left: &mut Vec<u32>) {
+    fn remove_apart(&mut self, removal: &KernelRequest, left: &mut Vec<u32>) {
         // Errors are ignored: the caller removes the links that are left.
         if self.socket.subscribe(RTNLGRP_LINK).is_ok() {
             let _ = self.watch_removal(removal, left);
@@ -70,7 +70,7 @@ impl Rtnetlink {
 
     fn watch_removal(
         &mut self,
-        removal: &Request,
+        removal: &KernelRequest,
         left: &mut Vec<u32>,
     ) -> Result<(), NetlinkError> {
         let mut handed_over = self.socket.hand_over(removal, c"twill-unlink")?;
@@ -91,16 +91,16 @@ impl Rtnetlink {
 
 /// Whether an event reports the removal of a link. An `RTM_DELLINK` of the family `AF_BRIDGE` only
 /// reports that a bridge lost a port.
-fn is_removed(event: &Reply<'_>, link: u32) -> bool {
+fn is_removed(event: &KernelMessage<'_>, link: u32) -> bool {
     event.message_type == RTM_DELLINK
         && event.payload.first() == Some(&family(AF_UNSPEC))
         && event.link_index() == Some(link)
 }
 
 /// The request that puts a link into a group (ip-link(8), `group`).
-fn grouping(link: u32, group: u32) -> Request {
+fn grouping(link: u32, group: u32) -> KernelRequest {
     let message = LinkHeader::of(link).attributes().u32(IFLA_GROUP, group);
-    Request {
+    KernelRequest {
         what: format!("put link {link} into group {group}"),
         message_type: RTM_SETLINK,
         flags: 0,
@@ -110,9 +110,9 @@ fn grouping(link: u32, group: u32) -> Request {
 }
 
 /// The request that removes the links of a group.
-fn group_removal(group: u32) -> Request {
+fn group_removal(group: u32) -> KernelRequest {
     let message = LinkHeader::default().attributes().u32(IFLA_GROUP, group);
-    Request {
+    KernelRequest {
         what: format!("delete the links of group {group}"),
         message_type: RTM_DELLINK,
         flags: 0,

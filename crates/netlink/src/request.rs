@@ -41,7 +41,7 @@ pub enum Answer {
 
 /// A message to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct KernelRequest {
     /// A description, as it follows "cannot": `create bridge cni0`.
     pub what: String,
     /// `RTM_*`; for nftables the subsystem's number, times 256, plus the message's.
@@ -54,7 +54,7 @@ pub struct Request {
     pub answer: Answer,
 }
 
-impl Request {
+impl KernelRequest {
     /// The length of the message in bytes, without the zeros that fill it up.
     pub(crate) fn length(&self) -> usize {
         HEADER + self.payload.len()

@@ -28,7 +28,7 @@ use nix::libc;
 use crate::address::network;
 use crate::attributes::{Attributes, Malformed, ip_of, read, u16_of, u32_of};
 use crate::uapi::{RTAX_ADVMSS, RTAX_MTU, RTNH_F_ONLINK};
-use crate::{Answer, Family, Reply, Request};
+use crate::{Answer, Family, KernelMessage, KernelRequest};
 
 /// The length of `struct rtmsg`.
 const ROUTE_HEADER: usize = 12;
@@ -154,7 +154,7 @@ impl Route {
     }
 
     /// One for each next hop of a unicast route, and none for other routes.
-    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Vec<Self>, Malformed> {
+    pub(crate) fn parse(reply: &KernelMessage<'_>) -> Result<Vec<Self>, Malformed> {
         let &[family, prefix, _, _, table, _, scope, kind, ..] = &*reply.payload else {
             return Err(Malformed("a route has no header"));
         };
@@ -276,7 +276,7 @@ impl Header {
 }
 
 /// The request for the route that packets to an address take.
-pub(crate) fn towards_request(address: IpAddr) -> Request {
+pub(crate) fn towards_request(address: IpAddr) -> KernelRequest {
     let family = Family::of(address);
     let header = Header {
         prefix: match family {
@@ -285,7 +285,7 @@ pub(crate) fn towards_request(address: IpAddr) -> Request {
         },
         ..Header::to_ask(family, 0)
     };
-    Request {
+    KernelRequest {
         what: format!("find the route to {address}"),
         message_type: libc::RTM_GETROUTE,
         flags: 0,
@@ -295,7 +295,7 @@ pub(crate) fn towards_request(address: IpAddr) -> Request {
 }
 
 /// The index of the link in a message about a route, of any type.
-pub(crate) fn link_of(reply: &Reply<'_>) -> Result<Option<u32>, Malformed> {
+pub(crate) fn link_of(reply: &KernelMessage<'_>) -> Result<Option<u32>, Malformed> {
     for attribute in reply.attributes(ROUTE_HEADER) {
         if let (libc::RTA_OIF, value) = attribute? {
             return u32_of(value).map(Some);
@@ -306,11 +306,11 @@ pub(crate) fn link_of(reply: &Reply<'_>) -> Result<Option<u32>, Malformed> {
 
 /// The request for the routes of a table, or of all tables with the number 0; by one link only if
 /// one is given.
-pub(crate) fn list_request(family: Family, table: u32, link: Option<u32>) -> Request {
+pub(crate) fn list_request(family: Family, table: u32, link: Option<u32>) -> KernelRequest {
     let attributes = Header::to_ask(family, table)
         .attributes()
         .with(link, |to, link| to.u32(libc::RTA_OIF, link));
-    Request {
+    KernelRequest {
         what: format!("list routes of table {table}"),
         message_type: libc::RTM_GETROUTE,
         flags: 0,
@@ -320,6 +320,6 @@ pub(crate) fn list_request(family: Family, table: u32, link: Option<u32>) -> Req
 }
 
 /// Whether a route leads to an address of this namespace.
-pub(crate) fn is_local(reply: &Reply<'_>) -> bool {
+pub(crate) fn is_local(reply: &KernelMessage<'_>) -> bool {
     reply.payload.get(7) == Some(&libc::RTN_LOCAL)
 }

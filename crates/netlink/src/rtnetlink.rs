@@ -4,11 +4,11 @@ use nix::libc;
 
 use crate::attributes::{Attributes, Malformed};
 use crate::link::LinkHeader;
-use crate::socket::{Outcome, garbled};
+use crate::socket::{RequestOutcome, garbled};
 use crate::{
-    Answer, Change, Counters, Family, Link, LinkAddress, LinkKind, MAIN_TABLE, Neighbour,
-    NetlinkError, Netns, PortVlans, Protocol, Reply, Request, Route, Socket, address, neighbour,
-    peer, route, vlan,
+    Answer, Change, Counters, Family, KernelMessage, KernelRequest, Link, LinkAddress, LinkKind,
+    MAIN_TABLE, Neighbour, NetlinkError, Netns, PortVlans, Protocol, Route, Socket, address,
+    neighbour, peer, route, vlan,
 };
 
 /// The longest name of a link in bytes. Alternative names may be longer.
@@ -86,7 +86,7 @@ impl Rtnetlink {
         &mut self,
         changes: &'c [Change],
     ) -> Result<Vec<Applied<'c>>, NetlinkError> {
-        let requests: Vec<Request> = changes.iter().map(Change::request).collect();
+        let requests: Vec<KernelRequest> = changes.iter().map(Change::request).collect();
         let outcomes = self.send_each(&requests)?;
         let applied = changes.iter().zip(outcomes).map(|(change, outcome)| {
             let result = outcome.map(drop);
@@ -106,7 +106,7 @@ impl Rtnetlink {
         changes: &[Change],
         link: LinkRef<'_>,
     ) -> Result<Link, NetlinkError> {
-        let requests: Vec<Request> = changes.iter().map(Change::request).collect();
+        let requests: Vec<KernelRequest> = changes.iter().map(Change::request).collect();
         let (outcomes, found) = self.exchange_and_read(&requests, link)?;
         for (change, outcome) in changes.iter().zip(outcomes) {
             outcome.map_err(|error| self.with_name_of(error, change))?;
@@ -191,7 +191,7 @@ impl Rtnetlink {
     /// # Errors
     /// If the kernel refuses.
     pub fn vlans(&mut self, link: u32) -> Result<Vec<PortVlans>, NetlinkError> {
-        let of_link = |reply: &Reply<'_>| {
+        let of_link = |reply: &KernelMessage<'_>| {
             let is_own = reply.link_index() == Some(link);
             is_own.then(|| vlan::parse(reply)).transpose()
         };
@@ -278,7 +278,7 @@ impl Rtnetlink {
         link: Option<u32>,
     ) -> Result<Vec<Route>, NetlinkError> {
         let request = route::list_request(family, table, link);
-        let wanted = |reply: &Reply<'_>| -> Result<_, Malformed> {
+        let wanted = |reply: &KernelMessage<'_>| -> Result<_, Malformed> {
             let mut routes = Route::parse(reply)?;
             routes.retain(|route| route.table == table && (link.is_none() || route.link == link));
             Ok(Some(routes))
@@ -303,7 +303,7 @@ impl Rtnetlink {
 
 impl Rtnetlink {
     /// Sends requests and returns the first refusal. All are tried.
-    pub(crate) fn send(&mut self, requests: &[Request]) -> Result<(), NetlinkError> {
+    pub(crate) fn send(&mut self, requests: &[KernelRequest]) -> Result<(), NetlinkError> {
         let outcomes = self.send_each(requests)?.into_iter();
         outcomes
             .map(|outcome| outcome.map(drop))
@@ -312,7 +312,10 @@ impl Rtnetlink {
     }
 
     /// Sends requests and returns the outcome of each, in order.
-    pub(crate) fn send_each(&mut self, requests: &[Request]) -> Result<Vec<Outcome>, NetlinkError> {
+    pub(crate) fn send_each(
+        &mut self,
+        requests: &[KernelRequest],
+    ) -> Result<Vec<RequestOutcome>, NetlinkError> {
         let mut outcomes = Vec::new();
         for datagram in datagrams(requests) {
             let some: Vec<_> = datagram.iter().collect();
@@ -324,7 +327,7 @@ impl Rtnetlink {
     /// Sends a few requests, reads a link with them, and returns the link or the first refusal.
     pub(crate) fn send_and_read(
         &mut self,
-        requests: &[Request],
+        requests: &[KernelRequest],
         link: LinkRef<'_>,
     ) -> Result<Link, NetlinkError> {
         let (outcomes, found) = self.exchange_and_read(requests, link)?;
@@ -335,9 +338,9 @@ impl Rtnetlink {
     /// The outcomes of a few requests, in order, and the link or the reason why it cannot be read.
     fn exchange_and_read(
         &mut self,
-        requests: &[Request],
+        requests: &[KernelRequest],
         link: LinkRef<'_>,
-    ) -> Result<(Vec<Outcome>, Result<Link, NetlinkError>), NetlinkError> {
+    ) -> Result<(Vec<RequestOutcome>, Result<Link, NetlinkError>), NetlinkError> {
         let read = link_request(link);
         let all: Vec<_> = requests.iter().chain([&read]).collect();
         let mut outcomes = self.socket.exchange(&all)?;
@@ -380,7 +383,7 @@ impl Rtnetlink {
 }
 
 /// The link in the answer to a question for it.
-fn link_in(outcome: Outcome, question: &Request) -> Result<Link, NetlinkError> {
+fn link_in(outcome: RequestOutcome, question: &KernelRequest) -> Result<Link, NetlinkError> {
     let reply = outcome?.ok_or(Malformed("it has no link"));
     let link = reply.and_then(|reply| Link::parse(&reply));
     link.map_err(|malformed| garbled(&question.what, malformed))
@@ -397,11 +400,11 @@ fn some_if_found(found: Result<Link, NetlinkError>) -> Result<Option<Link>, Netl
 
 /// Splits requests into datagrams, whose size the kernel limits, and whose errors must fit into the
 /// socket's receive buffer.
-fn datagrams(requests: &[Request]) -> impl Iterator<Item = &[Request]> {
+fn datagrams(requests: &[KernelRequest]) -> impl Iterator<Item = &[KernelRequest]> {
     let mut rest = requests;
     std::iter::from_fn(move || {
         let mut size = 0;
-        let fits = |request: &&Request| {
+        let fits = |request: &&KernelRequest| {
             size += request.length();
             size <= DATAGRAM
         };
@@ -421,8 +424,8 @@ fn link_message(index: u32) -> Attributes {
         .u32(libc::IFLA_EXT_MASK, without_counters)
 }
 
-fn question(what: String, message: Attributes) -> Request {
-    Request {
+fn question(what: String, message: Attributes) -> KernelRequest {
+    KernelRequest {
         what,
         message_type: libc::RTM_GETLINK,
         flags: 0,
@@ -431,7 +434,7 @@ fn question(what: String, message: Attributes) -> Request {
     }
 }
 
-fn link_request(link: LinkRef<'_>) -> Request {
+fn link_request(link: LinkRef<'_>) -> KernelRequest {
     match link {
         // There is no name to look up for a link that does not exist.
         LinkRef::Index(index) => question(format!("find link {index}"), link_message(index)),

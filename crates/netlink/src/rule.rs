@@ -19,7 +19,7 @@ use crate::uapi::{
     FIB_RULE_INVERT, FR_ACT_TO_TBL, FRA_PAD, FRA_PRIORITY, FRA_PROTOCOL, FRA_SRC,
     FRA_SUPPRESS_PREFIXLEN, FRA_TABLE,
 };
-use crate::{Answer, Family, NetlinkError, Reply, Request, Rtnetlink};
+use crate::{Answer, Family, KernelMessage, KernelRequest, NetlinkError, Rtnetlink};
 
 /// The length of `struct fib_rule_hdr`.
 const RULE_HEADER: usize = 12;
@@ -46,7 +46,7 @@ impl Rtnetlink {
     pub fn source_rules(&mut self, family: Family) -> Result<Vec<SourceRule>, NetlinkError> {
         let mut payload = vec![0; RULE_HEADER];
         payload.splice(..1, [family.number()]);
-        let request = Request {
+        let request = KernelRequest {
             what: "list routing rules".to_owned(),
             message_type: libc::RTM_GETRULE,
             flags: 0,
@@ -62,7 +62,7 @@ impl Rtnetlink {
 
 impl SourceRule {
     /// `None` for a rule of another kind, or with a match that this crate does not know.
-    pub(crate) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(crate) fn parse(reply: &KernelMessage<'_>) -> Result<Option<Self>, Malformed> {
         let &[_, destination, prefix, tos, table, _, _, action, ..] = &*reply.payload else {
             return Err(Malformed("a routing rule has no header"));
         };

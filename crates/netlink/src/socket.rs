@@ -15,10 +15,10 @@ use nix::sys::socket::sockopt::SndBufForce;
 
 use crate::attributes::Malformed;
 use crate::error::errno_of;
+use crate::kernel_message::{DONE, ERROR, Refusal};
 use crate::release::leave_to_collector;
-use crate::reply::{DONE, ERROR, Refusal};
 use crate::uapi::header_field;
-use crate::{Answer, NetlinkError, Reply, Request};
+use crate::{Answer, KernelMessage, KernelRequest, NetlinkError};
 
 /// The number of bytes per read. The kernel makes the parts of a dump as large as the reader's
 /// buffer, up to this.
@@ -46,7 +46,7 @@ pub enum Protocol {
 }
 
 /// The outcome of a request: the message that answers it, if there is one, or the kernel's refusal.
-pub type Outcome = Result<Option<Reply<'static>>, NetlinkError>;
+pub type RequestOutcome = Result<Option<KernelMessage<'static>>, NetlinkError>;
 
 /// A request that another process has sent.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(crate) struct HandedOver {
 
 impl HandedOver {
     /// Whether the kernel has refused the request, or carried it out.
-    pub(crate) fn is_answered_by(&self, reply: &Reply<'_>) -> bool {
+    pub(crate) fn is_answered_by(&self, reply: &KernelMessage<'_>) -> bool {
         reply.message_type == ERROR && reply.sequence == self.sequence
     }
 }
@@ -110,11 +110,14 @@ impl Socket {
     /// # Errors
     /// [`NetlinkError::Socket`], and [`NetlinkError::Garbled`] if an answer cannot be read, or none
     /// comes.
-    pub fn exchange(&mut self, requests: &[&Request]) -> Result<Vec<Outcome>, NetlinkError> {
+    pub fn exchange(
+        &mut self,
+        requests: &[&KernelRequest],
+    ) -> Result<Vec<RequestOutcome>, NetlinkError> {
         let Some(last) = requests.len().checked_sub(1) else {
             return Ok(Vec::new());
         };
-        let is_answered = |request: &&Request| {
+        let is_answered = |request: &&KernelRequest| {
             matches!(request.answer, Answer::Acknowledgement | Answer::Message)
         };
         let end = requests.iter().rposition(is_answered).unwrap_or(last);
@@ -131,7 +134,7 @@ impl Socket {
         }
         self.send(&datagram)?;
 
-        let mut outcomes: Vec<Outcome> = requests.iter().map(|_| Ok(None)).collect();
+        let mut outcomes: Vec<RequestOutcome> = requests.iter().map(|_| Ok(None)).collect();
         let mut is_over = false;
         while !is_over {
             match self.receive() {
@@ -150,7 +153,9 @@ impl Socket {
                 }
             }
             let mut received = self.buffer.as_slice();
-            while let Some(reply) = Reply::take(&mut received).map_err(|e| garbled("read", e))? {
+            while let Some(reply) =
+                KernelMessage::take(&mut received).map_err(|e| garbled("read", e))?
+            {
                 let position = reply.sequence.wrapping_sub(first) as usize;
                 // Any other number belongs to an earlier exchange that failed, or to an event.
                 let (Some(request), Some(outcome)) =
@@ -184,7 +189,7 @@ impl Socket {
     /// [`NetlinkError::Socket`] if the process cannot be started.
     pub(crate) fn hand_over(
         &self,
-        request: &Request,
+        request: &KernelRequest,
         process_name: &CStr,
     ) -> Result<HandedOver, NetlinkError> {
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
@@ -203,8 +208,8 @@ impl Socket {
     /// [`NetlinkError::Unsteady`] if the list changes each time.
     pub fn dump<T>(
         &mut self,
-        request: &Request,
-        read: impl FnMut(&Reply<'_>) -> Result<Option<T>, Malformed>,
+        request: &KernelRequest,
+        read: impl FnMut(&KernelMessage<'_>) -> Result<Option<T>, Malformed>,
     ) -> Result<Vec<T>, NetlinkError> {
         self.dump_in(DUMP_ATTEMPTS, request, read)
     }
@@ -216,8 +221,8 @@ impl Socket {
     pub fn dump_in<T>(
         &mut self,
         attempts: usize,
-        request: &Request,
-        mut read: impl FnMut(&Reply<'_>) -> Result<Option<T>, Malformed>,
+        request: &KernelRequest,
+        mut read: impl FnMut(&KernelMessage<'_>) -> Result<Option<T>, Malformed>,
     ) -> Result<Vec<T>, NetlinkError> {
         for _ in 0..attempts {
             let mut entries = Vec::new();
@@ -236,8 +241,8 @@ impl Socket {
     /// Whether the list did not change meanwhile.
     fn dump_once(
         &mut self,
-        request: &Request,
-        mut read: impl FnMut(&Reply<'_>) -> Result<(), Malformed>,
+        request: &KernelRequest,
+        mut read: impl FnMut(&KernelMessage<'_>) -> Result<(), Malformed>,
     ) -> Result<bool, NetlinkError> {
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let mut datagram = Vec::new();
@@ -260,7 +265,7 @@ impl Socket {
             }
             let mut received = self.buffer.as_slice();
             while let Some(reply) =
-                Reply::take(&mut received).map_err(|e| garbled(&request.what, e))?
+                KernelMessage::take(&mut received).map_err(|e| garbled(&request.what, e))?
             {
                 if reply.sequence != sequence {
                     continue;
@@ -311,7 +316,7 @@ impl Socket {
     pub(crate) fn wait_for_event(
         &mut self,
         deadline: Instant,
-        mut is_wanted: impl FnMut(&Reply<'_>) -> bool,
+        mut is_wanted: impl FnMut(&KernelMessage<'_>) -> bool,
     ) -> Result<bool, NetlinkError> {
         loop {
             match self.receive() {
@@ -328,7 +333,7 @@ impl Socket {
             }
             let mut received = self.buffer.as_slice();
             let mut is_found = false;
-            while let Ok(Some(event)) = Reply::take(&mut received) {
+            while let Ok(Some(event)) = KernelMessage::take(&mut received) {
                 is_found |= is_wanted(&event);
             }
             if is_found {

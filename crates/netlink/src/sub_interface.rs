@@ -13,8 +13,8 @@ use crate::uapi::{
     MACVLAN_MODE_BRIDGE, MACVLAN_MODE_PASSTHRU, MACVLAN_MODE_PRIVATE, MACVLAN_MODE_VEPA,
 };
 use crate::{
-    Change, Link, LinkChange, LinkKind, LinkRef, NetlinkError, Netns, NewLink, Request, Rtnetlink,
-    random_name,
+    Change, KernelRequest, Link, LinkChange, LinkKind, LinkRef, NetlinkError, Netns, NewLink,
+    Rtnetlink, random_name,
 };
 
 /// The kind and the mode of a sub-interface.
@@ -99,7 +99,7 @@ impl SubInterface {
 
 impl NewSubInterface<'_> {
     /// The request that creates it in a namespace; `None` is the parent's.
-    fn request(&self, netns: Option<&Netns>) -> Request {
+    fn request(&self, netns: Option<&Netns>) -> KernelRequest {
         let mode = match self.kind {
             SubInterface::Ipvlan(mode) => Attributes::new().u16(IFLA_IPVLAN_MODE, mode.number()),
             SubInterface::Macvlan(mode) => Attributes::new().u32(IFLA_MACVLAN_MODE, mode.number()),

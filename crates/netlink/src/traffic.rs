@@ -22,7 +22,7 @@ use nix::libc;
 use crate::attributes::{Attributes, Malformed, text_of, u32_of};
 use crate::request::{CREATE, EXCLUSIVE};
 use crate::socket::garbled;
-use crate::{Answer, NetlinkError, Reply, Request, Rtnetlink};
+use crate::{Answer, KernelMessage, KernelRequest, NetlinkError, Rtnetlink};
 
 pub use self::bucket::Bucket;
 pub use self::filter::{Filter, Match, Target};
@@ -160,7 +160,7 @@ impl TrafficChange {
         }
     }
 
-    fn request(&self) -> Request {
+    fn request(&self) -> KernelRequest {
         let (message_type, flags, payload) = match self {
             Self::AddQdisc {
                 link,
@@ -218,7 +218,7 @@ impl Rtnetlink {
         &mut self,
         changes: &[TrafficChange],
     ) -> Result<Vec<Result<(), NetlinkError>>, NetlinkError> {
-        let requests: Vec<Request> = changes.iter().map(TrafficChange::request).collect();
+        let requests: Vec<KernelRequest> = changes.iter().map(TrafficChange::request).collect();
         let outcomes = self.send_each(&requests)?;
         let outcomes = changes.iter().zip(outcomes).map(|(change, outcome)| {
             let outcome = outcome.map(drop);
@@ -303,7 +303,7 @@ impl Rtnetlink {
         self.probe(&request(what, RTM_NEWACTION, CREATE | EXCLUSIVE, payload))
     }
 
-    fn probe(&mut self, request: &Request) -> Result<(), NetlinkError> {
+    fn probe(&mut self, request: &KernelRequest) -> Result<(), NetlinkError> {
         let says_no =
             |error: &NetlinkError| error.is_not_found() || error.errno() == Some(Errno::EPERM);
         match self.send(std::slice::from_ref(request)) {
@@ -319,12 +319,12 @@ impl Rtnetlink {
         payload: Vec<u8>,
         link: u32,
         what: impl Fn(&str) -> String,
-        parse: impl Fn(&Reply<'_>) -> Result<Option<T>, Malformed>,
+        parse: impl Fn(&KernelMessage<'_>) -> Result<Option<T>, Malformed>,
     ) -> Result<Option<T>, NetlinkError> {
         // For its default qdisc the kernel sends no answer: then the acknowledgement of the same
         // question is the end.
         let end = request(what(&link.to_string()), message_type, 0, payload);
-        let question = Request {
+        let question = KernelRequest {
             flags: ECHO,
             answer: Answer::Message,
             ..end.clone()
@@ -344,8 +344,8 @@ impl Rtnetlink {
 /// The kernel creates it first in every namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
 
-fn request(what: String, message_type: u16, flags: u16, payload: Vec<u8>) -> Request {
-    Request {
+fn request(what: String, message_type: u16, flags: u16, payload: Vec<u8>) -> KernelRequest {
+    KernelRequest {
         what,
         message_type,
         flags,
@@ -370,25 +370,25 @@ fn with_kind(fields: Vec<u8>, kind: &str, options: Option<Attributes>) -> Vec<u8
     [fields, attributes.into_bytes()].concat()
 }
 
-fn field_of(reply: &Reply<'_>, position: usize) -> Option<u32> {
+fn field_of(reply: &KernelMessage<'_>, position: usize) -> Option<u32> {
     let value = reply.payload.get(position * 4..position * 4 + 4)?;
     u32_of(value).ok()
 }
 
-fn handle_of(reply: &Reply<'_>) -> Option<Handle> {
+fn handle_of(reply: &KernelMessage<'_>) -> Option<Handle> {
     field_of(reply, 2).map(Handle)
 }
 
 /// Reads a message as an answer to every question of this module.
 #[cfg(feature = "fuzz")]
-pub(crate) fn read_all(reply: &Reply<'_>) {
+pub(crate) fn read_all(reply: &KernelMessage<'_>) {
     let _ = Qdisc::parse(reply);
     let _ = Class::parse(reply);
     let _ = Filter::parse(reply, reply.link_index().unwrap_or_default());
 }
 
 /// The kind and the options of a qdisc, class or filter.
-fn kind_of<'a>(reply: &'a Reply<'_>) -> Result<(String, &'a [u8]), Malformed> {
+fn kind_of<'a>(reply: &'a KernelMessage<'_>) -> Result<(String, &'a [u8]), Malformed> {
     let (mut kind, mut options) = (String::new(), &[][..]);
     for attribute in reply.attributes(HEADER) {
         match attribute? {
@@ -403,7 +403,7 @@ fn kind_of<'a>(reply: &'a Reply<'_>) -> Result<(String, &'a [u8]), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::reply_with as reply;
+    use crate::kernel_message::reply_with as reply;
 
     fn filter(packets: Match, target: Target) -> Filter {
         Filter {

@@ -12,7 +12,7 @@ use crate::uapi::{
     BRIDGE_VLAN_INFO_RANGE_END, BRIDGE_VLAN_INFO_UNTAGGED, IFLA_BRIDGE_FLAGS,
     IFLA_BRIDGE_VLAN_INFO,
 };
-use crate::{Answer, Reply, Request};
+use crate::{Answer, KernelMessage, KernelRequest};
 
 /// VLANs of a bridge's port, or of the bridge itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,11 +107,11 @@ pub(crate) fn message(owner: VlanOwner, vlans: &[PortVlans]) -> Attributes {
 
 /// The request for the VLANs of all ports of all bridges. Not every kernel has one for a single
 /// port.
-pub(crate) fn list_request() -> Request {
+pub(crate) fn list_request() -> KernelRequest {
     const ANY: u32 = 0;
     let ranges = libc::RTEXT_FILTER_BRVLAN_COMPRESSED.cast_unsigned();
     let payload = header(ANY).attributes().u32(libc::IFLA_EXT_MASK, ranges);
-    Request {
+    KernelRequest {
         what: "list VLANs".to_owned(),
         message_type: libc::RTM_GETLINK,
         flags: 0,
@@ -120,7 +120,7 @@ pub(crate) fn list_request() -> Request {
     }
 }
 
-pub(crate) fn parse(reply: &Reply<'_>) -> Result<Vec<PortVlans>, Malformed> {
+pub(crate) fn parse(reply: &KernelMessage<'_>) -> Result<Vec<PortVlans>, Malformed> {
     let mut vlans = Vec::new();
     let mut begin = None;
     for attribute in reply.attributes(LINK_HEADER) {
@@ -150,7 +150,7 @@ pub(crate) fn parse(reply: &Reply<'_>) -> Result<Vec<PortVlans>, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::reply_with;
+    use crate::kernel_message::reply_with;
 
     // As iproute2 sends it for `bridge vlan add dev … vid 100 pvid untagged` and `… vid 200-210`.
     // Not every kernel that tests run on supports VLANs.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc::{RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_LINK};
 
-use crate::{Family, Link, LinkRef, NetlinkError, Reply, Request, Rtnetlink, route};
+use crate::{Family, KernelMessage, KernelRequest, Link, LinkRef, NetlinkError, Rtnetlink, route};
 
 impl Rtnetlink {
     /// Waits until `is_so` accepts a link. `wanted` is the condition in words, for the error: `up`.
@@ -80,7 +80,7 @@ impl Rtnetlink {
         addresses: &[Ipv6Addr],
         timeout: Duration,
     ) -> Result<(), NetlinkError> {
-        let questions: Vec<Request> = addresses
+        let questions: Vec<KernelRequest> = addresses
             .iter()
             .map(|address| route::towards_request((*address).into()))
             .collect();
@@ -95,7 +95,7 @@ impl Rtnetlink {
             |rtnetlink| {
                 let routes = rtnetlink.send_each(&questions)?;
                 // Without any route to an address the kernel refuses to answer.
-                let is_local = |route: &Result<Option<Reply<'_>>, _>| {
+                let is_local = |route: &Result<Option<KernelMessage<'_>>, _>| {
                     matches!(route, Ok(Some(route)) if route::is_local(route))
                 };
                 Ok(routes.iter().all(is_local).then_some(()))
@@ -108,7 +108,7 @@ impl Rtnetlink {
         &mut self,
         group: u32,
         timeout: Duration,
-        is_about_it: impl Fn(&Reply<'_>) -> bool,
+        is_about_it: impl Fn(&KernelMessage<'_>) -> bool,
         what: impl Fn(&mut Self) -> String,
         mut look: impl FnMut(&mut Self) -> Result<Option<T>, NetlinkError>,
     ) -> Result<T, NetlinkError> {

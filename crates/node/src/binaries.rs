@@ -1,4 +1,5 @@
-//! The plugins' binaries, and whose they are.
+//! The plugins' binaries, and where each comes from: this build, another build of Twill, or another
+//! project.
 
 use std::fs;
 use std::io::{self, Read};
@@ -25,13 +26,13 @@ pub struct Binary {
     pub name: String,
     /// Where the binary is; `None` if it is in no directory.
     pub path: Option<PathBuf>,
-    /// Whose it is.
-    pub whose: Part<Whose>,
+    /// Where it comes from.
+    pub origin: Part<Origin>,
 }
 
-/// Whose a plugin's binary is.
+/// Where a plugin's binary comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum Origin {
     /// It is the binary that is running, or a copy of it.
     ThisBuild,
     /// It is Twill's, of another build, or another copy: what it reports.
@@ -40,7 +41,7 @@ pub enum Whose {
     Other(String),
 }
 
-impl Whose {
+impl Origin {
     /// Whether the binary is Twill's.
     pub fn is_twill(&self) -> bool {
         matches!(self, Self::ThisBuild | Self::Twill(_))
@@ -61,17 +62,17 @@ pub fn find_binaries<'n>(
         let mut files = dirs.iter().map(|dir| dir.join(name));
         let found = files.find_map(|path| Some((fs::metadata(&path).ok()?, path)));
         let found = found.filter(|(metadata, _)| metadata.is_file());
-        let whose = match &found {
+        let origin = match &found {
             None => Err(Problem::of(format_args!(
                 "plugin {name} is in no plugin directory"
             ))),
-            Some((metadata, path)) if is_this_build(path, metadata) => Ok(Whose::ThisBuild),
+            Some((metadata, path)) if is_this_build(path, metadata) => Ok(Origin::ThisBuild),
             Some((_, path)) => ask(path),
         };
         binaries.push(Binary {
             name: name.to_owned(),
             path: found.map(|(_, path)| path),
-            whose,
+            origin,
         });
     }
     binaries
@@ -79,7 +80,7 @@ pub fn find_binaries<'n>(
 
 /// What a plugin reports of itself, which is the first line that it prints when it is started
 /// without a command.
-fn ask(path: &Path) -> Part<Whose> {
+fn ask(path: &Path) -> Part<Origin> {
     let failed =
         |error: io::Error| Problem::of(format_args!("cannot run {}: {error}", path.display()));
     let report = run(path).map_err(failed)?;
@@ -91,9 +92,9 @@ fn ask(path: &Path) -> Part<Whose> {
         )));
     }
     Ok(if line.to_ascii_lowercase().contains(OWN_WORD) {
-        Whose::Twill(line.to_owned())
+        Origin::Twill(line.to_owned())
     } else {
-        Whose::Other(line.to_owned())
+        Origin::Other(line.to_owned())
     })
 }
 

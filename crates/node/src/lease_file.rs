@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use twill_flannel::inspect::Lease;
+use twill_flannel::inspect::SubnetLease;
 
 use crate::{Part, Problem};
 
@@ -16,7 +16,7 @@ pub struct LeaseFile {
     /// When flanneld wrote it, which it does at its start; `None` if the file system does not say.
     pub written: Option<SystemTime>,
     /// What it says.
-    pub lease: Lease,
+    pub lease: SubnetLease,
 }
 
 impl LeaseFile {
@@ -25,7 +25,7 @@ impl LeaseFile {
     /// # Errors
     /// [`Problem`], which names the file.
     pub fn read(path: &Path) -> Part<Self> {
-        let lease = Lease::read(path).map_err(Problem::of)?;
+        let lease = SubnetLease::read(path).map_err(Problem::of)?;
         let metadata = fs::metadata(path).ok();
         Ok(Self {
             path: path.to_owned(),

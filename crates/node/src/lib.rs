@@ -36,7 +36,7 @@ mod snapshot;
 mod stores;
 
 pub use attachments::KnownAttachment;
-pub use binaries::{Binary, Whose, find_binaries};
+pub use binaries::{Binary, Origin, find_binaries};
 pub use cached::{CachedAttachment, Pod};
 pub use kept::{Kept, KeptConfs, KeptFile};
 pub use lease_file::LeaseFile;

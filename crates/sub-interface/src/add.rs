@@ -5,7 +5,7 @@ use cni_plugin::{Call, Command, ContainerNetns};
 use cni_types::{AddResult, Attachment, Error, Interface, IpConfig, Version};
 use container_link::{
     ContainerLink, DuplicateDetection, InContainer, Ipam, IpamCall, IpamError, LinkAlias, Rollback,
-    Sandbox, Undo, Undone, configure, wait_for_ipv6,
+    Sandbox, UndoInContainer, Undone, configure, wait_for_ipv6,
 };
 use netlink::{Link, MacvlanMode, NewLink, NewSubInterface, Rtnetlink, SubInterface};
 
@@ -47,7 +47,7 @@ pub(crate) fn add(
     };
     let link = blueprint.create(&sandbox, &mut outside, &mut inside)?;
     let mut rollback = Rollback::default();
-    rollback.record(Undo::RemoveLink { link: link.index });
+    rollback.record(UndoInContainer::RemoveLink { link: link.index });
     call.log.debug(format_args!(
         "{} {} made on {}",
         config.kind.kind_name(),
@@ -93,7 +93,7 @@ impl Created<'_> {
         &self,
         ipam: Option<IpamCall<'_>>,
         inside: &mut Rtnetlink,
-        rollback: &mut Rollback<Undo>,
+        rollback: &mut Rollback<UndoInContainer>,
     ) -> Result<String, Error> {
         let given = ask(ipam, &self.config.addresses, rollback)?;
         if let Some(given) = &given {
@@ -157,7 +157,7 @@ fn has_own_mac(kind: SubInterface) -> bool {
 fn ask(
     started: Option<IpamCall<'_>>,
     addresses: &Addresses,
-    rollback: &mut Rollback<Undo>,
+    rollback: &mut Rollback<UndoInContainer>,
 ) -> Result<Option<AddResult>, IpamError> {
     match (started, addresses) {
         (Some(started), _) => Ok(Some(started.ask_for_addresses(rollback)?)),

@@ -12,7 +12,7 @@ use crate::error::ConfigError;
 /// The keys as they are written.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct RawConfig {
+struct RawConf {
     master: OptionalText,
     mode: OptionalText,
     link_in_container: bool,
@@ -70,7 +70,7 @@ impl Config {
         call: &Call<'_>,
         kind_of: impl FnOnce(Option<&str>) -> Result<SubInterface, UnknownMode>,
     ) -> Result<Self, Error> {
-        let raw: RawConfig = call.conf.decode()?;
+        let raw: RawConf = call.conf.decode()?;
         let common = CommonConf::of(call.conf)?;
         Ok(Self {
             kind: kind_of(raw.mode.get()).map_err(ConfigError::Mode)?,

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::{BandwidthError, ConfigError};
 use crate::names::{IFB, SHAPER};
 use crate::plan::Plan;
-use crate::{burst, check, del, host_end};
+use crate::{burst, check, del, node_end};
 
 pub(crate) fn add(
     call: &Call<'_>,
@@ -30,7 +30,7 @@ pub(crate) fn add(
     }
     let previous = call.conf.prev_result()?.ok_or(ConfigError::NotChained)?;
     let mut kernel = Rtnetlink::open().map_err(BandwidthError::from)?;
-    let host_end = host_end::find(attachment, netns, &previous, &mut kernel)?;
+    let node_end = node_end::find(attachment, netns, &previous, &mut kernel)?;
     let mut attempt = Attempt {
         alias: LinkAlias::new(&call.conf.name, attachment),
         log: call.log,
@@ -38,7 +38,7 @@ pub(crate) fn add(
         rollback: Rollback::default(),
     };
     let result = attempt
-        .limit(&config, &host_end)
+        .limit(&config, &node_end)
         .map_err(Error::from)
         .and_then(|ifb| match ifb {
             Some(ifb) => with_interface(&json, &ifb, call.conf.version),
@@ -84,30 +84,30 @@ impl fmt::Display for Undo {
 
 impl Attempt<'_> {
     /// Limits both directions. Returns the ifb for egress, if there is one.
-    fn limit(&mut self, config: &Config, host_end: &Link) -> Result<Option<Link>, BandwidthError> {
+    fn limit(&mut self, config: &Config, node_end: &Link) -> Result<Option<Link>, BandwidthError> {
         let log = self.log;
-        let bucket = |limit, direction| burst::bucket(limit, host_end.mtu, direction, log);
+        let bucket = |limit, direction| burst::bucket(limit, node_end.mtu, direction, log);
         let (mut plan, mut ifb) = (Plan::default(), None);
         if let Some(limit) = config.ingress {
             let bucket = bucket(limit, "ingress");
-            plan = plan.and(Plan::ingress(host_end, bucket, &config.peers));
+            plan = plan.and(Plan::ingress(node_end, bucket, &config.peers));
         }
         if let Some(limit) = config.egress {
             let bucket = bucket(limit, "egress");
-            ifb = self.ifb(host_end)?;
+            ifb = self.ifb(node_end)?;
             plan = plan.and(match &ifb {
-                Some(ifb) => Plan::egress_by_ifb(host_end, ifb.index, bucket, &config.peers),
-                None => Plan::egress_by_police(host_end, bucket, &config.peers),
+                Some(ifb) => Plan::egress_by_ifb(node_end, ifb.index, bucket, &config.peers),
+                None => Plan::egress_by_police(node_end, bucket, &config.peers),
             });
         }
         if !self.add_roots(&plan)? {
             if self.rollback == Rollback::default()
-                && check::find_damage(&mut self.kernel, host_end, ifb.as_ref(), config)?.is_none()
+                && check::find_damage(&mut self.kernel, node_end, ifb.as_ref(), config)?.is_none()
             {
                 self.log.debug(format_args!("the limits are there already"));
                 return Ok(ifb);
             }
-            self.replace_roots(&plan, host_end, ifb.as_ref())?;
+            self.replace_roots(&plan, node_end, ifb.as_ref())?;
         }
         if let Some(ifb) = &ifb {
             // It was down until now, so that adding its qdisc did not wait for packets.
@@ -122,15 +122,15 @@ impl Attempt<'_> {
                 self.log.info(format_args!("done without: {error}"));
             }
         }
-        self.log.debug(format_args!("{} limited", host_end.name));
+        self.log.debug(format_args!("{} limited", node_end.name));
         Ok(ifb)
     }
 
     /// Finds or creates the ifb for egress; `None` if the kernel has no ifb.
-    fn ifb(&mut self, host_end: &Link) -> Result<Option<Link>, BandwidthError> {
+    fn ifb(&mut self, node_end: &Link) -> Result<Option<Link>, BandwidthError> {
         let name = self.alias.ifb_name();
         let new = NewLink {
-            mtu: Some(host_end.mtu),
+            mtu: Some(node_end.mtu),
             ..NewLink::named(&name)
         };
         let alias = self.alias.as_str();
@@ -170,12 +170,12 @@ impl Attempt<'_> {
     fn replace_roots(
         &mut self,
         plan: &Plan,
-        host_end: &Link,
+        node_end: &Link,
         ifb: Option<&Link>,
     ) -> Result<(), BandwidthError> {
         self.log
             .info(format_args!("limits of an earlier ADD are replaced"));
-        del::strip(&mut self.kernel, host_end.index)?;
+        del::strip(&mut self.kernel, node_end.index)?;
         if let Some(ifb) = ifb {
             del::strip(&mut self.kernel, ifb.index)?;
         }
@@ -184,7 +184,7 @@ impl Attempt<'_> {
         if existing.into_iter().all(|parent| parent == Handle::CLSACT) {
             return Ok(());
         }
-        Err(self.occupied(host_end)?)
+        Err(self.occupied(node_end)?)
     }
 
     /// Adds the root qdiscs and `clsact`, and returns the parents of those that exist already.
@@ -206,13 +206,13 @@ impl Attempt<'_> {
         refused.map_or(Ok(existing), |error| Err(unsupported(error)))
     }
 
-    fn occupied(&mut self, host_end: &Link) -> Result<BandwidthError, BandwidthError> {
-        let found = self.kernel.qdisc(host_end.index, Handle::ROOT)?;
+    fn occupied(&mut self, node_end: &Link) -> Result<BandwidthError, BandwidthError> {
+        let found = self.kernel.qdisc(node_end.index, Handle::ROOT)?;
         let (kind, handle) = found.map_or(("unknown".to_owned(), SHAPER), |qdisc| {
             (qdisc.kind.name().to_owned(), qdisc.handle)
         });
         Ok(BandwidthError::Occupied {
-            link: host_end.name.clone(),
+            link: node_end.name.clone(),
             kind,
             handle: handle.to_string(),
         })

@@ -10,7 +10,7 @@ use crate::config::{Config, Peers};
 use crate::error::{BandwidthError, Damage};
 use crate::names::{CLASS, PRIORITIES, SHAPER};
 use crate::plan::{Direction, filters, police};
-use crate::{burst, go, host_end};
+use crate::{burst, go, node_end};
 
 pub(crate) fn check(
     call: &Call<'_>,
@@ -23,10 +23,10 @@ pub(crate) fn check(
         return Ok(());
     }
     let mut kernel = Rtnetlink::open().map_err(BandwidthError::from)?;
-    let host_end = host_end::find(attachment, netns, &previous, &mut kernel)?;
+    let node_end = node_end::find(attachment, netns, &previous, &mut kernel)?;
     let name = LinkAlias::new(&call.conf.name, attachment).ifb_name();
     let ifb = kernel.link_by_name(&name).map_err(BandwidthError::from)?;
-    match find_damage(&mut kernel, &host_end, ifb.as_ref(), &config)? {
+    match find_damage(&mut kernel, &node_end, ifb.as_ref(), &config)? {
         None => Ok(()),
         Some(damage) => Err(damage.into()),
     }
@@ -35,21 +35,21 @@ pub(crate) fn check(
 /// The first limit of an attachment that is missing or differs.
 pub(crate) fn find_damage(
     kernel: &mut Rtnetlink,
-    host_end: &Link,
+    node_end: &Link,
     ifb: Option<&Link>,
     config: &Config,
 ) -> Result<Option<Damage>, BandwidthError> {
     let silent = Log::default();
-    let bucket = |limit, direction| burst::bucket(limit, host_end.mtu, direction, &silent);
+    let bucket = |limit, direction| burst::bucket(limit, node_end.mtu, direction, &silent);
     if let Some(limit) = config.ingress {
         let bucket = bucket(limit, "ingress");
-        let damage = at_root(kernel, host_end, bucket, &config.peers, "ingress")?;
+        let damage = at_root(kernel, node_end, bucket, &config.peers, "ingress")?;
         if damage.is_some() {
             return Ok(damage);
         }
     }
     match config.egress {
-        Some(limit) => egress(kernel, host_end, ifb, bucket(limit, "egress"), config),
+        Some(limit) => egress(kernel, node_end, ifb, bucket(limit, "egress"), config),
         None => Ok(None),
     }
 }
@@ -90,7 +90,7 @@ fn at_root(
 /// CHECK of egress.
 fn egress(
     kernel: &mut Rtnetlink,
-    host_end: &Link,
+    node_end: &Link,
     ifb: Option<&Link>,
     bucket: Bucket,
     config: &Config,
@@ -99,11 +99,11 @@ fn egress(
     let gone = |what| Damage::Gone {
         direction,
         what,
-        link: host_end.name.clone(),
+        link: node_end.name.clone(),
     };
     let peers = &config.peers;
-    let found = match kernel.qdisc(host_end.index, Handle::CLSACT)? {
-        Some(_) => kernel.filters(host_end.index, Handle::INCOMING)?,
+    let found = match kernel.qdisc(node_end.index, Handle::CLSACT)? {
+        Some(_) => kernel.filters(node_end.index, Handle::INCOMING)?,
         None => return Ok(Some(gone("the qdisc clsact"))),
     };
     let wanted = |target| filters(peers, Direction::Egress, &target);
@@ -112,7 +112,7 @@ fn egress(
     {
         return at_root(kernel, ifb, bucket, &Peers::All, direction);
     }
-    if own(found.clone()) == wanted(police(host_end, bucket)) {
+    if own(found.clone()) == wanted(police(node_end, bucket)) {
         return Ok(None);
     }
     // The Go plugin's ifb.

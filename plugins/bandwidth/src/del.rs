@@ -9,8 +9,8 @@ use netlink::{Link, NetlinkError, Rtnetlink};
 use crate::add::is_ifb;
 use crate::error::BandwidthError;
 use crate::go;
-use crate::host_end::is_end;
 use crate::names::{PRIORITIES, SHAPER};
+use crate::node_end::is_end;
 
 pub(crate) fn del(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
     let previous = previous_of_del(call);

@@ -9,8 +9,8 @@ mod del;
 mod error;
 mod gc;
 mod go;
-mod host_end;
 mod names;
+mod node_end;
 mod plan;
 mod status;
 

@@ -64,8 +64,8 @@ impl Plan {
     }
 
     /// Limits ingress.
-    pub(crate) fn ingress(host_end: &Link, bucket: Bucket, peers: &Peers) -> Self {
-        let link = host_end.index;
+    pub(crate) fn ingress(node_end: &Link, bucket: Bucket, peers: &Peers) -> Self {
+        let link = node_end.index;
         let mut plan = Self::default();
         let kind = match peers {
             Peers::All => QdiscKind::Tbf(bucket),
@@ -80,24 +80,24 @@ impl Plan {
             plan.inner.extend(add_filters(link, SHAPER, filters));
         }
         plan.roots.push(root(link, kind));
-        plan.niceties.push(below(link, bucket, host_end.mtu));
+        plan.niceties.push(below(link, bucket, node_end.mtu));
         plan
     }
 
     /// Limits egress by an ifb.
-    pub(crate) fn egress_by_ifb(host_end: &Link, ifb: u32, bucket: Bucket, peers: &Peers) -> Self {
+    pub(crate) fn egress_by_ifb(node_end: &Link, ifb: u32, bucket: Bucket, peers: &Peers) -> Self {
         Self {
-            roots: vec![root(ifb, QdiscKind::Tbf(bucket)), clsact(host_end.index)],
-            inner: redirection(host_end.index, peers, &Target::Redirect { link: ifb }),
-            niceties: vec![below(ifb, bucket, host_end.mtu)],
+            roots: vec![root(ifb, QdiscKind::Tbf(bucket)), clsact(node_end.index)],
+            inner: redirection(node_end.index, peers, &Target::Redirect { link: ifb }),
+            niceties: vec![below(ifb, bucket, node_end.mtu)],
         }
     }
 
     /// Limits egress by a policer, for kernels without ifb.
-    pub(crate) fn egress_by_police(host_end: &Link, bucket: Bucket, peers: &Peers) -> Self {
+    pub(crate) fn egress_by_police(node_end: &Link, bucket: Bucket, peers: &Peers) -> Self {
         Self {
-            roots: vec![clsact(host_end.index)],
-            inner: redirection(host_end.index, peers, &police(host_end, bucket)),
+            roots: vec![clsact(node_end.index)],
+            inner: redirection(node_end.index, peers, &police(node_end, bucket)),
             niceties: Vec::new(),
         }
     }
@@ -146,8 +146,8 @@ pub(crate) fn filters(peers: &Peers, direction: Direction, target: &Target) -> V
 
 /// The policer. All filters of a link share its bucket, which a number identifies; the kernel
 /// numbers others from 1.
-pub(crate) fn police(host_end: &Link, bucket: Bucket) -> Target {
-    let number = 1 << 31 | host_end.index;
+pub(crate) fn police(node_end: &Link, bucket: Bucket) -> Target {
+    let number = 1 << 31 | node_end.index;
     let bucket = Bucket::new(bucket.rate, bucket.burst().max(POLICE_BURST));
     Target::Police { number, bucket }
 }

@@ -14,7 +14,7 @@ use crate::ipv6;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Undo {
     /// Undo a change in the container, or let IPAM release the addresses.
-    InContainer(container_link::Undo),
+    InContainer(container_link::UndoInContainer),
     /// Remove the rules of the attachment with these addresses.
     RemoveRules { addresses: Vec<IpNetwork> },
     /// Undo a change of the node's network.
@@ -49,8 +49,8 @@ pub(crate) enum OnNode {
     },
 }
 
-impl From<container_link::Undo> for Undo {
-    fn from(step: container_link::Undo) -> Self {
+impl From<container_link::UndoInContainer> for Undo {
+    fn from(step: container_link::UndoInContainer) -> Self {
         Self::InContainer(step)
     }
 }
@@ -176,7 +176,7 @@ mod tests {
         };
         for (step, is_shared, text) in [
             (
-                Undo::from(container_link::Undo::ReleaseAddresses),
+                Undo::from(container_link::UndoInContainer::ReleaseAddresses),
                 false,
                 "release the addresses",
             ),

@@ -8,7 +8,7 @@ use cni_types::{Attachment, Error, Version};
 use crate::config::Replay;
 use crate::error::{ConfigError, NotKept, is_missing_interfaces, is_missing_master, naming_file};
 use crate::prev_result::{self, version_of};
-use crate::scratch::{Kept, Scratch};
+use crate::scratch::{KeptContents, Scratch};
 use crate::{circle, delegate_conf, next_hops};
 
 pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
@@ -17,7 +17,7 @@ pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Erro
         Some(scratch) => circle::find_kept(call, &scratch, attachment)?,
         None => None,
     };
-    let Some(Kept::Conf(kept)) = kept else {
+    let Some(KeptContents::Conf(kept)) = kept else {
         return Err(NotKept {
             attachment: attachment.clone(),
             data_dir: replay.data_dir,

@@ -7,7 +7,7 @@ use cni_types::{Attachment, Error, PluginType};
 
 use crate::config::own_type;
 use crate::error::ConfigError;
-use crate::scratch::{Kept, Scratch};
+use crate::scratch::{KeptContents, Scratch};
 
 /// The name of this plugin.
 const OWN_TYPE: &str = "flannel";
@@ -70,15 +70,15 @@ pub(crate) fn find_kept(
     call: &Call<'_>,
     scratch: &Scratch,
     attachment: &Attachment,
-) -> Result<Option<Kept>, Error> {
+) -> Result<Option<KeptContents>, Error> {
     let kept = scratch.find(attachment)?;
     Ok(kept.filter(|kept| match kept {
-        Kept::Conf(kept) => {
+        KeptContents::Conf(kept) => {
             let kept_type = kept.plugin_type.as_str();
             // A delegate of type flannel is never called.
             refuse_own_type(kept_type, "type").is_err()
                 || own_type(call).as_deref() != Some(kept_type)
         }
-        Kept::Debris => true,
+        KeptContents::Debris => true,
     }))
 }

@@ -23,7 +23,7 @@ const DEFAULT_SUBNET_FILE_WAIT: Duration = Duration::from_secs(1);
 /// The keys as they are written.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct RawConfig {
+struct RawConf {
     cni_version: OptionalText,
     subnet_file: OptionalText,
     subnet_file_wait: Option<f64>,
@@ -71,7 +71,7 @@ impl Config {
 
     /// As [`Config::of`], without a call.
     pub(crate) fn parse(conf: &NetConf<'_>) -> Result<Self, Error> {
-        let raw: RawConfig = conf.decode()?;
+        let raw: RawConf = conf.decode()?;
         let has_key = |key: &str| {
             raw.delegate
                 .keys()

@@ -7,8 +7,8 @@ use cni_types::{Attachment, Error};
 
 use crate::circle;
 use crate::config::Replay;
-use crate::deletion::Deletion;
-use crate::scratch::{Kept, Scratch};
+use crate::delegate_del::DelegateDel;
+use crate::scratch::{KeptContents, Scratch};
 
 /// The timeout of DEL for the processes of a killed ADD. They have received a signal, and end
 /// within milliseconds.
@@ -16,21 +16,21 @@ const ORPHAN_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn del(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
     let replay = Replay::of(call)?;
-    let deletion = Deletion {
+    let delegate_del = DelegateDel {
         call,
         replay: Some(&replay),
         attachment,
     };
     let Some(scratch) = Scratch::open(&replay.data_dir)? else {
-        return deletion.delete_with_current(&replay.data_dir);
+        return delegate_del.delete_with_current(&replay.data_dir);
     };
     match find(call, &scratch, attachment)? {
-        Some(Kept::Conf(kept)) => deletion.delete_with_kept(&scratch, &kept),
-        Some(Kept::Debris) => {
-            deletion.delete_with_current(&replay.data_dir)?;
+        Some(KeptContents::Conf(kept)) => delegate_del.delete_with_kept(&scratch, &kept),
+        Some(KeptContents::Debris) => {
+            delegate_del.delete_with_current(&replay.data_dir)?;
             Ok(scratch.remove(attachment)?)
         }
-        None => deletion.delete_with_current(&replay.data_dir),
+        None => delegate_del.delete_with_current(&replay.data_dir),
     }
 }
 
@@ -39,7 +39,7 @@ fn find(
     call: &Call<'_>,
     scratch: &Scratch,
     attachment: &Attachment,
-) -> Result<Option<Kept>, Error> {
+) -> Result<Option<KeptContents>, Error> {
     if let Err(error) = scratch.wait_until_unused(attachment, ORPHAN_TIMEOUT) {
         call.log.error(format_args!(
             "a process that ADD has started does not end, going on: {error}"

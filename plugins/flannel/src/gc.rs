@@ -10,7 +10,7 @@ use state::StateError;
 use crate::circle;
 use crate::config::{Config, Replay};
 use crate::delegate_conf;
-use crate::deletion::Deletion;
+use crate::delegate_del::DelegateDel;
 use crate::error::ConfigError;
 use crate::scratch::{Entry, Scratch, Stale, USUAL_IFNAME};
 use crate::subnet_env::{self, Lease};
@@ -71,12 +71,12 @@ fn delete(call: &Call<'_>, scratch: &Scratch, entry: &Entry) -> Result<(), Error
         environment: &environment,
         ..*call
     };
-    let deletion = Deletion {
+    let delegate_del = DelegateDel {
         call,
         replay: None,
         attachment: &attachment,
     };
-    deletion
+    delegate_del
         .delete_with_kept(scratch, &entry.kept)
         .map_err(|error| {
             let msg = format!("{attachment}: {}", error.msg);

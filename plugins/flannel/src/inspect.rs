@@ -21,13 +21,13 @@ pub const DEFAULT_DATA_DIR: &str = config::DEFAULT_DATA_DIR;
 
 /// A node's lease, as flanneld has written it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
+pub struct SubnetLease {
     lease: subnet_env::Lease,
     /// What else is in the file, in words.
     pub passed_over: Vec<String>,
 }
 
-impl Lease {
+impl SubnetLease {
     /// Reads a lease from a file.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ pub fn data_dir(conf: &NetConf<'_>) -> Result<PathBuf, Error> {
 ///
 /// # Errors
 /// As for an ADD: code 6 or 7, with the key.
-pub fn render(conf: &NetConf<'_>, lease: &Lease) -> Result<Object, Error> {
+pub fn render(conf: &NetConf<'_>, lease: &SubnetLease) -> Result<Object, Error> {
     let config = Config::parse(conf)?;
     delegate_conf::render(&config, &conf.name, &lease.lease)
         .map_err(|error: ConfigError| error.into())

@@ -5,11 +5,11 @@
 mod add;
 mod check;
 mod circle;
-mod collect;
 mod config;
 mod del;
 mod delegate_conf;
-mod deletion;
+mod delegate_del;
+mod delete_unchanged;
 mod error;
 mod gc;
 pub mod inspect;
@@ -21,7 +21,7 @@ mod scratch;
 mod status;
 mod subnet_env;
 
-pub use self::collect::delete_unchanged;
+pub use self::delete_unchanged::delete_unchanged;
 
 use cni_plugin::CommandTable;
 

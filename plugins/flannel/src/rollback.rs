@@ -7,7 +7,7 @@ use cni_plugin::{Command, Delegate, DelegateError, Log};
 use cni_types::{Attachment, Error};
 
 use crate::outlook;
-use crate::scratch::{Failures, Kept, KeptConf, Scratch};
+use crate::scratch::{Failures, KeptConf, KeptContents, Scratch};
 
 /// A step of the rollback.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,17 +38,17 @@ impl fmt::Display for Undo {
 
 impl Undo {
     /// The steps for an error of the delegate, in order. `earlier` was kept before the ADD.
-    pub(crate) fn steps(error: &DelegateError, earlier: Option<Kept>) -> Vec<Self> {
+    pub(crate) fn steps(error: &DelegateError, earlier: Option<KeptContents>) -> Vec<Self> {
         // A delegate that could not be started has created nothing.
         let call_del = !matches!(error, DelegateError::Start { .. });
         let call_del = call_del.then_some(Self::CallDel);
         let keep = match earlier {
             // A repeated ADD: DEL would undo the ADD that succeeded.
-            Some(Kept::Conf(earlier)) if earlier.failures.is_empty() => {
+            Some(KeptContents::Conf(earlier)) if earlier.failures.is_empty() => {
                 return vec![Self::PutBack(Box::new(earlier))];
             }
-            Some(Kept::Conf(earlier)) => Self::PutBack(Box::new(earlier)),
-            Some(Kept::Debris) | None => Self::Forget,
+            Some(KeptContents::Conf(earlier)) => Self::PutBack(Box::new(earlier)),
+            Some(KeptContents::Debris) | None => Self::Forget,
         };
         call_del.into_iter().chain([keep]).collect()
     }
@@ -95,7 +95,7 @@ impl FailedAdd<'_> {
 
     /// Records in the kept configuration that an ADD and its rollback failed.
     fn note(&self, error: &Error) {
-        if let Ok(Some(Kept::Conf(kept))) = self.scratch.find(self.attachment)
+        if let Ok(Some(KeptContents::Conf(kept))) = self.scratch.find(self.attachment)
             && let Err(error) =
                 self.scratch
                     .note(self.attachment, &kept, &Failures::default().and(error))
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_first_add_is_deleted_and_forgotten() {
-        for earlier in [None, Some(Kept::Debris)] {
+        for earlier in [None, Some(KeptContents::Debris)] {
             assert_eq!(
                 Undo::steps(&failed(), earlier),
                 [Undo::CallDel, Undo::Forget]
@@ -157,7 +157,10 @@ mod tests {
     fn a_repeated_add_leaves_the_one_that_succeeded_alone() {
         let put_back = [Undo::PutBack(Box::new(kept(0)))];
         for error in [failed(), not_started()] {
-            assert_eq!(Undo::steps(&error, Some(Kept::Conf(kept(0)))), put_back);
+            assert_eq!(
+                Undo::steps(&error, Some(KeptContents::Conf(kept(0)))),
+                put_back
+            );
         }
     }
 
@@ -165,7 +168,7 @@ mod tests {
     fn an_add_after_a_failed_one_is_deleted_and_keeps_the_failures() {
         let put_back = Undo::PutBack(Box::new(kept(2)));
         assert_eq!(
-            Undo::steps(&failed(), Some(Kept::Conf(kept(2)))),
+            Undo::steps(&failed(), Some(KeptContents::Conf(kept(2)))),
             [Undo::CallDel, put_back]
         );
     }
@@ -175,7 +178,7 @@ mod tests {
         assert_eq!(Undo::steps(&not_started(), None), [Undo::Forget]);
         let put_back = [Undo::PutBack(Box::new(kept(1)))];
         assert_eq!(
-            Undo::steps(&not_started(), Some(Kept::Conf(kept(1)))),
+            Undo::steps(&not_started(), Some(KeptContents::Conf(kept(1)))),
             put_back
         );
     }

@@ -75,7 +75,7 @@ pub(crate) struct Scratch(Dir);
 
 /// The kept file of an attachment.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Kept {
+pub(crate) enum KeptContents {
     Conf(KeptConf),
     /// The file is empty or garbled, after a power cut or because another plugin was killed while
     /// it wrote.
@@ -150,7 +150,7 @@ pub(crate) enum FileKind {
 struct File {
     owner: Option<String>,
     container: Option<String>,
-    kept: Kept,
+    kept: KeptContents,
     /// When the file was last changed.
     changed: Stamp,
 }
@@ -178,7 +178,7 @@ impl Scratch {
         conf: &Object,
         in_use: &InUse,
         timeout: Duration,
-    ) -> Result<Option<Kept>, ScratchError> {
+    ) -> Result<Option<KeptContents>, ScratchError> {
         let give_up = Instant::now() + timeout;
         loop {
             // Any other ADD waits for this lock, and then finds the mark.
@@ -271,8 +271,10 @@ impl Scratch {
         let guard = self.0.lock_whole(LOCK_TIMEOUT)?;
         let first = self.read_first(attachment)?;
         match self.locate_by(first.as_ref(), attachment)? {
-            Some((_, Kept::Conf(_))) => Ok(()),
-            Some((_, Kept::Debris)) | None => self.write(&guard, first.as_ref(), attachment, &conf),
+            Some((_, KeptContents::Conf(_))) => Ok(()),
+            Some((_, KeptContents::Debris)) | None => {
+                self.write(&guard, first.as_ref(), attachment, &conf)
+            }
         }
     }
 
@@ -319,7 +321,7 @@ impl Scratch {
         attachment: &Attachment,
         as_read: Stamp,
         in_use: &InUse,
-    ) -> Result<Option<Kept>, StateError> {
+    ) -> Result<Option<KeptContents>, StateError> {
         let _guard = self.0.lock_whole(LOCK_TIMEOUT)?;
         let Some((kind, kept)) = self.locate(attachment)? else {
             return Ok(None);
@@ -336,7 +338,7 @@ impl Scratch {
     }
 
     /// Finds the kept configuration of an attachment.
-    pub(crate) fn find(&self, attachment: &Attachment) -> Result<Option<Kept>, StateError> {
+    pub(crate) fn find(&self, attachment: &Attachment) -> Result<Option<KeptContents>, StateError> {
         Ok(self.locate(attachment)?.map(|(_, kept)| kept))
     }
 
@@ -392,7 +394,10 @@ impl Scratch {
         }
     }
 
-    fn locate(&self, attachment: &Attachment) -> Result<Option<(FileKind, Kept)>, StateError> {
+    fn locate(
+        &self,
+        attachment: &Attachment,
+    ) -> Result<Option<(FileKind, KeptContents)>, StateError> {
         let first = self.read_first(attachment)?;
         self.locate_by(first.as_ref(), attachment)
     }
@@ -401,7 +406,7 @@ impl Scratch {
         &self,
         first: Option<&File>,
         attachment: &Attachment,
-    ) -> Result<Option<(FileKind, Kept)>, StateError> {
+    ) -> Result<Option<(FileKind, KeptContents)>, StateError> {
         if let Some(first) = first.filter(|first| first.is_of(attachment)) {
             return Ok(Some((FileKind::First, first.kept.clone())));
         }
@@ -436,7 +441,7 @@ fn remove(guard: &WriteGuard<'_>, name: &str) -> Result<(), StateError> {
 
 impl Entry {
     fn new(kind: FileKind, name: &str, file: File) -> Option<Self> {
-        let Kept::Conf(kept) = file.kept else {
+        let KeptContents::Conf(kept) = file.kept else {
             return None;
         };
         let (container_id, ifname) = match kind {
@@ -478,7 +483,7 @@ impl File {
             Self::parse(&read, kind, file).unwrap_or(Self {
                 owner: None,
                 container: None,
-                kept: Kept::Debris,
+                kept: KeptContents::Debris,
                 changed: read.changed,
             })
         }))
@@ -500,7 +505,7 @@ impl File {
         Some(Self {
             owner: owner.ok()?,
             container: container.ok()?,
-            kept: Kept::Conf(KeptConf {
+            kept: KeptContents::Conf(KeptConf {
                 kind,
                 file,
                 plugin_type: plugin_type.parse().ok()?,
@@ -516,7 +521,7 @@ impl File {
     }
 
     fn is_debris(&self) -> bool {
-        matches!(self.kept, Kept::Debris)
+        matches!(self.kept, KeptContents::Debris)
     }
 }
 

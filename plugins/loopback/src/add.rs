@@ -2,7 +2,7 @@
 
 use cni_plugin::{Call, ContainerNetns};
 use cni_types::{AddResult, Error, Interface, IpConfig, Version};
-use container_link::{InContainer, Rollback, Sandbox, Undo, Undone};
+use container_link::{InContainer, Rollback, Sandbox, UndoInContainer, Undone};
 use netlink::{Family, Link, LinkAddress, Rtnetlink};
 
 use crate::error::Foreign;
@@ -16,10 +16,10 @@ pub(crate) fn add(call: &Call<'_>, netns: &ContainerNetns) -> Result<String, Err
     let sandbox_name = netns.sandbox()?;
     let (sandbox, mut inside) = Sandbox::open(netns)?;
     let lo = lo::find(&mut inside)?;
-    let mut rollback = Rollback::<Undo>::default();
+    let mut rollback = Rollback::<UndoInContainer>::default();
     if !lo.is_up {
         lo::set_up(&mut inside, true)?;
-        rollback.record(Undo::SetDown { link: lo::INDEX });
+        rollback.record(UndoInContainer::SetDown { link: lo::INDEX });
     }
     let outcome = addresses(&mut inside).and_then(|addresses| match previous {
         Some(previous) => Ok(previous),

@@ -13,14 +13,14 @@ use crate::error::ConfigError;
 /// The keys that only macvlan has, as they are written.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawConfig {
+struct RawConf {
     mac: OptionalText,
     bcqueuelen: u32,
 }
 
 /// The configuration of CHECK and STATUS.
 pub(crate) fn of(call: &Call<'_>) -> Result<Config, Error> {
-    let raw: RawConfig = call.conf.decode()?;
+    let raw: RawConf = call.conf.decode()?;
     if raw.bcqueuelen != 0 {
         return Err(ConfigError::BcQueueLen(raw.bcqueuelen).into());
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use firewall::{AttachmentDigest, Held};
+use firewall::{AttachmentDigest, EntryKind};
 use netlink::traffic::{Handle, QdiscKind};
 use netlink::{Counters, LinkKind, Netns, Rtnetlink};
 use node::{KeptConfs, KnownAttachment, Node, NodeLink};
@@ -258,15 +258,11 @@ impl<'a> View<'a> {
             return;
         };
         let digest = AttachmentDigest::new(&known.network, &attachment);
-        for holding in firewall
-            .holdings
-            .iter()
-            .filter(|it| it.attachment == digest)
-        {
-            match &holding.what {
-                Held::Masqueraded(address) => self.masqueraded.push(address.to_string()),
-                Held::OnlyMac { mac, .. } => self.only_mac = Some(mac.to_string()),
-                Held::Port {
+        for entry in firewall.entries.iter().filter(|it| it.attachment == digest) {
+            match &entry.kind {
+                EntryKind::Masqueraded(address) => self.masqueraded.push(address.to_string()),
+                EntryKind::OnlyMac { mac, .. } => self.only_mac = Some(mac.to_string()),
+                EntryKind::Port {
                     mapping,
                     target,
                     is_waiting,

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 use cni_types::NetworkName;
-use firewall::{Held, Inventory};
+use firewall::{EntryKind, Inventory};
 use netlink::LinkKind;
-use node::{Binary, LeaseFile, Network, Node, Whose};
+use node::{Binary, LeaseFile, Network, Node, Origin};
 use serde::Serialize;
 
 use super::network_status;
@@ -272,10 +272,10 @@ impl LeaseView {
 
 impl PluginView {
     fn of(binary: &Binary) -> Self {
-        let (whose, reports) = match &binary.whose {
-            Ok(Whose::ThisBuild) => ("this build", String::new()),
-            Ok(Whose::Twill(reports)) => ("twill", reports.clone()),
-            Ok(Whose::Other(reports)) => ("other", reports.clone()),
+        let (whose, reports) = match &binary.origin {
+            Ok(Origin::ThisBuild) => ("this build", String::new()),
+            Ok(Origin::Twill(reports)) => ("twill", reports.clone()),
+            Ok(Origin::Other(reports)) => ("other", reports.clone()),
             Err(problem) => ("unknown", problem.to_string()),
         };
         Self {
@@ -422,14 +422,14 @@ impl FirewallView {
             tables: inventory.tables.clone(),
             ..Self::default()
         };
-        for holding in &inventory.holdings {
-            *match holding.what {
-                Held::Masqueraded(_) => &mut view.masqueraded,
-                Held::OnlyMac { .. } => &mut view.held_to_mac,
-                Held::Port {
+        for entry in &inventory.entries {
+            *match entry.kind {
+                EntryKind::Masqueraded(_) => &mut view.masqueraded,
+                EntryKind::OnlyMac { .. } => &mut view.held_to_mac,
+                EntryKind::Port {
                     is_waiting: false, ..
                 } => &mut view.ports,
-                Held::Port {
+                EntryKind::Port {
                     is_waiting: true, ..
                 } => &mut view.waiting,
             } += 1;

@@ -1,6 +1,6 @@
 //! The plugins' binaries.
 
-use node::{Binary, Whose};
+use node::{Binary, Origin};
 
 use super::{Facts, Fault};
 
@@ -14,7 +14,7 @@ fn of(binary: &Binary) -> Option<Fault> {
         Some(path) => path.display().to_string(),
         None => name.clone(),
     };
-    match &binary.whose {
+    match &binary.origin {
         Err(problem) => Some(Fault {
             kind: "missing-plugin",
             subject,
@@ -23,7 +23,7 @@ fn of(binary: &Binary) -> Option<Fault> {
             command: "twill install, or correct the type in the network configuration".to_owned(),
             repair: None,
         }),
-        Ok(Whose::Other(report)) if is_another_plugin(name, report) => Some(Fault {
+        Ok(Origin::Other(report)) if is_another_plugin(name, report) => Some(Fault {
             kind: "foreign-plugin",
             subject,
             evidence: format!("it is called {name}, and reports: {report}"),

@@ -61,9 +61,9 @@ impl Store for Transaction<'_> {
         Ok(self.last.get(&set.index).copied())
     }
 
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StoreError> {
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<HeldAddress>, StoreError> {
         let held = self.all()?.into_iter();
-        let own = |held: &Held| self.held[&held.address].owner.is(attachment);
+        let own = |held: &HeldAddress| self.held[&held.address].owner.is(attachment);
         Ok(held.filter(own).collect())
     }
 
@@ -79,8 +79,8 @@ impl Store for Transaction<'_> {
         Ok(())
     }
 
-    fn all(&mut self) -> Result<Vec<Held>, StoreError> {
-        let held = self.held.values().map(|lease| Held {
+    fn all(&mut self) -> Result<Vec<HeldAddress>, StoreError> {
+        let held = self.held.values().map(|lease| HeldAddress {
             address: lease.address,
             age: lease.age,
         });

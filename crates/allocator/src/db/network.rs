@@ -7,7 +7,7 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 
 use super::keys;
 use super::{ADDRESSES, LAST, OWNERS, Transaction};
-use crate::{Age, Held, Lease, Owner, SetKey, Store, StoreError};
+use crate::{Age, HeldAddress, Lease, Owner, SetKey, Store, StoreError};
 
 /// A transaction on one network of the database.
 pub struct DbStore<'a> {
@@ -59,11 +59,11 @@ impl<'a> DbStore<'a> {
         self.transaction.set(OWNERS, &owner_key, &value)
     }
 
-    fn held_by_owner(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
+    fn held_by_owner(&mut self, owner: &Owner) -> Result<Vec<HeldAddress>, StoreError> {
         let mut all = Vec::new();
         for address in self.addresses_of(&keys::owner(owner, &self.network))? {
             match self.lease(address)? {
-                Some(lease) if lease.owner == *owner => all.push(Held {
+                Some(lease) if lease.owner == *owner => all.push(HeldAddress {
                     address,
                     age: lease.age,
                 }),
@@ -107,7 +107,7 @@ impl Store for DbStore<'_> {
         Ok(value.and_then(|value| Some(keys::read_last(&value)?.0)))
     }
 
-    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<Held>, StoreError> {
+    fn held_by(&mut self, attachment: &Attachment) -> Result<Vec<HeldAddress>, StoreError> {
         let own = Owner::from(attachment);
         let held = self.held_by_owner(&own)?;
         if !held.is_empty() {
@@ -140,13 +140,13 @@ impl Store for DbStore<'_> {
         Ok(())
     }
 
-    fn all(&mut self) -> Result<Vec<Held>, StoreError> {
+    fn all(&mut self) -> Result<Vec<HeldAddress>, StoreError> {
         let now = self.transaction.boot;
         let prefix = keys::of_network(&self.network);
         self.transaction.scan(ADDRESSES, &prefix, |rest, value| {
             let (_, age): (Owner, Age) = keys::read_lease(value, now)?;
             let address = keys::read_address(rest)?;
-            Some(Held { address, age })
+            Some(HeldAddress { address, age })
         })
     }
 

@@ -9,7 +9,7 @@ use state::{Dir, StateError};
 use super::boot_tag::BootTag;
 use super::files::{AddressFile, AddressFiles};
 use super::index::{Index, Journal, Key, Opened, OwnerHash, Slot, Unusable};
-use crate::{Age, Held, Owner};
+use crate::{Age, HeldAddress, Owner};
 
 /// The addresses of a network and their owners, during one operation.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl<'a> Lookup<'a> {
         &mut self,
         files: &AddressFiles<'_>,
         owner: &Owner,
-    ) -> Result<Vec<Held>, StateError> {
+    ) -> Result<Vec<HeldAddress>, StateError> {
         let hash = self.hash(owner);
         if let Ok(slots) = self.find(hash)
             && let (held, true) = self.verify(files, owner, &slots)?
@@ -108,8 +108,8 @@ impl<'a> Lookup<'a> {
     }
 
     /// All addresses that somebody holds.
-    pub(super) fn all(&mut self, files: &AddressFiles<'_>) -> Result<Vec<Held>, StateError> {
-        let held = self.slots(files)?.into_iter().map(|slot| Held {
+    pub(super) fn all(&mut self, files: &AddressFiles<'_>) -> Result<Vec<HeldAddress>, StateError> {
+        let held = self.slots(files)?.into_iter().map(|slot| HeldAddress {
             address: slot.address,
             age: slot.age,
         });
@@ -310,12 +310,12 @@ impl<'a> Lookup<'a> {
         files: &AddressFiles<'_>,
         owner: &Owner,
         slots: &[Slot],
-    ) -> Result<(Vec<Held>, bool), StateError> {
+    ) -> Result<(Vec<HeldAddress>, bool), StateError> {
         let mut held = Vec::new();
         let mut right = true;
         for slot in slots {
             match files.read(slot.address)? {
-                AddressFile::Lease(lease) if lease.owner == *owner => held.push(Held {
+                AddressFile::Lease(lease) if lease.owner == *owner => held.push(HeldAddress {
                     address: slot.address,
                     age: lease.age,
                 }),

@@ -253,7 +253,7 @@ pub(crate) fn parts_of(
         if let Some(conditions) = conditions {
             sets.insert(table.set(SetKind::Conditions(conditions)));
             sets.insert(table.set(SetKind::Addresses(token)));
-            sets.insert(table.set(SetKind::Ports(token)));
+            sets.insert(table.set(SetKind::HostPorts(token)));
         }
         parts.insert(table, Part { holder, sets });
     }

@@ -153,7 +153,7 @@ impl Claim {
                 SetKind::Addresses(self.token),
                 [octets(ip), by_port].concat(),
             ),
-            None => (SetKind::Ports(self.token), by_port),
+            None => (SetKind::HostPorts(self.token), by_port),
         };
         let data = [octets(self.target), port(container_port)].concat();
         let set = table.set(kind);
@@ -168,7 +168,7 @@ impl Claim {
                 let (host_ip, rest) = element.key.split_at_checked(length)?;
                 (Some(address_of(host_ip)?), rest, token)
             }
-            SetKind::Ports(token) => (None, element.key.as_slice(), token),
+            SetKind::HostPorts(token) => (None, element.key.as_slice(), token),
             _ => return None,
         };
         let [protocol, _, _, _, high, low, ..] = by_port else {

@@ -376,7 +376,7 @@ mod tests {
         let mut holders = Holders::default();
         holders.give(TABLE, first("a"), holder("a", "10.1.0.2/24", &[80]));
         let wanted = holders.elements(TABLE);
-        let set = TABLE.set(SetKind::Ports(None));
+        let set = TABLE.set(SetKind::HostPorts(None));
         let foreign = |port: u8| {
             let key = vec![6, 0, 0, 0, 0, port, 0, 0];
             let data = vec![10, 9, 9, 9, 0, 80, 0, 0];

@@ -149,7 +149,7 @@ fn by_port(table: Table, token: Option<Token>) -> Vec<Expression> {
     vec![
         load_protocol_at(Register(0)),
         load_at(Register(1), DESTINATION_PORT),
-        map_by(&SetKind::Ports(token).name()),
+        map_by(&SetKind::HostPorts(token).name()),
         send_to_loaded(table.is_ipv6()),
     ]
 }

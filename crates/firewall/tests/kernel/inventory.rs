@@ -1,15 +1,15 @@
 //! What the tables have for all attachments.
 
-use firewall::{AttachmentDigest, Held, PortMap, PortMapping, Snat, Transport, map_ports};
+use firewall::{AttachmentDigest, EntryKind, PortMap, PortMapping, Snat, Transport, map_ports};
 use netlink::Mac;
 
 use crate::{addresses, attachment, namespace, network, nftables, printed};
 
-fn held(inventory: &firewall::Inventory, container: &str) -> Vec<Held> {
+fn held(inventory: &firewall::Inventory, container: &str) -> Vec<EntryKind> {
     let digest = AttachmentDigest::new(&network("cbr0"), &attachment(container, "eth0"));
-    let holdings = inventory.holdings.iter();
-    let own = holdings.filter(|holding| holding.attachment == digest);
-    own.map(|holding| holding.what.clone()).collect()
+    let entries = inventory.entries.iter();
+    let own = entries.filter(|entry| entry.attachment == digest);
+    own.map(|entry| entry.kind.clone()).collect()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn each_attachment_has_what_it_was_given() {
     ];
     assert_eq!(inventory.tables, tables);
     assert_eq!(inventory.flushed, [""; 0]);
-    let port = |target: &str, is_waiting| Held::Port {
+    let port = |target: &str, is_waiting| EntryKind::Port {
         mapping,
         target: target.parse().unwrap(),
         is_waiting,
@@ -63,9 +63,9 @@ fn each_attachment_has_what_it_was_given() {
     assert_eq!(
         held(&inventory, "c1"),
         [
-            Held::Masqueraded(both[0]),
-            Held::Masqueraded(both[1]),
-            Held::OnlyMac {
+            EntryKind::Masqueraded(both[0]),
+            EntryKind::Masqueraded(both[1]),
+            EntryKind::OnlyMac {
                 port: "veth1".to_owned(),
                 mac,
             },
@@ -75,7 +75,7 @@ fn each_attachment_has_what_it_was_given() {
     assert_eq!(held(&inventory, "c2"), [port("10.1.0.3", false)]);
     assert!(
         inventory
-            .holdings
+            .entries
             .iter()
             .any(|it| it.words == "eth0 of c1 in cbr0")
     );

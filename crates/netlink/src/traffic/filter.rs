@@ -3,7 +3,7 @@
 use ipnetwork::IpNetwork;
 use nix::libc;
 
-use crate::Reply;
+use crate::KernelMessage;
 use crate::attributes::{self, Attributes, Malformed, u32_of};
 use crate::traffic::bucket::Bucket;
 use crate::traffic::{Handle, field_of, kind_of};
@@ -265,7 +265,7 @@ impl Filter {
 
     /// `None` for a filter of another link, and for a table of filters. A filter of another kind
     /// counts as one for other packets.
-    pub(super) fn parse(reply: &Reply<'_>, link: u32) -> Result<Option<Self>, Malformed> {
+    pub(super) fn parse(reply: &KernelMessage<'_>, link: u32) -> Result<Option<Self>, Malformed> {
         if reply.link_index() != Some(link) {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
 //! Queueing disciplines, and the classes of `htb`.
 
-use crate::Reply;
+use crate::KernelMessage;
 use crate::attributes::{self, Attributes, Malformed, u32_of};
 use crate::traffic::bucket::Bucket;
 use crate::traffic::{Handle, handle_of, kind_of};
@@ -101,7 +101,7 @@ impl QdiscKind {
 
 impl Qdisc {
     /// `None` for the kernel's default qdisc.
-    pub(super) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(super) fn parse(reply: &KernelMessage<'_>) -> Result<Option<Self>, Malformed> {
         let (kind, options) = kind_of(reply)?;
         let kind = match kind.as_str() {
             "tbf" => QdiscKind::Tbf(bucket(options, TCA_TBF_PARMS, TBF_BUFFER, TCA_TBF_RATE64)?),
@@ -143,7 +143,7 @@ impl Class {
         self.bucket.large_rate(options, TCA_HTB_CEIL64)
     }
 
-    pub(super) fn parse(reply: &Reply<'_>) -> Result<Option<Self>, Malformed> {
+    pub(super) fn parse(reply: &KernelMessage<'_>) -> Result<Option<Self>, Malformed> {
         let (kind, options) = kind_of(reply)?;
         if kind != "htb" {
             return Ok(None);

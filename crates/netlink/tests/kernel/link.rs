@@ -2,8 +2,9 @@
 
 use netlink::attributes::Attributes;
 use netlink::{
-    Answer, BridgePort, Change, LinkChange, LinkKind, LinkRef, Mac, NetlinkError, NewLink, NewPeer,
-    NewVeth, Outcome, PortChange, PortVlans, Protocol, Request, Route, Socket, Veth, VlanOwner,
+    Answer, BridgePort, Change, KernelRequest, LinkChange, LinkKind, LinkRef, Mac, NetlinkError,
+    NewLink, NewPeer, NewVeth, PortChange, PortVlans, Protocol, RequestOutcome, Route, Socket,
+    Veth, VlanOwner,
 };
 use nix::errno::Errno;
 use nix::libc;
@@ -460,7 +461,7 @@ fn several_questions_travel_together() {
         let [one, missing, other] = &questions;
         let mut socket = Socket::open(Protocol::Route).unwrap();
         let outcomes = socket.exchange(&[one, missing, other]).unwrap();
-        let index = |outcome: Outcome| {
+        let index = |outcome: RequestOutcome| {
             let reply = outcome.map_err(|error| error.is_not_found())?.unwrap();
             Ok(u32::from_ne_bytes(reply.payload[4..8].try_into().unwrap()))
         };
@@ -470,10 +471,10 @@ fn several_questions_travel_together() {
 }
 
 /// A message about the link of a name.
-fn link_message(message_type: u16, name: &str, answer: Answer) -> Request {
+fn link_message(message_type: u16, name: &str, answer: Answer) -> KernelRequest {
     // struct ifinfomsg
     let payload = Attributes::after(&[0; 16]).text(libc::IFLA_IFNAME, name);
-    Request {
+    KernelRequest {
         what: format!("find {name}"),
         message_type,
         flags: 0,
@@ -486,7 +487,7 @@ fn link_message(message_type: u16, name: &str, answer: Answer) -> Request {
 fn refusal_of(kind: &str) -> NetlinkError {
     let info = Attributes::new().text(libc::IFLA_INFO_KIND, kind);
     let link = Attributes::after(&[0; 16]).nest(libc::IFLA_LINKINFO, info);
-    let request = Request {
+    let request = KernelRequest {
         what: format!("create {kind}"),
         flags: libc::NLM_F_CREATE as u16,
         payload: link.into_bytes(),

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netlink::{Answer, Outcome, Protocol, Request, Socket};
+use netlink::{Answer, KernelRequest, Protocol, RequestOutcome, Socket};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, socket,
@@ -23,12 +23,12 @@ const GET_TABLE: u16 = NFTABLES << 8 | 1;
 const DELETE_TABLE: u16 = NFTABLES << 8 | 2;
 const INET: u8 = 1;
 
-fn edge(message_type: u16, answer: Answer) -> Request {
+fn edge(message_type: u16, answer: Answer) -> KernelRequest {
     let [high, low] = NFTABLES.to_be_bytes();
     request(message_type, vec![0, 0, high, low], answer)
 }
 
-fn table(message_type: u16, name: &str, answer: Answer) -> Request {
+fn table(message_type: u16, name: &str, answer: Answer) -> KernelRequest {
     let mut payload = vec![INET, 0, 0, 0];
     let length = u16::try_from(4 + name.len() + 1).unwrap();
     payload.extend(length.to_ne_bytes());
@@ -38,8 +38,8 @@ fn table(message_type: u16, name: &str, answer: Answer) -> Request {
     request(message_type, payload, answer)
 }
 
-fn request(message_type: u16, payload: Vec<u8>, answer: Answer) -> Request {
-    Request {
+fn request(message_type: u16, payload: Vec<u8>, answer: Answer) -> KernelRequest {
+    KernelRequest {
         what: format!("send message {message_type:#x}"),
         message_type,
         flags: 0,
@@ -50,7 +50,7 @@ fn request(message_type: u16, payload: Vec<u8>, answer: Answer) -> Request {
 
 /// The kernel's reason for refusing each message of a batch with these changes in it: of its
 /// begin, of the changes, of its end.
-fn batch(socket: &mut Socket, changes: Vec<Request>) -> Vec<Option<Errno>> {
+fn batch(socket: &mut Socket, changes: Vec<KernelRequest>) -> Vec<Option<Errno>> {
     let begin = edge(BATCH_BEGIN, Answer::NothingUnlessAllFails);
     let end = edge(BATCH_END, Answer::Nothing);
     let mut all = vec![&begin];
@@ -59,9 +59,9 @@ fn batch(socket: &mut Socket, changes: Vec<Request>) -> Vec<Option<Errno>> {
     refusals(socket, &all)
 }
 
-fn refusals(socket: &mut Socket, requests: &[&Request]) -> Vec<Option<Errno>> {
+fn refusals(socket: &mut Socket, requests: &[&KernelRequest]) -> Vec<Option<Errno>> {
     let outcomes = socket.exchange(requests).unwrap().into_iter();
-    let reason = |outcome: Outcome| outcome.err().and_then(|error| error.errno());
+    let reason = |outcome: RequestOutcome| outcome.err().and_then(|error| error.errno());
     outcomes.map(reason).collect()
 }
 
@@ -109,7 +109,7 @@ fn a_batch_that_is_refused_as_a_whole_does_not_wait_for_its_parts() {
     pair.run(|_| {
         let mut socket = Socket::open(Protocol::Netfilter).unwrap();
         // No subsystem has this number.
-        let begin = Request {
+        let begin = KernelRequest {
             payload: vec![0, 0, 0, 200],
             ..edge(BATCH_BEGIN, Answer::NothingUnlessAllFails)
         };

@@ -50,8 +50,10 @@ fn keep(scratch: &Scratch, attachment: &Attachment, conf: &Object) {
 /// What is kept for an attachment, as text.
 fn found(scratch: &Scratch, attachment: &Attachment) -> Option<String> {
     scratch.find(attachment).unwrap().map(|kept| match kept {
-        Kept::Conf(kept) => format!("{} {}", kept.plugin_type, kept.conf.to_json().unwrap()),
-        Kept::Debris => "debris".to_owned(),
+        KeptContents::Conf(kept) => {
+            format!("{} {}", kept.plugin_type, kept.conf.to_json().unwrap())
+        }
+        KeptContents::Debris => "debris".to_owned(),
     })
 }
 
@@ -188,7 +190,7 @@ fn an_add_waits_for_another_add_of_the_attachment() {
         first.release().unwrap();
         waiting.join().unwrap().unwrap()
     });
-    let Some(Kept::Conf(kept)) = kept else {
+    let Some(KeptContents::Conf(kept)) = kept else {
         panic!("{kept:?}");
     };
     assert_eq!(kept.plugin_type.as_str(), "bridge");

@@ -11,8 +11,8 @@ use allocator::{DEFAULT_LOCK_TIMEOUT, Location, StoreKind};
 use anyhow::{Context, Result};
 use cni_types::{Attachment, NetworkName};
 use firewall::{
-    AttachmentDigest, FwMark, Held, Holding, Iptables, IptablesOptions, Nftables, PortMap,
-    PortMapping, Snat,
+    AttachmentDigest, EntryKind, FwMark, InventoryEntry, Iptables, IptablesOptions, Nftables,
+    PortMap, PortMapping, Snat,
 };
 use ipnetwork::IpNetwork;
 use node::{Node, Paths};
@@ -81,8 +81,8 @@ impl GoingBack {
     /// Converts or removes what Twill's tables have, and returns the lines for all that was done
     /// and all that is left.
     pub(super) fn finish(mut self) -> Vec<String> {
-        let holdings = match &self.node.firewall {
-            Ok(inventory) => inventory.holdings.clone(),
+        let entries = match &self.node.firewall {
+            Ok(inventory) => inventory.entries.clone(),
             Err(problem) => {
                 self.lines
                     .push(format!("left: rules of nftables: {problem}"));
@@ -90,17 +90,14 @@ impl GoingBack {
             }
         };
         let owners = self.owners();
-        let mut by_owner: BTreeMap<AttachmentDigest, Vec<&Holding>> = BTreeMap::new();
-        for holding in &holdings {
-            by_owner
-                .entry(holding.attachment)
-                .or_default()
-                .push(holding);
+        let mut by_owner: BTreeMap<AttachmentDigest, Vec<&InventoryEntry>> = BTreeMap::new();
+        for entry in &entries {
+            by_owner.entry(entry.attachment).or_default().push(entry);
         }
-        for (digest, holdings) in by_owner {
-            let words = holdings.first().map_or("", |holding| &holding.words);
+        for (digest, entries) in by_owner {
+            let words = entries.first().map_or("", |entry| &entry.words);
             let converted = match owners.get(&digest) {
-                Some(owner) => self.convert(owner, &holdings),
+                Some(owner) => self.convert(owner, &entries),
                 None => Err(anyhow::anyhow!("no address is allocated to it")),
             };
             let verb = if self.dry_run {
@@ -145,24 +142,24 @@ impl GoingBack {
     }
 
     /// Creates the Go plugins' rules for an attachment, and removes ours.
-    fn convert(&self, owner: &Owner, holdings: &[&Holding]) -> Result<()> {
+    fn convert(&self, owner: &Owner, entries: &[&InventoryEntry]) -> Result<()> {
         let (network, attachment) = (&owner.network, &owner.attachment);
-        let held = || holdings.iter().map(|holding| &holding.what);
-        let masqueraded: Vec<IpNetwork> = held()
-            .filter_map(|held| match held {
-                Held::Masqueraded(address) => Some(*address),
+        let kinds = || entries.iter().map(|entry| &entry.kind);
+        let masqueraded: Vec<IpNetwork> = kinds()
+            .filter_map(|kind| match kind {
+                EntryKind::Masqueraded(address) => Some(*address),
                 _ => None,
             })
             .collect();
-        let ports: Vec<(PortMapping, IpAddr)> = held()
-            .filter_map(|held| match held {
-                Held::Port {
+        let ports: Vec<(PortMapping, IpAddr)> = kinds()
+            .filter_map(|kind| match kind {
+                EntryKind::Port {
                     mapping, target, ..
                 } => Some((*mapping, *target)),
                 _ => None,
             })
             .collect();
-        let has_mac_check = held().any(|held| matches!(held, Held::OnlyMac { .. }));
+        let has_mac_check = kinds().any(|kind| matches!(kind, EntryKind::OnlyMac { .. }));
         anyhow::ensure!(
             ports.is_empty() || !self.has_own_rules(network),
             "the Go plugin has no equal of portmap's keys in the network list"

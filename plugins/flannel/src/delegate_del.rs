@@ -39,7 +39,7 @@ const MASTER: &str = "master";
 const ANY_MASTER: &str = "lo";
 
 /// The DEL of one attachment.
-pub(crate) struct Deletion<'a> {
+pub(crate) struct DelegateDel<'a> {
     /// The call, with the attachment in its environment.
     pub(crate) call: &'a Call<'a>,
     /// The runtime's input for this attachment; `None` for GC.
@@ -71,7 +71,7 @@ impl From<ConfigError> for Failure {
     }
 }
 
-impl Deletion<'_> {
+impl DelegateDel<'_> {
     /// Deletes with the kept configuration or, if that fails, with the current one, and removes the
     /// kept one.
     ///

@@ -1,4 +1,4 @@
-//! The kernel's messages: answers and events. Their form is that of [requests](crate::Request).
+//! The kernel's messages: answers and events. Their form is that of [requests](crate::KernelRequest).
 //!
 //! A refusal, and an acknowledgement, is a message of the type `NLMSG_ERROR`:
 //!
@@ -31,7 +31,7 @@ const ACK_TLVS: u16 = header_field(libc::NLM_F_ACK_TLVS);
 
 /// A message from the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply<'a> {
+pub struct KernelMessage<'a> {
     /// `RTM_NEWLINK`, for example.
     pub message_type: u16,
     /// The `NLM_F_*` flags.
@@ -50,7 +50,7 @@ pub(crate) struct Refusal {
     pub(crate) text: Option<String>,
 }
 
-impl<'a> Reply<'a> {
+impl<'a> KernelMessage<'a> {
     /// Takes the first message off a datagram.
     pub(crate) fn take(datagram: &mut &'a [u8]) -> Result<Option<Self>, Malformed> {
         if datagram.is_empty() {
@@ -73,8 +73,8 @@ impl<'a> Reply<'a> {
     }
 
     /// An owned copy of the message.
-    pub(crate) fn into_owned(self) -> Reply<'static> {
-        Reply {
+    pub(crate) fn into_owned(self) -> KernelMessage<'static> {
+        KernelMessage {
             payload: Cow::Owned(self.payload.into_owned()),
             ..self
         }
@@ -126,8 +126,8 @@ impl<'a> Reply<'a> {
 
 /// A message of this payload, for the tests of those who read it.
 #[cfg(test)]
-pub(crate) fn reply_with(payload: &[u8]) -> Reply<'_> {
-    Reply {
+pub(crate) fn reply_with(payload: &[u8]) -> KernelMessage<'_> {
+    KernelMessage {
         message_type: 0,
         flags: 0,
         sequence: 0,
@@ -161,7 +161,7 @@ mod tests {
         let whole = message(ERROR, CAPPED | ACK_TLVS, &payload);
         let verdict = |bytes: &[u8]| {
             let mut rest = bytes;
-            let reply = Reply::take(&mut rest).ok().flatten();
+            let reply = KernelMessage::take(&mut rest).ok().flatten();
             reply.and_then(|reply| reply.verdict().ok().flatten())
         };
         let refusal = Refusal {
@@ -187,12 +187,12 @@ mod tests {
         datagram.resize(24, 0);
         datagram.extend(message(DONE, 2, &0_i32.to_ne_bytes()));
         let mut rest = datagram.as_slice();
-        let first = Reply::take(&mut rest).unwrap().unwrap();
+        let first = KernelMessage::take(&mut rest).unwrap().unwrap();
         assert_eq!(*first.payload, [1, 2, 3, 4, 5]);
         assert_eq!((first.message_type, first.sequence), (20, 7));
         assert_eq!(first.verdict().unwrap(), None);
-        let second = Reply::take(&mut rest).unwrap().unwrap();
+        let second = KernelMessage::take(&mut rest).unwrap().unwrap();
         assert_eq!(second.verdict().unwrap(), Some(Ok(())));
-        assert!(Reply::take(&mut rest).unwrap().is_none());
+        assert!(KernelMessage::take(&mut rest).unwrap().is_none());
     }
 }

@@ -6,8 +6,8 @@ use cni_plugin::Call;
 use cni_types::{Attachment, Error};
 use state::Stamp;
 
-use crate::deletion::Deletion;
-use crate::scratch::{Kept, Scratch};
+use crate::delegate_del::DelegateDel;
+use crate::scratch::{KeptContents, Scratch};
 
 /// Deletes an attachment by the configuration that is kept for it in `data_dir`, in a file that was
 /// last changed at `as_read`. Until that is done, an ADD of the same attachment waits, as for
@@ -37,15 +37,15 @@ pub fn delete_unchanged<E: From<Error>>(
         return Ok(false);
     };
     work(&|| match &kept {
-        Kept::Conf(kept) => {
-            let deletion = Deletion {
+        KeptContents::Conf(kept) => {
+            let delegate_del = DelegateDel {
                 call,
                 replay: None,
                 attachment,
             };
-            deletion.delete_with_kept(&scratch, kept)
+            delegate_del.delete_with_kept(&scratch, kept)
         }
-        Kept::Debris => Ok(scratch.remove(attachment)?),
+        KeptContents::Debris => Ok(scratch.remove(attachment)?),
     })?;
     // The kernel removes the mark with the descriptor in any case.
     drop(in_use.release());
