@@ -63,7 +63,7 @@ pub(crate) enum Outcome {
     Faults,
 }
 
-/// The command line's definition, of which completions and man pages are made.
+/// The definition of the command line, from which completions and manual pages are generated.
 pub fn command() -> clap::Command {
     Cli::command()
 }
@@ -73,7 +73,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output, a mistake to standard error. Nobody may be reading.
+            // Help goes to standard output, a mistake to standard error. The reader may have closed
+            // the pipe.
             drop(error.print());
             return if error.use_stderr() {
                 ExitCode::from(2)
@@ -89,7 +90,7 @@ pub fn main() -> ExitCode {
     ) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Faults) => ExitCode::FAILURE,
-        // The reader has read enough, as `head` does.
+        // The reader has closed the pipe, as `head` does once it has enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("twill: {error:#}");

@@ -1,11 +1,11 @@
-//! What a command takes from the process that it runs in.
+//! The environment of a command, taken from its process.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::Environment;
 
-/// The directories in which runtimes look for plugins, as distributions have them.
+/// The directories in which distributions' runtimes look for plugins.
 const PLUGIN_DIRS: [&str; 4] = [
     "/opt/cni/bin",
     "/usr/lib/cni",
@@ -13,7 +13,7 @@ const PLUGIN_DIRS: [&str; 4] = [
     "/var/lib/rancher/k3s/data/cni",
 ];
 
-/// What a command takes from the process that it runs in.
+/// The environment of a command, taken from its process.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// The environment for plugins, with a `CNI_PATH`: that of the process, or the directories in

@@ -1,8 +1,9 @@
-//! What attachments hold on this node, and what becomes of it once they are dead.
+//! The holdings of attachments on this node (leases, kept configurations, links), and how those of
+//! dead attachments are freed.
 //!
-//! [`read`] collects leases, kept configurations and links, by attachment. Only afterwards may
-//! somebody ask who lives. [`Inquest::fate`] then says of each whether it is dead, which is pure,
-//! and [`free`](free::free) frees what is still as it was read.
+//! [`read`] collects the holdings by attachment. Only afterwards may a command ask which containers
+//! live. [`Inquest::fate`], which is pure, then decides for each holding whether its attachment is
+//! dead, and [`free`](free::free) frees the holdings that have not changed since they were read.
 
 mod fate;
 pub(crate) mod free;
@@ -22,10 +23,10 @@ use state::Stamp;
 pub(crate) use self::fate::{Fate, Inquest};
 pub(crate) use self::read::{Filter, collect, read, settle};
 
-/// The interface that runtimes ask for: the one of what does not say its interface.
+/// The interface that runtimes ask for. A file that names no interface belongs to it.
 const USUAL_IFNAME: &str = "eth0";
 
-/// Where the plugins keep their state.
+/// The directories in which the plugins keep their state.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     /// host-local's `dataDir`.
@@ -34,13 +35,13 @@ pub(crate) struct Places {
     pub(crate) flannel_dir: PathBuf,
 }
 
-/// All that an attachment holds in a network.
+/// All holdings of one attachment in a network.
 #[derive(Clone, Debug)]
 pub(crate) struct Holding {
     pub(crate) network: NetworkName,
-    /// The container, and its interface unless only old files name it.
+    /// The container, and its interface; without an interface if only old files name the container.
     pub(crate) owner: Owner,
-    /// host-local's directory that its addresses are in.
+    /// The `dataDir` of host-local that has its addresses.
     pub(crate) data_dir: Rc<Path>,
     /// Its addresses.
     pub(crate) leases: Vec<HeldLease>,
@@ -50,7 +51,7 @@ pub(crate) struct Holding {
     pub(crate) links: Vec<HeldLink>,
 }
 
-/// An address of an attachment, as it was read.
+/// An address of an attachment, as recorded when the node was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HeldLease {
     pub(crate) store: StoreKind,
@@ -59,7 +60,7 @@ pub(crate) struct HeldLease {
     pub(crate) since: Option<SystemTime>,
 }
 
-/// A kept configuration, as it was read.
+/// A kept configuration at the time when the node was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HeldConf {
     /// flannel's directory.
@@ -68,22 +69,22 @@ pub(crate) struct HeldConf {
     pub(crate) changed: Stamp,
 }
 
-/// A link, as it was read. The kernel gives no index a second time in a boot.
+/// A link at the time when the node was read. The kernel never reuses an index within a boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HeldLink {
     pub(crate) index: u32,
     pub(crate) name: String,
-    /// A time at which it existed already, if any is known.
+    /// A time at which the link certainly existed, if one is known.
     pub(crate) since: Option<SystemTime>,
 }
 
-/// How long an attachment has had the latest of what it holds.
+/// The age of the newest holding of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HoldingAge {
-    /// Since before the node was started.
+    /// The holding is from before the node was started.
     EarlierBoot,
     Since(SystemTime),
-    /// The database notes no times.
+    /// The holding is in the database, which records no times.
     Unknown,
 }
 
@@ -141,7 +142,7 @@ impl Holding {
         Some(alias.as_str().to_owned())
     }
 
-    /// What it is recognised by, for somebody who knows who lives.
+    /// Passes `ask` what identifies the attachment to a source of living containers.
     pub(crate) fn with_subject<T>(&self, ask: impl FnOnce(Subject<'_>) -> T) -> T {
         let (addresses, alias) = (self.addresses(), self.alias());
         ask(Subject {
@@ -159,7 +160,7 @@ impl Holding {
         let leases = self.leases.iter().filter_map(|lease| lease.since);
         let kept = self.kept.as_ref().and_then(|kept| kept.changed.moment());
         let latest = leases.chain(kept).max();
-        // The time of a link is one at which it existed already, and may be long after the ADD.
+        // The recorded time of a link may be long after the ADD that created it.
         let latest = latest.or_else(|| self.links.iter().filter_map(|link| link.since).max());
         latest.map_or(HoldingAge::Unknown, HoldingAge::Since)
     }

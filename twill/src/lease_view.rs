@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::age;
 use crate::table::{Cell, Style};
 
-/// What a command says of a lease, with the keys of its JSON.
+/// A lease as a command prints it; the fields are the keys of its JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct LeaseView<'a> {
     network: &'a str,
@@ -113,7 +113,7 @@ impl<'a> LeaseView<'a> {
     }
 }
 
-/// The state of a lease in a word, and how it looks.
+/// The state of a lease in a word, and the word's style.
 fn state(lease: &Lease) -> (&'static str, Style) {
     match (&lease.owner, &lease.life) {
         (Err(Unowned::Debris), _) => ("debris", Style::Warning),

@@ -1,4 +1,4 @@
-//! The operator's commands: what `twill` does under its own name.
+//! The operator's commands, which `twill` has under its own name.
 //!
 //! Each command has a module in `commands`, with its options, which clap parses, and a function
 //! `run`, which writes to an `Output` and returns an `Outcome`. The exit status is 0 if all is

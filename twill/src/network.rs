@@ -1,4 +1,5 @@
-//! What the commands share that run a network's list of plugins by hand.
+//! Shared by the commands that run a network's list of plugins by hand: options, lookup of the
+//! list, calls and errors.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -17,7 +18,7 @@ use conflist::{
 
 use crate::context::Context;
 
-/// Where `ip netns` has its namespaces.
+/// The directory in which `ip netns` mounts its namespaces.
 const NAMED: &str = "/var/run/netns";
 
 const DEFAULT_IFNAME: &str = "eth0";
@@ -76,11 +77,11 @@ pub(crate) struct Network {
     is_verbose: bool,
 }
 
-/// A network, and what the operator says of one attachment.
+/// A network, and the operator's parameters for one attachment.
 pub(crate) struct Site {
     pub(crate) network: Network,
     pub(crate) runtime: RuntimeConf,
-    /// What is cached of the attachment's ADD.
+    /// The cached result and parameters of the attachment's ADD.
     pub(crate) cached: Option<Cached>,
 }
 
@@ -144,8 +145,8 @@ impl ListOptions {
 }
 
 impl AttachmentOptions {
-    /// Reads what is needed of the disk and of the environment. What DEL is not told again is as on
-    /// ADD.
+    /// Reads the list, the cache and the environment. A DEL takes parameters that it is not given
+    /// from the cached ADD.
     pub(crate) fn open(&self) -> Result<Site> {
         let environment = Environment::of_process();
         let variable = |name| {
@@ -167,8 +168,7 @@ impl AttachmentOptions {
             ifname,
         };
         let cache = self.list.cache();
-        // What cannot be read helps no DEL, and is in the way of an ADD or a CHECK, which report
-        // it.
+        // A DEL works without the cached ADD. If the cache cannot be read, ADD and CHECK report it.
         let cached = cache.find(&self.network, &attachment).ok().flatten();
         let args = match (&self.args, variable("CNI_ARGS")) {
             (Some(text), _) => Some(RuntimeConf::parse_args(text).context("--args")?),
@@ -200,7 +200,7 @@ impl AttachmentOptions {
 }
 
 impl Network {
-    /// Has a command call plugins, and returns how many they were.
+    /// Runs a command, and returns how many plugins it called and how long that took.
     pub(crate) fn run<T>(
         &self,
         command: impl FnOnce(&mut Runtime<'_, DelegateError>) -> T,
@@ -253,7 +253,8 @@ fn show_answer(answer: &Result<String, DelegateError>, elapsed: Duration) {
     note(&format!("  time: {}", milliseconds(elapsed)));
 }
 
-/// Writes a line to standard error. Nobody may be reading.
+/// Writes a line to standard error; an error is ignored, because the reader may have closed the
+/// pipe.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

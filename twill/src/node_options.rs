@@ -1,4 +1,4 @@
-//! The options that say where a node keeps what a command reads.
+//! The options that name the files and directories that a command reads.
 
 #![allow(
     clippy::disallowed_methods,
@@ -13,7 +13,7 @@ use node::Paths;
 
 use crate::network::ListOptions;
 
-/// Where the node keeps what is read.
+/// The files and directories to read.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Where to look")]
 pub(crate) struct NodeOptions {

@@ -1,4 +1,4 @@
-//! What a command writes to.
+//! The output of a command.
 
 use std::io::{self, Write};
 
@@ -40,7 +40,7 @@ impl<'a> Output<'a> {
         table.lines(self.terminal)
     }
 
-    /// A text with a style, where the terminal shows colours.
+    /// A text with a style; without it, unless the terminal shows colours.
     pub(crate) fn styled(&self, text: &str, style: Style) -> String {
         style.apply(text, self.terminal)
     }

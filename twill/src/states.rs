@@ -9,7 +9,7 @@ pub(crate) struct States {
     pub(crate) alive: usize,
     pub(crate) dead: usize,
     pub(crate) unknown: usize,
-    /// Files that give an address to nobody.
+    /// Address files that name no owner.
     pub(crate) unowned: usize,
 }
 

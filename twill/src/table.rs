@@ -9,10 +9,10 @@ const GAP: &str = "  ";
 /// The least width to which a column is cut off, in characters.
 const LEAST: usize = 12;
 
-/// What replaces the end of a cell that is cut off.
+/// Replaces the end of a cell that is cut off.
 const CUT: char = '…';
 
-/// How a text looks on a terminal with colours.
+/// The style of a text on a terminal with colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Style {
     #[default]
@@ -21,13 +21,13 @@ pub(crate) enum Style {
     Bold,
     /// All is well.
     Good,
-    /// Somebody should look at it.
+    /// Something deserves a look.
     Warning,
     /// Something is wrong.
     Bad,
 }
 
-/// A text, and how it looks.
+/// A text and its style.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cell {
     text: String,
@@ -58,7 +58,7 @@ impl Style {
 
 impl Cell {
     pub(crate) fn new(text: impl Into<String>, style: Style) -> Self {
-        // What others have written into files must not move the cursor.
+        // Control characters from files of other programs must not move the cursor.
         let text: String = text.into();
         let is_broken = text.contains(char::is_control);
         Self {
@@ -161,7 +161,7 @@ fn retain_columns<T>(cells: &mut Vec<T>, is_kept: impl Fn(usize) -> bool) {
 
 fn line(row: &[Cell], widths: &[usize], terminal: Terminal) -> String {
     let mut line = String::new();
-    // Blanks are only written before what follows them.
+    // No line ends with blanks: they are written once the next text follows.
     let mut blanks = 0;
     for (cell, width) in row.iter().zip(widths) {
         let mut text = cell.text.clone();
@@ -233,7 +233,7 @@ mod tests {
             table.lines(narrow(44))[1],
             table.lines(Terminal::default())[1]
         );
-        // Something of each column is always there.
+        // Every column keeps its least width, however narrow the terminal is.
         assert_eq!(table.lines(narrow(1))[1], "10.1.1.2    alive  on eth0 in …");
     }
 

@@ -1,4 +1,4 @@
-//! What standard output is: a terminal, with its width and whether it shows colours, or a file.
+//! Standard output: a terminal, with its width and whether it shows colours, or a file.
 
 #![allow(
     clippy::disallowed_methods,
@@ -9,18 +9,19 @@ use std::io::{self, IsTerminal};
 
 use rustix::termios::tcgetwinsize;
 
-/// What a command writes to.
+/// The properties of standard output that determine how text is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Terminal {
-    /// How many characters fit into a line; `None` if lines may have any length, as in a file.
+    /// The number of characters that fit into a line; `None` if lines may have any length, as in a
+    /// file.
     pub(crate) width: Option<usize>,
     /// Whether text may have colours.
     pub(crate) has_colours: bool,
 }
 
 impl Terminal {
-    /// What standard output is. There are no colours if `NO_COLOR` is set and not empty
-    /// (<https://no-color.org>), or if `TERM` is `dumb`.
+    /// The properties of this process's standard output. There are no colours if `NO_COLOR` is set
+    /// and not empty (<https://no-color.org>), or if `TERM` is `dumb`.
     pub(crate) fn of_stdout() -> Self {
         let stdout = io::stdout();
         if !stdout.is_terminal() {

@@ -46,14 +46,14 @@ pub struct Cache {
     results: PathBuf,
 }
 
-/// What is cached of one attachment.
+/// The cached parameters and result of one attachment.
 #[derive(Clone, Debug)]
 pub struct Cached {
     /// The network.
     pub network: NetworkName,
-    /// What the runtime said on ADD.
+    /// The runtime's parameters of the ADD.
     pub runtime: RuntimeConf,
-    /// The network's list on ADD, as it was written.
+    /// The text of the network's list at the ADD.
     pub list: String,
     /// The result.
     result: Object,
@@ -140,7 +140,7 @@ impl Cache {
         Ok(writer.replace(&file_name(&list.name, attachment), &bytes)?)
     }
 
-    /// What is cached of an attachment; `None` if there is no file.
+    /// The cached parameters and result of an attachment; `None` if there is no file.
     ///
     /// # Errors
     /// [`CacheError`].
@@ -179,7 +179,7 @@ impl Cache {
         })
     }
 
-    /// Removes what is cached of an attachment, if anything is.
+    /// Removes the file of an attachment, if there is one.
     ///
     /// # Errors
     /// [`CacheError::State`].

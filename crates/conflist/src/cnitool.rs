@@ -1,4 +1,5 @@
-//! What `cnitool` derives from its arguments, so that either tool finds what the other has added.
+//! The values that `cnitool` derives from its arguments, so that either tool finds the other's
+//! attachments.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

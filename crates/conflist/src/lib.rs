@@ -1,12 +1,12 @@
-//! What a container runtime does with a network's list of plugins (CNI specification, "Section 1:
-//! network configuration format" and "Section 3: execution of network configurations").
+//! The part of a container runtime that runs a network's list of plugins (CNI specification,
+//! "Section 1: network configuration format" and "Section 3: execution of network configurations").
 //!
 //! A [`NetworkList`] is parsed from text, and [`files`] finds it in a directory as libcni does. A
-//! [`RuntimeConf`] is what the runtime says of one attachment. From both, a [`PluginRequest`] is
-//! made for each plugin: its variables and its configuration, as values. A [`Runtime`] has the
-//! plugins of a list answer their requests in the order of a command, passes `prevResult` on, and
-//! keeps the result in a [`Cache`], in libcni's format. The caller decides how a plugin is run;
-//! [`Plugins`] starts a process.
+//! [`RuntimeConf`] has the runtime's parameters of one attachment. Both determine a
+//! [`PluginRequest`] for each plugin: its variables and its configuration, as values. A [`Runtime`]
+//! calls the plugins of a list in the order of a command, passes `prevResult` on, and keeps the
+//! result in a [`Cache`], in libcni's format. The caller supplies the function that runs a plugin;
+//! [`Plugins`] starts a process for each.
 
 mod cache;
 pub mod cnitool;

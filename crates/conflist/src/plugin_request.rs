@@ -1,4 +1,4 @@
-//! What one plugin of a list gets, as values.
+//! The input of one plugin of a list, as values.
 
 use std::ffi::OsString;
 
@@ -16,7 +16,8 @@ pub struct PluginRequest<'a> {
     pub command: Command,
     /// The plugin.
     pub plugin_type: &'a PluginType,
-    /// The variables of the specification but `CNI_PATH`, which belongs to whoever runs the plugin.
+    /// The variables of the specification except `CNI_PATH`, which the function that runs the
+    /// plugin adds.
     pub variables: [(&'static str, OsString); 5],
     /// The configuration: JSON on one line, unless values of the list were written on several.
     pub conf: String,

@@ -8,7 +8,7 @@ use cni_types::{AddResult, PluginType, ValidAttachments, Version};
 
 use crate::{Cache, CacheError, Cached, NetworkList, PluginConf, PluginRequest, RuntimeConf};
 
-/// Why a command has failed. `E` is the error of a plugin's call.
+/// The reason why a command has failed. `E` is the error of a plugin's call.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError<E: fmt::Display> {
     /// A plugin has failed. Its error names it.
@@ -52,7 +52,7 @@ pub enum OperationError<E: fmt::Display> {
     NotAdded,
 }
 
-/// A runtime: where it keeps results, and how it runs a plugin.
+/// A runtime, with its cache of results and the function that runs a plugin.
 pub struct Runtime<'a, E> {
     cache: &'a Cache,
     run: &'a mut Run<'a, E>,

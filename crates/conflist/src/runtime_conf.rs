@@ -1,11 +1,11 @@
-//! What a runtime says of one attachment.
+//! A runtime's parameters of one attachment.
 
 use std::path::PathBuf;
 
 use cni_types::json::{self, DecodeError, Object};
 use cni_types::{Attachment, Quoted};
 
-/// The arguments of a runtime for one attachment: all that is not in the network's list.
+/// A runtime's parameters of one attachment: everything that is not in the network's list.
 #[derive(Clone, Debug)]
 pub struct RuntimeConf {
     /// Container ID and interface.

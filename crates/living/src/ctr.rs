@@ -18,8 +18,8 @@ pub(crate) fn ask() -> Result<Vec<Container>, LivingError> {
 }
 
 /// The tasks of a namespace: a table with the columns TASK, PID and STATUS. The container ID for
-/// CNI of what `ctr` and nerdctl have started is `<namespace>-<ID>`; that of a pod of Kubernetes,
-/// in namespace `k8s.io`, is the ID alone.
+/// CNI is `<namespace>-<ID>` for a container of `ctr` or nerdctl; that of a pod of Kubernetes, in
+/// namespace `k8s.io`, is the ID alone.
 pub(crate) fn parse(output: &[u8], namespace: &str) -> Result<Vec<Container>, LivingError> {
     let mut containers = Vec::new();
     let mut rows = lines(PROGRAM, output)?.into_iter();

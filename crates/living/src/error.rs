@@ -1,4 +1,4 @@
-//! Why nobody can say which containers live.
+//! The reasons why the living containers are unknown.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,8 @@ use std::process::ExitStatus;
 
 use node::Problem;
 
-/// Why a source does not say which containers live. Nothing must be taken for dead then.
+/// The reason why a source cannot report the living containers. No container may count as dead
+/// then.
 #[derive(Debug, thiserror::Error)]
 pub enum LivingError {
     /// The program of a runtime is not installed.

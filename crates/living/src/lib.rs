@@ -1,11 +1,11 @@
-//! Who lives: the containers that a container runtime, a list or the kernel reports.
+//! Living containers, as reported by container runtimes, a list or the kernel.
 //!
-//! [`Living::ask`] asks any number of [`Source`]s: a container lives if one of them says so. What
-//! the program of a runtime prints is parsed by a module of the program's name, which is pure.
-//! [`Namespaces`] are what the kernel knows.
+//! [`Living::ask`] asks any number of [`Source`]s: a container lives if one of them reports it. The
+//! output of a runtime's program is parsed by the module with the program's name, which is pure.
+//! The kernel's report consists of [`Namespaces`].
 //!
-//! Whoever releases what the dead have must read that first, and ask who lives afterwards: a
-//! container that starts meanwhile is then never taken for dead.
+//! A caller that releases the holdings of dead containers must read the holdings first, and ask for
+//! the living containers afterwards. Then a container that starts in between never counts as dead.
 
 mod crictl;
 mod ctr;
@@ -33,7 +33,7 @@ pub use self::source::Source;
 struct Container {
     /// `CNI_CONTAINERID`, which is the ID of the pod's sandbox for a runtime of Kubernetes.
     id: String,
-    /// What people call it: `<namespace>/<pod>` for a pod.
+    /// The container's name; `<namespace>/<pod>` for a pod.
     name: Option<String>,
     state: State,
     /// The ID of its first process, where the runtime's word for the state may be out of date.
@@ -57,7 +57,7 @@ impl State {
     }
 }
 
-/// An attachment, with what it is recognised by.
+/// An attachment, with all that identifies it to a source.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The container, and its interface if it is known.
@@ -71,19 +71,19 @@ pub struct Subject<'a> {
 /// Whether an attachment is alive, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether any of the sources says that it is.
+    /// Whether one of the sources reports it.
     pub is_alive: bool,
-    /// Who says so, in which words: `podman reports it as running`.
+    /// The source and its report: `podman reports it as running`.
     pub reason: String,
 }
 
-/// What the sources that were asked have reported.
+/// The reports of the sources that were asked.
 #[derive(Debug, Default)]
 pub struct Living {
     reports: Vec<(Source, Report)>,
 }
 
-/// What one source has reported.
+/// The report of one source.
 #[derive(Debug)]
 enum Report {
     Containers(HashMap<String, Container>),
@@ -171,7 +171,7 @@ impl Report {
 }
 
 /// The report of a runtime. A container whose first process does not exist any more, or is in the
-/// network namespace of the node, has ended, whatever the runtime still believes.
+/// network namespace of the node, has ended, even if the runtime has not noticed.
 fn report(containers: Vec<Container>, processes: &Processes) -> Report {
     let containers = containers.into_iter().map(|container| {
         let state = match (&container.state, container.pid) {

@@ -1,4 +1,4 @@
-//! A list of the attachments that live, as GC gets it from a runtime (CNI specification, "GC").
+//! A list of the valid attachments, as GC gets it from a runtime (CNI specification, "GC").
 
 use cni_types::{ValidAttachment, ValidAttachments};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ struct Element {
     ifname: String,
 }
 
-/// Reads a list, or a GC's configuration that has one. `[]` means that nobody lives; an empty
+/// Reads a list, or a GC's configuration that has one. `[]` means that no container lives; an empty
 /// input is a mistake, such as that of a failed program before a pipe.
 pub(crate) fn parse(input: &[u8]) -> Result<ValidAttachments, LivingError> {
     if input.trim_ascii().is_empty() {

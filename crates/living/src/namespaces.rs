@@ -9,7 +9,7 @@ use node::{ContainerNamespaces, NodeLink, NodeLinks, Part, Paths};
 
 use crate::{LivingError, Subject};
 
-/// What the alias of a link of Twill's starts with.
+/// The start of the alias of the links that Twill creates.
 const MARKED: &str = "twill/";
 
 /// A network namespace other than the node's own.
@@ -103,8 +103,9 @@ impl Namespaces {
         found.max_by_key(|namespace| namespace.has_process)
     }
 
-    /// What shows that the namespace of an attachment exists: `namespace /run/netns/x has its
-    /// interface`. An end of a pair exists as long as the other one does.
+    /// The evidence that the namespace of an attachment exists, as a text: `namespace /run/netns/x
+    /// has its interface`. The ends of a veth pair only exist together, so the node's end is
+    /// evidence too.
     pub(crate) fn trace_of(&self, subject: Subject<'_>) -> Option<String> {
         if let Some(namespace) = self.of(subject) {
             return Some(format!("namespace {namespace} has its interface"));

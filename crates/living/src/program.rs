@@ -1,4 +1,4 @@
-//! Running a program of a container runtime, and reading what it prints.
+//! Running a program of a container runtime, and reading its output.
 
 use std::io::{ErrorKind, Read};
 use std::process::{Command, Stdio};
@@ -18,8 +18,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Runs a program of `PATH`, and returns its standard output.
 ///
 /// # Errors
-/// If the program cannot be started, fails (with what it prints to standard error), or does not end
-/// in a minute.
+/// If the program cannot be started, fails (with its standard error), or does not end in a minute.
 pub(crate) fn run(program: &str, words: &[&str]) -> Result<Vec<u8>, LivingError> {
     let command = || format!("{program} {}", words.join(" "));
     let failed = |source| LivingError::Run {
@@ -70,14 +69,14 @@ fn drain(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut stream) = stream {
-            // What was read until a failure is all there is.
+            // The output up to a read error is used.
             let _ = stream.read_to_end(&mut bytes);
         }
         bytes
     })
 }
 
-/// Decodes what a program printed.
+/// Decodes a program's output as JSON.
 pub(crate) fn json<T: DeserializeOwned>(
     program: &'static str,
     output: &[u8],

@@ -1,4 +1,4 @@
-//! The attachments that a node knows of, by whatever it has of them.
+//! The attachments of a node, and what it has of each: addresses, links, an ifb.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,14 +10,14 @@ use netlink::LinkKind;
 
 use crate::{KeptConfs, Node, NodeLink, Sighting};
 
-/// An attachment, as far as it is known.
+/// An attachment, with or without its interface.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KnownAttachment {
     /// The network.
     pub network: NetworkName,
     /// The container.
     pub container_id: ContainerId,
-    /// Its interface; `None` where whoever recorded the attachment did not say it.
+    /// Its interface; `None` if the attachment's file does not name it, as the Go flannel's.
     pub ifname: Option<IfName>,
 }
 
@@ -93,8 +93,8 @@ impl Node {
         own.map(|lease| lease.address).collect()
     }
 
-    /// Where an attachment's addresses are on links of containers: links that are its own, or that
-    /// do not say whose they are.
+    /// The links of containers that have an attachment's addresses: those with the attachment's
+    /// alias, and those without an alias.
     pub fn sightings_of(&self, known: &KnownAttachment) -> Vec<&Sighting> {
         let alias = known.alias();
         let addresses = self.addresses_of(known);

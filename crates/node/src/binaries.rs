@@ -16,7 +16,7 @@ use crate::{Part, Problem};
 /// The timeout for a plugin that reports its version.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The word by which Twill's plugins are recognised in what they report.
+/// The word in a plugin's version line that identifies it as one of Twill's.
 const OWN_WORD: &str = "twill";
 
 /// A plugin's binary.
@@ -24,20 +24,20 @@ const OWN_WORD: &str = "twill";
 pub struct Binary {
     /// The plugin.
     pub name: String,
-    /// Where the binary is; `None` if it is in no directory.
+    /// The path of the binary; `None` if no directory has it.
     pub path: Option<PathBuf>,
-    /// Where it comes from.
+    /// The project and build that it comes from.
     pub origin: Part<Origin>,
 }
 
-/// Where a plugin's binary comes from.
+/// The project and build that a plugin's binary comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It is the binary that is running, or a copy of it.
+    /// The binary that is running, or a copy of it.
     ThisBuild,
-    /// It is Twill's, of another build, or another copy: what it reports.
+    /// Another build of Twill, with its version line.
     Twill(String),
-    /// It is somebody else's: what it reports.
+    /// Another project, with the binary's version line.
     Other(String),
 }
 
@@ -48,8 +48,8 @@ impl Origin {
     }
 }
 
-/// Finds plugins by their names, in the order of the directories as a runtime does, and asks each
-/// for its version.
+/// Finds plugins by their names, in the order of the directories as a runtime does, and runs each
+/// one that is not this build for its version line.
 pub fn find_binaries<'n>(
     dirs: &[PathBuf],
     names: impl IntoIterator<Item = &'n str>,
@@ -78,8 +78,7 @@ pub fn find_binaries<'n>(
     binaries
 }
 
-/// What a plugin reports of itself, which is the first line that it prints when it is started
-/// without a command.
+/// Runs a plugin without a command, and reads its version line: the first line on standard error.
 fn ask(path: &Path) -> Part<Origin> {
     let failed =
         |error: io::Error| Problem::of(format_args!("cannot run {}: {error}", path.display()));

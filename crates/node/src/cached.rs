@@ -1,4 +1,4 @@
-//! What the runtime keeps of each attachment: libcni's cache of results.
+//! Attachments in libcni's cache of results, which runtimes keep.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use conflist::{Cache, Cached};
 
 use crate::{Part, Problem};
 
-/// An attachment, as the runtime has noted it at its ADD. The runtime removes the note with the
+/// An attachment in the cache of results. The runtime writes it after ADD, and removes it after
 /// DEL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedAttachment {
@@ -15,7 +15,7 @@ pub struct CachedAttachment {
     pub network: NetworkName,
     /// The container and its interface.
     pub attachment: Attachment,
-    /// The path of its namespace; only newer runtimes note it.
+    /// The path of its namespace; only newer runtimes write it.
     pub netns: Option<PathBuf>,
     /// The pod that it is the sandbox of, if the runtime passed one.
     pub pod: Option<Pod>,
@@ -50,7 +50,7 @@ impl CachedAttachment {
     }
 }
 
-/// Reads the notes below some directories of runtimes, in no order.
+/// Reads the caches in some directories, unordered.
 pub(crate) fn read_cached(dirs: &[PathBuf]) -> Part<Vec<CachedAttachment>> {
     let mut all = Vec::new();
     for dir in dirs {

@@ -7,7 +7,7 @@ pub use twill_flannel::inspect::{Kept, KeptFile};
 
 use crate::{Part, Problem};
 
-/// What flannel keeps in a directory.
+/// A directory of kept configurations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptConfs {
     /// flannel's `dataDir`.

@@ -13,9 +13,10 @@ use crate::{Part, Problem};
 pub struct LeaseFile {
     /// The file.
     pub path: PathBuf,
-    /// When flanneld wrote it, which it does at its start; `None` if the file system does not say.
+    /// The file's modification time, when flanneld last started; `None` if the file system has
+    /// none.
     pub written: Option<SystemTime>,
-    /// What it says.
+    /// The lease.
     pub lease: SubnetLease,
 }
 

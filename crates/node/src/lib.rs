@@ -1,13 +1,13 @@
 //! Everything that a node of a flannel network holds, read into plain values: [`Node::read`].
 //!
 //! Nothing here prints, changes the node or asks a runtime. Each part is a [`Part`] of its own, so
-//! that what cannot be read hides nothing else. It works on a node of the Go plugins too: their
-//! files are the same, and what only Twill writes (the alias of a link, the records of the
-//! firewall) is not there.
+//! a part that cannot be read does not hide the others. Reading works on a node of the Go plugins
+//! too: their files are the same, and only Twill's own marks (the alias of a link, the records of
+//! the firewall) are missing.
 //!
-//! No lock is held while something else is read. The address files are read without any; a database
-//! is copied under its lock. Leases are read before links and namespaces, so that a container that
-//! starts meanwhile is seen with its link, or not at all.
+//! Address files are read without a lock, and a database is copied under its lock; no lock is held
+//! while anything else is read. Leases are read before links and namespaces. So if a container
+//! starts meanwhile, its lease is seen together with its link, or not at all.
 //!
 //! ```text
 //! paths                          where everything is

@@ -1,4 +1,4 @@
-//! Whether the attachment that holds an address is alive: judged by the links that exist.
+//! Whether the attachment that holds an address is alive, by the links that exist.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,15 +19,15 @@ const OWN_ALIAS: &str = "twill/";
 /// Whether the attachment that holds an address is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// It is.
+    /// It is alive.
     Alive(Evidence),
-    /// It is not.
+    /// It is dead.
     Dead(Death),
-    /// Nobody can tell.
+    /// The links do not show it.
     Unknown(Doubt),
 }
 
-/// What shows that an attachment is alive.
+/// The evidence that an attachment is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// Its address is on a link of a container.
@@ -41,7 +41,7 @@ pub enum Evidence {
     },
 }
 
-/// Why an attachment is thought to be dead.
+/// The reason why an attachment counts as dead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Death {
     /// The address was given in an earlier boot, and is on no link.
@@ -52,12 +52,12 @@ pub enum Death {
     NoLink,
 }
 
-/// Why nobody can tell whether an attachment is alive.
+/// The reason why the links do not show whether an attachment is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Links or namespaces could not be read.
     Unread(String),
-    /// A pair that somebody else made leads to a namespace that was not found, and that may have
+    /// A veth pair without Twill's alias leads to a namespace that was not found, and that may have
     /// the address.
     HiddenEnd(String),
 }
@@ -75,22 +75,22 @@ pub struct Sighting {
     pub mac: Option<Mac>,
     /// The index of the node's end, where the link is one of a pair's ends.
     pub node_end: Option<u32>,
-    /// The alias that says whose the link is; `None` if Twill did not create it.
+    /// The link's alias, which names its attachment; `None` if Twill did not create the link.
     pub alias: Option<String>,
 }
 
-/// The links of containers, by what they are looked for.
+/// The links of containers, indexed by address and by alias.
 #[derive(Clone, Debug, Default)]
 pub struct Sightings {
     by_address: HashMap<IpAddr, Vec<Sighting>>,
     by_alias: HashMap<String, Evidence>,
-    /// By the part of the alias before the interface.
+    /// The key is the part of the alias before the interface.
     by_container: HashMap<String, Evidence>,
     doubt: Option<Doubt>,
 }
 
 impl Sightings {
-    /// Collects the links of containers. What could not be read is a doubt.
+    /// Collects the links of containers. A part that could not be read becomes a doubt.
     pub fn of(node: &Part<NodeLinks>, namespaces: &Part<ContainerNamespaces>) -> Self {
         let mut all = Self::default();
         let empty = NodeLinks::default();
@@ -180,7 +180,7 @@ impl Sightings {
 
     fn note_alias(&mut self, it: &NodeLink, netns: Option<&PathBuf>) {
         let Some(alias) = own_alias(it) else { return };
-        // An ifb limits what a pair carries, and may outlive the pair.
+        // An ifb, which limits a pair's traffic, may outlive the pair.
         if matches!(&it.link.kind, LinkKind::Other(kind) if kind == "ifb") {
             return;
         }
@@ -224,7 +224,7 @@ impl Sightings {
     }
 }
 
-/// What connects a container's link to the node.
+/// The connection of a container's link to the node.
 enum End<'a> {
     /// It is one end of a pair, and this is the other.
     OfPair(&'a NodeLink),
@@ -261,8 +261,8 @@ fn end_of<'a>(
     }
 }
 
-/// A pair's end on the node whose other end is in no namespace that was found, and that does not
-/// say whose it is.
+/// A pair's end on the node that has no alias of Twill's, and whose other end is in no namespace
+/// that was found.
 fn hidden_end(node: &NodeLinks, namespaces: &ContainerNamespaces) -> Option<String> {
     let numbers = namespaces
         .found
@@ -285,12 +285,13 @@ fn own_alias(it: &NodeLink) -> Option<&str> {
         .filter(|alias| alias.starts_with(OWN_ALIAS))
 }
 
-/// The alias without the interface, if names are so short that it has them.
+/// The part of an alias before the interface; `None` if the alias contains a digest because the
+/// names are long.
 fn before_interface(alias: &str) -> Option<&str> {
     Some(alias.rsplit_once('/')?.0)
 }
 
-/// Addresses that every link has, or every namespace.
+/// Whether every link, or every namespace, has this address.
 fn is_everybodys(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_loopback(),
@@ -415,7 +416,7 @@ mod tests {
         Sightings::of(&Ok(node.into_iter().collect()), &Ok(namespaces))
     }
 
-    /// What becomes of the lease of `c1 eth0` in `net`, and why.
+    /// The life of the lease of `c1 eth0` in `net`, with the reason.
     fn judged(sightings: &Sightings, owner: &str, age: Age) -> String {
         let owner = Owner::parse(owner.as_bytes()).unwrap();
         let address = "10.1.1.2".parse().unwrap();

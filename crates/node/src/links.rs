@@ -17,15 +17,14 @@ pub struct NodeLink {
 }
 
 impl NodeLink {
-    /// The addresses that somebody gave it: all but those that the kernel gives each link (RFC
-    /// 4291, "link-local").
+    /// Its addresses, except link-local ones (RFC 4291), which the kernel sets itself.
     pub fn given_addresses(&self) -> impl Iterator<Item = IpNetwork> {
         let all = self.addresses.iter().map(|it| it.network);
         all.filter(|it| !matches!(it, IpNetwork::V6(v6) if v6.ip().is_unicast_link_local()))
     }
 }
 
-/// The links of a namespace. In ascending order of their indexes.
+/// The links of a namespace, in ascending order of their indexes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeLinks(Vec<NodeLink>);
 

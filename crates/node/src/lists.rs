@@ -13,12 +13,12 @@ use crate::{Part, Problem};
 pub struct ListFile {
     /// The file.
     pub path: PathBuf,
-    /// The list, or why there is none.
+    /// The list, or the problem with the file.
     pub list: Part<NetworkList>,
 }
 
-/// Reads the lists of a directory, in the order in which a runtime looks at them. None if there is
-/// no directory.
+/// Reads the lists of a directory, in the order in which a runtime reads them; no lists if the
+/// directory does not exist.
 pub(crate) fn read_lists(dir: &Path) -> Part<Vec<ListFile>> {
     let listed = files::all(dir).map_err(Problem::of)?;
     let listed = listed.into_iter().map(|listed| ListFile {
@@ -34,7 +34,7 @@ pub fn plugin_of<'l>(list: &'l NetworkList, plugin_type: &str) -> Option<&'l Plu
     plugins.find(|plugin| plugin.plugin_type.as_str() == plugin_type)
 }
 
-/// The configuration of a list's plugin as the plugin gets it, but for the runtime's arguments and
+/// The configuration of a list's plugin as the plugin gets it, without the runtime's arguments and
 /// `prevResult`.
 ///
 /// # Errors

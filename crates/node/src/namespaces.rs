@@ -31,9 +31,9 @@ pub struct ContainerNamespace {
 /// The namespaces of containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerNamespaces {
-    /// Those that could be looked into.
+    /// The namespaces that could be entered.
     pub found: Vec<ContainerNamespace>,
-    /// Why others could not.
+    /// The problems with the others.
     pub unread: Vec<Problem>,
 }
 
@@ -43,8 +43,8 @@ impl ContainerNamespaces {
     /// # Errors
     /// [`Problem`] if the thread's own namespace cannot be determined, or be left and entered.
     pub fn read(paths: &Paths) -> Part<Self> {
-        // Another process that looks must not take this one for a container's: what counts is the
-        // namespace of a process's first thread.
+        // A concurrent scan takes a process for a container's if the process's first thread is in a
+        // container's namespace. So another thread enters the namespaces.
         thread::scope(|scope| {
             let looking = scope.spawn(|| Self::read_on_this_thread(paths));
             looking.join().unwrap_or_else(|panic| resume_unwind(panic))
@@ -60,7 +60,7 @@ impl ContainerNamespaces {
         for path in named(paths).into_iter().chain(residents.values().cloned()) {
             let netns = match Netns::open(&path) {
                 Ok(netns) => netns,
-                // It has ended since, or a runtime has left a plain file.
+                // The namespace is gone by now, or a runtime has left a plain file.
                 Err(NetnsError::NotFound(_) | NetnsError::NotANetns(_)) => continue,
                 Err(error) => {
                     namespaces.unread.push(Problem::of(error));
@@ -73,7 +73,7 @@ impl ContainerNamespaces {
             let has_process = residents.contains_key(&netns.id().number());
             match look(&mut kernel, netns, &home, has_process) {
                 Ok(namespace) => namespaces.found.push(namespace),
-                // Nothing may be done from another namespace.
+                // The thread could not return to its own namespace.
                 Err(error @ Failure::Netns(NetnsError::Stranded { .. })) => {
                     return Err(Problem::of(error));
                 }

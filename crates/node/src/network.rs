@@ -16,7 +16,7 @@ use crate::{Life, Part, Pod};
 pub struct Network {
     /// Its name.
     pub name: NetworkName,
-    /// The file of its configuration; `None` if there is none any more.
+    /// The file of its network list; `None` if the list is gone.
     pub list: Option<PathBuf>,
     /// The configuration of the plugin that creates the interface, rendered where that is
     /// flannel's delegate: by the present lease, or as flannel has kept it for a container. `None`
@@ -38,11 +38,11 @@ pub struct Lease {
     pub address: IpAddr,
     /// The store that it is recorded in.
     pub store: StoreKind,
-    /// Who holds it, or why nobody does.
+    /// The attachment that holds it, or the reason why none does.
     pub owner: Result<Owner, Unowned>,
-    /// The boot in which it was given.
+    /// The boot in which it was allocated.
     pub age: Age,
-    /// When it was given, as far as the file system says it.
+    /// The time when it was allocated, if the file system has it.
     pub since: Option<SystemTime>,
     /// Whether its owner is alive; `None` if it has none.
     pub life: Option<Life>,
@@ -50,16 +50,16 @@ pub struct Lease {
     pub pod: Option<Pod>,
 }
 
-/// How much of a range set is in use.
+/// The use of a range set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeUse {
     /// The range set.
     pub set: RangeSet,
-    /// How many addresses it can give.
+    /// The number of addresses that can be allocated.
     pub size: u128,
-    /// How many of them are not free.
+    /// The number of addresses that are not free.
     pub used: usize,
-    /// How many of these are of dead attachments.
+    /// The number of addresses that dead attachments hold.
     pub dead: usize,
 }
 

@@ -1,12 +1,13 @@
-//! The parts of what is read, each of which may fail by itself.
+//! The parts of a node, each of which can fail to be read by itself.
 
 use std::error::Error;
 use std::fmt;
 
-/// A part of a node: what it holds, or why that cannot be read.
+/// A part of a node, or the problem that prevented reading it.
 pub type Part<T> = Result<T, Problem>;
 
-/// Why a part of a node cannot be read, in words that name the file or what was tried.
+/// The reason why a part of a node cannot be read: a text that names the file or the attempted
+/// operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     words: String,

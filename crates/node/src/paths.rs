@@ -1,4 +1,4 @@
-//! Where a node keeps what is read.
+//! The files and directories from which a node is read.
 
 use std::path::PathBuf;
 

@@ -28,9 +28,9 @@ const HOST_LOCAL: &str = "host-local";
 /// Everything that a node holds, each part as far as it can be read.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where everything was read.
+    /// The files and directories that were read.
     pub paths: Paths,
-    /// When it was read.
+    /// The time of reading.
     pub now: SystemTime,
     /// The running boot, if the kernel reports it.
     pub boot: Option<BootId>,
@@ -38,19 +38,19 @@ pub struct Node {
     pub lists: Part<Vec<ListFile>>,
     /// flanneld's lease: that which the configuration in use names, or the usual one.
     pub lease_file: Part<LeaseFile>,
-    /// What host-local has recorded, by its directories.
+    /// The records of host-local, one entry per `dataDir`.
     pub stores: Vec<Stores>,
-    /// What flannel keeps, by its directories.
+    /// The configurations that flannel keeps, one entry per directory.
     pub kept: Vec<KeptConfs>,
-    /// What the runtime has noted.
+    /// The attachments in the runtime's cache.
     pub cached: Part<Vec<CachedAttachment>>,
     /// The node's links.
     pub links: Part<NodeLinks>,
     /// The namespaces of containers.
     pub namespaces: Part<ContainerNamespaces>,
-    /// The links of containers, by what they are looked for.
+    /// The links of containers, indexed by address and by alias.
     pub sightings: Sightings,
-    /// What the tables of nftables have.
+    /// The entries of Twill's tables in nftables.
     pub firewall: Part<Inventory>,
     /// The networks, in ascending order of their names.
     pub networks: Vec<Network>,
@@ -60,9 +60,9 @@ pub struct Node {
 /// belong to a container that is dead. It is read before anybody is asked which containers live.
 #[derive(Debug)]
 pub struct Recorded {
-    /// What host-local has recorded, by its directories.
+    /// The records of host-local, one entry per `dataDir`.
     pub stores: Vec<Stores>,
-    /// What flannel keeps, by its directories.
+    /// The configurations that flannel keeps, one entry per directory.
     pub kept: Vec<KeptConfs>,
     /// The node's links.
     pub links: Part<NodeLinks>,
@@ -245,7 +245,7 @@ impl Node {
     }
 }
 
-/// What configurations say of a network.
+/// The parts of a network's configurations that matter for reading it.
 #[derive(Debug)]
 struct Plan {
     list: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! What host-local has recorded on the node, in both of its stores.
+//! The records of host-local on the node, in files and in a database.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,25 +13,25 @@ use crate::{Part, Problem};
 /// The timeout for the database's lock, which an ADD holds for a millisecond.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is recorded in a directory of host-local.
+/// The records in one `dataDir` of host-local.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stores {
     /// host-local's `dataDir`.
     pub data_dir: PathBuf,
-    /// The networks in files, and why the directory cannot be listed.
+    /// The networks in files; an error if the directory cannot be listed.
     pub files: Part<Vec<NetworkStore>>,
     /// The networks in the database; none where there is no database.
     pub database: Part<Vec<NetworkStore>>,
 }
 
-/// What is recorded of a network in one store.
+/// The records of a network in one store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkStore {
     /// The network.
     pub network: NetworkName,
     /// The kind of store.
     pub kind: StoreKind,
-    /// What is recorded.
+    /// The records.
     pub records: Part<Records>,
 }
 

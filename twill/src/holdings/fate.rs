@@ -7,28 +7,28 @@ use node::{Sighting, Sightings};
 
 use super::{Holding, HoldingAge};
 
-/// What is known about the living, once the holdings have been read.
+/// The evidence for living containers, collected after the holdings were read.
 #[derive(Debug)]
 pub(crate) struct Inquest<'a> {
-    /// What the sources have reported that were asked.
+    /// The reports of the sources that were asked.
     pub(crate) living: &'a Living,
-    /// What the kernel knows, whoever was asked.
+    /// The network namespaces, which are read whichever sources were asked.
     pub(crate) namespaces: &'a Namespaces,
     /// The addresses on links of containers.
     pub(crate) sightings: &'a Sightings,
     pub(crate) now: SystemTime,
-    /// How old a holding has to be.
+    /// The minimum age of a holding that may be freed.
     pub(crate) older_than: Duration,
 }
 
 /// Whether an attachment is dead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is: nobody needs what it holds.
+    /// It is dead, for this reason: its holdings can be freed.
     Dead(String),
-    /// It is alive, or a process runs with its interface.
+    /// It is alive, or a process runs in a namespace with its interface.
     Alive(String),
-    /// Nobody can tell yet.
+    /// The evidence does not suffice, for this reason.
     Unclear(String),
 }
 
@@ -63,7 +63,7 @@ impl Inquest<'_> {
                 Fate::Dead(format!("{}; given in an earlier boot", verdict.reason))
             }
             HoldingAge::Since(since) => {
-                // A time in the future is one of a clock that was set back.
+                // The clock was set back if the time is in the future: then the age counts as 0.
                 let age = self.now.duration_since(since).unwrap_or_default();
                 if age >= self.older_than {
                     Fate::Dead(verdict.reason)
@@ -81,8 +81,8 @@ impl Inquest<'_> {
         }
     }
 
-    /// Where another container has an address of a holding. Once it is released, a third container
-    /// would get it.
+    /// The link of another container that has an address of the holding. If the address were
+    /// released, a third container could get it.
     fn of_another(&self, holding: &Holding, own: Option<&Namespace>) -> Option<&Sighting> {
         let alias = holding.alias();
         let is_of_another = |sighting: &&Sighting| match &sighting.alias {

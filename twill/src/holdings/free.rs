@@ -1,4 +1,4 @@
-//! Freeing what a dead attachment holds, if it is still as it was read.
+//! Freeing the holdings of a dead attachment, unless they have changed since they were read.
 
 use std::ffi::OsString;
 
@@ -19,22 +19,22 @@ use super::read::{links_with_alias, location};
 use super::{HeldLease, Holding};
 use crate::PLUGINS;
 
-/// What became of a holding.
+/// The outcome of freeing a holding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freed {
-    /// Nothing of it is left.
+    /// All of it was freed.
     All,
-    /// It has changed since it was read: the container has come back, or somebody else has deleted
-    /// it. It was left alone.
+    /// It was left alone, because it has changed since it was read: the container was added again,
+    /// or another process has deleted it.
     Changed,
 }
 
-/// Frees what a dead attachment holds: by the configuration that flannel has kept for it, or by
-/// what each plugin finds by the attachment alone. `namespace` is a namespace that still has its
-/// interface.
+/// Frees the holdings of a dead attachment. With a kept configuration, flannel's DEL does it;
+/// without one, the DEL of each plugin, which needs only the attachment. `namespace` is a namespace
+/// that still has the interface.
 ///
 /// # Errors
-/// What a plugin's DEL reports. The rest is freed when this is repeated.
+/// The error of a plugin's DEL. A repeated call frees the rest.
 pub(crate) fn free(
     holding: &Holding,
     namespace: Option<&Namespace>,
@@ -64,7 +64,8 @@ pub(crate) fn free(
         twill_flannel::delete_unchanged(call, dir, &attachment, kept.changed, |delete| {
             delete_by(&[&PORTMAP, &BANDWIDTH], call, &attachment, netns)?;
             delete()?;
-            // What the delegate did not release is recorded elsewhere than it looked.
+            // The delegate has not released these leases: they are in another directory than that
+            // of its configuration.
             freed = release(holding, || Ok(()))?;
             Ok::<_, anyhow::Error>(())
         })
@@ -72,8 +73,9 @@ pub(crate) fn free(
     Ok(freed)
 }
 
-/// Releases the leases of a holding that are as they were read, and removes the rest before, under
-/// the network's lock: an ADD of the same attachment cannot get its address meanwhile.
+/// Removes the rest of a holding, and then releases its leases, unless it has changed since it was
+/// read. The network is locked throughout, so no ADD of the same attachment gets an address
+/// meanwhile.
 fn release(holding: &Holding, remove_rest: impl FnOnce() -> Result<()>) -> Result<Freed> {
     let kinds = [StoreKind::Disk, StoreKind::Db];
     let has = |kind: &StoreKind| holding.leases.iter().any(|lease| lease.store == *kind);
@@ -96,7 +98,7 @@ fn release(holding: &Holding, remove_rest: impl FnOnce() -> Result<()>) -> Resul
     Ok(Freed::All)
 }
 
-/// Removes the links of a holding that are still there: somebody has given them other names.
+/// Removes the links of a holding that are left after the DEL: those that a person has renamed.
 fn remove_links(holding: &Holding) -> Result<()> {
     let Some(alias) = holding.alias() else {
         return Ok(());
@@ -106,8 +108,8 @@ fn remove_links(holding: &Holding) -> Result<()> {
     Ok(Rtnetlink::open()?.remove_links(&left)?)
 }
 
-/// Whether a holding is as it was read, under the network's lock. What a DEL by flannel has
-/// released by now is no difference.
+/// Whether a holding is unchanged since it was read, under the network's lock. Leases that
+/// flannel's DEL has released by now do not count as changes.
 fn is_as_read(holding: &Holding, store: &mut dyn Store) -> Result<bool> {
     let deleted = holding.kept.is_some();
     for lease in &holding.leases {
@@ -128,7 +130,8 @@ fn is_as_read(holding: &Holding, store: &mut dyn Store) -> Result<bool> {
     let mut now = links_with_alias(&alias)?;
     read.sort_unstable();
     now.sort_unstable();
-    // The database does not say when it gave an address. An ADD creates the interface first.
+    // The database does not record when it allocated an address; but an ADD creates its link
+    // before, so a new link shows a new ADD.
     let may_be_new = holding.leases.iter().any(|it| it.store == StoreKind::Db);
     if may_be_new && now.is_empty() {
         let namespaces = Namespaces::read()?;
@@ -141,7 +144,7 @@ fn is_as_read(holding: &Holding, store: &mut dyn Store) -> Result<bool> {
     Ok(read == now || now.is_empty())
 }
 
-/// An address that was read, as it is now, and whose it is; `None` if it is free.
+/// The present record of an address, and its owner; `None` if the address is free.
 fn lease_now(
     holding: &Holding,
     read: &HeldLease,
@@ -164,7 +167,7 @@ fn lease_now(
     })
 }
 
-/// Calls the DEL of plugins, each of which finds what it has by the attachment.
+/// Calls the DEL of plugins, each of which finds its part by the attachment.
 fn delete_by(
     plugins: &[&dyn Plugin],
     call: &Call<'_>,
@@ -177,8 +180,8 @@ fn delete_by(
     Error::join(deleted.filter_map(Result::err)).map_or(Ok(()), Err)
 }
 
-/// The DEL of an attachment, with a configuration that names nothing but the network: the IPAM
-/// plugin must not be called, whose lock is held.
+/// The DEL of an attachment, with a configuration that names only the network: it must not call the
+/// IPAM plugin, whose lock is held.
 fn request(
     holding: &Holding,
     attachment: &Attachment,
@@ -194,7 +197,7 @@ fn request(
         ("CNI_NETNS", netns.unwrap_or_default()),
     ]);
     let network = holding.network.as_str();
-    // No network's name has a character that JSON escapes.
+    // JSON has to escape no character that a network's name can have.
     let conf = format!(r#"{{"cniVersion":"1.0.0","name":"{network}","type":"flannel"}}"#);
     Request {
         environment,

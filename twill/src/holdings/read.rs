@@ -1,4 +1,4 @@
-//! Reading what attachments hold.
+//! Reading the holdings of attachments.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,20 +14,20 @@ use state::BootId;
 
 use super::{HeldConf, HeldLease, HeldLink, Holding, Places, USUAL_IFNAME};
 
-/// What the alias of a link starts with that Twill has created.
+/// The start of the alias of the links that Twill creates.
 const MARKED: &str = "twill/";
 
 /// The timeout for a lock, which an ADD holds for a few milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The network, the container and the interface; and the number of host-local's directory, of which
-/// two may have the same network.
+/// The network, the container, the interface, and the number of host-local's directory: two
+/// directories may have networks of the same name.
 type Key = (String, String, Option<String>, usize);
 
-/// Which holdings are wanted.
+/// Selects holdings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    /// The networks; all if there is none.
+    /// The networks; an empty list selects all.
     pub(crate) networks: Vec<NetworkName>,
     /// The container; any if `None`.
     pub(crate) container: Option<ContainerId>,
@@ -40,7 +40,7 @@ impl Filter {
     }
 }
 
-/// Reads what attachments hold, in the order of their networks and containers. No lock is held
+/// Reads the holdings of attachments, in the order of their networks and containers. Holds no lock
 /// afterwards.
 ///
 /// # Errors
@@ -51,11 +51,12 @@ pub(crate) fn read(places: &Places, filter: &Filter) -> Result<Vec<Holding>> {
     collect(&[stores], &[kept], &NodeLinks::of_node(), filter)
 }
 
-/// Collects what attachments hold from what was read, in the order of their networks and
-/// containers.
+/// Collects the holdings of attachments from the records of a node, in the order of their networks
+/// and containers.
 ///
 /// # Errors
-/// If a part could not be read: nobody knows then what is dead.
+/// If a part of the records could not be read, because a holding would then look older or emptier
+/// than it is.
 pub(crate) fn collect(
     stores: &[Stores],
     kept: &[KeptConfs],
@@ -122,7 +123,7 @@ impl<'a> Collection<'a> {
         Ok(())
     }
 
-    /// A file of Go's flannel does not say its interface: it is that of the container's lease.
+    /// A file of the Go flannel names no interface; the container's lease does.
     fn add_kept(&mut self, kept: &Kept, held: HeldConf) {
         let Some(network) = &kept.network else {
             return;
@@ -169,7 +170,7 @@ impl<'a> Collection<'a> {
         })
     }
 
-    /// The holding of an attachment, in whichever directory it has addresses.
+    /// The holding of an attachment, in the directory that has its addresses.
     fn holding(&mut self, network: &NetworkName, owner: Owner) -> &mut Holding {
         let dir = {
             let mut known = self.of_container(network, &owner.container_id);
@@ -195,8 +196,8 @@ impl<'a> Collection<'a> {
     }
 }
 
-/// Brings the index of each network up to date, as any ADD and DEL does: that may set the times of
-/// files, which must not change between the reading of a lease and its release.
+/// Brings the index of each network up to date, as any ADD and DEL does. Doing so may set times of
+/// address files, which must stay the same from the reading of a lease to its release.
 ///
 /// # Errors
 /// If a network cannot be locked.
@@ -222,15 +223,15 @@ pub(super) fn location(data_dir: &Path, network: &NetworkName, store: StoreKind)
     }
 }
 
-/// Links with an alias, by their indexes.
+/// The indexes of the links with an alias.
 pub(super) fn links_with_alias(alias: &str) -> Result<Vec<u32>> {
     let links = Rtnetlink::open()?.links()?.into_iter();
     let own = links.filter(|link| link.alias.as_deref() == Some(alias));
     Ok(own.map(|link| link.index).collect())
 }
 
-/// The attachment in the alias of a link: `twill/<network>/<container ID>/<ifname>`. `None` for
-/// names that are so long that the alias has a digest of them.
+/// The attachment in the alias of a link: `twill/<network>/<container ID>/<ifname>`. `None` if the
+/// names are so long that the alias contains a digest instead.
 fn owner_of(alias: &str) -> Option<(NetworkName, Owner)> {
     let mut parts = alias.strip_prefix(MARKED)?.split('/');
     let (network, container_id, ifname) = (parts.next()?, parts.next()?, parts.next()?);
@@ -241,8 +242,8 @@ fn owner_of(alias: &str) -> Option<(NetworkName, Owner)> {
     Some((network.parse().ok()?, owner))
 }
 
-/// A time at which a link existed already: the kernel sets the times of its directory below `/sys`
-/// when somebody first looks there.
+/// A time at which a link certainly existed: the kernel sets the times of its directory in `/sys`
+/// at the first access to it.
 fn seen_since(name: &str) -> Option<SystemTime> {
     let path = Path::new("/sys/class/net").join(name);
     std::fs::symlink_metadata(path).ok()?.modified().ok()
