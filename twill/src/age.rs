@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// For how long something has lasted, in its largest unit: `90 s` is `1 min`.
+/// A duration in its largest unit: 90 seconds are `1 min`.
 pub(crate) fn in_words(duration: Duration) -> String {
     const UNITS: [(u64, &str); 3] = [(86_400, "d"), (3600, "h"), (60, "min")];
     let seconds = duration.as_secs();
@@ -11,7 +11,7 @@ pub(crate) fn in_words(duration: Duration) -> String {
     format!("{} {unit}", seconds / length)
 }
 
-/// How long ago a moment was, in words; `0 s` for one that the clock says is still to come.
+/// The time since a moment, in words; `0 s` if the moment is in the future by the clock.
 pub(crate) fn since(moment: SystemTime, now: SystemTime) -> String {
     in_words(now.duration_since(moment).unwrap_or_default())
 }

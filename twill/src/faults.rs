@@ -1,7 +1,7 @@
-//! What can be wrong on a node.
+//! The faults of a node: kinds, evidence and repairs.
 //!
 //! [`examine`] reads the node, each part once. Each family of faults has a module with a function
-//! that finds them in what was read, which is pure. A [`Fault`] names its [`Repair`], which is a
+//! that finds them in the values read, which is pure. A [`Fault`] names its [`Repair`], which is a
 //! value too.
 
 mod addresses;
@@ -62,24 +62,24 @@ pub(crate) const KINDS: [&str; 24] = [
     "sysctl",
 ];
 
-/// What is wrong.
+/// A fault of the node.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     /// One of [`KINDS`].
     pub(crate) kind: &'static str,
-    /// What it is about: an address, a file, a link.
+    /// The address, file or link that the fault is about.
     pub(crate) subject: String,
-    /// What shows it.
+    /// The evidence for it.
     pub(crate) evidence: String,
-    /// What it does to the user.
+    /// Its effect for the user.
     pub(crate) effect: &'static str,
     /// The command that mends it.
     pub(crate) command: String,
-    /// What `twill repair` does; `None` if only a person can mend it.
+    /// The action of `twill repair`; `None` if only a person can mend it.
     pub(crate) repair: Option<Repair>,
 }
 
-/// Where to look, and who is asked.
+/// The options of commands that look for faults: paths, and the source of the living containers.
 #[derive(Args, Debug)]
 pub(crate) struct ExamineOptions {
     /// The source of the living containers, as for `twill gc`; the kernel by default.
@@ -93,20 +93,20 @@ pub(crate) struct ExamineOptions {
 }
 
 impl ExamineOptions {
-    /// Where the node keeps what is read.
+    /// The files and directories to read.
     pub(crate) fn node(&self) -> &NodeOptions {
         &self.node
     }
 }
 
-/// All that faults are found in.
+/// Everything that the faults are found in.
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) node: Node,
     /// The plugins of the list in use, those that they call included.
     pub(crate) binaries: Vec<Binary>,
-    /// What dead attachments hold, and why they count as dead; nothing if a part of the node cannot
-    /// be read.
+    /// The holdings of dead attachments, with the reason why each counts as dead; an error if a
+    /// part of the node cannot be read.
     pub(crate) dead: Vec<(Holding, String)>,
     pub(crate) host: Host,
 }
@@ -123,7 +123,7 @@ pub(crate) struct Examined {
 /// Brings the indexes of a node's leases up to date: see [`settle`](crate::holdings::settle()).
 pub(crate) fn settle_all(options: &ExamineOptions) {
     for stores in Recorded::read(&options.node.paths()).stores {
-        // What cannot be locked cannot be repaired either, and the repair reports it.
+        // A network that cannot be locked cannot be repaired either: the repair reports it.
         drop(settle(&stores.data_dir, &Filter::default()));
     }
 }
@@ -132,9 +132,9 @@ pub(crate) fn settle_all(options: &ExamineOptions) {
 /// while it is copied.
 ///
 /// # Errors
-/// If a source cannot be asked who lives.
+/// If a source cannot be asked for the living containers.
 pub(crate) fn examine(options: &ExamineOptions) -> Result<Examined> {
-    // Before anybody is asked who lives.
+    // The records are read before a source is asked for the living containers.
     let recorded = Recorded::read(&options.node.paths());
     let holdings = collect(
         &recorded.stores,
@@ -148,7 +148,7 @@ pub(crate) fn examine(options: &ExamineOptions) -> Result<Examined> {
     };
     let living = Living::ask(sources)?;
     let node = recorded.into_node();
-    // What cannot be read is among the faults.
+    // A part that cannot be read is reported as a fault.
     let namespaces = Namespaces::new(&node.links, &node.namespaces).ok();
     let dead = match (holdings, &namespaces) {
         (Ok(holdings), Some(namespaces)) => {

@@ -14,7 +14,7 @@ pub const DEFAULT_DIR: &str = "/etc/cni/net.d";
 const LIST: &str = "conflist";
 const SINGLE: [&str; 2] = ["conf", "json"];
 
-/// Why there is no list.
+/// The reason why there is no list.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// A file or a directory cannot be read.

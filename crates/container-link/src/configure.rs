@@ -110,7 +110,7 @@ pub fn configure<S: From<UndoInContainer> + fmt::Display>(
     match prepare(sandbox, link, &result.ips, detection, log) {
         Ok(None) => {}
         Ok(Some(disable_ipv6)) => {
-            rollback.record(UndoInContainer::RestoreIpv6OfLo { disable_ipv6 })
+            rollback.record(UndoInContainer::RestoreIpv6OfLo { disable_ipv6 });
         }
         Err(error) => {
             if error.is_stranded() {

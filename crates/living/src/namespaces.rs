@@ -15,7 +15,7 @@ const MARKED: &str = "twill/";
 /// A network namespace other than the node's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
-    /// Where it can be opened: below `/proc`, or where it is mounted.
+    /// A path that opens it: below `/proc`, or a mount point.
     pub path: PathBuf,
     /// Whether a process runs in it.
     pub has_process: bool,
@@ -34,9 +34,9 @@ pub struct Namespaces {
     all: Vec<Namespace>,
     /// The namespaces whose links have an address. Two may have the same.
     by_address: HashMap<IpAddr, Vec<(usize, String)>>,
-    /// The namespaces with a link that has an alias of Twill's: ipvlan and macvlan have.
+    /// The namespaces with a link that has one of Twill's aliases, as an ipvlan and a macvlan do.
     by_alias: HashMap<String, usize>,
-    /// The aliases of Twill's links on the node: the pairs' ends have.
+    /// The aliases of Twill's links on the node, which are ends of pairs.
     on_node: HashSet<String>,
 }
 
@@ -50,7 +50,7 @@ impl Namespaces {
         Self::new(&links, &ContainerNamespaces::read(&Paths::default()))
     }
 
-    /// Of links and namespaces that have been read.
+    /// Indexes links and namespaces that were read before.
     ///
     /// # Errors
     /// As [`Namespaces::read`].
@@ -124,7 +124,7 @@ impl Namespaces {
     }
 }
 
-/// The alias of a link of Twill's.
+/// The alias of a link that Twill has created.
 fn marked(it: &NodeLink) -> Option<&str> {
     let alias = it.link.alias.as_deref();
     alias.filter(|alias| alias.starts_with(MARKED))

@@ -1,4 +1,4 @@
-//! Who can be asked.
+//! The sources that can be asked for the living containers.
 
 use std::fmt;
 use std::fs::File;
@@ -16,7 +16,7 @@ const MAX_LIST: u64 = 64 << 20;
 /// The file system of processes.
 const PROC: &str = "/proc";
 
-/// Who is asked which containers live.
+/// A source of the living containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The pods of a runtime of Kubernetes, by `crictl`.

@@ -1,4 +1,4 @@
-//! Which processes run, and in which network namespaces.
+//! The running processes and their network namespaces.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// Longer than a program stays that looks into one namespace after the other.
+/// The time between two scans. It is longer than a program such as `twill` stays in a namespace
+/// that it inspects.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The network namespaces of the processes that run.
+/// The network namespaces of the running processes.
 #[derive(Debug, Default)]
 pub struct Processes {
     /// By process ID, the number of the namespace; `None` if it could not be read.
@@ -18,7 +19,7 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// Reads the file system of processes. There is none if it cannot be read.
+    /// Scans the file system of processes; no processes if it cannot be read.
     pub fn read(proc_dir: &Path) -> Self {
         let mut namespaces = HashMap::new();
         for entry in fs::read_dir(proc_dir).into_iter().flatten().flatten() {
@@ -33,8 +34,8 @@ impl Processes {
         }
     }
 
-    /// As [`Processes::read`], without processes that only look into a namespace and go on: who
-    /// lives there is found twice.
+    /// As [`Processes::read`], without processes that only inspect a namespace: of two scans, only
+    /// processes that are in the same namespace in both count.
     pub(crate) fn read_residents(proc_dir: &Path) -> Self {
         let earlier = Self::read(proc_dir);
         thread::sleep(LOOK);

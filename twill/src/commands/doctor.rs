@@ -1,4 +1,4 @@
-//! `twill doctor`: holds everything that a node has against each other.
+//! `twill doctor`: compares everything that a node has, and reports contradictions.
 
 use anyhow::Result;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `twill gc`: frees what dead containers hold.
+//! `twill gc`: frees the holdings of dead containers.
 
 use std::time::{Duration, SystemTime};
 
@@ -62,7 +62,7 @@ pub(crate) struct Options {
     list: ListOptions,
 }
 
-/// What is said of an attachment.
+/// The line or JSON object about one attachment.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
@@ -75,7 +75,7 @@ struct Line {
     reason: String,
 }
 
-/// What is said of all.
+/// The report about all attachments.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
@@ -87,7 +87,7 @@ struct Report {
     attachments: Vec<Line>,
 }
 
-/// Lists what is dead, and frees it with `--apply`.
+/// Lists the holdings of dead attachments, and frees them with `--apply`.
 pub(crate) fn run(
     options: &Options,
     context: &Context,
@@ -153,7 +153,7 @@ pub(crate) fn run(
                 }
             }
         };
-        // People do not read of what is alive.
+        // The table for people leaves out attachments that are alive.
         if options.json || state != "alive" {
             let line = Line::of(holding, &living, state, reason);
             report.attachments.push(line);

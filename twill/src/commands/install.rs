@@ -19,7 +19,7 @@ use crate::output::Output;
 pub(super) use self::plugin_dir::{PluginDir, Removed, Work, uninstall};
 pub(super) use self::selection::Selection;
 
-/// Where runtimes and flanneld look for network lists.
+/// The directory of network lists of runtimes and flanneld.
 const NETWORK_LISTS: &str = "/etc/cni/net.d";
 
 /// Installs the plugins, each as a file of its own.
@@ -106,7 +106,7 @@ fn report(
     Ok(())
 }
 
-/// One error of all that went wrong.
+/// One error from several.
 pub(super) fn fail_with(failures: Vec<anyhow::Error>) -> Result<()> {
     if failures.is_empty() {
         return Ok(());

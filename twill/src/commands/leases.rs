@@ -1,4 +1,4 @@
-//! `twill leases`: who has which address, and who of them is alive.
+//! `twill leases`: the addresses in use, their containers, and whether these are alive.
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};

@@ -1,4 +1,4 @@
-//! `twill metrics`: numbers for Prometheus.
+//! `twill metrics`: metrics for Prometheus.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -30,7 +30,7 @@ pub(crate) struct Options {
     examine: ExamineOptions,
 }
 
-/// A number, and what it is of.
+/// A sample: a number with its labels.
 #[derive(Debug, serde::Serialize)]
 struct Sample {
     name: &'static str,
@@ -38,7 +38,7 @@ struct Sample {
     value: u128,
 }
 
-/// The names of the numbers, and what they are.
+/// The names of the metrics, and their descriptions.
 const METRICS: [(&str, &str); 9] = [
     ("twill_build_info", "The build that reports; always 1."),
     (
@@ -69,7 +69,7 @@ const METRICS: [(&str, &str); 9] = [
     ),
 ];
 
-/// Prints or writes the numbers.
+/// Prints the metrics, or writes them to the file.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
     let samples = samples(&examine(&options.examine)?);
     if options.json {

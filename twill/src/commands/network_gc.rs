@@ -8,7 +8,7 @@ use crate::cli::Outcome;
 use crate::network::ListOptions;
 use crate::output::Output;
 
-/// How a GC of a network's list is done.
+/// The parameters of a GC by a network's list.
 pub(crate) struct NetworkGc<'a> {
     pub(crate) network: &'a NetworkName,
     pub(crate) list: &'a ListOptions,
@@ -21,7 +21,7 @@ pub(crate) struct NetworkGc<'a> {
 
 impl NetworkGc<'_> {
     /// Deletes the cached attachments that are not valid, and passes the valid ones to GC of the
-    /// plugins; or prints what would be done.
+    /// plugins; or prints the calls that it would make.
     pub(crate) fn run(&self, output: &mut Output<'_>) -> Result<Outcome> {
         let network = self.list.open(self.network)?;
         let (name, list) = (self.network, &network.list);

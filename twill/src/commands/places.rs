@@ -1,4 +1,4 @@
-//! The options that say where the plugins keep their state.
+//! The options that name the directories of the plugins' state.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use twill_flannel::inspect;
 
 use crate::holdings::Places;
 
-/// Where the plugins keep their state.
+/// The directories of the plugins' state.
 #[derive(Args, Debug)]
 pub(crate) struct PlacesOptions {
     /// host-local's dataDir.

@@ -1,4 +1,4 @@
-//! `twill release`: frees what one container holds, or who has an address.
+//! `twill release`: frees the holdings of one container, which is named by its ID or by an address.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     places: PlacesOptions,
 }
 
-/// What is released.
+/// The target of the release.
 #[derive(Clone, Debug)]
 enum Target {
     Address(IpAddr),
@@ -58,7 +58,7 @@ impl FromStr for Target {
     }
 }
 
-/// Releases what the target holds.
+/// Frees the holdings of the target.
 pub(crate) fn run(
     options: &Options,
     context: &Context,
@@ -110,7 +110,7 @@ fn release(
     Ok(())
 }
 
-/// Refuses what a link still has.
+/// Refuses to release an address that a link still has.
 fn refuse_in_use(holding: &Holding, namespaces: &Namespaces) -> Result<()> {
     let advice = "delete the container, or repeat it with --force";
     for address in holding.addresses() {

@@ -1,4 +1,4 @@
-//! `twill render`: what flannel would delegate.
+//! `twill render`: the configuration that flannel would pass to its delegate.
 
 use std::path::PathBuf;
 
@@ -84,7 +84,7 @@ fn in_use(paths: &node::Paths) -> Result<(PathBuf, NetworkList)> {
     })
 }
 
-/// A line per key of what was rendered; those of `ipam` are compared one by one.
+/// One line per key of the rendered configuration; the keys of `ipam` are compared one by one.
 fn compare(prefix: &str, own: &Object, ipam: &Object, rendered: &Object) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for key in rendered.keys() {

@@ -44,7 +44,8 @@ pub(crate) fn run(
         bail!("{unknown:?} is no kind of fault: {}", KINDS.join(", "));
     }
     if options.apply {
-        // What an ADD would settle anyhow must not change between the look and the repair.
+        // Any ADD brings the indexes up to date. That happens first here, so that it changes
+        // nothing between the examination and the repair.
         settle_all(&options.examine);
     }
     let examined = examine(&options.examine)?;

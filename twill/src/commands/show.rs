@@ -36,7 +36,7 @@ pub(crate) struct Options {
     node: NodeOptions,
 }
 
-/// What is known of an attachment, with the keys of its JSON.
+/// An attachment as the command reports it; the fields are the keys of its JSON.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct View<'a> {
@@ -136,7 +136,7 @@ struct LimitView {
     burst: u64,
 }
 
-/// Prints what is known.
+/// Prints everything about the target.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
     let node = Node::read(&options.node.paths());
     let found = find(&node, &options.subject);
@@ -170,7 +170,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     Ok(Outcome::Done)
 }
 
-/// The attachments that are meant.
+/// The attachments that the target names.
 fn find(node: &Node, subject: &str) -> Vec<KnownAttachment> {
     let all = node.attachments();
     let address: Option<IpAddr> = subject.parse().ok();
@@ -187,7 +187,7 @@ fn find(node: &Node, subject: &str) -> Vec<KnownAttachment> {
     all.iter().filter(is_meant).cloned().collect()
 }
 
-/// What is known of an address or a link that is no attachment's.
+/// The report about an address or a link that belongs to no attachment.
 fn without_attachment(node: &Node, subject: &str) -> Option<String> {
     if let Ok(address) = subject.parse::<IpAddr>() {
         if let Some(sighting) = node.sightings.of_address(address).first() {

@@ -41,10 +41,10 @@ pub(crate) struct Options {
     verbose: bool,
 }
 
-/// How many problems of a kind are printed.
+/// The number of problems of a kind that are printed.
 const AT_MOST: usize = 3;
 
-/// What the command says, with the keys of its JSON.
+/// The command's report; the fields are the keys of its JSON.
 #[derive(Debug, Serialize)]
 struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +110,7 @@ struct NetworkView {
     data_dir: String,
     leases: States,
     ranges: Vec<RangeView>,
-    /// How many leases no range of the present configuration has.
+    /// The number of leases outside all ranges of the present configuration.
     outside: usize,
 }
 

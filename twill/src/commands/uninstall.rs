@@ -1,4 +1,4 @@
-//! `twill uninstall`: removes the plugins, and puts back what they had replaced.
+//! `twill uninstall`: removes the plugins, and puts back the files that they had replaced.
 
 mod going_back;
 

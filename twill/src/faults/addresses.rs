@@ -1,4 +1,4 @@
-//! Addresses that two want, or nobody can have.
+//! Addresses that two containers claim, or that none can get.
 
 use std::collections::BTreeSet;
 

@@ -72,7 +72,7 @@ fn of(network: &Network, links: &NodeLinks) -> Vec<Fault> {
     faults
 }
 
-/// The bridge of a network whose gateway it is, and the gateways' addresses.
+/// The bridge of a network for which it is the gateway, and the gateways' addresses.
 fn expected(network: &Network) -> Option<(String, Vec<IpNetwork>)> {
     let bridge = network.bridge()?;
     let conf: &Object = network.conf.as_ref().ok()?.as_ref()?;

@@ -1,4 +1,4 @@
-//! What dead attachments hold.
+//! Holdings of dead attachments.
 
 use super::{Facts, Fault, Repair};
 use crate::holdings::Holding;

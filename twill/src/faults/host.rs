@@ -1,4 +1,4 @@
-//! What else of the node is looked at: disks, kernel settings, indexes, flanneld's process.
+//! Readings of the node beyond `crates/node`: disks, kernel settings, indexes, flanneld's process.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,16 +16,17 @@ use super::settings;
 /// The ticks per second of the times in `/proc/<pid>/stat`, on every architecture.
 const TICKS: u64 = 100;
 
-/// What else of the node is looked at.
+/// These readings.
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     /// The directories of the state, with the room on their file systems.
     pub(crate) disks: Vec<(PathBuf, Room)>,
     /// The indexes that differ from the files, each with an address that it lacks.
     pub(crate) false_indexes: Vec<(NetworkName, PathBuf, IpAddr)>,
-    /// When flanneld was started, if it runs.
+    /// The time when flanneld was started; `None` if it does not run.
     pub(crate) flanneld_since: Option<SystemTime>,
-    /// Kernel settings, by their names below `/proc/sys`; `None` if the kernel has none such.
+    /// The values of kernel settings, by their paths in `/proc/sys`; `None` for a setting that the
+    /// kernel does not have.
     pub(crate) settings: Vec<(&'static str, Option<String>)>,
 }
 
@@ -70,7 +71,7 @@ fn room_of(dir: &Path) -> Option<Room> {
     let stat = statvfs(existing).ok()?;
     Some(Room {
         bytes: (stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64),
-        // A file system that creates inodes as needed has none at all.
+        // A file system that creates inodes as needed reports no number of inodes.
         has_no_inodes: stat.files() > 0 && stat.files_available() == 0,
         is_read_only: stat.flags().contains(FsFlags::ST_RDONLY),
     })
@@ -85,7 +86,7 @@ fn false_indexes(node: &Node) -> Vec<(NetworkName, PathBuf, IpAddr)> {
             let Ok(records) = &store.records else {
                 continue;
             };
-            // Whoever cannot look has found nothing: other faults name the reason.
+            // An index that cannot be read counts as no difference: other faults name the reason.
             let lacking = lacking_in_index(dir, network, node.boot, &records.records);
             let lacking = lacking.ok().flatten();
             found.extend(lacking.map(|address| (network.clone(), dir.clone(), address)));
@@ -94,7 +95,7 @@ fn false_indexes(node: &Node) -> Vec<(NetworkName, PathBuf, IpAddr)> {
     found
 }
 
-/// When flanneld was started in the node's network namespace.
+/// The time when flanneld was started in the node's network namespace.
 fn flanneld_since(proc_dir: &Path) -> Option<SystemTime> {
     let uptime = fs::read_to_string(proc_dir.join("uptime")).ok()?;
     let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
@@ -102,7 +103,7 @@ fn flanneld_since(proc_dir: &Path) -> Option<SystemTime> {
     for entry in fs::read_dir(proc_dir).ok()?.flatten() {
         let path = entry.path();
         let comm = fs::read_to_string(path.join("comm")).unwrap_or_default();
-        // A container of the node may be a node of its own.
+        // A container can be a node of another cluster, with a flanneld of its own.
         if comm.trim() != "flanneld" || fs::read_link(path.join("ns/net")).ok() != own {
             continue;
         }

@@ -3,7 +3,7 @@
 use super::{Facts, Fault};
 
 pub(super) fn find(facts: &Facts) -> Vec<Fault> {
-    // Without flannel in any list, nobody needs a lease.
+    // No lease is needed if no list has flannel.
     let lists = facts.node.lists.iter().flatten();
     let mut lists = lists.filter_map(|file| file.list.as_ref().ok());
     if !lists.any(|list| node::plugin_of(list, "flannel").is_some()) {

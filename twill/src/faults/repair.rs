@@ -1,4 +1,4 @@
-//! What mends a fault.
+//! Repairs of faults.
 
 use std::fs;
 use std::net::IpAddr;
@@ -20,12 +20,13 @@ use crate::holdings::free::{Freed, free};
 /// The mark of addresses that `bridge` gives (`IFA_PROTO`).
 const PROTOCOL: u8 = 84;
 
-/// What mends a fault. Each looks again before it changes something.
+/// The repair of a fault. Each repair checks again, under the lock concerned, that the fault exists
+/// before it changes something.
 #[derive(Clone, Debug)]
 pub(crate) enum Repair {
-    /// Frees what a dead attachment holds.
+    /// Frees the holdings of a dead attachment.
     Free(Box<Holding>),
-    /// Removes a kept configuration that is none.
+    /// Removes a file of kept configurations that has no usable configuration.
     RemoveGarbledKept(PathBuf),
     /// Removes an address file that is empty or garbled.
     RemoveDebris {
@@ -52,7 +53,7 @@ pub(crate) enum Repair {
 }
 
 impl Repair {
-    /// What it does: `free all that it holds`.
+    /// The action in words: `free all that it holds`.
     pub(crate) fn in_words(&self) -> String {
         match self {
             Self::Free(_) => "free all that it holds".to_owned(),
@@ -66,7 +67,7 @@ impl Repair {
         }
     }
 
-    /// Does it, and returns what was done in words.
+    /// Carries the repair out, and returns a text about the result.
     pub(crate) fn apply(&self, examined: &Examined, context: &Context) -> Result<String> {
         match self {
             Self::Free(holding) => {
@@ -129,7 +130,7 @@ fn index_of(kernel: &mut Rtnetlink, link: &str) -> Result<u32> {
         .index)
 }
 
-/// Removes a kept configuration that still is none, under the directory's lock.
+/// Removes a file that still has no usable configuration, under the directory's lock.
 fn remove_garbled_kept(file: &Path) -> Result<String> {
     let (Some(dir), Some(name)) = (
         file.parent(),

@@ -1,4 +1,4 @@
-//! Kernel settings without which containers are not reached.
+//! Kernel settings that containers need to be reached.
 
 use super::{Facts, Fault, Repair};
 
@@ -44,7 +44,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     if has(false) && is_off(IPV6) {
         off(IPV6, effect);
     }
-    // Without the module there is no such setting, and no kube-proxy that needs it.
+    // The setting is missing if its module is not loaded; then no kube-proxy needs it.
     if has(true) && is_off(BRIDGE_NF) {
         off(
             BRIDGE_NF,

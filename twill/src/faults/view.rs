@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Fault;
 
-/// What a command reports of a fault, with the keys of its JSON.
+/// A fault as a command reports it; the fields are the keys of its JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct FaultView {
     pub(crate) kind: &'static str,

@@ -1,4 +1,4 @@
-//! What is installed: the binary of this process.
+//! The binary that is installed: that of this process.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead};
@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// The name of this process's binary, whatever has happened to the file since the start.
+/// A path of this process's binary that stays valid if the file was renamed or removed since the
+/// start.
 const OWN: &str = "/proc/self/exe";
 
 /// The start of an ELF file.

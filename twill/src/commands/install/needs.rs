@@ -1,4 +1,4 @@
-//! What a node with the plugins still needs.
+//! The parts that a node still lacks beside the plugins.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use super::network_list;
 /// The lease, as flanneld writes it.
 const LEASE: &str = "/run/flannel/subnet.env";
 
-/// What is missing on this node, a sentence each: a network list, the plugins that it names, the
-/// lease.
+/// The missing parts of this node, one sentence for each: a network list, the plugins that it
+/// names, the lease.
 pub(super) fn of_node(lists: &Path, plugin_dirs: &[PathBuf]) -> Vec<String> {
     let mut needs = Vec::new();
     let files = network_list::all(lists).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Network lists: kube-flannel's, and what a list needs.
+//! kube-flannel's network list, and the plugins that a list needs.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -34,7 +34,7 @@ const LIST: &str = r#"{
 }
 "#;
 
-/// Writes kube-flannel's list if the directory has no list, and returns what was done. A runtime
+/// Writes kube-flannel's list if the directory has no list, and returns a line about it. A runtime
 /// sees the whole list or none.
 pub(super) fn write(dir: &Path, dry_run: bool) -> Result<String> {
     if let Some(first) = all(dir)?.first() {

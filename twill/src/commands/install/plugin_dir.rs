@@ -1,4 +1,4 @@
-//! A directory of plugins, and what happens to the files in it.
+//! A directory of plugins, and the changes to the files in it.
 //!
 //! A plugin is called at any moment, so a name always has a complete file: a new one is written
 //! under a name of its own, and then renamed. All files are written before the first is renamed,
@@ -41,7 +41,7 @@ pub(crate) enum Removed {
     NotOurs,
 }
 
-/// What was done, or would be done, and what stopped it.
+/// The changes that were made, or would be made, and the error that stopped them.
 pub(crate) struct Work<Change> {
     pub(crate) done: Vec<(&'static str, Change)>,
     pub(crate) failure: Option<anyhow::Error>,
@@ -56,7 +56,7 @@ impl<Change> Work<Change> {
     }
 }
 
-/// What has a name now.
+/// The file that has a name.
 enum Occupant {
     Nothing,
     ThisBuild,
@@ -93,7 +93,7 @@ impl PluginDir {
         if !open.metadata().with_context(failed)?.is_dir() {
             bail!("{} is not a directory", path.display());
         }
-        // A file system that cannot lock has no two installations at a time, as far as one can see.
+        // On a file system without locks, two installations at a time go unnoticed.
         drop(open.lock());
         Ok(Self {
             path: path.to_owned(),
@@ -101,7 +101,7 @@ impl PluginDir {
         })
     }
 
-    /// What has a name.
+    /// The file that has a name.
     fn occupant(&self, name: &str, binary: Option<&Binary>) -> Result<Occupant> {
         let path = self.path.join(name);
         let failed = || format!("cannot read {}", path.display());
@@ -216,7 +216,7 @@ impl PluginDir {
         self.path.join(format!(".{name}.before-twill.new"))
     }
 
-    /// Removes what a failure, or an earlier run that was killed, has left.
+    /// Removes the staged files of this run, or of an earlier run that was killed.
     fn clean_up(&self, names: impl Iterator<Item = &'static str>) {
         for name in names {
             drop(fs::remove_file(self.staged(name)));
@@ -278,7 +278,7 @@ fn carry_out(
     Work { done, failure }
 }
 
-/// Removes the selected names, and puts back what had them before.
+/// Removes the selected names, and puts back the files that had them before.
 pub(crate) fn uninstall(dir: &PluginDir, selection: &Selection) -> Work<Removed> {
     let plan = |name| Ok(dir.plan_removal(name)?.map(|change| (name, change)));
     let planned: Result<Vec<(&str, Removed)>> = selection
@@ -289,7 +289,7 @@ pub(crate) fn uninstall(dir: &PluginDir, selection: &Selection) -> Work<Removed>
         Ok(planned) => planned,
         Err(error) => return Work::failed(error),
     };
-    // As long as a plugin of Twill is there, so are those that it may run.
+    // Names that disappear altogether go last: a plugin of Twill that is still there may call one.
     planned.sort_by_key(|(_, change)| *change == Removed::Gone);
     let mut done = Vec::new();
     let mut work = || {

@@ -1,4 +1,4 @@
-//! Which plugins, and which directories.
+//! The selection of plugins and directories.
 
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ impl Selection {
             return Ok(self.dirs.clone());
         }
         let dirs = DIRS.iter().map(PathBuf::from);
-        // Where distributions merge directories, two names are one directory.
+        // Two of these names are one directory where a distribution merges directories.
         let mut dirs: Vec<PathBuf> = dirs.filter_map(|dir| dir.canonicalize().ok()).collect();
         dirs.sort_unstable();
         dirs.dedup();

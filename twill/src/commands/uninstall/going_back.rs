@@ -1,5 +1,5 @@
-//! What the Go plugins cannot take over: it is given a form that they can, or removed once no
-//! container needs it, or reported.
+//! State that the Go plugins cannot take over is converted, removed if no container needs it, or
+//! reported.
 //!
 //! Leases in a database become files, masquerading and port maps become the Go plugins' rules of
 //! iptables, and tables without a container are removed.
@@ -35,7 +35,7 @@ const MARK_BIT: u8 = 13;
 pub(super) struct GoingBack {
     node: Node,
     dry_run: bool,
-    /// What was done, a line each.
+    /// One line about each change.
     lines: Vec<String>,
 }
 
@@ -78,7 +78,7 @@ impl GoingBack {
         Ok(())
     }
 
-    /// Converts or removes what Twill's tables have, and returns the lines for all that was done
+    /// Converts or removes the entries of Twill's tables, and returns the lines about all changes
     /// and all that is left.
     pub(super) fn finish(mut self) -> Vec<String> {
         let entries = match &self.node.firewall {
