@@ -21,9 +21,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// that inherited it have ended.
 ///
 /// The lock is a listening socket with an abstract name (unix(7)). A network namespace has one
-/// socket of a name, just as it has one ruleset; nothing is left on disk; and the kernel removes the
-/// socket with the last process that has it. The holder never accepts a connection: one that waits
-/// ends with the holder's socket, so a process that waits for the lock reads from its connection.
+/// socket of a name, just as it has one ruleset; nothing is left on disk; and the kernel removes
+/// the socket with the last process that has it. The holder never accepts a connection: one that
+/// waits ends with the holder's socket, so a process that waits for the lock reads from its
+/// connection.
 #[derive(Debug)]
 pub(crate) struct NamespaceLock(Option<UnixListener>);
 

@@ -57,8 +57,8 @@ impl Processes {
         }
     }
 
-    /// The numbers of the namespaces in which processes run, without the caller's own, each with the
-    /// path by which the process with the smallest ID leads there.
+    /// The numbers of the namespaces in which processes run, without the caller's own, each with
+    /// the path by which the process with the smallest ID leads there.
     pub(crate) fn others(&self, proc_dir: &Path) -> BTreeMap<u64, PathBuf> {
         let mut smallest: BTreeMap<u64, u32> = BTreeMap::new();
         for (pid, number) in &self.namespaces {

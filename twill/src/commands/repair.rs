@@ -10,8 +10,8 @@ use crate::output::Output;
 
 /// Mends the faults that `twill doctor` names.
 ///
-/// Without --apply, the command only prints what it would do. Each repair looks again before it changes
-/// something, and can be repeated.
+/// Without --apply, the command only prints what it would do. Each repair looks again before it
+/// changes something, and can be repeated.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

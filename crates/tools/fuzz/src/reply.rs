@@ -9,8 +9,8 @@ use cni_types::json::{self, Object};
 use cni_types::{AddResult, Version};
 use serde_json::{Map, Value};
 
-/// The codes that docs/errors.md lists, but for that of a bug: those of the specification that are in
-/// use, and the plugins' own.
+/// The codes that docs/errors.md lists, but for that of a bug: those of the specification that are
+/// in use, and the plugins' own.
 const CODES: [u64; 15] = [1, 2, 4, 5, 6, 7, 8, 11, 50, 100, 101, 110, 111, 112, 120];
 
 pub(crate) const COMMANDS: [&str; 5] = ["ADD", "CHECK", "DEL", "GC", "STATUS"];

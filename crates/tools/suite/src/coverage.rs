@@ -50,8 +50,8 @@ impl Coverage {
         })
     }
 
-    /// Has cargo instrument what it builds of the workspace. Build scripts, which it runs, count too:
-    /// otherwise they would leave their counters beside the sources.
+    /// Has cargo instrument what it builds of the workspace. Build scripts, which it runs, count
+    /// too: otherwise they would leave their counters beside the sources.
     pub(super) fn instrument(&self, cargo: &mut Command) {
         let wrapper = self.root.join("crates/tools/suite/instrument.sh");
         cargo.env("RUSTC_WORKSPACE_WRAPPER", wrapper);
