@@ -62,7 +62,9 @@ fn build_for(
     show: Show,
 ) -> Result<PathBuf> {
     // With a target named, cargo keeps RUSTFLAGS from build scripts and procedural macros.
-    let mut cargo = workspace.cargo(&["build", "--release", "--package", package]);
+    // Built together, packages take dependencies with the same features from each other.
+    let packages = ["--package", BINARY, "--package", package];
+    let mut cargo = workspace.cargo(&[&["build", "--release"], &packages[..]].concat());
     toolchain.use_in(&mut cargo);
     cargo
         .env("RUSTFLAGS", RUSTFLAGS)
