@@ -23,7 +23,9 @@ pub(crate) struct Part {
 /// Looks at what all others have left, so it comes last.
 pub(crate) const LAST: &str = "tidy";
 
-/// The earlier of two parts stands before the other, if neither needs the other.
+/// In the order in which they start, each once those that it needs have ended. Parts for which
+/// cargo locks the same directory (`arch`, `clippy`, `doc`) are apart: side by side, they would
+/// wait for each other.
 static PARTS: [Part; 13] = [
     part("fmt", "all code is formatted", &[], fmt),
     part(
@@ -45,7 +47,6 @@ static PARTS: [Part; 13] = [
         &[],
         arch::run,
     ),
-    part("clippy", "clippy finds nothing", &[], clippy),
     part(
         "test",
         "all tests pass, with debug binaries",
@@ -57,6 +58,12 @@ static PARTS: [Part; 13] = [
         "the plugins' integration tests pass with the release binary, and so do those of panics",
         &["build", "dist"],
         test_dist,
+    ),
+    part(
+        "doc",
+        "the documentation builds without a warning",
+        &[],
+        doc,
     ),
     part(
         "powercut",
@@ -71,12 +78,7 @@ static PARTS: [Part; 13] = [
         podman::run,
     ),
     part("demo", "the demo works", &["build", "dist"], demo),
-    part(
-        "doc",
-        "the documentation builds without a warning",
-        &[],
-        doc,
-    ),
+    part("clippy", "clippy finds nothing", &[], clippy),
     part(LAST, "the machine is as it was before", &[], tidy),
 ];
 
