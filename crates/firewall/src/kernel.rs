@@ -15,8 +15,8 @@ use crate::namespace_lock::NamespaceLock;
 /// others has succeeded.
 const ATTEMPTS: usize = 64;
 
-/// The number of attempts after which an operation takes the [`TURN`]. Without it, an operation that
-/// reads much would lose to many short ones for as long as these come.
+/// The number of attempts after which an operation takes the [`TURN`]. Without it, an operation
+/// that reads much would lose to many short ones for as long as these come.
 const ATTEMPTS_BESIDE_OTHERS: usize = 2;
 
 /// The lock of the operation that only other programs may overtake, and other operations once: each

@@ -1,4 +1,4 @@
-//! The kernel's messages: answers and events. Their form is that of [requests](crate::KernelRequest).
+//! The kernel's messages, answers and events, in the form of [requests](crate::KernelRequest).
 //!
 //! A refusal, and an acknowledgement, is a message of the type `NLMSG_ERROR`:
 //!
