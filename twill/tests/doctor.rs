@@ -156,7 +156,7 @@ fn a_dead_lease() {
 }
 
 #[test]
-fn what_a_dead_container_leaves_without_its_address() {
+fn holdings_of_a_dead_container_without_an_address() {
     for (net, kind) in [("10.211.2", DISK), ("10.211.3", DB)] {
         let Some(ward) = Ward::new(kind, net) else {
             return;
@@ -236,7 +236,7 @@ fn an_index_that_lies() {
 }
 
 #[test]
-fn addresses_that_two_have() {
+fn two_containers_with_one_address() {
     for (net, kind) in [("10.211.6", DISK), ("10.211.7", DB)] {
         let Some(ward) = Ward::new(kind, net) else {
             return;
@@ -255,7 +255,7 @@ fn addresses_that_two_have() {
 
 // The lease must not be released while the address is in use: a third container would get it.
 #[test]
-fn an_address_that_a_dead_container_holds_and_another_has() {
+fn a_dead_lease_whose_address_another_container_has() {
     for (net, kind) in [("10.211.25", DISK), ("10.211.26", DB)] {
         let Some(ward) = Ward::new(kind, net) else {
             return;
@@ -365,7 +365,7 @@ fn faults_of_the_lease() {
 }
 
 #[test]
-fn a_lease_of_before_flanneld_was_started() {
+fn a_lease_file_older_than_flanneld() {
     let Some(ward) = Ward::new(DISK, "10.211.22") else {
         return;
     };

@@ -26,7 +26,7 @@ fn list_of(containers: &[&Container]) -> String {
 }
 
 #[test]
-fn exactly_the_dead_go_with_all_they_hold() {
+fn exactly_the_dead_attachments_are_freed_with_all_their_holdings() {
     for (number, kind) in KINDS.into_iter().enumerate() {
         let Some(stage) = Stage::new(kind, &format!("10.201.{number}")) else {
             return;
@@ -118,7 +118,7 @@ fn the_output_as_json() {
 }
 
 #[test]
-fn what_a_process_runs_with_is_alive_whatever_a_runtime_says() {
+fn an_interface_with_a_process_is_alive_whatever_a_runtime_reports() {
     for (number, kind) in KINDS.into_iter().enumerate() {
         let net = format!("10.202.{number}");
         let Some(stage) = Stage::new(kind, &net) else {
@@ -147,7 +147,7 @@ fn what_a_process_runs_with_is_alive_whatever_a_runtime_says() {
 }
 
 #[test]
-fn what_may_be_starting_is_left_alone() {
+fn a_container_that_may_be_starting_is_left_alone() {
     for (number, kind) in KINDS.into_iter().enumerate() {
         let Some(stage) = Stage::new(kind, &format!("10.203.{number}")) else {
             return;
@@ -176,7 +176,7 @@ fn what_may_be_starting_is_left_alone() {
 // The list of the living is read from a FIFO: opening it for writing waits until `twill` has read
 // the leases, and opens it for reading.
 #[test]
-fn whoever_comes_or_comes_back_meanwhile_is_kept() {
+fn a_container_that_is_added_meanwhile_is_kept() {
     for (number, kind) in KINDS.into_iter().enumerate() {
         let Some(stage) = Stage::new(kind, &format!("10.204.{number}")) else {
             return;
@@ -222,7 +222,7 @@ fn a_source_that_cannot_be_asked_frees_nothing() {
     let empty = stage.list("");
     let absent = stage.directory().join("absent");
     let absent = absent.to_str().unwrap();
-    let start = "twill: nobody says which containers live, so nothing was changed: ";
+    let start = "twill: it is unknown which containers live, so nothing was changed: ";
     for (source, reason) in [
         ("crictl", "`crictl` is not in PATH".to_owned()),
         (

@@ -163,7 +163,7 @@ eth0 of NETNS is attached to cbr0 (2 plugins, T ms)
 ";
 
 #[test]
-fn an_attachment_comes_is_checked_and_goes() {
+fn an_attachment_is_added_checked_and_deleted() {
     let Some(desk) = Desk::new() else { return };
     desk.twill("add", &["--cap", PORTS]).is(ADDED, 0);
     assert_eq!(desk.pod.link_names(), ["lo", "eth0"]);
@@ -380,7 +380,7 @@ fn gc_by_the_plugins_deletes_what_is_not_listed() {
 }
 
 #[test]
-fn an_add_of_what_is_attached_changes_nothing() {
+fn a_repeated_add_changes_nothing() {
     let Some(desk) = Desk::new() else { return };
     desk.twill("add", &["--container", "c1"]).is(ADDED, 0);
     desk.twill("add", &["--container", "c1"]).fails(

@@ -52,7 +52,7 @@ fn an_address_is_not_released_while_a_link_has_it() {
 }
 
 #[test]
-fn what_no_link_has_is_released() {
+fn an_address_on_no_link_is_released() {
     for (number, kind) in KINDS.into_iter().enumerate() {
         let net = format!("10.213.{number}");
         let Some(stage) = Stage::new(kind, &net) else {

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_be_named_itself() {
+    fn a_list_can_be_named_by_its_file() {
         let directory = directory(&[
             ("list", r#"{"name": "a", "plugins": [{"type": "x"}]}"#),
             ("single", r#"{"name": "b", "type": "y"}"#),

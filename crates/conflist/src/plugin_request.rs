@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn name_and_version_are_the_lists_and_other_keys_are_kept() {
+    fn a_plugin_gets_the_lists_name_and_version_and_its_own_keys() {
         assert_eq!(
             conf(0, r#"{"ips": ["10.0.0.5"]}"#, None),
             r#"{"type":"a","big":1e400,"cniVersion":"1.1.0","name":"n"}"#
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variables_are_the_attachments() {
+    fn the_variables_name_the_attachment() {
         let (list, runtime) = (list(), runtime(""));
         let request =
             PluginRequest::of_attachment(Command::Del, &list, &list.plugins[0], &runtime, None)

@@ -111,7 +111,7 @@ fn ctr_lists_tasks() {
 }
 
 #[test]
-fn a_list_is_that_of_the_specification() {
+fn a_list_has_the_form_of_the_specification() {
     let valid = |text: &[u8]| {
         let valid = list::parse(text)?;
         let pairs = valid

@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_on_a_pair_of_the_node_is_alive_whoever_made_the_pair() {
+    fn an_address_on_a_pair_is_alive_whichever_plugin_created_the_pair() {
         let (outer, inner) = pair();
         let inner = address(inner, "10.1.1.2/24");
         let alive = "alive: on eth0 in /run/netns/a";
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_another_attachment_is_elsewhere() {
+    fn a_lease_whose_address_is_on_another_attachments_link_is_dead() {
         let (outer, inner) = pair();
         let outer = alias(outer, "twill/net/c2/eth0");
         let inner = address(inner, "10.1.1.2/24");
@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_a_doubt_and_an_earlier_boot_is_none() {
+    fn unread_links_make_a_lease_unknown_unless_it_is_from_an_earlier_boot() {
         let (outer, _) = pair();
         let hidden = sightings(vec![outer.clone()], vec![]);
         let doubt = "unknown: veth5 leads to a namespace that was not found";

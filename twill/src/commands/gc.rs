@@ -106,7 +106,7 @@ pub(crate) fn run(
     }
     let holdings = read(&places, &filter)?;
     let living = Living::ask(&options.from)
-        .context("nobody says which containers live, so nothing was changed")?;
+        .context("it is unknown which containers live, so nothing was changed")?;
     let (links, found) = (
         NodeLinks::of_node(),
         ContainerNamespaces::read(&Paths::default()),
@@ -161,7 +161,7 @@ pub(crate) fn run(
     }
     print(options, &report, output)?;
     if has_failed {
-        bail!("not all that is dead could be freed: repeat it once this is solved");
+        bail!("not all dead attachments could be freed: repeat the command once this is solved");
     }
     Ok(if report.dead == 0 || report.applied {
         Outcome::Done

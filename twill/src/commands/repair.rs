@@ -75,7 +75,7 @@ pub(crate) fn run(
         }
     }
     if failed > 0 {
-        bail!("not all could be mended: repeat it once this is solved");
+        bail!("not all faults could be mended: repeat the command once this is solved");
     }
     if left == 0 {
         return Ok(Outcome::Done);

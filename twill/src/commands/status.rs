@@ -48,7 +48,7 @@ const AT_MOST: usize = 3;
 #[derive(Debug, Serialize)]
 struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
-    lease: Option<LeaseView>,
+    lease: Option<SubnetLeaseView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     list: Option<ListView>,
     plugins: Vec<PluginView>,
@@ -61,7 +61,7 @@ struct Status {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LeaseView {
+struct SubnetLeaseView {
     file: String,
     networks: Vec<String>,
     subnets: Vec<String>,
@@ -160,7 +160,7 @@ impl Status {
                 .lease_file
                 .as_ref()
                 .ok()
-                .map(|file| LeaseView::of(file, node)),
+                .map(|file| SubnetLeaseView::of(file, node)),
             list: node.list_in_use().map(|(file, list)| ListView {
                 file: file.display().to_string(),
                 network: list.name.to_string(),
@@ -242,7 +242,7 @@ impl Status {
     }
 }
 
-impl LeaseView {
+impl SubnetLeaseView {
     fn of(file: &LeaseFile, node: &Node) -> Self {
         let texts =
             |networks: &[ipnetwork::IpNetwork]| networks.iter().map(ToString::to_string).collect();

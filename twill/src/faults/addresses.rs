@@ -38,7 +38,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
                     }
                     .to_owned(),
                     effect: "no container can have the address",
-                    command: format!("rm {}, unless it is meant", file.display()),
+                    command: format!("rm {}, unless it is there on purpose", file.display()),
                     repair: None,
                 }),
                 (Ok(owner), Some(Life::Dead(Death::Elsewhere(sighting)))) => faults.push(Fault {

@@ -85,7 +85,7 @@ pub(crate) fn collect(
     }
     let links = links.as_ref().map_err(Clone::clone);
     for it in links
-        .context("cannot tell which containers have links")?
+        .context("cannot determine which containers have links")?
         .iter()
     {
         all.add_link(&it.link);

@@ -57,7 +57,7 @@ fn each_name_is_a_file_of_its_own_and_a_repetition_changes_nothing() {
 }
 
 #[test]
-fn what_is_replaced_is_kept_and_put_back() {
+fn replaced_files_are_kept_and_put_back() {
     let plugins = Plugins::new();
     plugins.write("bridge", "the Go bridge");
     plugins.write("tuning", "the Go tuning");
@@ -125,7 +125,7 @@ fn other_builds_and_links_to_twill_are_updated_and_not_kept() {
 }
 
 #[test]
-fn a_newer_file_of_another_project_is_what_counts() {
+fn a_newer_file_of_another_project_stays() {
     let plugins = Plugins::new();
     plugins.write("flannel", "the first");
     plugins.run(&["install"]);
@@ -147,7 +147,7 @@ fn a_newer_file_of_another_project_is_what_counts() {
 }
 
 #[test]
-fn what_a_kill_has_left_does_no_harm() {
+fn staged_files_of_a_killed_run_do_no_harm() {
     let plugins = Plugins::new();
     plugins.write("bridge", "the Go bridge");
     // Killed while it wrote, and between keeping and replacing.

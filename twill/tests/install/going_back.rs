@@ -111,7 +111,7 @@ fn addresses_in_a_database_become_files_before_the_go_plugins_allocate() {
 }
 
 #[test]
-fn what_only_twill_can_hold_is_left_and_named() {
+fn state_that_only_twill_supports_is_left_and_named() {
     let Some(node) = upgraded() else { return };
     let keys = json!({ "bridge": "cni0", "macspoofchk": true });
     let bridge = conf::with(conf::of("bridge", keys), conf::host_local(&[conf::SUBNET]));

@@ -87,7 +87,7 @@ fn a_fresh_node_gets_plugins_and_a_network_list() {
 }
 
 #[test]
-fn plugins_that_a_list_names_and_nobody_has_are_reported() {
+fn missing_plugins_of_a_list_are_reported() {
     if !require_root() {
         return;
     }

@@ -6,7 +6,7 @@ use testkit::requirements::require_root;
 use crate::site::{Site, lines};
 
 #[test]
-fn what_flannel_adds_is_marked() {
+fn keys_that_flannel_adds_are_marked() {
     if !require_root() {
         return;
     }

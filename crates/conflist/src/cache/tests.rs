@@ -96,7 +96,7 @@ fn a_file_of_an_old_libcni_has_the_result_alone() {
 }
 
 #[test]
-fn all_attachments_are_those_that_can_be_read() {
+fn unreadable_files_of_the_cache_are_left_out() {
     let directory = TempDir::with_prefix("twill-cache-").unwrap();
     let cache = Cache::new(directory.path());
     assert!(cache.all().unwrap().is_empty());

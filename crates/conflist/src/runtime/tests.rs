@@ -235,7 +235,7 @@ fn status_asks_until_one_is_not_ready() {
 }
 
 #[test]
-fn a_result_that_is_none_is_an_error() {
+fn an_invalid_result_is_an_error() {
     let directory = TempDir::with_prefix("twill-runtime-").unwrap();
     let cache = Cache::new(directory.path());
     let mut run = |_: &PluginRequest<'_>| Ok::<_, String>("[]".to_owned());
