@@ -99,6 +99,8 @@ fn run_round(
     let mut machine = Machine::new(kernel)?
         .modules(&MODULES.split_whitespace().collect::<Vec<_>>())
         .limit(LIMIT)
+        // Another part of the suite runs beside this one.
+        .processors(1)
         .option(option)
         .dir("/var/lib/cni")?
         .dir("/etc/cni")?
