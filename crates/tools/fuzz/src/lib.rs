@@ -4,7 +4,7 @@
 //! which `hunt.sh` builds, feeds what libFuzzer makes of these inputs, guided by the code that they
 //! reach.
 //!
-//! A target is a function and a row in [`targets::TARGETS`], with a directory of inputs to start
+//! A target is a function and a row in `TARGETS` (`targets.rs`), with a directory of inputs to start
 //! from, `testdata/fuzz/<name>`, and perhaps further words in `testdata/fuzz/dictionary`.
 
 mod jail;

@@ -7,7 +7,6 @@ mod prev_result;
 mod result;
 mod state;
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Error, Result, ensure};
@@ -20,60 +19,32 @@ use twill_portmap::PORTMAP;
 use crate::jail::{Jail, write};
 use crate::reply::{Checked, LoneCall};
 
-/// All targets.
-pub const TARGETS: [Target; 14] = [
-    Target::new("lease", "subnet.env, to flannel", lease),
-    Target::new(
-        "flannel-conf",
-        "network configurations, to flannel",
-        |input| netconf::feed(&FLANNEL, input),
-    ),
-    Target::new(
-        "host-local-conf",
-        "network configurations, to host-local",
-        |input| netconf::feed(&HOST_LOCAL, input),
-    ),
-    Target::new(
-        "bridge-conf",
-        "network configurations, to bridge",
-        |input| netconf::feed(&BRIDGE, input),
-    ),
-    Target::new(
-        "portmap-conf",
-        "network configurations with a prevResult, to portmap",
-        |input| netconf::feed(&PORTMAP, input),
-    ),
-    Target::new(
-        "bandwidth-conf",
-        "network configurations, to bandwidth",
-        |input| netconf::feed(&BANDWIDTH, input),
-    ),
-    Target::new(
-        "prev-result",
-        "results as prevResult, to chained plugins and delegates",
-        prev_result::feed,
-    ),
-    Target::new(
-        "list",
-        "network lists, and results in a runtime's cache, to conflist",
-        list::feed,
-    ),
-    Target::new("answers", "datagrams as the kernel's answers", |datagram| {
+/// All targets. Those whose names end in `-conf` feed a plugin's network configurations.
+static TARGETS: [Target; 14] = [
+    Target::new("flannel-conf", |input| netconf::feed(&FLANNEL, input)),
+    Target::new("host-local-conf", |input| netconf::feed(&HOST_LOCAL, input)),
+    Target::new("bridge-conf", |input| netconf::feed(&BRIDGE, input)),
+    Target::new("portmap-conf", |input| netconf::feed(&PORTMAP, input)),
+    Target::new("bandwidth-conf", |input| netconf::feed(&BANDWIDTH, input)),
+    // subnet.env, to flannel.
+    Target::new("lease", lease),
+    // CNI_ARGS, to host-local and bridge.
+    Target::new("args", args),
+    // Results as prevResult, to chained plugins and delegates.
+    Target::new("prev-result", prev_result::feed),
+    // Results and errors, as a delegate prints them.
+    Target::new("delegate-output", result::feed),
+    // resolv.conf, to host-local.
+    Target::new("resolv-conf", resolv_conf),
+    // The files in host-local's directory, and changes to the index of such a directory.
+    Target::new("state", state::feed),
+    Target::new("index", index::feed),
+    // Network lists, and results in a runtime's cache, to conflist.
+    Target::new("list", list::feed),
+    // Datagrams as the kernel's answers, to netlink and firewall.
+    Target::new("answers", |datagram| {
         firewall::answers::read_all(datagram).map_err(Error::msg)
     }),
-    Target::new("args", "CNI_ARGS, to host-local and bridge", args),
-    Target::new(
-        "delegate-output",
-        "results and errors of a delegate",
-        result::feed,
-    ),
-    Target::new("state", "the files in host-local's directory", state::feed),
-    Target::new(
-        "index",
-        "changes to the index of such a directory",
-        index::feed,
-    ),
-    Target::new("resolv-conf", "resolv.conf, to host-local", resolv_conf),
 ];
 
 const SUBNET_FILE: &str = "/run/flannel/subnet.env";
@@ -87,16 +58,14 @@ const NETWORK: &str = "cbr0";
 #[derive(Debug)]
 pub struct Target {
     /// The name on the command line, and of its directory in `testdata/fuzz`.
-    pub name: &'static str,
-    /// Which input it feeds to which plugin.
-    pub about: &'static str,
+    name: &'static str,
     /// Feeds one input, in a jail without files; the error says what is wrong with the replies.
     feed: fn(&[u8]) -> Result<()>,
 }
 
 impl Target {
-    const fn new(name: &'static str, about: &'static str, feed: fn(&[u8]) -> Result<()>) -> Self {
-        Self { name, about, feed }
+    const fn new(name: &'static str, feed: fn(&[u8]) -> Result<()>) -> Self {
+        Self { name, feed }
     }
 
     /// The target of a name.
@@ -104,8 +73,7 @@ impl Target {
     /// # Errors
     /// If there is none.
     pub fn find(name: &str) -> Result<&'static Self> {
-        static ALL: [Target; TARGETS.len()] = TARGETS;
-        let found = ALL.iter().find(|target| target.name == name);
+        let found = TARGETS.iter().find(|target| target.name == name);
         found.with_context(|| format!("there is no target `{name}`"))
     }
 
@@ -114,22 +82,6 @@ impl Target {
     pub fn feeder(&self) -> impl Fn(&[u8]) -> Result<()> + Send + use<> {
         let jail = Jail::new(self.feed);
         move |input| jail.feed(input)
-    }
-
-    /// The inputs in `testdata/fuzz/<name>`, in the order of their names.
-    ///
-    /// # Errors
-    /// If they cannot be read.
-    pub fn corpus(&self) -> Result<Vec<Vec<u8>>> {
-        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../testdata/fuzz");
-        let dir = testdata.join(self.name);
-        let read = || -> std::io::Result<_> {
-            let entries = fs::read_dir(&dir)?.collect::<std::io::Result<Vec<_>>>()?;
-            let mut paths: Vec<_> = entries.iter().map(|entry| entry.path()).collect();
-            paths.sort_unstable();
-            paths.iter().map(fs::read).collect()
-        };
-        read().with_context(|| format!("cannot read {}", dir.display()))
     }
 }
 
@@ -198,6 +150,7 @@ fn resolv_conf(input: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::ops::Range;
 
     use fastrand::Rng;
@@ -226,7 +179,7 @@ mod tests {
             return;
         }
         for target in &TARGETS {
-            let inputs = target.corpus().unwrap();
+            let inputs = corpus(target);
             assert!(!inputs.is_empty(), "{target:?}");
             let feed = target.feeder();
             for input in inputs {
@@ -241,7 +194,7 @@ mod tests {
             return;
         }
         for target in &TARGETS {
-            let (inputs, feed) = (target.corpus().unwrap(), target.feeder());
+            let (inputs, feed) = (corpus(target), target.feeder());
             let mut random = Rng::new();
             for _ in 0..MUTATIONS {
                 let input = mutated(&inputs, &mut random);
@@ -251,6 +204,14 @@ mod tests {
                 });
             }
         }
+    }
+
+    /// The inputs in the target's directory.
+    fn corpus(target: &Target) -> Vec<Vec<u8>> {
+        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../testdata/fuzz");
+        let entries = fs::read_dir(testdata.join(target.name)).unwrap();
+        let inputs = entries.map(|entry| fs::read(entry.unwrap().path()).unwrap());
+        inputs.collect()
     }
 
     /// One of the inputs, in which a few bytes are replaced a few times: by a part of an input, as
