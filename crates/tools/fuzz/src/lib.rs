@@ -4,8 +4,8 @@
 //! which `hunt.sh` builds, feeds what libFuzzer makes of these inputs, guided by the code that they
 //! reach.
 //!
-//! A target is a function and a row in `TARGETS` (`targets.rs`), with a directory of inputs to start
-//! from, `testdata/fuzz/<name>`, and perhaps further words in `testdata/fuzz/dictionary`.
+//! A target is a function and a row in `TARGETS` (`targets.rs`), with a directory of inputs to
+//! start from, `testdata/fuzz/<name>`, and perhaps further words in `testdata/fuzz/dictionary`.
 
 mod jail;
 mod reply;
