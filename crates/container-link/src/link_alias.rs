@@ -31,12 +31,12 @@ pub struct LinkAlias {
     text: String,
 }
 
-/// Whose a link is.
+/// The owner of a link, relative to an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// The attachment's.
     Own,
-    /// Somebody else's.
+    /// Another attachment's.
     Other,
     /// The link has no alias of this format: another plugin created it.
     Unknown,
@@ -77,7 +77,7 @@ impl LinkAlias {
         link_name("ifb", &self.text, 0)
     }
 
-    /// Whose a link is, by its alias.
+    /// The owner of a link, by its alias.
     pub fn whose(&self, link: &Link) -> Whose {
         match &link.alias {
             Some(alias) if *alias == self.text => Whose::Own,

@@ -1,4 +1,4 @@
-//! What the tables have for all attachments, for who looks and changes nothing.
+//! The entries of all attachments in Twill's tables, for commands that only read.
 
 use std::net::IpAddr;
 
@@ -13,14 +13,14 @@ use crate::port_map::claim::Entry;
 use crate::table::{SetKind, Table};
 use crate::{FirewallError, Nftables, PortMapping};
 
-/// What the tables of this crate have.
+/// The contents of the tables of this crate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// The tables that exist, as `nft` names them: `ip twill_masquerade`.
     pub tables: Vec<String>,
     /// Those of them whose records somebody has flushed.
     pub flushed: Vec<String>,
-    /// What the attachments have, one entry per address, MAC or port.
+    /// The entries of the attachments, one per address, MAC or port.
     pub entries: Vec<InventoryEntry>,
 }
 
@@ -38,7 +38,7 @@ pub struct InventoryEntry {
 /// The effect of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// What it sends from this address is masqueraded, except to the address's network.
+    /// Packets from this address are masqueraded, except to the address's own network.
     Masqueraded(IpNetwork),
     /// Only this MAC may send through its port of a bridge.
     OnlyMac {
@@ -112,7 +112,7 @@ impl Nftables {
     }
 }
 
-/// What a record says; `None` if it says nothing by itself, or if others have written it.
+/// The effect of a record; `None` if the record has none by itself, or if another program wrote it.
 fn entry_kind(table: Table, data: &[u8], is_waiting: bool) -> Option<EntryKind> {
     match Grant::of_data(table, data) {
         Some(Grant::Address(address)) => return Some(EntryKind::Masqueraded(address)),

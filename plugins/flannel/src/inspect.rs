@@ -1,4 +1,5 @@
-//! What the plugin reads and keeps, for who looks and changes nothing.
+//! The lease that the plugin reads and the configurations that it keeps, for commands that only
+//! read.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ pub const DEFAULT_DATA_DIR: &str = config::DEFAULT_DATA_DIR;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubnetLease {
     lease: subnet_env::Lease,
-    /// What else is in the file, in words.
+    /// Texts about the lines of the file that the plugin ignores.
     pub passed_over: Vec<String>,
 }
 
@@ -91,7 +92,7 @@ pub struct KeptFile {
     pub path: PathBuf,
     /// When it was last changed.
     pub changed: Stamp,
-    /// What is in it; `None` if that is no usable configuration, as after a power cut.
+    /// The configuration in it; `None` if there is no usable one, as after a power cut.
     pub kept: Option<Kept>,
 }
 

@@ -16,7 +16,7 @@ pub(super) struct RawConf {
     pub(super) conditions_v6: Option<Vec<String>>,
 }
 
-/// What the runtime adds: `runtimeConfig`.
+/// `runtimeConfig`, which the runtime adds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct RawRuntimeConf {

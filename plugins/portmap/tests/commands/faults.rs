@@ -31,7 +31,7 @@ fn a_killed_plugin_leaves_nothing_for_good() {
             std::thread::sleep(delay);
             running.kill();
             running.wait();
-            // Somebody else's operation follows.
+            // Another attachment's operation follows.
             lan.map(1, &mapping(8081));
         }
         lan.unmap(0);

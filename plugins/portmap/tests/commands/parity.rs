@@ -1,4 +1,4 @@
-//! What both sides do.
+//! Behaviour that both sides share.
 
 use serde_json::{Value, json};
 use testkit::both;

@@ -38,7 +38,7 @@ fn a_displaced_container_gets_its_port_back() {
     lan.unmap(1);
     assert_eq!(who(), ["c1", "c1"]);
     lan.checked(0, &mappings).silent();
-    // Whoever goes while it waits does not come back.
+    // An attachment that is deleted while it waits for a port does not get the port later.
     lan.map(1, &mappings);
     lan.unmap(0);
     assert_eq!(who(), ["c2", "c2"]);

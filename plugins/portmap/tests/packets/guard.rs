@@ -1,4 +1,4 @@
-//! Nobody but the node itself reaches its loopback address (CVE-2020-8558).
+//! Only the node itself reaches its loopback address (CVE-2020-8558).
 
 use serde_json::json;
 use testkit::{NetNs, Side};

@@ -1,4 +1,4 @@
-//! What is not for the node, or is a service's, is left alone.
+//! Packets that are not for the node, or that a kube-proxy service takes, are left alone.
 
 use serde_json::json;
 use testkit::Side;
