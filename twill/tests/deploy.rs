@@ -194,7 +194,6 @@ fn the_manifests_name_this_version() {
         ("deploy/daemonset.yaml", 1),
         ("deploy/helm/plugin.yaml", 1),
         ("deploy/kustomize/kustomization.yaml", 1),
-        ("deploy/Containerfile", 2),
     ] {
         let text = read(path);
         let version = env!("CARGO_PKG_VERSION");

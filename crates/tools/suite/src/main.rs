@@ -9,6 +9,7 @@
 mod arch;
 mod binaries;
 mod coverage;
+mod distributions;
 mod lanes;
 mod libtest;
 mod parts;
@@ -79,6 +80,10 @@ fn run(workspace: Workspace, parts: &[&'static Part], cuts: Option<u32>) -> Resu
         packages::install_missing(&needed)?;
         let problem = packages::install_missing(if has("podman") { podman::NEEDED } else { &[] });
         no_podman = problem.err().map(|error| format!("{error:#}"));
+        if has("packages") {
+            // The part reports what is still missing then.
+            drop(packages::install_missing(distributions::NEEDED));
+        }
     } else {
         let missing = packages::missing(&needed).join(" ");
         line(format_args!(

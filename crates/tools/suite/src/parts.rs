@@ -6,7 +6,7 @@ use xtask::dist;
 
 use super::binaries::Binaries;
 use super::setting::Setting;
-use super::{arch, libtest, podman, tidy, vm, width};
+use super::{arch, distributions, libtest, podman, tidy, vm, width};
 
 /// A part of a test run.
 pub(crate) struct Part {
@@ -26,7 +26,7 @@ pub(crate) const LAST: &str = "tidy";
 /// In the order in which they start, each once those that it needs have ended. Parts for which
 /// cargo locks the same directory (`arch`, `clippy`, `doc`) are apart: side by side, they would
 /// wait for each other.
-static PARTS: [Part; 13] = [
+static PARTS: [Part; 14] = [
     part("fmt", "all code is formatted", &[], fmt),
     part(
         "build",
@@ -76,6 +76,12 @@ static PARTS: [Part; 13] = [
         "podman's containers come and go, also over a reboot",
         &["dist"],
         podman::run,
+    ),
+    part(
+        "packages",
+        "packages install, upgrade and go; two packings are the same",
+        &["build", "dist"],
+        distributions::run,
     ),
     part("demo", "the demo works", &["build", "dist"], demo),
     part("clippy", "clippy finds nothing", &[], clippy),

@@ -1,6 +1,7 @@
 //! The part `podman`: containers of podman come and go, also over a reboot of their node.
 
 mod disk;
+mod image;
 mod machine;
 
 use std::collections::BTreeSet;
@@ -60,6 +61,7 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
     }
     disk.expect_only(&running)
         .context("after a container with published ports")?;
+    image::check(&node, &disk, setting).context("the image of a release")?;
     node.switch_off()?;
 
     let node = Machine::boot(&disk)?;

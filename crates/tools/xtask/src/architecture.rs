@@ -21,6 +21,12 @@ pub struct Architecture {
     linker: (&'static str, &'static str),
     /// The program that runs a binary of the architecture on another one (Debian: `qemu-user`).
     pub emulator: &'static str,
+    /// Its name in Debian.
+    pub debian: &'static str,
+    /// Its name in rpm.
+    pub rpm: &'static str,
+    /// Its name in images, as Go has it, and its variant there if it has one.
+    pub image: (&'static str, Option<&'static str>),
 }
 
 /// All of them: those of Debian's and Kubernetes' nodes.
@@ -31,6 +37,9 @@ pub const ALL: [Architecture; 7] = [
         glibc: "x86_64-unknown-linux-gnu",
         linker: ("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu"),
         emulator: "qemu-x86_64",
+        debian: "amd64",
+        rpm: "x86_64",
+        image: ("amd64", None),
     },
     Architecture {
         name: "x86",
@@ -41,6 +50,9 @@ pub const ALL: [Architecture; 7] = [
             "gcc-i686-linux-gnu libc6-dev-i386-cross",
         ),
         emulator: "qemu-i386",
+        debian: "i386",
+        rpm: "i686",
+        image: ("386", None),
     },
     Architecture {
         name: "aarch64",
@@ -51,6 +63,9 @@ pub const ALL: [Architecture; 7] = [
             "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
         ),
         emulator: "qemu-aarch64",
+        debian: "arm64",
+        rpm: "aarch64",
+        image: ("arm64", None),
     },
     Architecture {
         name: "arm",
@@ -61,6 +76,9 @@ pub const ALL: [Architecture; 7] = [
             "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
         ),
         emulator: "qemu-arm",
+        debian: "armhf",
+        rpm: "armv7hl",
+        image: ("arm", Some("v7")),
     },
     Architecture {
         name: "riscv64",
@@ -71,6 +89,9 @@ pub const ALL: [Architecture; 7] = [
             "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross",
         ),
         emulator: "qemu-riscv64",
+        debian: "riscv64",
+        rpm: "riscv64",
+        image: ("riscv64", None),
     },
     Architecture {
         name: "powerpc64le",
@@ -81,6 +102,9 @@ pub const ALL: [Architecture; 7] = [
             "gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross",
         ),
         emulator: "qemu-ppc64le",
+        debian: "ppc64el",
+        rpm: "ppc64le",
+        image: ("ppc64le", None),
     },
     Architecture {
         name: "s390x",
@@ -91,6 +115,9 @@ pub const ALL: [Architecture; 7] = [
             "gcc-s390x-linux-gnu libc6-dev-s390x-cross",
         ),
         emulator: "qemu-s390x",
+        debian: "s390x",
+        rpm: "s390x",
+        image: ("s390x", None),
     },
 ];
 

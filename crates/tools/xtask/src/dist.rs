@@ -1,6 +1,7 @@
 //! The plugins as they are installed: one small binary under all their names, stripped, and with no
 //! need of any library.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -8,16 +9,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::architecture::{self, Architecture, Toolchain};
-use crate::archive;
+use crate::architecture::{self, Toolchain};
 use crate::command::{self, Show};
 use crate::workspace::Workspace;
 
 /// The package, and the binary, that is every plugin.
 const BINARY: &str = "twill";
-
-/// What an archive has beside the binary.
-const PAGES: [&str; 4] = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"];
 
 /// How the plugins are linked.
 ///
@@ -25,7 +22,7 @@ const PAGES: [&str; 4] = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"]
 /// Not being movable (no PIE) it has no relocations to be done at the start either; it gives up
 /// address randomization of its code, in a process that lives a millisecond and parses no network
 /// traffic.
-pub const RUSTFLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+pub const RUSTFLAGS: &str = "-Ctarget-feature=+crt-static -Crelocation-model=static";
 
 /// Builds the binary, leaves it in [`Workspace::dist_dir`] under all names, and returns its size in
 /// bytes.
@@ -52,10 +49,20 @@ pub fn build(workspace: &Workspace, show: Show) -> Result<u64> {
 pub fn build_program(workspace: &Workspace, package: &str, show: Show) -> Result<PathBuf> {
     let own = architecture::ALL.iter().find(|it| it.is_own());
     let own = own.context("the plugins are not built for this machine's architecture")?;
-    build_for(workspace, &own.toolchain()?, package, show)
+    build_package(workspace, &own.toolchain()?, package, show)
 }
 
-fn build_for(
+/// Builds the multi-call binary for an architecture, and returns its path.
+///
+/// # Errors
+/// If it does not build, or is not static.
+pub fn build_for(workspace: &Workspace, toolchain: &Toolchain, show: Show) -> Result<PathBuf> {
+    let built = build_package(workspace, toolchain, BINARY, show)?;
+    check_static(&built)?;
+    Ok(built)
+}
+
+fn build_package(
     workspace: &Workspace,
     toolchain: &Toolchain,
     package: &str,
@@ -66,34 +73,33 @@ fn build_for(
     let packages = ["--package", BINARY, "--package", package];
     let mut cargo = workspace.cargo(&[&["build", "--release"], &packages[..]].concat());
     toolchain.use_in(&mut cargo);
-    cargo
-        .env("RUSTFLAGS", RUSTFLAGS)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(workspace));
     command::run(cargo, show)?;
     let built_in = workspace.target.join(toolchain.platform.triple());
     Ok(built_in.join("release").join(package))
 }
 
-/// Builds an archive for an architecture, `twill-<version>-linux-<architecture>.tar.gz` in
-/// [`Workspace::release_dir`], and returns its path.
-///
-/// # Errors
-/// If the machine lacks what compiles and links for it, or the binary does not build.
-pub fn archive(workspace: &Workspace, architecture: &Architecture, show: Show) -> Result<PathBuf> {
-    let toolchain = architecture.toolchain()?;
-    let built = build_for(workspace, &toolchain, BINARY, show)?;
-    check_static(&built)?;
-    let (dir, version) = (workspace.release_dir(), env!("CARGO_PKG_VERSION"));
-    let name = format!("{BINARY}-{version}-linux-{}", architecture.name);
-    let contents = dir.join(&name);
-    fs::create_dir_all(&contents)
-        .with_context(|| format!("cannot create {}", contents.display()))?;
-    install(&built, &contents.join(BINARY))?;
-    for page in PAGES {
-        let copied = fs::copy(workspace.root.join(page), contents.join(page));
-        copied.with_context(|| format!("cannot copy {page}"))?;
+/// The compiler's flags, as cargo reads them from `CARGO_ENCODED_RUSTFLAGS`: a binary does not
+/// depend on the directories of the sources and of cargo.
+fn flags(workspace: &Workspace) -> OsString {
+    let mut flags = OsString::from(RUSTFLAGS.replace(' ', "\x1f"));
+    for (dir, name) in [
+        (Some(&workspace.root), "/twill"),
+        (cargo_home().as_ref(), "/cargo"),
+    ] {
+        let Some(dir) = dir else { continue };
+        flags.push("\x1f--remap-path-prefix=");
+        flags.push(dir);
+        flags.push("=");
+        flags.push(name);
     }
-    archive::pack(&dir, &name)
+    flags
+}
+
+/// The directory in which cargo keeps the sources of dependencies.
+fn cargo_home() -> Option<PathBuf> {
+    let named = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    named.or_else(|| Some(std::env::home_dir()?.join(".cargo")))
 }
 
 /// The files that [`build`] leaves in [`Workspace::dist_dir`], one line per file.

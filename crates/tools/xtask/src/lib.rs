@@ -7,7 +7,6 @@
 )]
 
 pub mod architecture;
-pub mod archive;
 pub mod command;
 pub mod dist;
 pub mod packages;

@@ -186,7 +186,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 }
 
 /// The names in a directory; none if there is no such directory.
-fn names(dir: &Path) -> Result<BTreeSet<String>> {
+pub(super) fn names(dir: &Path) -> Result<BTreeSet<String>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),

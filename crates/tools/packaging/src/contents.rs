@@ -1,0 +1,134 @@
+//! What archives and packages contain, and where a distribution has it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use xtask::command::{self, Show};
+use xtask::workspace::Workspace;
+
+use crate::stage::{PAGE, PROGRAM, Stage};
+
+/// What was built for an architecture.
+pub struct Product {
+    /// The multi-call binary.
+    pub binary: PathBuf,
+    /// The directory that the program `manual` has filled.
+    pub manual: PathBuf,
+}
+
+impl Product {
+    /// The level at which xz compresses all copies of the binary to little more than one: the
+    /// lowest whose dictionary has room for it.
+    pub(crate) fn xz_level(&self) -> Result<u8> {
+        let binary = fs::metadata(&self.binary);
+        let size = binary.with_context(|| format!("cannot read {}", self.binary.display()))?;
+        Ok(if size.len() < 4 << 20 { 3 } else { 6 })
+    }
+}
+
+/// The directories of a distribution.
+pub(crate) struct Layout {
+    pub(crate) plugins: &'static str,
+    pub(crate) zsh_completions: &'static str,
+}
+
+const BASH_COMPLETIONS: &str = "usr/share/bash-completion/completions";
+const DOCUMENTATION: &str = "usr/share/doc/twill";
+const FISH_COMPLETIONS: &str = "usr/share/fish/vendor_completions.d";
+const UNITS: &str = "usr/lib/systemd/system";
+
+/// What to read about it.
+const PAGES: [&str; 4] = [
+    "CHANGELOG.md",
+    "README.md",
+    "SECURITY.md",
+    "docs/configuration.md",
+];
+
+/// Writes the manual pages and completions into a directory.
+///
+/// # Errors
+/// If the program `manual` does not build, or fails.
+pub fn write_manual(workspace: &Workspace, dir: &Path) -> Result<()> {
+    let mut manual = workspace.run("manual");
+    manual.arg(dir);
+    command::run(manual, Show::IfItFails)
+}
+
+/// Stages the contents of an archive below its name.
+pub(crate) fn stage_archive(
+    stage: &Stage,
+    name: &str,
+    root: &Path,
+    product: &Product,
+) -> Result<()> {
+    stage.copy(&format!("{name}/twill"), PROGRAM, &product.binary)?;
+    for page in PAGES.iter().chain(&["LICENSE"]) {
+        stage.copy(&format!("{name}/{page}"), PAGE, &root.join(page))?;
+    }
+    for dir in ["man", "completions"] {
+        for file in files(&product.manual.join(dir))? {
+            stage.copy(&format!("{name}/{dir}/{}", base(&file)), PAGE, &file)?;
+        }
+    }
+    for unit in files(&root.join("deploy/systemd"))? {
+        stage.copy(&format!("{name}/systemd/{}", base(&unit)), PAGE, &unit)?;
+    }
+    Ok(())
+}
+
+/// Stages what a distribution's package installs. Each plugin is a file of its own, because a
+/// program that overwrites one of them (`cp -f`) must leave the others whole.
+pub(crate) fn stage_package(
+    stage: &Stage,
+    layout: &Layout,
+    workspace: &Workspace,
+    product: &Product,
+) -> Result<()> {
+    stage.copy("usr/bin/twill", PROGRAM, &product.binary)?;
+    for plugin in workspace.plugins()? {
+        let path = format!("{}/{plugin}", layout.plugins);
+        stage.copy(&path, PROGRAM, &product.binary)?;
+    }
+    for page in PAGES {
+        let path = format!("{DOCUMENTATION}/{}", base(Path::new(page)));
+        stage.copy(&path, PAGE, &workspace.root.join(page))?;
+    }
+    for page in files(&product.manual.join("man"))? {
+        let section = page.extension().unwrap_or_default().display().to_string();
+        let path = format!("usr/share/man/man{section}/{}", base(&page));
+        stage.compress(&path, read(&page)?)?;
+    }
+    let completions = product.manual.join("completions");
+    for (dir, name) in [
+        (BASH_COMPLETIONS, "twill"),
+        (layout.zsh_completions, "_twill"),
+        (FISH_COMPLETIONS, "twill.fish"),
+    ] {
+        stage.copy(&format!("{dir}/{name}"), PAGE, &completions.join(name))?;
+    }
+    for unit in files(&workspace.root.join("deploy/systemd"))? {
+        stage.copy(&format!("{UNITS}/{}", base(&unit)), PAGE, &unit)?;
+    }
+    Ok(())
+}
+
+/// The files of a directory, in order.
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = || format!("cannot read {}", dir.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).with_context(unreadable)? {
+        files.push(entry.with_context(unreadable)?.path());
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn base(path: &Path) -> String {
+    path.file_name().unwrap_or_default().display().to_string()
+}
