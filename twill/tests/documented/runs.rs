@@ -148,8 +148,11 @@ fn with_a_dead_container() -> Scene {
     add(&scene, "$(seq 1 5)", "c$i");
     add(&scene, "6", "a4c8e2f0b6d4a2c8");
     add(&scene, "$(seq 7 15)", "c$i");
-    // The pod is gone, and its namespace with it.
-    scene.prepare("ip netns del c6");
+    // The pod is gone, its namespace with it, and its pair once the kernel gets to it.
+    scene.prepare(
+        "ip netns del c6
+         timeout 60 sh -c 'until [ $(ip -o link show type veth | wc -l) = 14 ]; do sleep 0.05; done'",
+    );
     let alive = (1..=5)
         .chain(7..=15)
         .map(|number| format!("{{\"id\": \"c{number}\", \"state\": \"SANDBOX_READY\"}}"));
