@@ -156,3 +156,41 @@ fn set(object: &mut Value, key: &str, value: Value) {
         object.insert(key.to_owned(), value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use xtask::architecture::ALL;
+    use xtask::workspace::Workspace;
+
+    use super::*;
+
+    /// Names each blob whose digest is not its name, and each layer that no configuration has.
+    const CHECK: &str = r#"
+tar --extract --file twill-*-image.tar && cd blobs/sha256
+for blob in *; do
+    [ "$(sha256sum < $blob | cut -c1-64)" = $blob ] || echo "blob $blob"
+    gzip --test $blob 2> /dev/null || continue
+    grep --quiet "diff_ids.*$(gzip -dc $blob | sha256sum | cut -c1-64)" * || echo "layer $blob"
+done
+ls | wc -l
+"#;
+
+    /// podman compares the digests of blobs, but not those of layers.
+    #[test]
+    fn the_digests_are_those_of_the_blobs_and_layers() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = Workspace::find().unwrap();
+        let release = Release::new(&workspace, dir.path()).unwrap();
+        let [first, second, ..] = &ALL;
+        let binaries = [first, second].map(|architecture| {
+            let binary = dir.path().join(architecture.name);
+            fs::write(&binary, architecture.name).unwrap();
+            (architecture, binary)
+        });
+        write(&release, &binaries).unwrap();
+        let mut check = Command::new("sh");
+        check.args(["-ec", CHECK]).current_dir(dir.path());
+        // Two images of a manifest, a configuration and a layer, and the index.
+        assert_eq!(command::output(&mut check).unwrap(), "7\n");
+    }
+}

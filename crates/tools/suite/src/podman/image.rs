@@ -12,8 +12,8 @@ use super::disk::Disk;
 use super::machine::Machine;
 use crate::setting::Setting;
 
-/// Podman takes the image of its own architecture from one that has all, verifies each digest, and
-/// runs it with a directory of the node, from which it is uninstalled again.
+/// Podman takes the image of its own architecture from one that has all, compares the digests of
+/// blobs, and runs it with a directory of the node, from which it is uninstalled again.
 pub(super) fn check(node: &Machine<'_>, disk: &Disk, setting: &Setting) -> Result<()> {
     let twill = setting.workspace.dist_dir().join("twill");
     disk.write("none", "for another architecture")?;
