@@ -11,6 +11,14 @@ pub(crate) fn in_words(duration: Duration) -> String {
     format!("{} {unit}", seconds / length)
 }
 
+/// Parses a duration, such as `90s`, `5m` or `1h 30m`.
+///
+/// # Errors
+/// What a duration looks like.
+pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "no duration such as 90s, 5m or 1h")
+}
+
 /// The time since a moment, in words; `0 s` if the moment is in the future by the clock.
 pub(crate) fn since(moment: SystemTime, now: SystemTime) -> String {
     in_words(now.duration_since(moment).unwrap_or_default())

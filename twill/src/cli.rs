@@ -19,7 +19,9 @@ use crate::commands::{
     status, uninstall,
 };
 use crate::context::Context;
+use crate::error::in_words;
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::terminal::Terminal;
 
 /// Inspects and repairs the container network of this node.
@@ -54,6 +56,25 @@ enum Command {
     Uninstall(uninstall::Options),
 }
 
+impl Command {
+    /// The name of a command that may make people wait.
+    fn waits(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Doctor(_) => "doctor",
+            Self::Gc(_) => "gc",
+            Self::Install(_) => "install",
+            Self::Leases(_) => "leases",
+            Self::Metrics(_) => "metrics",
+            Self::Release(_) => "release",
+            Self::Repair(_) => "repair",
+            Self::Show(_) => "show",
+            Self::Status(_) => "status",
+            Self::Uninstall(_) => "uninstall",
+            _ => return None,
+        })
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -84,16 +105,17 @@ pub fn main() -> ExitCode {
         }
     };
     let mut stdout = io::stdout().lock();
-    match run(
-        cli.command,
-        &mut Output::new(&mut stdout, Terminal::of_stdout()),
-    ) {
+    let progress = cli.command.waits().and_then(Progress::of);
+    let mut output = Output::new(&mut stdout, Terminal::of_stdout(), progress);
+    let done = run(cli.command, &mut output);
+    drop(output);
+    match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Faults) => ExitCode::FAILURE,
         // The reader has closed the pipe, as `head` does once it has enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("twill: {error:#}");
+            eprintln!("twill: {}", in_words(&error));
             ExitCode::from(2)
         }
     }

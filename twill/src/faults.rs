@@ -14,6 +14,7 @@ mod lease_file;
 mod lists;
 mod plugins;
 mod repair;
+mod rule_check;
 mod rules;
 mod settings;
 mod stores;
@@ -30,12 +31,14 @@ use node::{Binary, Node, Recorded, find_binaries};
 
 use self::host::Host;
 pub(crate) use self::repair::Repair;
+use self::rule_check::RuleCheck;
 pub(crate) use self::view::FaultView;
+use crate::age;
 use crate::holdings::{Fate, Filter, Holding, Inquest, collect, settle};
 use crate::node_options::NodeOptions;
 
 /// The kinds of faults.
-pub(crate) const KINDS: [&str; 24] = [
+pub(crate) const KINDS: [&str; 27] = [
     "unreadable",
     "dead-lease",
     "kept-without-container",
@@ -59,6 +62,9 @@ pub(crate) const KINDS: [&str; 24] = [
     "bridge-without-gateway",
     "bridge-with-old-address",
     "flushed-rules",
+    "missing-masquerading",
+    "missing-port-map",
+    "leftover-rules",
     "sysctl",
 ];
 
@@ -86,7 +92,7 @@ pub(crate) struct ExamineOptions {
     #[arg(long, value_name = "SOURCE")]
     from: Vec<Source>,
     /// Nothing that is younger than this counts as dead, such as 90s, 5m or 1h.
-    #[arg(long, value_name = "AGE", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "AGE", default_value = "5m", value_parser = age::parse)]
     older_than: Duration,
     #[command(flatten)]
     node: NodeOptions,
@@ -108,6 +114,7 @@ pub(crate) struct Facts {
     /// The holdings of dead attachments, with the reason why each counts as dead; an error if a
     /// part of the node cannot be read.
     pub(crate) dead: Vec<(Holding, String)>,
+    pub(crate) rules: RuleCheck,
     pub(crate) host: Host,
 }
 
@@ -150,7 +157,7 @@ pub(crate) fn examine(options: &ExamineOptions) -> Result<Examined> {
     let node = recorded.into_node();
     // A part that cannot be read is reported as a fault.
     let namespaces = Namespaces::new(&node.links, &node.namespaces).ok();
-    let dead = match (holdings, &namespaces) {
+    let (dead, rules) = match (holdings, &namespaces) {
         (Ok(holdings), Some(namespaces)) => {
             let inquest = Inquest {
                 living: &living,
@@ -159,14 +166,16 @@ pub(crate) fn examine(options: &ExamineOptions) -> Result<Examined> {
                 now: SystemTime::now(),
                 older_than: options.older_than,
             };
-            dead_of(holdings, &inquest)
+            let rules = RuleCheck::of(&node, &inquest, &holdings);
+            (dead_of(holdings, &inquest), rules)
         }
-        _ => Vec::new(),
+        _ => Default::default(),
     };
     let facts = Facts {
         binaries: binaries(&node),
         host: Host::read(&node),
         dead,
+        rules,
         node,
     };
     Ok(Examined {

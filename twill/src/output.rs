@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::progress::Progress;
 use crate::table::{Style, Table};
 use crate::terminal::Terminal;
 
@@ -11,11 +12,21 @@ use crate::terminal::Terminal;
 pub(crate) struct Output<'a> {
     stdout: &'a mut dyn Write,
     terminal: Terminal,
+    /// Until the first line is written.
+    progress: Option<Progress>,
 }
 
 impl<'a> Output<'a> {
-    pub(crate) fn new(stdout: &'a mut dyn Write, terminal: Terminal) -> Self {
-        Self { stdout, terminal }
+    pub(crate) fn new(
+        stdout: &'a mut dyn Write,
+        terminal: Terminal,
+        progress: Option<Progress>,
+    ) -> Self {
+        Self {
+            stdout,
+            terminal,
+            progress,
+        }
     }
 
     /// Writes a line.
@@ -23,6 +34,7 @@ impl<'a> Output<'a> {
     /// # Errors
     /// If the output cannot be written.
     pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
+        drop(self.progress.take());
         writeln!(self.stdout, "{line}")
     }
 
@@ -50,6 +62,7 @@ impl<'a> Output<'a> {
     /// # Errors
     /// If the output cannot be written.
     pub(crate) fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
+        drop(self.progress.take());
         serde_json::to_writer_pretty(&mut *self.stdout, value)?;
         self.line("")
     }

@@ -39,6 +39,8 @@ pub(crate) struct Cell {
 pub(crate) struct Table {
     header: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
+    /// Columns that are left out, in this order, where a terminal has no room for all.
+    dispensable: &'static [&'static str],
 }
 
 impl Style {
@@ -88,7 +90,14 @@ impl Table {
         Self {
             header: header.into_iter().collect(),
             rows: Vec::new(),
+            dispensable: &[],
         }
+    }
+
+    /// Names the columns that are left out, in this order, where a terminal has no room for all.
+    pub(crate) fn with_dispensable(mut self, columns: &'static [&'static str]) -> Self {
+        self.dispensable = columns;
+        self
     }
 
     /// Appends a row, with as many cells as the header has.
@@ -108,18 +117,42 @@ impl Table {
             cells.any(|cell| !cell.text.is_empty())
         };
         let kept: Vec<bool> = (0..self.header.len()).map(has_text).collect();
-        let is_kept = |column: usize| kept.get(column).copied().unwrap_or(false);
-        retain_columns(&mut self.header, is_kept);
-        for row in &mut self.rows {
-            retain_columns(row, is_kept);
-        }
+        self.retain(|column| kept.get(column).copied().unwrap_or(false));
         self
+    }
+
+    fn retain(&mut self, is_kept: impl Fn(usize) -> bool) {
+        retain_columns(&mut self.header, &is_kept);
+        for row in &mut self.rows {
+            retain_columns(row, &is_kept);
+        }
+    }
+
+    /// The table without the columns for which a terminal has no room.
+    fn fitting(&self, room: usize) -> Self {
+        let mut table = self.clone();
+        for column in self.dispensable {
+            let widths = table.widths(Some(room));
+            if widths.iter().sum::<usize>() + gaps(widths.len()) <= room {
+                break;
+            }
+            let place = table.header.iter().position(|name| name == column);
+            table.retain(|column| Some(column) != place);
+        }
+        table
     }
 
     /// The lines of the table, the header first; none without rows.
     pub(crate) fn lines(&self, terminal: Terminal) -> Vec<String> {
         if self.rows.is_empty() {
             return Vec::new();
+        }
+        if let Some(room) = terminal.width
+            && !self.dispensable.is_empty()
+        {
+            let mut table = self.fitting(room);
+            table.dispensable = &[];
+            return table.lines(terminal);
         }
         let widths = self.widths(terminal.width);
         let header = self.header.iter().map(|text| Cell::new(*text, Style::Bold));
@@ -140,8 +173,8 @@ impl Table {
                 *width = (*width).max(cell.width());
             }
         }
-        let gaps = GAP.len() * widths.len().saturating_sub(1);
-        let room = room.unwrap_or(usize::MAX).saturating_sub(gaps);
+        let room = room.unwrap_or(usize::MAX);
+        let room = room.saturating_sub(gaps(widths.len()));
         while widths.iter().sum::<usize>() > room {
             let widest = widths.iter_mut().max().filter(|width| **width > LEAST);
             let Some(widest) = widest else { break };
@@ -149,6 +182,11 @@ impl Table {
         }
         widths
     }
+}
+
+/// The width of the blanks between columns.
+fn gaps(columns: usize) -> usize {
+    GAP.len() * columns.saturating_sub(1)
 }
 
 fn retain_columns<T>(cells: &mut Vec<T>, is_kept: impl Fn(usize) -> bool) {
@@ -235,6 +273,23 @@ mod tests {
         );
         // Every column keeps its least width, however narrow the terminal is.
         assert_eq!(table.lines(narrow(1))[1], "10.1.1.2    alive  on eth0 in …");
+    }
+
+    #[test]
+    fn columns_are_left_out_where_cutting_off_is_not_enough() {
+        let narrow = |width| Terminal {
+            width: Some(width),
+            has_colours: false,
+        };
+        let table = table().without_empty_columns();
+        let table = table.with_dispensable(&["STATE", "WHY"]);
+        for (width, line) in [
+            (36, "10.1.1.2    alive  on eth0 in /run/…"),
+            (30, "10.1.1.2    on eth0 in /run/n…"),
+            (20, "10.1.1.2"),
+        ] {
+            assert_eq!(table.lines(narrow(width))[1], line);
+        }
     }
 
     #[test]

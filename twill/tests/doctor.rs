@@ -13,10 +13,12 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
-use serde_json::Value;
-use testkit::Container;
+use serde_json::{Value, json};
+use testkit::requirements::{REFERENCE_DIR, require_reference};
+use testkit::{Container, Invocation};
 
 use support::{Inhabitant, Kind, Stage, container};
 
@@ -109,6 +111,11 @@ impl Ward {
 
     fn write(&self, path: impl AsRef<Path>, text: &str) {
         self.stage.node.write(path, text);
+    }
+
+    fn nft(&self, commands: &str) {
+        let nft = || Command::new("nft").arg(commands).status();
+        assert!(self.stage.node.enter(nft).unwrap().success(), "{commands}");
     }
 
     fn network_file(&self, name: &str) -> PathBuf {
@@ -434,13 +441,81 @@ fn tables_that_others_have_flushed() {
         let Some(ward) = Ward::new(kind, net) else {
             return;
         };
-        ward.stage.node.enter(|| {
-            let flush = ["flush", "map", "ip", "twill_masquerade", "owners"];
-            let flushed = std::process::Command::new("nft").args(flush).status();
-            assert!(flushed.unwrap().success());
-        });
-        ward.mend("flushed-rules", "nftables");
+        for damage in [
+            "flush map ip twill_masquerade owners",
+            "flush chain ip twill_masquerade postrouting",
+            "delete table ip twill_portmap; add table ip twill_portmap",
+        ] {
+            ward.nft(damage);
+            ward.mend("flushed-rules", "nftables");
+        }
+        ward.nft("flush ruleset");
+        let one = format!("{net}.2 of c1 eth0 in {}", ward.stage.network());
+        ward.mend("missing-masquerading", &one);
     }
+}
+
+#[test]
+fn rules_of_a_container_that_is_gone() {
+    let net = "10.211.28";
+    let Some(ward) = Ward::new(DISK, net) else {
+        return;
+    };
+    let before = ward.stage.holdings();
+    let gone = container("c2");
+    ward.stage.add(&gone);
+    gone.ip("link delete eth0");
+    ward.remove("/var/lib/cni/flannel/c2");
+    ward.remove(ward.network_file(&format!("{net}.3")));
+    assert_ne!(ward.stage.holdings(), before);
+    let network = ward.stage.network();
+    ward.mend("leftover-rules", &format!("c2 eth0 in {network}"));
+    assert_eq!(ward.stage.holdings(), before);
+}
+
+// As after `rm -rf /var/lib/cni/networks/*` on a node of the Go plugins.
+#[test]
+fn rules_that_the_go_plugins_have_left_in_iptables() {
+    let net = "10.211.29";
+    let (Some(bridge), Some(portmap)) = (require_reference("bridge"), require_reference("portmap"))
+    else {
+        return;
+    };
+    let Some(ward) = Ward::new(DISK, net) else {
+        return;
+    };
+    let (network, gone) = (ward.stage.network(), container("c2"));
+    let _inhabitant = Inhabitant::of(&gone);
+    let go = |plugin: &Path, conf: &Value| {
+        let call = Invocation::attach(plugin, "ADD", &gone.id);
+        let call = call.netns(gone.sandbox.path()).paths([REFERENCE_DIR]);
+        ward.stage.node.run(&call.config(conf)).success()
+    };
+    let conf = json!({
+        "cniVersion": "1.0.0", "name": network, "type": "bridge", "bridge": "cni0",
+        "isGateway": true, "ipMasq": true,
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": format!("{net}.0/24")}]]},
+    });
+    let result = go(&bridge, &conf);
+    let mappings = json!([{"hostPort": 8009, "containerPort": 80, "protocol": "tcp"}]);
+    let conf = json!({
+        "cniVersion": "1.0.0", "name": network, "type": "portmap", "prevResult": result,
+        "runtimeConfig": {"portMappings": mappings},
+    });
+    go(&portmap, &conf);
+    let rules = || {
+        let save = || Command::new("iptables-save").args(["-t", "nat"]).output();
+        let rules = String::from_utf8(ward.stage.node.enter(save).unwrap().stdout).unwrap();
+        rules.matches(r#"id: \"c2\""#).count()
+    };
+    let added = rules();
+    assert!(added >= 3, "{added}");
+    assert_eq!(ward.faults(), []);
+
+    gone.ip("link delete eth0");
+    ward.remove(ward.network_file(&format!("{net}.3")));
+    ward.mend("leftover-rules", &format!("c2 in {network}"));
+    assert_eq!(rules(), 0);
 }
 
 #[test]
@@ -523,7 +598,7 @@ fn disks_without_room() {
     let remount = |options: &str| {
         ward.stage.node.enter(|| {
             let words = ["-o", &format!("remount,{options}"), "/var/lib/cni"];
-            let mounted = std::process::Command::new("mount").args(words).status();
+            let mounted = Command::new("mount").args(words).status();
             assert!(mounted.unwrap().success());
         });
     };

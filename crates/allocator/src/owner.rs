@@ -42,6 +42,14 @@ impl Owner {
         }
     }
 
+    /// The attachment; `None` where no interface was recorded.
+    pub fn attachment(&self) -> Option<Attachment> {
+        Some(Attachment {
+            container_id: self.container_id.clone(),
+            ifname: self.ifname.clone()?,
+        })
+    }
+
     /// Whether the owner is this attachment.
     pub fn is(&self, attachment: &Attachment) -> bool {
         self.container_id == attachment.container_id

@@ -189,7 +189,10 @@ impl Kernel {
 
 /// The tables that programs of iptables have to look into. Only a program can look into the legacy
 /// tables, so these are among them if they exist and may contain something.
-fn tables_with_rules(is_in_nftables: bool, may_be_legacy: bool) -> impl Iterator<Item = Tables> {
+pub(crate) fn tables_with_rules(
+    is_in_nftables: bool,
+    may_be_legacy: bool,
+) -> impl Iterator<Item = Tables> {
     let nftables = is_in_nftables.then_some(Tables::Nftables);
     let legacy = (may_be_legacy && has_legacy_tables()).then_some(Tables::Legacy);
     nftables.into_iter().chain(legacy)

@@ -3,7 +3,7 @@
 //! attachment. Tables stay.
 
 use std::cell::LazyCell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 
 use cni_types::{Attachment, ValidAttachments};
@@ -14,6 +14,7 @@ use nix::libc;
 
 use crate::FirewallError;
 use crate::edit::{Edit, Message, Transaction};
+use crate::inventory::NamedInIptables;
 use crate::kernel::{Kernel, Question};
 use crate::nf_tables::{TABLE, chain, cmp, data};
 use crate::owner::NetworkAttachment;
@@ -136,10 +137,31 @@ impl Question for PortMapTrace {
 
 /// The chain of iptables from which the Go plugin's port maps are reached, and the table that it
 /// has in nftables.
-const HOST_PORTS: &str = "CNI-HOSTPORT-DNAT";
+pub(crate) const HOST_PORTS: &str = "CNI-HOSTPORT-DNAT";
 const HOST_PORT_TABLE: &str = "cni_hostport";
 
 impl Kernel {
+    /// The containers that are named by jumps in the tables that iptables has in nftables.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn named_in_iptables(&mut self) -> Result<BTreeSet<NamedInIptables>, FirewallError> {
+        let mut named = BTreeSet::new();
+        for (from, is_masquerading) in [("POSTROUTING", true), (HOST_PORTS, false)] {
+            for chain in ForeignChain::of_iptables(from) {
+                for rule in self.rules_of_chain(&chain)? {
+                    let target = rule.target().filter(|it| it.starts_with("CNI-"));
+                    let comment = target.and_then(|_| comment_of_iptables(&rule));
+                    let owner = comment.as_deref().and_then(owner_in_comment);
+                    named.extend(owner.and_then(|(network, id)| {
+                        NamedInIptables::new(network, id, is_masquerading)
+                    }));
+                }
+            }
+        }
+        Ok(named)
+    }
+
     /// Removes the Go plugin's port map of a container, which all of its interfaces share in
     /// nftables.
     ///
@@ -445,8 +467,13 @@ const MATCH_INFO: u16 = 3;
 
 /// The network and the container ID in the comment of a jump to a port map.
 pub(crate) fn port_map_owner(comment: &str) -> Option<(&str, &str)> {
-    let rest = comment.strip_prefix("dnat name: \"")?;
-    let (name, rest) = rest.split_once("\" id: \"")?;
+    owner_in_comment(comment.strip_prefix("dnat ")?)
+}
+
+/// The network and the container ID in the comment of a jump, which masquerades or maps ports.
+fn owner_in_comment(comment: &str) -> Option<(&str, &str)> {
+    let owner = comment.strip_prefix("dnat ").unwrap_or(comment);
+    let (name, rest) = owner.strip_prefix("name: \"")?.split_once("\" id: \"")?;
     Some((name, rest.strip_suffix('"')?))
 }
 

@@ -1,27 +1,53 @@
 //! The entries of all attachments in Twill's tables, for commands that only read.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use cni_types::{Attachment, NetworkName};
+use cni_types::{Attachment, ContainerId, NetworkName};
 use ipnetwork::IpNetwork;
 use netlink::Mac;
 
+use crate::all::{tables_with_rules, unless_not_installed};
 use crate::grant::Grant;
 use crate::layout::NAME_LENGTH;
 use crate::owner::RecordKey;
 use crate::port_map::claim::Entry;
 use crate::table::{SetKind, Table};
-use crate::{FirewallError, Nftables, PortMapping};
+use crate::{FirewallError, Iptables, Nftables, PortMapping};
 
 /// The contents of the tables of this crate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// The tables that exist, as `nft` names them: `ip twill_masquerade`.
     pub tables: Vec<String>,
-    /// Those of them whose records somebody has flushed.
-    pub flushed: Vec<String>,
-    /// The entries of the attachments, one per address, MAC or port.
+    /// What others have removed from them, as the descriptions of the edits that
+    /// [restore](Nftables::repair) it.
+    pub missing: Vec<String>,
+    /// What the attachments have, one entry per address, MAC or port.
     pub entries: Vec<InventoryEntry>,
+    /// The containers that rules of iptables name, as the Go plugins and [`Iptables`] create them.
+    pub in_iptables: BTreeSet<NamedInIptables>,
+}
+
+/// A container that a rule of iptables names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedInIptables {
+    /// The network.
+    pub network: NetworkName,
+    /// The container.
+    pub container_id: ContainerId,
+    /// Whether the rule masquerades the container; otherwise it leads ports of the node to it.
+    pub is_masquerading: bool,
+}
+
+impl NamedInIptables {
+    pub(crate) fn new(network: &str, container_id: &str, is_masquerading: bool) -> Option<Self> {
+        Some(Self {
+            network: network.parse().ok()?,
+            container_id: container_id.parse().ok()?,
+            is_masquerading,
+        })
+    }
 }
 
 /// One entry of an attachment in a table.
@@ -88,9 +114,7 @@ impl Nftables {
                 continue;
             }
             inventory.tables.push(table.to_string());
-            if !self.kernel.tables_without_records(&[table])?.is_empty() {
-                inventory.flushed.push(table.to_string());
-            }
+            inventory.missing.extend(self.kernel.missing_in(table)?);
             let mut sets = vec![(table.owners(), false)];
             if Table::PORT_MAP.contains(&table) {
                 sets.push((table.set(SetKind::Waiting), true));
@@ -107,6 +131,10 @@ impl Nftables {
                         })
                     }));
             }
+        }
+        inventory.in_iptables = self.kernel.named_in_iptables()?;
+        for tables in tables_with_rules(false, true) {
+            unless_not_installed(Iptables.named(tables, &mut inventory.in_iptables))?;
         }
         Ok(inventory)
     }

@@ -1,5 +1,6 @@
 //! Masquerading by the programs of iptables, with the rules of the Go plugins.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -8,6 +9,8 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use hmac_sha512::Hash;
 use ipnetwork::IpNetwork;
 
+use crate::go::HOST_PORTS;
+use crate::inventory::NamedInIptables;
 use crate::iptables::program::Output;
 use crate::iptables::rules::{jumps, removal, removal_with_chains, stale_jumps};
 use crate::namespace_lock::NamespaceLock;
@@ -236,6 +239,27 @@ impl Iptables {
     /// As [`Iptables::remove`].
     pub fn gc(&self, network: &NetworkName, valid: &ValidAttachments) -> Result<(), FirewallError> {
         self.gc_from(Tables::Chosen, network, valid)
+    }
+
+    /// Adds the containers that jumps in some tables name.
+    ///
+    /// # Errors
+    /// As [`Iptables::remove`].
+    pub(crate) fn named(
+        &self,
+        tables: Tables,
+        named: &mut BTreeSet<NamedInIptables>,
+    ) -> Result<(), FirewallError> {
+        on_both(tables, |programs| {
+            for (from, is_masquerading) in [(POSTROUTING, true), (HOST_PORTS, false)] {
+                let rules = programs.rules(from)?.unwrap_or_default();
+                let owners = jumps(&rules, from).filter_map(|jump| jump.owner());
+                named.extend(owners.filter_map(|(network, id)| {
+                    NamedInIptables::new(network, id, is_masquerading)
+                }));
+            }
+            Ok(())
+        })
     }
 
     /// [`Iptables::gc`] from some tables.

@@ -62,7 +62,7 @@ pub use all::{gc, missing_mac_check, missing_masquerading, remove};
 pub use backend::{Backend, UnknownBackend};
 pub use check::Missing;
 pub use error::FirewallError;
-pub use inventory::{AttachmentDigest, EntryKind, Inventory, InventoryEntry};
+pub use inventory::{AttachmentDigest, EntryKind, Inventory, InventoryEntry, NamedInIptables};
 pub use iptables::Iptables;
 pub use iptables::port_map::{
     FwMark, IptablesConditions, IptablesOptions, UnsupportedIptablesConditions,

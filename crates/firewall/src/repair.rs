@@ -18,6 +18,9 @@ use crate::rule::{ListedRule, Rule, compare};
 use crate::schema::ChainRules;
 use crate::table::{Set, Table};
 
+/// How often a table is looked at that others change meanwhile.
+const LOOKS: usize = 5;
+
 /// The changes of a transaction beside the repair, which leaves these elements alone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Intent {
@@ -73,16 +76,42 @@ impl Kernel {
         let mut done = Vec::new();
         self.until_done(|this| {
             let generation = this.generation()?;
-            if !this.frame(table)?.exists {
-                return Ok(None);
-            }
-            let mut intent = Intent::default();
-            let mut edits = this.repair_edits(table, &BTreeSet::new(), &mut intent, true)?;
-            edits.extend(intent.doomed.iter().map(Element::delete));
-            done = edits.iter().map(|edit| edit.request.what.clone()).collect();
+            let edits = this.edits_of_repair(table)?;
+            done = words_of_edits(&edits);
             this.commit(Transaction { edits, generation })
         })?;
         Ok(done)
+    }
+
+    /// What [`Nftables::repair`](crate::Nftables::repair) would do in a table, as the descriptions
+    /// of the edits; nothing if others change the tables all the time.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn missing_in(&mut self, table: Table) -> Result<Vec<String>, FirewallError> {
+        for _ in 0..LOOKS {
+            let generation = self.generation()?;
+            let edits = if Table::PORT_MAP.contains(&table) {
+                self.edits_of_port_map_repair(table)?
+            } else {
+                self.edits_of_repair(table)?
+            };
+            if self.generation()? == generation {
+                return Ok(words_of_edits(&edits));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// The edits that repair a table; none if it does not exist.
+    fn edits_of_repair(&mut self, table: Table) -> Result<Vec<Edit>, FirewallError> {
+        if !self.frame(table)?.exists {
+            return Ok(Vec::new());
+        }
+        let mut intent = Intent::default();
+        let mut edits = self.repair_edits(table, &BTreeSet::new(), &mut intent, true)?;
+        edits.extend(intent.doomed.iter().map(Element::delete));
+        Ok(edits)
     }
 
     /// Removes a table that contains nothing but its frame. A table with objects of other programs
@@ -291,6 +320,11 @@ impl TableState {
         }
         edits
     }
+}
+
+/// The descriptions of edits.
+pub(crate) fn words_of_edits(edits: &[Edit]) -> Vec<String> {
+    edits.iter().map(|edit| edit.request.what.clone()).collect()
 }
 
 /// The edits that repair the rules of a chain.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cni_types::{Attachment, NetworkName};
 use conflist::{Cache, Cached};
+use serde::Deserialize;
 
 use crate::{Part, Problem};
 
@@ -19,6 +20,23 @@ pub struct CachedAttachment {
     pub netns: Option<PathBuf>,
     /// The pod that it is the sandbox of, if the runtime passed one.
     pub pod: Option<Pod>,
+    /// The node's ports that lead to it, if the runtime passed such.
+    pub host_ports: Vec<HostPort>,
+}
+
+/// A port of the node, as a runtime passes it to `portmap`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostPort {
+    /// The port; 0 maps none.
+    pub host_port: u16,
+    /// `tcp`, `udp` or `sctp`, in any case; `tcp` by default.
+    #[serde(default = "tcp")]
+    pub protocol: String,
+}
+
+fn tcp() -> String {
+    "tcp".to_owned()
 }
 
 /// A pod of Kubernetes, or a container of podman's with a name.
@@ -37,6 +55,8 @@ impl CachedAttachment {
             let found = runtime.args.iter().find(|(name, _)| name == key);
             found.map(|(_, value)| value.clone())
         };
+        let ports = runtime.capability_args.decode("portMappings");
+        let ports: Option<Vec<HostPort>> = ports.ok().flatten();
         let pod = arg("K8S_POD_NAME").filter(|name| !name.is_empty());
         Self {
             pod: pod.map(|name| Pod {
@@ -46,6 +66,7 @@ impl CachedAttachment {
             network: cached.network,
             attachment: runtime.attachment,
             netns: runtime.netns,
+            host_ports: ports.unwrap_or_default(),
         }
     }
 }

@@ -37,7 +37,7 @@ mod stores;
 
 pub use attachments::KnownAttachment;
 pub use binaries::{Binary, Origin, find_binaries};
-pub use cached::{CachedAttachment, Pod};
+pub use cached::{CachedAttachment, HostPort, Pod};
 pub use kept::{Kept, KeptConfs, KeptFile};
 pub use lease_file::LeaseFile;
 pub use life::{Death, Doubt, Evidence, Life, Sighting, Sightings};

@@ -11,8 +11,10 @@ use serde::Serialize;
 
 use super::network_gc::NetworkGc;
 use super::places::PlacesOptions;
+use crate::age;
 use crate::cli::Outcome;
 use crate::context::Context;
+use crate::error::in_words;
 use crate::holdings::free::{Freed, free};
 use crate::holdings::{Fate, Filter, Holding, Inquest, read, settle};
 use crate::network::ListOptions;
@@ -46,7 +48,7 @@ pub(crate) struct Options {
     #[arg(long)]
     apply: bool,
     /// Keep everything that is younger than this, such as 90s, 5m or 1h.
-    #[arg(long, value_name = "AGE", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "AGE", default_value = "5m", value_parser = age::parse)]
     older_than: Duration,
     /// Print JSON.
     #[arg(long)]
@@ -194,7 +196,7 @@ fn outcome(freed: Result<Freed>, reason: String) -> (&'static str, String) {
             "changed",
             "it has changed meanwhile, and was left alone".to_owned(),
         ),
-        Err(error) => ("failed", format!("{error:#}")),
+        Err(error) => ("failed", in_words(&error)),
     }
 }
 

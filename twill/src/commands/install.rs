@@ -14,6 +14,7 @@ use clap::Args;
 use self::binary::Binary;
 use self::plugin_dir::Installed;
 use crate::cli::Outcome;
+use crate::error::in_words;
 use crate::output::Output;
 
 pub(super) use self::plugin_dir::{PluginDir, Removed, Work, uninstall};
@@ -111,6 +112,6 @@ pub(super) fn fail_with(failures: Vec<anyhow::Error>) -> Result<()> {
     if failures.is_empty() {
         return Ok(());
     }
-    let messages: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();
+    let messages: Vec<String> = failures.iter().map(in_words).collect();
     bail!("{}", messages.join("\n"))
 }

@@ -55,6 +55,9 @@ enum Sort {
     State,
 }
 
+/// The columns that a narrow terminal does without.
+const DISPENSABLE: [&str; 4] = ["BOOT", "INTERFACE", "WHY", "SINCE"];
+
 /// Prints the leases.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
     let node = Node::read(&options.node.paths());
@@ -81,7 +84,8 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         for (view, lease) in views {
             table.row(view.cells(lease, node.now));
         }
-        output.table(&table.without_empty_columns())?;
+        let table = table.without_empty_columns();
+        output.table(&table.with_dispensable(&DISPENSABLE))?;
     }
     let problems: Vec<_> = node
         .stores

@@ -53,6 +53,9 @@ impl FromStr for Target {
         if let Ok(address) = cni_types::parse_ip(text) {
             return Ok(Self::Address(address));
         }
+        if text.contains('.') && text.bytes().all(|it| it.is_ascii_digit() || it == b'.') {
+            return Err("it is no address".to_owned());
+        }
         let container = text.parse().map(Self::Container);
         container.map_err(|error| format!("neither an address nor a container ID: {error}"))
     }

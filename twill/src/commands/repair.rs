@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::context::Context;
+use crate::error::in_words;
 use crate::faults::{ExamineOptions, KINDS, examine, settle_all};
 use crate::output::Output;
 
@@ -70,7 +71,7 @@ pub(crate) fn run(
             Ok(done) => output.line(&format!("{kind}: {subject}: {done}"))?,
             Err(error) => {
                 failed += 1;
-                output.line(&format!("{kind}: {subject}: failed: {error:#}"))?;
+                output.line(&format!("{kind}: {subject}: failed: {}", in_words(&error)))?;
             }
         }
     }

@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use allocator::{DEFAULT_LOCK_TIMEOUT, Location, StoreKind, Unowned, read_file};
 use anyhow::{Context as _, Result, bail};
 use cni_types::NetworkName;
-use firewall::Nftables;
+use container_link::LinkAlias;
+use firewall::{Backend, Iptables, Nftables};
 use ipnetwork::IpNetwork;
 use netlink::{Change, Rtnetlink};
 use state::BootId;
 
 use super::Examined;
+use super::rule_check::Unmasqueraded;
 use crate::context::Context;
-use crate::holdings::Holding;
 use crate::holdings::free::{Freed, free};
+use crate::holdings::{Holding, links_with_alias};
 
 /// The mark of addresses that `bridge` gives (`IFA_PROTO`).
 const PROTOCOL: u8 = 84;
@@ -45,6 +47,8 @@ pub(crate) enum Repair {
     DeleteAddress { link: String, address: IpNetwork },
     /// Restores rules and sets of nftables.
     RestoreRules,
+    /// Masquerades a living attachment.
+    Masquerade(Box<Unmasqueraded>),
     /// Sets a kernel setting.
     SetSysctl {
         name: &'static str,
@@ -63,6 +67,7 @@ impl Repair {
             Self::AddAddress { .. } => "add the address".to_owned(),
             Self::DeleteAddress { .. } => "remove the address".to_owned(),
             Self::RestoreRules => "restore the rules".to_owned(),
+            Self::Masquerade(_) => "masquerade it".to_owned(),
             Self::SetSysctl { value, .. } => format!("set it to {value}"),
         }
     }
@@ -114,6 +119,7 @@ impl Repair {
                     false => done.join("; "),
                 })
             }
+            Self::Masquerade(it) => masquerade(it),
             Self::SetSysctl { name, value } => {
                 let path = Path::new("/proc/sys").join(name);
                 fs::write(&path, value).with_context(|| path.display().to_string())?;
@@ -121,6 +127,19 @@ impl Repair {
             }
         }
     }
+}
+
+fn masquerade(it: &Unmasqueraded) -> Result<String> {
+    let (network, attachment) = (&it.network, &it.attachment);
+    let alias = LinkAlias::new(network, attachment);
+    if !it.is_missing() || links_with_alias(alias.as_str())?.is_empty() {
+        return Ok("it is masqueraded or gone by now, or Twill has not added it".to_owned());
+    }
+    match it.backend {
+        Backend::Nftables => Nftables::open()?.masquerade(network, attachment, &it.addresses)?,
+        Backend::Iptables => Iptables.masquerade(network, attachment, &it.addresses)?,
+    }
+    Ok("masqueraded".to_owned())
 }
 
 fn index_of(kernel: &mut Rtnetlink, link: &str) -> Result<u32> {

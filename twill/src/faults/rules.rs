@@ -1,24 +1,88 @@
-//! The tables of nftables.
+//! Rules: what is missing, and what is left of containers that are gone.
 
+use node::{CachedAttachment, HostPort};
+
+use super::rule_check::Unmasqueraded;
 use super::{Facts, Fault, Repair};
+use crate::holdings::Holding;
+
+/// How many missing parts of tables are named.
+const AT_MOST: usize = 3;
 
 pub(super) fn find(facts: &Facts) -> Vec<Fault> {
-    let Ok(inventory) = &facts.node.firewall else {
-        return Vec::new();
-    };
-    let flushed = inventory.flushed.iter();
-    let missing: Vec<String> = flushed
-        .map(|table| format!("the records in table {table} are gone"))
-        .collect();
-    if missing.is_empty() {
-        return Vec::new();
-    }
-    vec![Fault {
+    let mut faults = Vec::new();
+    let missing = facts.node.firewall.iter().map(|it| it.missing.as_slice());
+    faults.extend(missing.filter_map(flushed));
+    faults.extend(facts.rules.unmasqueraded.iter().map(unmasqueraded));
+    faults.extend(facts.rules.unmapped.iter().map(unmapped));
+    faults.extend(facts.rules.leftovers.iter().map(leftover));
+    faults
+}
+
+fn flushed(missing: &[String]) -> Option<Fault> {
+    let named = missing.iter().take(AT_MOST).map(String::as_str);
+    let more = missing.len().saturating_sub(AT_MOST);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    let named: Vec<&str> = named.chain(more.as_deref()).collect();
+    (!missing.is_empty()).then(|| Fault {
         kind: "flushed-rules",
         subject: "nftables".to_owned(),
-        evidence: missing.join("; "),
+        evidence: format!(
+            "somebody has removed what a repair restores: {}",
+            named.join("; ")
+        ),
         effect: "containers are not masqueraded, or their ports lead nowhere",
         command: "twill repair flushed-rules --apply".to_owned(),
         repair: Some(Repair::RestoreRules),
-    }]
+    })
+}
+
+fn unmasqueraded(it: &Unmasqueraded) -> Fault {
+    let addresses: Vec<_> = it.addresses.iter().map(|it| it.ip().to_string()).collect();
+    Fault {
+        kind: "missing-masquerading",
+        subject: format!(
+            "{} of {} {} in {}",
+            addresses.join(", "),
+            it.attachment.container_id,
+            it.attachment.ifname,
+            it.network
+        ),
+        evidence: "ipMasq is set, and no rule masquerades it, as after `nft flush ruleset`"
+            .to_owned(),
+        effect: "the container reaches nothing outside the cluster's network",
+        command: "twill repair missing-masquerading --apply".to_owned(),
+        repair: Some(Repair::Masquerade(Box::new(it.clone()))),
+    }
+}
+
+fn unmapped((attachment, port): &(CachedAttachment, HostPort)) -> Fault {
+    let protocol = port.protocol.to_ascii_lowercase();
+    Fault {
+        kind: "missing-port-map",
+        subject: format!(
+            "{protocol} port {} of {} {} in {}",
+            port.host_port,
+            attachment.attachment.container_id,
+            attachment.attachment.ifname,
+            attachment.network
+        ),
+        evidence: "the runtime has passed it at the ADD, and no rule maps it, as after `nft flush \
+                   ruleset`"
+            .to_owned(),
+        effect: "clients of the port are refused",
+        command: "delete the pod or container: its successor gets its ports".to_owned(),
+        repair: None,
+    }
+}
+
+fn leftover(holding: &Holding) -> Fault {
+    Fault {
+        kind: "leftover-rules",
+        subject: holding.in_words(),
+        evidence: "rules name it, and it has neither an address nor a link".to_owned(),
+        effect: "packets to its ports go to an address that another container may get",
+        command: "twill repair leftover-rules --apply".to_owned(),
+        repair: Some(Repair::Free(Box::new(holding.clone()))),
+    }
 }

@@ -123,6 +123,13 @@ fn is_as_read(holding: &Holding, store: &mut dyn Store) -> Result<bool> {
     if deleted {
         return Ok(true);
     }
+    // Rules or links alone: the container may have been added again meanwhile.
+    if let Some(attachment) = holding.attachment()
+        && holding.leases.is_empty()
+        && !store.held_by(&attachment)?.is_empty()
+    {
+        return Ok(false);
+    }
     let Some(alias) = holding.alias() else {
         return Ok(true);
     };
@@ -197,8 +204,10 @@ fn request(
         ("CNI_NETNS", netns.unwrap_or_default()),
     ]);
     let network = holding.network.as_str();
-    // JSON has to escape no character that a network's name can have.
-    let conf = format!(r#"{{"cniVersion":"1.0.0","name":"{network}","type":"flannel"}}"#);
+    // JSON has to escape no character that a network's name can have. With ipMasq, the legacy tables
+    // of iptables are searched, too.
+    let conf =
+        format!(r#"{{"cniVersion":"1.0.0","name":"{network}","type":"flannel","ipMasq":true}}"#);
     Request {
         environment,
         stdin: conf.into_bytes(),

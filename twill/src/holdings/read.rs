@@ -224,7 +224,7 @@ pub(super) fn location(data_dir: &Path, network: &NetworkName, store: StoreKind)
 }
 
 /// The indexes of the links with an alias.
-pub(super) fn links_with_alias(alias: &str) -> Result<Vec<u32>> {
+pub(crate) fn links_with_alias(alias: &str) -> Result<Vec<u32>> {
     let links = Rtnetlink::open()?.links()?.into_iter();
     let own = links.filter(|link| link.alias.as_deref() == Some(alias));
     Ok(own.map(|link| link.index).collect())

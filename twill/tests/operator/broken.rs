@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 use testkit::requirements::require_root;
 
-use crate::site::Site;
+use crate::site::{Site, lines};
 
 /// The kinds of the problems, each with its subject and evidence.
 fn problems(value: &serde_json::Value) -> Vec<(String, String)> {
@@ -143,6 +143,40 @@ fn one_unreadable_part_hides_no_other() {
     ];
     let expected = expected.map(|(address, state)| (address.to_owned(), Some(state)));
     assert_eq!((states, status), (expected.to_vec(), 2));
+}
+
+#[test]
+fn flushed_rules_are_found_by_what_the_runtime_has_passed() {
+    if !require_root() {
+        return;
+    }
+    let site = crate::healthy::site();
+    assert_eq!(site.json(&["status"]).1, 0);
+    site.run("nft", &["flush", "ruleset"]);
+    let (value, status) = site.json(&["status"]);
+    let kinds: Vec<_> = problems(&value)
+        .into_iter()
+        .map(|(kind, problem)| {
+            let subject = problem.split(": ").next().unwrap().to_owned();
+            (kind, subject)
+        })
+        .collect();
+    let expected = [
+        ("missing-masquerading", "10.244.1.2 of c1 eth0 in cbr0"),
+        ("missing-masquerading", "10.244.1.3 of c2 eth0 in cbr0"),
+        ("missing-port-map", "tcp port 8080 of c1 eth0 in cbr0"),
+    ];
+    let expected = expected.map(|(kind, subject)| (kind.to_owned(), subject.to_owned()));
+    assert_eq!((kinds, status), (expected.to_vec(), 1));
+    let (text, status) = site.twill(&["repair", "--apply"]);
+    let done = lines(&[
+        "missing-masquerading: 10.244.1.2 of c1 eth0 in cbr0: masqueraded",
+        "missing-masquerading: 10.244.1.3 of c2 eth0 in cbr0: masqueraded",
+        "missing-port-map: tcp port 8080 of c1 eth0 in cbr0: only you can: delete the pod or \
+         container: its successor gets its ports",
+    ]);
+    assert_eq!((text, status), (done, 1));
+    assert_eq!(problems(&site.json(&["status"]).0).len(), 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::site::{Site, lines};
 
 /// A node with two containers of a flannel network, the first with a mapped port, a limit and the
 /// name of a pod.
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     let site = Site::of_ours();
     site.lease();
     site.list(&json!({

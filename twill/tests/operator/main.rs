@@ -14,3 +14,4 @@ mod healthy;
 mod many;
 mod render;
 mod site;
+mod terminal;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -115,6 +115,30 @@ impl Site {
             value.unwrap_or_else(|error| panic!("{error}: {text}")),
             status,
         )
+    }
+
+    /// What a terminal with this width gets from `twill`, with these variables, and the exit status.
+    pub(crate) fn on_a_terminal(
+        &self,
+        columns: u16,
+        variables: &[(&str, &str)],
+        arguments: &str,
+    ) -> (String, i32) {
+        let twill = binaries::plugin("twill");
+        let command = format!("stty cols {columns}; exec {} {arguments}", twill.display());
+        let output = self.node.enter(|| {
+            Command::new("script")
+                .args(["-qec", &command, "/dev/null"])
+                .env_remove("NO_COLOR")
+                .env("TERM", "xterm")
+                .env("CNI_PATH", self.path)
+                .envs(variables.iter().copied())
+                .stdin(Stdio::null())
+                .output()
+                .unwrap()
+        });
+        let text = String::from_utf8(output.stdout).unwrap();
+        (text.replace("\r\n", "\n"), output.status.code().unwrap())
     }
 
     fn output(&self, arguments: &[&str]) -> Output {

@@ -15,6 +15,7 @@ use crate::port_map::claim::{Claim, Entry, Target};
 use crate::port_map::content::{Elements, Holder, Holders, addition, difference};
 use crate::port_map::{PortMap, PortMapping};
 use crate::record::record_element;
+use crate::repair::words_of_edits;
 use crate::table::{Set, SetKind, Table};
 use crate::{FirewallError, Nftables};
 
@@ -280,14 +281,25 @@ impl Kernel {
         let mut done = Vec::new();
         self.until_done(|this| {
             let generation = this.generation()?;
-            if !this.frame(table)?.exists {
-                return Ok(None);
-            }
-            let edits = this.plan(table, &BTreeSet::new(), |_| {})?;
-            done = edits.iter().map(|edit| edit.request.what.clone()).collect();
+            let edits = this.edits_of_port_map_repair(table)?;
+            done = words_of_edits(&edits);
             this.commit(Transaction { edits, generation })
         })?;
         Ok(done)
+    }
+
+    /// The edits that repair a table; none if it does not exist.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn edits_of_port_map_repair(
+        &mut self,
+        table: Table,
+    ) -> Result<Vec<Edit>, FirewallError> {
+        if !self.frame(table)?.exists {
+            return Ok(Vec::new());
+        }
+        self.plan(table, &BTreeSet::new(), |_| {})
     }
 
     /// Checks that the kernel supports a table: the table exists, or the kernel accepts its

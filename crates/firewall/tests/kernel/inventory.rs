@@ -54,7 +54,7 @@ fn each_attachment_has_what_it_was_given() {
         "ip twill_portmap",
     ];
     assert_eq!(inventory.tables, tables);
-    assert_eq!(inventory.flushed, [""; 0]);
+    assert_eq!(inventory.missing, [""; 0]);
     let port = |target: &str, is_waiting| EntryKind::Port {
         mapping,
         target: target.parse().unwrap(),
@@ -82,6 +82,23 @@ fn each_attachment_has_what_it_was_given() {
 
     printed(&netns, "nft flush map ip twill_masquerade owners");
     let inventory = nftables.inventory().unwrap();
-    assert_eq!(inventory.flushed, ["ip twill_masquerade"]);
     assert_eq!(held(&inventory, "c1").len(), 3);
+    // What is missing is what a repair restores.
+    let is_in_table = |what: &String| what.contains("ip twill_masquerade");
+    assert!(inventory.missing.iter().any(is_in_table), "{inventory:?}");
+    assert_eq!(nftables.repair().unwrap(), inventory.missing);
+    let inventory = nftables.inventory().unwrap();
+    assert_eq!(inventory.missing, [""; 0]);
+    assert_eq!(held(&inventory, "c1").len(), 4);
+    for damage in [
+        "flush chain ip twill_portmap prerouting",
+        "flush chain ip6 twill_masquerade postrouting",
+        "delete chain bridge twill_macspoofchk prerouting",
+    ] {
+        printed(&netns, &format!("nft {damage}"));
+        let missing = nftables.inventory().unwrap().missing;
+        assert_ne!(missing, [""; 0], "{damage}");
+        assert_eq!(nftables.repair().unwrap(), missing, "{damage}");
+        assert_eq!(nftables.inventory().unwrap().missing, [""; 0], "{damage}");
+    }
 }

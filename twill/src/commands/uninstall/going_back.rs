@@ -18,6 +18,8 @@ use ipnetwork::IpNetwork;
 use node::{Node, Paths};
 use state::BootId;
 
+use crate::error::in_words;
+
 /// The keys of `portmap` that rules of iptables would have to express.
 const OWN_RULES: [&str; 6] = [
     "snat",
@@ -107,7 +109,7 @@ impl GoingBack {
             };
             self.lines.push(match converted {
                 Ok(()) => format!("rules for {words}: {verb} the Go plugins'"),
-                Err(error) => format!("left: rules for {words}: {error:#}"),
+                Err(error) => format!("left: rules for {words}: {}", in_words(&error)),
             });
         }
         self.remove_tables();
