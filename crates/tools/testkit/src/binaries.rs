@@ -1,4 +1,4 @@
-//! Where the binaries under test are.
+//! The paths of the binaries under test.
 
 use std::fs;
 use std::os::unix::fs::symlink;

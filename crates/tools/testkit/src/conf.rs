@@ -1,4 +1,4 @@
-//! Network configurations, and the networks that they are of.
+//! Network configurations for tests, and the networks in them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! A container, and what it has.
+//! A container: its network namespace, with the links and routes in it.
 
 use std::fs;
 

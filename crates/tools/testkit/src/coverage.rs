@@ -1,4 +1,4 @@
-//! Where programs leave what of their code has run, if they are built for that.
+//! The environment variables that tell instrumented programs where to count which code has run.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! What is expected of every plugin that gives containers an interface.
+//! Assertions that hold for every plugin that gives containers an interface.
 
 use std::borrow::Borrow;
 use std::fs;

@@ -1,4 +1,4 @@
-//! A machine of its own for plugins to change.
+//! A node for plugins to change: a network and a mount namespace.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! What came of a plugin's call, and what it is expected to be.
+//! The outcome of a plugin's call, and assertions about it.
 
 use std::fmt;
 use std::time::Duration;

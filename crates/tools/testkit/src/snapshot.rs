@@ -1,4 +1,4 @@
-//! All that plugins may change, as a value.
+//! Snapshots of everything that plugins may change, to be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

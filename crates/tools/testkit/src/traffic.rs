@@ -1,4 +1,4 @@
-//! Real packets of a container's.
+//! Packets that a container sends: pings and TCP connections.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
