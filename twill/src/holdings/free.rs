@@ -204,8 +204,8 @@ fn request(
         ("CNI_NETNS", netns.unwrap_or_default()),
     ]);
     let network = holding.network.as_str();
-    // JSON has to escape no character that a network's name can have. With ipMasq, the legacy tables
-    // of iptables are searched, too.
+    // JSON has to escape no character that a network's name can have. With ipMasq, the legacy
+    // tables of iptables are searched, too.
     let conf =
         format!(r#"{{"cniVersion":"1.0.0","name":"{network}","type":"flannel","ipMasq":true}}"#);
     Request {

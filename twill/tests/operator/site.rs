@@ -117,7 +117,7 @@ impl Site {
         )
     }
 
-    /// What a terminal with this width gets from `twill`, with these variables, and the exit status.
+    /// What a terminal of this width gets from `twill`, with these variables, and the exit status.
     pub(crate) fn on_a_terminal(
         &self,
         columns: u16,
