@@ -8,10 +8,15 @@ use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use netlink::{Netns, NetnsError, NetnsId, Rtnetlink, mounted};
 
 use crate::{NodeLinks, Part, Paths, Problem, Processes};
+
+/// How often a namespace is looked into whose links somebody keeps changing, and the pause between.
+const LOOKS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A namespace that is not the node's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +76,16 @@ impl ContainerNamespaces {
                 continue;
             }
             let has_process = residents.contains_key(&netns.id().number());
-            match look(&mut kernel, netns, &home, has_process) {
+            let mut seen = look(&mut kernel, &netns, &home, has_process);
+            for _ in 1..LOOKS {
+                // Somebody keeps changing the links, or the namespace is going.
+                if !matches!(seen, Err(Failure::Netlink(_))) {
+                    break;
+                }
+                thread::sleep(PAUSE);
+                seen = look(&mut kernel, &netns, &home, has_process);
+            }
+            match seen {
                 Ok(namespace) => namespaces.found.push(namespace),
                 // The thread could not return to its own namespace.
                 Err(error @ Failure::Netns(NetnsError::Stranded { .. })) => {
@@ -113,7 +127,7 @@ impl std::fmt::Display for Failure {
 
 fn look(
     kernel: &mut Rtnetlink,
-    netns: Netns,
+    netns: &Netns,
     home: &Netns,
     has_process: bool,
 ) -> Result<ContainerNamespace, Failure> {
@@ -122,7 +136,7 @@ fn look(
         path: netns.path().to_owned(),
         has_process,
         links: NodeLinks::read(&mut inside)?,
-        number: kernel.number_of(&netns)?,
+        number: kernel.number_of(netns)?,
         number_of_node: inside.number_of(home)?,
     })
 }
