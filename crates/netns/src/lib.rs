@@ -260,9 +260,13 @@ impl Drop for Visit<'_> {
 fn open_file(path: &Path) -> nix::Result<(OwnedFd, NetnsId)> {
     // Without O_NONBLOCK, opening a FIFO would wait for a writer.
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let mut was_refused = false;
     let file = loop {
         match openat(AT_FDCWD, path, flags, Mode::empty()) {
             Err(Errno::EINTR) => {}
+            // Also if the path leads through a process that has just ended. Asked again, the kernel
+            // says that the path does not exist.
+            Err(Errno::EACCES) if !was_refused => was_refused = true,
             opened => break opened?,
         }
     };
@@ -276,4 +280,29 @@ fn open_file(path: &Path) -> nix::Result<(OwnedFd, NetnsId)> {
         inode: stat.st_ino.into(),
     };
     Ok((file, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use super::*;
+
+    /// The namespace of a process that ends is there, and then it is not.
+    #[test]
+    fn the_namespace_of_a_process_that_ends_is_not_found() {
+        for _ in 0..200 {
+            let mut process = Command::new("true").spawn().unwrap();
+            let path = PathBuf::from(format!("/proc/{}/ns/net", process.id()));
+            let reaper = std::thread::spawn(move || process.wait().unwrap());
+            let error = loop {
+                if let Err(error) = Netns::open(&path) {
+                    break error;
+                }
+            };
+            reaper.join().unwrap();
+            assert_eq!(error, NetnsError::NotFound(path));
+        }
+    }
 }

@@ -3,19 +3,21 @@
 //! A namespace is found where runtimes name it ([`Paths::netns_dirs`]), where it is mounted, and by
 //! the processes in it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use netlink::{Netns, NetnsError, NetnsId, Rtnetlink, mounted};
+use netlink::{Netns, NetnsError, Rtnetlink, mounted};
 
 use crate::{NodeLinks, Part, Paths, Problem, Processes};
 
-/// How often a namespace is looked into whose links somebody keeps changing, and the pause between.
+/// The largest number of looks into a namespace whose links somebody keeps changing.
 const LOOKS: usize = 5;
+
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A namespace that is not the node's own.
@@ -58,43 +60,77 @@ impl ContainerNamespaces {
 
     fn read_on_this_thread(paths: &Paths) -> Part<Self> {
         let home = Netns::current().map_err(Problem::of)?;
-        let mut kernel = Rtnetlink::open().map_err(Problem::of)?;
-        let residents = Processes::read_residents(&paths.proc_dir).others(&paths.proc_dir);
-        let mut known: HashSet<NetnsId> = [home.id()].into();
-        let mut namespaces = Self::default();
-        for path in named(paths).into_iter().chain(residents.values().cloned()) {
-            let netns = match Netns::open(&path) {
-                Ok(netns) => netns,
-                // The namespace is gone by now, or a runtime has left a plain file.
-                Err(NetnsError::NotFound(_) | NetnsError::NotANetns(_)) => continue,
-                Err(error) => {
-                    namespaces.unread.push(Problem::of(error));
-                    continue;
-                }
-            };
-            if !known.insert(netns.id()) {
-                continue;
-            }
-            let has_process = residents.contains_key(&netns.id().number());
-            let mut seen = look(&mut kernel, &netns, &home, has_process);
-            for _ in 1..LOOKS {
-                // Somebody keeps changing the links, or the namespace is going.
-                if !matches!(seen, Err(Failure::Netlink(_))) {
+        let mut walk = Walk {
+            kernel: Rtnetlink::open().map_err(Problem::of)?,
+            known: [home.id().number()].into(),
+            home,
+            residents: Processes::read_residents(&paths.proc_dir).others(&paths.proc_dir),
+            namespaces: Self::default(),
+        };
+        for path in named(paths) {
+            walk.visit(&path)?;
+        }
+        for (number, paths) in walk.residents.clone() {
+            // A process may end meanwhile, and leave the namespace to the others.
+            for path in paths {
+                if walk.known.contains(&number) {
                     break;
                 }
-                thread::sleep(PAUSE);
-                seen = look(&mut kernel, &netns, &home, has_process);
-            }
-            match seen {
-                Ok(namespace) => namespaces.found.push(namespace),
-                // The thread could not return to its own namespace.
-                Err(error @ Failure::Netns(NetnsError::Stranded { .. })) => {
-                    return Err(Problem::of(error));
-                }
-                Err(error) => namespaces.unread.push(Problem::of(error)),
+                walk.visit(&path)?;
             }
         }
-        Ok(namespaces)
+        Ok(walk.namespaces)
+    }
+}
+
+/// A walk through the namespaces.
+struct Walk {
+    /// A connection in the node's namespace.
+    kernel: Rtnetlink,
+    home: Netns,
+    /// The namespaces in which processes run, by number, each with paths that lead there.
+    residents: BTreeMap<u64, Vec<PathBuf>>,
+    /// The numbers of the namespaces that were visited.
+    known: HashSet<u64>,
+    namespaces: ContainerNamespaces,
+}
+
+impl Walk {
+    /// Looks into a namespace, unless it is known.
+    fn visit(&mut self, path: &Path) -> Part<()> {
+        let netns = match Netns::open(path) {
+            Ok(netns) => netns,
+            // The namespace is gone by now, or a runtime has left a plain file.
+            Err(NetnsError::NotFound(_) | NetnsError::NotANetns(_)) => return Ok(()),
+            Err(error) => {
+                self.namespaces.unread.push(Problem::of(error));
+                return Ok(());
+            }
+        };
+        let number = netns.id().number();
+        if !self.known.insert(number) {
+            return Ok(());
+        }
+        let has_process = self.residents.contains_key(&number);
+        let mut look = || look(&mut self.kernel, &netns, &self.home, has_process);
+        let mut seen = look();
+        for _ in 1..LOOKS {
+            // Somebody keeps changing the links, or the namespace is going.
+            if !matches!(seen, Err(Failure::Netlink(_))) {
+                break;
+            }
+            thread::sleep(PAUSE);
+            seen = look();
+        }
+        match seen {
+            Ok(namespace) => self.namespaces.found.push(namespace),
+            // The thread could not return to its own namespace.
+            Err(error @ Failure::Netns(NetnsError::Stranded { .. })) => {
+                return Err(Problem::of(error));
+            }
+            Err(error) => self.namespaces.unread.push(Problem::of(error)),
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The running processes and their network namespaces.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -58,18 +58,18 @@ impl Processes {
     }
 
     /// The numbers of the namespaces in which processes run, without the caller's own, each with
-    /// the path by which the process with the smallest ID leads there.
-    pub(crate) fn others(&self, proc_dir: &Path) -> BTreeMap<u64, PathBuf> {
-        let mut smallest: BTreeMap<u64, u32> = BTreeMap::new();
+    /// the paths by which the processes lead there, in the order of their IDs.
+    pub(crate) fn others(&self, proc_dir: &Path) -> BTreeMap<u64, Vec<PathBuf>> {
+        let mut others: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
         for (pid, number) in &self.namespaces {
             if let Some(number) = (*number).filter(|_| *number != self.own) {
-                let known = smallest.entry(number).or_insert(*pid);
-                *known = (*known).min(*pid);
+                others.entry(number).or_default().insert(*pid);
             }
         }
-        let others = smallest.into_iter();
+        let paths = |pids: BTreeSet<u32>| pids.into_iter().map(|pid| path_of(proc_dir, pid));
+        let others = others.into_iter();
         others
-            .map(|(number, pid)| (number, path_of(proc_dir, pid)))
+            .map(|(number, pids)| (number, paths(pids).collect()))
             .collect()
     }
 }
@@ -81,4 +81,25 @@ fn path_of(proc_dir: &Path, pid: u32) -> PathBuf {
 /// The number in a link to a namespace: `net:[4026531840]`.
 fn number_of(path: &Path) -> Option<u64> {
     netlink::number_in(fs::read_link(path).ok()?.to_str()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn each_process_in_a_namespace_leads_there() {
+        let proc = tempfile::tempdir().unwrap();
+        for (process, number) in [("thread-self", 1), ("1", 1), ("30", 7), ("4", 7), ("5", 8)] {
+            let dir = proc.path().join(process).join("ns");
+            fs::create_dir_all(&dir).unwrap();
+            symlink(format!("net:[{number}]"), dir.join("net")).unwrap();
+        }
+        let path = |pid: u32| path_of(proc.path(), pid);
+        let expected = [(7, vec![path(4), path(30)]), (8, vec![path(5)])];
+        let others = Processes::read(proc.path()).others(proc.path());
+        assert_eq!(others, expected.into());
+    }
 }

@@ -39,11 +39,13 @@ const FISH_COMPLETIONS: &str = "usr/share/fish/vendor_completions.d";
 const UNITS: &str = "usr/lib/systemd/system";
 
 /// What to read about it.
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 6] = [
     "CHANGELOG.md",
     "README.md",
     "SECURITY.md",
     "docs/configuration.md",
+    "docs/errors.md",
+    "docs/operating.md",
 ];
 
 /// Writes the manual pages and completions into a directory.
