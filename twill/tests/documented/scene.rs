@@ -49,8 +49,12 @@ impl Scene {
             node: Node::new().unwrap(),
             directory: TempDir::with_prefix("twill-documented-").unwrap(),
         };
-        let bin = scene.directory.path().join("bin");
-        binaries::link_plugins(&bin, &["twill"]);
+        let twill = format!(
+            "exec {} {} \"$@\"",
+            binaries::WITHOUT_OTHER_PROCESSES.join(" "),
+            binaries::plugin("twill").display()
+        );
+        scene.install_program("twill", &twill);
         let built = scene.directory.path().join("target/cni");
         binaries::link_plugins(&built, &["twill"]);
         for plugin in PLUGINS {
@@ -101,7 +105,9 @@ impl Scene {
 
     /// Puts a shell script into `PATH`.
     pub(crate) fn install_program(&self, name: &str, script: &str) {
-        let path = self.directory.path().join("bin").join(name);
+        let bin = self.directory.path().join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        let path = bin.join(name);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         self.prepare(&format!("chmod 755 {}", path.display()));
     }

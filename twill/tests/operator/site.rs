@@ -125,7 +125,11 @@ impl Site {
         arguments: &str,
     ) -> (String, i32) {
         let twill = binaries::plugin("twill");
-        let command = format!("stty cols {columns}; exec {} {arguments}", twill.display());
+        let command = format!(
+            "stty cols {columns}; exec {} {} {arguments}",
+            binaries::WITHOUT_OTHER_PROCESSES.join(" "),
+            twill.display()
+        );
         let output = self.node.enter(|| {
             Command::new("script")
                 .args(["-qec", &command, "/dev/null"])
@@ -143,7 +147,7 @@ impl Site {
 
     fn output(&self, arguments: &[&str]) -> Output {
         self.node.enter(|| {
-            Command::new(binaries::plugin("twill"))
+            binaries::twill()
                 .args(arguments)
                 .env("CNI_PATH", self.path)
                 .env_remove("NETCONFPATH")

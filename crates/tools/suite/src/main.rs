@@ -36,11 +36,11 @@ use xtask::workspace::Workspace;
 use coverage::Coverage;
 use lanes::{Done, Verdict};
 use parts::Part;
-use setting::{Setting, Skipped};
+use setting::{Repeats, Setting, Skipped};
 use tidy::Snapshot;
 
 fn main() -> Result<ExitCode> {
-    let (mut parts, mut cuts) = (Vec::new(), None);
+    let (mut parts, mut repeats) = (Vec::new(), Repeats::default());
     let mut parser = Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -48,7 +48,8 @@ fn main() -> Result<ExitCode> {
                 print!("{}", parts::usage());
                 return Ok(ExitCode::SUCCESS);
             }
-            Arg::Long("cuts") => cuts = Some(parser.value()?.parse()?),
+            Arg::Long("cuts") => repeats.cuts = Some(parser.value()?.parse()?),
+            Arg::Long("kills") => repeats.kills = Some(parser.value()?.parse()?),
             Arg::Value(name) => {
                 let name = name.string()?;
                 let part = parts::named(&name);
@@ -58,16 +59,15 @@ fn main() -> Result<ExitCode> {
         }
     }
     Ok(
-        match run(Workspace::find()?, &parts::in_order(&parts), cuts)? {
+        match run(Workspace::find()?, &parts::in_order(&parts), repeats)? {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         },
     )
 }
 
-/// Runs the parts; true if all is well. If `cuts` is given, the part `powercut` also prints a line
-/// per cut.
-fn run(workspace: Workspace, parts: &[&'static Part], cuts: Option<u32>) -> Result<bool> {
+/// Runs the parts; true if all is well.
+fn run(workspace: Workspace, parts: &[&'static Part], repeats: Repeats) -> Result<bool> {
     let start = Instant::now();
     let has = |name: &str| parts.iter().any(|part| part.name == name);
     let root = geteuid().is_root();
@@ -111,7 +111,7 @@ fn run(workspace: Workspace, parts: &[&'static Part], cuts: Option<u32>) -> Resu
         binaries: OnceLock::new(),
         kernel: Mutex::default(),
         passed_in_vm: Mutex::default(),
-        cuts,
+        repeats,
         no_podman,
     };
     let work = |part: &Part| match (part.run)(&setting) {

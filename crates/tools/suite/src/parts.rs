@@ -122,9 +122,10 @@ pub(super) fn usage() -> String {
         .iter()
         .map(|part| format!("  {:<14} {}\n", part.name, part.about));
     format!(
-        "usage: cargo xtask test [PART...] [--cuts N]\n\n\
+        "usage: cargo xtask test [PART...] [--cuts N] [--kills N]\n\n\
          Runs these parts and those that they need, or all parts:\n\n{}\n  \
-         --cuts N       how often `powercut` cuts the power [default: 5]; prints each cut\n",
+         --cuts N       how often `powercut` cuts the power [default: 5]; prints each cut\n  \
+         --kills N      how often `podman` kills ten of fifty containers, instead of its checks\n",
         lines.collect::<String>()
     )
 }
@@ -195,7 +196,7 @@ fn test_dist(setting: &Setting) -> Result<String> {
 
 /// Who asks for a number of cuts wants to see them.
 fn powercut(setting: &Setting) -> Result<String> {
-    let (cuts, show) = match setting.cuts {
+    let (cuts, show) = match setting.repeats.cuts {
         Some(cuts) => (cuts, Show::Always),
         None => (5, Show::IfItFails),
     };

@@ -2,6 +2,7 @@
 
 mod disk;
 mod image;
+mod killed;
 mod machine;
 
 use std::collections::BTreeSet;
@@ -34,6 +35,9 @@ const PORT: &str = "8080";
 /// Where the server that answers over TCP and UDP is published.
 const ECHO_PORT: u16 = 8081;
 
+/// The subnet of the node's lease: the bridge's address with its mask.
+const LEASE: &str = "10.244.1.1/28";
+
 /// The numbers that the lease's addresses end in, less the bridge's.
 const RANGE: std::ops::RangeInclusive<u8> = 2..=14;
 
@@ -53,7 +57,12 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
     }
     let plugins = setting.workspace.dist_dir();
     let disk = Disk::new(&setting.temporary, &plugins)?;
-    let node = Machine::boot(&disk)?;
+    if let Some(rounds) = setting.repeats.kills {
+        killed::free_in_rounds(&disk, &plugins, rounds)?;
+        disk.remove()?;
+        return Ok(format!("{rounds} rounds of kills"));
+    }
+    let node = Machine::boot(&disk, LEASE)?;
     let running = before_the_reboot(&node, &disk, &plugins)?;
     for network in [NETWORK, PODMANS_NETWORK] {
         publishes(&node, &disk, network)
@@ -64,7 +73,7 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
     image::check(&node, &disk, setting).context("the image of a release")?;
     node.switch_off()?;
 
-    let node = Machine::boot(&disk)?;
+    let node = Machine::boot(&disk, LEASE)?;
     disk.expect_only(&running)
         .context("after the reboot, before any container runs")?;
     after_the_reboot(&node, &disk, &running)?;
@@ -118,56 +127,8 @@ fn before_the_reboot(node: &Machine<'_>, disk: &Disk, plugins: &Path) -> Result<
     running.pop();
     disk.expect_only(&running)
         .context("after `podman rm` of a container that was killed together with conmon")?;
-    free_the_killed(node, disk, plugins, &mut running)?;
+    killed::free_the_killed(node, disk, plugins, &mut running)?;
     Ok(running)
-}
-
-/// `twill gc` frees exactly what the killed hold, while podman still lists them as running and
-/// starts another container.
-fn free_the_killed(
-    node: &Machine<'_>,
-    disk: &Disk,
-    plugins: &Path,
-    running: &mut Vec<Container>,
-) -> Result<()> {
-    let names = ["gone1", "gone2"];
-    for name in names {
-        start(node, disk, name, &[], IDLE)?;
-        let both = node.inspect(name, "{{.State.ConmonPid}} {{.State.Pid}}")?;
-        let kill = ["busybox", "kill", "-9"].into_iter();
-        node.run(&kill.chain(both.split(' ')).collect::<Vec<_>>())?;
-    }
-    let twill = plugins.join("twill").display().to_string();
-    let gc = [
-        &twill,
-        "gc",
-        "--from",
-        "podman",
-        "--older-than",
-        "0s",
-        "--apply",
-    ];
-    let (printed, beside) = std::thread::scope(|scope| {
-        let beside = scope.spawn(|| start(node, disk, "beside", &[], IDLE));
-        let printed = node.run(&gc);
-        let beside = beside.join();
-        let beside = beside.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (printed, beside)
-    });
-    let printed = printed?;
-    running.push(beside?);
-    ensure!(
-        printed.contains("2 of 2 dead attachments freed"),
-        "`twill gc` prints {printed}"
-    );
-    disk.expect_only(running)
-        .context("after `twill gc` of two containers that were killed together with conmon")?;
-    for name in names {
-        let remove = ["rm", "--force", "--time=0", name];
-        node.podman(&remove).or_else(|_| node.podman(&remove))?;
-    }
-    disk.expect_only(running)
-        .context("after `podman rm` of what `twill gc` has freed")
 }
 
 fn after_the_reboot(node: &Machine<'_>, disk: &Disk, before: &[Container]) -> Result<()> {

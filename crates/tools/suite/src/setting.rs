@@ -42,12 +42,20 @@ pub(super) struct Setting {
     pub(super) kernel: Mutex<Option<Kernel>>,
     /// What passed in the part `vm`, if that succeeded: `<package> <test>`.
     pub(super) passed_in_vm: Mutex<BTreeSet<String>>,
-    /// How often the part `powercut` cuts the power, if that was given.
-    pub(super) cuts: Option<u32>,
+    pub(super) repeats: Repeats,
     /// The machine before the first part.
     pub(super) before: Snapshot,
     /// Why podman cannot be had, if so.
     pub(super) no_podman: Option<String>,
+}
+
+/// Numbers of the command line: how often a part does the same.
+#[derive(Default)]
+pub(super) struct Repeats {
+    /// How often the part `powercut` cuts the power. If it is given, the part prints a line per cut.
+    pub(super) cuts: Option<u32>,
+    /// How often the part `podman` kills some of many containers, in the place of its other checks.
+    pub(super) kills: Option<u32>,
 }
 
 impl Setting {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The directory of the plugins under test: `TWILL_PLUGIN_DIR` if set, else where cargo puts the
 /// binaries of the profile that the running test was built with.
@@ -33,6 +34,23 @@ pub fn plugin(name: &str) -> PathBuf {
         "{shown} is missing: run `cargo build --workspace`, or set TWILL_PLUGIN_DIR"
     );
     path
+}
+
+/// The words that run a program which sees no other process. Otherwise `twill` would find the
+/// network namespaces of all tests that run at the same time, by their processes.
+pub const WITHOUT_OTHER_PROCESSES: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
+
+/// The operator's command under test, as on a machine of its own: [`WITHOUT_OTHER_PROCESSES`].
+///
+/// # Panics
+/// If it is not built.
+#[must_use]
+#[track_caller]
+pub fn twill() -> Command {
+    let [unshare, options @ ..] = WITHOUT_OTHER_PROCESSES;
+    let mut twill = Command::new(unshare);
+    twill.args(options).arg(plugin("twill"));
+    twill
 }
 
 /// Gives a directory, which is created if it is missing, links to the multi-call binary by these

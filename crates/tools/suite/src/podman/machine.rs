@@ -14,14 +14,6 @@ use xtask::command::output;
 
 use super::disk::Disk;
 
-/// What flanneld would write.
-const SUBNET_ENV: &str = "\
-FLANNEL_NETWORK=10.244.0.0/16
-FLANNEL_SUBNET=10.244.1.1/28
-FLANNEL_MTU=1430
-FLANNEL_IPMASQ=true
-";
-
 /// The address of the node on its own network.
 pub(super) const HOST: &str = "192.0.2.10";
 
@@ -54,13 +46,18 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// Starts a node with a boot ID of its own, and waits until it is up.
-    pub(super) fn boot(disk: &'a Disk) -> Result<Self> {
+    /// Starts a node with a boot ID of its own, and with a lease of a subnet, and waits until it is
+    /// up.
+    pub(super) fn boot(disk: &'a Disk, subnet: &str) -> Result<Self> {
         let random = "/proc/sys/kernel/random/uuid";
         let id = fs::read_to_string(random).with_context(|| format!("cannot read {random}"))?;
         disk.write("boot_id", id)?;
         let node = Node::new()?;
-        node.write("/run/flannel/subnet.env", SUBNET_ENV);
+        let lease = format!(
+            "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET={subnet}\nFLANNEL_MTU=1430\n\
+             FLANNEL_IPMASQ=true\n"
+        );
+        node.write("/run/flannel/subnet.env", &lease);
 
         let mut boot = Command::new("sh");
         boot.args(["-c", BOOT])
