@@ -52,7 +52,8 @@ pub(super) struct Setting {
 /// Numbers of the command line: how often a part does the same.
 #[derive(Default)]
 pub(super) struct Repeats {
-    /// How often the part `powercut` cuts the power. If it is given, the part prints a line per cut.
+    /// How often the part `powercut` cuts the power. If it is given, the part prints a line per
+    /// cut.
     pub(super) cuts: Option<u32>,
     /// How often the part `podman` kills some of many containers, in the place of its other checks.
     pub(super) kills: Option<u32>,
