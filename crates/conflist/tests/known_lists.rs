@@ -226,9 +226,12 @@ fn assert_life(fixture: &Fixture, list: &NetworkList, lease: Option<String>) {
         let result = lan.run(|it| it.add(list, &fixture.runtime(pod))).unwrap();
         let result: Value = serde_json::from_str(&result).unwrap();
         assert_eq!(result["cniVersion"], list.version.as_str());
-        let address = result["ips"][0]["address"].as_str().unwrap();
-        let (address, _) = address.split_once('/').unwrap();
-        let gateway = result["ips"][0]["gateway"].as_str().unwrap();
+        let (ip, key) = match list.version >= Version::V0_3_0 {
+            true => (&result["ips"][0], "address"),
+            false => (&result["ip4"], "ip"),
+        };
+        let (address, _) = ip[key].as_str().unwrap().split_once('/').unwrap();
+        let gateway = ip["gateway"].as_str().unwrap();
         (address.to_owned(), gateway.to_owned())
     };
     let check = |pod: &Container| lan.run(|it| it.check(list, &fixture.runtime(pod)));
