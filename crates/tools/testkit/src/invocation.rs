@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +20,10 @@ use crate::coverage;
 use crate::outcome::Outcome;
 
 const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a program may be open for writing.
+const BUSY: Duration = Duration::from_secs(10);
+
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// One call of a plugin: its program, its environment and its stdin.
@@ -166,18 +170,28 @@ impl Invocation {
             None => Command::new(&self.program),
         };
         // A process group of its own, so that the time limit ends delegates too.
-        let spawned = command
+        command
             .env_clear()
             .envs(coverage::environment())
             .envs(&self.env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn();
-        let mut child = match spawned {
-            Ok(child) => child,
-            Err(error) => panic!("cannot start {}: {error}\n{self}", self.program.display()),
+            .process_group(0);
+        let give_up = Instant::now() + BUSY;
+        let mut child = loop {
+            match command.spawn() {
+                Ok(child) => break child,
+                // A program that a test has just written is still open in a process that another
+                // test has forked and that has not called execve(2) yet.
+                Err(error)
+                    if error.kind() == ErrorKind::ExecutableFileBusy
+                        && Instant::now() < give_up =>
+                {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => panic!("cannot start {}: {error}\n{self}", self.program.display()),
+            }
         };
         let pid = Pid::from_raw(child.id().cast_signed());
         let (events, incoming) = channel();
