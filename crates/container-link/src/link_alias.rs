@@ -8,9 +8,6 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use hmac_sha512::Hash;
 use netlink::Link;
 
-/// The prefix of all aliases that these plugins set.
-const START: &str = "twill/";
-
 /// The longest alias that every kernel accepts, in bytes (`IFALIASZ` less final zeros).
 const LONGEST_ALIAS: usize = 254;
 
@@ -43,6 +40,9 @@ pub enum Whose {
 }
 
 impl LinkAlias {
+    /// The prefix of all aliases that these plugins set.
+    pub const PREFIX: &str = "twill/";
+
     /// The alias for an attachment of a network.
     pub fn new(network: &NetworkName, attachment: &Attachment) -> Self {
         let ifname = attachment.ifname.as_str();
@@ -52,7 +52,7 @@ impl LinkAlias {
 
     fn of(network: &str, container_id: &str, ifname: &str) -> Self {
         // No network, container id or interface name has a slash in it.
-        let alias = format!("{START}{network}/{container_id}/{ifname}");
+        let alias = format!("{}{network}/{container_id}/{ifname}", Self::PREFIX);
         if alias.len() <= LONGEST_ALIAS {
             return Self { text: alias };
         }
@@ -81,7 +81,7 @@ impl LinkAlias {
     pub fn whose(&self, link: &Link) -> Whose {
         match &link.alias {
             Some(alias) if *alias == self.text => Whose::Own,
-            Some(alias) if alias.starts_with(START) => Whose::Other,
+            Some(alias) if alias.starts_with(Self::PREFIX) => Whose::Other,
             _ => Whose::Unknown,
         }
     }
@@ -90,7 +90,7 @@ impl LinkAlias {
 /// The links of a network whose attachments are not valid any more.
 pub fn stale_links(links: Vec<Link>, network: &NetworkName, valid: &ValidAttachments) -> Vec<Link> {
     let network = network.as_str();
-    let start = format!("{START}{network}/");
+    let start = format!("{}{network}/", LinkAlias::PREFIX);
     let start_with_digest = start_with_digest(network);
     // An attachment cannot be read from its digest, so the digests of all valid ones are compared.
     // Names of this length are rare.
@@ -116,7 +116,7 @@ pub fn stale_links(links: Vec<Link>, network: &NetworkName, valid: &ValidAttachm
 
 /// The prefix of a network's aliases with digests. No network's name begins with a tilde.
 fn start_with_digest(network: &str) -> String {
-    format!("{START}~{}/", digest(network))
+    format!("{}~{}/", LinkAlias::PREFIX, digest(network))
 }
 
 fn digest(text: &str) -> String {

@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 use netlink::Mac;
 
 use crate::go::{ForeignChain, reference_of};
-use crate::iptables::{Tables, chain_of, lock_chain};
+use crate::iptables::{POSTROUTING, Tables, chain_of, lock_chain};
 use crate::kernel::Kernel;
 use crate::owner::NetworkAttachment;
 use crate::rule::ListedRule;
@@ -175,7 +175,7 @@ impl Kernel {
     /// Whether a rule jumps to a chain of the Go plugins in the tables that iptables has in
     /// nftables.
     fn has_chains_of_iptables(&mut self) -> Result<bool, FirewallError> {
-        for chain in ForeignChain::of_iptables("POSTROUTING") {
+        for chain in ForeignChain::of_iptables(POSTROUTING) {
             let rules = self.rules_of_chain(&chain)?;
             let leads_there =
                 |rule: &ListedRule| rule.target().is_some_and(|it| it.starts_with("CNI-"));

@@ -15,6 +15,7 @@ use nix::libc;
 use crate::FirewallError;
 use crate::edit::{Edit, Message, Transaction};
 use crate::inventory::NamedInIptables;
+use crate::iptables::NAMING;
 use crate::kernel::{Kernel, Question};
 use crate::nf_tables::{TABLE, chain, cmp, data};
 use crate::owner::NetworkAttachment;
@@ -147,7 +148,7 @@ impl Kernel {
     /// If the kernel refuses to answer.
     pub(crate) fn named_in_iptables(&mut self) -> Result<BTreeSet<NamedInIptables>, FirewallError> {
         let mut named = BTreeSet::new();
-        for (from, is_masquerading) in [("POSTROUTING", true), (HOST_PORTS, false)] {
+        for (from, is_masquerading) in NAMING {
             for chain in ForeignChain::of_iptables(from) {
                 for rule in self.rules_of_chain(&chain)? {
                     let target = rule.target().filter(|it| it.starts_with("CNI-"));

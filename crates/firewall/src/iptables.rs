@@ -21,7 +21,11 @@ mod program;
 mod rules;
 
 /// The chain of the table `nat` from which masqueraded packets reach the containers' chains.
-const POSTROUTING: &str = "POSTROUTING";
+pub(crate) const POSTROUTING: &str = "POSTROUTING";
+
+/// The chains with jumps whose comments name containers, and whether these masquerade; the others
+/// map ports.
+pub(crate) const NAMING: [(&str, bool); 2] = [(POSTROUTING, true), (HOST_PORTS, false)];
 
 /// The timeout of a program for the lock of iptables, in seconds.
 const TIMEOUT: &str = "30";
@@ -251,7 +255,7 @@ impl Iptables {
         named: &mut BTreeSet<NamedInIptables>,
     ) -> Result<(), FirewallError> {
         on_both(tables, |programs| {
-            for (from, is_masquerading) in [(POSTROUTING, true), (HOST_PORTS, false)] {
+            for (from, is_masquerading) in NAMING {
                 let rules = programs.rules(from)?.unwrap_or_default();
                 let owners = jumps(&rules, from).filter_map(|jump| jump.owner());
                 named.extend(owners.filter_map(|(network, id)| {

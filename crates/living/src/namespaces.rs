@@ -9,9 +9,6 @@ use node::{ContainerNamespaces, NodeLink, NodeLinks, Part, Paths};
 
 use crate::{LivingError, Subject};
 
-/// The start of the alias of the links that Twill creates.
-const MARKED: &str = "twill/";
-
 /// A network namespace other than the node's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
@@ -68,14 +65,17 @@ impl Namespaces {
         // A pair with both ends on the node leads to no container.
         let leads_away = |it: &&NodeLink| it.link.parent.is_some_and(|it| it.netns.is_some());
         let links = node.iter().filter(leads_away);
-        all.on_node = links.filter_map(marked).map(str::to_owned).collect();
+        all.on_node = links
+            .filter_map(NodeLink::own_alias)
+            .map(str::to_owned)
+            .collect();
         for (index, namespace) in namespaces.found.iter().enumerate() {
             for it in namespace.links.iter() {
                 for address in &it.addresses {
                     let places = all.by_address.entry(address.network.ip()).or_default();
                     places.push((index, it.link.name.clone()));
                 }
-                let alias = marked(it).map(|alias| (alias.to_owned(), index));
+                let alias = it.own_alias().map(|alias| (alias.to_owned(), index));
                 all.by_alias.extend(alias);
             }
             all.all.push(Namespace {
@@ -122,10 +122,4 @@ impl Namespaces {
         let found = places.filter_map(|(index, name)| Some((self.all.get(*index)?, name.as_str())));
         found.collect()
     }
-}
-
-/// The alias of a link that Twill has created.
-fn marked(it: &NodeLink) -> Option<&str> {
-    let alias = it.link.alias.as_deref();
-    alias.filter(|alias| alias.starts_with(MARKED))
 }

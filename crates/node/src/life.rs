@@ -13,9 +13,6 @@ use netlink::{LinkKind, Mac, Parent};
 
 use crate::{ContainerNamespace, ContainerNamespaces, NodeLink, NodeLinks, Part};
 
-/// The start of the alias of the links that Twill creates.
-const OWN_ALIAS: &str = "twill/";
-
 /// Whether the attachment that holds an address is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -159,7 +156,7 @@ impl Sightings {
         network: &NetworkName,
         owner: &Owner,
     ) -> (Option<&Evidence>, impl Fn(&str) -> bool + use<>) {
-        let of_container = format!("{OWN_ALIAS}{network}/{}", owner.container_id);
+        let of_container = format!("{}{network}/{}", LinkAlias::PREFIX, owner.container_id);
         let alias = owner.ifname.as_ref().map(|ifname| {
             let attachment = Attachment {
                 container_id: owner.container_id.clone(),
@@ -179,7 +176,7 @@ impl Sightings {
     }
 
     fn note_alias(&mut self, it: &NodeLink, netns: Option<&PathBuf>) {
-        let Some(alias) = own_alias(it) else { return };
+        let Some(alias) = it.own_alias() else { return };
         // An ifb, which limits a pair's traffic, may outlive the pair.
         if matches!(&it.link.kind, LinkKind::Other(kind) if kind == "ifb") {
             return;
@@ -205,7 +202,7 @@ impl Sightings {
                 End::OfPair(node_end) => Some(node_end),
                 End::Other => None,
             };
-            let alias = own_alias(it).or(node_end.and_then(own_alias));
+            let alias = it.own_alias().or(node_end.and_then(NodeLink::own_alias));
             for address in &it.addresses {
                 let ip = address.network.ip();
                 if is_everybodys(ip) {
@@ -273,16 +270,9 @@ fn hidden_end(node: &NodeLinks, namespaces: &ContainerNamespaces) -> Option<Stri
         let leads_to = it.link.parent.and_then(|parent| parent.netns);
         it.link.kind == LinkKind::Veth
             && leads_to.is_some_and(|number| !numbers.contains(&number))
-            && own_alias(it).is_none()
+            && it.own_alias().is_none()
     };
     node.iter().find(is_hidden).map(|it| it.link.name.clone())
-}
-
-fn own_alias(it: &NodeLink) -> Option<&str> {
-    it.link
-        .alias
-        .as_deref()
-        .filter(|alias| alias.starts_with(OWN_ALIAS))
 }
 
 /// The part of an alias before the interface; `None` if the alias contains a digest because the

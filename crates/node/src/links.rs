@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use container_link::LinkAlias;
 use ipnetwork::IpNetwork;
 use netlink::{Link, LinkAddress, NetlinkError, Rtnetlink};
 
@@ -17,6 +18,12 @@ pub struct NodeLink {
 }
 
 impl NodeLink {
+    /// Its alias, if one of Twill's plugins has set it.
+    pub fn own_alias(&self) -> Option<&str> {
+        let alias = self.link.alias.as_deref();
+        alias.filter(|alias| alias.starts_with(LinkAlias::PREFIX))
+    }
+
     /// Its addresses, except link-local ones (RFC 4291), which the kernel sets itself.
     pub fn given_addresses(&self) -> impl Iterator<Item = IpNetwork> {
         let all = self.addresses.iter().map(|it| it.network);

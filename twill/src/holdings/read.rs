@@ -8,14 +8,12 @@ use std::time::{Duration, SystemTime};
 use allocator::{Location, Owner, StoreKind, networks_in_files};
 use anyhow::{Context, Result};
 use cni_types::{ContainerId, IfName, NetworkName};
+use container_link::LinkAlias;
 use netlink::{Link, Rtnetlink};
 use node::{Kept, KeptConfs, NetworkStore, NodeLinks, Part, Stores};
 use state::BootId;
 
 use super::{HeldConf, HeldLease, HeldLink, Holding, Places, USUAL_IFNAME};
-
-/// The start of the alias of the links that Twill creates.
-const MARKED: &str = "twill/";
 
 /// The timeout for a lock, which an ADD holds for a few milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -233,7 +231,7 @@ pub(crate) fn links_with_alias(alias: &str) -> Result<Vec<u32>> {
 /// The attachment in the alias of a link: `twill/<network>/<container ID>/<ifname>`. `None` if the
 /// names are so long that the alias contains a digest instead.
 fn owner_of(alias: &str) -> Option<(NetworkName, Owner)> {
-    let mut parts = alias.strip_prefix(MARKED)?.split('/');
+    let mut parts = alias.strip_prefix(LinkAlias::PREFIX)?.split('/');
     let (network, container_id, ifname) = (parts.next()?, parts.next()?, parts.next()?);
     let owner = Owner {
         container_id: container_id.parse().ok()?,

@@ -66,6 +66,17 @@ fn map_with(nftables: &mut Nftables, number: u8, snat: Snat) {
         .unwrap();
 }
 
+/// A port map of a network without conditions.
+fn unconditional<'a>(addresses: &'a [IpNetwork], mappings: &'a [PortMapping]) -> PortMap<'a> {
+    PortMap {
+        addresses,
+        mappings,
+        snat: Snat::WhereNeeded,
+        conditions4: None,
+        conditions6: None,
+    }
+}
+
 #[track_caller]
 fn unmap(nftables: &mut Nftables, number: u8) -> usize {
     let attachment = attachment(&format!("c{number}"), "eth0");
@@ -293,13 +304,7 @@ fn a_long_operation_succeeds_among_short_ones() {
             container_port: 80,
         };
         let mappings: Vec<_> = (0..400).map(mapping).collect();
-        let map = PortMap {
-            addresses: &held,
-            mappings: &mappings,
-            snat: Snat::WhereNeeded,
-            conditions4: None,
-            conditions6: None,
-        };
+        let map = unconditional(&held, &mappings);
         // What differs from the first map makes the operation read all of it.
         let outcomes = [&mappings[..], &mappings[1..]].map(|mappings| {
             let map = PortMap { mappings, ..map };
@@ -321,13 +326,7 @@ fn claims_of_one_port_at_a_time_end_with_one_winner() {
             host_port: 8080,
             container_port: 80,
         };
-        let map = PortMap {
-            addresses: &held,
-            mappings: &[mapping],
-            snat: Snat::WhereNeeded,
-            conditions4: None,
-            conditions6: None,
-        };
+        let map = unconditional(&held, std::slice::from_ref(&mapping));
         let attachment = attachment(&format!("c{number}"), "eth0");
         nftables
             .map_ports(&network("cbr0"), &attachment, &map, None)
@@ -382,13 +381,7 @@ fn a_container_may_have_hundreds_of_ports() {
         container_port: host_port,
     };
     let mappings: Vec<_> = (10_000..10_400).map(mapping).collect();
-    let map = PortMap {
-        addresses: &held,
-        mappings: &mappings,
-        snat: Snat::WhereNeeded,
-        conditions4: None,
-        conditions6: None,
-    };
+    let map = unconditional(&held, &mappings);
     let (cbr0, c1) = (network("cbr0"), attachment("c1", "eth0"));
     nftables.map_ports(&cbr0, &c1, &map, None).unwrap();
     assert_eq!(elements(&netns, "ip twill_portmap host-ports").len(), 400);
