@@ -18,7 +18,12 @@ fn main() {
     let prefix = if linker.ends_with("ld") { "" } else { "-Wl," };
     let link_with = |option: &str| println!("cargo::rustc-link-arg-bins={prefix}{option}");
     link_with("--build-id");
-    if setting("PROFILE") == "release" && reads_scripts(linker, prefix) {
+    if setting("PROFILE") != "release" {
+        return;
+    }
+    // `no_backtrace` defines a function that libunwind defines beside others.
+    link_with("--allow-multiple-definition");
+    if reads_scripts(linker, prefix) {
         link_with("--no-eh-frame-hdr");
         let directory = setting("CARGO_MANIFEST_DIR");
         link_with(&format!("--script={directory}/without-unwinding.ld"));
