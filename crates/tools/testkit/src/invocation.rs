@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::coverage;
 use crate::outcome::Outcome;
 
-const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
+const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
 
 /// How long a program may be open for writing.
 const BUSY: Duration = Duration::from_secs(10);
@@ -130,7 +130,8 @@ impl Invocation {
         self
     }
 
-    /// How long the call may take until the plugin is killed and the test fails (30 s by default).
+    /// How long the call may take until the plugin is killed and the test fails: by default 2 min,
+    /// as a busy emulated machine needs more than 30 s for some.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
