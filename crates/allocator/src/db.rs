@@ -56,13 +56,10 @@ pub use self::network::DbStore;
 use self::pages::PageFile;
 use self::seal::SealedLock;
 use self::session::Session;
-use crate::location::DATABASE;
+use crate::location::{DATABASE, DATABASE_ASIDE as ASIDE, DATABASE_LOCK as LOCK};
 use crate::{Store, StoreError};
 
-/// No network can have these names, because of their dots.
 const FILE: &str = DATABASE;
-const LOCK: &str = ".addresses.lock";
-const ASIDE: &str = ".addresses.new";
 
 /// The mode of the directory, if it has to be created.
 const DIRECTORY_MODE: u32 = 0o755;

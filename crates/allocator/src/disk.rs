@@ -38,7 +38,7 @@ const INDEX_DIRECTORY_MODE: u32 = 0o700;
 const LOCK: &str = "lock";
 
 /// No network can have the name, for its dot.
-const INDEX_DIRECTORY: &str = ".index";
+pub(crate) const INDEX_DIRECTORY: &str = ".index";
 
 /// The directory of a network's addresses. It may be a symbolic link that an operator has made.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ mod db;
 #[cfg(not(feature = "db"))]
 #[path = "no_db.rs"]
 mod db;
+mod derived;
 mod disk;
 mod error;
 mod first;
@@ -39,6 +40,7 @@ pub use db::{
     ContainerAddresses, ContainerError, Database, DbStore, NetworkRequest, Transaction,
     allocate_container, lookup_container, release_container,
 };
+pub use derived::remove_derived;
 pub use error::StoreError;
 pub use first::First;
 pub use garbage::{Collected, collect_garbage};

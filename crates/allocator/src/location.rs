@@ -23,6 +23,10 @@ pub const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// The database's file in `data_dir`. No network can have the name, because of its dot.
 pub(crate) const DATABASE: &str = ".addresses.db";
 
+/// The file whose lock guards the database, and the file that is about to become the database.
+pub(crate) const DATABASE_LOCK: &str = ".addresses.lock";
+pub(crate) const DATABASE_ASIDE: &str = ".addresses.new";
+
 /// The two kinds of store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StoreKind {

@@ -220,6 +220,11 @@ fn has_legacy_table(family: &str) -> bool {
     lists(family, "names", "nat")
 }
 
+/// Whether the kernel has a legacy table `raw` for IPv4.
+pub(crate) fn has_legacy_raw_table() -> bool {
+    lists("ip", "names", "raw")
+}
+
 /// Whether the kernel lists a name in a file about legacy tables. A file that cannot be read may
 /// list any name; there is none without legacy tables.
 fn lists(family: &str, file: &str, name: &str) -> bool {

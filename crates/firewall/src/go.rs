@@ -13,12 +13,14 @@ use netlink::{KernelMessage, KernelRequest, Rtnetlink};
 use nix::libc;
 
 use crate::FirewallError;
+use crate::all::may_have_legacy_port_maps;
 use crate::edit::{Edit, Message, Transaction};
 use crate::inventory::NamedInIptables;
 use crate::iptables::NAMING;
 use crate::kernel::{Kernel, Question};
 use crate::nf_tables::{TABLE, chain, cmp, data};
 use crate::owner::NetworkAttachment;
+use crate::port_map::loopback::{Open, Towards};
 use crate::rule::ListedRule;
 
 /// A chain that this crate has not created.
@@ -50,6 +52,15 @@ impl ForeignChain {
             table: "nat",
             name: name.to_owned(),
         })
+    }
+
+    /// The chain with the rule of iptables that guards the node's loopback address.
+    pub(crate) fn guarding() -> Self {
+        Self {
+            family: libc::NFPROTO_IPV4,
+            table: "raw",
+            name: "PREROUTING".to_owned(),
+        }
     }
 
     /// The chain with one rule per port that only one MAC may send through.
@@ -161,6 +172,22 @@ impl Kernel {
             }
         }
         Ok(named)
+    }
+
+    /// The links whose `route_localnet` is on, of which port maps of the Go plugin may need any.
+    ///
+    /// # Errors
+    /// If the kernel refuses to answer.
+    pub(crate) fn open_links(&mut self, towards: Towards<'_>) -> Result<Open, FirewallError> {
+        let in_iptables = self.rules_of_chain(&host_ports_of(libc::NFPROTO_IPV4))?;
+        let request = ListedRule::list(libc::NFPROTO_IPV4 as u8, HOST_PORT_TABLE, None);
+        let rules = self.dump(&request, ListedRule::read)?;
+        let mut comments = rules.iter().map(|rule| &rule.comment);
+        let has_any = !in_iptables.is_empty() || comments.any(|comment| !comment.is_empty());
+        if has_any || may_have_legacy_port_maps() {
+            return Ok(Open::ByOthers);
+        }
+        Open::read(towards)
     }
 
     /// Removes the Go plugin's port map of a container, which all of its interfaces share in

@@ -61,6 +61,21 @@ pub struct InventoryEntry {
     pub kind: EntryKind,
 }
 
+impl InventoryEntry {
+    /// The attachment, by its words; `None` if these are cut off.
+    pub fn owner(&self) -> Option<(NetworkName, Attachment)> {
+        let (ifname, rest) = self.words.split_once(" of ")?;
+        let (container_id, network) = rest.split_once(" in ")?;
+        let network: NetworkName = network.parse().ok()?;
+        let attachment = Attachment {
+            container_id: container_id.parse().ok()?,
+            ifname: ifname.parse().ok()?,
+        };
+        let digest = AttachmentDigest::new(&network, &attachment);
+        (digest == self.attachment).then_some((network, attachment))
+    }
+}
+
 /// The effect of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {

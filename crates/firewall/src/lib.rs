@@ -71,5 +71,5 @@ pub use nftables::Nftables;
 pub use port_map::{
     Conditions, PortMap, PortMapping, Snat, Transport, UnknownTransport, Unmapped,
     UnsupportedConditions, gc_port_maps, map_ports, map_ports_by_iptables, missing_port_map,
-    missing_port_map_by_iptables, probe_port_maps, unmap_ports,
+    missing_port_map_by_iptables, probe_port_maps, remove_loopback_guard, unmap_ports,
 };

@@ -13,6 +13,7 @@ use crate::element::Element;
 use crate::grant::{Grant, tables_of};
 use crate::kernel::Kernel;
 use crate::owner::{MOST_GRANTS, NetworkAttachment, RecordKey};
+use crate::port_map::loopback::Towards;
 use crate::record::record_element;
 use crate::table::Table;
 
@@ -167,19 +168,25 @@ impl Nftables {
                 }
                 Ok(None)
             })?;
-            self.kernel.remove_if_unused(table)?;
+            self.kernel.remove_if_unused(table, Towards::default())?;
         }
         Ok(())
     }
 
     /// Removes those of this crate's tables that have nothing of an attachment and nothing of
-    /// another program.
+    /// another program. That of port maps stays while it guards the node's loopback address, as on
+    /// a link of another program; on those that lead to containers, `links` by their names,
+    /// `route_localnet` is turned off.
     ///
     /// # Errors
     /// If the kernel refuses; then a part may have been removed.
-    pub fn remove_unused_tables(&mut self) -> Result<(), FirewallError> {
+    pub fn remove_unused_tables(&mut self, links: &[String]) -> Result<(), FirewallError> {
+        let towards = Towards {
+            links,
+            ..Towards::default()
+        };
         let mut tables = Table::OF_LINKS.into_iter().chain(Table::PORT_MAP);
-        tables.try_for_each(|table| self.kernel.remove_if_unused(table))
+        tables.try_for_each(|table| self.kernel.remove_if_unused(table, towards))
     }
 
     /// Restores the chains, rules and sets of this crate's tables that other programs removed, and

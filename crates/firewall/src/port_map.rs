@@ -11,6 +11,7 @@ mod check;
 pub(crate) mod claim;
 mod conditions;
 pub(crate) mod content;
+pub(crate) mod loopback;
 mod node;
 mod operations;
 mod rules;
@@ -27,7 +28,7 @@ pub(crate) use conditions::Token;
 pub use conditions::{Conditions, UnsupportedConditions};
 pub use operations::{
     gc_port_maps, map_ports, map_ports_by_iptables, missing_port_map, missing_port_map_by_iptables,
-    probe_port_maps, unmap_ports,
+    probe_port_maps, remove_loopback_guard, unmap_ports,
 };
 pub(crate) use rules::{CHAINS4, CHAINS6, rules};
 

@@ -6,17 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::FirewallError;
 use crate::edit::{Edit, Message, Transaction};
 use crate::element::{Element, ListedElement};
 use crate::frame::{ChainState, Frame, are_right, rules_of};
 use crate::grant::Grant;
 use crate::kernel::Kernel;
 use crate::owner::{RecordKey, comment, words_of};
+use crate::port_map::loopback::Towards;
 use crate::record::{Record, record_element};
 use crate::rule::{ListedRule, Rule, compare};
 use crate::schema::ChainRules;
 use crate::table::{Set, Table};
+use crate::{FirewallError, Iptables};
 
 /// How often a table is looked at that others change meanwhile.
 const LOOKS: usize = 5;
@@ -115,11 +116,15 @@ impl Kernel {
     }
 
     /// Removes a table that contains nothing but its frame. A table with objects of other programs
-    /// stays.
+    /// stays, and one that guards the node's loopback address while a link lets packets for it in.
     ///
     /// # Errors
     /// If the kernel refuses; then nothing has changed.
-    pub(crate) fn remove_if_unused(&mut self, table: Table) -> Result<(), FirewallError> {
+    pub(crate) fn remove_if_unused(
+        &mut self,
+        table: Table,
+        towards: Towards<'_>,
+    ) -> Result<(), FirewallError> {
         // If another process adds something meanwhile, the generation changes, and the removal
         // fails.
         let Some(generation) = self.generation()? else {
@@ -145,7 +150,20 @@ impl Kernel {
             edits: vec![table.delete()],
             generation: Some(generation),
         };
-        self.commit(transaction).map(drop)
+        if table != Table::PortMap4 {
+            return self.commit(transaction).map(drop);
+        }
+        let open = self.open_links(towards)?;
+        if !open.close() && Iptables.guards(self)?.is_empty() {
+            open.reopen();
+            return Ok(());
+        }
+        let removed = self.commit(transaction);
+        // An ADD may have come first: it needs the setting.
+        if !matches!(removed, Ok(None)) {
+            open.reopen();
+        }
+        removed.map(drop)
     }
 
     /// The edits that repair a table, and that create it if it does not exist. `sets` are needed

@@ -28,6 +28,9 @@ const GIVEN_FLAGS: u32 = libc::IFA_F_NODAD
     | libc::IFA_F_MANAGETEMPADDR
     | libc::IFA_F_NOPREFIXROUTE;
 
+/// The protocol of addresses that Twill adds (`IFA_PROTO`). The kernel uses 1 to 3.
+pub const OWN_PROTOCOL: u8 = 84;
+
 /// An internet protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {

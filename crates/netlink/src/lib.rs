@@ -57,7 +57,7 @@ mod veth;
 mod vlan;
 mod wait;
 
-pub use address::{Family, Given, LinkAddress};
+pub use address::{Family, Given, LinkAddress, OWN_PROTOCOL};
 pub use change::Change;
 pub use counters::Counters;
 pub use error::NetlinkError;

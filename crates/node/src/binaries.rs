@@ -19,6 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The word in a plugin's version line that identifies it as one of Twill's.
 const OWN_WORD: &str = "twill";
 
+/// The start of a plugin's second line.
+const VERSIONS: &str = "CNI protocol versions supported: ";
+
 /// A plugin's binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binary {
@@ -82,7 +85,7 @@ pub fn find_binaries<'n>(
 fn ask(path: &Path) -> Part<Origin> {
     let failed =
         |error: io::Error| Problem::of(format_args!("cannot run {}: {error}", path.display()));
-    let report = run(path).map_err(failed)?;
+    let report = run(path, 1).map_err(failed)?;
     let line = report.lines().next().unwrap_or_default().trim();
     if line.is_empty() {
         return Err(Problem::of(format_args!(
@@ -97,7 +100,16 @@ fn ask(path: &Path) -> Part<Origin> {
     })
 }
 
-fn run(path: &Path) -> io::Result<String> {
+/// The versions of the CNI specification that a plugin supports; `None` if it does not report them.
+pub fn supported_versions(path: &Path) -> Option<Vec<String>> {
+    let report = run(path, 2).ok()?;
+    let mut lines = report.lines();
+    let versions = lines.find_map(|line| line.strip_prefix(VERSIONS))?;
+    Some(versions.trim().split(", ").map(str::to_owned).collect())
+}
+
+/// Runs a plugin without a command, and returns at least so many lines of its standard error.
+fn run(path: &Path, lines: usize) -> io::Result<String> {
     let image = Image::at(path, std::iter::empty())?;
     let (child, streams) = Child::start(&image, None)?;
     drop((streams.stdin, streams.stdout));
@@ -117,7 +129,8 @@ fn run(path: &Path) -> io::Result<String> {
         let mut part = [0; 512];
         let length = stderr.read(&mut part)?;
         report.extend(part.get(..length).unwrap_or_default());
-        if length == 0 || report.contains(&b'\n') {
+        let ends = report.iter().filter(|byte| **byte == b'\n');
+        if length == 0 || ends.count() >= lines {
             break;
         }
     }

@@ -36,7 +36,7 @@ mod snapshot;
 mod stores;
 
 pub use attachments::KnownAttachment;
-pub use binaries::{Binary, Origin, find_binaries};
+pub use binaries::{Binary, Origin, find_binaries, supported_versions};
 pub use cached::{CachedAttachment, HostPort, Pod};
 pub use kept::{Kept, KeptConfs, KeptFile};
 pub use lease_file::LeaseFile;

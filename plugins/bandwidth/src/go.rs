@@ -21,7 +21,7 @@ pub(crate) const IFB_PREFIX: &str = "bwp";
 const IFB_LENGTH: usize = 15;
 
 /// The name of its ifb, which all attachments of a container to a network share.
-pub(crate) fn ifb_name(network: &str, container_id: &str) -> String {
+pub fn ifb_name(network: &str, container_id: &str) -> String {
     let hash = Hash::hash([network.as_bytes(), container_id.as_bytes()].concat());
     let mut name = IFB_PREFIX.to_owned();
     for byte in hash.iter().take(IFB_LENGTH / 2) {

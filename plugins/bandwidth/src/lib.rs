@@ -14,6 +14,8 @@ mod node_end;
 mod plan;
 mod status;
 
+pub use go::ifb_name as name_of_ifb_of_go;
+
 use cni_plugin::CommandTable;
 
 /// The plugin.

@@ -5,7 +5,7 @@
 //! plugged into the bridge. An address that an operator added is never removed, unless
 //! `forceAddress` is set.
 //!
-//! An address with [`PROTOCOL`] was added by this plugin. The Go plugin, and kernels before 5.18,
+//! An address with [`OWN_PROTOCOL`] was added by this plugin. The Go plugin, and kernels before 5.18,
 //! do not set a protocol. There, an address counts as a plugin's if it has no property that only
 //! operators set, such as a label or a metric, and if `host-local` has given containers of this
 //! network addresses of its subnet.
@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use cni_plugin::{Call, Log};
 use container_link::wait_for_ipv6;
 use ipnetwork::IpNetwork;
-use netlink::{Applied, Change, Link, LinkAddress, LinkChange, LinkKind, Rtnetlink};
+use netlink::{Applied, Change, Link, LinkAddress, LinkChange, LinkKind, OWN_PROTOCOL, Rtnetlink};
 
 use self::difference::{Conflict, Difference};
 use crate::changes::Changes;
@@ -25,9 +25,6 @@ use crate::config::Config;
 use crate::error::BridgeError;
 use crate::undo::{OnNode, put_back};
 use crate::{ipv6, leases};
-
-/// The protocol of addresses that this plugin adds (`IFA_PROTO`). The kernel uses 1 to 3.
-const PROTOCOL: u8 = 84;
 
 /// The node's link with the gateways' addresses, as it was before IPAM was called.
 #[derive(Debug)]
@@ -168,9 +165,9 @@ impl Gateway {
         // `host-local`'s records prove that a plugin added the address only as long as a container
         // of the earlier lease exists. The protocol proves it from now on.
         let unmarked = conflicts.iter().map(|one| &one.existing);
-        let unmarked = unmarked.filter(|found| found.given.protocol != PROTOCOL);
+        let unmarked = unmarked.filter(|found| found.given.protocol != OWN_PROTOCOL);
         let marks: Vec<Change> = unmarked
-            .map(|found| Change::note_protocol(PROTOCOL, link.index, found))
+            .map(|found| Change::note_protocol(OWN_PROTOCOL, link.index, found))
             .collect();
         if let Err(error) = changes.kernel.apply(&marks) {
             changes.log.info(format_args!("{error}"));
@@ -186,7 +183,8 @@ impl Gateway {
 
 fn is_by_plugin(found: &LinkAddress, link: &str, earlier: &[IpAddr]) -> bool {
     let is_of_network = |address: &IpAddr| found.network.contains(*address);
-    found.given.protocol == PROTOCOL || (found.is_plain(link) && earlier.iter().any(is_of_network))
+    found.given.protocol == OWN_PROTOCOL
+        || (found.is_plain(link) && earlier.iter().any(is_of_network))
 }
 
 /// Adds addresses without conflicts to a link.
@@ -236,7 +234,7 @@ fn try_to_add(
 fn additions(link: u32, addresses: &[IpNetwork]) -> Vec<Change> {
     let addresses = addresses.iter();
     addresses
-        .map(|address| Change::add_address_of(PROTOCOL, link, *address))
+        .map(|address| Change::add_address_of(OWN_PROTOCOL, link, *address))
         .collect()
 }
 

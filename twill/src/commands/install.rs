@@ -17,7 +17,8 @@ use crate::cli::Outcome;
 use crate::error::in_words;
 use crate::output::Output;
 
-pub(super) use self::plugin_dir::{PluginDir, Removed, Work, uninstall};
+pub(super) use self::network_list::plugin_types;
+pub(super) use self::plugin_dir::{PluginDir, Removed, Work, kept_name, uninstall};
 pub(super) use self::selection::Selection;
 
 /// The directory of network lists of runtimes and flanneld.

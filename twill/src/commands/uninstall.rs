@@ -18,8 +18,9 @@ use crate::output::Output;
 /// the installation stays.
 ///
 /// Without DIR and NAMES, the node goes back to the plugins of Go: leases in a database become
-/// files, masquerading and port maps of running containers become rules of iptables, and tables of
-/// nftables without a container are removed. What is left is printed.
+/// files, masquerading and port maps of running containers become rules of iptables, links get the
+/// names by which the Go plugins find them, and what no container needs is removed: tables of
+/// nftables, guards, indexes. What is left is printed.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  twill uninstall --dry-run\n  twill uninstall /opt/cni/bin")]
 pub(crate) struct Options {
@@ -35,7 +36,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         .is_everything()
         .then(|| GoingBack::new(selection.dry_run));
     if let Some(going_back) = &mut going_back {
-        going_back.convert_databases()?;
+        going_back.prepare()?;
     }
     let mut failures = Vec::new();
     for dir in &dirs {
@@ -47,8 +48,10 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         failures.extend(work.failure);
     }
     install::fail_with(failures)?;
-    for line in going_back.map(GoingBack::finish).unwrap_or_default() {
-        output.line(&line)?;
+    if let Some(going_back) = going_back {
+        for line in going_back.finish(&dirs) {
+            output.line(&line)?;
+        }
     }
     Ok(Outcome::Done)
 }

@@ -4,12 +4,10 @@ use std::net::IpAddr;
 
 use cni_types::json::Object;
 use ipnetwork::IpNetwork;
+use netlink::OWN_PROTOCOL;
 use node::{Network, NodeLinks};
 
 use super::{Facts, Fault, Repair};
-
-/// The mark of addresses that `bridge` gives (`IFA_PROTO`).
-const PROTOCOL: u8 = 84;
 
 pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     let Ok(links) = &facts.node.links else {
@@ -49,7 +47,7 @@ fn of(network: &Network, links: &NodeLinks) -> Vec<Fault> {
     }
     for address in &it.addresses {
         let ip = address.network.ip();
-        let is_own = address.given.protocol == PROTOCOL;
+        let is_own = address.given.protocol == OWN_PROTOCOL;
         let is_current = gateways.iter().any(|gateway| gateway.ip() == ip);
         if is_own && !is_current {
             faults.push(Fault {

@@ -10,7 +10,7 @@ use cni_types::NetworkName;
 use container_link::LinkAlias;
 use firewall::{Backend, Iptables, Nftables};
 use ipnetwork::IpNetwork;
-use netlink::{Change, Rtnetlink};
+use netlink::{Change, OWN_PROTOCOL, Rtnetlink};
 use state::BootId;
 
 use super::Examined;
@@ -18,9 +18,6 @@ use super::rule_check::Unmasqueraded;
 use crate::context::Context;
 use crate::holdings::free::{Freed, free};
 use crate::holdings::{Holding, links_with_alias};
-
-/// The mark of addresses that `bridge` gives (`IFA_PROTO`).
-const PROTOCOL: u8 = 84;
 
 /// The repair of a fault. Each repair checks again, under the lock concerned, that the fault exists
 /// before it changes something.
@@ -99,7 +96,7 @@ impl Repair {
             Self::AddAddress { link, address } => {
                 let mut kernel = Rtnetlink::open()?;
                 let index = index_of(&mut kernel, link)?;
-                kernel.apply(&[Change::add_address_of(PROTOCOL, index, *address)])?;
+                kernel.apply(&[Change::add_address_of(OWN_PROTOCOL, index, *address)])?;
                 Ok("added".to_owned())
             }
             Self::DeleteAddress { link, address } => {
@@ -107,7 +104,7 @@ impl Repair {
                 let index = index_of(&mut kernel, link)?;
                 let listed = kernel.addresses(index, None)?.into_iter();
                 let own = listed.filter(|it| it.network == *address);
-                for address in own.filter(|it| it.given.protocol == PROTOCOL) {
+                for address in own.filter(|it| it.given.protocol == OWN_PROTOCOL) {
                     kernel.apply(&[Change::delete_address(index, &address)])?;
                 }
                 Ok("removed".to_owned())

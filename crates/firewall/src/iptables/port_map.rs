@@ -8,10 +8,12 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use ipnetwork::IpNetwork;
 
 use super::{IPV4, IPV6, Programs, Tables, on_both};
+use crate::all::has_legacy_raw_table;
 use crate::check::Missing;
-use crate::go::port_map_chain;
+use crate::go::{ForeignChain, port_map_chain};
 use crate::iptables::lock_chain;
 use crate::iptables::rules::{Jump, jumps, removal, removal_with_chains, stale_jumps};
+use crate::kernel::Kernel;
 use crate::port_map::{PortMap, PortMapping, Snat};
 use crate::table::Table;
 use crate::{FirewallError, Iptables};
@@ -32,6 +34,9 @@ const MOST_PORTS: usize = 15;
 
 const SET_MARK_COMMENT: &str = r#"-m comment --comment "CNI portfwd masquerade mark""#;
 const MASQUERADE_COMMENT: &str = r#"-m comment --comment "CNI portfwd requiring masquerade""#;
+/// The table and the chain of the guard.
+const RAW: &str = "raw";
+const HOOK: &str = "PREROUTING";
 const GUARD_COMMENT: &str = "twill: only the node uses its loopback addresses";
 
 /// The fwmark of packets that need SNAT.
@@ -198,6 +203,42 @@ impl Iptables {
     }
 }
 
+impl Iptables {
+    /// The rules that drop packets for the node's loopback address, of a line each.
+    ///
+    /// # Errors
+    /// As [`Iptables::map_ports`].
+    pub(crate) fn guards(
+        &self,
+        kernel: &mut Kernel,
+    ) -> Result<Vec<(Tables, String)>, FirewallError> {
+        let in_nftables = kernel.ask_one(&ForeignChain::guarding())?;
+        let in_nftables = in_nftables.map(|()| Tables::Nftables);
+        let legacy = has_legacy_raw_table().then_some(Tables::Legacy);
+        let mut guards = Vec::new();
+        for tables in in_nftables.into_iter().chain(legacy) {
+            let rules = match IPV4.on(tables).rules_in(RAW, HOOK) {
+                Err(FirewallError::NoProgram { .. }) => continue,
+                rules => rules?.unwrap_or_default(),
+            };
+            let own = rules.lines().filter(|line| line.contains(GUARD_COMMENT));
+            guards.extend(own.map(|line| (tables, line.to_owned())));
+        }
+        Ok(guards)
+    }
+
+    /// Removes what [`Iptables::guards`] has found.
+    ///
+    /// # Errors
+    /// As [`Iptables::map_ports`].
+    pub(crate) fn remove_guards(&self, guards: &[(Tables, String)]) -> Result<(), FirewallError> {
+        guards.iter().try_for_each(|(tables, line)| {
+            let removal = line.replacen("-A ", "-D ", 1) + "\n";
+            IPV4.on(*tables).apply_to(RAW, &removal)
+        })
+    }
+}
+
 /// The mappings of one family to a container.
 struct Part<'a> {
     programs: Programs<'a>,
@@ -347,15 +388,15 @@ impl Programs<'_> {
 
     /// Drops packets for loopback addresses that arrive on another link than `lo` (CVE-2020-8558).
     fn guard_loopback(self) -> Result<(), FirewallError> {
-        let present = self.rules_in("raw", "PREROUTING")??;
+        let present = self.rules_in(RAW, HOOK)??;
         if present.contains(GUARD_COMMENT) {
             return Ok(());
         }
         let guard = format!(
-            "-I PREROUTING ! -i lo -d 127.0.0.0/8 \
+            "-I {HOOK} ! -i lo -d 127.0.0.0/8 \
             -m comment --comment \"{GUARD_COMMENT}\" -j DROP\n"
         );
-        self.apply_to("raw", &guard)
+        self.apply_to(RAW, &guard)
     }
 }
 

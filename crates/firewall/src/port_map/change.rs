@@ -13,6 +13,7 @@ use crate::layout::octets;
 use crate::owner::{MOST_PLACES, NetworkAttachment, RecordKey};
 use crate::port_map::claim::{Claim, Entry, Target};
 use crate::port_map::content::{Elements, Holder, Holders, addition, difference};
+use crate::port_map::loopback::Towards;
 use crate::port_map::{PortMap, PortMapping};
 use crate::record::record_element;
 use crate::repair::words_of_edits;
@@ -198,7 +199,12 @@ impl Nftables {
                 kernel.commit(Transaction { edits, generation })
             })?;
             unmapped.append(&mut removed);
-            self.kernel.remove_if_unused(table)?;
+            let containers: Vec<IpAddr> = unmapped.iter().map(|it: &Unmapped| it.target).collect();
+            let towards = Towards {
+                containers: &containers,
+                ..Towards::default()
+            };
+            self.kernel.remove_if_unused(table, towards)?;
         }
         Ok(unmapped)
     }

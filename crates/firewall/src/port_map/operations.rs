@@ -12,7 +12,8 @@ use crate::go::port_map_chain;
 use crate::iptables::port_map::IptablesOptions;
 use crate::iptables::{Tables, lock_chain};
 use crate::owner::NetworkAttachment;
-use crate::port_map::node::{addresses_without_services, route_loopback, routes_loopback};
+use crate::port_map::loopback::{Towards, route_loopback, routes_loopback};
+use crate::port_map::node::addresses_without_services;
 use crate::port_map::{PortMap, Unmapped};
 use crate::table::Table;
 use crate::{FirewallError, Iptables, Nftables};
@@ -35,8 +36,13 @@ pub fn map_ports(
     // The port map of an earlier ADD stays.
     if finished.is_err() && !is_repeated {
         nftables.unmap_ports(network, attachment)?;
+        let containers: Vec<_> = map.address_for_loopback().into_iter().collect();
+        let towards = Towards {
+            containers: &containers,
+            ..Towards::default()
+        };
         for table in Table::PORT_MAP {
-            nftables.kernel.remove_if_unused(table)?;
+            nftables.kernel.remove_if_unused(table, towards)?;
         }
     }
     finished
@@ -218,6 +224,42 @@ fn missing_for_loopback(map: &PortMap<'_>) -> Result<Option<Missing>, FirewallEr
         location: "the link towards it".to_owned(),
         lack: "route_localnet 0".to_owned(),
     }))
+}
+
+/// Removes the rule of iptables by which [`map_ports_by_iptables`] guards the node's loopback
+/// address, and turns `route_localnet` off on the links that lead to containers (`links` by their
+/// names), unless a port map needs them or another program may. Returns whether the rule is removed;
+/// `None` if there is none. If `dry_run`, changes nothing.
+///
+/// # Errors
+/// As [`Iptables::map_ports`].
+pub fn remove_loopback_guard(
+    links: &[String],
+    dry_run: bool,
+) -> Result<Option<bool>, FirewallError> {
+    let mut nftables = Nftables::open()?;
+    let kernel = &mut nftables.kernel;
+    let guards = Iptables.guards(kernel)?;
+    if guards.is_empty() {
+        return Ok(None);
+    }
+    if kernel.ask_one(&Table::PortMap4)?.is_some() {
+        return Ok(Some(false));
+    }
+    let towards = Towards {
+        links,
+        ..Towards::default()
+    };
+    let open = kernel.open_links(towards)?;
+    if dry_run {
+        return Ok(Some(open.can_be_closed()));
+    }
+    if !open.close() {
+        open.reopen();
+        return Ok(Some(false));
+    }
+    Iptables.remove_guards(&guards)?;
+    Ok(Some(true))
 }
 
 /// Checks that ports can be mapped, without changing anything.

@@ -217,7 +217,11 @@ fn gc_and_status() {
     assert_eq!(lan.ruleset().matches("tcp . 8080").count(), 0);
     run("GC", &conf(valid(&[]))).silent();
     assert!(!lan.ruleset().contains("twill_portmap"));
+    assert_eq!(lan.node.read(ROUTE_LOCALNET).trim(), "0");
 }
+
+/// The setting that lets the node's packets from 127.0.0.1 reach containers.
+const ROUTE_LOCALNET: &str = "/proc/sys/net/ipv4/conf/cni0/route_localnet";
 
 #[test]
 fn without_rights_the_error_says_what_is_needed() {

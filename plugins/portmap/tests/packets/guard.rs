@@ -13,6 +13,49 @@ fn send_loopback_to(machine: &NetNs, gateway: &str) {
     machine.ip(&format!("route add 127.0.0.0/8 via {gateway}"));
 }
 
+/// Once no container has a port, GC removes the guard only if no link lets packets for the loopback
+/// address in.
+#[test]
+fn the_guard_outlives_the_last_port_while_a_link_needs_it() {
+    let Some(lan) = Lan::new(Side::Ours) else {
+        return;
+    };
+    lan.serve(Place::Node, "127.0.0.1", 9999);
+    let ports = json!([{"hostPort": 8080, "containerPort": 80}]);
+    let conf = lan.conf(0, &ports, &json!({}));
+    let gc = json!({
+        "cniVersion": "1.1.0", "name": "cbr0", "type": "portmap",
+        "cni.dev/valid-attachments": [],
+    });
+    let gc = || lan.node.run(&lan.call_alone("GC", &gc)).silent();
+    let setting = |link: &str| {
+        let path = format!("/proc/sys/net/ipv4/conf/{link}/route_localnet");
+        lan.node.read(path).trim().to_owned()
+    };
+    send_loopback_to(&lan.pods[1].sandbox, "10.244.1.1");
+    let is_answered = || lan.is_answered(Place::Pod(1), Protocol::Tcp, "127.0.0.1", 9999);
+
+    // Another program has opened a link, or may have: this bridge is none of Twill's.
+    lan.set("ipv4/conf/wan/route_localnet", "1");
+    lan.map(0, &ports);
+    gc();
+    assert_eq!([setting("cni0"), setting("wan")], ["1", "1"]);
+    assert!(lan.ruleset().contains("twill_portmap"));
+    assert!(!is_answered());
+    lan.set("ipv4/conf/wan/route_localnet", "0");
+    lan.map(0, &ports);
+    lan.node.run(&lan.call("DEL", &lan.pods[0], &conf)).silent();
+    gc();
+    assert_eq!(setting("cni0"), "1");
+    assert!(!is_answered());
+    // The last port goes at the GC, so the link is known to be that of containers.
+    lan.map(0, &ports);
+    gc();
+    assert_eq!(setting("cni0"), "0");
+    assert!(!lan.ruleset().contains("twill_portmap"));
+    assert!(!is_answered());
+}
+
 #[test]
 fn a_container_does_not_reach_the_nodes_own_services() {
     let Some(lan) = Lan::new(Side::Ours) else {

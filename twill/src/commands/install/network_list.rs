@@ -85,7 +85,7 @@ pub(super) fn all(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// The types of the plugins that a list needs, delegates and IPAM plugins included; none if the
 /// list cannot be decoded.
-pub(super) fn plugin_types(list: &str) -> Vec<String> {
+pub(crate) fn plugin_types(list: &str) -> Vec<String> {
     let list: Value = serde_json::from_str(list).unwrap_or_default();
     let plugins = match list.get("plugins").and_then(Value::as_array) {
         Some(plugins) => plugins.clone(),

@@ -208,7 +208,7 @@ impl PluginDir {
     }
 
     fn kept(&self, name: &str) -> PathBuf {
-        self.path.join(format!(".{name}.before-twill"))
+        self.path.join(kept_name(name))
     }
 
     /// The name of a file that is about to replace the kept one.
@@ -309,6 +309,11 @@ pub(crate) fn uninstall(dir: &PluginDir, selection: &Selection) -> Work<Removed>
         dir.clean_up(selection.names());
     }
     Work { done, failure }
+}
+
+/// The name under which the file that a plugin replaces is kept.
+pub(crate) fn kept_name(name: &str) -> String {
+    format!(".{name}.before-twill")
 }
 
 /// Whether two names lead to one inode. Renaming one of them to the other would do nothing.
