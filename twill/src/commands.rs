@@ -11,7 +11,6 @@ pub(crate) mod leases;
 pub(crate) mod metrics;
 pub(crate) mod network_gc;
 pub(crate) mod network_status;
-pub(crate) mod places;
 pub(crate) mod release;
 pub(crate) mod render;
 pub(crate) mod repair;

@@ -4,14 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use cni_plugin::Environment;
+use node::PLUGIN_DIRS;
 
-/// The directories in which distributions' runtimes look for plugins.
-const PLUGIN_DIRS: [&str; 4] = [
-    "/opt/cni/bin",
-    "/usr/lib/cni",
-    "/usr/libexec/cni",
-    "/var/lib/rancher/k3s/data/cni",
-];
+/// A name that a directory of plugins has. A directory without it, such as /usr/sbin, may have
+/// programs that are called like plugins: `bridge` of iproute2.
+const PLUGIN: &str = "host-local";
 
 /// The environment of a command, taken from its process.
 #[derive(Debug)]
@@ -28,7 +25,10 @@ impl Context {
             return Self { environment };
         }
         let own = std::env::current_exe().ok();
-        let own = own.as_deref().and_then(Path::parent).map(Path::to_owned);
+        let own = own.as_deref().and_then(Path::parent);
+        let own = own
+            .filter(|dir| dir.join(PLUGIN).exists())
+            .map(Path::to_owned);
         let dirs = own.into_iter().chain(PLUGIN_DIRS.map(PathBuf::from));
         // A directory whose name has a colon cannot be in the list.
         let path: OsString =

@@ -129,10 +129,8 @@ pub(crate) struct Examined {
 
 /// Brings the indexes of a node's leases up to date: see [`settle`](crate::holdings::settle()).
 pub(crate) fn settle_all(options: &ExamineOptions) {
-    for stores in Recorded::read(&options.node.paths()).stores {
-        // A network that cannot be locked cannot be repaired either: the repair reports it.
-        drop(settle(&stores.data_dir, &Filter::default()));
-    }
+    // A network that cannot be locked cannot be repaired either: the repair reports it.
+    drop(settle(&options.node.paths(), &Filter::default()));
 }
 
 /// Reads the node, and finds its faults. Changes nothing, and holds no lock but that of a database

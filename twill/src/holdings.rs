@@ -10,7 +10,7 @@ pub(crate) mod free;
 mod read;
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -25,15 +25,6 @@ pub(crate) use self::read::{Filter, collect, links_with_alias, read, settle};
 
 /// The interface that runtimes ask for. A file that names no interface belongs to it.
 const USUAL_IFNAME: &str = "eth0";
-
-/// The directories in which the plugins keep their state.
-#[derive(Clone, Debug)]
-pub(crate) struct Places {
-    /// host-local's `dataDir`.
-    pub(crate) data_dir: PathBuf,
-    /// flannel's `dataDir`.
-    pub(crate) flannel_dir: PathBuf,
-}
 
 /// All holdings of one attachment in a network.
 #[derive(Clone, Debug)]

@@ -27,7 +27,7 @@ const DEFAULT_IFNAME: &str = "eth0";
 #[derive(Args, Debug)]
 pub(crate) struct ListOptions {
     /// The file with the list of plugins, or a directory of such files [default: NETCONFPATH, else
-    /// /etc/cni/net.d].
+    /// /etc/cni/net.d and those of k3s and microk8s].
     #[arg(long, value_name = "PATH")]
     pub(crate) conf: Option<PathBuf>,
     /// The directories of the plugins, with ":" between them [default: CNI_PATH, else that of this
@@ -127,9 +127,9 @@ impl ListOptions {
         let variable = |name| environment.get(name).map(OsString::from);
         let conf = self.conf.clone();
         let conf = conf.or_else(|| variable("NETCONFPATH").map(PathBuf::from));
-        let conf = conf.unwrap_or_else(|| files::DEFAULT_DIR.into());
+        let conf = conf.map_or_else(files::default_dirs, |conf| vec![conf]);
         let path = self.path.clone().or_else(|| variable("CNI_PATH"));
-        let list = match files::find(&conf, network.as_str()) {
+        let list = match files::find_in(&conf, network.as_str()) {
             Ok(list) => list,
             Err(error) => cached
                 .and_then(|cached| NetworkList::parse(&cached.list).ok())

@@ -17,7 +17,8 @@ use crate::network::ListOptions;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Where to look")]
 pub(crate) struct NodeOptions {
-    /// The directory of the network configurations [default: NETCONFPATH, else /etc/cni/net.d].
+    /// The directory of the network configurations [default: NETCONFPATH, else /etc/cni/net.d and
+    /// those of k3s and microk8s].
     #[arg(long, value_name = "DIR")]
     conf: Option<PathBuf>,
     /// The directories of the plugins, with ":" between them [default: CNI_PATH, else /opt/cni/bin
@@ -65,7 +66,7 @@ impl NodeOptions {
             .or_else(|| variable("NETCONFPATH").map(PathBuf::from));
         let path = self.path.clone().or_else(|| variable("CNI_PATH"));
         Paths {
-            conf_dir: conf.unwrap_or(usual.conf_dir),
+            conf_dirs: conf.map_or(usual.conf_dirs, |conf| vec![conf]),
             plugin_dirs: match path {
                 Some(path) => std::env::split_paths(&path).collect(),
                 None => usual.plugin_dirs,

@@ -334,13 +334,27 @@ fn the_bridge_has_the_address_of_an_earlier_lease() {
                 fault("bridge-with-old-address", &old),
             ]
         );
-        let text = ward.run(&["repair", "--apply"]).text(0);
+        // The old address is the gateway of a container that runs.
+        let text = ward.run(&["repair", "--apply"]).text(1);
         assert_eq!(
             text,
             format!(
                 "bridge-without-gateway: 10.210.7.1/24 on cni0: added\n\
-                 bridge-with-old-address: {old} on cni0: removed\n"
+                 bridge-with-old-address: {old} on cni0: only you can: delete the pods or \
+                 containers that use it: their successors get addresses of the present lease, and \
+                 then this fault can be repaired\n"
             )
+        );
+        let gateway = format!("{net}.1");
+        let reached = ward
+            .one
+            .sandbox
+            .enter(|| Command::new("ping").args(["-c1", "-W5", &gateway]).output());
+        assert!(reached.unwrap().status.success());
+        ward.stage.del(&ward.one);
+        assert_eq!(
+            ward.run(&["repair", "--apply"]).text(0),
+            format!("bridge-with-old-address: {old} on cni0: removed\n")
         );
         assert_eq!(ward.faults(), []);
         let addresses = ward

@@ -11,6 +11,24 @@ use crate::{ListError, NetworkList};
 /// The directory of network configurations, unless `NETCONFPATH` names another.
 pub const DEFAULT_DIR: &str = "/etc/cni/net.d";
 
+/// The directories of distributions whose runtime does not use [`DEFAULT_DIR`].
+const DISTRIBUTIONS: [&str; 2] = [
+    "/var/lib/rancher/k3s/agent/etc/cni/net.d",
+    "/var/snap/microk8s/current/args/cni-network",
+];
+
+/// The directories of network configurations on this node, unless `NETCONFPATH` names one: those of
+/// k3s and microk8s that exist, and [`DEFAULT_DIR`] if it exists or none of them does.
+pub fn default_dirs() -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = DISTRIBUTIONS.iter().map(PathBuf::from).collect();
+    dirs.retain(|dir| dir.is_dir());
+    let usual = PathBuf::from(DEFAULT_DIR);
+    if dirs.is_empty() || usual.exists() {
+        dirs.push(usual);
+    }
+    dirs
+}
+
 const LIST: &str = "conflist";
 const SINGLE: [&str; 2] = ["conf", "json"];
 
@@ -140,6 +158,18 @@ pub fn find(path: &Path, wanted: &str) -> Result<NetworkList, FileError> {
         known,
         unreadable,
     })
+}
+
+/// Finds a network's list in the first of several files or directories that has it: see [`find`].
+///
+/// # Errors
+/// The error of the last one.
+pub fn find_in(paths: &[PathBuf], wanted: &str) -> Result<NetworkList, FileError> {
+    let Some((last, others)) = paths.split_last() else {
+        return find(Path::new(DEFAULT_DIR), wanted);
+    };
+    let found = others.iter().find_map(|path| find(path, wanted).ok());
+    found.map_or_else(|| find(last, wanted), Ok)
 }
 
 /// All lists of a directory in the order of their files' names. containerd and CRI-O use the first

@@ -46,7 +46,7 @@ pub use lists::{ListFile, conf_of, plugin_of, with_conf};
 pub use namespaces::{ContainerNamespace, ContainerNamespaces};
 pub use network::{Lease, Network, RangeUse};
 pub use part::{Part, Problem};
-pub use paths::Paths;
+pub use paths::{PLUGIN_DIRS, Paths};
 pub use processes::Processes;
 pub use snapshot::{Node, Recorded};
 pub use stores::{NetworkStore, Stores};

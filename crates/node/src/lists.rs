@@ -1,6 +1,6 @@
 //! The network configurations of a node, as a runtime finds them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cni_types::NetConf;
 use cni_types::json::Object;
@@ -8,7 +8,7 @@ use conflist::{NetworkList, PluginConf, files};
 
 use crate::{Part, Problem};
 
-/// A file of the configuration directory, and the list of plugins in it.
+/// A file of a configuration directory, and the list of plugins in it.
 #[derive(Clone, Debug)]
 pub struct ListFile {
     /// The file.
@@ -17,15 +17,23 @@ pub struct ListFile {
     pub list: Part<NetworkList>,
 }
 
-/// Reads the lists of a directory, in the order in which a runtime reads them; no lists if the
-/// directory does not exist.
-pub(crate) fn read_lists(dir: &Path) -> Part<Vec<ListFile>> {
-    let listed = files::all(dir).map_err(Problem::of)?;
-    let listed = listed.into_iter().map(|listed| ListFile {
-        path: listed.path,
-        list: listed.list.map_err(Problem::of),
-    });
-    Ok(listed.collect())
+/// Reads the lists of directories, in the order in which a runtime reads them; no lists if a
+/// directory does not exist. A directory that cannot be read stands for its files.
+pub(crate) fn read_lists(dirs: &[PathBuf]) -> Vec<ListFile> {
+    let mut all = Vec::new();
+    for dir in dirs {
+        match files::all(dir) {
+            Ok(listed) => all.extend(listed.into_iter().map(|listed| ListFile {
+                path: listed.path,
+                list: listed.list.map_err(Problem::of),
+            })),
+            Err(error) => all.push(ListFile {
+                path: dir.clone(),
+                list: Err(Problem::of(error)),
+            }),
+        }
+    }
+    all
 }
 
 /// The first plugin of a list that has this type.

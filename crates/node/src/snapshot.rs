@@ -35,7 +35,7 @@ pub struct Node {
     /// The running boot, if the kernel reports it.
     pub boot: Option<BootId>,
     /// The network configurations, in the order in which a runtime looks at them.
-    pub lists: Part<Vec<ListFile>>,
+    pub lists: Vec<ListFile>,
     /// flanneld's lease: that which the configuration in use names, or the usual one.
     pub lease_file: Part<LeaseFile>,
     /// The records of host-local, one entry per `dataDir`.
@@ -69,7 +69,7 @@ pub struct Recorded {
     paths: Paths,
     now: SystemTime,
     boot: Option<BootId>,
-    lists: Part<Vec<ListFile>>,
+    lists: Vec<ListFile>,
     lease_file: Part<LeaseFile>,
     cached: Part<Vec<CachedAttachment>>,
     plans: BTreeMap<NetworkName, Plan>,
@@ -78,11 +78,23 @@ pub struct Recorded {
 impl Recorded {
     /// Reads the files at these paths, and the links that the calling thread sees.
     pub fn read(paths: &Paths) -> Self {
+        Self::with_cached(paths, || crate::cached::read_cached(&paths.cache_dirs))
+    }
+
+    /// As [`Recorded::read`], without what the runtime has recorded.
+    pub fn of_plugins(paths: &Paths) -> Self {
+        Self::with_cached(paths, || Ok(Vec::new()))
+    }
+
+    fn with_cached(
+        paths: &Paths,
+        read_cached: impl FnOnce() -> Part<Vec<CachedAttachment>>,
+    ) -> Self {
         let now = SystemTime::now();
         let boot = BootId::read();
-        let lists = read_lists(&paths.conf_dir);
+        let lists = read_lists(&paths.conf_dirs);
         let usable: Vec<_> = usable(&lists).collect();
-        let flannel = usable.first().and_then(|(_, list)| flannel_conf(list));
+        let flannel = usable.iter().find_map(|(_, list)| flannel_conf(list));
         let subnet_file = flannel.and_then(|conf| with_conf(&conf, inspect::subnet_file).ok());
         let subnet_file = or_set(subnet_file, inspect::DEFAULT_SUBNET_FILE, &paths.lease_file);
         let lease_file = LeaseFile::read(&subnet_file);
@@ -121,7 +133,7 @@ impl Recorded {
         Self {
             stores,
             kept,
-            cached: crate::cached::read_cached(&paths.cache_dirs),
+            cached: read_cached(),
             links: NodeLinks::of_node(),
             paths: paths.clone(),
             now,
@@ -219,11 +231,9 @@ impl Node {
     /// Why parts of the node could not be read.
     pub fn problems(&self) -> Vec<&Problem> {
         let mut problems: Vec<&Problem> = Vec::new();
-        problems.extend(self.lists.as_ref().err());
         problems.extend(
             self.lists
                 .iter()
-                .flatten()
                 .filter_map(|file| file.list.as_ref().err()),
         );
         problems.extend(self.stores.iter().flat_map(Stores::problems));
@@ -326,8 +336,8 @@ impl Plan {
 }
 
 /// The lists that a runtime can use, with their files.
-fn usable(lists: &Part<Vec<ListFile>>) -> impl Iterator<Item = (&Path, &NetworkList)> {
-    let files = lists.iter().flatten();
+fn usable(lists: &[ListFile]) -> impl Iterator<Item = (&Path, &NetworkList)> {
+    let files = lists.iter();
     files.filter_map(|file| Some((file.path.as_path(), file.list.as_ref().ok()?)))
 }
 

@@ -6,18 +6,17 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cni_types::NetworkName;
 use living::{Living, Namespaces, Source};
-use node::{ContainerNamespaces, NodeLinks, Paths, Sightings};
+use node::{ContainerNamespaces, NodeLinks, Sightings};
 use serde::Serialize;
 
 use super::network_gc::NetworkGc;
-use super::places::PlacesOptions;
 use crate::age;
 use crate::cli::Outcome;
 use crate::context::Context;
 use crate::error::in_words;
 use crate::holdings::free::{Freed, free};
 use crate::holdings::{Fate, Filter, Holding, Inquest, read, settle};
-use crate::network::ListOptions;
+use crate::node_options::NodeOptions;
 use crate::output::Output;
 use crate::table::Table;
 
@@ -54,14 +53,15 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    places: PlacesOptions,
+    node: NodeOptions,
     /// Call the plugins of the network's list with GC, as a runtime does, with a list of the valid
     /// attachments (--from FILE or -). Before that, cached attachments that are not in the list get
     /// DEL. --older-than has no effect.
     #[arg(long, requires = "network", help_heading = "By the plugins")]
     by_plugins: bool,
-    #[command(flatten, next_help_heading = "By the plugins")]
-    list: ListOptions,
+    /// Show each plugin's request, answer and time, on standard error.
+    #[arg(short, long, requires = "by_plugins", help_heading = "By the plugins")]
+    verbose: bool,
 }
 
 /// The line or JSON object about one attachment.
@@ -98,21 +98,18 @@ pub(crate) fn run(
     if options.by_plugins {
         return run_by_plugins(options, output);
     }
-    let places = options.places.places();
+    let paths = options.node.paths();
     let filter = Filter {
         networks: options.network.clone(),
         container: None,
     };
     if options.apply {
-        settle(&places.data_dir, &filter)?;
+        settle(&paths, &filter)?;
     }
-    let holdings = read(&places, &filter)?;
+    let holdings = read(&paths, &filter)?;
     let living = Living::ask(&options.from)
         .context("it is unknown which containers live, so nothing was changed")?;
-    let (links, found) = (
-        NodeLinks::of_node(),
-        ContainerNamespaces::read(&Paths::default()),
-    );
+    let (links, found) = (NodeLinks::of_node(), ContainerNamespaces::read(&paths));
     let namespaces = Namespaces::new(&links, &found)
         .context("the network namespaces cannot be read, so nothing was changed")?;
     let inquest = Inquest {
@@ -181,7 +178,7 @@ fn run_by_plugins(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     )?;
     let gc = NetworkGc {
         network,
-        list: &options.list,
+        list: &options.node.list(options.verbose),
         valid: &valid,
         apply: options.apply,
         json: options.json,

@@ -1,5 +1,6 @@
 //! `twill release`: frees the holdings of one container, which is named by its ID or by an address.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -8,12 +9,13 @@ use clap::Args;
 use cni_types::{ContainerId, NetworkName};
 use living::Namespaces;
 use netlink::Rtnetlink;
+use node::Paths;
 
-use super::places::PlacesOptions;
 use crate::cli::Outcome;
 use crate::context::Context;
 use crate::holdings::free::{Freed, free};
 use crate::holdings::{Filter, Holding, read, settle};
+use crate::node_options::NodeOptions;
 use crate::output::Output;
 
 /// Releases the addresses of a container, and everything else that it holds.
@@ -36,7 +38,7 @@ pub(crate) struct Options {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    places: PlacesOptions,
+    node: NodeOptions,
 }
 
 /// The target of the release.
@@ -50,7 +52,7 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(address) = cni_types::parse_ip(text) {
+        if let Ok(address) = cni_types::parse_ip_or_cidr(text) {
             return Ok(Self::Address(address));
         }
         if text.contains('.') && text.bytes().all(|it| it.is_ascii_digit() || it == b'.') {
@@ -67,7 +69,7 @@ pub(crate) fn run(
     context: &Context,
     output: &mut Output<'_>,
 ) -> Result<Outcome> {
-    let places = options.places.places();
+    let paths = options.node.paths();
     let filter = Filter {
         networks: options.network.clone(),
         container: match &options.target {
@@ -75,12 +77,15 @@ pub(crate) fn run(
             Target::Container(container) => Some(container.clone()),
         },
     };
-    settle(&places.data_dir, &filter)?;
-    let mut holdings = read(&places, &filter)?;
+    settle(&paths, &filter)?;
+    let mut holdings = read(&paths, &filter)?;
     if let Target::Address(address) = options.target {
         holdings.retain(|holding| holding.addresses().contains(&address));
     }
     if holdings.is_empty() {
+        if let Target::Container(container) = &options.target {
+            refuse_start(container, &paths)?;
+        }
         output.line("nothing is held: there is nothing to release")?;
         return Ok(Outcome::Done);
     }
@@ -109,6 +114,21 @@ fn release(
     {
         Freed::All => output.line(&format!("released {words}"))?,
         Freed::Changed => bail!("{words} has changed meanwhile, and was left alone: look again"),
+    }
+    Ok(())
+}
+
+/// Refuses the start of a container's ID, as other programs print it: nothing would be released,
+/// although the container holds something.
+fn refuse_start(start: &ContainerId, paths: &Paths) -> Result<()> {
+    let holdings = read(paths, &Filter::default())?;
+    let ids = holdings.iter().map(|it| it.owner.container_id.as_str());
+    let ids: BTreeSet<&str> = ids.filter(|id| id.starts_with(start.as_str())).collect();
+    if !ids.is_empty() {
+        bail!(
+            "{start} is only the start of a container's ID: name {} in full",
+            Vec::from_iter(ids).join(" or ")
+        );
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cni_types::json::Object;
 use conflist::{NetworkList, files};
@@ -25,7 +25,7 @@ use crate::table::Style;
   twill render /etc/cni/net.d/10-flannel.conflist --lease ./subnet.env
   twill render --json | jq .ipam.ranges")]
 pub(crate) struct Options {
-    /// The file of the network configuration, instead of the one in use.
+    /// The file of the network configuration, instead of the first one with flannel.
     conflist: Option<PathBuf>,
     /// Print the configuration as JSON.
     #[arg(long)]
@@ -74,13 +74,19 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
 }
 
 fn in_use(paths: &node::Paths) -> Result<(PathBuf, NetworkList)> {
-    let listed = files::all(&paths.conf_dir).map_err(Problem::of)?;
-    let usable = listed
-        .into_iter()
-        .find_map(|it| Some((it.path, it.list.ok()?)));
-    usable.ok_or_else(|| {
-        let dir = paths.conf_dir.display();
-        anyhow!("no file in {dir} is a network configuration that can be used")
+    let mut usable = Vec::new();
+    for dir in &paths.conf_dirs {
+        let listed = files::all(dir).map_err(Problem::of)?.into_iter();
+        usable.extend(listed.filter_map(|it| Some((it.path, it.list.ok()?))));
+    }
+    let of_flannel = usable
+        .iter()
+        .position(|(_, list)| plugin_of(list, "flannel").is_some());
+    let first = usable.into_iter().nth(of_flannel.unwrap_or(0));
+    first.with_context(|| {
+        let dirs = paths.conf_dirs.iter().map(|dir| dir.display().to_string());
+        let dirs = dirs.collect::<Vec<_>>().join(" or ");
+        format!("no file in {dirs} is a network configuration that can be used")
     })
 }
 

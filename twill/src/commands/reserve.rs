@@ -69,7 +69,9 @@ impl FromStr for Wish {
 /// Reserves the addresses, and prints them.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
     let mut paths = Paths::default();
-    paths.conf_dir = options.conf.clone().unwrap_or(paths.conf_dir);
+    if let Some(conf) = &options.conf {
+        paths.conf_dirs = vec![conf.clone()];
+    }
     paths.lease_file = options.lease.clone().unwrap_or(paths.lease_file);
     let node = Node::read(&paths);
     let mut data_dir = None;

@@ -4,7 +4,7 @@ use super::{Facts, Fault};
 
 pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     // No lease is needed if no list has flannel.
-    let lists = facts.node.lists.iter().flatten();
+    let lists = facts.node.lists.iter();
     let mut lists = lists.filter_map(|file| file.list.as_ref().ok());
     if !lists.any(|list| node::plugin_of(list, "flannel").is_some()) {
         return Vec::new();

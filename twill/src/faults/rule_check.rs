@@ -240,7 +240,7 @@ impl Unmasqueraded {
 
 /// The configuration of `bridge` in a list that names it: with flannel, that of a container counts.
 fn conf_of_bridge<'a>(node: &'a Node, network: &'a node::Network) -> Option<&'a Object> {
-    let lists = node.lists.iter().flatten();
+    let lists = node.lists.iter();
     let mut lists = lists.filter_map(|file| file.list.as_ref().ok());
     let list = lists.find(|list| list.name == network.name)?;
     match plugin_of(list, "flannel") {
@@ -260,7 +260,7 @@ fn backend(conf: &Object) -> Option<Backend> {
 
 /// The ports that a runtime has passed for living attachments, and that nothing maps.
 fn unmapped(node: &Node, inventory: &Inventory) -> Vec<(CachedAttachment, HostPort)> {
-    let lists = node.lists.iter().flatten();
+    let lists = node.lists.iter();
     let lists = lists.filter_map(|file| file.list.as_ref().ok());
     let with_portmap = lists.filter(|list| plugin_of(list, "portmap").is_some());
     let with_portmap: HashSet<&str> = with_portmap.map(|list| list.name.as_str()).collect();

@@ -19,11 +19,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
         }));
     };
     let text = |text: &str| text.to_owned();
-    add(
-        node.paths.conf_dir.display().to_string(),
-        node.lists.as_ref().err(),
-    );
-    for file in node.lists.iter().flatten() {
+    for file in node.lists.iter() {
         add(file.path.display().to_string(), file.list.as_ref().err());
     }
     for kept in &node.kept {

@@ -10,10 +10,10 @@ use anyhow::{Context, Result};
 use cni_types::{ContainerId, IfName, NetworkName};
 use container_link::LinkAlias;
 use netlink::{Link, Rtnetlink};
-use node::{Kept, KeptConfs, NetworkStore, NodeLinks, Part, Stores};
+use node::{Kept, KeptConfs, NetworkStore, NodeLinks, Part, Paths, Recorded, Stores};
 use state::BootId;
 
-use super::{HeldConf, HeldLease, HeldLink, Holding, Places, USUAL_IFNAME};
+use super::{HeldConf, HeldLease, HeldLink, Holding, USUAL_IFNAME};
 
 /// The timeout for a lock, which an ADD holds for a few milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,10 +43,14 @@ impl Filter {
 ///
 /// # Errors
 /// As [`collect`].
-pub(crate) fn read(places: &Places, filter: &Filter) -> Result<Vec<Holding>> {
-    let stores = Stores::read(&places.data_dir, BootId::read());
-    let kept = KeptConfs::read(&places.flannel_dir);
-    collect(&[stores], &[kept], &NodeLinks::of_node(), filter)
+pub(crate) fn read(paths: &Paths, filter: &Filter) -> Result<Vec<Holding>> {
+    let Recorded {
+        stores,
+        kept,
+        links,
+        ..
+    } = Recorded::of_plugins(paths);
+    collect(&stores, &kept, &links, filter)
 }
 
 /// Collects the holdings of attachments from the records of a node, in the order of their networks
@@ -194,12 +198,20 @@ impl<'a> Collection<'a> {
     }
 }
 
-/// Brings the index of each network up to date, as any ADD and DEL does. Doing so may set times of
-/// address files, which must stay the same from the reading of a lease to its release.
+/// Brings the index of each network of a node up to date, as any ADD and DEL does. Doing so may set
+/// times of address files, which must stay the same from the reading of a lease to its release.
 ///
 /// # Errors
-/// If a network cannot be locked.
-pub(crate) fn settle(data_dir: &Path, filter: &Filter) -> Result<()> {
+/// If a directory cannot be read, or a network cannot be locked. All others are brought up to date.
+pub(crate) fn settle(paths: &Paths, filter: &Filter) -> Result<()> {
+    let mut settled = Ok(());
+    for stores in Recorded::of_plugins(paths).stores {
+        settled = settled.and(settle_dir(&stores.data_dir, filter));
+    }
+    settled
+}
+
+fn settle_dir(data_dir: &Path, filter: &Filter) -> Result<()> {
     for network in networks_in_files(data_dir)? {
         if !filter.networks.is_empty() && !filter.networks.contains(&network) {
             continue;

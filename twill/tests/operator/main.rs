@@ -9,6 +9,7 @@
 )]
 
 mod broken;
+mod elsewhere;
 mod go;
 mod healthy;
 mod many;

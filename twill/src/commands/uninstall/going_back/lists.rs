@@ -11,7 +11,7 @@ impl GoingBack {
     /// A runtime calls all plugins of a list with the latest version of the list that it knows,
     /// which may be one that the Go plugins do not know.
     pub(super) fn report_versions(&mut self, dirs: &[PathBuf]) {
-        for file in self.node.lists.iter().flatten() {
+        for file in self.node.lists.iter() {
             let Ok(list) = &file.list else { continue };
             let version = list.version.as_str();
             let mut refusing = plugin_types(list.as_json());

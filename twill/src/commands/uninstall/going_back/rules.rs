@@ -200,7 +200,7 @@ impl GoingBack {
 
     /// Whether the network's `portmap` has keys that change the rules.
     fn has_own_rules(&self, network: &NetworkName) -> bool {
-        let lists = self.node.lists.iter().flatten();
+        let lists = self.node.lists.iter();
         let mut lists = lists.filter_map(|file| file.list.as_ref().ok());
         let list = lists.find(|list| list.name == *network);
         let portmap = list.and_then(|list| node::plugin_of(list, "portmap"));
