@@ -6,7 +6,7 @@
     reason = "the edge of a program that people run: its arguments, streams and exit status"
 )]
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -20,7 +20,7 @@ use crate::commands::{
 };
 use crate::context::Context;
 use crate::error::in_words;
-use crate::output::Output;
+use crate::output::{Output, visible};
 use crate::progress::Progress;
 use crate::terminal::Terminal;
 
@@ -108,14 +108,12 @@ pub fn main() -> ExitCode {
     let progress = cli.command.waits().and_then(Progress::of);
     let mut output = Output::new(&mut stdout, Terminal::of_stdout(), progress);
     let done = run(cli.command, &mut output);
-    drop(output);
-    match done {
+    let unwritten = output.failure().map_or(Ok(()), |error| Err(error.into()));
+    match done.and_then(|done| unwritten.map(|()| done)) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Faults) => ExitCode::FAILURE,
-        // The reader has closed the pipe, as `head` does once it has enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("twill: {}", in_words(&error));
+            eprintln!("twill: {}", visible(&in_words(&error)));
             ExitCode::from(2)
         }
     }
@@ -141,11 +139,6 @@ fn run(command: Command, output: &mut Output<'_>) -> Result<Outcome> {
         Command::Status(options) => status::run(&options, output),
         Command::Uninstall(options) => uninstall::run(&options, output),
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<io::Error>();
-    io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use conflist::{
 };
 
 use crate::context::Context;
+use crate::output::visible;
 
 /// The directory in which `ip netns` mounts its namespaces.
 const NAMED: &str = "/var/run/netns";
@@ -256,7 +257,7 @@ fn show_answer(answer: &Result<String, DelegateError>, elapsed: Duration) {
 /// Writes a line to standard error; an error is ignored, because the reader may have closed the
 /// pipe.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", visible(line));
 }
 
 impl Site {

@@ -1,6 +1,7 @@
 //! The output of a command.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
 
@@ -14,6 +15,9 @@ pub(crate) struct Output<'a> {
     terminal: Terminal,
     /// Until the first line is written.
     progress: Option<Progress>,
+    /// Why nothing more can be written. A command goes on: what it changes does not depend on
+    /// whether somebody reads about it.
+    failure: Option<io::Error>,
 }
 
 impl<'a> Output<'a> {
@@ -26,44 +30,100 @@ impl<'a> Output<'a> {
             stdout,
             terminal,
             progress,
+            failure: None,
         }
     }
 
-    /// Writes a line.
-    ///
-    /// # Errors
-    /// If the output cannot be written.
-    pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
+    /// Why not everything was written; `None` also if the reader has closed the pipe, as `head` does
+    /// once it has enough.
+    pub(crate) fn failure(self) -> Option<io::Error> {
+        self.failure.filter(|it| it.kind() != ErrorKind::BrokenPipe)
+    }
+
+    /// Writes a text as a line, with its control characters made visible.
+    pub(crate) fn line(&mut self, line: &str) {
+        self.raw(&visible(line));
+    }
+
+    /// As [`Output::line`], of a text that begins with a word in a style.
+    pub(crate) fn styled_line(&mut self, start: &str, style: Style, rest: &str) {
+        let start = style.apply(&visible(start), self.terminal);
+        self.raw(&format!("{start}{}", visible(rest)));
+    }
+
+    /// Writes a line for a person who waits for an answer, where a program would read nothing.
+    pub(crate) fn remark(&mut self, line: &str) {
+        if self.terminal.is_terminal {
+            self.line(line);
+        }
+    }
+
+    fn raw(&mut self, line: &str) {
+        self.write(|stdout| writeln!(stdout, "{line}"));
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         drop(self.progress.take());
-        writeln!(self.stdout, "{line}")
+        if self.failure.is_none() {
+            self.failure = write(self.stdout).err();
+        }
     }
 
     /// Writes a table.
-    ///
-    /// # Errors
-    /// If the output cannot be written.
-    pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
-        let mut lines = table.lines(self.terminal).into_iter();
-        lines.try_for_each(|line| self.line(&line))
+    pub(crate) fn table(&mut self, table: &Table) {
+        for line in table.lines(self.terminal) {
+            self.raw(&line);
+        }
     }
 
-    /// The lines of a table, for a command that writes only some of them.
-    pub(crate) fn table_lines(&self, table: &Table) -> Vec<String> {
-        table.lines(self.terminal)
-    }
-
-    /// A text with a style; without it, unless the terminal shows colours.
-    pub(crate) fn styled(&self, text: &str, style: Style) -> String {
-        style.apply(text, self.terminal)
+    /// Writes the rows of a table, without its header.
+    pub(crate) fn rows(&mut self, table: &Table) {
+        for line in table.lines(self.terminal).iter().skip(1) {
+            self.raw(line);
+        }
     }
 
     /// Writes a value as JSON, in lines that a person can read.
-    ///
-    /// # Errors
-    /// If the output cannot be written.
-    pub(crate) fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
-        drop(self.progress.take());
-        serde_json::to_writer_pretty(&mut *self.stdout, value)?;
-        self.line("")
+    pub(crate) fn json<T: Serialize + ?Sized>(&mut self, value: &T) {
+        self.write(|stdout| {
+            serde_json::to_writer_pretty(&mut *stdout, value)?;
+            writeln!(stdout)
+        });
+    }
+}
+
+/// A text in which control characters are shown as such: those from files of other programs must
+/// not move the cursor of a terminal. Lines and tabs stay.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let moves = |it: char| it.is_control() && !matches!(it, '\n' | '\t');
+    if !text.contains(moves) {
+        return text.into();
+    }
+    let mut shown = String::new();
+    for it in text.chars() {
+        match moves(it) {
+            true => shown.extend(it.escape_debug()),
+            false => shown.push(it),
+        }
+    }
+    shown.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_a_terminal() {
+        let mut written = Vec::new();
+        let terminal = Terminal {
+            has_colours: true,
+            ..Terminal::default()
+        };
+        let mut output = Output::new(&mut written, terminal, None);
+        output.line("a \u{1b}[2J\u{7} \"b\" ü");
+        output.styled_line("x\r", Style::Bad, ": \u{9b}");
+        let expected = "a \\u{1b}[2J\\u{7} \"b\" ü\n\u{1b}[31mx\\r\u{1b}[0m: \\u{9b}\n";
+        assert_eq!(String::from_utf8(written).unwrap(), expected);
     }
 }

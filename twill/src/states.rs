@@ -14,6 +14,21 @@ pub(crate) struct States {
 }
 
 impl States {
+    /// Each state's name and number.
+    pub(crate) fn by_name(&self) -> [(&'static str, usize); 4] {
+        [
+            ("alive", self.alive),
+            ("dead", self.dead),
+            ("unknown", self.unknown),
+            ("unowned", self.unowned),
+        ]
+    }
+
+    /// The number of leases.
+    pub(crate) fn sum(&self) -> usize {
+        self.alive + self.dead + self.unknown + self.unowned
+    }
+
     pub(crate) fn of(network: &Network) -> Self {
         let mut states = Self::default();
         for lease in &network.leases {

@@ -260,7 +260,7 @@ mod tests {
     fn the_widest_column_is_cut_off_where_a_terminal_has_no_room() {
         let narrow = |width| Terminal {
             width: Some(width),
-            has_colours: false,
+            ..Terminal::default()
         };
         let table = table().without_empty_columns();
         assert_eq!(
@@ -279,7 +279,7 @@ mod tests {
     fn columns_are_left_out_where_cutting_off_is_not_enough() {
         let narrow = |width| Terminal {
             width: Some(width),
-            has_colours: false,
+            ..Terminal::default()
         };
         let table = table().without_empty_columns();
         let table = table.with_dispensable(&["STATE", "WHY"]);
@@ -297,6 +297,7 @@ mod tests {
         let colours = Terminal {
             width: Some(80),
             has_colours: true,
+            ..Terminal::default()
         };
         assert_eq!(
             table().without_empty_columns().lines(colours)[1..],

@@ -12,6 +12,7 @@ use rustix::termios::tcgetwinsize;
 /// The properties of standard output that determine how text is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Terminal {
+    pub(crate) is_terminal: bool,
     /// The number of characters that fit into a line; `None` if lines may have any length, as in a
     /// file.
     pub(crate) width: Option<usize>,
@@ -30,6 +31,7 @@ impl Terminal {
         let variable = |name| std::env::var_os(name).unwrap_or_default();
         let width = tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col));
         Self {
+            is_terminal: true,
             // A serial console does not know its width.
             width: (width > 0).then_some(width),
             has_colours: variable("NO_COLOR").is_empty() && variable("TERM") != "dumb",

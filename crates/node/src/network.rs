@@ -26,6 +26,8 @@ pub struct Network {
     pub data_dir: PathBuf,
     /// The addresses that are not free, in ascending order.
     pub leases: Vec<Lease>,
+    /// Whether all leases could be read.
+    pub is_read: bool,
     /// The ranges that addresses are given from; none where another IPAM plugin gives them, or
     /// where no configuration says it.
     pub ranges: Part<Option<RangeSets>>,

@@ -183,7 +183,9 @@ impl Recorded {
         let networks = plans.into_iter().map(|(name, plan)| {
             let mut leases = leases.remove(&name).unwrap_or_default();
             leases.sort_by_key(|lease| lease.address);
+            let mut own = stores.iter().filter(|it| it.data_dir == plan.data_dir);
             Network {
+                is_read: own.all(|store| store.has_read(&name)),
                 list: plan.list,
                 conf: plan.conf,
                 data_dir: plan.data_dir,

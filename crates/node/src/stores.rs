@@ -77,6 +77,12 @@ impl Stores {
         both.filter_map(|store| store.as_ref().ok()).flatten()
     }
 
+    /// Whether all records of a network could be read.
+    pub fn has_read(&self, network: &NetworkName) -> bool {
+        let mut own = self.networks().filter(|store| store.network == *network);
+        self.files.is_ok() && self.database.is_ok() && own.all(|store| store.records.is_ok())
+    }
+
     /// Why a store cannot be read.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         let networks = self.networks();

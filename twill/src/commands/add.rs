@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
             {
                 output.line(&serde_json::to_string(
                     &error.at_version(network.list.version),
-                )?)?;
+                )?);
             }
             let (removed, _) = network.run(|it| it.del(&network.list, runtime));
             return Err(match removed {
@@ -64,13 +64,13 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         }
     };
     if options.attachment.json {
-        output.line(&result)?;
+        output.line(&result);
         return Ok(Outcome::Done);
     }
     let attached = format!("{} is attached to {name}", site.describe());
-    output.line(&format!("{attached} ({})", effort.describe()))?;
+    output.line(&format!("{attached} ({})", effort.describe()));
     for line in lines(&result, network.list.version)? {
-        output.line(&line)?;
+        output.line(&line);
     }
     Ok(Outcome::Done)
 }

@@ -58,9 +58,9 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
             "ifname": attachment.ifname.as_str(),
             "error": error,
         });
-        output.line(&object.to_string())?;
+        output.line(&object.to_string());
     } else {
-        output.line(&text)?;
+        output.line(&text);
     }
     Ok(outcome)
 }

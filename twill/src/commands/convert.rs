@@ -6,6 +6,7 @@ use allocator::{DEFAULT_DATA_DIR, DEFAULT_LOCK_TIMEOUT, Location, StoreKind};
 use anyhow::{Context, Result};
 use clap::Args;
 use cni_types::NetworkName;
+use serde_json::json;
 use state::BootId;
 
 use crate::cli::Outcome;
@@ -25,6 +26,9 @@ pub(crate) struct Options {
     /// host-local's dataDir.
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Moves the addresses, and prints how many they are.
@@ -39,6 +43,13 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         .context("nothing was lost; repeat it once this is solved")?;
     let (network, backend) = (&to.network, to.backend);
     let data_dir = to.data_dir.display();
+    if options.json {
+        output.json(&json!({
+            "network": network.as_str(), "backend": backend.to_string(),
+            "dataDir": data_dir.to_string(), "moved": moved,
+        }));
+        return Ok(Outcome::Done);
+    }
     output.line(&match (moved, backend) {
         (None, StoreKind::Db) => format!("network {network} has no addresses in {data_dir}"),
         (None, StoreKind::Disk) => format!("there is no database in {data_dir}"),
@@ -52,6 +63,6 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
                     \"{backend}\" in its ipam"
             )
         }
-    })?;
+    });
     Ok(Outcome::Done)
 }

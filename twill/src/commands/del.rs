@@ -35,15 +35,15 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
             "ifname": attachment.ifname.as_str(),
             "hadResult": site.cached.is_some(),
         });
-        output.line(&object.to_string())?;
+        output.line(&object.to_string());
         return Ok(Outcome::Done);
     }
     let detached = format!("{} is detached from {name}", site.describe());
-    output.line(&format!("{detached} ({})", effort.describe()))?;
+    output.line(&format!("{detached} ({})", effort.describe()));
     if site.cached.is_none() {
         output.line(&format!(
             "no result of an ADD of {attachment} was cached: the plugins had none to go by"
-        ))?;
+        ));
     }
     Ok(Outcome::Done)
 }

@@ -30,16 +30,16 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     let faults = examine(&options.examine)?.faults.into_iter();
     let faults: Vec<FaultView> = faults.map(FaultView::from).collect();
     if options.json {
-        output.json(&faults)?;
+        output.json(&faults);
     } else {
         for fault in &faults {
-            print(fault, output)?;
+            print(fault, output);
         }
         output.line(&match faults.len() {
             0 => "nothing is wrong".to_owned(),
             1 => "1 fault".to_owned(),
             count => format!("{count} faults"),
-        })?;
+        });
     }
     Ok(if faults.is_empty() {
         Outcome::Done
@@ -48,12 +48,10 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     })
 }
 
-fn print(fault: &FaultView, output: &mut Output<'_>) -> Result<()> {
-    let kind = output.styled(fault.kind, Style::Bad);
-    output.line(&format!("{kind}: {}", fault.subject))?;
-    output.line(&format!("  evidence  {}", fault.evidence))?;
-    output.line(&format!("  effect    {}", fault.effect))?;
-    output.line(&format!("  mend      {}", fault.command))?;
-    output.line("")?;
-    Ok(())
+fn print(fault: &FaultView, output: &mut Output<'_>) {
+    output.styled_line(fault.kind, Style::Bad, &format!(": {}", fault.subject));
+    output.line(&format!("  evidence  {}", fault.evidence));
+    output.line(&format!("  effect    {}", fault.effect));
+    output.line(&format!("  mend      {}", fault.command));
+    output.line("");
 }

@@ -158,7 +158,7 @@ pub(crate) fn run(
             report.attachments.push(line);
         }
     }
-    print(options, &report, output)?;
+    print(options, &report, output);
     if has_failed {
         bail!("not all dead attachments could be freed: repeat the command once this is solved");
     }
@@ -217,10 +217,10 @@ impl Line {
     }
 }
 
-fn print(options: &Options, report: &Report, output: &mut Output<'_>) -> Result<()> {
+fn print(options: &Options, report: &Report, output: &mut Output<'_>) {
     if options.json {
-        output.json(report)?;
-        return Ok(());
+        output.json(report);
+        return;
     }
     let shown = report
         .attachments
@@ -239,8 +239,8 @@ fn print(options: &Options, report: &Report, output: &mut Output<'_>) -> Result<
         ]);
     }
     if !table.is_empty() {
-        output.table(&table)?;
-        output.line("")?;
+        output.table(&table);
+        output.line("");
     }
     let Report {
         dead,
@@ -255,6 +255,5 @@ fn print(options: &Options, report: &Report, output: &mut Output<'_>) -> Result<
         format!("{freed} of {dead} dead attachments freed; {alive} alive, {unclear} unclear")
     } else {
         format!("{dead} dead, {alive} alive, {unclear} unclear: --apply frees what is dead")
-    })?;
-    Ok(())
+    });
 }

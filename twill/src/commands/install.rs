@@ -4,25 +4,24 @@ mod binary;
 mod needs;
 mod network_list;
 mod plugin_dir;
+mod report;
 mod selection;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
+use conflist::files;
 
 use self::binary::Binary;
 use self::plugin_dir::Installed;
 use crate::cli::Outcome;
-use crate::error::in_words;
 use crate::output::Output;
 
 pub(super) use self::network_list::plugin_types;
 pub(super) use self::plugin_dir::{PluginDir, Removed, Work, kept_name, uninstall};
+pub(super) use self::report::{Change, Report};
 pub(super) use self::selection::Selection;
-
-/// The directory of network lists of runtimes and flanneld.
-const NETWORK_LISTS: &str = "/etc/cni/net.d";
 
 /// Installs the plugins, each as a file of its own.
 ///
@@ -42,9 +41,8 @@ pub(crate) struct Options {
         value_name = "DIR",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = NETWORK_LISTS,
     )]
-    conflist: Option<PathBuf>,
+    conflist: Option<Option<PathBuf>>,
 }
 
 /// Installs into each directory, and prints what has changed and what the node still needs.
@@ -52,24 +50,40 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     let selection = &options.selection;
     let binary = Binary::of_this_process()?;
     let dirs = selection.dirs()?;
-    let mut failures = Vec::new();
+    let mut report = Report::new(selection);
     for dir in &dirs {
         let work = install_into(dir, &binary, selection);
-        report(dir, &work, selection.dry_run, output)?;
-        failures.extend(work.failure);
+        report.add(dir, &work, words);
+        report.fail(work.failure);
     }
-    if let Some(lists) = &options.conflist {
-        output.line(&network_list::write(lists, selection.dry_run)?)?;
-    }
-    fail_with(failures)?;
-    if selection.are_defaults() || options.conflist.is_some() {
-        let lists = options.conflist.as_deref();
-        let lists = lists.unwrap_or(Path::new(NETWORK_LISTS));
-        for need in needs::of_node(lists, &dirs) {
-            output.line(&format!("needed: {need}"))?;
+    let lists = options.conflist.clone().map(Option::unwrap_or_default);
+    let lists = lists.map(|dir| match dir.as_os_str().is_empty() {
+        true => files::default_dirs(),
+        false => vec![dir],
+    });
+    if let Some(lists) = &lists {
+        match network_list::write(lists, selection.dry_run) {
+            Ok(line) => report.remark(line),
+            Err(error) => report.failures.push(error),
         }
     }
-    Ok(Outcome::Done)
+    if report.failures.is_empty() && (selection.are_defaults() || lists.is_some()) {
+        let lists = lists.unwrap_or_else(files::default_dirs);
+        let needs = needs::of_node(&lists, &dirs, selection);
+        needs.into_iter().for_each(|need| report.need(need));
+    }
+    report.print(output)
+}
+
+fn words(change: Installed) -> Change {
+    match change {
+        Installed::Unchanged => Change::Unchanged,
+        Installed::New => Change::Changed("installed"),
+        Installed::Update => Change::Changed("updated"),
+        Installed::Replacement => {
+            Change::Changed("installed; the file before it is kept for `twill uninstall`")
+        }
+    }
 }
 
 fn install_into(dir: &Path, binary: &Binary, selection: &Selection) -> Work<Installed> {
@@ -82,37 +96,4 @@ fn install_into(dir: &Path, binary: &Binary, selection: &Selection) -> Work<Inst
         Ok(opened) => plugin_dir::install(opened.as_ref(), binary, selection),
         Err(error) => Work::failed(error),
     }
-}
-
-fn report(
-    dir: &Path,
-    work: &Work<Installed>,
-    dry_run: bool,
-    output: &mut Output<'_>,
-) -> Result<()> {
-    let verb = if dry_run { "would be " } else { "" };
-    for (name, change) in &work.done {
-        let what = match change {
-            Installed::Unchanged => continue,
-            Installed::New => "installed",
-            Installed::Update => "updated",
-            Installed::Replacement => "installed; the file before it is kept for `twill uninstall`",
-        };
-        output.line(&format!("{}: {verb}{what}", dir.join(name).display()))?;
-    }
-    let is_unchanged = |(_, change): &&(&str, _)| *change == Installed::Unchanged;
-    let unchanged = work.done.iter().filter(is_unchanged).count();
-    if unchanged > 0 {
-        output.line(&format!("{}: {unchanged} unchanged", dir.display()))?;
-    }
-    Ok(())
-}
-
-/// One error from several.
-pub(super) fn fail_with(failures: Vec<anyhow::Error>) -> Result<()> {
-    if failures.is_empty() {
-        return Ok(());
-    }
-    let messages: Vec<String> = failures.iter().map(in_words).collect();
-    bail!("{}", messages.join("\n"))
 }

@@ -78,14 +78,17 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         .map(|(network, lease)| (LeaseView::of(network.name.as_str(), lease), *lease));
     if options.json {
         let views: Vec<_> = views.map(|(view, _)| view).collect();
-        output.json(&views)?;
+        output.json(&views);
     } else {
         let mut table = Table::new(HEADER);
         for (view, lease) in views {
             table.row(view.cells(lease, node.now));
         }
+        if table.is_empty() {
+            output.remark("no leases");
+        }
         let table = table.without_empty_columns();
-        output.table(&table.with_dispensable(&DISPENSABLE))?;
+        output.table(&table.with_dispensable(&DISPENSABLE));
     }
     let problems: Vec<_> = node
         .stores

@@ -73,12 +73,12 @@ const METRICS: [(&str, &str); 9] = [
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
     let samples = samples(&examine(&options.examine)?);
     if options.json {
-        output.json(&samples)?;
+        output.json(&samples);
         return Ok(Outcome::Done);
     }
     let text = text_of(&samples);
     match &options.output {
-        None => text.lines().try_for_each(|line| output.line(line))?,
+        None => text.lines().for_each(|line| output.line(line)),
         Some(file) => {
             replace(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
         }
@@ -106,13 +106,9 @@ fn samples(examined: &Examined) -> Vec<Sample> {
     );
     for network in &node.networks {
         let name = ("network", network.name.as_str());
-        let states = States::of(network);
-        for (state, number) in [
-            ("alive", states.alive),
-            ("dead", states.dead),
-            ("unknown", states.unknown),
-            ("unowned", states.unowned),
-        ] {
+        // Numbers of leases that cannot be read are left out: 0 would be a false report.
+        let states = network.is_read.then(|| States::of(network));
+        for (state, number) in states.iter().flat_map(States::by_name) {
             sample("twill_leases", &[name, ("state", state)], number as u128);
         }
         let oldest = network.leases.iter().filter_map(|lease| lease.since).min();
@@ -127,6 +123,9 @@ fn samples(examined: &Examined) -> Vec<Sample> {
             let text = range.set.to_string();
             let labels = [name, ("range", text.as_str())];
             sample("twill_range_size", &labels, range.size);
+            if !network.is_read {
+                continue;
+            }
             sample("twill_range_used", &labels, range.used as u128);
             sample("twill_range_dead", &labels, range.dead as u128);
             sample("twill_range_free", &labels, range.free());

@@ -69,10 +69,10 @@ impl NetworkGc<'_> {
                 "valid": count,
                 "stale": stale.collect::<Vec<_>>(),
             });
-            output.line(&object.to_string())?;
+            output.line(&object.to_string());
         } else {
             for line in lines {
-                output.line(&line)?;
+                output.line(&line);
             }
         }
         Ok(Outcome::Done)

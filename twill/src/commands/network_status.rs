@@ -50,9 +50,9 @@ pub(crate) fn run(
             "isReady": outcome == Outcome::Done,
             "error": error,
         });
-        output.line(&object.to_string())?;
+        output.line(&object.to_string());
     } else {
-        output.line(&text)?;
+        output.line(&text);
     }
     Ok(outcome)
 }

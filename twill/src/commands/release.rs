@@ -10,6 +10,7 @@ use cni_types::{ContainerId, NetworkName};
 use living::Namespaces;
 use netlink::Rtnetlink;
 use node::Paths;
+use serde::Serialize;
 
 use crate::cli::Outcome;
 use crate::context::Context;
@@ -37,6 +38,9 @@ pub(crate) struct Options {
     /// Release it although a link has the address, and remove the container's interface.
     #[arg(long)]
     force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     node: NodeOptions,
 }
@@ -86,7 +90,10 @@ pub(crate) fn run(
         if let Target::Container(container) = &options.target {
             refuse_start(container, &paths)?;
         }
-        output.line("nothing is held: there is nothing to release")?;
+        match options.json {
+            true => output.json::<[Released]>(&[]),
+            false => output.line("nothing is held: there is nothing to release"),
+        }
         return Ok(Outcome::Done);
     }
     let namespaces = Namespaces::read().context("the network namespaces cannot be read")?;
@@ -95,27 +102,53 @@ pub(crate) fn run(
             refuse_in_use(holding, &namespaces)?;
         }
     }
-    for holding in &holdings {
-        release(holding, &namespaces, context, output)?;
+    let mut all = Vec::new();
+    let released = holdings.iter().try_for_each(|holding| {
+        release(holding, &namespaces, context)?;
+        if !options.json {
+            output.line(&format!("released {}", holding.in_words()));
+        }
+        all.push(Released::of(holding));
+        Ok(())
+    });
+    if options.json {
+        output.json(&all);
     }
-    Ok(Outcome::Done)
+    released.map(|()| Outcome::Done)
 }
 
-fn release(
-    holding: &Holding,
-    namespaces: &Namespaces,
-    context: &Context,
-    output: &mut Output<'_>,
-) -> Result<()> {
+/// What was released; the fields are the keys of the JSON.
+#[derive(Debug, Serialize)]
+struct Released {
+    network: String,
+    #[serde(rename = "containerID")]
+    container_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ifname: Option<String>,
+    addresses: Vec<String>,
+}
+
+impl Released {
+    fn of(holding: &Holding) -> Self {
+        let addresses = holding.addresses().into_iter();
+        Self {
+            network: holding.network.to_string(),
+            container_id: holding.owner.container_id.to_string(),
+            ifname: holding.owner.ifname.as_ref().map(ToString::to_string),
+            addresses: addresses.map(|address| address.to_string()).collect(),
+        }
+    }
+}
+
+fn release(holding: &Holding, namespaces: &Namespaces, context: &Context) -> Result<()> {
     let namespace = holding.with_subject(|subject| namespaces.of(subject));
     let words = holding.in_words();
     match free(holding, namespace, &context.environment)
         .with_context(|| format!("{words} cannot be released"))?
     {
-        Freed::All => output.line(&format!("released {words}"))?,
+        Freed::All => Ok(()),
         Freed::Changed => bail!("{words} has changed meanwhile, and was left alone: look again"),
     }
-    Ok(())
 }
 
 /// Refuses the start of a container's ID, as other programs print it: nothing would be released,

@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     let lease = LeaseFile::read(&lease_file)?;
     let rendered = with_conf(&conf, |conf| inspect::render(conf, &lease.lease))?;
     if options.json {
-        output.json(&rendered)?;
+        output.json(&rendered);
         return Ok(Outcome::Done);
     }
     let delegate: Object = conf.decode("delegate")?.unwrap_or_default();
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
             Some('~') => Style::Warning,
             _ => Style::Plain,
         };
-        output.line(&output.styled(&line, style))?;
+        output.styled_line(&line, style, "");
     }
     Ok(Outcome::Done)
 }

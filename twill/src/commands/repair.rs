@@ -2,11 +2,12 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
+use serde::Serialize;
 
 use crate::cli::Outcome;
 use crate::context::Context;
 use crate::error::in_words;
-use crate::faults::{ExamineOptions, KINDS, examine, settle_all};
+use crate::faults::{ExamineOptions, Examined, Fault, KINDS, examine, settle_all};
 use crate::output::Output;
 
 /// Mends the faults that `twill doctor` names.
@@ -27,8 +28,57 @@ pub(crate) struct Options {
     /// Mend the faults; without this option, nothing is changed.
     #[arg(long)]
     apply: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     examine: ExamineOptions,
+}
+
+/// What becomes of a fault; the fields are the keys of the JSON.
+#[derive(Debug, Serialize)]
+struct Mended<'a> {
+    kind: &'static str,
+    subject: &'a str,
+    /// `manual`, `repairable`, `done` or `failed`.
+    outcome: &'static str,
+    /// What has to be done, would be done, was done, or has failed.
+    text: String,
+}
+
+impl<'a> Mended<'a> {
+    fn of(fault: &'a Fault, examined: &Examined, context: &Context, apply: bool) -> Self {
+        let (outcome, text) = match &fault.repair {
+            None => ("manual", fault.command.clone()),
+            Some(repair) if !apply => ("repairable", repair.in_words()),
+            Some(repair) => match repair.apply(examined, context) {
+                Ok(done) => ("done", done),
+                Err(error) => ("failed", in_words(&error)),
+            },
+        };
+        Self {
+            kind: fault.kind,
+            subject: &fault.subject,
+            outcome,
+            text,
+        }
+    }
+
+    fn in_words(&self) -> String {
+        let Self {
+            kind,
+            subject,
+            outcome,
+            text,
+        } = self;
+        let outcome = match *outcome {
+            "manual" => "only you can: ",
+            "repairable" => "would ",
+            "failed" => "failed: ",
+            _ => "",
+        };
+        format!("{kind}: {subject}: {outcome}{text}")
+    }
 }
 
 /// Mends the faults.
@@ -51,38 +101,29 @@ pub(crate) fn run(
     }
     let examined = examine(&options.examine)?;
     let wanted = |kind: &str| options.fault.is_empty() || options.fault.iter().any(|it| it == kind);
-    let (mut left, mut failed) = (0, 0);
-    for fault in examined.faults.iter().filter(|fault| wanted(fault.kind)) {
-        let (kind, subject) = (fault.kind, &fault.subject);
-        let Some(repair) = &fault.repair else {
-            left += 1;
-            output.line(&format!(
-                "{kind}: {subject}: only you can: {}",
-                fault.command
-            ))?;
-            continue;
-        };
-        if !options.apply {
-            left += 1;
-            output.line(&format!("{kind}: {subject}: would {}", repair.in_words()))?;
-            continue;
+    let wanted = examined.faults.iter().filter(|fault| wanted(fault.kind));
+    let mut all = Vec::new();
+    for fault in wanted {
+        let mended = Mended::of(fault, &examined, context, options.apply);
+        if !options.json {
+            output.line(&mended.in_words());
         }
-        match repair.apply(&examined, context) {
-            Ok(done) => output.line(&format!("{kind}: {subject}: {done}"))?,
-            Err(error) => {
-                failed += 1;
-                output.line(&format!("{kind}: {subject}: failed: {}", in_words(&error)))?;
-            }
-        }
+        all.push(mended);
     }
-    if failed > 0 {
+    if options.json {
+        output.json(&all);
+    } else if all.is_empty() {
+        output.remark("nothing to mend");
+    }
+    let has = |outcome: &str| all.iter().any(|it| it.outcome == outcome);
+    if has("failed") {
         bail!("not all faults could be mended: repeat the command once this is solved");
     }
-    if left == 0 {
-        return Ok(Outcome::Done);
+    if has("repairable") && !options.json {
+        output.line("nothing was changed: add --apply");
     }
-    if !options.apply {
-        output.line("nothing was changed: add --apply")?;
-    }
-    Ok(Outcome::Faults)
+    Ok(match has("manual") || has("repairable") {
+        true => Outcome::Faults,
+        false => Outcome::Done,
+    })
 }

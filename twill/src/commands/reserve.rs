@@ -10,6 +10,7 @@ use clap::Args;
 use cni_types::json::Object;
 use cni_types::{ContainerId, NetworkName};
 use node::{Node, Paths, with_conf};
+use serde_json::json;
 use state::BootId;
 
 use crate::cli::Outcome;
@@ -40,6 +41,9 @@ pub(crate) struct Options {
     /// flanneld's lease, where a configuration names none.
     #[arg(long, value_name = "FILE")]
     lease: Option<std::path::PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// A network, and the addresses wanted there.
@@ -95,12 +99,22 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     let database = Database::create(&data_dir)?;
     let transaction = database.begin(allocator::DEFAULT_LOCK_TIMEOUT, BootId::read())?;
     let given = allocate_container(transaction, &options.container, &requests)?;
+    let mut all = Vec::new();
     for (request, (network, allocations)) in requests.iter().zip(given) {
         for allocation in allocations {
             let (address, gateway) = (allocation.address, allocation.gateway);
             let ifname = &request.ifname;
-            output.line(&format!("{network} {ifname} {address} gateway {gateway}"))?;
+            match options.json {
+                true => all.push(json!({
+                    "network": network.as_str(), "ifname": ifname.as_str(),
+                    "address": address.to_string(), "gateway": gateway.to_string(),
+                })),
+                false => output.line(&format!("{network} {ifname} {address} gateway {gateway}")),
+            }
         }
+    }
+    if options.json {
+        output.json(&all);
     }
     Ok(Outcome::Done)
 }

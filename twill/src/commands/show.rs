@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use cni_types::parse_ip_or_cidr;
 use firewall::{AttachmentDigest, EntryKind};
 use netlink::traffic::{Handle, QdiscKind};
 use netlink::{Counters, LinkKind, Netns, Rtnetlink};
@@ -27,7 +28,8 @@ use crate::table::{Cell, Style, Table};
   twill show 3f2a          (the start of a container's ID)
   twill show vethk70c0kqwsfj --json")]
 pub(crate) struct Options {
-    /// An address, the start of a container's ID, or the name of a link of the node.
+    /// An address, the start of a container's ID, or the name of a link: of the node, or else of
+    /// containers.
     subject: String,
     /// Print JSON.
     #[arg(long)]
@@ -138,16 +140,14 @@ struct LimitView {
 
 /// Prints everything about the target.
 pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome> {
+    let subject = options.subject.trim();
+    if subject.is_empty() {
+        bail!("name an address, a container or a link");
+    }
     let node = Node::read(&options.node.paths());
-    let found = find(&node, &options.subject);
+    let found = find(&node, subject);
     if found.is_empty() {
-        if let Some(text) = without_attachment(&node, &options.subject) {
-            bail!("{text}");
-        }
-        bail!(
-            "{} is neither an address, nor the start of a container's ID, nor a link of an attachment that this node knows",
-            options.subject
-        );
+        bail!("{}", without_attachment(&node, subject));
     }
     let mut kernel = Rtnetlink::open().ok();
     let views: Vec<View<'_>> = found
@@ -155,17 +155,14 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         .map(|known| View::of(&node, known, kernel.as_mut()))
         .collect();
     if options.json {
-        output.json(&views)?;
+        output.json(&views);
         return Ok(Outcome::Done);
     }
     for (number, view) in views.iter().enumerate() {
         if number > 0 {
-            output.line("")?;
+            output.line("");
         }
-        let table = view.table();
-        for line in output.table_lines(&table).iter().skip(1) {
-            output.line(line)?;
-        }
+        output.rows(&view.table());
     }
     Ok(Outcome::Done)
 }
@@ -173,7 +170,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
 /// The attachments that the target names.
 fn find(node: &Node, subject: &str) -> Vec<KnownAttachment> {
     let all = node.attachments();
-    let address: Option<IpAddr> = subject.parse().ok();
+    let address = parse_ip_or_cidr(subject).ok();
     let is_meant = |known: &&KnownAttachment| match address {
         Some(address) => node.addresses_of(known).contains(&address),
         None => {
@@ -184,29 +181,55 @@ fn find(node: &Node, subject: &str) -> Vec<KnownAttachment> {
                 || node.ifb_of(known).is_some_and(|it| it.link.name == subject)
         }
     };
-    all.iter().filter(is_meant).cloned().collect()
+    let meant: Vec<_> = all.iter().filter(is_meant).cloned().collect();
+    let links = node.links.as_ref().ok();
+    if !meant.is_empty() || links.is_some_and(|links| links.by_name(subject).is_some()) {
+        return meant;
+    }
+    let is_inside = |known: &&KnownAttachment| {
+        let ifname = known.ifname.as_ref();
+        ifname.is_some_and(|ifname| ifname.as_str() == subject)
+    };
+    all.iter().filter(is_inside).cloned().collect()
 }
 
-/// The report about an address or a link that belongs to no attachment.
-fn without_attachment(node: &Node, subject: &str) -> Option<String> {
-    if let Ok(address) = subject.parse::<IpAddr>() {
-        if let Some(sighting) = node.sightings.of_address(address).first() {
-            return Some(format!("{address} is {sighting}, and no lease records it"));
+/// The report about an address or a link that belongs to no attachment, or that is not known.
+fn without_attachment(node: &Node, subject: &str) -> String {
+    let links = node.links.as_ref().ok();
+    let known = match parse_ip_or_cidr(subject) {
+        Ok(address) => {
+            let sighting = node.sightings.of_address(address).first();
+            let has = |it: &&NodeLink| it.addresses.iter().any(|it| it.network.ip() == address);
+            let own = links.and_then(|links| links.iter().find(has));
+            match (sighting, own) {
+                (Some(sighting), _) => {
+                    return format!("{address} is {sighting}, and no lease records it");
+                }
+                (None, Some(own)) => {
+                    return format!("{address} is the node's own, on {}", own.link.name);
+                }
+                (None, None) => format!("no lease records {address}, and no link has it"),
+            }
         }
-        let links = node.links.as_ref().ok()?;
-        let has = |it: &&NodeLink| it.addresses.iter().any(|it| it.network.ip() == address);
-        let link = links.iter().find(has)?;
-        return Some(format!(
-            "{address} is the node's own, on {}",
-            link.link.name
-        ));
+        Err(_) => match links.and_then(|links| links.by_name(subject)) {
+            Some(link) => {
+                let alias = link.link.alias.as_deref().unwrap_or("no alias");
+                return format!(
+                    "{subject} is a link of kind {} with {alias}, and belongs to no attachment \
+                     that is recorded",
+                    link.link.kind.name()
+                );
+            }
+            None => format!(
+                "{subject} is neither an address, nor the start of a container's ID, nor a link of \
+                 an attachment that this node knows"
+            ),
+        },
+    };
+    match node.problems().first() {
+        Some(problem) => format!("{known}; but not all of the node can be read: {problem}"),
+        None => known,
     }
-    let link = node.links.as_ref().ok()?.by_name(subject)?;
-    let alias = link.link.alias.as_deref().unwrap_or("no alias");
-    Some(format!(
-        "{subject} is a link of kind {} with {alias}, and belongs to no attachment that is recorded",
-        link.link.kind.name()
-    ))
 }
 
 impl<'a> View<'a> {

@@ -108,7 +108,9 @@ struct NetworkView {
     #[serde(skip_serializing_if = "Option::is_none")]
     list: Option<String>,
     data_dir: String,
-    leases: States,
+    /// None if the leases cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leases: Option<States>,
     ranges: Vec<RangeView>,
     /// The number of leases outside all ranges of the present configuration.
     outside: usize,
@@ -118,6 +120,12 @@ struct NetworkView {
 struct RangeView {
     range: String,
     size: u128,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageView>,
+}
+
+#[derive(Debug, Serialize)]
+struct UsageView {
     used: usize,
     free: u128,
     dead: usize,
@@ -141,9 +149,9 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     }
     let status = Status::of(examine(&options.examine)?);
     if options.json {
-        output.json(&status)?;
+        output.json(&status);
     } else {
-        status.print(output)?;
+        status.print(output);
     }
     Ok(if status.problems.is_empty() {
         Outcome::Done
@@ -173,7 +181,7 @@ impl Status {
         }
     }
 
-    fn print(&self, output: &mut Output<'_>) -> Result<()> {
+    fn print(&self, output: &mut Output<'_>) {
         let mut facts = Table::new(["", ""]);
         let mut fact = |what: &'static str, text: String| {
             facts.row([Cell::new(what, Style::Bold), text.into()]);
@@ -190,9 +198,7 @@ impl Status {
         if let Some(firewall) = &self.firewall {
             fact("firewall", firewall.in_words());
         }
-        for line in output.table_lines(&facts).iter().skip(1) {
-            output.line(line)?;
-        }
+        output.rows(&facts);
         let mut plugins = Table::new(["PLUGIN", "WHOSE", "FILE"]);
         for plugin in &self.plugins {
             plugins.row(plugin.cells());
@@ -205,40 +211,36 @@ impl Status {
         }
         for table in [plugins, networks] {
             if !table.is_empty() {
-                output.line("")?;
-                output.table(&table)?;
+                output.line("");
+                output.table(&table);
             }
         }
-        output.line("")?;
+        output.line("");
         if self.problems.is_empty() {
-            output.line(&output.styled("nothing is wrong", Style::Good))?;
-            return Ok(());
+            output.styled_line("nothing is wrong", Style::Good, "");
+            return;
         }
-        self.print_problems(output)?;
-        output.line("`twill doctor` names the effect of each, and `twill repair` mends some")?;
-        Ok(())
+        self.print_problems(output);
+        output.line("`twill doctor` names the effect of each, and `twill repair` mends some");
     }
 
     /// Prints the first problems of each kind.
-    fn print_problems(&self, output: &mut Output<'_>) -> Result<()> {
+    fn print_problems(&self, output: &mut Output<'_>) {
         let mut rest = self.problems.as_slice();
         while let Some(FaultView { kind, .. }) = rest.first() {
             let length = rest.iter().take_while(|problem| problem.kind == *kind);
             let (group, after) = rest.split_at(length.count());
             rest = after;
             for problem in group.iter().take(AT_MOST) {
-                let mark = output.styled("problem", Style::Bad);
-                let (subject, evidence) = (&problem.subject, &problem.evidence);
-                output.line(&format!("{mark}  {kind}: {subject}: {evidence}"))?;
-                output.line(&format!("  to do  {}", problem.command))?;
+                let what = problem.in_words();
+                output.styled_line("problem", Style::Bad, &format!("  {kind}: {what}"));
+                output.line(&format!("  to do  {}", problem.command));
             }
             if group.len() > AT_MOST {
                 let more = group.len() - AT_MOST;
-                let mark = output.styled("problem", Style::Bad);
-                output.line(&format!("{mark}  {kind}: {more} more"))?;
+                output.styled_line("problem", Style::Bad, &format!("  {kind}: {more} more"));
             }
         }
-        Ok(())
     }
 }
 
@@ -341,17 +343,19 @@ impl BridgeView {
 impl NetworkView {
     fn of(network: &Network) -> Self {
         let ranges = network.range_use().into_iter().map(|range| RangeView {
-            free: range.free(),
             range: range.set.to_string(),
             size: range.size,
-            used: range.used,
-            dead: range.dead,
+            usage: network.is_read.then(|| UsageView {
+                used: range.used,
+                free: range.free(),
+                dead: range.dead,
+            }),
         });
         Self {
             name: network.name.to_string(),
             list: network.list.as_ref().map(|path| path.display().to_string()),
             data_dir: network.data_dir.display().to_string(),
-            leases: States::of(network),
+            leases: network.is_read.then(|| States::of(network)),
             ranges: ranges.collect(),
             outside: network.outside().count(),
         }
@@ -359,24 +363,20 @@ impl NetworkView {
 
     /// A row per range; the first one has the leases by their state.
     fn rows(&self, table: &mut Table) {
-        let States {
-            alive,
-            dead,
-            unknown,
-            ..
-        } = self.leases;
+        const UNREAD: &str = "?";
         let bad = |number: usize, style| {
             Cell::new(
                 number.to_string(),
                 if number > 0 { style } else { Style::Plain },
             )
         };
-        let states = || {
-            [
-                Cell::from(alive.to_string()),
-                bad(dead, Style::Bad),
-                bad(unknown, Style::Warning),
-            ]
+        let states = || match &self.leases {
+            Some(states) => [
+                Cell::from(states.alive.to_string()),
+                bad(states.dead, Style::Bad),
+                bad(states.unknown, Style::Warning),
+            ],
+            None => [UNREAD, UNREAD, UNREAD].map(Cell::from),
         };
         let mut is_first = true;
         let mut row = |cells: [Cell; 4]| {
@@ -390,21 +390,17 @@ impl NetworkView {
             table.row([name.into()].into_iter().chain(cells).chain(states));
         };
         for range in &self.ranges {
-            row([
-                range.range.as_str().into(),
-                range.size.to_string().into(),
-                range.used.to_string().into(),
-                range.free.to_string().into(),
-            ]);
+            let usage = range.usage.as_ref();
+            let [used, free] = usage.map_or([UNREAD, UNREAD].map(Cell::from), |usage| {
+                [usage.used.to_string().into(), usage.free.to_string().into()]
+            });
+            let (range, size) = (range.range.as_str(), range.size.to_string());
+            row([range.into(), size.into(), used, free]);
         }
         if self.ranges.is_empty() {
-            let used = alive + dead + unknown + self.leases.unowned;
-            row([
-                "not known".into(),
-                "".into(),
-                used.to_string().into(),
-                "".into(),
-            ]);
+            let used = self.leases.as_ref().map(States::sum);
+            let used = used.map_or_else(|| UNREAD.to_owned(), |used| used.to_string());
+            row(["not known".into(), "".into(), used.into(), "".into()]);
         } else if self.outside > 0 {
             row([
                 "in no range".into(),

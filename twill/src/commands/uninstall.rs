@@ -2,14 +2,12 @@
 
 mod going_back;
 
-use std::path::Path;
-
 use anyhow::Result;
 use clap::Args;
 
 use self::going_back::GoingBack;
 use crate::cli::Outcome;
-use crate::commands::install::{self, PluginDir, Removed, Selection, Work};
+use crate::commands::install::{self, Change, PluginDir, Removed, Report, Selection, Work};
 use crate::output::Output;
 
 /// Removes the plugins, and puts back the files that they had replaced.
@@ -38,36 +36,31 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     if let Some(going_back) = &mut going_back {
         going_back.prepare()?;
     }
-    let mut failures = Vec::new();
+    let mut report = Report::new(selection);
     for dir in &dirs {
         let work = match PluginDir::open(dir) {
             Ok(opened) => install::uninstall(&opened, selection),
             Err(error) => Work::failed(error),
         };
-        report(dir, &work, selection.dry_run, output)?;
-        failures.extend(work.failure);
-    }
-    install::fail_with(failures)?;
-    if let Some(going_back) = going_back {
-        for line in going_back.finish(&dirs) {
-            output.line(&line)?;
+        report.add(dir, &work, words);
+        if work.done.is_empty() && work.failure.is_none() {
+            report.remark(format!("{}: nothing to remove", dir.display()));
         }
+        report.fail(work.failure);
     }
-    Ok(Outcome::Done)
+    if report.failures.is_empty()
+        && let Some(going_back) = going_back
+    {
+        let lines = going_back.finish(&dirs).into_iter();
+        lines.for_each(|line| report.remark(line));
+    }
+    report.print(output)
 }
 
-fn report(dir: &Path, work: &Work<Removed>, dry_run: bool, output: &mut Output<'_>) -> Result<()> {
-    let verb = if dry_run { "would be " } else { "" };
-    for (name, change) in &work.done {
-        let what = match change {
-            Removed::PutBack => format!("{verb}replaced by the file that it had replaced"),
-            Removed::Gone => format!("{verb}removed"),
-            Removed::NotOurs => "not Twill's: left as it is".to_owned(),
-        };
-        output.line(&format!("{}: {what}", dir.join(name).display()))?;
+fn words(change: Removed) -> Change {
+    match change {
+        Removed::PutBack => Change::Changed("replaced by the file that it had replaced"),
+        Removed::Gone => Change::Changed("removed"),
+        Removed::NotOurs => Change::Left("not Twill's: left as it is"),
     }
-    if work.done.is_empty() && work.failure.is_none() {
-        output.line(&format!("{}: nothing to remove", dir.display()))?;
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use allocator::lacking_in_index;
 use cni_types::NetworkName;
 use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::geteuid;
 use node::Node;
 
 use super::settings;
@@ -23,6 +24,8 @@ pub(crate) struct Host {
     pub(crate) disks: Vec<(PathBuf, Room)>,
     /// The indexes that differ from the files, each with an address that it lacks.
     pub(crate) false_indexes: Vec<(NetworkName, PathBuf, IpAddr)>,
+    /// Whether this process may read everything.
+    pub(crate) is_root: bool,
     /// The time when flanneld was started; `None` if it does not run.
     pub(crate) flanneld_since: Option<SystemTime>,
     /// The values of kernel settings, by their paths in `/proc/sys`; `None` for a setting that the
@@ -49,6 +52,7 @@ impl Host {
         Self {
             disks: disks.map(|(room, dir)| (dir, room)).collect(),
             false_indexes: false_indexes(node),
+            is_root: geteuid().is_root(),
             flanneld_since: flanneld_since(&node.paths.proc_dir),
             settings: settings::NAMES.map(|name| (name, setting(name))).to_vec(),
         }

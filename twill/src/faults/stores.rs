@@ -1,5 +1,6 @@
 //! Faults of host-local's own files.
 
+use super::unreadable::remedy;
 use super::{Facts, Fault, Repair};
 
 pub(super) fn find(facts: &Facts) -> Vec<Fault> {
@@ -11,7 +12,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
                     "damaged-database",
                     "restore the file, or stop all containers and remove it",
                 ),
-                false => ("unreadable", "repair or end what the evidence names"),
+                false => ("unreadable", remedy(facts)),
             };
             faults.push(Fault {
                 kind,
@@ -30,7 +31,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
                 subject: stores.data_dir.display().to_string(),
                 evidence: problem.to_string(),
                 effect: "no container can be added or deleted",
-                command: "repair or move away what the evidence names".to_owned(),
+                command: remedy(facts).to_owned(),
                 repair: None,
             });
         }

@@ -4,6 +4,14 @@ use node::Problem;
 
 use super::{Facts, Fault};
 
+/// What makes a part readable.
+pub(super) fn remedy(facts: &Facts) -> &'static str {
+    match facts.host.is_root {
+        true => "repair, move away or end what the evidence names",
+        false => "run it as root",
+    }
+}
+
 pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     let node = &facts.node;
     let mut faults = Vec::new();
@@ -14,7 +22,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
             evidence: problem.to_string(),
             effect: "it is not examined; unless all leases, links and namespaces can be read, \
                      nothing counts as dead",
-            command: "run it as root, or repair or move away what the evidence names".to_owned(),
+            command: remedy(facts).to_owned(),
             repair: None,
         }));
     };

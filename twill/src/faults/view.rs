@@ -15,6 +15,16 @@ pub(crate) struct FaultView {
     pub(crate) repairable: bool,
 }
 
+impl FaultView {
+    /// The subject and the evidence, which may name the subject itself.
+    pub(crate) fn in_words(&self) -> String {
+        match self.evidence.contains(&self.subject) {
+            true => self.evidence.clone(),
+            false => format!("{}: {}", self.subject, self.evidence),
+        }
+    }
+}
+
 impl From<Fault> for FaultView {
     fn from(fault: Fault) -> Self {
         Self {

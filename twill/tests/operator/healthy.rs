@@ -182,7 +182,7 @@ fn show_has_both_ends_of_a_container() {
         ),
         (
             "10.9.9.9",
-            "twill: 10.9.9.9 is neither an address, nor the start of a container's ID, nor a link of an attachment that this node knows",
+            "twill: no lease records 10.9.9.9, and no link has it",
         ),
     ] {
         assert_eq!(site.twill(&["show", subject]), (message.to_owned(), 2));

@@ -1,11 +1,12 @@
 //! kube-flannel's network list, and the plugins that a list needs.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use conflist::files;
 use serde_json::Value;
 
 /// The name of kube-flannel's list.
@@ -34,15 +35,32 @@ const LIST: &str = r#"{
 }
 "#;
 
-/// Writes kube-flannel's list if the directory has no list, and returns a line about it. A runtime
-/// sees the whole list or none.
-pub(super) fn write(dir: &Path, dry_run: bool) -> Result<String> {
-    if let Some(first) = all(dir)?.first() {
-        return Ok(format!(
-            "{}: unchanged, it is a network list",
-            first.display()
-        ));
+/// Writes kube-flannel's list into the first directory if none has a list, and returns a line about
+/// it. A runtime sees the whole list or none.
+///
+/// # Errors
+/// If the directories have files, and none of them is a list that can be used.
+pub(super) fn write(dirs: &[PathBuf], dry_run: bool) -> Result<String> {
+    let mut unusable = Vec::new();
+    for dir in dirs {
+        for listed in files::all(dir)? {
+            let path = listed.path.display();
+            match listed.list {
+                Ok(_) => return Ok(format!("{path}: unchanged, it is a network list")),
+                Err(error) => unusable.push(error.to_string()),
+            }
+        }
     }
+    if !unusable.is_empty() {
+        bail!(
+            "no network list was written, because others are there that cannot be used: {}: \
+             correct or move them away",
+            unusable.join("; ")
+        );
+    }
+    let Some(dir) = dirs.first() else {
+        bail!("no directory of network lists is named");
+    };
     let (path, aside) = (dir.join(NAME), dir.join(format!(".{NAME}.twill-new")));
     if dry_run {
         return Ok(format!("{}: would be written", path.display()));
@@ -64,23 +82,6 @@ pub(super) fn write(dir: &Path, dry_run: bool) -> Result<String> {
     drop(fs::remove_file(&aside));
     written.with_context(|| format!("cannot write {}", path.display()))?;
     Ok(format!("{}: written", path.display()))
-}
-
-/// The files that runtimes take for network lists, in the order in which they take them.
-pub(super) fn all(dir: &Path) -> Result<Vec<PathBuf>> {
-    let failed = || format!("cannot read {}", dir.display());
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.with_context(failed)?,
-    };
-    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|one| one.path())).collect();
-    let mut paths = paths.with_context(failed)?;
-    paths.retain(|path| {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        matches!(extension, Some("conf" | "conflist" | "json"))
-    });
-    paths.sort_unstable();
-    Ok(paths)
 }
 
 /// The types of the plugins that a list needs, delegates and IPAM plugins included; none if the

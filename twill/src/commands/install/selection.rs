@@ -31,11 +31,18 @@ pub(crate) struct Selection {
     /// Print what would change, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 impl Selection {
     /// The directories.
     pub(crate) fn dirs(&self) -> Result<Vec<PathBuf>> {
+        ensure!(
+            self.names().next().is_some(),
+            "--skip leaves nothing of --plugins: name other plugins"
+        );
         if !self.are_defaults() {
             return Ok(self.dirs.clone());
         }
