@@ -29,7 +29,8 @@ impl Context {
         let own = own
             .filter(|dir| dir.join(PLUGIN).exists())
             .map(Path::to_owned);
-        let dirs = own.into_iter().chain(PLUGIN_DIRS.map(PathBuf::from));
+        let usual = PLUGIN_DIRS.map(PathBuf::from).into_iter();
+        let dirs = own.into_iter().chain(usual.filter(|dir| dir.is_dir()));
         // A directory whose name has a colon cannot be in the list.
         let path: OsString =
             std::env::join_paths(dirs).unwrap_or_else(|_| PLUGIN_DIRS.join(":").into());

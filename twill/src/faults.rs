@@ -19,6 +19,7 @@ mod rules;
 mod settings;
 mod stores;
 mod unreadable;
+mod unrecorded;
 mod view;
 
 use std::time::{Duration, SystemTime};
@@ -38,13 +39,14 @@ use crate::holdings::{Fate, Filter, Holding, Inquest, collect, settle};
 use crate::node_options::NodeOptions;
 
 /// The kinds of faults.
-pub(crate) const KINDS: [&str; 27] = [
+pub(crate) const KINDS: [&str; 28] = [
     "unreadable",
     "dead-lease",
     "kept-without-container",
     "link-without-container",
     "garbled-kept-configuration",
     "failed-delete",
+    "unrecorded-address",
     "garbled-address-file",
     "blocked-address",
     "address-of-another",
@@ -204,6 +206,7 @@ fn find(facts: &Facts) -> Vec<Fault> {
         lease_file::find,
         plugins::find,
         bridge::find,
+        unrecorded::find,
         addresses::find,
         dead::find,
         kept::find,

@@ -21,7 +21,7 @@ use living::Subject;
 use state::Stamp;
 
 pub(crate) use self::fate::{Fate, Inquest};
-pub(crate) use self::read::{Filter, collect, links_with_alias, read, settle};
+pub(crate) use self::read::{Filter, collect, links_with_alias, owner_of, read, settle};
 
 /// The interface that runtimes ask for. A file that names no interface belongs to it.
 const USUAL_IFNAME: &str = "eth0";

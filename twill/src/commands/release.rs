@@ -156,14 +156,15 @@ fn release(holding: &Holding, namespaces: &Namespaces, context: &Context) -> Res
 fn refuse_start(start: &ContainerId, paths: &Paths) -> Result<()> {
     let holdings = read(paths, &Filter::default())?;
     let ids = holdings.iter().map(|it| it.owner.container_id.as_str());
-    let ids: BTreeSet<&str> = ids.filter(|id| id.starts_with(start.as_str())).collect();
-    if !ids.is_empty() {
-        bail!(
-            "{start} is only the start of a container's ID: name {} in full",
-            Vec::from_iter(ids).join(" or ")
-        );
+    let mut ids: BTreeSet<&str> = ids.filter(|id| id.starts_with(start.as_str())).collect();
+    // It may hold something in other networks than those that were named.
+    if ids.remove(start.as_str()) || ids.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    bail!(
+        "{start} is only the start of a container's ID: name {} in full",
+        Vec::from_iter(ids).join(" or ")
+    );
 }
 
 /// Refuses to release an address that a link still has.

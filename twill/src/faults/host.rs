@@ -13,6 +13,7 @@ use nix::unistd::geteuid;
 use node::Node;
 
 use super::settings;
+use super::unrecorded::{self, Unrecorded};
 
 /// The ticks per second of the times in `/proc/<pid>/stat`, on every architecture.
 const TICKS: u64 = 100;
@@ -24,6 +25,8 @@ pub(crate) struct Host {
     pub(crate) disks: Vec<(PathBuf, Room)>,
     /// The indexes that differ from the files, each with an address that it lacks.
     pub(crate) false_indexes: Vec<(NetworkName, PathBuf, IpAddr)>,
+    /// The addresses of containers that no lease records.
+    pub(crate) unrecorded: Vec<Unrecorded>,
     /// Whether this process may read everything.
     pub(crate) is_root: bool,
     /// The time when flanneld was started; `None` if it does not run.
@@ -52,6 +55,7 @@ impl Host {
         Self {
             disks: disks.map(|(room, dir)| (dir, room)).collect(),
             false_indexes: false_indexes(node),
+            unrecorded: unrecorded::read(node),
             is_root: geteuid().is_root(),
             flanneld_since: flanneld_since(&node.paths.proc_dir),
             settings: settings::NAMES.map(|name| (name, setting(name))).to_vec(),

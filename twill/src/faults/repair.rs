@@ -15,6 +15,7 @@ use state::BootId;
 
 use super::Examined;
 use super::rule_check::Unmasqueraded;
+use super::unrecorded::Unrecorded;
 use crate::context::Context;
 use crate::holdings::free::{Freed, free};
 use crate::holdings::{Holding, links_with_alias};
@@ -25,6 +26,8 @@ use crate::holdings::{Holding, links_with_alias};
 pub(crate) enum Repair {
     /// Frees the holdings of a dead attachment.
     Free(Box<Holding>),
+    /// Records the address of a container that runs.
+    Record(Box<Unrecorded>),
     /// Removes a file of kept configurations that has no usable configuration.
     RemoveGarbledKept(PathBuf),
     /// Removes an address file that is empty or garbled.
@@ -58,6 +61,7 @@ impl Repair {
     pub(crate) fn in_words(&self) -> String {
         match self {
             Self::Free(_) => "free all that it holds".to_owned(),
+            Self::Record(_) => "record it".to_owned(),
             Self::RemoveGarbledKept(_) | Self::RemoveDebris { .. } | Self::RemoveIndex { .. } => {
                 "remove the file".to_owned()
             }
@@ -83,6 +87,7 @@ impl Repair {
                 }
                 .to_owned())
             }
+            Self::Record(it) => it.record(),
             Self::RemoveGarbledKept(file) => remove_garbled_kept(file),
             Self::RemoveDebris {
                 network,

@@ -242,7 +242,7 @@ pub(crate) fn links_with_alias(alias: &str) -> Result<Vec<u32>> {
 
 /// The attachment in the alias of a link: `twill/<network>/<container ID>/<ifname>`. `None` if the
 /// names are so long that the alias contains a digest instead.
-fn owner_of(alias: &str) -> Option<(NetworkName, Owner)> {
+pub(crate) fn owner_of(alias: &str) -> Option<(NetworkName, Owner)> {
     let mut parts = alias.strip_prefix(LinkAlias::PREFIX)?.split('/');
     let (network, container_id, ifname) = (parts.next()?, parts.next()?, parts.next()?);
     let owner = Owner {
