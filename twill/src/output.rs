@@ -113,6 +113,32 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    struct Failing(ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_goes_is_no_failure_and_a_full_disk_is_one() {
+        for (kind, expected) in [
+            (ErrorKind::BrokenPipe, None),
+            (ErrorKind::StorageFull, Some(ErrorKind::StorageFull)),
+        ] {
+            let mut stdout = Failing(kind);
+            let mut output = Output::new(&mut stdout, Terminal::default(), None);
+            output.line("a");
+            output.json(&[1]);
+            assert_eq!(output.failure().map(|it| it.kind()), expected);
+        }
+    }
+
     #[test]
     fn control_characters_do_not_reach_a_terminal() {
         let mut written = Vec::new();

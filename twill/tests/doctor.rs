@@ -18,7 +18,7 @@ use std::process::Command;
 use nix::mount::{MsFlags, mount};
 use serde_json::{Value, json};
 use testkit::requirements::{REFERENCE_DIR, require_reference};
-use testkit::{Container, Invocation};
+use testkit::{Container, Invocation, binaries};
 
 use support::{Inhabitant, Kind, Stage, container};
 
@@ -368,6 +368,64 @@ fn the_bridge_has_the_address_of_an_earlier_lease() {
             .collect();
         assert_eq!(addresses, ["10.210.7.1"]);
     }
+}
+
+#[test]
+fn an_address_in_use_that_no_lease_records() {
+    for (net, kind) in [("10.211.30", DISK), ("10.211.31", DB)] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        let network = ward.stage.network();
+        let address = format!("{net}.2");
+        // Somebody wants to be rid of dead leases.
+        let networks = Path::new("/var/lib/cni/networks");
+        let remove = || match kind.backend {
+            "db" => fs::remove_file(networks.join(".addresses.db")),
+            _ => fs::remove_dir_all(networks.join(&network)),
+        };
+        ward.stage.node.enter(remove).unwrap();
+        ward.mend("unrecorded-address", &format!("{address} in {network}"));
+        let two = container("c2");
+        let result = ward.stage.add(&two);
+        assert_ne!(result["ips"][0]["address"], format!("{address}/24"));
+        ward.stage.del(&two);
+    }
+    // An empty file does not record an address either, and the repair of one fault ends both.
+    let Some(ward) = Ward::new(DISK, "10.211.32") else {
+        return;
+    };
+    let file = ward.network_file("10.211.32.2");
+    ward.write(&file, "");
+    let kinds: Vec<_> = ward.faults().into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, ["unrecorded-address", "garbled-address-file"]);
+    let text = ward.run(&["repair", "--apply"]).text(0);
+    assert!(
+        text.ends_with(": it has an owner by now, and was left alone\n"),
+        "{text}"
+    );
+    assert_eq!(ward.faults(), []);
+    ward.stage.check(&ward.one);
+}
+
+#[test]
+fn a_repair_does_not_depend_on_its_reader() {
+    let Some(ward) = Ward::new(DISK, "10.211.33") else {
+        return;
+    };
+    for address in ["10.211.33.7", "10.211.33.8", "10.211.33.9"] {
+        ward.write(ward.network_file(address), "");
+    }
+    let twill = binaries::plugin("twill");
+    let command = format!("{} repair --apply > /dev/full", twill.display());
+    let run = || Command::new("sh").args(["-c", &command]).output();
+    let output = ward.stage.node.enter(run).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "twill: No space left on device (os error 28)\n"
+    );
+    assert_eq!(ward.faults(), []);
 }
 
 #[test]

@@ -77,6 +77,8 @@ fn a_fresh_node_gets_plugins_and_a_network_list() {
         "{printed}"
     );
     assert_eq!(node.read(list), "{}");
+    let useless = format!("a network list that can be used: {list}: ");
+    assert!(needed(&printed)[0].starts_with(&useless), "{printed}");
 
     let printed = twill(&node, &["uninstall"]);
     assert!(

@@ -35,6 +35,58 @@ fn an_empty_node_lacks_a_list() {
 }
 
 #[test]
+fn leases_that_cannot_be_read_are_not_counted() {
+    if !require_root() {
+        return;
+    }
+    let site = Site::of_ours();
+    site.lease();
+    site.list(&json!({
+        "cniVersion": "1.0.0", "name": "cbr0", "plugins": [{"type": "flannel"}],
+    }));
+    site.add("cbr0", "c1", &[]);
+    let file = "/var/lib/cni/networks/cbr0/10.244.1.2";
+    site.run("chown", &["65534", file]);
+    // Without its capabilities, root may not read another user's file.
+    let twill = testkit::binaries::plugin("twill");
+    let weak = |arguments: &[&str]| {
+        let output = site.node.enter(|| {
+            std::process::Command::new("setpriv")
+                .args(["--bounding-set", "-all"])
+                .arg(&twill)
+                .args(arguments)
+                .output()
+                .unwrap()
+        });
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    let value: serde_json::Value = serde_json::from_str(&weak(&["status", "--json"]).0).unwrap();
+    assert_eq!(
+        value["networks"],
+        json!([{
+            "name": "cbr0", "list": "/etc/cni/net.d/10-cbr0.conflist",
+            "dataDir": "/var/lib/cni/networks", "outside": 0,
+            "ranges": [{"range": "10.244.1.1-10.244.1.254", "size": 253}],
+        }])
+    );
+    let row = "cbr0     10.244.1.1-10.244.1.254  253   ?     ?     ?      ?     ?\n";
+    assert!(weak(&["status"]).0.contains(row));
+    let metrics = weak(&["metrics"]).0;
+    assert!(
+        metrics.contains("twill_range_size{network=\"cbr0\","),
+        "{metrics}"
+    );
+    for name in ["twill_leases", "twill_range_used", "twill_range_free"] {
+        assert!(!metrics.contains(name), "{metrics}");
+    }
+    let (_, error) = weak(&["show", "10.244.1.2"]);
+    let start = "twill: no lease records 10.244.1.2, and no link has it; but not all of the node \
+                 can be read: ";
+    assert!(error.starts_with(start), "{error}");
+}
+
+#[test]
 fn one_unreadable_part_hides_no_other() {
     if !require_root() {
         return;

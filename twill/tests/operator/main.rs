@@ -12,6 +12,7 @@ mod broken;
 mod elsewhere;
 mod go;
 mod healthy;
+mod json;
 mod many;
 mod render;
 mod site;

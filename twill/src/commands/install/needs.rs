@@ -34,11 +34,12 @@ pub(super) fn of_node(
     let has = |name: &str| will_have(name) || plugin_dirs.iter().any(|dir| dir.join(name).exists());
     let mut has_flannel = listed.is_empty();
     for Listed { path: file, list } in listed {
-        if let Err(error) = list {
-            needs.push(format!("a network list that can be used: {error}"));
-            continue;
-        }
         let types = network_list::plugin_types(&fs::read_to_string(&file).unwrap_or_default());
+        if let Err(error) = list
+            && types.is_empty()
+        {
+            needs.push(format!("a network list that can be used: {error}"));
+        }
         has_flannel |= types.iter().any(|name| name == "flannel");
         let missing: Vec<&str> = types
             .iter()

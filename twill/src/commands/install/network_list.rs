@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use conflist::files;
 use serde_json::Value;
 
@@ -35,32 +35,18 @@ const LIST: &str = r#"{
 }
 "#;
 
-/// Writes kube-flannel's list into the first directory if none has a list, and returns a line about
-/// it. A runtime sees the whole list or none.
-///
-/// # Errors
-/// If the directories have files, and none of them is a list that can be used.
+/// Writes kube-flannel's list into the first directory if none has a file for one, and returns a line
+/// about it. A runtime sees the whole list or none.
 pub(super) fn write(dirs: &[PathBuf], dry_run: bool) -> Result<String> {
-    let mut unusable = Vec::new();
     for dir in dirs {
-        for listed in files::all(dir)? {
-            let path = listed.path.display();
-            match listed.list {
-                Ok(_) => return Ok(format!("{path}: unchanged, it is a network list")),
-                Err(error) => unusable.push(error.to_string()),
-            }
+        if let Some(first) = files::all(dir)?.first() {
+            let path = first.path.display();
+            return Ok(format!("{path}: unchanged, it is a network list"));
         }
     }
-    if !unusable.is_empty() {
-        bail!(
-            "no network list was written, because others are there that cannot be used: {}: \
-             correct or move them away",
-            unusable.join("; ")
-        );
-    }
-    let Some(dir) = dirs.first() else {
-        bail!("no directory of network lists is named");
-    };
+    let dir = dirs
+        .first()
+        .context("no directory of network lists is named")?;
     let (path, aside) = (dir.join(NAME), dir.join(format!(".{NAME}.twill-new")));
     if dry_run {
         return Ok(format!("{}: would be written", path.display()));
