@@ -76,10 +76,10 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Writes the rows of a table, without its header.
-    pub(crate) fn rows(&mut self, table: &Table) {
-        for line in table.lines(self.terminal).iter().skip(1) {
-            self.raw(line);
+    /// Writes a table of keys and texts, whole: see [`Table::wrapped`].
+    pub(crate) fn texts(&mut self, table: &Table) {
+        for line in table.wrapped(self.terminal) {
+            self.raw(&line);
         }
     }
 

@@ -161,6 +161,27 @@ impl Table {
         rows.map(|row| line(row, &widths, terminal)).collect()
     }
 
+    /// The lines of a table of keys and texts, without its header. A text for which a terminal has no
+    /// room goes on in the next line, so that nothing is cut off.
+    pub(crate) fn wrapped(&self, terminal: Terminal) -> Vec<String> {
+        let keys = self.rows.iter().filter_map(|row| row.first());
+        let margin = keys.map(Cell::width).max().unwrap_or(0) + GAP.len();
+        let room = terminal.width.unwrap_or(usize::MAX).saturating_sub(margin);
+        let mut lines = Vec::new();
+        for row in &self.rows {
+            let mut row = row.iter();
+            let (key, text) = (row.next(), row.next());
+            let mut key = key.map(|key| (key.width(), key.style.apply(&key.text, terminal)));
+            for part in parts(text.map_or("", |text| &text.text), room.max(LEAST)) {
+                let (width, key) = key.take().unwrap_or_default();
+                let blanks = " ".repeat(margin.saturating_sub(width));
+                let line = format!("{key}{blanks}{part}");
+                lines.push(line.trim_end().to_owned());
+            }
+        }
+        lines
+    }
+
     /// The width of each column. Where all of them do not fit, the widest ones are cut off first.
     fn widths(&self, room: Option<usize>) -> Vec<usize> {
         let mut widths: Vec<usize> = self
@@ -182,6 +203,24 @@ impl Table {
         }
         widths
     }
+}
+
+/// The parts of a text, each of which has room for whole words, or for one that is longer.
+fn parts(text: &str, room: usize) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    for word in text.split(' ') {
+        let length = part.chars().count() + 1 + word.chars().count();
+        if !part.is_empty() && length > room {
+            parts.push(std::mem::take(&mut part));
+        }
+        if !part.is_empty() {
+            part.push(' ');
+        }
+        part.push_str(word);
+    }
+    parts.push(part);
+    parts
 }
 
 /// The width of the blanks between columns.
@@ -306,6 +345,31 @@ mod tests {
                 "10.1.1.200  \x1b[31mdead\x1b[0m",
             ]
         );
+    }
+
+    #[test]
+    fn texts_are_wrapped_and_never_cut_off() {
+        let mut table = Table::new(["", ""]);
+        table.row([
+            Cell::new("link", Style::Bold),
+            "veth1, up, port of cni0, MTU 1450".into(),
+        ]);
+        table.row(["".into(), "received 1".into()]);
+        let narrow = Terminal {
+            width: Some(24),
+            ..Terminal::default()
+        };
+        let expected = [
+            "link  veth1, up, port of",
+            "      cni0, MTU 1450",
+            "      received 1",
+        ];
+        assert_eq!(table.wrapped(narrow), expected);
+        let all = [
+            "link  veth1, up, port of cni0, MTU 1450",
+            "      received 1",
+        ];
+        assert_eq!(table.wrapped(Terminal::default()), all);
     }
 
     #[test]

@@ -162,7 +162,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         if number > 0 {
             output.line("");
         }
-        output.rows(&view.table());
+        output.texts(&view.table());
     }
     Ok(Outcome::Done)
 }

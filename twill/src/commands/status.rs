@@ -198,7 +198,7 @@ impl Status {
         if let Some(firewall) = &self.firewall {
             fact("firewall", firewall.in_words());
         }
-        output.rows(&facts);
+        output.texts(&facts);
         let mut plugins = Table::new(["PLUGIN", "WHOSE", "FILE"]);
         for plugin in &self.plugins {
             plugins.row(plugin.cells());
