@@ -85,6 +85,16 @@ pub fn render(conf: &NetConf<'_>, lease: &SubnetLease) -> Result<Object, Error> 
         .map_err(|error: ConfigError| error.into())
 }
 
+/// Whether the lease of a file has room for a container, where `host-local` gives the addresses.
+///
+/// # Errors
+/// As for an ADD, with the file and its key.
+pub fn require_room(conf: &NetConf<'_>, lease: &SubnetLease, file: &Path) -> Result<(), Error> {
+    let mut config = Config::parse(conf)?;
+    config.subnet_file = file.to_owned();
+    Ok(config.require_room(&lease.lease)?)
+}
+
 /// A file of the directory of kept configurations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptFile {

@@ -182,10 +182,17 @@ pub(crate) enum Problem {
 }
 
 fn in_addition(passed_over: &[PassedOver]) -> String {
-    let notes = passed_over.iter();
-    notes
+    /// How many lines are named: the file may be no lease at all.
+    const AT_MOST: usize = 3;
+    let notes = passed_over.iter().take(AT_MOST);
+    let mut notes: String = notes
         .map(|passed_over| format!("; {passed_over}"))
-        .collect()
+        .collect();
+    let more = passed_over.len().saturating_sub(AT_MOST);
+    if more > 0 {
+        notes += &format!("; {more} more lines are passed over");
+    }
+    notes
 }
 
 /// A lease with the notes of its parser.

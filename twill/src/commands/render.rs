@@ -55,6 +55,9 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         None => named,
     };
     let lease = LeaseFile::read(&lease_file)?;
+    with_conf(&conf, |conf| {
+        inspect::require_room(conf, &lease.lease, &lease_file)
+    })?;
     let rendered = with_conf(&conf, |conf| inspect::render(conf, &lease.lease))?;
     if options.json {
         output.json(&rendered);

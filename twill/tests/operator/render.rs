@@ -65,6 +65,9 @@ fn keys_that_flannel_adds_are_marked() {
         r#"{"name": "x", "plugins": [{"type": "bridge"}]}"#,
     );
     site.node.write("/run/partial.env", "FLANNEL_MTU=1450\n");
+    let lease = "FLANNEL_NETWORK=10.9.0.0/16\nFLANNEL_SUBNET=10.9.7.1/31\nFLANNEL_MTU=1400\n\
+                 FLANNEL_IPMASQ=true\n";
+    site.node.write("/run/small.env", lease);
     for (arguments, message) in [
         (
             &["render", "/run/plain.conflist"][..],
@@ -73,6 +76,11 @@ fn keys_that_flannel_adds_are_marked() {
         (
             &["render", "/run/none.conflist"],
             "twill: cannot read /run/none.conflist: No such file or directory (os error 2)",
+        ),
+        (
+            &["render", "--lease", "/run/small.env"],
+            "twill: /run/small.env: FLANNEL_SUBNET: 10.9.7.0/31 has no room for a gateway and a \
+             container: have flanneld get subnets of a prefix length of at most 30",
         ),
         (
             &["render", "--lease", "/run/partial.env"],

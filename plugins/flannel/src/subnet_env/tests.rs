@@ -118,6 +118,16 @@ fn one_error_names_all_missing_keys() {
 }
 
 #[test]
+fn an_error_does_not_name_every_line_of_a_file_that_is_no_lease() {
+    let error = lease(&"x\n".repeat(90)).unwrap_err();
+    assert!(
+        error.ends_with("; 87 more lines are passed over"),
+        "{error}"
+    );
+    assert_eq!(error.matches("line ").count(), 3, "{error}");
+}
+
+#[test]
 fn errors_name_key_and_value() {
     for (from, to, message) in [
         (
