@@ -171,6 +171,7 @@ impl Table {
         for row in &self.rows {
             let mut row = row.iter();
             let (key, text) = (row.next(), row.next());
+            let key = key.filter(|key| !key.text.is_empty());
             let mut key = key.map(|key| (key.width(), key.style.apply(&key.text, terminal)));
             for part in parts(text.map_or("", |text| &text.text), room.max(LEAST)) {
                 let (width, key) = key.take().unwrap_or_default();

@@ -77,10 +77,17 @@ impl Stores {
         both.filter_map(|store| store.as_ref().ok()).flatten()
     }
 
-    /// Whether all records of a network could be read.
+    /// Whether the records of a network could be read: all that there are, or those in files where
+    /// the database cannot be read. A network is in one of both.
     pub fn has_read(&self, network: &NetworkName) -> bool {
-        let mut own = self.networks().filter(|store| store.network == *network);
-        self.files.is_ok() && self.database.is_ok() && own.all(|store| store.records.is_ok())
+        let mut has_records = false;
+        for store in self.networks().filter(|store| store.network == *network) {
+            match &store.records {
+                Ok(records) => has_records |= !records.records.is_empty(),
+                Err(_) => return false,
+            }
+        }
+        has_records || (self.files.is_ok() && self.database.is_ok())
     }
 
     /// Why a store cannot be read.

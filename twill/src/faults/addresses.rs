@@ -75,7 +75,9 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
             }
         }
     }
-    for (address, sightings) in facts.node.sightings.addresses() {
+    let mut seen: Vec<_> = facts.node.sightings.addresses().collect();
+    seen.sort_unstable_by_key(|(address, _)| *address);
+    for (address, sightings) in seen {
         let places: BTreeSet<String> = sightings.iter().map(place).collect();
         if places.len() > 1 {
             faults.push(Fault {

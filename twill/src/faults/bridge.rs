@@ -115,7 +115,9 @@ fn users(node: &Node, bridge: &NodeLink, subnet: IpNetwork) -> Option<Vec<String
         .addresses()
         .filter(|(address, _)| subnet.contains(*address));
     let used = of_subnet.filter(|(_, places)| places.iter().any(|it| is_port(it.node_end)));
-    Some(used.map(|(address, _)| address.to_string()).collect())
+    let mut used: Vec<_> = used.map(|(address, _)| address).collect();
+    used.sort_unstable();
+    Some(used.iter().map(ToString::to_string).collect())
 }
 
 /// The bridge of a network for which it is the gateway, and the gateways' addresses.

@@ -80,6 +80,7 @@ pub(super) fn read(node: &Node) -> Vec<Unrecorded> {
         own.any(|record| record.address == it.address && record.owner.is_ok())
     };
     found.retain(|it| !is_recorded(it));
+    found.sort_by(|one, other| (&one.network, one.address).cmp(&(&other.network, other.address)));
     found
 }
 
