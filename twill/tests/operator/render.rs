@@ -79,7 +79,7 @@ fn keys_that_flannel_adds_are_marked() {
         ),
         (
             &["render", "--lease", "/run/small.env"],
-            "twill: /run/small.env: FLANNEL_SUBNET: 10.9.7.0/31 has no room for a gateway and a \
+            "twill: failed to load the lease: /run/small.env: FLANNEL_SUBNET: 10.9.7.0/31 has no room for a gateway and a \
              container: have flanneld get subnets of a prefix length of at most 30",
         ),
         (
