@@ -76,11 +76,8 @@ impl Kernel {
             };
             let wanted = alone.get(&element).map(|(data, _)| data.as_slice());
             if element.set == table.owners() {
-                let without_rank = |data: &[u8]| match Entry::of_data(table, data) {
-                    Some(Entry::Claim(claim)) => Some(Entry::Claim(Claim { rank: 0, ..claim })),
-                    entry => entry,
-                };
-                if without_rank(&listed.data) != wanted.and_then(without_rank) {
+                let effect = |data: &[u8]| Entry::of_data(table, data).map(Entry::effect);
+                if effect(&listed.data) != wanted.and_then(effect) {
                     return missing(claim, "a record of something else".to_owned());
                 }
             } else if RecordKey::of_comment(&listed.comment) != Some(key) {

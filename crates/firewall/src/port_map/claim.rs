@@ -41,6 +41,19 @@ pub(crate) struct Claim {
 }
 
 impl Entry {
+    /// The entry without what no packet depends on: a claim's rank, and the prefix of the
+    /// container's network where SNAT is the same for all clients. A rebuilt record lacks both.
+    pub(crate) fn effect(self) -> Self {
+        match self {
+            Self::Claim(claim) => Self::Claim(Claim { rank: 0, ..claim }),
+            Self::Target(target) if target.snat != Snat::WhereNeeded => Self::Target(Target {
+                address: target.address.ip().into(),
+                ..target
+            }),
+            target => target,
+        }
+    }
+
     /// The data of the record: two addresses and two texts. A container has its netmask and its
     /// address; a mapping has the node's address, all zeros for all of them, and the container's.
     pub(crate) fn data(&self) -> Vec<u8> {

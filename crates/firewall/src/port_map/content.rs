@@ -77,10 +77,17 @@ impl Holders {
                 None => {}
             }
         }
-        // Rebuild lost records from their elements.
+        // Rebuild lost records from their elements. A claim with an element is in effect, so it
+        // outranks those that wait for the same port.
+        let mut ranks: BTreeMap<Element, u16> = BTreeMap::new();
+        for (claim, _) in claims.values() {
+            let rank = ranks.entry(claim.element(table).0).or_default();
+            *rank = claim.rank.max(*rank);
+        }
         for (element, (data, comment)) in elements {
             let lost = RecordKey::of_comment(comment).filter(|key| !claims.contains_key(key));
-            if let (Some(key), Some(claim)) = (lost, Claim::of_element(element, data)) {
+            if let (Some(key), Some(mut claim)) = (lost, Claim::of_element(element, data)) {
+                claim.rank = rank_above(ranks.get(element).copied());
                 claims.insert(key, (claim, words_of(comment)));
             }
         }
@@ -151,8 +158,7 @@ impl Holders {
             let (element, _) = claim.element(table);
             let others = self.0.values().flat_map(|other| other.claims.values());
             let same = others.filter(|other| other.element(table).0 == element);
-            let highest = same.map(|other| other.rank).max();
-            claim.rank = highest.map_or(0, |rank| (rank + 1).min(HIGHEST_RANK));
+            claim.rank = rank_above(same.map(|other| other.rank).max());
         }
         self.0.insert(first, holder);
     }
@@ -203,6 +209,11 @@ impl Holders {
 
 /// Ranks fit into a record with four digits.
 const HIGHEST_RANK: u16 = 9999;
+
+/// The rank of a claim that is in effect, by the highest of the others of its port.
+fn rank_above(others: Option<u16>) -> u16 {
+    others.map_or(0, |highest| (highest + 1).min(HIGHEST_RANK))
+}
 
 /// The target of an attachment whose first record is lost: SNAT follows from its elements.
 fn lost_target(first: RecordKey, claim: &Claim, elements: &Elements) -> Target {
@@ -369,6 +380,21 @@ mod tests {
             assert!(difference(TABLE, &left, &rebuilt).len() < all.len());
         }
         assert!(difference(TABLE, &all, &all).is_empty());
+    }
+
+    #[test]
+    fn a_rebuilt_record_has_its_port_before_those_that_wait() {
+        let mut holders = Holders::default();
+        // One of the two orders is that of the keys.
+        for (port, one, other) in [(80, "a", "b"), (81, "b", "a")] {
+            holders.give(TABLE, first(one), holder(one, "10.1.0.2/24", &[port]));
+            holders.give(TABLE, first(other), holder(other, "10.1.0.3/24", &[port]));
+            let all = holders.elements(TABLE);
+            let mut left = all.clone();
+            left.retain(|element, _| element.set != TABLE.owners());
+            assert_eq!(Holders::of(TABLE, &left).elements(TABLE), all);
+            holders = Holders::default();
+        }
     }
 
     #[test]

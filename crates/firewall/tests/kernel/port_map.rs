@@ -391,6 +391,44 @@ fn a_container_may_have_hundreds_of_ports() {
     assert_eq!(elements(&netns, "ip twill_portmap host-ports"), [""; 0]);
 }
 
+/// A rebuilt record lacks the prefix of the container's network if SNAT does not need it.
+#[test]
+fn a_check_accepts_rebuilt_records() {
+    let Some(netns) = namespace() else { return };
+    let mut nftables = nftables(&netns);
+    let cbr0 = network("cbr0");
+    let mapping = |number: u16| PortMapping {
+        protocol: Transport::Tcp,
+        host_ip: None,
+        host_port: 8000 + number,
+        container_port: 80,
+    };
+    let mut containers = Vec::new();
+    for (number, snat) in (1..).zip([Snat::Off, Snat::WhereNeeded, Snat::All]) {
+        let addresses: [IpNetwork; 2] = [
+            format!("10.244.1.{number}/24").parse().unwrap(),
+            format!("fd00:10::{number}/64").parse().unwrap(),
+        ];
+        let attachment = attachment(&format!("c{number}"), "eth0");
+        containers.push((attachment, addresses, [mapping(number)], snat));
+    }
+    let map_of = |addresses, mappings, snat| PortMap {
+        snat,
+        ..unconditional(addresses, mappings)
+    };
+    for (attachment, addresses, mappings, snat) in &containers {
+        let map = map_of(addresses, mappings, *snat);
+        nftables.map_ports(&cbr0, attachment, &map, None).unwrap();
+    }
+    damage(&netns, "flush map FAMILY twill_portmap owners");
+    map(&mut nftables, 9);
+    for (attachment, addresses, mappings, snat) in &containers {
+        let map = map_of(addresses, mappings, *snat);
+        let missing = nftables.missing_port_map(&cbr0, attachment, &map).unwrap();
+        assert_eq!(missing, None, "{snat:?}");
+    }
+}
+
 #[test]
 fn a_probe_changes_nothing() {
     let Some(netns) = namespace() else { return };
