@@ -30,9 +30,10 @@ pub(crate) fn add(
     }
     let previous = call.conf.prev_result()?.ok_or(ConfigError::NotChained)?;
     let mut kernel = Rtnetlink::open().map_err(BandwidthError::from)?;
-    let node_end = node_end::find(attachment, netns, &previous, &mut kernel)?;
+    let alias = LinkAlias::new(&call.conf.name, attachment);
+    let node_end = node_end::find(attachment, netns, &previous, &alias.ifb_name(), &mut kernel)?;
     let mut attempt = Attempt {
-        alias: LinkAlias::new(&call.conf.name, attachment),
+        alias,
         log: call.log,
         kernel,
         rollback: Rollback::default(),

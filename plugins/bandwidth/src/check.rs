@@ -23,8 +23,8 @@ pub(crate) fn check(
         return Ok(());
     }
     let mut kernel = Rtnetlink::open().map_err(BandwidthError::from)?;
-    let node_end = node_end::find(attachment, netns, &previous, &mut kernel)?;
     let name = LinkAlias::new(&call.conf.name, attachment).ifb_name();
+    let node_end = node_end::find(attachment, netns, &previous, &name, &mut kernel)?;
     let ifb = kernel.link_by_name(&name).map_err(BandwidthError::from)?;
     match find_damage(&mut kernel, &node_end, ifb.as_ref(), &config)? {
         None => Ok(()),
@@ -77,7 +77,7 @@ fn at_root(
                 return Ok(Some(gone("the class of the qdisc")));
             };
             let wanted = filters(peers, Direction::Ingress, &Target::Class(CLASS));
-            if own(kernel.filters(link.index, SHAPER)?) != wanted {
+            if !are_same(&own(kernel.filters(link.index, SHAPER)?), &wanted) {
                 return Ok(Some(gone("a filter of the qdisc")));
             }
             class.bucket
@@ -106,13 +106,14 @@ fn egress(
         Some(_) => kernel.filters(node_end.index, Handle::INCOMING)?,
         None => return Ok(Some(gone("the qdisc clsact"))),
     };
-    let wanted = |target| filters(peers, Direction::Egress, &target);
+    let own = own(found.clone());
+    let are = |target| are_same(&own, &filters(peers, Direction::Egress, &target));
     if let Some(ifb) = ifb
-        && own(found.clone()) == wanted(Target::Redirect { link: ifb.index })
+        && are(Target::Redirect { link: ifb.index })
     {
         return at_root(kernel, ifb, bucket, &Peers::All, direction);
     }
-    if own(found.clone()) == wanted(police(node_end, bucket)) {
+    if are(police(node_end, bucket)) {
         return Ok(None);
     }
     // The Go plugin's ifb.
@@ -135,6 +136,13 @@ fn egress(
 fn own(mut filters: Vec<Filter>) -> Vec<Filter> {
     filters.retain(|filter| PRIORITIES.contains(&filter.priority));
     filters
+}
+
+/// Whether two lists have the same filters. The kernel numbers those of a priority upwards from
+/// 2048, and continues from 1 after 4095: the order differs then, and has no effect.
+fn are_same(found: &[Filter], wanted: &[Filter]) -> bool {
+    let contains_all = || wanted.iter().all(|filter| found.contains(filter));
+    found == wanted || (found.len() == wanted.len() && contains_all())
 }
 
 fn compare(

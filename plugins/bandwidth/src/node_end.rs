@@ -7,7 +7,8 @@ use netlink::{Link, LinkKind, Rtnetlink};
 
 use crate::error::{BandwidthError, ConfigError};
 
-/// Finds the node's end by the container's: each knows the other's index.
+/// Finds the node's end by the container's: each knows the other's index. The result may list
+/// the attachment's ifb, by this name.
 ///
 /// # Errors
 /// Code 4 if the container has no such interface, 7 if it has no end on the node, 8 for the
@@ -16,6 +17,7 @@ pub(crate) fn find(
     attachment: &Attachment,
     netns: &ContainerNetns,
     previous: &AddResult,
+    ifb: &str,
     kernel: &mut Rtnetlink,
 ) -> Result<Link, Error> {
     let ifname = &attachment.ifname;
@@ -41,7 +43,7 @@ pub(crate) fn find(
     let is_other_end = |outer: &Link| {
         is_end(outer)
             && outer.parent.map(|end| end.index) == Some(inner.index)
-            && is_in_result(outer, previous)
+            && is_in_result(outer, previous, ifb)
     };
     Ok(outer.filter(is_other_end).ok_or_else(elsewhere)?)
 }
@@ -51,11 +53,12 @@ pub(crate) fn is_end(link: &Link) -> bool {
     link.kind == LinkKind::Veth && link.parent.is_some_and(|end| end.netns.is_some())
 }
 
-/// Whether a result contains the link, or no links on the node, as before version 0.3.0.
-fn is_in_result(link: &Link, previous: &AddResult) -> bool {
+/// Whether a result contains the link, or no links of other plugins on the node, as before version
+/// 0.3.0.
+fn is_in_result(link: &Link, previous: &AddResult, ifb: &str) -> bool {
     let interfaces = previous.interfaces.iter();
     let mut on_node = interfaces
-        .filter(|interface| interface.sandbox.is_none())
+        .filter(|interface| interface.sandbox.is_none() && interface.name != ifb)
         .peekable();
     on_node.peek().is_none() || on_node.any(|interface| interface.name == link.name)
 }

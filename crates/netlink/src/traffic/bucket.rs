@@ -26,10 +26,12 @@ pub struct Bucket {
 
 impl Bucket {
     /// A bucket of a rate in bytes per second, at least 1, and a burst in bytes. The kernel keeps
-    /// no more than the rate makes in 274 seconds.
+    /// at most 4 GiB, and no more than the rate makes in 274 seconds.
     pub fn new(rate: u64, burst: u64) -> Self {
         let rate = rate.max(1);
-        let ticks = (u128::from(burst) * SECOND).div_ceil(u128::from(rate) * TICK);
+        let longest = u128::from(rate) * u128::from(u32::MAX) * TICK / SECOND;
+        let most = longest.min(u128::from(u32::MAX));
+        let ticks = (u128::from(burst).min(most) * SECOND).div_ceil(u128::from(rate) * TICK);
         Self {
             rate,
             depth: u32::try_from(ticks).unwrap_or(u32::MAX),
@@ -134,13 +136,13 @@ mod tests {
         assert_eq!(read.unwrap(), slow);
 
         assert_eq!(Bucket::new(0, 0), Bucket { rate: 1, depth: 0 });
+        // `tbf` gets bytes, which have to fit into the time of 32 bits too.
         let least = Bucket::new(1, u64::MAX);
-        assert_eq!(least.depth, u32::MAX);
-        assert_eq!(least.burst(), 275);
+        assert_eq!((least.burst(), least.tbf_burst()), (274, 274));
         let most = Bucket::new(u64::MAX, u64::MAX);
         assert_eq!(
-            (most.depth, most.limit()),
-            ((SECOND / TICK) as u32, u32::MAX)
+            (most.depth, most.tbf_burst(), most.limit()),
+            (1, u32::MAX, u32::MAX)
         );
     }
 }

@@ -1,10 +1,17 @@
 //! CHECK: what somebody has removed or changed by hand.
 
 use serde_json::json;
+use testkit::conf::with;
 
 use crate::support::{Lab, MEGABIT, conf, end, limits, ours};
 
-ours!(each_part, an_add_mends_it, nothing_is_limited);
+ours!(
+    each_part,
+    an_add_mends_it,
+    nothing_is_limited,
+    limits_at_the_kernels_bounds,
+    a_result_without_links_of_the_node
+);
 
 /// What is done by hand, with `END` and `IFB` for the links, and what CHECK says to it.
 const DAMAGES: [(&str, &[&str]); 7] = [
@@ -93,4 +100,46 @@ fn nothing_is_limited(lab: &Lab) {
     let conf = lab.chained(&a, keys);
     let result = lab.add(&a, &conf);
     lab.check(&a, &conf, &result).silent();
+}
+
+/// The kernel counts bursts in 32 bits, of bytes and of units of 64 ns at the rate.
+fn limits_at_the_kernels_bounds(lab: &Lab) {
+    let a = lab.container("a");
+    let kubelets = (1 << 31) - 1;
+    for (rate, burst) in [
+        (1, 8),
+        (80, kubelets),
+        (96, kubelets),
+        (1_000, kubelets),
+        (400_000_000_000, kubelets),
+        (1_000_000_000_000_000, 1_000_000_000_000_000),
+        (u64::MAX, u64::MAX),
+    ] {
+        for subnets in [json!([]), json!(["10.0.0.0/8"])] {
+            let keys = with(limits(rate, burst), json!({ "shapedSubnets": subnets }));
+            let added = lab.chained(&a, keys.clone());
+            let result = lab.add(&a, &added);
+            lab.check(&a, &conf(keys), &result).silent();
+            assert_eq!(lab.add(&a, &added), result, "{rate} {burst}");
+            lab.del(&a, &added);
+        }
+    }
+}
+
+/// Some plugins list the container's end alone, so the ifb is the only link of the node.
+fn a_result_without_links_of_the_node(lab: &Lab) {
+    let a = lab.container("a");
+    let keys = limits(MEGABIT, MEGABIT);
+    let mut added = lab.chained(&a, keys.clone());
+    added["prevResult"]["interfaces"]
+        .as_array_mut()
+        .unwrap()
+        .remove(0);
+    added["prevResult"]["ips"][0]["interface"] = json!(0);
+    let result = lab.add(&a, &added);
+    assert_eq!(result["interfaces"].as_array().unwrap().len(), 2);
+    lab.check(&a, &conf(keys), &result).silent();
+    assert_eq!(lab.add(&a, &added), result);
+    lab.del(&a, &added);
+    assert_eq!((lab.kinds(&end(&a)), lab.ifbs()), (Vec::new(), Vec::new()));
 }

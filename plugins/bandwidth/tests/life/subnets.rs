@@ -12,6 +12,7 @@ ours!(
     shaped,
     unshaped,
     an_add_with_subnets_is_repeated,
+    more_subnets_than_the_kernel_numbers_in_order,
     what_is_refused
 );
 
@@ -91,6 +92,24 @@ fn an_add_with_subnets_is_repeated(lab: &Lab) {
     lab.check(&a, &second, &result).silent();
     let says = ["ingressRate has no effect", "a filter of the qdisc"];
     lab.check(&a, &first, &result).refusal(120, &says);
+}
+
+fn more_subnets_than_the_kernel_numbers_in_order(lab: &Lab) {
+    let a = lab.container("a");
+    let subnets: Vec<_> = (0..2100)
+        .map(|number| format!("10.{}.{}.0/24", number / 256, number % 256))
+        .collect();
+    let conf = lab.chained(&a, keys(json!({ "shapedSubnets": subnets })));
+    let result = lab.add(&a, &conf);
+    lab.check(&a, &conf, &result).silent();
+    let filter = "protocol ip prio 29783 handle 800::1";
+    lab.change_tc(&format!(
+        "filter del dev {} parent 7457: {filter} u32",
+        end(&a)
+    ));
+    let says = ["ingressRate has no effect", "a filter of the qdisc"];
+    lab.check(&a, &conf, &result).refusal(120, &says);
+    lab.del(&a, &conf);
 }
 
 fn what_is_refused(lab: &Lab) {
