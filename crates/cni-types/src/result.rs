@@ -30,7 +30,8 @@ pub struct AddResult {
 /// An interface that a plugin created.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
-    /// The interface's name.
+    /// The interface's name; empty if a result lacks it.
+    #[serde(default)]
     pub name: String,
     /// The hardware address.
     #[serde(

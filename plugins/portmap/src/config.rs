@@ -100,7 +100,8 @@ impl Config {
     }
 
     /// The container's addresses in `prevResult`: the first one of each family that the
-    /// attachment's interface has, or that has no interface.
+    /// attachment's interface has, or that has no interface. As with the Go plugin, an index of
+    /// no interface counts as none.
     ///
     /// # Errors
     /// Code 6 for a `prevResult` that cannot be decoded, 7 if there is none.
@@ -112,7 +113,7 @@ impl Config {
         let previous = conf.prev_result()?.ok_or(ConfigError::NoPrevResult)?;
         let is_own = |index: u32| {
             let interface = previous.interfaces.get(index as usize);
-            interface.is_some_and(|interface| {
+            interface.is_none_or(|interface| {
                 interface.name == attachment.ifname.as_str() && interface.sandbox.is_some()
             })
         };

@@ -36,7 +36,11 @@ struct WireIp {
     /// `4` or `6`, in versions before 1.0.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "position",
+        skip_serializing_if = "Option::is_none"
+    )]
     interface: Option<u32>,
     #[serde(with = "cidr")]
     address: ipnetwork::IpNetwork,
@@ -96,6 +100,12 @@ pub(super) fn decode(entries: &Entries<'_>) -> Result<AddResult, DecodeError> {
         routes: decoded.routes,
         dns: decoded.dns,
     })
+}
+
+/// The index of an interface. To the Go plugins, a negative one means that there is none.
+fn position<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let index = Option::<i64>::deserialize(deserializer)?;
+    Ok(index.and_then(|index| u32::try_from(index).ok()))
 }
 
 /// A network as the text `10.0.0.0/24`.

@@ -253,7 +253,11 @@ fn the_containers_addresses() {
                 {"address":"fd00::2/64","interface":2}]"#,
             &["10.1.0.3/24", "fd00::2/64"],
         ),
-        (r#"[{"address":"10.1.0.1/24","interface":7}]"#, &[]),
+        (
+            r#"[{"address":"10.1.0.1/24","interface":7},{"address":"fd00::2/64","interface":-1}]"#,
+            &["10.1.0.1/24", "fd00::2/64"],
+        ),
+        (r#"[{"address":"10.1.0.1/24","interface":1}]"#, &[]),
         ("[]", &[]),
     ] {
         assert_eq!(
