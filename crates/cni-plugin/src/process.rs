@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use cni_types::{Code, Error, NetConf, Quoted, Version};
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::dispatch::{dispatch_in, failure, version_of};
 use crate::{Bundle, Command, Environment, Plugin, Reply, Request, panic_answer, streams};
@@ -53,6 +54,8 @@ pub fn main_of_bundle(bundle: Bundle<'_>) -> Option<ExitCode> {
 
 fn serve(bundle: Bundle<'_>, plugin: &dyn Plugin) -> ExitCode {
     panic_answer::arm(plugin.name());
+    // A write beyond RLIMIT_FSIZE then is an error, and does not end the process without an answer.
+    let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
     let reply = match read_request() {
         Ok(request) => {
             let conf = NetConf::parse(&request.stdin);

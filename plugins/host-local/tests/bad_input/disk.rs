@@ -186,3 +186,20 @@ fn a_network_name_that_is_too_long_for_a_directory_is_reported() {
         network.call("DEL", &conf).run().silent();
     }
 }
+
+/// Without the plugin's doing, the kernel would end it by SIGXFSZ, before its answer.
+#[test]
+fn a_limit_of_file_sizes_is_an_error() {
+    let network = Network::new();
+    for backend in ["disk", "db"] {
+        let mut conf = conf_at(&network, &format!("{{temp}}/limited-{backend}"));
+        conf["ipam"]["backend"] = backend.into();
+        let limited = network.call("ADD", &conf).under(["prlimit", "--fsize=0"]);
+        let failure = limited.run().failure();
+        assert_eq!(failure.code, 5, "{backend}: {failure:?}");
+        assert!(failure.msg.contains("File too large"), "{failure:?}");
+        network.call("DEL", &conf).run().silent();
+        network.call("ADD", &conf).run().success();
+        network.call("DEL", &conf).run().silent();
+    }
+}
