@@ -32,7 +32,7 @@ impl fmt::Display for Attachment {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ValidAttachment {
     /// `CNI_CONTAINERID` of the ADD.
-    #[serde(rename = "containerID", default)]
+    #[serde(rename = "containerID")]
     pub container_id: String,
     /// `CNI_IFNAME` of the ADD.
     #[serde(default)]
@@ -65,7 +65,8 @@ impl ValidAttachments {
     /// no list: GC must then remove nothing.
     ///
     /// # Errors
-    /// Code 6 for a value that is no list of attachments.
+    /// Code 6 for a value that is no list of attachments, or if one lacks its container: GC would
+    /// remove what a running container has.
     pub fn of(conf: &NetConf<'_>) -> Result<Option<Self>, Error> {
         let Some(key) = KEYS.into_iter().find(|key| conf.has_key(key)) else {
             return Ok(None);
@@ -175,16 +176,20 @@ mod tests {
     #[test]
     fn an_absent_list_is_not_an_empty_one() {
         assert_eq!(valid(r#"{"name":"n"}"#), Ok(None));
-        assert_eq!(
-            valid(r#"{"name":"n","cni.dev/attachments":{"containerID":"c1"}}"#),
-            Err((
-                6,
-                concat!(
-                    "cannot decode the network configuration: ",
-                    "cni.dev/attachments: invalid type: map, expected a sequence"
-                )
-                .into()
-            ))
-        );
+        for (list, problem) in [
+            (
+                r#"{"containerID":"c1"}"#,
+                ": invalid type: map, expected a sequence",
+            ),
+            (
+                r#"[{"containerID":"c1"},{"ifname":"eth0"}]"#,
+                "[1]: missing field `containerID`",
+            ),
+        ] {
+            let refused = valid(&format!(r#"{{"name":"n","cni.dev/attachments":{list}}}"#));
+            let says =
+                format!("cannot decode the network configuration: cni.dev/attachments{problem}");
+            assert_eq!(refused, Err((6, says)));
+        }
     }
 }
