@@ -7,10 +7,10 @@ use crate::config::{BackendOptions, Config};
 
 pub(crate) fn check(call: &Call<'_>, attachment: &Attachment) -> Result<(), Error> {
     let config = Config::of(call.conf)?;
+    let addresses = config.addresses_in_prev_result(call.conf, attachment)?;
     if config.mappings.is_empty() {
         return Ok(());
     }
-    let addresses = config.addresses_in_prev_result(call.conf, attachment)?;
     let (network, map) = (&call.conf.name, config.port_map(&addresses));
     let missing = match &config.backend {
         BackendOptions::Nftables(_) => firewall::missing_port_map(network, attachment, &map)?,

@@ -151,6 +151,13 @@ fn what_is_missing_or_makes_no_sense_changes_nothing() {
         // A DEL is not held up by any of it.
         lan.del(&lan.pods[0], &conf);
     }
+    let without_ports = lan.conf(0, &json!([]), &json!({"prevResult": null}));
+    for command in ["ADD", "CHECK"] {
+        let outcome = lan
+            .node
+            .run(&lan.call(command, &lan.pods[0], &without_ports));
+        outcome.refusal(7, &["prevResult of the network configuration is missing"]);
+    }
     assert_eq!(lan.ruleset(), "");
 }
 
