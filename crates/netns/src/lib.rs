@@ -56,8 +56,8 @@ pub enum NetnsError {
     },
     /// The thread's own namespace cannot be determined. The thread must then not enter another one:
     /// it might be the same namespace, and the thread could not come back.
-    #[error("cannot determine the plugin's own network namespace from {CURRENT}: {}: /proc must be \
-        mounted", .0.desc())]
+    #[error("cannot determine the plugin's own network namespace from {CURRENT}: {}{}", .0.desc(),
+        hint(.0))]
     NoHome(Errno),
     /// The thread is in another namespace and cannot leave it. It must not change anything in the
     /// network any more, least of all roll back what it did in its own namespace.
@@ -69,6 +69,14 @@ pub enum NetnsError {
         /// The kernel's reason.
         errno: Errno,
     },
+}
+
+/// Advice about an own namespace that cannot be determined.
+fn hint(errno: &Errno) -> &'static str {
+    match errno {
+        Errno::ENOENT => ": /proc must be mounted",
+        _ => "",
+    }
 }
 
 impl NetnsError {

@@ -3,7 +3,7 @@
 use cni_plugin::Call;
 use cni_types::Error;
 use container_link::{Ipam, not_ready};
-use netlink::{Change, LinkChange, LinkKind, Rtnetlink};
+use netlink::{Change, LinkChange, LinkKind, NetlinkError, Rtnetlink};
 
 use crate::bridge_link;
 use crate::config::Config;
@@ -32,8 +32,13 @@ fn probe(config: &Config) -> Result<(), BridgeError> {
     };
     // The kernel checks the privilege first, then whether the link exists.
     match kernel.apply(&[nothing]) {
-        Err(error) if !error.is_not_found() => return Err(error.into()),
-        _ => {}
+        Err(error) if error.is_not_found() => {}
+        // The error would name the index.
+        Err(NetlinkError::Refused { errno, text, .. }) => {
+            let what = "change links".to_owned();
+            return Err(NetlinkError::Refused { what, errno, text }.into());
+        }
+        other => other?,
     }
     match kernel.link_by_name(config.bridge.as_str())? {
         None => bridge_link::name_of_new(config).map(drop),

@@ -20,6 +20,7 @@ ours!(
     a_full_bridge_is_reported,
     a_long_alternative_name,
     a_missing_bridge_with_a_long_name_is_an_error,
+    status_without_rights_names_no_index,
     more_routes_than_one_message_carries_are_added,
 );
 
@@ -150,6 +151,13 @@ fn a_long_alternative_name(lab: &Lab) {
     lab.del(&b, &conf);
     assert_eq!(lab.taken(), [""; 0]);
     assert_eq!(lab.link_names(), ["lo"]);
+}
+
+fn status_without_rights_names_no_index(lab: &Lab) {
+    let conf = ipv4(json!({ "cniVersion": "1.1.0" }));
+    let status = lab.call_without_rights("STATUS", &Container::new("a"), &conf);
+    let says = ["cannot change links: Operation not permitted: this needs CAP_NET_ADMIN"];
+    lab.node.run(&status).refusal(50, &says);
 }
 
 fn a_missing_bridge_with_a_long_name_is_an_error(lab: &Lab) {
