@@ -36,11 +36,20 @@ pub(crate) enum ConfigError {
     MarkMasqBit(i64),
     #[error("markMasqBit and externalSetMarkChain exclude each other: leave one of them out")]
     TwoMarks,
-    #[error("{key}: {cause}")]
+    #[error("{key}: {cause}{}", hint(cause))]
     Conditions {
         key: &'static str,
         cause: UnsupportedConditions,
     },
+}
+
+/// Advice about conditions of iptables, which the Go plugin takes without `backend`.
+fn hint(cause: &UnsupportedConditions) -> &'static str {
+    if cause.words.starts_with(['-', '!']) {
+        "; for conditions of iptables, set \"backend\" to \"iptables\""
+    } else {
+        ""
+    }
 }
 
 impl From<ConfigError> for Error {

@@ -224,6 +224,11 @@ fn keys_of_the_backend_iptables() {
         message.starts_with(r#"conditionsV4: "ip" is not supported in "ip saddr 10.0.0.0/8""#),
         "{message}"
     );
+    // Without the key, the Go plugin takes iptables for them.
+    let (code, message) = config(r#""conditionsV4":["!","-d","10.0.0.0/8"]"#).unwrap_err();
+    assert_eq!(code, 2);
+    let advice = r#"; for conditions of iptables, set "backend" to "iptables""#;
+    assert!(message.ends_with(advice), "{message}");
 }
 
 #[test]
