@@ -15,12 +15,14 @@ pub const NEEDED: &[Needed] = &[
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("chattr", "e2fsprogs"),
     ("cpio", "cpio"),
+    ("fish", "fish"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("kubectl", "kubernetes-client"),
     ("nft", "nftables"),
     ("ping", "iputils-ping"),
     ("strace", "strace"),
+    ("zsh", "zsh"),
 ];
 
 /// What the tests in a virtual machine need besides.
