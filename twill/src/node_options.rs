@@ -14,7 +14,7 @@ use node::Paths;
 use crate::network::ListOptions;
 
 /// The files and directories to read.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Where to look")]
 pub(crate) struct NodeOptions {
     /// The directory of the network configurations [default: NETCONFPATH, else /etc/cni/net.d and

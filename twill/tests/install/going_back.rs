@@ -7,7 +7,7 @@ use testkit::requirements::require_reference;
 use testkit::{Container, Node, conf, traffic};
 
 use crate::needs;
-use crate::support::{GO, ask, call, node_of_go, serve, shell};
+use crate::support::{GO, ask, binary, call, node_of_go, serve, shell};
 
 /// A node with the Go plugins in `/opt/cni/bin`, and Twill's over them.
 fn upgraded() -> Option<Node> {
@@ -204,6 +204,42 @@ fn the_go_plugin_removes_the_ifb_of_a_running_container() {
     node.run(&call("bandwidth", "DEL", &container, &bandwidth))
         .silent();
     assert_eq!(ifbs(&node), "");
+}
+
+/// As on a node of k3s, whose directories are its own.
+#[test]
+fn variables_name_other_directories() {
+    let Some(node) = node_of_go() else { return };
+    let (bin, lists) = ("/run/k3s/data/cni", "/run/k3s/etc/cni/net.d");
+    shell(
+        &node,
+        &format!("mkdir -p {bin} {lists}; mv /opt/cni/bin/* {bin}; rmdir /opt/cni/bin"),
+    );
+    node.write(
+        format!("{lists}/10-flannel.conflist"),
+        r#"{"cniVersion": "1.1.0", "name": "cbr0", "plugins": [{"type": "flannel"}]}"#,
+    );
+    let binary = binary();
+    let twill = |words: &str| {
+        let binary = binary.display();
+        shell(
+            &node,
+            &format!("CNI_PATH={bin} NETCONFPATH={lists} {binary} {words}"),
+        )
+    };
+    let printed = twill("install");
+    assert!(
+        printed.starts_with(&format!("{bin}/bandwidth: installed\n")),
+        "{printed}"
+    );
+    assert_eq!(node.list(bin).len(), 9 + GO.len());
+    let printed = twill("uninstall");
+    assert_eq!(node.list(bin), GO);
+    let line = format!(
+        "needed: {lists}/10-flannel.conflist without the version 1.1.0, which bridge, host-local \
+            would refuse\n"
+    );
+    assert!(printed.ends_with(&line), "{printed}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use cni_plugin::Environment;
 
 use crate::plugins::PLUGINS;
 
@@ -18,8 +19,8 @@ const TOOL: &str = "twill";
 /// The options that installing and uninstalling share.
 #[derive(Args, Debug)]
 pub(crate) struct Selection {
-    /// The directories; by default those of /opt/cni/bin, /usr/lib/cni and /usr/libexec/cni that
-    /// exist.
+    /// The directories; by default those of CNI_PATH, else those of /opt/cni/bin, /usr/lib/cni and
+    /// /usr/libexec/cni that exist.
     #[arg(value_name = "DIR")]
     dirs: Vec<PathBuf>,
     /// Only these, separated by commas.
@@ -46,7 +47,10 @@ impl Selection {
         if !self.are_defaults() {
             return Ok(self.dirs.clone());
         }
-        let dirs = DIRS.iter().map(PathBuf::from);
+        let environment = Environment::of_process();
+        let path = environment.get("CNI_PATH").filter(|path| !path.is_empty());
+        let path = path.map_or_else(|| DIRS.join(":").into(), ToOwned::to_owned);
+        let dirs = std::env::split_paths(&path);
         // Two of these names are one directory where a distribution merges directories.
         let mut dirs: Vec<PathBuf> = dirs.filter_map(|dir| dir.canonicalize().ok()).collect();
         dirs.sort_unstable();
@@ -55,7 +59,7 @@ impl Selection {
         ensure!(
             !dirs.is_empty(),
             "none of {} exists: name the directory in which the runtime looks for plugins",
-            DIRS.join(", ")
+            path.display().to_string().replace(':', ", ")
         );
         Ok(dirs)
     }

@@ -16,7 +16,9 @@ mod rules;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use node::{Node, Paths};
+use node::Node;
+
+use crate::node_options::NodeOptions;
 
 /// A node whose plugins are about to be those of Go.
 pub(super) struct GoingBack {
@@ -29,7 +31,7 @@ pub(super) struct GoingBack {
 impl GoingBack {
     pub(super) fn new(dry_run: bool) -> Self {
         Self {
-            node: Node::read(&Paths::default()),
+            node: Node::read(&NodeOptions::default().paths()),
             dry_run,
             lines: Vec::new(),
         }
