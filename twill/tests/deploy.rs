@@ -187,9 +187,17 @@ fn the_daemon_set_installs_into_the_nodes_directory() {
     );
 }
 
-/// The version stands in the workspace's manifest; these repeat it.
+/// The version stands in the workspace's manifest; these repeat it, since kubectl and helm read them
+/// as they are.
 #[test]
 fn the_manifests_name_this_version() {
+    let changelog = read("CHANGELOG.md");
+    let first = changelog.lines().find_map(|line| line.strip_prefix("## "));
+    let first = first.unwrap().split([',', ' ']).next();
+    assert_eq!(first, Some(env!("CARGO_PKG_VERSION")), "CHANGELOG.md");
+    let mut twill = Command::new(testkit::binaries::plugin("twill"));
+    let expected = concat!("twill ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(run(twill.arg("--version"), ""), expected);
     for (path, count) in [
         ("deploy/daemonset.yaml", 1),
         ("deploy/helm/plugin.yaml", 1),

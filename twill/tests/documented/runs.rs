@@ -8,7 +8,7 @@ use crate::pages::{self, Block, Shown};
 use crate::scene::Scene;
 
 /// Commands that no test runs here, and what checks them instead.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 13] = [
     ("cargo xtask demo", "the part `demo` of `cargo xtask test`"),
     (
         "cargo xtask test",
@@ -39,6 +39,18 @@ const ELSEWHERE: [(&str, &str); 10] = [
         "the script: tests/deploy.rs; Debian has no Helm",
     ),
     ("helm plugin install deploy/helm", "Debian has no Helm"),
+    (
+        "git clone . /tmp/again",
+        "the part `packages` of `cargo xtask test` packs twice",
+    ),
+    (
+        "cd /tmp/again && cargo xtask dist --release",
+        "the part `packages` of `cargo xtask test` packs twice",
+    ),
+    (
+        "diff target/release-archives/SHA256SUMS /tmp/again/target/release-archives/SHA256SUMS",
+        "the part `packages` of `cargo xtask test` compares two packings",
+    ),
     (
         "helm upgrade --install flannel flannel/flannel --namespace kube-flannel --values \
          deploy/helm/values.yaml --post-renderer twill",

@@ -38,6 +38,13 @@ Description: CNI plugins of a flannel network's nodes
  containers hold, and finds and repairs faults.
 ";
 
+/// The level at which xz compresses all copies of the binary to little more than one: dpkg-deb
+/// compresses blocks of three dictionaries, each by itself, and this level's have 16 MiB.
+const XZ_LEVEL: u8 = 7;
+
+/// The format demands an address. No mail reaches this one (RFC 2606).
+const NO_ADDRESS: &str = "no-address@twill.invalid";
+
 const SCRIPTS: [(&str, &str); 3] = [
     ("preinst", include_str!("../debian/preinst")),
     ("prerm", include_str!("../debian/prerm")),
@@ -101,7 +108,7 @@ pub fn write(
     let package = release.dir.join(name);
     let mut dpkg = Command::new("dpkg-deb");
     dpkg.args(["--root-owner-group", "--threads-max=1", "-Zxz"])
-        .arg(format!("-z{}", product.xz_level()?))
+        .arg(format!("-z{XZ_LEVEL}"))
         .arg("--build")
         .arg(stage.finish()?)
         .arg(&package)
@@ -119,12 +126,13 @@ fn changelog_of_package(release: &Release<'_>) -> Result<String> {
     ))
 }
 
-/// Who made the package, as Debian's tools are told.
+/// Who made the package, as Debian's tools are told. The project has no address, so whoever
+/// distributes the package has to set these.
 fn maintainer() -> String {
     let variable = |name: &str, default: &str| std::env::var(name).unwrap_or(default.to_owned());
     format!(
         "{} <{}>",
-        variable("DEBFULLNAME", "Maintainers of Twill"),
-        variable("DEBEMAIL", "twill@localhost.invalid")
+        variable("DEBFULLNAME", env!("CARGO_PKG_AUTHORS")),
+        variable("DEBEMAIL", NO_ADDRESS)
     )
 }

@@ -11,8 +11,12 @@ use xtask::architecture::Architecture;
 use xtask::command;
 
 use crate::archive::pack;
+use crate::contents::{NOTICES, Product};
 use crate::release::{Release, VERSION};
 use crate::stage::{PAGE, PROGRAM, Stage, gzip};
+
+/// The licences of the binary and of what is linked into it, of which `/licenses` has the texts.
+const LICENSES: &str = "Apache-2.0 AND ISC AND MIT AND Unicode-3.0";
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -26,15 +30,16 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 ///
 /// # Errors
 /// If a file cannot be read or written.
-pub fn write(release: &Release<'_>, binaries: &[(&Architecture, PathBuf)]) -> Result<PathBuf> {
+pub fn write(release: &Release<'_>, products: &[(&Architecture, Product)]) -> Result<PathBuf> {
     let image = Image {
         layout: Stage::new(release.time)?,
+        license: release.workspace.root.join("LICENSE"),
         created: release.date(&["+%Y-%m-%dT%H:%M:%SZ"])?,
         time: release.time,
     };
     let mut manifests = Vec::new();
-    for (architecture, binary) in binaries {
-        manifests.push(image.manifest(architecture, binary)?);
+    for (architecture, product) in products {
+        manifests.push(image.manifest(architecture, product)?);
     }
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
     let mut index = image.document(INDEX, &index)?;
@@ -63,19 +68,20 @@ pub fn write(release: &Release<'_>, binaries: &[(&Architecture, PathBuf)]) -> Re
 
 struct Image {
     layout: Stage,
+    license: PathBuf,
     created: String,
     time: u64,
 }
 
 impl Image {
     /// Adds the image of an architecture, and returns the descriptor of its manifest.
-    fn manifest(&self, architecture: &Architecture, binary: &Path) -> Result<Value> {
+    fn manifest(&self, architecture: &Architecture, product: &Product) -> Result<Value> {
         let (name, variant) = architecture.image;
         let mut platform = json!({ "architecture": name, "os": "linux" });
         if let Some(variant) = variant {
             set(&mut platform, "variant", json!(variant));
         }
-        let (diff_id, layer) = self.layer(binary)?;
+        let (diff_id, layer) = self.layer(product)?;
         let mut config = platform.clone();
         let created = &self.created;
         set(&mut config, "created", json!(created));
@@ -86,7 +92,7 @@ impl Image {
                 "Entrypoint": ["/twill"],
                 "Cmd": ["install"],
                 "Labels": {
-                    "org.opencontainers.image.licenses": "Apache-2.0",
+                    "org.opencontainers.image.licenses": LICENSES,
                     "org.opencontainers.image.title": "twill",
                     "org.opencontainers.image.version": VERSION,
                 },
@@ -110,14 +116,17 @@ impl Image {
         Ok(manifest)
     }
 
-    /// Adds the only layer of an image, which has the binary; returns the digest of the layer as a
+    /// Adds the only layer of an image, which has the binary and the licences; returns the digest of the layer as a
     /// plain archive, and the descriptor of the compressed one.
-    fn layer(&self, binary: &Path) -> Result<(String, Value)> {
+    fn layer(&self, product: &Product) -> Result<(String, Value)> {
         let content = Stage::new(self.time)?;
-        content.copy("root/twill", PROGRAM, binary)?;
+        content.copy("root/twill", PROGRAM, &product.binary)?;
+        content.copy("root/licenses/LICENSE", PAGE, &self.license)?;
+        let notices = format!("root/licenses/{NOTICES}");
+        content.write(&notices, PAGE, &product.notices)?;
         let dir = content.finish()?;
         let tar = dir.join("layer.tar");
-        pack(&dir.join("root"), &["twill"], &tar)?;
+        pack(&dir.join("root"), &["licenses", "twill"], &tar)?;
         let diff_id = digest(&tar)?;
         gzip(&tar)?;
         let layer = fs::read(dir.join("layer.tar.gz"))?;
@@ -182,12 +191,17 @@ ls | wc -l
         let workspace = Workspace::find().unwrap();
         let release = Release::new(&workspace, dir.path()).unwrap();
         let [first, second, ..] = &ALL;
-        let binaries = [first, second].map(|architecture| {
+        let products = [first, second].map(|architecture| {
             let binary = dir.path().join(architecture.name);
             fs::write(&binary, architecture.name).unwrap();
-            (architecture, binary)
+            let product = Product {
+                binary,
+                manual: PathBuf::new(),
+                notices: String::new(),
+            };
+            (architecture, product)
         });
-        write(&release, &binaries).unwrap();
+        write(&release, &products).unwrap();
         let mut check = Command::new("sh");
         check.args(["-ec", CHECK]).current_dir(dir.path());
         // Two images of a manifest, a configuration and a layer, and the index.

@@ -10,6 +10,7 @@ pub mod archive;
 pub mod contents;
 pub mod deb;
 pub mod image;
+pub mod notices;
 pub mod release;
 pub mod rpm;
 pub mod sbom;

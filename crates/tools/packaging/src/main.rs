@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use lexopt::{Arg, Parser, ValueExt};
 use packaging::contents::{self, Product};
 use packaging::release::Release;
-use packaging::{archive, deb, image, rpm, sbom};
+use packaging::{archive, deb, image, notices, rpm, sbom};
 use xtask::architecture::{ALL, Architecture};
 use xtask::command::Show;
 use xtask::dist;
@@ -66,7 +66,7 @@ fn make(
     let release = Release::new(workspace, dir)?;
     let manual = tempfile::tempdir()?;
     contents::write_manual(workspace, manual.path())?;
-    let (mut files, mut binaries) = (Vec::new(), Vec::new());
+    let (mut files, mut products) = (Vec::new(), Vec::new());
     let mut keep = |what: &str, made: Result<PathBuf>| match made {
         Ok(path) => {
             println!("{}", path.display());
@@ -78,19 +78,20 @@ fn make(
         let name = architecture.name;
         let built = architecture.toolchain().and_then(|toolchain| {
             let binary = dist::build_for(workspace, &toolchain, Show::Always)?;
-            Ok((toolchain, binary))
+            let notices = notices::write(workspace, toolchain.platform.triple())?;
+            Ok((toolchain, binary, notices))
         });
-        let (toolchain, binary) = match built {
+        let (toolchain, binary, notices) = match built {
             Ok(built) => built,
             Err(error) => {
                 println!("{name}: not built: {error:#}");
                 continue;
             }
         };
-        binaries.push((*architecture, binary.clone()));
         let product = Product {
             binary,
             manual: manual.path().to_owned(),
+            notices,
         };
         keep(name, archive::write(&release, architecture, &product));
         if is_release {
@@ -105,10 +106,11 @@ fn make(
             );
             keep("SBOM", sbom::write(&release, architecture, triple));
         }
+        products.push((*architecture, product));
     }
-    ensure!(!binaries.is_empty(), "nothing was built");
+    ensure!(!products.is_empty(), "nothing was built");
     if is_release {
-        keep("image", image::write(&release, &binaries));
+        keep("image", image::write(&release, &products));
     }
     archive::write_sums(dir, &files)
 }

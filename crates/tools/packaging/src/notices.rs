@@ -211,15 +211,16 @@ mod tests {
             assert!(!text.contains(other), "{other}: {text}");
         }
         for copyright in [
-            "Copyright (c) 2016 Alex Crichton",
+            "2014 Alex Crichton",
             "Frank Denis",
             "Rich Felker",
+            "Rust Project developers",
         ] {
             assert!(text.contains(copyright), "{copyright}: {text}");
         }
         // The text of LICENSE is not repeated.
         assert_eq!(text.matches("TERMS AND CONDITIONS FOR USE").count(), 1);
         let glibc = write(&workspace, "s390x-unknown-linux-gnu").unwrap();
-        assert!(glibc.contains("LGPL-2.1-or-later") && !glibc.contains("musl"));
+        assert!(glibc.contains("LGPL-2.1-or-later") && !glibc.contains("\nmusl "));
     }
 }

@@ -44,7 +44,7 @@ pub fn write(
     let stage = Stage::new(release.time)?;
     stage_package(&stage, &LAYOUT, release.workspace, product)?;
     let license = release.workspace.root.join("LICENSE");
-    stage.copy("usr/share/doc/twill/LICENSE", PAGE, &license)?;
+    stage.copy("usr/share/licenses/twill/LICENSE", PAGE, &license)?;
 
     let plugins = release.workspace.plugins()?;
     let plugins: Vec<_> = plugins

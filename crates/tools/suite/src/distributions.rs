@@ -11,12 +11,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use packaging::contents::Product;
+use packaging::notices;
 use packaging::release::Release;
 use packaging::{archive, image};
 use tempfile::TempDir;
 use xtask::architecture::{ALL, Architecture};
 use xtask::command::{self, Show};
 use xtask::packages::{self, Needed};
+use xtask::platform::Platform;
 
 use super::setting::{Setting, Skipped};
 
@@ -35,6 +37,7 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
     let product = Product {
         binary: setting.workspace.dist_dir().join("twill"),
         manual: dir.path().join("manual"),
+        notices: notices::write(&setting.workspace, Platform::of_plugins()?.triple())?,
     };
     let mut manual = setting.program("manual")?;
     manual.arg(&product.manual);
@@ -56,7 +59,11 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
         binary: fs::read(&product.binary)?,
         plugins: setting.workspace.plugins()?,
     };
-    let [_, _, deb, rpm] = &files;
+    let [archive, _, deb, rpm] = &files;
+    for package in [deb, rpm] {
+        let is_small = fs::metadata(package)?.len() < fs::metadata(archive)?.len();
+        ensure!(is_small, "{} has the binary more than once", base(package));
+    }
     deb::check(deb, &installed, dir.path()).context("the package for Debian")?;
     rpm::check(rpm, &installed, dir.path()).context("the package for rpm")?;
     dir.close()?;
@@ -76,7 +83,7 @@ fn pack(setting: &Setting, dir: &Path, product: &Product) -> Result<[PathBuf; 4]
     let architecture = own_architecture()?;
     Ok([
         archive::write(&release, architecture, product)?,
-        image::write(&release, &[(architecture, product.binary.clone())])?,
+        image::write(&release, &[(architecture, product.clone())])?,
         packaging::deb::write(&release, architecture, product)?,
         packaging::rpm::write(&release, architecture, product)?,
     ])
@@ -88,6 +95,7 @@ fn copy(product: &Product, dir: &Path) -> Result<Product> {
     let copy = Product {
         binary: dir.join("twill"),
         manual: dir.join("manual"),
+        notices: product.notices.clone(),
     };
     for (from, to) in [
         (&product.binary, &copy.binary),

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use packaging::contents::Product;
 use packaging::image;
 use packaging::release::{Release, VERSION};
 use xtask::architecture::ALL;
@@ -19,14 +20,17 @@ pub(super) fn check(node: &Machine<'_>, disk: &Disk, setting: &Setting) -> Resul
     disk.write("none", "for another architecture")?;
     let binaries = ALL.iter().map(|architecture| {
         let own = architecture.is_own();
-        (
-            architecture,
-            if own {
-                twill.clone()
-            } else {
-                disk.path("none")
-            },
-        )
+        let binary = if own {
+            twill.clone()
+        } else {
+            disk.path("none")
+        };
+        let product = Product {
+            binary,
+            manual: disk.path("none"),
+            notices: "notices".to_owned(),
+        };
+        (architecture, product)
     });
     let release = Release::new(&setting.workspace, disk.dir())?;
     let archive = image::write(&release, &binaries.collect::<Vec<_>>())?;
