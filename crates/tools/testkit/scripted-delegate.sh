@@ -1,7 +1,8 @@
 #!/bin/sh
 # A CNI plugin for tests. It is run through a link <dir>/bin/<type>, does what the files
 # <dir>/script/<command>.{links,leave,daemon,hang,sleep,stdout,stderr,kill,exit} say, and records
-# each call as <dir>/calls/<number>.{command,pid,env,stdin,links,left}.
+# each call as <dir>/calls/<number>.{command,pid,env,stdin,read,links,left}. It starts as few
+# programs as it can: tests call it thousands of times.
 PATH=/usr/local/bin:/usr/bin:/bin
 dir=${0%/*}/..
 script=$dir/script/$CNI_COMMAND
@@ -17,8 +18,9 @@ call=$dir/calls/$number
 echo $$ >"$call.pid"
 # What the kernel was given: the shell's own view lacks names that are no identifiers.
 cat "/proc/$$/environ" >"$call.env"
-cat >"$call.part"
-mv "$call.part" "$call.stdin"
+cat >"$call.stdin"
+# All of it was read.
+: >"$call.read"
 
 if [ -e "$script.links" ]; then
     nsenter --net="$CNI_NETNS" cat /proc/net/dev >"$call.links"
@@ -49,7 +51,10 @@ fi
 if [ -e "$script.stdout" ]; then
     cat "$script.stdout"
 elif [ "$CNI_COMMAND" = ADD ]; then
-    version=$(grep -ao '"cniVersion" *: *"[^"]*"' "$call.stdin" | head -n 1 | cut -d '"' -f 4)
+    version=$(grep -aom 1 '"cniVersion" *: *"[^"]*"' "$call.stdin")
+    # Of the first, if the line has several.
+    version=${version#*:*\"}
+    version=${version%%\"*}
     version=${version:-0.1.0}
     printf '{"cniVersion":"%s"' "$version"
     case $version in

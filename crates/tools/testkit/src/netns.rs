@@ -1,13 +1,19 @@
 //! Network namespaces that are held by an open file.
 
 use std::fs::File;
+use std::io::{Write, pipe};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
+use nix::libc::{IFF_UP, NLM_F_ACK, NLM_F_REQUEST, RTM_NEWLINK};
 use nix::sched::{CloneFlags, setns, unshare};
-use serde_json::Value;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+};
+use serde_json::{Deserializer, Value};
 
 /// A network namespace of its own with nothing but `lo`, which is up.
 ///
@@ -21,16 +27,12 @@ impl NetNs {
     /// Makes a namespace.
     ///
     /// # Errors
-    /// Without the right to make namespaces (root), or without `ip` in `PATH`.
+    /// Without the right to make namespaces (root).
     pub fn new() -> Result<Self> {
         let made = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET)
                 .context("cannot make a network namespace: this needs root")?;
-            let ip = Command::new("ip")
-                .args(["link", "set", "lo", "up"])
-                .output()
-                .context("cannot run `ip` (Debian package iproute2)")?;
-            ensure!(ip.status.success(), "`ip link set lo up` failed: {ip:?}");
+            set_lo_up().context("cannot set `lo` up")?;
             let path = "/proc/thread-self/ns/net";
             File::open(path).with_context(|| format!("cannot open {path}"))
         });
@@ -50,7 +52,6 @@ impl NetNs {
 
     /// A path by which any process of the machine can open the namespace, for `CNI_NETNS`.
     pub fn path(&self) -> PathBuf {
-        use std::os::fd::AsRawFd;
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()).into()
     }
 
@@ -79,13 +80,14 @@ impl NetNs {
         }
     }
 
-    /// Runs `ip` inside the namespace, with arguments that have a blank between them.
+    /// Runs `ip` inside the namespace, with arguments that have a blank between them, or once for
+    /// several lines of arguments.
     ///
     /// # Panics
-    /// If the command fails.
+    /// If a command fails.
     #[track_caller]
     pub fn ip(&self, args: &str) {
-        let output = self.command(Command::new("ip").args(args.split(' ')));
+        let output = self.command(&mut ip(args));
         assert!(output.status.success(), "ip {args}: {output:?}");
     }
 
@@ -96,6 +98,19 @@ impl NetNs {
     #[track_caller]
     pub fn ip_json(&self, args: &[&str]) -> Value {
         parse_ip(args, &self.command(Command::new("ip").arg("-j").args(args)))
+    }
+
+    /// What `ip -j -d` prints inside the namespace, run once for several lines of arguments.
+    ///
+    /// # Panics
+    /// If a command fails.
+    #[track_caller]
+    pub(crate) fn ip_json_of_all(&self, lines: &str) -> Vec<Value> {
+        let output = self.command(ip(lines).args(["-j", "-d"]));
+        assert!(output.status.success(), "ip -j -d {lines}: {output:?}");
+        let printed = Deserializer::from_slice(&output.stdout).into_iter();
+        let printed: serde_json::Result<_> = printed.collect();
+        printed.unwrap_or_else(|error| panic!("ip -j -d {lines}: {error}: {output:?}"))
     }
 
     /// Moves the calling thread into the namespace.
@@ -109,6 +124,53 @@ impl NetNs {
 pub(crate) fn on_a_thread<T: Send>(inside: impl FnOnce() -> T + Send) -> T {
     let joined = thread::scope(|scope| scope.spawn(inside).join());
     joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Sets `lo` up in the calling thread's namespace (rtnetlink(7)). To run `ip` takes longer than to
+/// make the namespace, and a run of all tests makes thousands.
+fn set_lo_up() -> Result<()> {
+    const INDEX_OF_LO: u32 = 1;
+    let up = (IFF_UP as u32).to_ne_bytes();
+    let request: [&[u8]; 7] = [
+        &32u32.to_ne_bytes(),
+        &RTM_NEWLINK.to_ne_bytes(),
+        &((NLM_F_REQUEST | NLM_F_ACK) as u16).to_ne_bytes(),
+        // Sequence number, port, family and type.
+        &[0; 12],
+        &INDEX_OF_LO.to_ne_bytes(),
+        // The flags, and which of them change.
+        &up,
+        &up,
+    ];
+    let socket = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )?;
+    let socket = socket.as_raw_fd();
+    send(socket, &request.concat(), MsgFlags::empty())?;
+    let mut reply = [0; 64];
+    recv(socket, &mut reply, MsgFlags::empty())?;
+    // After the header of the acknowledgement is 0, or a number of an error.
+    ensure!(reply[16..20] == [0; 4], "the kernel replies {reply:?}");
+    Ok(())
+}
+
+/// The command `ip` with arguments that have a blank between them; several lines of arguments are
+/// for one process.
+pub(crate) fn ip(args: &str) -> Command {
+    let mut ip = Command::new("ip");
+    if args.contains('\n') {
+        let (input, mut lines) = pipe().expect("a pipe can be made");
+        lines
+            .write_all(args.as_bytes())
+            .expect("a pipe has room for some lines");
+        ip.args(["-batch", "-"]).stdin(input);
+    } else {
+        ip.args(args.split(' '));
+    }
+    ip
 }
 
 #[track_caller]

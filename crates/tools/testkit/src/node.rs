@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::Value;
 
 use crate::invocation::{Invocation, Running};
-use crate::netns::{NetNs, on_a_thread, parse_ip};
+use crate::netns::{NetNs, ip, on_a_thread, parse_ip};
 use crate::outcome::Outcome;
 
 /// A node: a network and a mount namespace, in which `/run`, `/var/lib/cni` and `/etc/cni` are
@@ -23,7 +23,7 @@ use crate::outcome::Outcome;
 /// plugins may set `ip_forward` in a node without the machine noticing.
 #[derive(Debug)]
 pub struct Node {
-    net: NetNs,
+    pub(crate) net: NetNs,
     mounts: File,
 }
 
@@ -135,13 +135,13 @@ impl Node {
         }
     }
 
-    /// Runs `ip` inside the node, with arguments that have a blank between them.
+    /// Runs `ip` inside the node, as [`NetNs::ip`].
     ///
     /// # Panics
-    /// If the command fails.
+    /// If a command fails.
     #[track_caller]
     pub fn ip(&self, args: &str) {
-        let output = self.enter(|| Command::new("ip").args(args.split(' ')).output());
+        let output = self.enter(|| ip(args).output());
         let output = output.unwrap_or_else(|error| panic!("cannot run `ip`: {error}"));
         assert!(output.status.success(), "ip {args}: {output:?}");
     }

@@ -118,11 +118,12 @@ fn read_call(calls: &Path, number: usize) -> Option<RecordedCall> {
         .lines()
         .filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()))
         .collect();
+    let is_read = calls.join(format!("{number}.read")).exists();
     let process = |name| String::from_utf8_lossy(&part(name)).trim().parse().ok();
     Some(RecordedCall {
         command,
         env,
-        stdin: part("stdin"),
+        stdin: if is_read { part("stdin") } else { Vec::new() },
         links,
         pid: process("pid"),
         left: process("left"),

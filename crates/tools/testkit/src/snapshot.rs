@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::container::Container;
 use crate::lab::Lab;
 use crate::link::Link;
+use crate::netns::NetNs;
 
 /// The state of a node and its containers, by place. It leaves out what the kernel does by itself,
 /// and where IPAM will look for the next address.
@@ -32,10 +33,10 @@ impl Snapshot {
     pub fn take<L: Observed>(observed: &L, containers: &[&Container]) -> Self {
         let lab: &Lab = observed;
         let mut all: BTreeMap<_, _> = observed.others().into_iter().collect();
-        network::<L>("node", &|args| lab.node.ip_json(args), &mut all);
+        network::<L>("node", &lab.node.net, &mut all);
         for container in containers {
             let place = format!("container {}", container.id);
-            network::<L>(&place, &|args| container.sandbox.ip_json(args), &mut all);
+            network::<L>(&place, &container.sandbox, &mut all);
         }
         lab.node.enter(|| {
             for dir in ["/var/lib/cni", "/run", "/etc/cni"] {
@@ -89,12 +90,14 @@ fn made(route: &Value) -> Option<Value> {
 }
 
 /// Links with their addresses, and routes of one network namespace.
-fn network<L: Observed>(
-    place: &str,
-    ip: &dyn Fn(&[&str]) -> Value,
-    all: &mut BTreeMap<String, String>,
-) {
-    for link in Link::all(ip(&["-d", "address"])) {
+#[track_caller]
+fn network<L: Observed>(place: &str, netns: &NetNs, all: &mut BTreeMap<String, String>) {
+    // Without a family, these are the routes of both.
+    let printed = netns.ip_json_of_all("address\nroute show table all");
+    let Ok([links, Value::Array(routes)]) = <[Value; 2]>::try_from(printed) else {
+        panic!("`ip` has not printed links and routes");
+    };
+    for link in Link::all(links) {
         let addresses = link.0["addr_info"].as_array().unwrap().iter();
         let addresses: Vec<Value> = addresses
             .filter(|address| address["scope"] != "link")
@@ -116,16 +119,10 @@ fn network<L: Observed>(
         let name = link.name();
         all.insert(format!("{place}: link {name}"), printed.to_string());
     }
-    for family in ["-4", "-6"] {
-        let routes = ip(&[family, "route", "show", "table", "all"]);
-        let routes = routes.as_array().unwrap().iter();
-        let mut printed: Vec<String> = routes
-            .filter_map(made)
-            .map(|route| route.to_string())
-            .collect();
-        printed.sort_unstable();
-        all.insert(format!("{place}: routes {family}"), printed.join("\n"));
-    }
+    let routes = routes.iter().filter_map(made);
+    let mut routes: Vec<String> = routes.map(|route| route.to_string()).collect();
+    routes.sort_unstable();
+    all.insert(format!("{place}: routes"), routes.join("\n"));
 }
 
 fn files(dir: &Path, all: &mut BTreeMap<String, String>) {

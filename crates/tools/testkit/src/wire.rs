@@ -2,9 +2,11 @@
 //! macvlan.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Deref;
 use std::process::Command;
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
@@ -126,31 +128,33 @@ impl Lab {
         self.ip(&format!(
             "link add wire0 type veth peer name wire1 netns {netns}"
         ));
-        self.outside
-            .ip(&format!("address add {GATEWAY}/24 dev wire1"));
-        self.outside
-            .ip(&format!("address add {GATEWAY6}/64 dev wire1"));
-        self.outside.ip("link set wire1 up");
-        self.ip("link set wire0 up");
-        self.ip("address add 198.51.100.1/24 dev wire0");
-        self.ip("route add default via 198.51.100.2");
+        self.outside.ip(&format!(
+            "address add {GATEWAY}/24 dev wire1\naddress add {GATEWAY6}/64 dev wire1\n\
+             link set wire1 up"
+        ));
+        self.ip("link set wire0 up\naddress add 198.51.100.1/24 dev wire0\n\
+             route add default via 198.51.100.2");
     }
 
     /// Whether the kernel has links of this kind; if not, the test is reported as skipped.
     #[track_caller]
     fn has_kind(&self) -> bool {
+        static KNOWN: Mutex<BTreeMap<&str, bool>> = Mutex::new(BTreeMap::new());
+        let name = self.kind.name;
         let probe = || {
             let mut ip = Command::new("ip");
-            ip.args(["link", "add", "probe0", "link", "wire0", "type"]);
-            ip.arg(self.kind.name).output().unwrap()
+            ip.args(["link", "add", "probe0", "link", "wire0", "type", name]);
+            let has_kind = self.node.enter(|| ip.output()).unwrap().status.success();
+            if has_kind {
+                self.ip("link del probe0");
+            }
+            has_kind
         };
-        let output = self.node.enter(probe);
-        if output.status.success() {
-            self.ip("link del probe0");
-            return true;
+        let has_kind = *KNOWN.lock().unwrap().entry(name).or_insert_with(probe);
+        if !has_kind {
+            skip_for_kernel(name);
         }
-        skip_for_kernel(self.kind.name);
-        false
+        has_kind
     }
 }
 
