@@ -9,17 +9,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use ::vm::Kernel;
 use anyhow::{Context, Result, anyhow, ensure};
 use xtask::packages;
-use xtask::workspace::Workspace;
+use xtask::workspace::{PROFILE, Workspace};
 
 use super::binaries::Binaries;
 use super::coverage::Coverage;
 use super::skips::Skips;
 use super::tidy::Snapshot;
-
-/// The cargo profile of all that the parts compile, but for the release binary: parts that compile
-/// the same dependencies share them. Its files are apart from those of others, so that nobody runs
-/// instrumented programs unawares.
-const PROFILE: &str = "suite";
 
 /// A part cannot be run here, for this reason.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,11 @@ use serde_json::Value;
 
 use crate::command;
 
+/// The cargo profile of the tools, and of all that the tests of `cargo xtask test` need but for the
+/// release binary: they share their dependencies. Its files are apart from those of a developer's
+/// builds, so that nobody runs instrumented programs unawares.
+pub const PROFILE: &str = "suite";
+
 /// The workspace's directories.
 pub struct Workspace {
     /// The directory of the workspace's `Cargo.toml`.
@@ -69,8 +74,11 @@ impl Workspace {
     /// Cargo that builds a tool and becomes it, where this process is.
     pub fn run(&self, package: &str) -> Command {
         let mut command = Command::new(cargo_program());
-        command.args(["run", "--quiet", "--package", package, "--manifest-path"]);
-        command.arg(self.root.join("Cargo.toml")).arg("--");
+        command.args(["run", "--quiet", "--profile", PROFILE, "--package", package]);
+        command
+            .arg("--manifest-path")
+            .arg(self.root.join("Cargo.toml"));
+        command.arg("--");
         command
     }
 
