@@ -43,39 +43,18 @@ fn allowed_licences() -> BTreeSet<String> {
 }
 
 /// The licences of an expression of SPDX that suffice, or `None` if the allowed ones do not. Old
-/// manifests write `/` for `OR`.
+/// manifests write `/` for `OR`. Parentheses only group alternatives: what they hold otherwise is
+/// the name of no licence.
 fn chosen(expression: &str, allowed: &BTreeSet<String>) -> Option<BTreeSet<String>> {
     let expression = expression.replace('/', " OR ");
-    let expression = expression.trim();
-    for (operator, needs_both) in [(" OR ", false), (" AND ", true)] {
-        let Some((left, right)) = split_outside_parentheses(expression, operator) else {
-            continue;
-        };
-        let (left, right) = (chosen(left, allowed), chosen(right, allowed));
-        return match needs_both {
-            true => Some(&left? | &right?),
-            false => left.or(right),
-        };
-    }
-    let inner = expression
-        .strip_prefix('(')
-        .and_then(|it| it.strip_suffix(')'));
-    if let Some(inner) = inner {
-        return chosen(inner, allowed);
-    }
-    allowed
-        .contains(expression)
-        .then(|| [expression.to_owned()].into())
-}
-
-fn split_outside_parentheses<'a>(text: &'a str, at: &str) -> Option<(&'a str, &'a str)> {
-    let places = text.match_indices(at).map(|(place, _)| place);
-    let depth = |place: usize| {
-        let before = &text[..place];
-        before.matches('(').count() - before.matches(')').count()
-    };
-    let place = places.into_iter().find(|place| depth(*place) == 0)?;
-    Some((&text[..place], &text[place + at.len()..]))
+    let parts = expression.split(" AND ").map(|part| {
+        let alternatives = part.strip_prefix('(').and_then(|it| it.strip_suffix(')'));
+        let mut alternatives = alternatives.unwrap_or(part).split(" OR ");
+        alternatives
+            .find(|it| allowed.contains(*it))
+            .map(str::to_owned)
+    });
+    parts.collect()
 }
 
 #[test]
