@@ -39,7 +39,7 @@ impl Running {
             .stdout(input.try_clone().context("cannot make a pipe")?)
             .stderr(input)
             .spawn()
-            .context("cannot run `setpriv` (Debian package util-linux)")?;
+            .context("cannot run `nice` (Debian package coreutils)")?;
         // The command's ends of the pipe close with it here: only the machine's stay open.
         Ok(Self {
             qemu: Killed(child),
