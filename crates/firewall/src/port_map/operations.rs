@@ -228,8 +228,8 @@ fn missing_for_loopback(map: &PortMap<'_>) -> Result<Option<Missing>, FirewallEr
 
 /// Removes the rule of iptables by which [`map_ports_by_iptables`] guards the node's loopback
 /// address, and turns `route_localnet` off on the links that lead to containers (`links` by their
-/// names), unless a port map needs them or another program may. Returns whether the rule is removed;
-/// `None` if there is none. If `dry_run`, changes nothing.
+/// names), unless a port map needs them or another program may. Returns whether the rule is
+/// removed; `None` if there is none. If `dry_run`, changes nothing.
 ///
 /// # Errors
 /// As [`Iptables::map_ports`].
