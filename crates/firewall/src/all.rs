@@ -75,6 +75,22 @@ pub fn gc(
     Ok(())
 }
 
+/// Removes a chain of iptables with a container's port map; nothing happens if a rule leads to it.
+///
+/// # Errors
+/// If the rules cannot be read or changed.
+pub fn remove_unreached_port_map(chain: &str) -> Result<(), FirewallError> {
+    let lock = lock_chain(chain)?;
+    let mut kernel = Kernel::open()?;
+    for chain in ForeignChain::of_iptables(chain) {
+        kernel.remove_unreached(&chain)?;
+    }
+    for tables in tables_with_rules(false, true) {
+        unless_not_installed(Iptables.remove_unreached(tables, chain, &lock))?;
+    }
+    Ok(())
+}
+
 /// The first address of an attachment that is not masqueraded by any backend; `None` if all are.
 /// `backend` is the one that a new attachment would get.
 ///

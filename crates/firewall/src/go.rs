@@ -3,7 +3,7 @@
 //! attachment. Tables stay.
 
 use std::cell::LazyCell;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use cni_types::{Attachment, ValidAttachments};
@@ -15,9 +15,8 @@ use nix::libc;
 use crate::FirewallError;
 use crate::all::may_have_legacy_port_maps;
 use crate::edit::{Edit, Message, Transaction};
-use crate::inventory::NamedInIptables;
-use crate::iptables::NAMING;
 use crate::kernel::{Kernel, Question};
+use crate::named::{ForeignRules, NamedContainer, NatRule, RuleEffect};
 use crate::nf_tables::{TABLE, chain, cmp, data};
 use crate::owner::NetworkAttachment;
 use crate::port_map::loopback::{Open, Towards};
@@ -153,25 +152,57 @@ pub(crate) const HOST_PORTS: &str = "CNI-HOSTPORT-DNAT";
 const HOST_PORT_TABLE: &str = "cni_hostport";
 
 impl Kernel {
-    /// The containers that are named by jumps in the tables that iptables has in nftables.
+    /// Adds what rules in nftables say about containers: those of iptables, and those of the Go
+    /// plugins' own tables.
     ///
     /// # Errors
     /// If the kernel refuses to answer.
-    pub(crate) fn named_in_iptables(&mut self) -> Result<BTreeSet<NamedInIptables>, FirewallError> {
-        let mut named = BTreeSet::new();
-        for (from, is_masquerading) in NAMING {
-            for chain in ForeignChain::of_iptables(from) {
-                for rule in self.rules_of_chain(&chain)? {
-                    let target = rule.target().filter(|it| it.starts_with("CNI-"));
-                    let comment = target.and_then(|_| comment_of_iptables(&rule));
-                    let owner = comment.as_deref().and_then(owner_in_comment);
-                    named.extend(owner.and_then(|(network, id)| {
-                        NamedInIptables::new(network, id, is_masquerading)
-                    }));
-                }
-            }
+    pub(crate) fn note_foreign(&mut self, foreign: &mut ForeignRules) -> Result<(), FirewallError> {
+        for family in [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6] {
+            foreign.note(&self.nat_rules(family)?);
+            let request = ListedRule::list(family as u8, HOST_PORT_TABLE, None);
+            let rules = self.dump(&request, ListedRule::read)?;
+            let ids = rules.iter().filter_map(|rule| rule.comment.parse().ok());
+            foreign.mapped.extend(ids);
         }
-        Ok(named)
+        let rules = self.rules_of_chain(&ForeignChain::masquerading())?;
+        let owners = rules.iter().filter_map(|rule| masqueraded(&rule.comment));
+        foreign.named.extend(owners);
+        Ok(())
+    }
+
+    /// The rules of the Go plugins in the table `nat` of iptables.
+    fn nat_rules(&mut self, family: i32) -> Result<Vec<NatRule>, FirewallError> {
+        let request = ListedRule::list(family as u8, "nat", None);
+        self.dump(&request, |reply| {
+            let rule = ListedRule::read(reply)?.map(|rule| {
+                let comment = comment_of_iptables(&rule);
+                let owner = comment.as_deref().and_then(owner_in_comment);
+                NatRule {
+                    owner: owner.map(|(network, id)| (network.to_owned(), id.to_owned())),
+                    target: rule.target().map(str::to_owned),
+                    chain: rule.chain,
+                }
+            });
+            Ok(rule.filter(NatRule::is_of_cni))
+        })
+    }
+
+    /// Removes a chain of the table `nat` of iptables, unless a rule leads to it.
+    ///
+    /// # Errors
+    /// If the kernel refuses; then nothing has changed.
+    pub(crate) fn remove_unreached(&mut self, chain: &ForeignChain) -> Result<(), FirewallError> {
+        self.until_done(|this| {
+            if this.ask_one(chain)?.is_none() {
+                return Ok(None);
+            }
+            let mut rules = this.nat_rules(chain.family)?.into_iter();
+            if rules.any(|rule| rule.target.as_ref() == Some(&chain.name)) {
+                return Ok(None);
+            }
+            this.commit(Transaction::of([chain.delete()]))
+        })
     }
 
     /// The links whose `route_localnet` is on, of which port maps of the Go plugin may need any.
@@ -209,6 +240,8 @@ impl Kernel {
                 (None, _) => {}
                 (Some(()), PortMapTrace::Chain(chain)) => {
                     self.remove_port_map_chains(chain.family, |name| name == chain.name)?;
+                    // Somebody may have flushed the chain with the jumps.
+                    self.remove_unreached(chain)?;
                 }
                 (Some(()), PortMapTrace::Table(family)) => {
                     self.remove_host_port_rules(*family, |comment| comment == id)?;
@@ -466,7 +499,7 @@ fn host_ports_of(family: i32) -> ForeignChain {
 
 /// The name of a container's chain of iptables for port maps, as with the Go plugin: `CNI-DN-` and
 /// as many digits of a SHA-512 as make 28 characters.
-pub(crate) fn port_map_chain(network: &str, container_id: &str) -> String {
+pub fn port_map_chain(network: &str, container_id: &str) -> String {
     let mut name = String::from("CNI-DN-");
     let digest = Hash::hash(format!("{network}{container_id}").as_bytes());
     for byte in digest.iter().take(11) {
@@ -503,6 +536,18 @@ fn owner_in_comment(comment: &str) -> Option<(&str, &str)> {
     let owner = comment.strip_prefix("dnat ").unwrap_or(comment);
     let (name, rest) = owner.strip_prefix("name: \"")?.split_once("\" id: \"")?;
     Some((name, rest.strip_suffix('"')?))
+}
+
+/// The attachment in the comment of a rule that masquerades it: `<token>, net: <network>, if:
+/// <interface>, id: <container ID>`. `None` if the comment is cut off, as it is after 128 bytes.
+fn masqueraded(comment: &str) -> Option<NamedContainer> {
+    let (token, rest) = comment.split_once(", net: ")?;
+    let (network, rest) = rest.split_once(", if: ")?;
+    let (ifname, id) = rest.split_once(", id: ")?;
+    if token != masquerading_token(network, id, ifname) {
+        return None;
+    }
+    NamedContainer::new((network, id), Some(ifname), RuleEffect::Masquerades)
 }
 
 /// Whether the port that a rule compares with does not exist. The Go plugin creates the port first.

@@ -1,15 +1,15 @@
 //! The entries of all attachments in Twill's tables, for commands that only read.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use cni_types::{Attachment, ContainerId, NetworkName};
+use cni_types::{Attachment, NetworkName};
 use ipnetwork::IpNetwork;
 use netlink::Mac;
 
 use crate::all::{tables_with_rules, unless_not_installed};
 use crate::grant::Grant;
 use crate::layout::NAME_LENGTH;
+use crate::named::ForeignRules;
 use crate::owner::RecordKey;
 use crate::port_map::claim::Entry;
 use crate::table::{SetKind, Table};
@@ -25,29 +25,8 @@ pub struct Inventory {
     pub missing: Vec<String>,
     /// What the attachments have, one entry per address, MAC or port.
     pub entries: Vec<InventoryEntry>,
-    /// The containers that rules of iptables name, as the Go plugins and [`Iptables`] create them.
-    pub in_iptables: BTreeSet<NamedInIptables>,
-}
-
-/// A container that a rule of iptables names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NamedInIptables {
-    /// The network.
-    pub network: NetworkName,
-    /// The container.
-    pub container_id: ContainerId,
-    /// Whether the rule masquerades the container; otherwise it leads ports of the node to it.
-    pub is_masquerading: bool,
-}
-
-impl NamedInIptables {
-    pub(crate) fn new(network: &str, container_id: &str, is_masquerading: bool) -> Option<Self> {
-        Some(Self {
-            network: network.parse().ok()?,
-            container_id: container_id.parse().ok()?,
-            is_masquerading,
-        })
-    }
+    /// What rules outside these tables say, as the Go plugins and [`Iptables`] create them.
+    pub foreign: ForeignRules,
 }
 
 /// One entry of an attachment in a table.
@@ -147,9 +126,9 @@ impl Nftables {
                     }));
             }
         }
-        inventory.in_iptables = self.kernel.named_in_iptables()?;
+        self.kernel.note_foreign(&mut inventory.foreign)?;
         for tables in tables_with_rules(false, true) {
-            unless_not_installed(Iptables.named(tables, &mut inventory.in_iptables))?;
+            unless_not_installed(Iptables.note(tables, &mut inventory.foreign))?;
         }
         Ok(inventory)
     }

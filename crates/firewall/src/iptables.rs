@@ -1,6 +1,5 @@
 //! Masquerading by the programs of iptables, with the rules of the Go plugins.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -10,9 +9,9 @@ use hmac_sha512::Hash;
 use ipnetwork::IpNetwork;
 
 use crate::go::HOST_PORTS;
-use crate::inventory::NamedInIptables;
 use crate::iptables::program::Output;
-use crate::iptables::rules::{jumps, removal, removal_with_chains, stale_jumps};
+use crate::iptables::rules::{jumps, nat_rules, removal, removal_with_chains, stale_jumps};
+use crate::named::{ForeignRules, RuleEffect};
 use crate::namespace_lock::NamespaceLock;
 use crate::{FirewallError, Missing};
 
@@ -23,9 +22,11 @@ mod rules;
 /// The chain of the table `nat` from which masqueraded packets reach the containers' chains.
 pub(crate) const POSTROUTING: &str = "POSTROUTING";
 
-/// The chains with jumps whose comments name containers, and whether these masquerade; the others
-/// map ports.
-pub(crate) const NAMING: [(&str, bool); 2] = [(POSTROUTING, true), (HOST_PORTS, false)];
+/// The chains with jumps whose comments name containers, and the effect of these jumps.
+pub(crate) const NAMING: [(&str, RuleEffect); 2] = [
+    (POSTROUTING, RuleEffect::Masquerades),
+    (HOST_PORTS, RuleEffect::MapsPorts),
+];
 
 /// The timeout of a program for the lock of iptables, in seconds.
 const TIMEOUT: &str = "30";
@@ -245,24 +246,43 @@ impl Iptables {
         self.gc_from(Tables::Chosen, network, valid)
     }
 
-    /// Adds the containers that jumps in some tables name.
+    /// Adds what the rules of some tables say about containers.
     ///
     /// # Errors
     /// As [`Iptables::remove`].
-    pub(crate) fn named(
+    pub(crate) fn note(
         &self,
         tables: Tables,
-        named: &mut BTreeSet<NamedInIptables>,
+        foreign: &mut ForeignRules,
     ) -> Result<(), FirewallError> {
         on_both(tables, |programs| {
-            for (from, is_masquerading) in NAMING {
-                let rules = programs.rules(from)?.unwrap_or_default();
-                let owners = jumps(&rules, from).filter_map(|jump| jump.owner());
-                named.extend(owners.filter_map(|(network, id)| {
-                    NamedInIptables::new(network, id, is_masquerading)
-                }));
-            }
+            let rules = programs.list("nat", None)?.unwrap_or_default();
+            let of_cni: Vec<_> = nat_rules(&rules).filter(|it| it.is_of_cni()).collect();
+            foreign.note(&of_cni);
             Ok(())
+        })
+    }
+
+    /// Removes a chain from some tables, unless a rule leads to it, for a caller that holds the
+    /// chain's lock.
+    ///
+    /// # Errors
+    /// As [`Iptables::remove`].
+    pub(crate) fn remove_unreached(
+        &self,
+        tables: Tables,
+        chain: &str,
+        lock: &NamespaceLock,
+    ) -> Result<(), FirewallError> {
+        on_both(tables, |programs| {
+            let programs = programs.with(lock);
+            let rules = programs.list("nat", None)?.unwrap_or_default();
+            let is_reached = nat_rules(&rules).any(|it| it.target.as_deref() == Some(chain));
+            let creation = format!("-N {chain}");
+            if is_reached || !rules.lines().any(|line| line.trim_end() == creation) {
+                return Ok(());
+            }
+            programs.apply(&removal(&[], &[chain]))
         })
     }
 
@@ -367,16 +387,24 @@ impl Programs<'_> {
         table: &str,
         chain: &str,
     ) -> Result<Result<String, FirewallError>, FirewallError> {
-        let args = ["-w", TIMEOUT, "-t", table, "-S", chain];
+        self.list(table, Some(chain))
+    }
+
+    /// The rules of a table, or of one of its chains, as [`Programs::rules`].
+    fn list(
+        self,
+        table: &str,
+        chain: Option<&str>,
+    ) -> Result<Result<String, FirewallError>, FirewallError> {
+        let mut args = vec!["-w", TIMEOUT, "-t", table, "-S"];
+        args.extend(chain);
         let (show, output) = self.run(|names| names.show, &args, "")?;
         if output.status.success() {
             return Ok(Ok(String::from_utf8_lossy(&output.stdout).into_owned()));
         }
-        let error = failed(
-            &format!("show chain {chain} of table {table}"),
-            show,
-            &output,
-        );
+        let of_chain = chain.map(|chain| format!("chain {chain} of "));
+        let of_chain = of_chain.unwrap_or_default();
+        let error = failed(&format!("show {of_chain}table {table}"), show, &output);
         /// The exit status of a program that does not get its lock, or has no right to read the
         /// rules.
         const RESOURCE_PROBLEM: i32 = 4;

@@ -46,6 +46,7 @@ mod iptables;
 mod kernel;
 mod layout;
 mod meaning;
+mod named;
 mod namespace_lock;
 mod nf_tables;
 mod nftables;
@@ -58,15 +59,17 @@ mod rule;
 mod schema;
 mod table;
 
-pub use all::{gc, missing_mac_check, missing_masquerading, remove};
+pub use all::{gc, missing_mac_check, missing_masquerading, remove, remove_unreached_port_map};
 pub use backend::{Backend, UnknownBackend};
 pub use check::Missing;
 pub use error::FirewallError;
-pub use inventory::{AttachmentDigest, EntryKind, Inventory, InventoryEntry, NamedInIptables};
+pub use go::port_map_chain;
+pub use inventory::{AttachmentDigest, EntryKind, Inventory, InventoryEntry};
 pub use iptables::Iptables;
 pub use iptables::port_map::{
     FwMark, IptablesConditions, IptablesOptions, UnsupportedIptablesConditions,
 };
+pub use named::{ForeignRules, NamedContainer, RuleEffect};
 pub use nftables::Nftables;
 pub use port_map::{
     Conditions, PortMap, PortMapping, Snat, Transport, UnknownTransport, Unmapped,

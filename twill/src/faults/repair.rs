@@ -8,7 +8,7 @@ use allocator::{DEFAULT_LOCK_TIMEOUT, Location, StoreKind, Unowned, read_file};
 use anyhow::{Context as _, Result, bail};
 use cni_types::NetworkName;
 use container_link::LinkAlias;
-use firewall::{Backend, Iptables, Nftables};
+use firewall::{Backend, Iptables, Nftables, remove_unreached_port_map};
 use ipnetwork::IpNetwork;
 use netlink::{Change, OWN_PROTOCOL, Rtnetlink};
 use state::BootId;
@@ -49,6 +49,8 @@ pub(crate) enum Repair {
     RestoreRules,
     /// Masquerades a living attachment.
     Masquerade(Box<Unmasqueraded>),
+    /// Removes a chain of iptables with a port map, unless a rule leads to it.
+    RemoveUnreached(String),
     /// Sets a kernel setting.
     SetSysctl {
         name: &'static str,
@@ -69,6 +71,7 @@ impl Repair {
             Self::DeleteAddress { .. } => "remove the address".to_owned(),
             Self::RestoreRules => "restore the rules".to_owned(),
             Self::Masquerade(_) => "masquerade it".to_owned(),
+            Self::RemoveUnreached(_) => "remove the chain".to_owned(),
             Self::SetSysctl { value, .. } => format!("set it to {value}"),
         }
     }
@@ -122,6 +125,10 @@ impl Repair {
                 })
             }
             Self::Masquerade(it) => masquerade(it),
+            Self::RemoveUnreached(chain) => {
+                remove_unreached_port_map(chain)?;
+                Ok("removed".to_owned())
+            }
             Self::SetSysctl { name, value } => {
                 let path = Path::new("/proc/sys").join(name);
                 fs::write(&path, value).with_context(|| path.display().to_string())?;

@@ -1,6 +1,6 @@
 //! What the rules have too much and too little, compared with the attachments of the node.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,10 @@ use std::time::Duration;
 use allocator::Owner;
 use cni_types::json::Object;
 use cni_types::{Attachment, NetworkName};
-use firewall::{AttachmentDigest, Backend, EntryKind, Inventory, missing_masquerading};
+use firewall::{
+    AttachmentDigest, Backend, EntryKind, Inventory, Nftables, RuleEffect, missing_masquerading,
+    port_map_chain,
+};
 use ipnetwork::IpNetwork;
 use node::{CachedAttachment, Evidence, HostPort, KeptConfs, Life, Node, Recorded, plugin_of};
 
@@ -22,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct RuleCheck {
     /// Attachments of which only rules are left.
     pub(crate) leftovers: Vec<Holding>,
+    /// Chains of iptables with port maps that no rule leads to, and that are no known container's.
+    pub(crate) unreached: BTreeSet<String>,
     /// Living attachments that should be masqueraded and are not.
     pub(crate) unmasqueraded: Vec<Unmasqueraded>,
     /// Living attachments, each with a port of the node that should lead to it and does not.
@@ -44,13 +49,16 @@ impl RuleCheck {
             return Self::default();
         };
         let leftovers = named(node, inventory, &Known::of(holdings));
-        let mut check = Self::default();
+        let mut check = Self {
+            unreached: inventory.foreign.unreached.clone(),
+            ..Self::default()
+        };
         // What can be restored comes first: the attachments may then have all they need.
         if inventory.missing.is_empty() {
             check.unmasqueraded = Masquerading::of(node, inventory).missing(node);
             check.unmapped = unmapped(node, inventory);
         }
-        if leftovers.is_empty() && check.unmasqueraded.is_empty() && check.unmapped.is_empty() {
+        if leftovers.is_empty() && check.is_empty() {
             return check;
         }
         // The rules were read after the addresses, and an ADD or a DEL may be under way.
@@ -67,12 +75,38 @@ impl RuleCheck {
         check
             .unmapped
             .retain(|(it, _)| known.has(&it.network, it.attachment.container_id.as_str()));
+        if !check.unreached.is_empty() {
+            let now = Nftables::open().and_then(|mut nftables| nftables.inventory());
+            let now = now.map(|now| now.foreign.unreached).unwrap_or_default();
+            check.unreached.retain(|chain| now.contains(chain));
+            // Those of a container go with its other rules, or belong to one that lives.
+            for holding in again.iter().chain(&leftovers) {
+                let id = holding.owner.container_id.as_str();
+                let own = port_map_chain(holding.network.as_str(), id);
+                check.unreached.remove(&own);
+            }
+            for cached in node.cached.iter().flatten() {
+                let id = cached.attachment.container_id.as_str();
+                let own = port_map_chain(cached.network.as_str(), id);
+                check.unreached.remove(&own);
+            }
+        }
         let leftovers = leftovers.into_iter();
         check.leftovers = leftovers
             .filter(|it| !known.has(&it.network, it.owner.container_id.as_str()))
             .filter(|it| matches!(inquest.fate(it), Fate::Dead(_)))
             .collect();
         check
+    }
+}
+
+impl RuleCheck {
+    /// Whether the rules have nothing too much and nothing too little.
+    fn is_empty(&self) -> bool {
+        self.leftovers.is_empty()
+            && self.unreached.is_empty()
+            && self.unmasqueraded.is_empty()
+            && self.unmapped.is_empty()
     }
 }
 
@@ -93,12 +127,17 @@ impl<'a> Known<'a> {
     fn has(&self, network: &NetworkName, container_id: &str) -> bool {
         self.0.contains(&(network.as_str(), container_id))
     }
+
+    /// Whether any network has an attachment of a container.
+    fn has_container(&self, container_id: &str) -> bool {
+        self.0.iter().any(|(_, id)| *id == container_id)
+    }
 }
 
 /// The attachments that rules name, and that have nothing else.
 fn named(node: &Node, inventory: &Inventory, known: &Known<'_>) -> Vec<Holding> {
     let mut all: BTreeMap<String, Holding> = BTreeMap::new();
-    let mut add = |network: NetworkName, owner: Owner| {
+    let add = |all: &mut BTreeMap<String, Holding>, network: NetworkName, owner: Owner| {
         let of_network = node.network(network.as_str());
         let data_dir = of_network.map_or(&node.paths.data_dir, |network| &network.data_dir);
         let data_dir = data_dir.as_path().into();
@@ -113,17 +152,40 @@ fn named(node: &Node, inventory: &Inventory, known: &Known<'_>) -> Vec<Holding> 
         let attachment = (!is_known).then(|| owner.attachment()).flatten();
         let digest = attachment.map(|it| AttachmentDigest::new(&network, &it));
         if digest == Some(holding.attachment) {
-            add(network, owner);
+            add(&mut all, network, owner);
         }
     }
-    for named in &inventory.in_iptables {
+    // In descending order, a rule that names the interface comes before those that do not.
+    for named in inventory.foreign.named.iter().rev() {
         let (network, id) = (&named.network, &named.container_id);
+        let is_added = |it: &Holding| it.network == *network && it.owner.container_id == *id;
+        if named.ifname.is_none() && all.values().any(is_added) {
+            continue;
+        }
         if !known.has(network, id.as_str()) && is_recorded(node, network, id.as_str()) {
+            let owner = Owner {
+                container_id: id.clone(),
+                ifname: named.ifname.clone(),
+            };
+            add(&mut all, network.clone(), owner);
+        }
+    }
+    for id in &inventory.foreign.mapped {
+        let is_added = |it: &Holding| it.owner.container_id == *id;
+        if known.has_container(id.as_str()) || all.values().any(is_added) {
+            continue;
+        }
+        // The rules do not name the network: they go by the DEL of any.
+        let mut networks = node.networks.iter();
+        let is_recorded = |network: &node::Network| is_recorded(node, &network.name, id.as_str());
+        if let Some(first) = node.networks.first()
+            && networks.all(is_recorded)
+        {
             let owner = Owner {
                 container_id: id.clone(),
                 ifname: None,
             };
-            add(network.clone(), owner);
+            add(&mut all, first.name.clone(), owner);
         }
     }
     all.into_values().collect()
@@ -157,8 +219,8 @@ fn is_recorded(node: &Node, network: &NetworkName, container_id: &str) -> bool {
 struct Masquerading<'a> {
     /// The addresses that Twill's tables masquerade, by attachment.
     addresses: HashSet<(AttachmentDigest, IpAddr)>,
-    /// The networks and container IDs that iptables masquerades.
-    by_iptables: HashSet<(&'a str, &'a str)>,
+    /// The networks and container IDs that rules outside Twill's tables masquerade.
+    by_others: HashSet<(&'a str, &'a str)>,
     /// The delegates' configurations that flannel has kept, by network and container ID.
     kept: HashMap<(&'a str, &'a str), &'a Object>,
 }
@@ -169,17 +231,18 @@ impl<'a> Masquerading<'a> {
             EntryKind::Masqueraded(address) => Some((it.attachment, address.ip())),
             EntryKind::OnlyMac { .. } | EntryKind::Port { .. } => None,
         });
-        let by_iptables = inventory.in_iptables.iter().filter(|it| it.is_masquerading);
+        let named = inventory.foreign.named.iter();
+        let by_others = named.filter(|it| it.effect == RuleEffect::Masquerades);
         let kept = node.kept.iter().flat_map(KeptConfs::iter);
         Self {
             addresses: addresses.collect(),
-            by_iptables: by_iptables
+            by_others: by_others
                 .map(|it| (it.network.as_str(), it.container_id.as_str()))
                 .collect(),
             kept: kept
                 .filter_map(|kept| {
                     let network = kept.network.as_ref()?.as_str();
-                    Some(((network, kept.container_id.as_str()), &kept.conf))
+                    Some(((network, kept.container_id.as_str()), &*kept.conf))
                 })
                 .collect(),
         }
@@ -206,7 +269,7 @@ impl<'a> Masquerading<'a> {
                     continue;
                 };
                 let digest = AttachmentDigest::new(&network.name, &attachment);
-                if self.by_iptables.contains(&names)
+                if self.by_others.contains(&names)
                     || self.addresses.contains(&(digest, lease.address))
                 {
                     continue;
@@ -270,12 +333,14 @@ fn unmapped(node: &Node, inventory: &Inventory) -> Vec<(CachedAttachment, HostPo
         let leases = node.network(network).into_iter().flat_map(|it| &it.leases);
         let mut own = leases.filter(|lease| lease.owner.as_ref().is_ok_and(|it| it.is(attachment)));
         let is_alive = own.any(|lease| matches!(lease.life, Some(Life::Alive(_))));
-        let by_iptables = inventory.in_iptables.iter().any(|it| {
-            !it.is_masquerading
-                && it.network == cached.network
-                && it.container_id == attachment.container_id
-        });
-        if !is_alive || by_iptables || !with_portmap.contains(network) {
+        let foreign = &inventory.foreign;
+        let by_others = foreign.mapped.contains(&attachment.container_id)
+            || foreign.named.iter().any(|it| {
+                it.effect == RuleEffect::MapsPorts
+                    && it.network == cached.network
+                    && it.container_id == attachment.container_id
+            });
+        if !is_alive || by_others || !with_portmap.contains(network) {
             continue;
         }
         let digest = AttachmentDigest::new(&cached.network, attachment);

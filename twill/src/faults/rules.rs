@@ -16,6 +16,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     faults.extend(facts.rules.unmasqueraded.iter().map(unmasqueraded));
     faults.extend(facts.rules.unmapped.iter().map(unmapped));
     faults.extend(facts.rules.leftovers.iter().map(leftover));
+    faults.extend(facts.rules.unreached.iter().map(|chain| unreached(chain)));
     faults
 }
 
@@ -84,5 +85,17 @@ fn leftover(holding: &Holding) -> Fault {
         effect: "packets to its ports go to an address that another container may get",
         command: "twill repair leftover-rules --apply".to_owned(),
         repair: Some(Repair::Free(Box::new(holding.clone()))),
+    }
+}
+
+fn unreached(chain: &str) -> Fault {
+    Fault {
+        kind: "leftover-rules",
+        subject: format!("chain {chain} of iptables"),
+        evidence: "no rule leads to it, and it is the port map of no container that has an address"
+            .to_owned(),
+        effect: "it does nothing, and stays for ever",
+        command: "twill repair leftover-rules --apply".to_owned(),
+        repair: Some(Repair::RemoveUnreached(chain.to_owned())),
     }
 }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use cni_types::{NetworkName, ValidAttachments};
 
+use crate::named::NatRule;
+
 /// A rule that jumps to a container's chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Jump<'a> {
@@ -24,6 +26,27 @@ pub(super) fn jumps<'a>(rules: &'a str, from: &'a str) -> impl Iterator<Item = J
         let chain = rule.rsplit_once(" -j ")?.1;
         let is_name = chain.starts_with("CNI-") && !chain.contains(' ');
         is_name.then_some(Jump { from, rule, chain })
+    })
+}
+
+/// All rules of a table.
+pub(super) fn nat_rules(rules: &str) -> impl Iterator<Item = NatRule> {
+    rules.lines().filter_map(|line| {
+        let rule = line.trim_end().strip_prefix("-A ")?;
+        let target = rule.rsplit_once(" -j ").map(|(_, target)| target);
+        let target = target.and_then(|target| target.split(' ').next());
+        let (from, _) = rule.split_once(' ')?;
+        let jump = Jump {
+            from,
+            rule,
+            chain: target.unwrap_or_default(),
+        };
+        let owner = jump.owner();
+        Some(NatRule {
+            chain: from.to_owned(),
+            target: target.map(str::to_owned),
+            owner: owner.map(|(network, id)| (network.to_owned(), id.to_owned())),
+        })
     })
 }
 
@@ -122,6 +145,31 @@ mod tests {
         );
         assert!(found[0].rule.starts_with("-s 10.1.0.2/32 -m"));
         assert!(found[0].rule.ends_with(" -j CNI-00"));
+    }
+
+    #[test]
+    fn all_rules_are_read() {
+        let rules = concat!(
+            "-P OUTPUT ACCEPT\n",
+            "-N CNI-00\n",
+            "-A OUTPUT -j CNI-HOSTPORT-DNAT\n",
+            "-A CNI-00 -d 10.1.0.0/24 ",
+            "-m comment --comment \"name: \\\"cbr0\\\" id: \\\"c1\\\"\" -j ACCEPT\n",
+            "-A CNI-11 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.1.0.2:80\n",
+        );
+        let rules: Vec<_> = nat_rules(rules).collect();
+        let rules = rules.iter().map(|it| {
+            let owner = it.owner.as_ref().map(|(network, id)| (&**network, &**id));
+            (&*it.chain, it.target.as_deref(), owner)
+        });
+        assert_eq!(
+            rules.collect::<Vec<_>>(),
+            [
+                ("OUTPUT", Some("CNI-HOSTPORT-DNAT"), None),
+                ("CNI-00", Some("ACCEPT"), Some(("cbr0", "c1"))),
+                ("CNI-11", Some("DNAT"), None),
+            ]
+        );
     }
 
     #[test]
