@@ -35,7 +35,7 @@ pub(crate) use self::repair::Repair;
 use self::rule_check::RuleCheck;
 pub(crate) use self::view::FaultView;
 use crate::age;
-use crate::holdings::{Fate, Filter, Holding, Inquest, collect, settle};
+use crate::holdings::{Fate, Filter, Holding, Inquest, collect, forget_irrelevant, settle};
 use crate::node_options::NodeOptions;
 
 /// The kinds of faults.
@@ -154,7 +154,10 @@ pub(crate) fn examine(options: &ExamineOptions) -> Result<Examined> {
         false => &options.from,
     };
     let living = Living::ask(sources)?;
-    let node = recorded.into_node();
+    let mut node = recorded.into_node();
+    if let (Ok(found), Ok(cached), Ok(holdings)) = (&mut node.namespaces, &node.cached, &holdings) {
+        forget_irrelevant(found, cached, holdings);
+    }
     // A part that cannot be read is reported as a fault.
     let namespaces = Namespaces::new(&node.links, &node.namespaces).ok();
     let (dead, rules) = match (holdings, &namespaces) {

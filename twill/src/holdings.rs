@@ -7,6 +7,7 @@
 
 mod fate;
 pub(crate) mod free;
+mod hidden;
 mod read;
 
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ use living::Subject;
 use state::Stamp;
 
 pub(crate) use self::fate::{Fate, Inquest};
+pub(crate) use self::hidden::forget_irrelevant;
 pub(crate) use self::read::{Filter, collect, links_with_alias, owner_of, read, settle};
 
 /// The interface that runtimes ask for. A file that names no interface belongs to it.

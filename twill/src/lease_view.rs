@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use allocator::{Age, Unowned};
-use node::{Lease, Life, Pod};
+use node::{Lease, Life};
 use serde::Serialize;
 
 use crate::age;
@@ -56,10 +56,10 @@ impl<'a> LeaseView<'a> {
             store: lease.store.to_string(),
             container_id: owner.map(|owner| owner.container_id.as_str()),
             ifname: owner.and_then(|owner| Some(owner.ifname.as_ref()?.as_str())),
-            pod: lease
-                .pod
-                .as_ref()
-                .map(|Pod { namespace, name }| PodView { namespace, name }),
+            pod: lease.pod.as_ref().map(|pod| PodView {
+                namespace: &pod.namespace,
+                name: &pod.name,
+            }),
             since: lease.since.map(age::rfc3339),
             boot: match lease.age {
                 Age::ThisBoot => "this",
@@ -93,7 +93,7 @@ impl<'a> LeaseView<'a> {
     }
 
     /// The lease as a row of a table.
-    pub(crate) fn cells(&self, lease: &Lease, now: SystemTime) -> [Cell; HEADER.len()] {
+    pub(crate) fn cells(self, lease: &Lease, now: SystemTime) -> [Cell<'a>; HEADER.len()] {
         let pod = self.pod.as_ref().map(|pod| match pod.namespace {
             "" => pod.name.to_owned(),
             namespace => format!("{namespace}/{}", pod.name),
@@ -101,14 +101,14 @@ impl<'a> LeaseView<'a> {
         let since = lease.since.map(|since| age::since(since, now));
         [
             self.network.into(),
-            self.address.as_str().into(),
+            self.address.into(),
             self.container_id.unwrap_or_default().into(),
             self.ifname.unwrap_or_default().into(),
             pod.unwrap_or_default().into(),
             since.unwrap_or_default().into(),
             self.boot.into(),
             Cell::new(self.state, state(lease).1),
-            self.why.as_str().into(),
+            self.why.into(),
         ]
     }
 }

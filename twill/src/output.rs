@@ -70,14 +70,14 @@ impl<'a> Output<'a> {
     }
 
     /// Writes a table.
-    pub(crate) fn table(&mut self, table: &Table) {
+    pub(crate) fn table(&mut self, table: &Table<'_>) {
         for line in table.lines(self.terminal) {
             self.raw(&line);
         }
     }
 
     /// Writes a table of keys and texts, whole: see [`Table::wrapped`].
-    pub(crate) fn texts(&mut self, table: &Table) {
+    pub(crate) fn texts(&mut self, table: &Table<'_>) {
         for line in table.wrapped(self.terminal) {
             self.raw(&line);
         }

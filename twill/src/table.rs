@@ -1,6 +1,8 @@
 //! Tables for people: columns without frames, as wide as their widest cell, cut off where a
 //! terminal has no room.
 
+use std::borrow::Cow;
+
 use crate::terminal::Terminal;
 
 /// The blanks between two columns.
@@ -29,16 +31,18 @@ pub(crate) enum Style {
 
 /// A text and its style.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cell {
-    text: String,
+pub(crate) struct Cell<'a> {
+    text: Cow<'a, str>,
     style: Style,
 }
 
 /// A table.
 #[derive(Clone, Debug)]
-pub(crate) struct Table {
+pub(crate) struct Table<'a> {
     header: Vec<&'static str>,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Box<[Cell<'a>]>>,
+    /// The indexes of the columns that are shown.
+    columns: Vec<usize>,
     /// Columns that are left out, in this order, where a terminal has no room for all.
     dispensable: &'static [&'static str],
 }
@@ -58,14 +62,14 @@ impl Style {
     }
 }
 
-impl Cell {
-    pub(crate) fn new(text: impl Into<String>, style: Style) -> Self {
+impl<'a> Cell<'a> {
+    pub(crate) fn new(text: impl Into<Cow<'a, str>>, style: Style) -> Self {
         // Control characters from files of other programs must not move the cursor.
-        let text: String = text.into();
+        let text: Cow<'a, str> = text.into();
         let is_broken = text.contains(char::is_control);
         Self {
             text: if is_broken {
-                text.escape_debug().to_string()
+                text.escape_debug().to_string().into()
             } else {
                 text
             },
@@ -78,17 +82,19 @@ impl Cell {
     }
 }
 
-impl<T: Into<String>> From<T> for Cell {
+impl<'a, T: Into<Cow<'a, str>>> From<T> for Cell<'a> {
     fn from(text: T) -> Self {
         Self::new(text, Style::Plain)
     }
 }
 
-impl Table {
+impl<'a> Table<'a> {
     /// A table with this header.
     pub(crate) fn new(header: impl IntoIterator<Item = &'static str>) -> Self {
+        let header: Vec<_> = header.into_iter().collect();
         Self {
-            header: header.into_iter().collect(),
+            columns: (0..header.len()).collect(),
+            header,
             rows: Vec::new(),
             dispensable: &[],
         }
@@ -101,7 +107,7 @@ impl Table {
     }
 
     /// Appends a row, with as many cells as the header has.
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell<'a>>) {
         self.rows.push(cells.into_iter().collect());
     }
 
@@ -110,55 +116,27 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Removes the columns in which no row has a text.
+    /// Leaves out the columns in which no row has a text.
     pub(crate) fn without_empty_columns(mut self) -> Self {
-        let has_text = |column: usize| {
-            let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+        let rows = &self.rows;
+        let has_text = |column: &usize| {
+            let mut cells = rows.iter().filter_map(|row| row.get(*column));
             cells.any(|cell| !cell.text.is_empty())
         };
-        let kept: Vec<bool> = (0..self.header.len()).map(has_text).collect();
-        self.retain(|column| kept.get(column).copied().unwrap_or(false));
+        self.columns.retain(has_text);
         self
     }
 
-    fn retain(&mut self, is_kept: impl Fn(usize) -> bool) {
-        retain_columns(&mut self.header, &is_kept);
-        for row in &mut self.rows {
-            retain_columns(row, &is_kept);
-        }
-    }
-
-    /// The table without the columns for which a terminal has no room.
-    fn fitting(&self, room: usize) -> Self {
-        let mut table = self.clone();
-        for column in self.dispensable {
-            let widths = table.widths(Some(room));
-            if widths.iter().sum::<usize>() + gaps(widths.len()) <= room {
-                break;
-            }
-            let place = table.header.iter().position(|name| name == column);
-            table.retain(|column| Some(column) != place);
-        }
-        table
-    }
-
     /// The lines of the table, the header first; none without rows.
-    pub(crate) fn lines(&self, terminal: Terminal) -> Vec<String> {
-        if self.rows.is_empty() {
-            return Vec::new();
-        }
-        if let Some(room) = terminal.width
-            && !self.dispensable.is_empty()
-        {
-            let mut table = self.fitting(room);
-            table.dispensable = &[];
-            return table.lines(terminal);
-        }
-        let widths = self.widths(terminal.width);
+    pub(crate) fn lines(&self, terminal: Terminal) -> impl Iterator<Item = String> {
+        let shown = self.shown(terminal.width);
         let header = self.header.iter().map(|text| Cell::new(*text, Style::Bold));
-        let header: Vec<Cell> = header.collect();
-        let rows = std::iter::once(&header).chain(&self.rows);
-        rows.map(|row| line(row, &widths, terminal)).collect()
+        let header: Box<[Cell<'_>]> = header.collect();
+        let header = (!self.rows.is_empty()).then(|| line(&header, &shown, terminal));
+        let rows = self.rows.iter();
+        header
+            .into_iter()
+            .chain(rows.map(move |row| line(row, &shown, terminal)))
     }
 
     /// The lines of a table of keys and texts, without its header. A text for which a terminal has no
@@ -183,26 +161,31 @@ impl Table {
         lines
     }
 
-    /// The width of each column. Where all of them do not fit, the widest ones are cut off first.
-    fn widths(&self, room: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = self
-            .header
-            .iter()
-            .map(|text| text.chars().count())
-            .collect();
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.width());
+    /// The columns for which a terminal has room, each with its width. Where leaving columns out is
+    /// not enough, the widest ones are cut off.
+    fn shown(&self, room: Option<usize>) -> Vec<(usize, usize)> {
+        let widths = self.columns.iter().map(|column| self.width(*column));
+        let mut shown: Vec<(usize, usize)> = self.columns.iter().copied().zip(widths).collect();
+        let room = room.unwrap_or(usize::MAX);
+        for dispensable in self.dispensable {
+            cut_off(&mut shown, room);
+            if total(&shown) <= room {
+                break;
+            }
+            shown.retain(|(column, _)| self.header.get(*column) != Some(dispensable));
+            for (column, width) in &mut shown {
+                *width = self.width(*column);
             }
         }
-        let room = room.unwrap_or(usize::MAX);
-        let room = room.saturating_sub(gaps(widths.len()));
-        while widths.iter().sum::<usize>() > room {
-            let widest = widths.iter_mut().max().filter(|width| **width > LEAST);
-            let Some(widest) = widest else { break };
-            *widest -= 1;
-        }
-        widths
+        cut_off(&mut shown, room);
+        shown
+    }
+
+    /// The width of a column's widest text.
+    fn width(&self, column: usize) -> usize {
+        let header = self.header.get(column).map(|text| text.chars().count());
+        let cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.map(Cell::width).chain(header).max().unwrap_or(0)
     }
 }
 
@@ -224,31 +207,39 @@ fn parts(text: &str, room: usize) -> Vec<String> {
     parts
 }
 
+/// Cuts off the widest columns first, each to no less than [`LEAST`].
+fn cut_off(shown: &mut [(usize, usize)], room: usize) {
+    while total(shown) > room {
+        let widths = shown.iter_mut().map(|(_, width)| width);
+        let Some(widest) = widths.max().filter(|width| **width > LEAST) else {
+            break;
+        };
+        *widest -= 1;
+    }
+}
+
+/// The width of columns with the blanks between them.
+fn total(shown: &[(usize, usize)]) -> usize {
+    shown.iter().map(|(_, width)| width).sum::<usize>() + gaps(shown.len())
+}
+
 /// The width of the blanks between columns.
 fn gaps(columns: usize) -> usize {
     GAP.len() * columns.saturating_sub(1)
 }
 
-fn retain_columns<T>(cells: &mut Vec<T>, is_kept: impl Fn(usize) -> bool) {
-    let mut column = 0;
-    cells.retain(|_| {
-        column += 1;
-        is_kept(column - 1)
-    });
-}
-
-fn line(row: &[Cell], widths: &[usize], terminal: Terminal) -> String {
+fn line(row: &[Cell<'_>], shown: &[(usize, usize)], terminal: Terminal) -> String {
     let mut line = String::new();
     // No line ends with blanks: they are written once the next text follows.
     let mut blanks = 0;
-    for (cell, width) in row.iter().zip(widths) {
-        let mut text = cell.text.clone();
+    for (column, width) in shown {
+        let Some(cell) = row.get(*column) else {
+            continue;
+        };
+        let mut text = Cow::Borrowed(&*cell.text);
         if cell.width() > *width {
-            text = text
-                .chars()
-                .take(width.saturating_sub(1))
-                .chain([CUT])
-                .collect();
+            let start = text.chars().take(width.saturating_sub(1));
+            text = start.chain([CUT]).collect();
         }
         if !text.is_empty() {
             line.extend(std::iter::repeat_n(' ', blanks));
@@ -264,7 +255,11 @@ fn line(row: &[Cell], widths: &[usize], terminal: Terminal) -> String {
 mod tests {
     use super::*;
 
-    fn table() -> Table {
+    fn lines(table: &Table<'_>, terminal: Terminal) -> Vec<String> {
+        table.lines(terminal).collect()
+    }
+
+    fn table() -> Table<'static> {
         let mut table = Table::new(["ADDRESS", "POD", "STATE", "WHY"]);
         table.row([
             "10.1.1.2".into(),
@@ -284,16 +279,16 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_cells() {
         assert_eq!(
-            table().without_empty_columns().lines(Terminal::default()),
+            lines(&table().without_empty_columns(), Terminal::default()),
             [
                 "ADDRESS     STATE  WHY",
                 "10.1.1.2    alive  on eth0 in /run/netns/one",
                 "10.1.1.200  dead",
             ]
         );
-        let with_all = table().lines(Terminal::default());
+        let with_all = lines(&table(), Terminal::default());
         assert_eq!(with_all[2], "10.1.1.200       dead");
-        assert!(Table::new(["A"]).lines(Terminal::default()).is_empty());
+        assert!(lines(&Table::new(["A"]), Terminal::default()).is_empty());
     }
 
     #[test]
@@ -304,15 +299,18 @@ mod tests {
         };
         let table = table().without_empty_columns();
         assert_eq!(
-            table.lines(narrow(36))[1],
+            lines(&table, narrow(36))[1],
             "10.1.1.2    alive  on eth0 in /run/…"
         );
         assert_eq!(
-            table.lines(narrow(44))[1],
-            table.lines(Terminal::default())[1]
+            lines(&table, narrow(44))[1],
+            lines(&table, Terminal::default())[1]
         );
         // Every column keeps its least width, however narrow the terminal is.
-        assert_eq!(table.lines(narrow(1))[1], "10.1.1.2    alive  on eth0 in …");
+        assert_eq!(
+            lines(&table, narrow(1))[1],
+            "10.1.1.2    alive  on eth0 in …"
+        );
     }
 
     #[test]
@@ -328,7 +326,7 @@ mod tests {
             (30, "10.1.1.2    on eth0 in /run/n…"),
             (20, "10.1.1.2"),
         ] {
-            assert_eq!(table.lines(narrow(width))[1], line);
+            assert_eq!(lines(&table, narrow(width))[1], line);
         }
     }
 
@@ -340,7 +338,7 @@ mod tests {
             ..Terminal::default()
         };
         assert_eq!(
-            table().without_empty_columns().lines(colours)[1..],
+            lines(&table().without_empty_columns(), colours)[1..],
             [
                 "10.1.1.2    \x1b[32malive\x1b[0m  on eth0 in /run/netns/one",
                 "10.1.1.200  \x1b[31mdead\x1b[0m",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::Quoted;
 
@@ -43,7 +44,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $check:path) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name's text.
@@ -57,7 +58,7 @@ macro_rules! name {
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 $check(text)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
         }
 
@@ -136,7 +137,7 @@ impl IfName {
     /// As for other names, except [`NameError::Pattern`].
     pub fn recorded(text: &str) -> Result<Self, NameError> {
         match check_ifname(text) {
-            Ok(()) | Err(NameError::Pattern(_)) => Ok(Self(text.to_owned())),
+            Ok(()) | Err(NameError::Pattern(_)) => Ok(Self(text.into())),
             Err(error) => Err(error),
         }
     }

@@ -6,13 +6,9 @@ use serde::Deserialize;
 use crate::LivingError;
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Listed {
-    Bare(Vec<Element>),
-    Configuration {
-        #[serde(rename = "cni.dev/valid-attachments")]
-        list: Vec<Element>,
-    },
+struct Configuration {
+    #[serde(rename = "cni.dev/valid-attachments")]
+    list: Vec<Element>,
 }
 
 #[derive(Deserialize)]
@@ -25,11 +21,12 @@ struct Element {
 /// Reads a list, or a GC's configuration that has one. `[]` means that no container lives; an empty
 /// input is a mistake, such as that of a failed program before a pipe.
 pub(crate) fn parse(input: &[u8]) -> Result<ValidAttachments, LivingError> {
-    if input.trim_ascii().is_empty() {
-        return Err(LivingError::EmptyList);
-    }
-    let listed = serde_json::from_slice(input).map_err(|_| LivingError::InvalidList)?;
-    let (Listed::Bare(list) | Listed::Configuration { list }) = listed;
+    let list = match input.trim_ascii().first() {
+        None => return Err(LivingError::EmptyList),
+        Some(b'[') => serde_json::from_slice(input),
+        Some(_) => serde_json::from_slice(input).map(|it: Configuration| it.list),
+    };
+    let list: Vec<Element> = list.map_err(|_| LivingError::InvalidList)?;
     let attachments = list.into_iter().map(|element| ValidAttachment {
         container_id: element.container_id,
         ifname: element.ifname,

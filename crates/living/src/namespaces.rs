@@ -47,6 +47,19 @@ impl Namespaces {
         Self::new(&links, &ContainerNamespaces::read(&Paths::default()))
     }
 
+    /// As [`Namespaces::read`], without the namespaces of processes that cannot be looked at: the
+    /// caller knows that these do not matter.
+    ///
+    /// # Errors
+    /// As [`Namespaces::read`].
+    pub fn read_visible() -> Result<Self, LivingError> {
+        let mut found = ContainerNamespaces::read(&Paths::default());
+        if let Ok(found) = &mut found {
+            found.hidden = None;
+        }
+        Self::new(&NodeLinks::of_node(), &found)
+    }
+
     /// Indexes links and namespaces that were read before.
     ///
     /// # Errors
@@ -58,7 +71,7 @@ impl Namespaces {
         let unread = |problem: &node::Problem| LivingError::Unread(problem.clone());
         let node = node.as_ref().map_err(unread)?;
         let namespaces = namespaces.as_ref().map_err(unread)?;
-        if let Some(problem) = namespaces.unread.first() {
+        if let Some(problem) = namespaces.problems().next() {
             return Err(unread(problem));
         }
         let mut all = Self::default();

@@ -39,6 +39,10 @@ pub(crate) fn parse(output: &[u8], namespace: &str) -> Result<Vec<Container>, Li
     let mut containers = Vec::new();
     for line in lines(PROGRAM, output)? {
         let listed: Listed = json(PROGRAM, line.as_bytes())?;
+        // A container that was removed meanwhile leaves an empty entry.
+        if listed.id.is_empty() {
+            continue;
+        }
         let word = listed.status.split_whitespace().next().unwrap_or("unknown");
         for id in [format!("{namespace}-{}", listed.id), listed.id] {
             containers.push(Container {

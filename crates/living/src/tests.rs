@@ -45,7 +45,17 @@ fn crictl_lists_sandboxes() {
             "a4c8e2f0b6d4 kube-system/coredns-5d78c9869d-abcde ended SANDBOX_NOTREADY -",
         ]
     );
-    assert_eq!(summary(crictl::parse(b"{\n  \"items\": []\n}\n")), [""; 0]);
+    // Fields that are not set: missing, or null.
+    assert_eq!(
+        summary(crictl::parse(&fixture("crictl-defaults.json"))),
+        [
+            "b1d2c3e4f5a6 - alive SANDBOX_READY -",
+            "c0ffee00f5a6 /web-0 ended SANDBOX_NOTREADY -",
+        ]
+    );
+    for empty in ["{\n  \"items\": []\n}\n", "{}\n", "{\"items\": null}"] {
+        assert_eq!(summary(crictl::parse(empty.as_bytes())), [""; 0]);
+    }
     let error = crictl::parse(b"").unwrap_err();
     assert_eq!(error.to_string(), "cannot decode the output of `crictl`");
 }
@@ -80,23 +90,32 @@ fn nerdctl_lists_containers_by_the_id_that_plugins_get() {
             "7e2f4a6b8c0d done ended Exited -",
             "default-9f8e7d6c5b4a - ended Created -",
             "9f8e7d6c5b4a - ended Created -",
+            "default-000000000e4b held alive Paused -",
+            "000000000e4b held alive Paused -",
+            "default-111111110e4b sound alive Up -",
+            "111111110e4b sound alive Up -",
+            "default-222222220e4b again alive Restarting -",
+            "222222220e4b again alive Restarting -",
         ]
     );
     assert_eq!(summary(nerdctl::parse(b"", "default")), [""; 0]);
 }
 
+// The output of containerd 1.6.
 #[test]
 fn ctr_lists_tasks() {
     assert_eq!(
         summary(ctr::parse(&fixture("ctr.txt"), "default")),
         [
-            "default-5d3d1c7a0e4b - alive RUNNING 20713",
-            "5d3d1c7a0e4b - alive RUNNING 20713",
-            "default-redis - alive PAUSED 20801",
-            "redis - alive PAUSED 20801",
-            "default-job - ended STOPPED -",
-            "job - ended STOPPED -",
+            "default-web - alive PAUSED 71",
+            "web - alive PAUSED 71",
+            "default-0123456789ab - alive RUNNING 169",
+            "0123456789ab - alive RUNNING 169",
         ]
+    );
+    assert_eq!(
+        summary(ctr::parse(&fixture("ctr-ended.txt"), "other")),
+        ["other-job - ended STOPPED 121", "job - ended STOPPED 121"]
     );
     assert_eq!(
         summary(ctr::parse(b"TASK    PID    STATUS    \n", "x")),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use allocator::Owner;
 use cni_types::{Attachment, ContainerId, IfName, NetworkName};
@@ -100,7 +101,8 @@ impl Node {
         let addresses = self.addresses_of(known);
         let all = addresses
             .iter()
-            .flat_map(|address| self.sightings.of_address(*address));
+            .flat_map(|address| self.sightings.of_address(*address))
+            .map(Rc::as_ref);
         all.filter(|it| it.alias.is_none() || it.alias == alias)
             .collect()
     }

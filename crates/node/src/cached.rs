@@ -1,6 +1,7 @@
 //! Attachments in libcni's cache of results, which runtimes keep.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use cni_types::{Attachment, NetworkName};
 use conflist::{Cache, Cached};
@@ -19,7 +20,7 @@ pub struct CachedAttachment {
     /// The path of its namespace; only newer runtimes write it.
     pub netns: Option<PathBuf>,
     /// The pod that it is the sandbox of, if the runtime passed one.
-    pub pod: Option<Pod>,
+    pub pod: Option<Rc<Pod>>,
     /// The node's ports that lead to it, if the runtime passed such.
     pub host_ports: Vec<HostPort>,
 }
@@ -59,9 +60,11 @@ impl CachedAttachment {
         let ports: Option<Vec<HostPort>> = ports.ok().flatten();
         let pod = arg("K8S_POD_NAME").filter(|name| !name.is_empty());
         Self {
-            pod: pod.map(|name| Pod {
-                namespace: arg("K8S_POD_NAMESPACE").unwrap_or_default(),
-                name,
+            pod: pod.map(|name| {
+                Rc::new(Pod {
+                    namespace: arg("K8S_POD_NAMESPACE").unwrap_or_default(),
+                    name,
+                })
             }),
             network: cached.network,
             attachment: runtime.attachment,
@@ -72,7 +75,10 @@ impl CachedAttachment {
 }
 
 /// Reads the caches in some directories, unordered.
-pub(crate) fn read_cached(dirs: &[PathBuf]) -> Part<Vec<CachedAttachment>> {
+///
+/// # Errors
+/// [`Problem`] if a directory or a file in it cannot be read.
+pub fn read_cached(dirs: &[PathBuf]) -> Part<Vec<CachedAttachment>> {
     let mut all = Vec::new();
     for dir in dirs {
         let visited = Cache::new(dir).visit(|cached| all.push(CachedAttachment::of(cached)));

@@ -37,10 +37,10 @@ mod stores;
 
 pub use attachments::KnownAttachment;
 pub use binaries::{Binary, Origin, find_binaries, supported_versions};
-pub use cached::{CachedAttachment, HostPort, Pod};
+pub use cached::{CachedAttachment, HostPort, Pod, read_cached};
 pub use kept::{Kept, KeptConfs, KeptFile};
 pub use lease_file::LeaseFile;
-pub use life::{Death, Doubt, Evidence, Life, Sighting, Sightings};
+pub use life::{Death, Doubt, Evidence, Life, LinkPlace, Sighting, Sightings};
 pub use links::{NodeLink, NodeLinks};
 pub use lists::{ListFile, conf_of, plugin_of, with_conf};
 pub use namespaces::{ContainerNamespace, ContainerNamespaces};

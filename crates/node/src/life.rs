@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use allocator::{Age, Owner};
 use cni_types::{Attachment, NetworkName};
@@ -28,14 +29,18 @@ pub enum Life {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// Its address is on a link of a container.
-    Address(Sighting),
+    Address(Rc<Sighting>),
     /// A link has its alias: the node's end of its pair, or its ipvlan or macvlan.
-    Link {
-        /// The link.
-        name: String,
-        /// The namespace that the link is in; `None` for the node's.
-        netns: Option<PathBuf>,
-    },
+    Link(Rc<LinkPlace>),
+}
+
+/// A link, and the namespace that it is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkPlace {
+    /// The link.
+    pub name: String,
+    /// The namespace; `None` for the node's.
+    pub netns: Option<PathBuf>,
 }
 
 /// The reason why an attachment counts as dead.
@@ -44,7 +49,7 @@ pub enum Death {
     /// The address was given in an earlier boot, and is on no link.
     EarlierBoot,
     /// The address is on a link of another attachment, and this one has no link.
-    Elsewhere(Sighting),
+    Elsewhere(Rc<Sighting>),
     /// The address is on no link, and no link has the attachment's alias.
     NoLink,
 }
@@ -53,10 +58,10 @@ pub enum Death {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Links or namespaces could not be read.
-    Unread(String),
+    Unread(Rc<str>),
     /// A veth pair without Twill's alias leads to a namespace that was not found, and that may have
     /// the address.
-    HiddenEnd(String),
+    HiddenEnd(Rc<str>),
 }
 
 /// An address on a link of a container.
@@ -79,7 +84,7 @@ pub struct Sighting {
 /// The links of containers, indexed by address and by alias.
 #[derive(Clone, Debug, Default)]
 pub struct Sightings {
-    by_address: HashMap<IpAddr, Vec<Sighting>>,
+    by_address: HashMap<IpAddr, Vec<Rc<Sighting>>>,
     by_alias: HashMap<String, Evidence>,
     /// The key is the part of the alias before the interface.
     by_container: HashMap<String, Evidence>,
@@ -92,35 +97,37 @@ impl Sightings {
         let mut all = Self::default();
         let empty = NodeLinks::default();
         let links = node.as_ref().unwrap_or_else(|problem| {
-            all.doubt = Some(Doubt::Unread(problem.to_string()));
+            all.doubt = Some(Doubt::Unread(problem.as_str().into()));
             &empty
         });
         for link in links.iter() {
             all.note_alias(link, None);
         }
         match namespaces {
-            Err(problem) => all.doubt = Some(Doubt::Unread(problem.to_string())),
+            Err(problem) => all.doubt = Some(Doubt::Unread(problem.as_str().into())),
             Ok(namespaces) => {
                 for namespace in &namespaces.found {
                     all.note_namespace(links, namespace);
                 }
-                if let Some(problem) = namespaces.unread.first() {
-                    all.doubt = Some(Doubt::Unread(problem.to_string()));
+                if let Some(problem) = namespaces.problems().next() {
+                    all.doubt = Some(Doubt::Unread(problem.as_str().into()));
                 }
                 let hidden = hidden_end(links, namespaces);
-                all.doubt = all.doubt.or(hidden.map(Doubt::HiddenEnd));
+                all.doubt = all
+                    .doubt
+                    .or(hidden.map(|name| Doubt::HiddenEnd(name.into())));
             }
         }
         all
     }
 
     /// The links of containers that have an address.
-    pub fn of_address(&self, address: IpAddr) -> &[Sighting] {
+    pub fn of_address(&self, address: IpAddr) -> &[Rc<Sighting>] {
         self.by_address.get(&address).map_or(&[], Vec::as_slice)
     }
 
     /// All addresses that are on links of containers, with these links.
-    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, &[Sighting])> {
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, &[Rc<Sighting>])> {
         let all = self.by_address.iter();
         all.map(|(address, sightings)| (*address, sightings.as_slice()))
     }
@@ -131,8 +138,8 @@ impl Sightings {
         let mut elsewhere = None;
         for sighting in self.of_address(address) {
             match &sighting.alias {
-                Some(alias) if !is_own(alias) => elsewhere = Some(sighting.clone()),
-                _ => return Life::Alive(Evidence::Address(sighting.clone())),
+                Some(alias) if !is_own(alias) => elsewhere = Some(Rc::clone(sighting)),
+                _ => return Life::Alive(Evidence::Address(Rc::clone(sighting))),
             }
         }
         if let Some(evidence) = own {
@@ -181,10 +188,10 @@ impl Sightings {
         if matches!(&it.link.kind, LinkKind::Other(kind) if kind == "ifb") {
             return;
         }
-        let evidence = Evidence::Link {
+        let evidence = Evidence::Link(Rc::new(LinkPlace {
             name: it.link.name.clone(),
             netns: netns.cloned(),
-        };
+        }));
         if let Some(container) = before_interface(alias) {
             self.by_container
                 .insert(container.to_owned(), evidence.clone());
@@ -208,7 +215,7 @@ impl Sightings {
                 if is_everybodys(ip) {
                     continue;
                 }
-                self.by_address.entry(ip).or_default().push(Sighting {
+                let sighting = Rc::new(Sighting {
                     address: address.network,
                     netns: namespace.path.clone(),
                     link: it.link.name.clone(),
@@ -216,6 +223,7 @@ impl Sightings {
                     node_end: node_end.map(|node_end| node_end.link.index),
                     alias: alias.map(str::to_owned),
                 });
+                self.by_address.entry(ip).or_default().push(sighting);
             }
         }
     }
@@ -293,11 +301,10 @@ impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(sighting) => write!(f, "{sighting}"),
-            Self::Link { name, netns: None } => write!(f, "link {name} of the node is its own"),
-            Self::Link {
-                name,
-                netns: Some(netns),
-            } => write!(f, "link {name} in {} is its own", netns.display()),
+            Self::Link(link) => match &link.netns {
+                None => write!(f, "link {} of the node is its own", link.name),
+                Some(netns) => write!(f, "link {} in {} is its own", link.name, netns.display()),
+            },
         }
     }
 }
@@ -336,7 +343,7 @@ impl fmt::Display for Sighting {
 mod tests {
     use std::path::Path;
 
-    use netlink::{Given, Link, LinkAddress, OperState};
+    use netlink::{Given, Link, LinkAddress, Netns, OperState};
 
     use super::*;
     use crate::Problem;
@@ -391,6 +398,7 @@ mod tests {
     fn namespace(name: &str, number: Option<i32>, links: Vec<NodeLink>) -> ContainerNamespace {
         ContainerNamespace {
             path: Path::new("/run/netns").join(name),
+            id: Netns::current().unwrap().id(),
             has_process: false,
             number,
             number_of_node: number.map(|_| NODE),
@@ -401,7 +409,7 @@ mod tests {
     fn sightings(node: Vec<NodeLink>, found: Vec<ContainerNamespace>) -> Sightings {
         let namespaces = ContainerNamespaces {
             found,
-            unread: Vec::new(),
+            ..ContainerNamespaces::default()
         };
         Sightings::of(&Ok(node.into_iter().collect()), &Ok(namespaces))
     }
@@ -551,13 +559,18 @@ mod tests {
 
         let problem = || Problem::of("no permission");
         let unread = ContainerNamespaces {
-            found: Vec::new(),
             unread: vec![problem()],
+            ..ContainerNamespaces::default()
+        };
+        let hidden = ContainerNamespaces {
+            hidden: Some(problem()),
+            ..ContainerNamespaces::default()
         };
         for (node, namespaces) in [
             (Err(problem()), Ok(ContainerNamespaces::default())),
             (Ok(NodeLinks::default()), Err(problem())),
             (Ok(NodeLinks::default()), Ok(unread)),
+            (Ok(NodeLinks::default()), Ok(hidden)),
         ] {
             let all = Sightings::of(&node, &namespaces);
             assert_eq!(of_owner(&all), "unknown: no permission");

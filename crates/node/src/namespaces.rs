@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use netlink::{Netns, NetnsError, Rtnetlink, mounted};
+use netlink::{Netns, NetnsError, NetnsId, Rtnetlink, mounted};
 
 use crate::{NodeLinks, Part, Paths, Problem, Processes};
 
@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct ContainerNamespace {
     /// A path that leads to it.
     pub path: PathBuf,
+    /// Its identity.
+    pub id: NetnsId,
     /// Whether a process runs in it.
     pub has_process: bool,
     /// The number that the node's namespace knows it by, if a link leads there.
@@ -42,6 +44,8 @@ pub struct ContainerNamespaces {
     pub found: Vec<ContainerNamespace>,
     /// The problems with the others.
     pub unread: Vec<Problem>,
+    /// The problem because of which the namespaces of some processes are unknown.
+    pub hidden: Option<Problem>,
 }
 
 impl ContainerNamespaces {
@@ -60,12 +64,16 @@ impl ContainerNamespaces {
 
     fn read_on_this_thread(paths: &Paths) -> Part<Self> {
         let home = Netns::current().map_err(Problem::of)?;
+        let residents = Processes::read_residents(&paths.proc_dir);
         let mut walk = Walk {
             kernel: Rtnetlink::open().map_err(Problem::of)?,
             known: [home.id().number()].into(),
             home,
-            residents: Processes::read_residents(&paths.proc_dir).others(&paths.proc_dir),
-            namespaces: Self::default(),
+            residents: residents.others(&paths.proc_dir),
+            namespaces: Self {
+                hidden: residents.hidden().cloned(),
+                ..Self::default()
+            },
         };
         for path in named(paths) {
             walk.visit(&path)?;
@@ -80,6 +88,18 @@ impl ContainerNamespaces {
             }
         }
         Ok(walk.namespaces)
+    }
+}
+
+impl ContainerNamespaces {
+    /// Why not all namespaces are known.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.unread.iter().chain(&self.hidden)
+    }
+
+    /// Whether a path leads to one of the namespaces that could be entered.
+    pub fn has(&self, path: &Path) -> bool {
+        Netns::open(path).is_ok_and(|netns| self.found.iter().any(|it| it.id == netns.id()))
     }
 }
 
@@ -170,6 +190,7 @@ fn look(
     let mut inside = netns.enter(home, || Ok::<_, Failure>(Rtnetlink::open()?))?;
     Ok(ContainerNamespace {
         path: netns.path().to_owned(),
+        id: netns.id(),
         has_process,
         links: NodeLinks::read(&mut inside)?,
         number: kernel.number_of(netns)?,

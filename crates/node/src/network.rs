@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use allocator::{Age, Owner, RangeSet, RangeSets, StoreKind, Unowned};
@@ -49,7 +50,7 @@ pub struct Lease {
     /// Whether its owner is alive; `None` if it has none.
     pub life: Option<Life>,
     /// The pod that its owner is the sandbox of, where the runtime has noted it.
-    pub pod: Option<Pod>,
+    pub pod: Option<Rc<Pod>>,
 }
 
 /// The use of a range set.

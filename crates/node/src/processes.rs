@@ -2,13 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use crate::Problem;
+
 /// The time between two scans. It is longer than a program such as `twill` stays in a namespace
 /// that it inspects.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// The first process, which exists as long as any other, and belongs to no container of the node.
+const FIRST: u32 = 1;
 
 /// The network namespaces of the running processes.
 #[derive(Debug, Default)]
@@ -16,22 +22,56 @@ pub struct Processes {
     /// By process ID, the number of the namespace; `None` if it could not be read.
     namespaces: HashMap<u32, Option<u64>>,
     own: Option<u64>,
+    hidden: Option<Problem>,
 }
 
 impl Processes {
     /// Scans the file system of processes; no processes if it cannot be read.
     pub fn read(proc_dir: &Path) -> Self {
-        let mut namespaces = HashMap::new();
-        for entry in fs::read_dir(proc_dir).into_iter().flatten().flatten() {
+        let mut all = Self {
+            own: number_of(&proc_dir.join("thread-self/ns/net")).unwrap_or_default(),
+            ..Self::default()
+        };
+        let entries = match fs::read_dir(proc_dir) {
+            Ok(entries) => entries,
+            Err(error) => {
+                let problem = format!("cannot list {}: {error}", proc_dir.display());
+                all.hidden = Some(Problem::of(problem));
+                return all;
+            }
+        };
+        for entry in entries.flatten() {
             let pid: Option<u32> = entry.file_name().to_str().and_then(|it| it.parse().ok());
             if let Some(pid) = pid {
-                namespaces.insert(pid, number_of(&path_of(proc_dir, pid)));
+                all.add(proc_dir, pid);
             }
         }
-        Self {
-            namespaces,
-            own: number_of(&proc_dir.join("thread-self/ns/net")),
+        if !all.namespaces.contains_key(&FIRST) && all.hidden.is_none() {
+            all.hidden = Some(Problem::of(format!(
+                "{} hides the processes of others (its mount option hidepid)",
+                proc_dir.display()
+            )));
         }
+        all
+    }
+
+    fn add(&mut self, proc_dir: &Path, pid: u32) {
+        let path = path_of(proc_dir, pid);
+        let number = number_of(&path);
+        if let Err(error) = &number
+            && pid != FIRST
+            && self.hidden.is_none()
+        {
+            let problem = format!("cannot read {}: {error}", path.display());
+            self.hidden = Some(Problem::of(problem));
+        }
+        self.namespaces.insert(pid, number.unwrap_or_default());
+    }
+
+    /// The problem because of which the namespaces of some processes are unknown; `None` if those
+    /// of all are known.
+    pub(crate) fn hidden(&self) -> Option<&Problem> {
+        self.hidden.as_ref()
     }
 
     /// As [`Processes::read`], without processes that only inspect a namespace: of two scans, only
@@ -78,9 +118,17 @@ fn path_of(proc_dir: &Path, pid: u32) -> PathBuf {
     proc_dir.join(pid.to_string()).join("ns/net")
 }
 
-/// The number in a link to a namespace: `net:[4026531840]`.
-fn number_of(path: &Path) -> Option<u64> {
-    netlink::number_in(fs::read_link(path).ok()?.to_str()?)
+/// The number in a link to a namespace, `net:[4026531840]`. `None` for a process that has ended.
+fn number_of(path: &Path) -> io::Result<Option<u64>> {
+    match fs::read_link(path) {
+        Ok(link) => Ok(link.to_str().and_then(netlink::number_in)),
+        Err(error) if has_ended(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH)
 }
 
 #[cfg(test)]
@@ -99,7 +147,40 @@ mod tests {
         }
         let path = |pid: u32| path_of(proc.path(), pid);
         let expected = [(7, vec![path(4), path(30)]), (8, vec![path(5)])];
-        let others = Processes::read(proc.path()).others(proc.path());
-        assert_eq!(others, expected.into());
+        let processes = Processes::read(proc.path());
+        assert_eq!(processes.others(proc.path()), expected.into());
+        assert_eq!(processes.hidden(), None);
+    }
+
+    #[test]
+    fn processes_without_a_readable_namespace_are_noticed() {
+        let proc = tempfile::tempdir().unwrap();
+        let add = |process: &str| {
+            let dir = proc.path().join(process).join("ns");
+            fs::create_dir_all(&dir).unwrap();
+            dir.join("net")
+        };
+        let hidden = || {
+            Processes::read(proc.path())
+                .hidden()
+                .map(Problem::to_string)
+        };
+        // A process that has ended: the link is gone.
+        add("4");
+        let dir = proc.path().display();
+        let by_mount = format!("{dir} hides the processes of others (its mount option hidepid)");
+        assert_eq!(hidden(), Some(by_mount));
+        // No link can be read from a file. The first process is the node's.
+        fs::write(add("1"), "").unwrap();
+        assert_eq!(hidden(), None);
+        fs::write(add("5"), "").unwrap();
+        let reason = "Invalid argument (os error 22)";
+        let unread = format!("cannot read {dir}/5/ns/net: {reason}");
+        assert_eq!(hidden(), Some(unread));
+        let absent = proc.path().join("absent");
+        let problem = Processes::read(&absent).hidden().map(Problem::to_string);
+        let reason = "No such file or directory (os error 2)";
+        let expected = format!("cannot list {}: {reason}", absent.display());
+        assert_eq!(problem, Some(expected));
     }
 }

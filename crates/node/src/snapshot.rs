@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use allocator::{DEFAULT_DATA_DIR, Owner, RangeSets, Record};
@@ -182,7 +183,7 @@ impl Recorded {
         }
         let networks = plans.into_iter().map(|(name, plan)| {
             let mut leases = leases.remove(&name).unwrap_or_default();
-            leases.sort_by_key(|lease| lease.address);
+            leases.sort_unstable_by_key(|lease| lease.address);
             let mut own = stores.iter().filter(|it| it.data_dir == plan.data_dir);
             Network {
                 is_read: own.all(|store| store.has_read(&name)),
@@ -247,7 +248,11 @@ impl Node {
         problems.extend(self.cached.as_ref().err());
         problems.extend(self.links.as_ref().err());
         problems.extend(self.namespaces.as_ref().err());
-        problems.extend(self.namespaces.iter().flat_map(|it| &it.unread));
+        problems.extend(
+            self.namespaces
+                .iter()
+                .flat_map(ContainerNamespaces::problems),
+        );
         problems.extend(self.firewall.as_ref().err());
         for network in &self.networks {
             problems.extend(network.conf.as_ref().err());
@@ -368,15 +373,19 @@ impl<'a> Pods<'a> {
         Self(entries.collect())
     }
 
-    fn pod_of(&self, network: &NetworkName, owner: &Owner) -> Option<Pod> {
+    fn pod_of(&self, network: &NetworkName, owner: &Owner) -> Option<Rc<Pod>> {
         let key = (network.as_str(), owner.container_id.as_str());
         self.0.get(&key)?.pod.clone()
     }
 }
 
-fn leases_of(store: &NetworkStore, sightings: &Sightings, pods: &Pods<'_>) -> Vec<Lease> {
+fn leases_of<'a>(
+    store: &'a NetworkStore,
+    sightings: &'a Sightings,
+    pods: &'a Pods<'_>,
+) -> impl Iterator<Item = Lease> + use<'a> {
     let records = store.records.iter().flat_map(|records| &records.records);
-    let lease = |record: &Record| {
+    let lease = move |record: &Record| {
         let owner = record.owner.as_ref().ok();
         let judge = |owner| sightings.judge(&store.network, owner, record.address, record.age);
         Lease {
@@ -389,5 +398,5 @@ fn leases_of(store: &NetworkStore, sightings: &Sightings, pods: &Pods<'_>) -> Ve
             owner: record.owner.clone(),
         }
     };
-    records.map(lease).collect()
+    records.map(lease)
 }

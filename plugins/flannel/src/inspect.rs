@@ -2,6 +2,7 @@
 //! read.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use cni_types::json::Object;
 use cni_types::{ContainerId, Error, IfName, NetConf, NetworkName, PluginType};
@@ -117,8 +118,8 @@ pub struct Kept {
     pub network: Option<NetworkName>,
     /// The delegate.
     pub plugin_type: PluginType,
-    /// The delegate's configuration.
-    pub conf: Object,
+    /// The delegate's configuration, which containers share if theirs are the same.
+    pub conf: Rc<Object>,
     /// How many calls have failed with it since it was kept.
     pub failures: u32,
     /// The error of the last DEL that failed; empty if none has.
@@ -126,7 +127,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn of(entry: Entry) -> Self {
+    fn of(entry: Entry, shared: &mut Shared) -> Self {
         let Entry {
             container_id,
             ifname,
@@ -138,10 +139,29 @@ impl Kept {
             ifname,
             network: name.and_then(|name| name.parse().ok()),
             plugin_type: kept.plugin_type,
-            conf: kept.conf,
+            conf: shared.share(kept.conf),
             failures: kept.failures.count,
             last_failure: kept.failures.last,
         }
+    }
+}
+
+/// The distinct configurations of a directory: those of a network's containers are mostly the same.
+#[derive(Default)]
+struct Shared(Vec<Rc<Object>>);
+
+impl Shared {
+    /// How many of the last distinct configurations are compared with the next one.
+    const RECENT: usize = 8;
+
+    fn share(&mut self, conf: Object) -> Rc<Object> {
+        let mut recent = self.0.iter().rev().take(Self::RECENT);
+        if let Some(same) = recent.find(|it| ***it == conf) {
+            return Rc::clone(same);
+        }
+        let conf = Rc::new(conf);
+        self.0.push(Rc::clone(&conf));
+        conf
     }
 }
 
@@ -154,12 +174,12 @@ pub fn kept_files(data_dir: &Path) -> Result<Vec<KeptFile>, StateError> {
     let Some(scratch) = Scratch::open(data_dir)? else {
         return Ok(Vec::new());
     };
-    let mut files = Vec::new();
+    let (mut files, mut shared) = (Vec::new(), Shared::default());
     scratch.visit(|path, changed, entry| {
         files.push(KeptFile {
             path,
             changed,
-            kept: entry.map(Kept::of),
+            kept: entry.map(|entry| Kept::of(entry, &mut shared)),
         });
     })?;
     Ok(files)

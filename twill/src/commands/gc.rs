@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use cni_types::NetworkName;
 use living::{Living, Namespaces, Source};
-use node::{ContainerNamespaces, NodeLinks, Sightings};
+use node::{ContainerNamespaces, NodeLinks, Sightings, read_cached};
 use serde::Serialize;
 
 use super::network_gc::NetworkGc;
@@ -15,7 +15,7 @@ use crate::cli::Outcome;
 use crate::context::Context;
 use crate::error::in_words;
 use crate::holdings::free::{Freed, free};
-use crate::holdings::{Fate, Filter, Holding, Inquest, read, settle};
+use crate::holdings::{Fate, Filter, Holding, Inquest, forget_irrelevant, read, settle};
 use crate::node_options::NodeOptions;
 use crate::output::Output;
 use crate::table::Table;
@@ -25,7 +25,8 @@ use crate::table::Table;
 /// Without --apply, the command only lists what is dead. It reads the leases before it asks the
 /// sources which containers live, so a container that is starting never counts as dead. If a
 /// process runs in the namespace of a container's interface, the command keeps everything of this
-/// container, whatever the sources report.
+/// container, whatever the sources report. If it cannot look into the namespaces of all processes,
+/// it changes nothing, unless the runtime has recorded the namespace of each container.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -109,7 +110,13 @@ pub(crate) fn run(
     let holdings = read(&paths, &filter)?;
     let living = Living::ask(&options.from)
         .context("it is unknown which containers live, so nothing was changed")?;
-    let (links, found) = (NodeLinks::of_node(), ContainerNamespaces::read(&paths));
+    let (links, mut found) = (NodeLinks::of_node(), ContainerNamespaces::read(&paths));
+    if let Ok(found) = &mut found
+        && found.hidden.is_some()
+    {
+        let cached = read_cached(&paths.cache_dirs).unwrap_or_default();
+        forget_irrelevant(found, &cached, &holdings);
+    }
     let namespaces = Namespaces::new(&links, &found)
         .context("the network namespaces cannot be read, so nothing was changed")?;
     let inquest = Inquest {

@@ -1,5 +1,6 @@
 //! `twill metrics`: metrics for Prometheus.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -34,7 +35,7 @@ pub(crate) struct Options {
 #[derive(Debug, serde::Serialize)]
 struct Sample {
     name: &'static str,
-    labels: Vec<(&'static str, String)>,
+    labels: BTreeMap<&'static str, String>,
     value: u128,
 }
 

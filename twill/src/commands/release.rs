@@ -96,7 +96,11 @@ pub(crate) fn run(
         }
         return Ok(Outcome::Done);
     }
-    let namespaces = Namespaces::read().context("the network namespaces cannot be read")?;
+    let namespaces = match options.force {
+        true => Namespaces::read_visible(),
+        false => Namespaces::read(),
+    };
+    let namespaces = namespaces.context("the network namespaces cannot be read")?;
     if !options.force {
         for holding in &holdings {
             refuse_in_use(holding, &namespaces)?;

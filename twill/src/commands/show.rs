@@ -305,7 +305,7 @@ impl<'a> View<'a> {
         self.masqueraded.sort();
     }
 
-    fn table(&self) -> Table {
+    fn table(&self) -> Table<'_> {
         let mut table = Table::new(["", ""]);
         let mut row = |what: &'static str, text: String| {
             table.row([Cell::new(what, Style::Bold), text.into()]);
@@ -387,7 +387,7 @@ fn kept(node: &Node, known: &KnownAttachment) -> Option<KeptView> {
             plugin_type: kept.plugin_type.to_string(),
             failures: kept.failures,
             last_failure: kept.last_failure.clone(),
-            conf: kept.conf.clone(),
+            conf: (*kept.conf).clone(),
         })
     });
     own.next()

@@ -288,7 +288,7 @@ impl PluginView {
         }
     }
 
-    fn cells(&self) -> [Cell; 3] {
+    fn cells(&self) -> [Cell<'_>; 3] {
         let (whose, style) = match self.whose {
             "this build" => (
                 format!("twill {}, this build", env!("CARGO_PKG_VERSION")),
@@ -362,7 +362,7 @@ impl NetworkView {
     }
 
     /// A row per range; the first one has the leases by their state.
-    fn rows(&self, table: &mut Table) {
+    fn rows<'a>(&'a self, table: &mut Table<'a>) {
         const UNREAD: &str = "?";
         let bad = |number: usize, style| {
             Cell::new(
@@ -379,7 +379,7 @@ impl NetworkView {
             None => [UNREAD, UNREAD, UNREAD].map(Cell::from),
         };
         let mut is_first = true;
-        let mut row = |cells: [Cell; 4]| {
+        let mut row = |cells: [Cell<'a>; 4]| {
             let is_first = std::mem::take(&mut is_first);
             let name = if is_first { self.name.as_str() } else { "" };
             let states = if is_first {

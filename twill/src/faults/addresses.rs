@@ -78,7 +78,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     let mut seen: Vec<_> = facts.node.sightings.addresses().collect();
     seen.sort_unstable_by_key(|(address, _)| *address);
     for (address, sightings) in seen {
-        let places: BTreeSet<String> = sightings.iter().map(place).collect();
+        let places: BTreeSet<String> = sightings.iter().map(|it| place(it)).collect();
         if places.len() > 1 {
             faults.push(Fault {
                 kind: "duplicate-address",

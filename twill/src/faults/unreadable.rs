@@ -42,7 +42,7 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     );
     add(text("the node's links"), node.links.as_ref().err());
     add(text("network namespaces"), node.namespaces.as_ref().err());
-    for problem in node.namespaces.iter().flat_map(|it| &it.unread) {
+    for problem in node.namespaces.iter().flat_map(|it| it.problems()) {
         add(text("a network namespace"), Some(problem));
     }
     add(text("the tables of nftables"), node.firewall.as_ref().err());

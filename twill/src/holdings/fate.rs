@@ -1,5 +1,6 @@
 //! Whether an attachment is dead.
 
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use living::{Living, Namespace, Namespaces};
@@ -90,7 +91,8 @@ impl Inquest<'_> {
             None => own.is_none_or(|own| own.path != sighting.netns),
         };
         let addresses = holding.leases.iter().map(|lease| lease.address);
-        let mut sightings = addresses.flat_map(|it| self.sightings.of_address(it));
+        let sightings = addresses.flat_map(|it| self.sightings.of_address(it));
+        let mut sightings = sightings.map(Rc::as_ref);
         sightings.find(is_of_another)
     }
 }

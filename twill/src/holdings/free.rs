@@ -141,7 +141,7 @@ fn is_as_read(holding: &Holding, store: &mut dyn Store) -> Result<bool> {
     // before, so a new link shows a new ADD.
     let may_be_new = holding.leases.iter().any(|it| it.store == StoreKind::Db);
     if may_be_new && now.is_empty() {
-        let namespaces = Namespaces::read()?;
+        let namespaces = Namespaces::read_visible()?;
         let is_new = holding.with_subject(|subject| {
             let namespace = namespaces.of(subject);
             namespace.is_some_and(|namespace| namespace.has_process)

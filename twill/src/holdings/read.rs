@@ -20,7 +20,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The network, the container, the interface, and the number of host-local's directory: two
 /// directories may have networks of the same name.
-type Key = (String, String, Option<String>, usize);
+type Key = (NetworkName, ContainerId, Option<IfName>, usize);
 
 /// Selects holdings.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +119,8 @@ impl<'a> Collection<'a> {
             if self.filter.wants(network, &owner.container_id) {
                 let lease = HeldLease::of(store.kind, record);
                 let holding = self.holding_in(dir, network, owner.clone());
+                // Nearly all have one: a vector would reserve room for four.
+                holding.leases.reserve_exact(1);
                 holding.leases.push(lease);
             }
         }
@@ -165,7 +167,7 @@ impl<'a> Collection<'a> {
         network: &NetworkName,
         container_id: &ContainerId,
     ) -> impl Iterator<Item = (&Key, &Holding)> {
-        let first = (network.to_string(), container_id.to_string(), None, 0);
+        let first = (network.clone(), container_id.clone(), None, 0);
         let all = self.holdings.range(first..);
         all.take_while(move |(_, holding)| {
             holding.network == *network && holding.owner.container_id == *container_id
@@ -184,9 +186,9 @@ impl<'a> Collection<'a> {
 
     fn holding_in(&mut self, dir: usize, network: &NetworkName, owner: Owner) -> &mut Holding {
         let key = (
-            network.to_string(),
-            owner.container_id.to_string(),
-            owner.ifname.as_ref().map(ToString::to_string),
+            network.clone(),
+            owner.container_id.clone(),
+            owner.ifname.clone(),
             dir,
         );
         let data_dir = self.data_dirs.get(dir);

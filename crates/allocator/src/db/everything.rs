@@ -29,7 +29,7 @@ pub fn read_database(
     let now = transaction.boot;
     let mut networks: BTreeMap<NetworkName, Records> = BTreeMap::new();
     // In ascending order, as the keys are.
-    let addresses = transaction.scan(ADDRESSES, b"", |key, value| {
+    transaction.scan(ADDRESSES, b"", |key, value| {
         let (network, address) = keys::read_network(key)?;
         let (owner, age) = keys::read_lease(value, now)?;
         let record = Record {
@@ -38,11 +38,9 @@ pub fn read_database(
             age,
             since: None,
         };
-        Some((network, record))
-    })?;
-    for (network, record) in addresses {
         networks.entry(network).or_default().records.push(record);
-    }
+        Some(())
+    })?;
     let last = transaction.scan(LAST, b"", |key, value| {
         let (network, _) = keys::read_network(key)?;
         Some((network, keys::read_last(value)?))
