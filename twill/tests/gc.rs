@@ -263,6 +263,63 @@ fn a_source_that_cannot_be_asked_frees_nothing() {
     assert_eq!(stage.holdings(), before.only(&[]));
 }
 
+// A macvlan is only in the container's namespace, which a process that is not seen keeps alive.
+#[test]
+fn nothing_is_freed_while_namespaces_of_processes_are_unknown() {
+    for (number, kind) in KINDS.into_iter().enumerate() {
+        let stage = Stage::with_delegate(kind, &format!("10.209.{number}"), "macvlan");
+        let Some(stage) = stage else { return };
+        let [one, two] = ["c1", "c2"].map(container);
+        stage.add(&one);
+        let inhabitant = Inhabitant::of(&one);
+        let before = stage.holdings();
+        let words = ["gc", "--from", "netns", "--older-than", "0s", "--apply"];
+        let failure = stage.twill_that_sees_little(&words).failure();
+        let start = "twill: the network namespaces cannot be read, so nothing was changed: cannot \
+                     read /proc/";
+        assert!(failure.starts_with(start), "{failure}");
+        assert!(
+            failure.ends_with("/ns/net: Permission denied (os error 13)\n"),
+            "{failure}"
+        );
+        let failure = stage.twill_that_sees_little(&["release", "c1"]).failure();
+        assert!(failure.contains("cannot read /proc/"), "{failure}");
+        let leases = stage.twill_that_sees_little(&["leases"]).text(0);
+        assert!(leases.contains("  unknown  cannot read /proc/"), "{leases}");
+        let bin = stage.bin();
+        let doctor = ["doctor", "--json", "--older-than", "0s", "--path"];
+        let doctor = [&doctor[..], &[bin.to_str().unwrap()]].concat();
+        let faults = stage.twill_that_sees_little(&doctor).text(1);
+        assert!(faults.contains("\"unreadable\""), "{faults}");
+        assert!(!faults.contains("\"dead-lease\""), "{faults}");
+        assert_eq!(stage.holdings(), before, "{kind:?}");
+        drop(inhabitant);
+
+        // The runtime has recorded all namespaces, and each of them can be looked into.
+        stage.add(&two);
+        let mounted = [&one, &two].map(|container| {
+            let name = format!("{}-{}-eth0", stage.network(), container.id);
+            let cached = json!({
+                "kind": "cniCacheV1", "containerId": container.id, "ifName": "eth0",
+                "networkName": stage.network(), "netns": format!("/run/netns/{}", container.id),
+                "config": "", "result": {},
+            });
+            let file = format!("/var/lib/cni/results/{name}");
+            stage.node.write(file, cached.to_string());
+            stage.mount_namespace(container)
+        });
+        let before = stage.holdings();
+        one.ip("link delete eth0");
+        let text = stage.twill_that_sees_little(&words).text(0);
+        assert!(
+            text.ends_with("1 of 1 dead attachments freed; 1 alive, 0 unclear\n"),
+            "{kind:?}: {text}"
+        );
+        assert_eq!(stage.holdings(), before.only(&[&two]), "{kind:?}");
+        drop(mounted);
+    }
+}
+
 #[test]
 fn other_networks_are_left_alone() {
     let Some(stage) = Stage::new(KINDS[2], "10.206.0") else {

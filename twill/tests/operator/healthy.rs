@@ -10,13 +10,22 @@ use crate::site::{Site, lines};
 /// A node with two containers of a flannel network, the first with a mapped port, a limit and the
 /// name of a pod.
 pub(crate) fn site() -> Site {
+    site_of("disk")
+}
+
+/// As [`site`], with this store.
+pub(crate) fn site_of(backend: &str) -> Site {
     let site = Site::of_ours();
     site.lease();
     site.list(&json!({
         "cniVersion": "1.0.0",
         "name": "cbr0",
         "plugins": [
-            {"type": "flannel", "delegate": {"isDefaultGateway": true}},
+            {
+                "type": "flannel",
+                "delegate": {"isDefaultGateway": true},
+                "ipam": {"backend": backend},
+            },
             {"type": "portmap", "capabilities": {"portMappings": true}},
             {"type": "bandwidth", "capabilities": {"bandwidth": true}},
         ],

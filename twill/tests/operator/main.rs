@@ -9,11 +9,14 @@
 )]
 
 mod broken;
+mod database;
 mod elsewhere;
+mod exposition;
 mod go;
 mod healthy;
 mod json;
 mod many;
 mod render;
 mod site;
+mod statuses;
 mod terminal;

@@ -1,14 +1,15 @@
 //! Ten thousand leases, in both stores.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::{Invocation, binaries, requirements::require_root};
 
-use crate::site::Site;
+use crate::site::{PLUGINS, Site};
 
 const LEASES: usize = 10_000;
 
@@ -33,13 +34,24 @@ fn ten_thousand_leases_are_listed_in_little_memory() {
     };
     // The Go plugin's files, which ours takes over.
     site.node.enter(|| {
-        let dir = "/var/lib/cni/networks/net";
-        fs::create_dir_all(dir).unwrap();
+        let (dir, kept) = ("/var/lib/cni/networks/net", "/var/lib/cni/flannel");
+        for dir in [dir, kept] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        let kept_conf = json!({
+            "cniVersion": "1.0.0", "name": "net", "type": "bridge", "twill/ifname": "eth0",
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]]},
+        });
+        let mut alive = Vec::new();
         for number in 0..LEASES {
             let address = format!("10.1.{}.{}", number / 250, number % 250 + 2);
             let container = format!("{number:064x}");
+            alive.push(json!({"containerID": container, "ifname": "eth0"}));
             fs::write(format!("{dir}/{address}"), format!("{container}\r\neth0")).unwrap();
+            fs::write(format!("{kept}/{container}"), kept_conf.to_string()).unwrap();
         }
+        fs::write("/run/alive.json", Value::from(alive).to_string()).unwrap();
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
     });
     site.list(&json!({
         "cniVersion": "1.0.0", "name": "net",
@@ -75,29 +87,43 @@ fn listed(site: &Site, store: &str) {
     assert_eq!(text.lines().count(), LEASES + 1);
     assert!(peak <= MEMORY, "{peak} KiB");
     eprintln!("{LEASES} leases ({store}): {taken:?}, {peak} KiB");
+    for command in ["status", "doctor", "gc"] {
+        let (peak, text) = peak_of(site, &[command, "--from", "/run/alive.json"]);
+        let end = text.lines().last().unwrap();
+        let is_well = end == "nothing is wrong"
+            || end == format!("nothing is dead; {LEASES} alive, 0 unclear");
+        assert!(is_well, "{command}: {text}");
+        assert!(peak <= MEMORY, "{command}: {peak} KiB");
+        eprintln!("{command} ({store}): {peak} KiB");
+    }
 }
 
-/// The most memory that a command has taken, in KiB, and what it prints. It prints more than a pipe
-/// holds, so it still exists when it has done all of its work.
+/// The most memory that a command has taken, in KiB, and what it prints.
 fn peak_of(site: &Site, arguments: &[&str]) -> (u64, String) {
-    site.node.enter(|| {
+    let mut printed = tempfile::tempfile().unwrap();
+    let peak = site.node.enter(|| {
         let mut child = Command::new(binaries::plugin("twill"))
             .args(arguments)
-            .stdout(Stdio::piped())
+            .env("CNI_PATH", PLUGINS)
+            .stdout(Stdio::from(printed.try_clone().unwrap()))
             .spawn()
             .unwrap();
-        let mut stdout = child.stdout.take().unwrap();
-        let mut start = [0];
-        stdout.read_exact(&mut start).unwrap();
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .unwrap();
-        let peak = peak.trim().trim_end_matches(" kB").parse().unwrap();
-        let mut text = String::from_utf8(start.to_vec()).unwrap();
-        stdout.read_to_string(&mut text).unwrap();
-        assert!(child.wait().unwrap().success());
-        (peak, text)
-    })
+        let file = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        while child.try_wait().unwrap().is_none() {
+            // What has ended has no memory any more.
+            let status = fs::read_to_string(&file).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let now = line.map(|line| line.trim().trim_end_matches(" kB").parse().unwrap());
+            peak = peak.max(now.unwrap_or(0));
+            sleep(Duration::from_millis(1));
+        }
+        assert!(child.wait().unwrap().success(), "{arguments:?}");
+        peak
+    });
+    let mut text = String::new();
+    printed.rewind().unwrap();
+    printed.read_to_string(&mut text).unwrap();
+    assert!(peak > 0);
+    (peak, text)
 }

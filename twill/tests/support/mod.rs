@@ -194,6 +194,22 @@ impl Stage {
         self.call("portmap", "ADD", container, &conf).success()
     }
 
+    /// Releases the addresses of a container, and nothing else.
+    #[track_caller]
+    pub(crate) fn release_addresses(&self, container: &Container) {
+        let conf = json!({
+            "cniVersion": "1.0.0",
+            "name": self.network(),
+            "type": "host-local",
+            "ipam": {
+                "type": "host-local",
+                "backend": self.kind.backend,
+                "ranges": [[{"subnet": format!("{}.0/24", self.net)}]],
+            },
+        });
+        self.call("host-local", "DEL", container, &conf).silent();
+    }
+
     /// Deletes a container as a runtime without its cache does.
     #[track_caller]
     pub(crate) fn del(&self, container: &Container) {
@@ -283,6 +299,17 @@ impl Stage {
     #[track_caller]
     pub(crate) fn twill(&self, words: &[&str]) -> Printed {
         Printed(self.node.enter(|| self.command(words).output().unwrap()))
+    }
+
+    /// Runs `twill` on the node without the right to look at processes of others.
+    #[track_caller]
+    pub(crate) fn twill_that_sees_little(&self, words: &[&str]) -> Printed {
+        let twill = self.command(words);
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]);
+        command.arg(twill.get_program()).args(twill.get_args());
+        command.stdin(Stdio::null());
+        Printed(self.node.enter(|| command.output().unwrap()))
     }
 
     /// Starts `twill` on the node.
