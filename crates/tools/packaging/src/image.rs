@@ -116,8 +116,8 @@ impl Image {
         Ok(manifest)
     }
 
-    /// Adds the only layer of an image, which has the binary and the licences; returns the digest of
-    /// the layer as a plain archive, and the descriptor of the compressed one.
+    /// Adds the only layer of an image, which has the binary and the licences; returns the digest
+    /// of the layer as a plain archive, and the descriptor of the compressed one.
     fn layer(&self, product: &Product) -> Result<(String, Value)> {
         let content = Stage::new(self.time)?;
         content.copy("root/twill", PROGRAM, &product.binary)?;
