@@ -34,8 +34,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Why not everything was written; `None` also if the reader has closed the pipe, as `head` does
-    /// once it has enough.
+    /// Why not everything was written; `None` also if the reader has closed the pipe, as `head`
+    /// does once it has enough.
     pub(crate) fn failure(self) -> Option<io::Error> {
         self.failure.filter(|it| it.kind() != ErrorKind::BrokenPipe)
     }

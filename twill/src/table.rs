@@ -139,8 +139,8 @@ impl<'a> Table<'a> {
             .chain(rows.map(move |row| line(row, &shown, terminal)))
     }
 
-    /// The lines of a table of keys and texts, without its header. A text for which a terminal has no
-    /// room goes on in the next line, so that nothing is cut off.
+    /// The lines of a table of keys and texts, without its header. A text for which a terminal has
+    /// no room goes on in the next line, so that nothing is cut off.
     pub(crate) fn wrapped(&self, terminal: Terminal) -> Vec<String> {
         let keys = self.rows.iter().filter_map(|row| row.first());
         let margin = keys.map(Cell::width).max().unwrap_or(0) + GAP.len();

@@ -187,8 +187,8 @@ fn the_daemon_set_installs_into_the_nodes_directory() {
     );
 }
 
-/// The version stands in the workspace's manifest; these repeat it, since kubectl and helm read them
-/// as they are.
+/// The version stands in the workspace's manifest; these repeat it, since kubectl and helm read
+/// them as they are.
 #[test]
 fn the_manifests_name_this_version() {
     let changelog = read("CHANGELOG.md");

@@ -5,10 +5,10 @@
 //! plugged into the bridge. An address that an operator added is never removed, unless
 //! `forceAddress` is set.
 //!
-//! An address with [`OWN_PROTOCOL`] was added by this plugin. The Go plugin, and kernels before 5.18,
-//! do not set a protocol. There, an address counts as a plugin's if it has no property that only
-//! operators set, such as a label or a metric, and if `host-local` has given containers of this
-//! network addresses of its subnet.
+//! An address with [`OWN_PROTOCOL`] was added by this plugin. The Go plugin, and kernels before
+//! 5.18, do not set a protocol. There, an address counts as a plugin's if it has no property that
+//! only operators set, such as a label or a metric, and if `host-local` has given containers of
+//! this network addresses of its subnet.
 
 mod difference;
 

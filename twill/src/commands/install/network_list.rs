@@ -35,8 +35,8 @@ const LIST: &str = r#"{
 }
 "#;
 
-/// Writes kube-flannel's list into the first directory if none has a file for one, and returns a line
-/// about it. A runtime sees the whole list or none.
+/// Writes kube-flannel's list into the first directory if none has a file for one, and returns a
+/// line about it. A runtime sees the whole list or none.
 pub(super) fn write(dirs: &[PathBuf], dry_run: bool) -> Result<String> {
     for dir in dirs {
         if let Some(first) = files::all(dir)?.first() {
