@@ -7,6 +7,7 @@ mod support;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use serde_json::{Value, json};
 use testkit::requirements::REFERENCE_DIR;
@@ -156,6 +157,69 @@ fn an_add_that_fails_for_one_family_has_no_rules_of_the_other() {
     let first = rules(&lan);
     fails();
     assert_eq!(rules(&lan), first);
+}
+
+/// The first ADDs of a node create the chains that all containers share.
+#[test]
+fn the_first_adds_at_a_time_keep_the_jumps_of_each_other() {
+    let Some(lan) = Lan::new(Side::Ours) else {
+        return;
+    };
+    let call = |command: &str, number: usize, conf: &Value| {
+        let id = format!("at-once-{number}");
+        let call = Invocation::attach(program(Side::Ours), command, &id);
+        lan.node.run(
+            &call
+                .netns(lan.pods[0].sandbox.path())
+                .paths(lan.plugin_directories())
+                .config(conf),
+        )
+    };
+    let conf = |number: usize| {
+        let mapping = json!([{"hostPort": 8000 + number, "containerPort": 80}]);
+        lan.conf(0, &mapping, &json!({"backend": "iptables"}))
+    };
+    let numbers = 0..8;
+    thread::scope(|scope| {
+        for number in numbers.clone() {
+            let (call, conf) = (&call, &conf);
+            scope.spawn(move || call("ADD", number, &conf(number)).success());
+        }
+    });
+    for number in numbers.clone() {
+        call("CHECK", number, &conf(number)).silent();
+    }
+    for number in numbers {
+        call("DEL", number, &conf(number)).silent();
+    }
+    let left = rules(&lan).join("\n");
+    assert!(!left.contains("CNI-DN-"), "{left}");
+}
+
+#[test]
+fn a_chain_whose_jumps_others_have_flushed_is_removed() {
+    let Some(lan) = Lan::new(Side::Ours) else {
+        return;
+    };
+    for keys in [json!({"backend": "iptables"}), json!({})] {
+        let conf = lan.conf(0, &both_families(), &json!({"backend": "iptables"}));
+        run(&lan, Side::Ours, "ADD", &conf);
+        for program in ["iptables", "ip6tables"] {
+            let flush = ["-w", "-t", "nat", "-F", "CNI-HOSTPORT-DNAT"];
+            let flushed = lan
+                .node
+                .enter(|| Command::new(program).args(flush).status());
+            assert!(flushed.unwrap().success(), "{program}");
+        }
+        run(
+            &lan,
+            Side::Ours,
+            "DEL",
+            &lan.conf(0, &both_families(), &keys),
+        );
+        let left = rules(&lan).join("\n");
+        assert!(!left.contains("CNI-DN-"), "{keys}:\n{left}");
+    }
 }
 
 /// The link towards the containers cannot be told to route loopback addresses any more.

@@ -266,6 +266,12 @@ impl Part<'_> {
     fn map_ports(&self) -> Result<(), FirewallError> {
         let (chain, programs) = (self.chain, self.programs);
         let mut lines = programs.shared_chains(self.snat, self.mark)?;
+        let mut lock = None;
+        if !lines.is_empty() {
+            // Other ADDs may be about to create them.
+            lock = Some(lock_chain(HOST_PORTS)?);
+            lines = programs.shared_chains(self.snat, self.mark)?;
+        }
         lines.push_str(&removal(&self.former_jumps().collect::<Vec<_>>(), &[]));
         let _ = writeln!(lines, ":{chain} - [0:0]");
         let source = match (self.snat, self.mark) {
@@ -293,6 +299,7 @@ impl Part<'_> {
         }
         lines.push_str(&self.jumps());
         programs.apply(&lines)?;
+        drop(lock);
         if programs.is_ipv4 && self.snat != Snat::Off {
             programs.guard_loopback()?;
         }
@@ -347,11 +354,12 @@ impl Programs<'_> {
         self.apply(&removal(&own, &[chain]))
     }
 
-    /// The lines that create the missing chains and rules that all containers share.
+    /// The lines that create the missing chains and rules that all containers share. `-N` fails if
+    /// the Go plugin has created a chain meanwhile; the other form would flush the chain.
     fn shared_chains(self, snat: Snat, mark: &FwMark) -> Result<String, FirewallError> {
         let mut lines = String::new();
         if self.rules(HOST_PORTS)?.is_err() {
-            let _ = writeln!(lines, ":{HOST_PORTS} - [0:0]");
+            let _ = writeln!(lines, "-N {HOST_PORTS}");
         }
         for hook in ["PREROUTING", "OUTPUT"] {
             if !leads_to(&self.rules(hook)??, HOST_PORTS) {
@@ -373,7 +381,7 @@ impl Programs<'_> {
         for (chain, rule) in [(SET_MARK, marking), (MASQUERADE, masquerading)] {
             let present = self.rules(chain)?;
             if present.is_err() {
-                let _ = writeln!(lines, ":{chain} - [0:0]");
+                let _ = writeln!(lines, "-N {chain}");
             }
             let present = present.unwrap_or_default();
             if !present.lines().any(|line| line.trim_end() == rule) {
