@@ -394,6 +394,25 @@ fn an_address_in_use_that_no_lease_records() {
         assert_ne!(result["ips"][0]["address"], format!("{address}/24"));
         ward.stage.del(&two);
     }
+    // A macvlan is found by its alias.
+    let Some(stage) = Stage::with_delegate(DISK, "10.211.34", "macvlan") else {
+        return;
+    };
+    let one = container("c1");
+    stage.add(&one);
+    let ward = Ward {
+        _inhabitant: Inhabitant::of(&one),
+        stage,
+        one,
+    };
+    ward.remove(ward.network_file("10.211.34.2"));
+    let subject = format!("10.211.34.2 in {}", ward.stage.network());
+    let found = vec![("unrecorded-address".to_owned(), subject.clone())];
+    assert_eq!(ward.faults(), found);
+    let text = ward.run(&["repair", "--apply"]).text(0);
+    assert_eq!(text, format!("unrecorded-address: {subject}: recorded\n"));
+    assert_eq!(ward.faults(), []);
+
     // An empty file does not record an address either, and the repair of one fault ends both.
     let Some(ward) = Ward::new(DISK, "10.211.32") else {
         return;

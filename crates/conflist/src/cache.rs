@@ -184,9 +184,13 @@ impl Cache {
     /// # Errors
     /// [`CacheError::State`].
     pub fn remove(&self, network: &NetworkName, attachment: &Attachment) -> Result<(), CacheError> {
-        if let Some(directory) = Dir::open(&self.results)? {
-            let writer = directory.lock_whole(LOCK_TIMEOUT)?;
-            writer.remove(&file_name(network, attachment))?;
+        let Some(directory) = Dir::open(&self.results)? else {
+            return Ok(());
+        };
+        let name = file_name(network, attachment);
+        // Nothing is left to remove on a file system that is mounted read-only, either.
+        if directory.read(&name)?.is_some() {
+            directory.lock_whole(LOCK_TIMEOUT)?.remove(&name)?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use cni_plugin::DelegateError;
 use conflist::OperationError;
 use serde_json::json;
 
@@ -43,7 +44,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
             format!("{what} was not checked: the list of {name} has disableCheck"),
             None,
         ),
-        Err(error @ OperationError::Plugin { .. }) => (
+        Err(error @ OperationError::Plugin { .. }) if !is_missing(&error) => (
             Outcome::Faults,
             format!("{what} is not as its ADD to {name} made it: {error}"),
             error_object(error),
@@ -63,4 +64,17 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         output.line(&text);
     }
     Ok(outcome)
+}
+
+/// Whether a plugin could not be asked, so that nothing is known about the attachment.
+fn is_missing(error: &OperationError<DelegateError>) -> bool {
+    let OperationError::Plugin { error, .. } = error else {
+        return false;
+    };
+    matches!(
+        **error,
+        DelegateError::Missing { .. }
+            | DelegateError::NotExecutable { .. }
+            | DelegateError::Start { .. }
+    )
 }

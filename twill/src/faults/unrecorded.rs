@@ -9,37 +9,37 @@ use std::path::PathBuf;
 use allocator::{Age, Lease, Location, Owner};
 use anyhow::Result;
 use cni_types::NetworkName;
-use netlink::LinkKind;
+use netlink::{Netns, Rtnetlink};
 use node::{Network, Node, Sighting, Stores, with_conf};
 use state::BootId;
 
 use super::{Facts, Fault, Repair};
-use crate::holdings::{links_with_alias, owner_of};
+use crate::holdings::owner_of;
 
-/// An address on a port of a network's bridge that no lease of the network records.
+/// An address of a network's container that no lease of the network records.
 #[derive(Clone, Debug)]
 pub(crate) struct Unrecorded {
     network: NetworkName,
     address: IpAddr,
     /// The container; `None` if nothing names it.
     owner: Option<Owner>,
-    alias: Option<String>,
-    place: String,
+    link: String,
+    netns: PathBuf,
     location: Location,
 }
 
 impl Unrecorded {
     /// Records the address, if its container still has it, and returns a text about the result.
     pub(super) fn record(&self) -> Result<String> {
-        let gone = match &self.alias {
-            Some(alias) => links_with_alias(alias)?.is_empty(),
-            None => false,
-        };
-        let Some(owner) = self.owner.as_ref().filter(|_| !gone) else {
-            return Ok("the container is gone".to_owned());
+        let Some(owner) = &self.owner else {
+            return Ok("its container is not known".to_owned());
         };
         let opened = self.location.create()?;
         let mut store = opened.begin(BootId::read())?;
+        // A DEL removes the link first, and releases the address under this lock.
+        if !self.is_on_link() {
+            return Ok("the container is gone".to_owned());
+        }
         let is_new = store.adopt(&Lease {
             address: self.address,
             owner: owner.clone(),
@@ -52,10 +52,28 @@ impl Unrecorded {
         }
         .to_owned())
     }
+
+    /// Whether the container still has the address.
+    fn is_on_link(&self) -> bool {
+        let addresses = || -> Result<Vec<_>> {
+            let netns = Netns::open(&self.netns)?;
+            let mut kernel = Rtnetlink::open_in(&netns, &Netns::current()?)?;
+            Ok(kernel.all_addresses()?)
+        };
+        // Its namespace may be gone.
+        let addresses = addresses().unwrap_or_default();
+        addresses
+            .iter()
+            .any(|(_, it)| it.network.ip() == self.address)
+    }
+
+    fn place(&self) -> String {
+        format!("{} in {}", self.link, self.netns.display())
+    }
 }
 
-/// Looks for such addresses. Only ports of the network's bridge count: containers in which other
-/// nodes run may have containers with the same addresses.
+/// Looks for such addresses, on links with the alias of an attachment to the network, and on ports of
+/// its bridge: other runtimes' containers may have addresses of the same subnet.
 pub(super) fn read(node: &Node) -> Vec<Unrecorded> {
     let mut found = Vec::new();
     for network in node.networks.iter().filter(|network| network.is_read) {
@@ -86,33 +104,37 @@ pub(super) fn read(node: &Node) -> Vec<Unrecorded> {
 
 fn of_network(node: &Node, network: &Network) -> Option<Vec<Unrecorded>> {
     let links = node.links.as_ref().ok()?;
-    let bridge = links.by_name(&network.bridge()?)?;
-    if !matches!(bridge.link.kind, LinkKind::Bridge { .. }) {
-        return None;
-    }
+    let bridge = network.bridge().and_then(|name| links.by_name(&name));
+    let is_port = |sighting: &Sighting| {
+        let end = sighting.node_end.and_then(|end| links.by_index(end));
+        let master = end.and_then(|end| end.link.master);
+        master.is_some() && master == bridge.map(|bridge| bridge.link.index)
+    };
+    let is_own = |it: &Sighting| match it.alias.as_deref().and_then(owner_of) {
+        Some((of, _)) => of == network.name,
+        None => is_port(it),
+    };
     let conf = network.conf.as_ref().ok()?.as_ref()?;
     let (location, _) = with_conf(conf, twill_host_local::ranges).ok()?;
     let sets = network.ranges.as_ref().ok()?.as_ref()?;
+    let is_recorded = |address| {
+        let leases = &network.leases;
+        let at = leases.binary_search_by_key(&address, |it| it.address).ok();
+        at.and_then(|at| leases.get(at))
+            .is_some_and(|lease| lease.owner.is_ok())
+    };
     let mut found = Vec::new();
     for (address, sightings) in node.sightings.addresses() {
-        let on_port = sightings.iter().find(|it| {
-            let end = it.node_end.and_then(|end| links.by_index(end));
-            end.is_some_and(|end| end.link.master == Some(bridge.link.index))
-        });
-        let leased = network
-            .leases
-            .binary_search_by_key(&address, |it| it.address);
-        let leased = leased.ok().and_then(|at| network.leases.get(at));
-        if let Some(sighting) = on_port
-            && leased.is_none_or(|lease| lease.owner.is_err())
-            && sets.iter().any(|set| set.gives(address))
-        {
+        if is_recorded(address) || !sets.iter().any(|set| set.gives(address)) {
+            continue;
+        }
+        if let Some(sighting) = sightings.iter().find(|it| is_own(it)) {
             found.push(Unrecorded {
                 network: network.name.clone(),
                 address,
                 owner: owner(node, network, sighting),
-                alias: sighting.alias.clone(),
-                place: format!("{} in {}", sighting.link, sighting.netns.display()),
+                link: sighting.link.clone(),
+                netns: sighting.netns.clone(),
                 location: Location {
                     data_dir: network.data_dir.clone(),
                     ..location.clone()
@@ -160,9 +182,9 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
                     "{} has it on {}, and no lease records it: somebody has removed or emptied \
                      the file",
                     owner.in_words(),
-                    it.place
+                    it.place()
                 ),
-                None => format!("it is on {}, and no lease records it", it.place),
+                None => format!("it is on {}, and no lease records it", it.place()),
             },
             effect: "the next ADD may give the address to a second container",
             command: match &it.owner {

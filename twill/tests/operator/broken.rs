@@ -87,6 +87,37 @@ fn leases_that_cannot_be_read_are_not_counted() {
 }
 
 #[test]
+fn a_failure_says_what_is_left_and_what_is_known() {
+    if !require_root() {
+        return;
+    }
+    let site = Site::of_ours();
+    site.lease();
+    site.list(&json!({
+        "cniVersion": "1.0.0", "name": "cbr0", "plugins": [{"type": "flannel"}],
+    }));
+    site.add("cbr0", "c1", &[]);
+    // Without its plugins, nothing is known about an attachment.
+    let (text, status) = site.twill(&[
+        "check",
+        "cbr0",
+        "c1",
+        "--container",
+        "c1",
+        "--path",
+        "/none",
+    ]);
+    let start = "twill: plugin 1 of the list: no plugin \"flannel\" in CNI_PATH /none: ";
+    assert!(text.starts_with(start), "{text}");
+    assert_eq!(status, 2);
+    site.run("mount", &["-o", "remount,ro", "/var/lib/cni"]);
+    let (text, status) = site.twill(&["add", "cbr0", "c1", "--ifname", "eth1"]);
+    assert!(text.contains("Read-only file system"), "{text}");
+    assert!(text.ends_with("; nothing of the ADD is left"), "{text}");
+    assert_eq!(status, 2);
+}
+
+#[test]
 fn one_unreadable_part_hides_no_other() {
     if !require_root() {
         return;
