@@ -72,8 +72,8 @@ impl Unrecorded {
     }
 }
 
-/// Looks for such addresses, on links with the alias of an attachment to the network, and on ports of
-/// its bridge: other runtimes' containers may have addresses of the same subnet.
+/// Looks for such addresses, on links with the alias of an attachment to the network, and on ports
+/// of its bridge: other runtimes' containers may have addresses of the same subnet.
 pub(super) fn read(node: &Node) -> Vec<Unrecorded> {
     let mut found = Vec::new();
     for network in node.networks.iter().filter(|network| network.is_read) {

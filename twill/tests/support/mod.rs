@@ -15,7 +15,7 @@ use std::process::{Child, Command, Output, Stdio};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Container, Invocation, Node, Outcome, binaries, requirements};
+use testkit::{Container, Invocation, Node, Outcome, binaries, coverage, requirements};
 
 /// How the network of a stage is attached.
 #[derive(Clone, Copy, Debug)]
@@ -290,6 +290,7 @@ impl Stage {
         command
             .args(words)
             .env_clear()
+            .envs(coverage::environment())
             .env("PATH", path)
             .stdin(Stdio::null());
         command
