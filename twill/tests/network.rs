@@ -356,7 +356,7 @@ fn gc_by_the_plugins_deletes_what_is_not_listed() {
     gc(&["/run/valid.json"]).is(
         "would delete eth0 of container c1: its ADD is cached\n\
          would call GC of the plugins of cbr0 with 1 valid attachment; --apply does it\n",
-        0,
+        1,
     );
     assert_eq!(desk.cached(), ["cbr0-c1-eth0", "cbr0-c2-eth0"]);
     gc(&["netns"]).fails(

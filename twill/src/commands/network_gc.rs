@@ -75,6 +75,10 @@ impl NetworkGc<'_> {
                 output.line(&line);
             }
         }
-        Ok(Outcome::Done)
+        Ok(if attachments.is_empty() || self.apply || list.disable_gc {
+            Outcome::Done
+        } else {
+            Outcome::Faults
+        })
     }
 }
