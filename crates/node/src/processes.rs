@@ -16,6 +16,12 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The first process, which exists as long as any other, and belongs to no container of the node.
 const FIRST: u32 = 1;
 
+/// The place of the kernel's flags in `/proc/PID/stat`, counted from the field after the name.
+const FLAGS: usize = 6;
+
+/// The flag of a process that is about to end (`PF_EXITING` of the kernel's `sched.h`).
+const PF_EXITING: u32 = 0x4;
+
 /// The network namespaces of the running processes.
 #[derive(Debug, Default)]
 pub struct Processes {
@@ -61,6 +67,7 @@ impl Processes {
         if let Err(error) = &number
             && pid != FIRST
             && self.hidden.is_none()
+            && !is_ending(&proc_dir.join(pid.to_string()).join("stat"))
         {
             let problem = format!("cannot read {}: {error}", path.display());
             self.hidden = Some(Problem::of(problem));
@@ -127,6 +134,20 @@ fn number_of(path: &Path) -> io::Result<Option<u64>> {
     }
 }
 
+/// Whether a process is about to end, or has ended, by its file `stat` (proc_pid_stat(5)). The
+/// kernel may refuse to show the namespace of such a process to anybody.
+fn is_ending(stat: &Path) -> bool {
+    let stat = match fs::read_to_string(stat) {
+        Ok(stat) => stat,
+        Err(error) => return has_ended(&error),
+    };
+    // The program's name, in parentheses, may have spaces and parentheses itself.
+    let after_name = stat.rsplit_once(')').map(|(_, rest)| rest);
+    let flags = after_name.and_then(|rest| rest.split_whitespace().nth(FLAGS));
+    let flags: Option<u32> = flags.and_then(|flags| flags.parse().ok());
+    flags.is_some_and(|flags| flags & PF_EXITING != 0)
+}
+
 fn has_ended(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH)
 }
@@ -174,6 +195,13 @@ mod tests {
         fs::write(add("1"), "").unwrap();
         assert_eq!(hidden(), None);
         fs::write(add("5"), "").unwrap();
+        let stat = |flags: u32| {
+            let line = format!("5 (a) b) S 1 5 5 0 -1 {flags} 0 0");
+            fs::write(proc.path().join("5/stat"), line).unwrap();
+        };
+        stat(0x0040_0104);
+        assert_eq!(hidden(), None);
+        stat(0x0040_0100);
         let reason = "Invalid argument (os error 22)";
         let unread = format!("cannot read {dir}/5/ns/net: {reason}");
         assert_eq!(hidden(), Some(unread));
