@@ -89,9 +89,7 @@ impl ContainerNamespaces {
         }
         Ok(walk.namespaces)
     }
-}
 
-impl ContainerNamespaces {
     /// Why not all namespaces are known.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.unread.iter().chain(&self.hidden)

@@ -201,9 +201,7 @@ impl Iptables {
         }
         Ok(None)
     }
-}
 
-impl Iptables {
     /// The rules that drop packets for the node's loopback address, of a line each.
     ///
     /// # Errors
