@@ -218,27 +218,23 @@ pub(crate) fn tables_with_rules(
 pub(crate) fn has_legacy_tables() -> bool {
     LEGACY_FAMILIES
         .iter()
-        .any(|family| has_legacy_table(family))
+        .any(|family| has_legacy_table(family, "nat"))
 }
 
 /// Whether the Go plugin may have mapped ports in legacy tables of the kernel. Its rules match by
 /// `multiport`, which the kernel lists once any rule has used it.
 pub(crate) fn may_have_legacy_port_maps() -> bool {
     let may_have =
-        |family: &&str| has_legacy_table(family) && lists(family, "matches", "multiport");
+        |family: &&str| has_legacy_table(family, "nat") && lists(family, "matches", "multiport");
     LEGACY_FAMILIES.iter().any(may_have)
 }
 
 /// The families of legacy tables, as `/proc/net` names them.
 const LEGACY_FAMILIES: [&str; 2] = ["ip", "ip6"];
 
-fn has_legacy_table(family: &str) -> bool {
-    lists(family, "names", "nat")
-}
-
-/// Whether the kernel has a legacy table `raw` for IPv4.
-pub(crate) fn has_legacy_raw_table() -> bool {
-    lists("ip", "names", "raw")
+/// Whether the kernel has a legacy table of this name for the family.
+pub(crate) fn has_legacy_table(family: &str, table: &str) -> bool {
+    lists(family, "names", table)
 }
 
 /// Whether the kernel lists a name in a file about legacy tables. A file that cannot be read may

@@ -8,7 +8,7 @@ use cni_types::{Attachment, NetworkName, ValidAttachments};
 use ipnetwork::IpNetwork;
 
 use super::{IPV4, IPV6, Programs, Tables, on_both};
-use crate::all::has_legacy_raw_table;
+use crate::all::has_legacy_table;
 use crate::check::Missing;
 use crate::go::{ForeignChain, port_map_chain};
 use crate::iptables::lock_chain;
@@ -212,7 +212,7 @@ impl Iptables {
     ) -> Result<Vec<(Tables, String)>, FirewallError> {
         let in_nftables = kernel.ask_one(&ForeignChain::guarding())?;
         let in_nftables = in_nftables.map(|()| Tables::Nftables);
-        let legacy = has_legacy_raw_table().then_some(Tables::Legacy);
+        let legacy = has_legacy_table("ip", RAW).then_some(Tables::Legacy);
         let mut guards = Vec::new();
         for tables in in_nftables.into_iter().chain(legacy) {
             let rules = match IPV4.on(tables).rules_in(RAW, HOOK) {
