@@ -72,7 +72,7 @@ pub use iptables::port_map::{
 pub use named::{ForeignRules, NamedContainer, RuleEffect};
 pub use nftables::Nftables;
 pub use port_map::{
-    Conditions, PortMap, PortMapping, Snat, Transport, UnknownTransport, Unmapped,
+    Conditions, GuardRemoval, PortMap, PortMapping, Snat, Transport, UnknownTransport, Unmapped,
     UnsupportedConditions, gc_port_maps, map_ports, map_ports_by_iptables, missing_port_map,
     missing_port_map_by_iptables, probe_port_maps, remove_loopback_guard, unmap_ports,
 };

@@ -27,8 +27,8 @@ pub use change::Unmapped;
 pub(crate) use conditions::Token;
 pub use conditions::{Conditions, UnsupportedConditions};
 pub use operations::{
-    gc_port_maps, map_ports, map_ports_by_iptables, missing_port_map, missing_port_map_by_iptables,
-    probe_port_maps, remove_loopback_guard, unmap_ports,
+    GuardRemoval, gc_port_maps, map_ports, map_ports_by_iptables, missing_port_map,
+    missing_port_map_by_iptables, probe_port_maps, remove_loopback_guard, unmap_ports,
 };
 pub(crate) use rules::{CHAINS4, CHAINS6, rules};
 

@@ -155,7 +155,6 @@ impl Kernel {
         }
         let open = self.open_links(towards)?;
         if !open.close() && Iptables.guards(self)?.is_empty() {
-            open.reopen();
             return Ok(());
         }
         let removed = self.commit(transaction);

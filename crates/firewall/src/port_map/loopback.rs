@@ -95,16 +95,19 @@ impl Open {
         matches!(self, Self::ByPortMaps(_))
     }
 
-    /// Turns the setting off, and returns whether it is off on all links then.
+    /// Turns the setting off on all links, or on none. Returns whether it is off.
     pub(crate) fn close(&self) -> bool {
         let Self::ByPortMaps(links) = self else {
             return false;
         };
-        let mut links = links.iter();
-        links.all(|link| match sysctl::write(&setting(&link.name), "0") {
-            Ok(()) | Err(SysctlError::NotFound(_)) => true,
-            Err(_) => false,
-        })
+        let is_off = links.iter().all(|link| {
+            let written = sysctl::write(&setting(&link.name), "0");
+            matches!(written, Ok(()) | Err(SysctlError::NotFound(_)))
+        });
+        if !is_off {
+            self.reopen();
+        }
+        is_off
     }
 
     /// Undoes [`Open::close`].

@@ -226,40 +226,54 @@ fn missing_for_loopback(map: &PortMap<'_>) -> Result<Option<Missing>, FirewallEr
     }))
 }
 
+/// The outcome of [`remove_loopback_guard`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardRemoval {
+    /// There is no such rule.
+    Absent,
+    /// The rule is removed.
+    Removed,
+    /// The rule stays, because `route_localnet` has to stay on.
+    Needed,
+}
+
 /// Removes the rule of iptables by which [`map_ports_by_iptables`] guards the node's loopback
 /// address, and turns `route_localnet` off on the links that lead to containers (`links` by their
-/// names), unless a port map needs them or another program may. Returns whether the rule is
-/// removed; `None` if there is none. If `dry_run`, changes nothing.
+/// names), unless a port map needs them or another program may. With `dry_run`, returns what would
+/// become of the rule, and changes nothing.
 ///
 /// # Errors
 /// As [`Iptables::map_ports`].
 pub fn remove_loopback_guard(
     links: &[String],
     dry_run: bool,
-) -> Result<Option<bool>, FirewallError> {
+) -> Result<GuardRemoval, FirewallError> {
     let mut nftables = Nftables::open()?;
     let kernel = &mut nftables.kernel;
     let guards = Iptables.guards(kernel)?;
     if guards.is_empty() {
-        return Ok(None);
+        return Ok(GuardRemoval::Absent);
     }
     if kernel.ask_one(&Table::PortMap4)?.is_some() {
-        return Ok(Some(false));
+        return Ok(GuardRemoval::Needed);
     }
     let towards = Towards {
         links,
         ..Towards::default()
     };
     let open = kernel.open_links(towards)?;
-    if dry_run {
-        return Ok(Some(open.can_be_closed()));
+    let is_closed = if dry_run {
+        open.can_be_closed()
+    } else {
+        open.close()
+    };
+    if !is_closed {
+        return Ok(GuardRemoval::Needed);
     }
-    if !open.close() {
-        open.reopen();
-        return Ok(Some(false));
+    if !dry_run {
+        Iptables.remove_guards(&guards)?;
     }
-    Iptables.remove_guards(&guards)?;
-    Ok(Some(true))
+    Ok(GuardRemoval::Removed)
 }
 
 /// Checks that ports can be mapped, without changing anything.

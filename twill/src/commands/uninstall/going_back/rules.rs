@@ -7,8 +7,8 @@ use allocator::{Age, Owner};
 use anyhow::{Result, ensure};
 use cni_types::{Attachment, NetworkName};
 use firewall::{
-    AttachmentDigest, EntryKind, FwMark, InventoryEntry, Iptables, IptablesOptions, Nftables,
-    PortMap, PortMapping, Snat, remove_loopback_guard,
+    AttachmentDigest, EntryKind, FwMark, GuardRemoval, InventoryEntry, Iptables, IptablesOptions,
+    Nftables, PortMap, PortMapping, Snat, remove_loopback_guard,
 };
 use ipnetwork::IpNetwork;
 use node::Life;
@@ -248,9 +248,9 @@ impl GoingBack {
     fn remove_guard(&mut self, bridges: &[String]) {
         let subject = "rule of iptables for 127.0.0.0/8 in the table raw";
         match remove_loopback_guard(bridges, self.dry_run) {
-            Ok(None) => {}
-            Ok(Some(true)) => self.report(subject, "removed", "would be removed"),
-            Ok(Some(false)) => self.lines.push(format!("left: {subject}, {GUARD}")),
+            Ok(GuardRemoval::Absent) => {}
+            Ok(GuardRemoval::Removed) => self.report(subject, "removed", "would be removed"),
+            Ok(GuardRemoval::Needed) => self.lines.push(format!("left: {subject}, {GUARD}")),
             Err(error) => self.lines.push(format!("left: {subject}: {error}")),
         }
     }
