@@ -1,9 +1,11 @@
 //! Tests of delegation, with scripted delegates.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, Instant};
 
+use cni_types::{Code, Error};
 use testkit::ScriptedDelegate;
 
 use super::*;
