@@ -2,122 +2,33 @@
 //! containernetworking/plugins): finding them by names and comments, and removing those of an
 //! attachment. Tables stay.
 
+mod foreign_chain;
+mod names;
+
 use std::cell::LazyCell;
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
 use cni_types::{Attachment, ValidAttachments};
-use hmac_sha512::Hash;
 use netlink::attributes::{Attributes, Malformed, find, text};
 use netlink::{KernelMessage, KernelRequest, Rtnetlink};
 use nix::libc;
 
+pub(crate) use self::foreign_chain::ForeignChain;
+pub use self::names::port_map_chain;
+use self::names::{
+    MAC_COMMENT, attachment_token, comment_of_iptables, digits, masqueraded, owner_in_comment,
+    reference, token_of,
+};
+pub(crate) use self::names::{port_map_owner, reference_of};
 use crate::FirewallError;
 use crate::all::may_have_legacy_port_maps;
-use crate::edit::{Edit, Message, Transaction};
+use crate::edit::{Message, Transaction};
 use crate::kernel::{Kernel, Question};
-use crate::named::{ForeignRules, NamedContainer, NatRule, RuleEffect};
-use crate::nf_tables::{TABLE, chain, cmp, data};
+use crate::named::{ForeignRules, NatRule};
+use crate::nf_tables::{TABLE, cmp, data};
 use crate::owner::NetworkAttachment;
 use crate::port_map::loopback::{Open, Towards};
 use crate::rule::ListedRule;
-
-/// A chain that this crate has not created.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ForeignChain {
-    /// The `NFPROTO_*` number of its family.
-    pub(crate) family: i32,
-    pub(crate) table: &'static str,
-    pub(crate) name: String,
-}
-
-/// The start of the comments of the rules against spoofed MACs.
-const MAC_COMMENT: &str = "macspoofchk-";
-
-impl ForeignChain {
-    /// The chain with one rule per masqueraded address.
-    pub(crate) fn masquerading() -> Self {
-        Self {
-            family: libc::NFPROTO_INET,
-            table: "cni_plugins_masquerade",
-            name: "masq_checks".to_owned(),
-        }
-    }
-
-    /// A chain of iptables' table `nat`, for IPv4 and for IPv6.
-    pub(crate) fn of_iptables(name: &str) -> [Self; 2] {
-        [libc::NFPROTO_IPV4, libc::NFPROTO_IPV6].map(|family| Self {
-            family,
-            table: "nat",
-            name: name.to_owned(),
-        })
-    }
-
-    /// The chain with the rule of iptables that guards the node's loopback address.
-    pub(crate) fn guarding() -> Self {
-        Self {
-            family: libc::NFPROTO_IPV4,
-            table: "raw",
-            name: "PREROUTING".to_owned(),
-        }
-    }
-
-    /// The chain with one rule per port that only one MAC may send through.
-    fn mac_checks() -> Self {
-        Self::of_bridges("PREROUTING".to_owned())
-    }
-
-    /// The chain of an attachment's port; `reference` is [`reference_of`] the attachment.
-    pub(crate) fn of_port(reference: &str) -> Self {
-        Self::of_bridges(format!("cni-br-iface-{reference}"))
-    }
-
-    /// The chain that compares the MAC of an attachment.
-    fn of_mac(reference: &str) -> Self {
-        Self::of_bridges(format!("cni-br-iface-{reference}-mac"))
-    }
-
-    fn of_bridges(name: String) -> Self {
-        Self {
-            family: libc::NFPROTO_BRIDGE,
-            table: "nat",
-            name,
-        }
-    }
-
-    fn attributes(&self) -> Attributes {
-        Attributes::new()
-            .text(TABLE, self.table)
-            .text(chain::NAME, &self.name)
-    }
-
-    /// Removes the chain and its rules.
-    fn delete(&self) -> Edit {
-        let what = format!("remove chain {} of table {}", self.name, self.table);
-        Message::DeleteChain.foreign_edit(self.family as u8, what, self.attributes())
-    }
-
-    fn delete_rule(&self, rule: &ListedRule) -> Edit {
-        let what = format!(
-            "remove a rule of chain {} of table {}",
-            self.name, self.table
-        );
-        Message::DeleteRule.foreign_edit(self.family as u8, what, rule.attributes(self.table))
-    }
-}
-
-impl Question for ForeignChain {
-    type Answer = ();
-
-    fn request(&self) -> KernelRequest {
-        let what = format!("find chain {} of table {}", self.name, self.table);
-        Message::GetChain.request(self.family as u8, what, self.attributes())
-    }
-
-    fn read(&self, _: &KernelMessage<'_>) -> Result<(), Malformed> {
-        Ok(())
-    }
-}
 
 /// The parts of a port map of the Go plugin.
 enum PortMapTrace {
@@ -497,59 +408,6 @@ fn host_ports_of(family: i32) -> ForeignChain {
     }
 }
 
-/// The name of a container's chain of iptables for port maps, as with the Go plugin: `CNI-DN-` and
-/// as many digits of a SHA-512 as make 28 characters.
-pub fn port_map_chain(network: &str, container_id: &str) -> String {
-    let mut name = String::from("CNI-DN-");
-    let digest = Hash::hash(format!("{network}{container_id}").as_bytes());
-    for byte in digest.iter().take(11) {
-        let _ = write!(name, "{byte:02x}");
-    }
-    name.truncate(28);
-    name
-}
-
-/// The comment that iptables has given a rule.
-fn comment_of_iptables(rule: &ListedRule) -> Option<String> {
-    if !rule.comment.is_empty() {
-        return Some(rule.comment.clone());
-    }
-    rule.data_of("match").find_map(|data| {
-        if text(data, MATCH_NAME).ok()? != "comment" {
-            return None;
-        }
-        text(data, MATCH_INFO).ok().map(str::to_owned)
-    })
-}
-
-/// `NFTA_MATCH_NAME` and `NFTA_MATCH_INFO`.
-const MATCH_NAME: u16 = 1;
-const MATCH_INFO: u16 = 3;
-
-/// The network and the container ID in the comment of a jump to a port map.
-pub(crate) fn port_map_owner(comment: &str) -> Option<(&str, &str)> {
-    owner_in_comment(comment.strip_prefix("dnat ")?)
-}
-
-/// The network and the container ID in the comment of a jump, which masquerades or maps ports.
-fn owner_in_comment(comment: &str) -> Option<(&str, &str)> {
-    let owner = comment.strip_prefix("dnat ").unwrap_or(comment);
-    let (name, rest) = owner.strip_prefix("name: \"")?.split_once("\" id: \"")?;
-    Some((name, rest.strip_suffix('"')?))
-}
-
-/// The attachment in the comment of a rule that masquerades it: `<token>, net: <network>, if:
-/// <interface>, id: <container ID>`. `None` if the comment is cut off, as it is after 128 bytes.
-fn masqueraded(comment: &str) -> Option<NamedContainer> {
-    let (token, rest) = comment.split_once(", net: ")?;
-    let (network, rest) = rest.split_once(", if: ")?;
-    let (ifname, id) = rest.split_once(", id: ")?;
-    if token != masquerading_token(network, id, ifname) {
-        return None;
-    }
-    NamedContainer::new((network, id), Some(ifname), RuleEffect::Masquerades)
-}
-
 /// Whether the port that a rule compares with does not exist. The Go plugin creates the port first.
 fn is_port_gone(rule: &ListedRule) -> Result<bool, FirewallError> {
     let mut comparisons = rule.data_of("cmp");
@@ -560,72 +418,4 @@ fn is_port_gone(rule: &ListedRule) -> Result<bool, FirewallError> {
         .and_then(|value| text(value, data::VALUE))
         .unwrap_or_default();
     Ok(!name.is_empty() && Rtnetlink::open()?.link_by_name(name)?.is_none())
-}
-
-/// The part of the Go plugin's chain names that identifies an attachment.
-pub(crate) fn reference_of(attachment: &Attachment) -> String {
-    reference(attachment.container_id.as_str(), attachment.ifname.as_str())
-}
-
-fn reference(container_id: &str, ifname: &str) -> String {
-    format!("{container_id}-{ifname}")
-}
-
-fn token_of(owner: NetworkAttachment<'_>) -> String {
-    let Attachment {
-        container_id,
-        ifname,
-    } = owner.attachment;
-    masquerading_token(
-        owner.network.as_str(),
-        container_id.as_str(),
-        ifname.as_str(),
-    )
-}
-
-/// The start of the comments of the Go plugin's rules that masquerade an attachment.
-fn masquerading_token(network: &str, container_id: &str, ifname: &str) -> String {
-    let attachment = attachment_token(container_id, ifname);
-    format!("{}-{attachment}", digits(network))
-}
-
-fn attachment_token(container_id: &str, ifname: &str) -> String {
-    digits(&format!("{ifname}:{container_id}"))
-}
-
-/// The first 16 digits of a SHA-512.
-fn digits(text: &str) -> String {
-    let mut digits = String::new();
-    for byte in Hash::hash(text.as_bytes()).iter().take(8) {
-        let _ = write!(digits, "{byte:02x}");
-    }
-    digits
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // As the Go plugin 1.1.1 creates them.
-    #[test]
-    fn port_maps_have_the_chains_that_the_go_plugin_gives() {
-        let chain = port_map_chain("cbr0", "c1");
-        assert_eq!(chain, "CNI-DN-68f1f1eeb62cad3d0bdd5");
-        let comment = r#"dnat name: "cbr0" id: "c1""#;
-        assert_eq!(port_map_owner(comment), Some(("cbr0", "c1")));
-        assert_eq!(port_map_owner(r#"name: "cbr0" id: "c1""#), None);
-    }
-
-    // From pkg/ip/ipmasq_nftables_linux_test.go of the Go plugins.
-    #[test]
-    fn rules_have_the_comments_that_the_go_plugin_gives() {
-        assert_eq!(
-            masquerading_token("unit-test", "one", "eth0"),
-            "6fd94d501e58f0aa-287fc69eff0574a2"
-        );
-        assert_eq!(
-            masquerading_token("alternate", "three", "net1"),
-            "82783ef24bdc7036-acb19d111858e348"
-        );
-    }
 }
