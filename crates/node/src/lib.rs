@@ -15,7 +15,7 @@
 //! lease_file, kept, cached       what flanneld, flannel and the runtime have written
 //! stores, network                leases and ranges
 //! links, namespaces, processes   the kernel's links, on the node and in containers
-//! life                           whether a lease is alive: pure
+//! sightings, life                whether a lease is alive: pure
 //! snapshot, attachments          all of it, and by attachment
 //! ```
 
@@ -32,6 +32,7 @@ mod network;
 mod part;
 mod paths;
 mod processes;
+mod sightings;
 mod snapshot;
 mod stores;
 
@@ -40,7 +41,7 @@ pub use binaries::{Binary, Origin, find_binaries, supported_versions};
 pub use cached::{CachedAttachment, HostPort, Pod, read_cached};
 pub use kept::{Kept, KeptConfs, KeptFile};
 pub use lease_file::LeaseFile;
-pub use life::{Death, Doubt, Evidence, Life, LinkPlace, Sighting, Sightings};
+pub use life::{Death, Doubt, Evidence, Life, LinkPlace, Sighting};
 pub use links::{NodeLink, NodeLinks};
 pub use lists::{ListFile, conf_of, plugin_of, with_conf};
 pub use namespaces::{ContainerNamespace, ContainerNamespaces};
@@ -48,5 +49,6 @@ pub use network::{Lease, Network, RangeUse};
 pub use part::{Part, Problem};
 pub use paths::{PLUGIN_DIRS, Paths};
 pub use processes::Processes;
+pub use sightings::Sightings;
 pub use snapshot::{Node, Recorded};
 pub use stores::{NetworkStore, Stores};
