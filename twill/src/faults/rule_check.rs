@@ -1,4 +1,4 @@
-//! What the rules have too much and too little, compared with the attachments of the node.
+//! Rules that are left over and rules that are missing, compared with the attachments of the node.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ use crate::holdings::{Fate, Filter, Holding, Inquest, collect};
 /// Longer than an ADD or a DEL takes between the address and the rules of a container.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the rules have too much and too little.
+/// The rules that are left over, and those that are missing.
 #[derive(Debug, Default)]
 pub(crate) struct RuleCheck {
     /// Attachments of which only rules are left.
@@ -98,10 +98,8 @@ impl RuleCheck {
             .collect();
         check
     }
-}
 
-impl RuleCheck {
-    /// Whether the rules have nothing too much and nothing too little.
+    /// Whether no rule is left over and none is missing.
     fn is_empty(&self) -> bool {
         self.leftovers.is_empty()
             && self.unreached.is_empty()
