@@ -83,7 +83,8 @@ impl NetnsError {
     fn new(action: &'static str, path: &Path, errno: Errno) -> Self {
         let path = path.to_owned();
         match errno {
-            Errno::ENOENT => Self::NotFound(path),
+            // ESRCH is of a path through a process that has just ended.
+            Errno::ENOENT | Errno::ESRCH => Self::NotFound(path),
             Errno::EPERM | Errno::EACCES => Self::NotPermitted { path, errno },
             // setns(2) of a namespace of another kind; open(2) of a socket, of a circle of links,
             // of a path that is too long, and of a path through a file.
