@@ -7,9 +7,10 @@
 //! ```
 //!
 //! The first file is in the Go plugin's format, which has one attachment per container. Twill's
-//! files name their interface under a key that no plugin reads, `twill/ifname`; a file without it is the
-//! Go plugin's and belongs to whichever attachment asks for it. If a container ID is too long for a
-//! file name, a digest replaces its end, and the file contains the ID under `twill/container`.
+//! files name their interface under a key that no plugin reads, `twill/ifname`; a file without it
+//! is the Go plugin's and belongs to whichever attachment asks for it. If a container ID is too
+//! long for a file name, a digest replaces its end, and the file contains the ID under
+//! `twill/container`.
 //!
 //! GC compares the files' names, and opens none of a valid attachment. The name of a first file
 //! does not contain the interface. If all first files are for [`USUAL_IFNAME`] or the Go plugin's,
