@@ -74,12 +74,41 @@ struct Line {
     name: Option<String>,
     interface: Option<String>,
     addresses: Vec<String>,
-    state: &'static str,
+    state: State,
     reason: String,
 }
 
+/// What the command found out about an attachment, or did with its holdings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "&'static str")]
+enum State {
+    Alive,
+    /// The evidence does not suffice.
+    Unclear,
+    /// It is dead, and nothing was to be changed.
+    Dead,
+    Freed,
+    /// It was left alone, because it has changed since it was read.
+    Changed,
+    /// It is dead, and freeing its holdings has failed.
+    Failed,
+}
+
+impl From<State> for &'static str {
+    fn from(state: State) -> Self {
+        match state {
+            State::Alive => "alive",
+            State::Unclear => "unclear",
+            State::Dead => "dead",
+            State::Freed => "freed",
+            State::Changed => "changed",
+            State::Failed => "failed",
+        }
+    }
+}
+
 /// The report about all attachments.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
     applied: bool,
@@ -88,6 +117,17 @@ struct Report {
     alive: usize,
     unclear: usize,
     attachments: Vec<Line>,
+}
+
+impl Report {
+    fn count(&mut self, state: State) {
+        *match state {
+            State::Alive => &mut self.alive,
+            State::Unclear => &mut self.unclear,
+            State::Dead | State::Freed | State::Changed | State::Failed => &mut self.dead,
+        } += 1;
+        self.freed += usize::from(state == State::Freed);
+    }
 }
 
 /// Lists the holdings of dead attachments, and frees them with `--apply`.
@@ -128,39 +168,23 @@ pub(crate) fn run(
     };
     let mut report = Report {
         applied: options.apply,
-        dead: 0,
-        freed: 0,
-        alive: 0,
-        unclear: 0,
-        attachments: Vec::new(),
+        ..Report::default()
     };
     let mut has_failed = false;
     for holding in &holdings {
         let (state, reason) = match inquest.fate(holding) {
-            Fate::Alive(reason) => {
-                report.alive += 1;
-                ("alive", reason)
-            }
-            Fate::Unclear(reason) => {
-                report.unclear += 1;
-                ("unclear", reason)
-            }
+            Fate::Alive(reason) => (State::Alive, reason),
+            Fate::Unclear(reason) => (State::Unclear, reason),
+            Fate::Dead(reason) if !options.apply => (State::Dead, reason),
             Fate::Dead(reason) => {
-                report.dead += 1;
-                if options.apply {
-                    let namespace = holding.with_subject(|subject| namespaces.of(subject));
-                    let freed = free(holding, namespace, &context.environment);
-                    let outcome = outcome(freed, reason);
-                    report.freed += usize::from(outcome.0 == "freed");
-                    has_failed |= outcome.0 == "failed";
-                    outcome
-                } else {
-                    ("dead", reason)
-                }
+                let namespace = holding.with_subject(|subject| namespaces.of(subject));
+                outcome(free(holding, namespace, &context.environment), reason)
             }
         };
+        report.count(state);
+        has_failed |= state == State::Failed;
         // The table for people leaves out attachments that are alive.
-        if options.json || state != "alive" {
+        if options.json || state != State::Alive {
             let line = Line::of(holding, &living, state, reason);
             report.attachments.push(line);
         }
@@ -193,19 +217,19 @@ fn run_by_plugins(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     gc.run(output)
 }
 
-fn outcome(freed: Result<Freed>, reason: String) -> (&'static str, String) {
+fn outcome(freed: Result<Freed>, reason: String) -> (State, String) {
     match freed {
-        Ok(Freed::All) => ("freed", reason),
+        Ok(Freed::All) => (State::Freed, reason),
         Ok(Freed::Changed) => (
-            "changed",
+            State::Changed,
             "it has changed meanwhile, and was left alone".to_owned(),
         ),
-        Err(error) => ("failed", in_words(&error)),
+        Err(error) => (State::Failed, in_words(&error)),
     }
 }
 
 impl Line {
-    fn of(holding: &Holding, living: &Living, state: &'static str, reason: String) -> Self {
+    fn of(holding: &Holding, living: &Living, state: State, reason: String) -> Self {
         let container = holding.owner.container_id.as_str();
         let ifname = holding.owner.ifname.as_ref();
         Self {
@@ -229,12 +253,8 @@ fn print(options: &Options, report: &Report, output: &mut Output<'_>) {
         output.json(report);
         return;
     }
-    let shown = report
-        .attachments
-        .iter()
-        .filter(|line| line.state != "alive");
     let mut table = Table::new(["NETWORK", "CONTAINER", "INTERFACE", "ADDRESSES", "STATE"]);
-    for line in shown {
+    for line in &report.attachments {
         let container = line.name.clone();
         let container = container.unwrap_or_else(|| line.container.chars().take(16).collect());
         table.row([
@@ -242,7 +262,7 @@ fn print(options: &Options, report: &Report, output: &mut Output<'_>) {
             container.into(),
             line.interface.as_deref().unwrap_or("-").into(),
             line.addresses.join(",").into(),
-            format!("{}: {}", line.state, line.reason).into(),
+            format!("{}: {}", <&str>::from(line.state), line.reason).into(),
         ]);
     }
     if !table.is_empty() {
