@@ -52,9 +52,22 @@ pub(super) struct PluginView {
     plugin_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
-    whose: &'static str,
+    whose: Whose,
     #[serde(skip_serializing_if = "String::is_empty")]
     reports: String,
+}
+
+/// The project, or the build, that a plugin's file is of.
+#[derive(Clone, Copy, Debug, Serialize)]
+enum Whose {
+    #[serde(rename = "this build")]
+    ThisBuild,
+    #[serde(rename = "twill")]
+    OtherBuild,
+    #[serde(rename = "other")]
+    Others,
+    #[serde(rename = "unknown")]
+    Unknown,
 }
 
 #[derive(Debug, Serialize)]
@@ -160,10 +173,10 @@ impl SubnetLeaseView {
 impl PluginView {
     fn of(binary: &Binary) -> Self {
         let (whose, reports) = match &binary.origin {
-            Ok(Origin::ThisBuild) => ("this build", String::new()),
-            Ok(Origin::Twill(reports)) => ("twill", reports.clone()),
-            Ok(Origin::Other(reports)) => ("other", reports.clone()),
-            Err(problem) => ("unknown", problem.to_string()),
+            Ok(Origin::ThisBuild) => (Whose::ThisBuild, String::new()),
+            Ok(Origin::Twill(reports)) => (Whose::OtherBuild, reports.clone()),
+            Ok(Origin::Other(reports)) => (Whose::Others, reports.clone()),
+            Err(problem) => (Whose::Unknown, problem.to_string()),
         };
         Self {
             plugin_type: binary.name.clone(),
@@ -175,13 +188,13 @@ impl PluginView {
 
     pub(super) fn cells(&self) -> [Cell<'_>; 3] {
         let (whose, style) = match self.whose {
-            "this build" => (
+            Whose::ThisBuild => (
                 format!("twill {}, this build", env!("CARGO_PKG_VERSION")),
                 Style::Good,
             ),
-            "twill" => (format!("another build: {}", self.reports), Style::Warning),
-            "other" => (self.reports.clone(), Style::Plain),
-            _ => (self.reports.clone(), Style::Bad),
+            Whose::OtherBuild => (format!("another build: {}", self.reports), Style::Warning),
+            Whose::Others => (self.reports.clone(), Style::Plain),
+            Whose::Unknown => (self.reports.clone(), Style::Bad),
         };
         [
             self.plugin_type.as_str().into(),
