@@ -96,6 +96,52 @@ fn masquerading_and_port_maps_of_running_containers_become_the_go_plugins() {
     assert_eq!(needs::twill(&node, &["uninstall"]), nothing);
 }
 
+/// Plugins read keys without regard to case, and `null` as no value.
+#[test]
+fn port_maps_with_keys_that_change_the_rules_stay_as_they_are() {
+    let Some(node) = upgraded() else { return };
+    let keys = json!({ "bridge": "cni0", "isGateway": true });
+    let bridge = conf::with(conf::of("bridge", keys), conf::host_local(&[conf::SUBNET]));
+    let container = Container::new("c1");
+    let result = node
+        .run(&call("bridge", "ADD", &container, &bridge))
+        .success();
+    let ports = json!({ "portMappings": [
+        { "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }
+    ] });
+    let keys = json!({ "prevResult": result, "runtimeConfig": ports, "masqAll": true });
+    let portmap = conf::of("portmap", keys);
+    node.run(&call("portmap", "ADD", &container, &portmap))
+        .success();
+    serve(&container);
+    let list = |keys: &str| {
+        let list = format!(
+            r#"{{"cniVersion": "1.0.0", "name": "{}", "plugins": [
+                {{"type": "bridge", "bridge": "cni0"}}, {{"type": "portmap", {keys}}}]}}"#,
+            conf::NETWORK
+        );
+        node.write("/etc/cni/net.d/10-net.conflist", list);
+    };
+    list(r#""MASQALL": true"#);
+    let printed = needs::twill(&node, &["uninstall"]);
+    assert_eq!(
+        left(&printed),
+        [
+            "left: rules for eth0 of c1 in net: the Go plugin has no equal of portmap's keys in \
+             the network list",
+            "left: table ip twill_portmap, which a container needs: repeat `twill uninstall` once \
+             it is gone, or `nft delete table ip twill_portmap`",
+        ]
+    );
+    assert_eq!(ask(&node, 8080), "c1");
+    list(r#""masqAll": null"#);
+    let printed = needs::twill(&node, &["uninstall", "--dry-run"]);
+    assert!(
+        printed.contains("rules for eth0 of c1 in net: would become the Go plugins'\n"),
+        "{printed}"
+    );
+}
+
 #[test]
 fn rules_without_an_address_are_converted_or_removed() {
     let Some(node) = upgraded() else { return };

@@ -204,11 +204,7 @@ impl GoingBack {
         let mut lists = lists.filter_map(|file| file.list.as_ref().ok());
         let list = lists.find(|list| list.name == *network);
         let portmap = list.and_then(|list| node::plugin_of(list, "portmap"));
-        portmap.is_some_and(|plugin| {
-            let keys = plugin.conf.to_json().unwrap_or_default();
-            let keys: serde_json::Value = serde_json::from_str(&keys).unwrap_or_default();
-            OWN_RULES.iter().any(|key| keys.get(key).is_some())
-        })
+        portmap.is_some_and(|plugin| OWN_RULES.iter().any(|key| plugin.conf.contains(key)))
     }
 
     fn remove_tables(&mut self, bridges: &[String]) {
