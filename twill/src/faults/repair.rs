@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use allocator::{DEFAULT_LOCK_TIMEOUT, Location, StoreKind, Unowned, read_file};
 use anyhow::{Context as _, Result, bail};
 use cni_types::NetworkName;
+use cni_types::json::{self, Object};
 use container_link::LinkAlias;
 use firewall::{Backend, Iptables, Nftables, remove_unreached_port_map};
 use ipnetwork::IpNetwork;
@@ -171,9 +172,7 @@ fn remove_garbled_kept(file: &Path) -> Result<String> {
     };
     let guard = dir.lock_whole(DEFAULT_LOCK_TIMEOUT)?;
     let contents = dir.read(name)?.unwrap_or_default();
-    if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&contents)
-        .is_ok_and(|conf| conf.contains_key("type"))
-    {
+    if json::from_slice::<Object>(&contents).is_ok_and(|conf| conf.contains("type")) {
         return Ok("it is a configuration by now, and was left alone".to_owned());
     }
     guard.remove(name)?;

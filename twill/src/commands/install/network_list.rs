@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use cni_types::json::{self, Object};
 use conflist::files;
-use serde_json::Value;
 
 /// The name of kube-flannel's list.
 const NAME: &str = "10-flannel.conflist";
@@ -73,35 +73,39 @@ pub(super) fn write(dirs: &[PathBuf], dry_run: bool) -> Result<String> {
 /// The types of the plugins that a list needs, delegates and IPAM plugins included; none if the
 /// list cannot be decoded.
 pub(crate) fn plugin_types(list: &str) -> Vec<String> {
-    let list: Value = serde_json::from_str(list).unwrap_or_default();
-    let plugins = match list.get("plugins").and_then(Value::as_array) {
-        Some(plugins) => plugins.clone(),
-        None => vec![list],
-    };
+    let list: Object = json::from_str(list).unwrap_or_default();
+    let plugins: Option<Vec<Object>> = list.decode("plugins").ok().flatten();
+    let plugins = plugins.unwrap_or_else(|| vec![list]);
     let mut types: Vec<String> = plugins.iter().flat_map(types_of).collect();
     types.sort_unstable();
     types.dedup();
     types
 }
 
-fn types_of(plugin: &Value) -> Vec<String> {
-    let text = |path: &str| {
-        plugin
-            .pointer(path)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
+fn types_of(plugin: &Object) -> Vec<String> {
+    let type_within = |key| {
+        let object: Option<Object> = plugin.decode(key).ok().flatten();
+        object.as_ref().and_then(type_of)
     };
-    let own = text("/type");
+    let own = type_of(plugin);
+    let ipam = type_within("ipam");
     if own.as_deref() != Some("flannel") {
-        return [own, text("/ipam/type")].into_iter().flatten().collect();
+        return own.into_iter().chain(ipam).collect();
     }
-    let delegate = text("/delegate/type").unwrap_or_else(|| "bridge".to_owned());
-    let ipam = text("/ipam/type").unwrap_or_else(|| "host-local".to_owned());
+    let delegate = type_within("delegate").unwrap_or_else(|| "bridge".to_owned());
+    let ipam = ipam.unwrap_or_else(|| "host-local".to_owned());
     own.into_iter().chain([delegate, ipam]).collect()
+}
+
+fn type_of(object: &Object) -> Option<String> {
+    let text: Option<String> = object.decode("type").ok().flatten();
+    text.filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -126,6 +130,9 @@ mod tests {
         assert_eq!(plugin_types(podman), ["bridge", "host-local", "tuning"]);
         let single = r#"{"type": "flannel", "delegate": {"type": "ipvlan"}}"#;
         assert_eq!(plugin_types(single), ["flannel", "host-local", "ipvlan"]);
+        // Plugins read keys without regard to case.
+        let shouted = r#"{"PLUGINS": [{"Type": "flannel", "Delegate": {"TYPE": "macvlan"}}]}"#;
+        assert_eq!(plugin_types(shouted), ["flannel", "host-local", "macvlan"]);
         assert_eq!(plugin_types("{"), [""; 0]);
     }
 }
