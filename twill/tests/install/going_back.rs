@@ -16,22 +16,36 @@ fn upgraded() -> Option<Node> {
     Some(node)
 }
 
-#[test]
-fn masquerading_and_port_maps_of_running_containers_become_the_go_plugins() {
-    let Some(node) = upgraded() else { return };
-    let keys = json!({ "bridge": "cni0", "isGateway": true, "ipMasq": true });
-    let bridge = conf::with(conf::of("bridge", keys), conf::host_local(&[conf::SUBNET]));
-    let container = Container::new("c1");
+/// Adds a container by `bridge`, with these keys, and maps the node's port 8080 to its port 80 by
+/// `portmap`, with those. Returns both configurations.
+fn add_with_port(
+    node: &Node,
+    container: &Container,
+    of_bridge: Value,
+    of_portmap: Value,
+) -> (Value, Value) {
+    let bridge = conf::of("bridge", json!({ "bridge": "cni0" }));
+    let bridge = conf::with(bridge, conf::host_local(&[conf::SUBNET]));
+    let bridge = conf::with(bridge, of_bridge);
     let result = node
-        .run(&call("bridge", "ADD", &container, &bridge))
+        .run(&call("bridge", "ADD", container, &bridge))
         .success();
     let ports = json!({ "portMappings": [
         { "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }
     ] });
     let keys = json!({ "prevResult": result, "runtimeConfig": ports });
-    let portmap = conf::of("portmap", keys);
-    node.run(&call("portmap", "ADD", &container, &portmap))
+    let portmap = conf::with(conf::of("portmap", keys), of_portmap);
+    node.run(&call("portmap", "ADD", container, &portmap))
         .success();
+    (bridge, portmap)
+}
+
+#[test]
+fn masquerading_and_port_maps_of_running_containers_become_the_go_plugins() {
+    let Some(node) = upgraded() else { return };
+    let container = Container::new("c1");
+    let keys = json!({ "isGateway": true, "ipMasq": true });
+    let (bridge, portmap) = add_with_port(&node, &container, keys, json!({}));
     serve(&container);
     assert_eq!(ask(&node, 8080), "c1");
 
@@ -100,19 +114,9 @@ fn masquerading_and_port_maps_of_running_containers_become_the_go_plugins() {
 #[test]
 fn port_maps_with_keys_that_change_the_rules_stay_as_they_are() {
     let Some(node) = upgraded() else { return };
-    let keys = json!({ "bridge": "cni0", "isGateway": true });
-    let bridge = conf::with(conf::of("bridge", keys), conf::host_local(&[conf::SUBNET]));
     let container = Container::new("c1");
-    let result = node
-        .run(&call("bridge", "ADD", &container, &bridge))
-        .success();
-    let ports = json!({ "portMappings": [
-        { "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }
-    ] });
-    let keys = json!({ "prevResult": result, "runtimeConfig": ports, "masqAll": true });
-    let portmap = conf::of("portmap", keys);
-    node.run(&call("portmap", "ADD", &container, &portmap))
-        .success();
+    let (keys, of_portmap) = (json!({ "isGateway": true }), json!({ "masqAll": true }));
+    add_with_port(&node, &container, keys, of_portmap);
     serve(&container);
     let list = |keys: &str| {
         let list = format!(
@@ -145,22 +149,10 @@ fn port_maps_with_keys_that_change_the_rules_stay_as_they_are() {
 #[test]
 fn rules_without_an_address_are_converted_or_removed() {
     let Some(node) = upgraded() else { return };
-    let keys = json!({ "bridge": "cni0", "isGateway": true, "ipMasq": true });
-    let bridge = conf::with(conf::of("bridge", keys), conf::host_local(&[conf::SUBNET]));
     let [running, gone] = ["c1", "c2"].map(Container::new);
     for container in [&running, &gone] {
-        let result = node
-            .run(&call("bridge", "ADD", container, &bridge))
-            .success();
-        let ports = json!({ "portMappings": [
-            { "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }
-        ] });
-        let portmap = conf::of(
-            "portmap",
-            json!({ "prevResult": result, "runtimeConfig": ports }),
-        );
-        node.run(&call("portmap", "ADD", container, &portmap))
-            .success();
+        let keys = json!({ "isGateway": true, "ipMasq": true });
+        add_with_port(&node, container, keys, json!({}));
     }
     // As IPAM plugins other than host-local have it.
     shell(&node, "rm /var/lib/cni/networks/*/10.1.1.*");
@@ -182,21 +174,9 @@ fn rules_without_an_address_are_converted_or_removed() {
 #[test]
 fn nothing_of_a_node_without_containers_is_left() {
     let Some(node) = upgraded() else { return };
-    let keys = json!({ "bridge": "cni0", "isGateway": true, "ipMasq": true, "macspoofchk": true });
-    let bridge = conf::with(conf::of("bridge", keys), conf::host_local(&[conf::SUBNET]));
     let container = Container::new("c1");
-    let result = node
-        .run(&call("bridge", "ADD", &container, &bridge))
-        .success();
-    let ports = json!({ "portMappings": [
-        { "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }
-    ] });
-    let portmap = conf::of(
-        "portmap",
-        json!({ "prevResult": result, "runtimeConfig": ports }),
-    );
-    node.run(&call("portmap", "ADD", &container, &portmap))
-        .success();
+    let keys = json!({ "isGateway": true, "ipMasq": true, "macspoofchk": true });
+    let (bridge, portmap) = add_with_port(&node, &container, keys, json!({}));
     node.run(&call("portmap", "DEL", &container, &portmap))
         .silent();
     node.run(&call("bridge", "DEL", &container, &bridge))
