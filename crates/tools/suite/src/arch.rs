@@ -1,17 +1,23 @@
 //! Other architectures: the product compiles for all, and what is on disk is the same on three of
 //! them: one of 32 bits, one of 64, and the big-endian one.
 
-use std::path::PathBuf;
-
-use anyhow::{Result, ensure};
-use xtask::architecture::{ALL, Toolchain};
+use anyhow::Result;
+use xtask::architecture::{ALL, Architecture};
 use xtask::command::{self, Show};
-use xtask::packages;
+use xtask::packages::Needed;
+use xtask::platform::Platform;
 
 use super::setting::{Setting, Skipped};
 
 /// Those on which tests run, by emulation.
 const TESTED: [&str; 3] = ["x86", "aarch64", "s390x"];
+
+/// What runs and links the tests. To compile the product for an architecture takes no linker.
+pub(super) const NEEDED: &[Needed] = &[
+    ("qemu-i386", "qemu-user"),
+    ("s390x-linux-gnu-gcc", "gcc-s390x-linux-gnu"),
+    ("/usr/s390x-linux-gnu/lib/libc.a", "libc6-dev-s390x-cross"),
+];
 
 /// The crates whose unit tests run, and which of these: all, or those of formats and arithmetic.
 /// The others would take minutes by emulation.
@@ -24,59 +30,47 @@ const TESTS: [(&[&str], &[&str]); 2] = [
 ];
 
 pub(super) fn run(setting: &Setting) -> Result<String> {
-    let (mut toolchains, mut names) = (Vec::new(), Vec::new());
-    let (mut emulated, mut skipped) = (Vec::new(), Vec::new());
     // The part `dist` compiles for the machine's own.
-    for architecture in ALL.iter().filter(|it| !it.is_own()) {
-        let (name, emulator) = (architecture.name, architecture.emulator);
-        let toolchain = match architecture.toolchain() {
-            Ok(toolchain) => toolchain,
-            Err(error) => {
-                skipped.push(format!("{name}: {error:#}"));
-                continue;
-            }
-        };
-        if TESTED.contains(&name) {
-            match packages::find(emulator) {
-                Some(path) => emulated.push((toolchain.clone(), path)),
-                None => skipped.push(format!(
-                    "tests on {name}: needs {emulator} (Debian package qemu-user)"
-                )),
-            }
-        }
-        toolchains.push(toolchain);
-        names.push(name);
-    }
-    ensure!(!names.is_empty(), Skipped(skipped.join("; ")));
-    check(setting, &toolchains)?;
-    test(setting, &emulated)?;
-    let mut about = format!("compiles for {}", names.join(", "));
-    if !skipped.is_empty() {
-        about.push_str(&format!("; SKIPPED: {}", skipped.join("; ")));
-    }
-    Ok(about)
+    let others: Vec<_> = ALL.iter().filter(|it| !it.is_own()).collect();
+    let platforms = others.iter().map(|it| it.platform());
+    let platforms: Result<Vec<_>> = platforms.collect();
+    check(
+        setting,
+        &platforms.map_err(|error| Skipped(format!("{error:#}")))?,
+    )?;
+    let is_tested = |it: &&&Architecture| TESTED.contains(&it.name);
+    let tested: Vec<_> = others.iter().filter(is_tested).copied().collect();
+    test(setting, &tested)?;
+    Ok(format!(
+        "compiles for {}; tests on {}",
+        names(&others),
+        names(&tested)
+    ))
+}
+
+fn names(architectures: &[&Architecture]) -> String {
+    let names: Vec<_> = architectures.iter().map(|it| it.name).collect();
+    names.join(", ")
 }
 
 /// Compiles the product for all architectures in one go, so that cargo builds once what runs on
 /// this machine, and keeps all processors busy.
-fn check(setting: &Setting, toolchains: &[Toolchain]) -> Result<()> {
+fn check(setting: &Setting, platforms: &[Platform]) -> Result<()> {
     let mut cargo = setting.cargo("check", &["--package", "twill"]);
-    for toolchain in toolchains {
-        toolchain.use_in(&mut cargo);
+    for platform in platforms {
+        cargo.args(["--target", platform.triple()]);
     }
     command::run(cargo, Show::IfItFails)
 }
 
-/// Runs the unit tests on some architectures, each with the path of its emulator.
-fn test(setting: &Setting, emulated: &[(Toolchain, PathBuf)]) -> Result<()> {
-    if emulated.is_empty() {
-        return Ok(());
-    }
+/// Runs the unit tests on some architectures, by emulation.
+fn test(setting: &Setting, architectures: &[&Architecture]) -> Result<()> {
     for (packages, filters) in TESTS {
         let mut cargo = setting.cargo("test", &[&["--quiet", "--lib"], packages].concat());
-        for (toolchain, emulator) in emulated {
+        for architecture in architectures {
+            let toolchain = architecture.toolchain()?;
             toolchain.use_in(&mut cargo);
-            toolchain.emulate_in(&mut cargo, &emulator.to_string_lossy());
+            toolchain.emulate_in(&mut cargo, architecture.emulator);
         }
         cargo
             .env("RUSTFLAGS", "-C target-feature=+crt-static")

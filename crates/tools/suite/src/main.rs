@@ -70,22 +70,16 @@ fn main() -> Result<ExitCode> {
 fn run(workspace: Workspace, parts: &[&'static Part], repeats: Repeats) -> Result<bool> {
     let start = Instant::now();
     let has = |name: &str| parts.iter().any(|part| part.name == name);
-    let root = geteuid().is_root();
     // Packages come before the first look at the machine: they bring files of their own.
-    let needs_qemu = has("vm") || has("powercut");
-    let of_qemu = if needs_qemu { packages::OF_VM } else { &[] };
-    let needed = [packages::NEEDED, of_qemu].concat();
-    let mut no_podman = None;
-    if root {
-        packages::install_missing(&needed)?;
-        let problem = packages::install_missing(if has("podman") { podman::NEEDED } else { &[] });
-        no_podman = problem.err().map(|error| format!("{error:#}"));
-        if has("packages") {
-            // The part reports what is still missing then.
-            drop(packages::install_missing(distributions::NEEDED));
+    if geteuid().is_root() {
+        packages::install_missing(packages::NEEDED)?;
+        for part in parts {
+            if let Err(error) = packages::install_missing(part.packages) {
+                line(format_args!("{}: {error:#}", part.name));
+            }
         }
     } else {
-        let missing = packages::missing(&needed).join(" ");
+        let missing = packages::missing(packages::NEEDED).join(" ");
         line(format_args!(
             "not run as root: tests that need namespaces are skipped"
         ));
@@ -105,16 +99,15 @@ fn run(workspace: Workspace, parts: &[&'static Part], repeats: Repeats) -> Resul
         before: Snapshot::take(&temporary)?,
         coverage: Coverage::new(&workspace),
         workspace,
-        root,
+        root: geteuid().is_root(),
         temporary,
         skip_log: own.path().join("skipped"),
         binaries: OnceLock::new(),
         kernel: Mutex::default(),
         passed_in_vm: Mutex::default(),
         repeats,
-        no_podman,
     };
-    let work = |part: &Part| match (part.run)(&setting) {
+    let work = |part: &Part| match part.run(&setting) {
         Ok(note) => Verdict::Passed(note),
         Err(error) => match error.downcast::<Skipped>() {
             Ok(Skipped(reason)) => Verdict::Skipped(reason),

@@ -1,11 +1,12 @@
 //! The parts of a test run: what each checks, and how.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use xtask::command::{self, Show};
 use xtask::dist;
+use xtask::packages::{self, Needed};
 
 use super::binaries::Binaries;
-use super::setting::Setting;
+use super::setting::{Setting, Skipped};
 use super::{arch, distributions, libtest, podman, tidy, vm, width};
 
 /// A part of a test run.
@@ -15,9 +16,25 @@ pub(crate) struct Part {
     about: &'static str,
     /// The parts whose work it uses.
     pub(super) needs: &'static [&'static str],
-    /// Runs it; what there is to say of it then, or why it fails or is skipped
-    /// ([`super::setting::Skipped`]).
-    pub(super) run: fn(&Setting) -> Result<String>,
+    /// What it needs besides [`packages::NEEDED`].
+    pub(super) packages: &'static [Needed],
+    run: fn(&Setting) -> Result<String>,
+}
+
+impl Part {
+    const fn with(self, packages: &'static [Needed]) -> Self {
+        Self { packages, ..self }
+    }
+
+    /// Runs it; what there is to say of it then, or why it fails or is skipped ([`Skipped`]).
+    pub(super) fn run(&self, setting: &Setting) -> Result<String> {
+        let missing = packages::missing(self.packages).join(" ");
+        ensure!(
+            missing.is_empty(),
+            Skipped(format!("needs the Debian packages {missing}"))
+        );
+        (self.run)(setting)
+    }
 }
 
 /// Looks at what all others have left, so it comes last.
@@ -40,13 +57,15 @@ static PARTS: [Part; 14] = [
         "tests that need another kernel pass in a virtual machine",
         &["build", "dist"],
         vm::run,
-    ),
+    )
+    .with(vm::NEEDED),
     part(
         "arch",
         "the product compiles for other architectures, and its files are the same there",
         &[],
         arch::run,
-    ),
+    )
+    .with(arch::NEEDED),
     part(
         "test",
         "all tests pass, with debug binaries",
@@ -70,19 +89,22 @@ static PARTS: [Part; 14] = [
         "the state is as it must be after power cuts",
         &["build", "dist"],
         powercut,
-    ),
+    )
+    .with(vm::NEEDED),
     part(
         "podman",
         "podman's containers come and go, also over a reboot",
         &["dist"],
         podman::run,
-    ),
+    )
+    .with(podman::NEEDED),
     part(
         "packages",
         "packages install, upgrade and go; two packings are the same",
         &["build", "dist"],
         distributions::run,
-    ),
+    )
+    .with(distributions::NEEDED),
     part("demo", "the demo works", &["build", "dist"], demo),
     part("clippy", "clippy finds nothing", &[], clippy),
     part(LAST, "the machine is as it was before", &[], tidy),
@@ -98,6 +120,7 @@ const fn part(
         name,
         about,
         needs,
+        packages: &[],
         run,
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use disk::{Disk, NETWORK, PAGE, PODMANS_NETWORK};
 use machine::{HOST, Machine};
@@ -18,7 +18,7 @@ use testkit::exchange::Protocol;
 use xtask::command;
 use xtask::packages::Needed;
 
-use super::setting::{Setting, Skipped};
+use super::setting::Setting;
 
 /// Besides what all tests need.
 pub(super) const NEEDED: &[Needed] = &[
@@ -52,9 +52,6 @@ struct Container {
 /// Runs all checks with the release binary.
 pub(super) fn run(setting: &Setting) -> Result<String> {
     setting.needs_root()?;
-    if let Some(problem) = &setting.no_podman {
-        bail!(Skipped(format!("needs podman: {problem}")));
-    }
     let plugins = setting.workspace.dist_dir();
     let disk = Disk::new(&setting.temporary, &plugins)?;
     if let Some(rounds) = setting.repeats.kills {

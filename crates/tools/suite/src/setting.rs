@@ -8,7 +8,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ::vm::Kernel;
 use anyhow::{Context, Result, anyhow, ensure};
-use xtask::packages;
 use xtask::workspace::{PROFILE, Workspace};
 
 use super::binaries::Binaries;
@@ -40,8 +39,6 @@ pub(super) struct Setting {
     pub(super) repeats: Repeats,
     /// The machine before the first part.
     pub(super) before: Snapshot,
-    /// Why podman cannot be had, if so.
-    pub(super) no_podman: Option<String>,
 }
 
 /// Numbers of the command line: how often a part does the same.
@@ -124,10 +121,6 @@ impl Setting {
         ensure!(
             cfg!(target_arch = "x86_64"),
             Skipped("needs an x86-64 machine".to_owned())
-        );
-        ensure!(
-            packages::missing(packages::OF_VM).is_empty(),
-            Skipped("needs the Debian package qemu-system-x86".to_owned())
         );
         let mut kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernel) = &*kernel {

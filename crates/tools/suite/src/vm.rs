@@ -13,10 +13,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use testkit::requirements::REFERENCE_DIR;
 use vm::{Kernel, Machine};
+use xtask::packages::Needed;
 
 use super::binaries::Binary;
 use super::libtest::{self, THREADS};
 use super::setting::Setting;
+
+/// What runs a virtual machine.
+pub(super) const NEEDED: &[Needed] = &[("qemu-system-x86_64", "qemu-system-x86")];
 
 /// A package, a test binary of it, and arguments that choose those of its tests that this machine's
 /// kernel may not be able to run.

@@ -142,6 +142,19 @@ impl Architecture {
         self.name == std::env::consts::ARCH
     }
 
+    /// The target of another architecture, with musl if the compiler has that. rustup installs a
+    /// standard library that is missing.
+    ///
+    /// # Errors
+    /// If it cannot be installed.
+    pub fn platform(&self) -> Result<Platform> {
+        let musl = self.musl.map(Platform::available).transpose();
+        match musl {
+            Ok(Some(platform)) => Ok(platform),
+            Ok(None) | Err(_) => Platform::available(self.glibc),
+        }
+    }
+
     /// What compiles and links for it. rustup installs a standard library that is missing.
     ///
     /// # Errors
@@ -155,14 +168,13 @@ impl Architecture {
                 linker: None,
             });
         }
-        let musl = self.musl.map(Platform::available).transpose();
-        if let Ok(Some(platform)) = musl {
+        let platform = self.platform()?;
+        if platform.triple() != self.glibc {
             return Ok(Toolchain {
                 platform,
                 linker: Some("rust-lld"),
             });
         }
-        let platform = Platform::available(self.glibc)?;
         let (linker, package) = self.linker;
         if packages::find(linker).is_none() {
             bail!("{} needs {linker} (Debian packages {package})", self.glibc);

@@ -25,9 +25,6 @@ pub const NEEDED: &[Needed] = &[
     ("zsh", "zsh"),
 ];
 
-/// What the tests in a virtual machine need besides.
-pub const OF_VM: &[Needed] = &[("qemu-system-x86_64", "qemu-system-x86")];
-
 /// What the demo needs.
 pub const OF_DEMO: &[Needed] = &[("ip", "iproute2"), ("ping", "iputils-ping")];
 
