@@ -1,5 +1,6 @@
 //! From the Go plugins to Twill and back, while containers run and reach each other.
 
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -31,7 +32,7 @@ struct Running {
     port: u16,
     /// The configuration of `portmap`, which a runtime repeats at DEL.
     portmap: Value,
-    ping: Option<Child>,
+    ping: Option<Ping>,
 }
 
 struct World {
@@ -108,28 +109,40 @@ impl World {
     }
 }
 
-/// Pings without a pause, until it is asked for its report.
-fn start_ping(from: &Container, to: &str) -> Child {
-    let mut ping = Command::new("ping");
-    ping.args(["-n", "-q", "-i0.05", to]).stdout(Stdio::piped());
-    from.sandbox.enter(|| ping.spawn().unwrap())
+/// A `ping` of twenty packets a second, which ends with this value.
+struct Ping(Child);
+
+impl Ping {
+    fn start(from: &Container, to: &str) -> Self {
+        let mut ping = Command::new("ping");
+        ping.args(["-n", "-q", "-i0.05", to]).stdout(Stdio::piped());
+        Self(from.sandbox.enter(|| ping.spawn().unwrap()))
+    }
+
+    /// Ends it; every packet has been answered.
+    #[track_caller]
+    fn assert_no_loss(mut self) {
+        // The last packet may still be on its way.
+        sleep(Duration::from_millis(20));
+        let pid = Pid::from_raw(self.0.id().cast_signed());
+        kill(pid, Signal::SIGINT).unwrap();
+        let mut report = String::new();
+        let mut stdout = self.0.stdout.take().unwrap();
+        stdout.read_to_string(&mut report).unwrap();
+        let numbers = report.lines().find(|line| line.contains("packet loss"));
+        let mut numbers = numbers.unwrap().split(", ");
+        let sent: u32 = number(numbers.next());
+        let received: u32 = number(numbers.next());
+        // The packet that SIGINT came before the answer of is not lost.
+        assert!(received > 0 && received + 1 >= sent, "{report}");
+    }
 }
 
-/// Every packet of a ping has been answered.
-#[track_caller]
-fn assert_no_loss(ping: Child) {
-    // The last packet may still be on its way.
-    let pid = Pid::from_raw(ping.id().cast_signed());
-    sleep(Duration::from_millis(20));
-    kill(pid, Signal::SIGINT).unwrap();
-    let output = ping.wait_with_output().unwrap();
-    let report = String::from_utf8(output.stdout).unwrap();
-    let numbers = report.lines().find(|line| line.contains("packet loss"));
-    let mut numbers = numbers.unwrap().split(", ");
-    let sent: u32 = number(numbers.next());
-    let received: u32 = number(numbers.next());
-    // The packet that SIGINT came before the answer of is not lost.
-    assert!(sent > 10 && received + 1 >= sent, "{report}");
+impl Drop for Ping {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 fn number(words: Option<&str>) -> u32 {
@@ -147,7 +160,7 @@ fn running_containers_reach_each_other_throughout() {
     let addresses: Vec<String> = all.iter().map(|one| one.address.clone()).collect();
     for (index, from) in all.iter_mut().enumerate() {
         let to = &addresses[(index + 1) % COUNT];
-        from.ping = Some(start_ping(&from.container, to));
+        from.ping = Some(Ping::start(&from.container, to));
     }
 
     let printed = needs::twill(&world.node, &["install"]);
@@ -156,7 +169,7 @@ fn running_containers_reach_each_other_throughout() {
     world.assert_all_reach_all(&all);
     // Twill detaches what the Go plugins attached, rules included.
     for mut gone in all.drain(..2) {
-        assert_no_loss(gone.ping.take().unwrap());
+        gone.ping.take().unwrap().assert_no_loss();
         world.del(&gone);
         let rules = shell(&world.node, "iptables-save");
         let port = format!("--dport {}", gone.port);
@@ -177,13 +190,9 @@ fn running_containers_reach_each_other_throughout() {
     let orphan = all
         .iter_mut()
         .find(|one| one.container.id == format!("go{}", COUNT - 1));
-    let mut orphan = orphan.unwrap().ping.take().unwrap();
-    orphan.kill().unwrap();
-    orphan.wait().unwrap();
-    for one in &mut all {
-        if let Some(ping) = one.ping.take() {
-            assert_no_loss(ping);
-        }
+    drop(orphan.unwrap().ping.take().unwrap());
+    for ping in all.iter_mut().filter_map(|one| one.ping.take()) {
+        ping.assert_no_loss();
     }
     world.assert_all_reach_all(&all);
     // The Go plugins detach what Twill attached.

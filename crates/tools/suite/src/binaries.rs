@@ -14,14 +14,14 @@ pub(super) struct Binary {
     /// The name of the package's directory.
     pub(super) package: String,
     pub(super) target: String,
-    kind: BinaryKind,
+    pub(super) kind: BinaryKind,
     /// The package's directory.
     pub(super) dir: PathBuf,
     pub(super) file: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BinaryKind {
+pub(super) enum BinaryKind {
     UnitTests,
     IntegrationTests,
     Program,

@@ -1,5 +1,6 @@
 //! Runs test binaries, and reads what they print.
 
+use std::io::{Read, Seek};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -60,16 +61,23 @@ fn run_one(binary: &Binary, prepare: impl Fn(&mut Command)) -> Result<usize> {
         .env("CARGO_PKG_NAME", &binary.package)
         .stdin(Stdio::null());
     prepare(&mut command);
-    let output = command.output();
-    let output = output.with_context(|| format!("cannot run {}", binary.file.display()))?;
-    let text = [output.stdout, output.stderr].concat();
+    // A pipe would not be at its end before every process is that a failed test has left.
+    let [mut stdout, mut stderr] = [tempfile::tempfile()?, tempfile::tempfile()?];
+    command.stdout(stdout.try_clone()?);
+    command.stderr(stderr.try_clone()?);
+    let status = command.status();
+    let status = status.with_context(|| format!("cannot run {}", binary.file.display()))?;
+    let mut text = Vec::new();
+    for printed in [&mut stdout, &mut stderr] {
+        printed.rewind()?;
+        printed.read_to_end(&mut text)?;
+    }
     let text = String::from_utf8_lossy(&text);
     ensure!(
-        output.status.success(),
-        "the tests `{} {}` failed, {}:\n{}",
+        status.success(),
+        "the tests `{} {}` failed, {status}:\n{}",
         binary.package,
         binary.target,
-        output.status,
         others(&text)
     );
     Ok(passed(&text).count())
@@ -98,7 +106,39 @@ fn name_if_passed(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, Instant};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
     use super::*;
+    use crate::binaries::BinaryKind;
+
+    #[test]
+    fn what_a_test_leaves_running_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("test");
+        fs::write(
+            &file,
+            "#!/bin/sh\necho 'test a ... ok'\nsleep 60 &\necho $! >pid\n",
+        )
+        .unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        let binary = Binary {
+            package: "a".to_owned(),
+            target: "a".to_owned(),
+            kind: BinaryKind::UnitTests,
+            dir: dir.path().to_owned(),
+            file,
+        };
+        let start = Instant::now();
+        assert_eq!(run_one(&binary, |_| {}).unwrap(), 1);
+        assert!(start.elapsed() < Duration::from_secs(60));
+        let pid = fs::read_to_string(dir.path().join("pid")).unwrap();
+        kill(Pid::from_raw(pid.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
 
     #[test]
     fn tests_that_passed_are_told_from_the_rest() {
