@@ -15,6 +15,10 @@ use testkit::{Invocation, Outcome, binaries};
 
 #[path = "support/directory.rs"]
 mod directory;
+#[path = "support/immutable.rs"]
+mod immutable;
+
+use immutable::Immutable;
 
 struct Network {
     temp: TempDir,
@@ -82,8 +86,10 @@ const KINDS: [&str; 6] = [
     "a socket",
     "a link to nothing",
     "a link to a file",
-    "an immutable file",
+    IMMUTABLE,
 ];
+
+const IMMUTABLE: &str = "an immutable file";
 
 /// Replaces a file by one of another kind; `false` if that is not possible.
 fn put(kind: &str, path: &Path) -> bool {
@@ -101,23 +107,10 @@ fn put(kind: &str, path: &Path) -> bool {
         "a socket" => drop(UnixListener::bind(path).unwrap()),
         "a link to nothing" => symlink("nothing", path).unwrap(),
         "a link to a file" => symlink("/etc/hostname", path).unwrap(),
-        "an immutable file" => {
-            fs::write(path, "").unwrap();
-            return set_immutable(path, true);
-        }
+        IMMUTABLE => fs::write(path, "").unwrap(),
         other => panic!("{other}"),
     }
     true
-}
-
-fn set_immutable(path: &Path, immutable: bool) -> bool {
-    let flag = if immutable { "+i" } else { "-i" };
-    let changed = Command::new("chattr").arg(flag).arg(path).output();
-    let done = changed.is_ok_and(|output| output.status.success());
-    if immutable && !done {
-        testkit::requirements::skip("needs root and a file system with immutable files");
-    }
-    done
 }
 
 fn compare(backend: &str, names: &[&str]) {
@@ -135,12 +128,15 @@ fn compare(backend: &str, names: &[&str]) {
                 if !put(kind, &path) {
                     continue;
                 }
+                let immutable = (kind == IMMUTABLE).then(|| Immutable::make(&path));
+                if matches!(immutable, Some(None)) {
+                    continue;
+                }
                 let what = format!("{backend}, {name} is {kind}, used: {used}");
                 match network.agree(&what) {
                     true => succeeded += 1,
                     false => failed += 1,
                 }
-                set_immutable(&path, false);
             }
         }
     }
@@ -204,13 +200,13 @@ fn status_agrees_with_add_for_an_index_without_write_access() {
     let network = Network::new("disk");
     network.call("ADD", "first").success();
     let index = network.path(".index/net");
-    if !set_immutable(&index, true) {
+    let Some(immutable) = Immutable::make(&index) else {
         return;
-    }
+    };
     let add = network.call("ADD", "second");
     let agreed = network.agree("an immutable index");
     let del = network.call("DEL", "first");
-    set_immutable(&index, false);
+    drop(immutable);
     let add = add.failure();
     let message = format!(
         "cannot write {}: Operation not permitted (os error 1)",

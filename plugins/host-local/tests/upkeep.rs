@@ -3,13 +3,17 @@
 #![allow(clippy::restriction, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Invocation, Outcome, Strace, binaries};
+
+#[path = "support/immutable.rs"]
+mod immutable;
+
+use immutable::Immutable;
 
 struct Network {
     temp: TempDir,
@@ -183,27 +187,17 @@ fn gc_without_a_list_releases_nothing() {
 
 /// Makes a file or directory immutable even for root, or mutable again; returns whether the file
 /// system supports that.
-fn set_immutable(path: &Path, immutable: bool) -> bool {
-    let flag = if immutable { "+i" } else { "-i" };
-    let changed = Command::new("chattr").arg(flag).arg(path).output();
-    let done = changed.is_ok_and(|output| output.status.success());
-    if immutable && !done {
-        testkit::requirements::skip("needs root and a file system with immutable files");
-    }
-    done
-}
-
 #[test]
 fn gc_and_status_report_a_directory_without_write_access() {
     let network = small();
     network.add("c1");
     let directory = network.path("");
-    if !set_immutable(&directory, true) {
+    let Some(immutable) = Immutable::make(&directory) else {
         return;
-    }
+    };
     let outcomes = ["ADD", "STATUS"].map(|command| network.call(command, "c2"));
     let kept = network.call("CHECK", "c1");
-    assert!(set_immutable(&directory, false));
+    drop(immutable);
     let [add, status] = outcomes.map(|outcome| outcome.failure());
     let directory = directory.display().to_string();
     let directory = directory.trim_end_matches('/');
@@ -236,11 +230,11 @@ fn gc_goes_on_after_an_error_and_reports_it() {
     }
     // An immutable file, which even root cannot remove.
     let fixed = network.path("10.1.1.3");
-    if !set_immutable(&fixed, true) {
+    let Some(immutable) = Immutable::make(&fixed) else {
         return;
-    }
+    };
     let outcome = network.gc(json!([]));
-    assert!(set_immutable(&fixed, false));
+    drop(immutable);
     let failure = outcome.failure();
     assert_eq!(failure.code, 5);
     assert_eq!(

@@ -3,6 +3,7 @@
 use node::{Binary, Origin};
 
 use super::{Facts, Fault};
+use crate::plugins::PLUGINS;
 
 pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     facts.binaries.iter().filter_map(of).collect()
@@ -40,19 +41,9 @@ fn of(binary: &Binary) -> Option<Fault> {
 /// Whether a binary reports that it is another plugin than its name says: `CNI Plugin flannel
 /// version v1.2.0`, `CNI bridge plugin v1.1.1`.
 fn is_another_plugin(name: &str, report: &str) -> bool {
-    const KNOWN: [&str; 8] = [
-        "bandwidth",
-        "bridge",
-        "flannel",
-        "host-local",
-        "ipvlan",
-        "loopback",
-        "macvlan",
-        "portmap",
-    ];
     let words: Vec<&str> = report.split_whitespace().collect();
-    let named = KNOWN.iter().find(|known| words.contains(known));
-    named.is_some_and(|named| *named != name)
+    let named = PLUGINS.names().find(|known| words.contains(known));
+    named.is_some_and(|named| named != name)
 }
 
 #[cfg(test)]
