@@ -222,6 +222,26 @@ fn gc_and_status_report_a_directory_without_write_access() {
     assert_eq!(network.held(), ["10.1.1.2"]);
 }
 
+/// The kernel refuses to create the lock file.
+#[test]
+fn add_reports_why_there_is_no_lock_file() {
+    let network = small();
+    let directory = network.path("");
+    fs::create_dir_all(&directory).unwrap();
+    let Some(immutable) = Immutable::make(&directory) else {
+        return;
+    };
+    let add = network.call("ADD", "c1");
+    drop(immutable);
+    let failure = add.failure();
+    let lock = directory.join("lock");
+    let expected = format!(
+        "cannot lock {}: Operation not permitted (os error 1)",
+        lock.display()
+    );
+    assert_eq!((failure.code, failure.msg), (5, expected));
+}
+
 #[test]
 fn gc_goes_on_after_an_error_and_reports_it() {
     let network = small();

@@ -134,7 +134,13 @@ impl Dir {
         let flags = OFlag::O_NOFOLLOW | NEVER_WAIT;
         let open = |access| openat(&self.fd, name, access | flags, FILE_MODE);
         let opened = match open(OFlag::O_RDWR | OFlag::O_CREAT) {
-            Err(Errno::EROFS | Errno::EACCES | Errno::EPERM) => open(OFlag::O_RDONLY),
+            Err(refused @ (Errno::EROFS | Errno::EACCES | Errno::EPERM)) => {
+                match open(OFlag::O_RDONLY) {
+                    // There is none, and the kernel refused to create it.
+                    Err(Errno::ENOENT) => Err(refused),
+                    opened => opened,
+                }
+            }
             opened => opened,
         };
         match opened {
