@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::json::{DecodeError, Object};
@@ -32,11 +33,19 @@ impl fmt::Display for Attachment {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ValidAttachment {
     /// `CNI_CONTAINERID` of the ADD.
-    #[serde(rename = "containerID")]
+    #[serde(rename = "containerID", deserialize_with = "some_text")]
     pub container_id: String,
     /// `CNI_IFNAME` of the ADD.
-    #[serde(default)]
+    #[serde(deserialize_with = "some_text")]
     pub ifname: String,
+}
+
+fn some_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.is_empty() {
+        true => Err(D::Error::custom("must not be empty")),
+        false => Ok(text),
+    }
 }
 
 /// An element as libcni writes it, which serde_json reads in one pass.
@@ -47,6 +56,12 @@ struct Plain<'a> {
     container_id: Cow<'a, str>,
     #[serde(borrow)]
     ifname: Cow<'a, str>,
+}
+
+impl Plain<'_> {
+    fn is_complete(&self) -> bool {
+        !self.container_id.is_empty() && !self.ifname.is_empty()
+    }
 }
 
 /// The attachments that GC must leave alone: `cni.dev/valid-attachments` of its configuration.
@@ -65,8 +80,8 @@ impl ValidAttachments {
     /// no list: GC must then remove nothing.
     ///
     /// # Errors
-    /// Code 6 for a value that is no list of attachments, or if one lacks its container: GC would
-    /// remove what a running container has.
+    /// Code 6 for a value that is no list of attachments, or if one lacks its container or its
+    /// interface: GC would remove what a running container has.
     pub fn of(conf: &NetConf<'_>) -> Result<Option<Self>, Error> {
         let Some(key) = KEYS.into_iter().find(|key| conf.has_key(key)) else {
             return Ok(None);
@@ -74,7 +89,9 @@ impl ValidAttachments {
         let Some(list) = conf.value::<&RawValue>(key)? else {
             return Ok(Some(Self::default()));
         };
-        if let Ok(plain) = serde_json::from_str::<Vec<Plain<'_>>>(list.get()) {
+        if let Ok(plain) = serde_json::from_str::<Vec<Plain<'_>>>(list.get())
+            && plain.iter().all(Plain::is_complete)
+        {
             let attachments = plain.into_iter().map(|element| ValidAttachment {
                 container_id: element.container_id.into_owned(),
                 ifname: element.ifname.into_owned(),
@@ -142,12 +159,13 @@ mod tests {
     #[test]
     fn both_keys_are_read_and_null_is_an_empty_list() {
         for key in KEYS {
-            let list = r#"[{"containerID":"c1","ifname":"eth0"},{"ContainerID":"c2"}]"#;
+            let list =
+                r#"[{"containerID":"c1","ifname":"eth0"},{"ContainerID":"c2","ifname":"a"}]"#;
             let valid = valid(&format!(r#"{{"name":"n","{key}":{list}}}"#)).unwrap();
             let valid = valid.unwrap();
             assert!(valid.contains("c1", "eth0") && valid.contains_container("c2"));
             assert!(!valid.contains("c1", "eth1") && !valid.contains_container("c3"));
-            assert!(valid.contains("c2", "") && !valid.contains_container("c"));
+            assert!(valid.contains("c2", "a") && !valid.contains_container("c"));
         }
         for empty in ["[]", "null"] {
             let text = format!(r#"{{"name":"n","cni.dev/valid-attachments":{empty}}}"#);
@@ -182,8 +200,17 @@ mod tests {
                 ": invalid type: map, expected a sequence",
             ),
             (
-                r#"[{"containerID":"c1"},{"ifname":"eth0"}]"#,
+                r#"[{"containerID":"c1","ifname":"eth0"},{"ifname":"eth0"}]"#,
                 "[1]: missing field `containerID`",
+            ),
+            (r#"[{"containerID":"c1"}]"#, "[0]: missing field `ifname`"),
+            (
+                r#"[{"containerID":"c1","ifname":""}]"#,
+                "[0].ifname: must not be empty",
+            ),
+            (
+                r#"[{"containerID":"","ifname":"eth0"}]"#,
+                "[0].containerID: must not be empty",
             ),
         ] {
             let refused = valid(&format!(r#"{{"name":"n","cni.dev/attachments":{list}}}"#));

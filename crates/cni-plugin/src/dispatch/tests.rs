@@ -288,7 +288,11 @@ fn gc_without_a_list_removes_nothing() {
         ask(&request("GC", "", &conf))
     };
     assert_eq!(with(""), (success(""), vec![]));
-    for (list, count) in [("null", 0), ("[]", 0), (r#"[{"containerID":"c1"}]"#, 1)] {
+    for (list, count) in [
+        ("null", 0),
+        ("[]", 0),
+        (r#"[{"containerID":"c1","ifname":"eth0"}]"#, 1),
+    ] {
         let seen = with(&format!(r#","cni.dev/valid-attachments":{list}"#));
         assert_eq!(seen, (success(""), vec![format!("GC but for {count}")]));
     }
