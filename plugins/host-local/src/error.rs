@@ -236,6 +236,8 @@ pub(crate) enum Unavailable {
     },
     #[error(transparent)]
     NothingToGive(ConfigError),
+    #[error(transparent)]
+    ResolvConf(ResolvConfError),
     #[error("the addresses in {location} cannot be used: {source}")]
     Unusable {
         location: Location,

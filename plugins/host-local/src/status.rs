@@ -9,7 +9,7 @@ use state::BootId;
 
 use crate::config::Config;
 use crate::error::{HostLocalError, Unavailable};
-use crate::other_backend;
+use crate::{other_backend, resolv_conf};
 
 /// The timeout for a lock. A kubelet asks every few seconds, and stalls if the answer is late. A
 /// network that others lock one after another all that time is in working order.
@@ -18,6 +18,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) fn status(call: &Call<'_>) -> Result<(), Error> {
     let config = Config::of(call)?;
     config.check_givable().map_err(Unavailable::NothingToGive)?;
+    if let Some(file) = &config.resolv_conf {
+        resolv_conf::read(file).map_err(Unavailable::ResolvConf)?;
+    }
     let location = Location {
         lock_timeout: config.location.lock_timeout.min(LOCK_TIMEOUT),
         ..config.location.clone()

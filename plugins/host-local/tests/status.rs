@@ -238,3 +238,12 @@ fn status_reports_a_dangling_data_dir() {
         assert!(!network.agree(backend));
     }
 }
+
+#[test]
+fn status_agrees_with_add_about_resolv_conf() {
+    let mut network = Network::new("disk");
+    for (file, is_readable) in [("/etc/hostname", true), ("/nothing", false)] {
+        network.config["ipam"]["resolvConf"] = file.into();
+        assert_eq!(network.agree(file), is_readable);
+    }
+}
