@@ -1,10 +1,14 @@
 //! Running a program of a container runtime, and reading its output.
 
 use std::io::{ErrorKind, Read};
-use std::process::{Command, Stdio};
-use std::thread::{self, JoinHandle};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 
 use crate::LivingError;
@@ -20,6 +24,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 /// If the program cannot be started, fails (with its standard error), or does not end in a minute.
 pub(crate) fn run(program: &str, words: &[&str]) -> Result<Vec<u8>, LivingError> {
+    run_within(TIMEOUT, program, words)
+}
+
+fn run_within(timeout: Duration, program: &str, words: &[&str]) -> Result<Vec<u8>, LivingError> {
     let command = || format!("{program} {}", words.join(" "));
     let failed = |source| LivingError::Run {
         command: command(),
@@ -30,6 +38,7 @@ pub(crate) fn run(program: &str, words: &[&str]) -> Result<Vec<u8>, LivingError>
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .map_err(|error| match error.kind() {
             ErrorKind::NotFound => LivingError::NotInstalled(program.to_owned()),
@@ -37,23 +46,30 @@ pub(crate) fn run(program: &str, words: &[&str]) -> Result<Vec<u8>, LivingError>
         })?;
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
-    let give_up = Instant::now() + TIMEOUT;
+    let give_up = Instant::now() + timeout;
+    let timed_out = || LivingError::TimedOut {
+        command: command(),
+        seconds: timeout.as_secs(),
+    };
     let status = loop {
         if let Some(status) = child.try_wait().map_err(failed)? {
             break status;
         }
         if Instant::now() >= give_up {
-            drop(child.kill());
-            drop(child.wait());
-            return Err(LivingError::TimedOut {
-                command: command(),
-                seconds: TIMEOUT.as_secs(),
-            });
+            end(&mut child);
+            return Err(timed_out());
         }
         thread::sleep(PAUSE);
     };
-    let read = |reader: JoinHandle<Vec<u8>>| reader.join().unwrap_or_default();
-    let (stdout, stderr) = (read(stdout), read(stderr));
+    // What the program has started may hold its streams for longer than it lives.
+    let read = |stream: Receiver<Vec<u8>>| {
+        let left = give_up.saturating_duration_since(Instant::now());
+        stream.recv_timeout(left).map_err(|_| timed_out())
+    };
+    let (Ok(stdout), Ok(stderr)) = (read(stdout), read(stderr)) else {
+        end(&mut child);
+        return Err(timed_out());
+    };
     if !status.success() {
         return Err(LivingError::Failed {
             command: command(),
@@ -64,16 +80,27 @@ pub(crate) fn run(program: &str, words: &[&str]) -> Result<Vec<u8>, LivingError>
     Ok(stdout)
 }
 
+/// Kills a program with what it has started, which is in its process group.
+fn end(child: &mut Child) {
+    let group = Pid::from_raw(child.id().cast_signed());
+    // The processes may have ended by now.
+    let _ = killpg(group, Signal::SIGKILL);
+    drop(child.wait());
+}
+
 /// Reads a stream to its end, beside the others.
-fn drain(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+fn drain(stream: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut stream) = stream {
             // The output up to a read error is used.
             let _ = stream.read_to_end(&mut bytes);
         }
-        bytes
-    })
+        // Nobody waits any more after the timeout.
+        drop(sender.send(bytes));
+    });
+    receiver
 }
 
 /// Decodes a program's output as JSON.
@@ -95,4 +122,26 @@ pub(crate) fn lines<'a>(
     })?;
     let lines = text.lines().map(str::trim);
     Ok(lines.filter(|line| !line.is_empty()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_leaves_running_is_not_waited_for() {
+        let start = Instant::now();
+        let timeout = Duration::from_secs(1);
+        let error = run_within(timeout, "sh", &["-c", "sleep 30 & echo '[]'"]).unwrap_err();
+        let elapsed = start.elapsed();
+        let command = "`sh -c sleep 30 & echo '[]'`";
+        assert!(
+            error.to_string().contains("sleep 30 & echo"),
+            "{error} {command}"
+        );
+        assert!(
+            elapsed >= timeout && elapsed < Duration::from_secs(20),
+            "{elapsed:?}"
+        );
+    }
 }
