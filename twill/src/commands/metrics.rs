@@ -21,7 +21,8 @@ use crate::states::States;
 #[command(after_help = "Example, as a line of crontab(5):
   * * * * *  root  twill metrics --output /var/lib/prometheus/node-exporter/twill.prom")]
 pub(crate) struct Options {
-    /// Write to this file, which is replaced as a whole, instead of standard output.
+    /// Write to this file, which is replaced as a whole, instead of standard output. Anything but
+    /// a regular file is written to instead.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Print JSON: each number with its name and labels.
@@ -176,8 +177,12 @@ fn text_of(samples: &[Sample]) -> String {
 }
 
 /// Replaces a file as a whole. The collector, which may not be root, reads files that end with
-/// `.prom`; the name of the new file does not until it is complete.
+/// `.prom`; the name of the new file does not until it is complete. Anything but a regular file,
+/// such as `/dev/stdout`, a FIFO or a link, stays what it is, and the text is written to it.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
+    if fs::symlink_metadata(file).is_ok_and(|found| !found.is_file()) {
+        return fs::write(file, text);
+    }
     let name = file
         .file_name()
         .ok_or(io::ErrorKind::InvalidInput)?

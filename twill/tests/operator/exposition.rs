@@ -141,3 +141,25 @@ fn metrics_follow_the_exposition_format_and_are_the_same_as_json() {
 fn text_of(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
+
+/// A file is replaced as a whole. Anything else, such as a device or a link, stays what it is.
+#[test]
+fn metrics_replace_files_alone() {
+    if !require_root() {
+        return;
+    }
+    let site = crate::healthy::site_of("disk");
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::write(path("target"), "earlier").unwrap();
+    std::os::unix::fs::symlink("target", path("link")).unwrap();
+    for name in ["file", "link"] {
+        let file = path(name);
+        let (text, status) = site.twill(&["metrics", "--output", file.to_str().unwrap()]);
+        assert_eq!((text.as_str(), status), ("", 0));
+    }
+    assert!(path("link").is_symlink());
+    for name in ["file", "target"] {
+        assert!(!samples_in(&std::fs::read_to_string(path(name)).unwrap()).is_empty());
+    }
+}
