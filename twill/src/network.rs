@@ -15,6 +15,7 @@ use conflist::{
     Cache, Cached, DEFAULT_CACHE_DIR, NetworkList, OperationError, PluginRequest, Plugins, Runtime,
     RuntimeConf, cnitool, files,
 };
+use netlink::{Netns, Rtnetlink};
 
 use crate::context::Context;
 use crate::output::visible;
@@ -288,6 +289,21 @@ impl Site {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the namespace has an interface of the attachment's name, other than `lo`, which every
+    /// namespace has. ADD would fail, and the DEL after it would remove the interface.
+    ///
+    /// # Errors
+    /// If the namespace cannot be looked into.
+    pub(crate) fn has_interface(&self) -> Result<bool> {
+        let name = self.runtime.attachment.ifname.as_str();
+        let Some(path) = self.runtime.netns.as_deref().filter(|_| name != "lo") else {
+            return Ok(false);
+        };
+        let (netns, home) = Netns::open_with_home(path)?;
+        let mut kernel = Rtnetlink::open_in(&netns, &home)?;
+        Ok(kernel.link_by_name(name)?.is_some())
     }
 }
 

@@ -392,6 +392,22 @@ fn a_repeated_add_changes_nothing() {
     desk.twill("check", &["--container", "c1"]).is(checked, 0);
 }
 
+/// Its DEL would remove what the first ADD has made.
+#[test]
+fn a_repeated_add_whose_result_is_lost_changes_nothing() {
+    let Some(desk) = Desk::new() else { return };
+    desk.twill("add", &["--container", "c1"]).is(ADDED, 0);
+    let file = "/var/lib/cni/results/cbr0-c1-eth0";
+    desk.node.enter(|| std::fs::remove_file(file)).unwrap();
+    let before = desk.left();
+    desk.twill("add", &["--container", "c1"]).fails(
+        "twill: eth0 of NETNS exists already: choose another interface with --ifname, or detach it \
+         with `twill del`\n",
+    );
+    assert_eq!(desk.left(), before);
+    assert_eq!(desk.pod.link_names(), ["lo", "eth0"]);
+}
+
 #[test]
 fn del_needs_no_list_and_add_and_check_say_what_is_missing() {
     let Some(desk) = Desk::new() else { return };

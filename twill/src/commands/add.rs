@@ -1,6 +1,6 @@
 //! `twill add`: attaches a network namespace to a network, as a runtime does.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use clap::Args;
 use cni_types::{AddResult, Interface, Version};
 
@@ -37,6 +37,11 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         );
     }
     site.require_netns()?;
+    ensure!(
+        !site.has_interface()?,
+        "{} exists already: choose another interface with --ifname, or detach it with `twill del`",
+        site.describe()
+    );
     for capability in site.unused_capabilities() {
         note(&format!(
             "no plugin of {name} has the capability {capability}: its argument is not passed on"
