@@ -108,7 +108,9 @@ pub fn main() -> ExitCode {
     let progress = cli.command.waits().and_then(Progress::of);
     let mut output = Output::new(&mut stdout, Terminal::of_stdout(), progress);
     let done = run(cli.command, &mut output);
-    let unwritten = output.failure().map_or(Ok(()), |error| Err(error.into()));
+    let unwritten = output.failure().map_or(Ok(()), |error| {
+        Err(anyhow::Error::new(error).context("cannot write to standard output"))
+    });
     match done.and_then(|done| unwritten.map(|()| done)) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Faults) => ExitCode::FAILURE,

@@ -229,7 +229,7 @@ fn a_repair_does_not_depend_on_its_reader() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "twill: No space left on device (os error 28)\n"
+        "twill: cannot write to standard output: No space left on device (os error 28)\n"
     );
     assert_eq!(ward.faults(), []);
 }
