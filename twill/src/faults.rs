@@ -39,7 +39,7 @@ use crate::holdings::{Fate, Filter, Holding, Inquest, collect, forget_irrelevant
 use crate::node_options::NodeOptions;
 
 /// The kinds of faults.
-pub(crate) const KINDS: [&str; 28] = [
+pub(crate) const KINDS: [&str; 29] = [
     "unreadable",
     "dead-lease",
     "kept-without-container",
@@ -53,6 +53,7 @@ pub(crate) const KINDS: [&str; 28] = [
     "duplicate-address",
     "false-index",
     "damaged-database",
+    "other-backend",
     "range-nearly-exhausted",
     "disk-full",
     "disk-read-only",

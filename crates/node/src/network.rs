@@ -25,6 +25,9 @@ pub struct Network {
     pub conf: Part<Option<Object>>,
     /// host-local's directory.
     pub data_dir: PathBuf,
+    /// The backend of host-local that the configuration selects; `None` where another IPAM plugin
+    /// gives addresses, or where no configuration says it.
+    pub backend: Option<StoreKind>,
     /// The addresses that are not free, in ascending order.
     pub leases: Vec<Lease>,
     /// Whether all leases could be read.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use allocator::{DEFAULT_DATA_DIR, Owner, RangeSets, Record};
+use allocator::{DEFAULT_DATA_DIR, Owner, RangeSets, Record, StoreKind};
 use cni_types::NetworkName;
 use cni_types::json::Object;
 use conflist::NetworkList;
@@ -190,6 +190,7 @@ impl Recorded {
                 list: plan.list,
                 conf: plan.conf,
                 data_dir: plan.data_dir,
+                backend: plan.backend,
                 leases,
                 ranges: plan.ranges,
                 name,
@@ -268,6 +269,7 @@ struct Plan {
     list: Option<PathBuf>,
     conf: Part<Option<Object>>,
     data_dir: PathBuf,
+    backend: Option<StoreKind>,
     ranges: Part<Option<RangeSets>>,
 }
 
@@ -277,6 +279,7 @@ impl Plan {
             list: None,
             conf: Ok(None),
             data_dir: paths.data_dir.clone(),
+            backend: None,
             ranges: Ok(None),
         }
     }
@@ -330,6 +333,7 @@ impl Plan {
         }
         match with_conf(conf, twill_host_local::ranges) {
             Ok((location, sets)) => {
+                self.backend = Some(location.backend);
                 self.data_dir = or_set(Some(location.data_dir), DEFAULT_DATA_DIR, &paths.data_dir);
                 self.ranges = Ok(Some(sets));
             }

@@ -1,5 +1,8 @@
 //! Faults of host-local's own files.
 
+use allocator::StoreKind;
+use node::Network;
+
 use super::unreadable::remedy;
 use super::{Facts, Fault, Repair};
 
@@ -36,6 +39,8 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
             });
         }
     }
+    let networks = facts.node.networks.iter();
+    faults.extend(networks.filter_map(in_other_backend));
     for (network, data_dir, address) in &facts.host.false_indexes {
         faults.push(Fault {
             kind: "false-index",
@@ -56,4 +61,29 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
         });
     }
     faults
+}
+
+/// Addresses that are not where the network's configuration says.
+fn in_other_backend(network: &Network) -> Option<Fault> {
+    let backend = network.backend?;
+    let elsewhere = network.leases.iter().filter(|it| it.store != backend);
+    let count = elsewhere.count();
+    let (place, other) = match backend {
+        StoreKind::Disk => ("the database", StoreKind::Db),
+        StoreKind::Db => ("files", StoreKind::Disk),
+    };
+    let name = &network.name;
+    (count > 0).then(|| Fault {
+        kind: "other-backend",
+        subject: format!("network {name}"),
+        evidence: format!(
+            "{count} of its addresses are in {place}, and its configuration has \"backend\": \
+             \"{backend}\""
+        ),
+        effect: "no container of the network can be added",
+        command: format!(
+            "set \"backend\" to \"{other}\" in the network's ipam, or twill convert {backend} {name}"
+        ),
+        repair: None,
+    })
 }

@@ -127,3 +127,21 @@ fn disk_without_room(ward: &Ward, read_only: &[&str]) {
     remount("size=100m,rw");
     assert_eq!(ward.faults(), []);
 }
+
+/// `twill convert` moves the addresses; the network's configuration is a person's.
+#[test]
+fn addresses_in_the_other_backend() {
+    for (net, kind, other) in [("10.211.40", DISK, "db"), ("10.211.41", DB, "disk")] {
+        let Some(ward) = Ward::new(kind, net) else {
+            return;
+        };
+        let network = ward.stage.network();
+        ward.stage.twill(&["convert", other, &network]).text(0);
+        let subject = format!("network {network}");
+        assert_eq!(ward.faults(), [("other-backend".to_owned(), subject)]);
+        ward.stage
+            .twill(&["convert", kind.backend, &network])
+            .text(0);
+        assert_eq!(ward.faults(), []);
+    }
+}

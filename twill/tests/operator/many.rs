@@ -53,18 +53,18 @@ fn ten_thousand_leases_are_listed_in_little_memory() {
         fs::write("/run/alive.json", Value::from(alive).to_string()).unwrap();
         fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
     });
-    site.list(&json!({
-        "cniVersion": "1.0.0", "name": "net",
-        "plugins": [{
-            "type": "bridge",
-            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]]},
-        }],
-    }));
+    let list = |backend: &str| {
+        let mut bridge = network(backend);
+        bridge["type"] = "bridge".into();
+        site.list(&json!({"cniVersion": "1.0.0", "name": "net", "plugins": [bridge]}));
+    };
+    list("disk");
     listed(&site, "disk");
     // To the database.
     let (text, status) = site.twill(&["convert", "db", "net"]);
     assert_eq!(status, 0, "{text}");
     assert!(text.starts_with("moved 10000 addresses"), "{text}");
+    list("db");
     listed(&site, "db");
     let add =
         Invocation::attach(binaries::plugin("host-local"), "ADD", "new").config(&network("db"));
