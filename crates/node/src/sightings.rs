@@ -64,6 +64,11 @@ impl Sightings {
         all.map(|(address, sightings)| (*address, sightings.as_slice()))
     }
 
+    /// The reason why an attachment of which no link was found may be alive nevertheless.
+    pub fn doubt(&self) -> Option<&Doubt> {
+        self.doubt.as_ref()
+    }
+
     /// Whether an owner of a network's address is alive.
     pub fn judge(&self, network: &NetworkName, owner: &Owner, address: IpAddr, age: Age) -> Life {
         let (own, is_own) = self.alias_of(network, owner);

@@ -55,11 +55,17 @@ impl Inquest<'_> {
                 "{address} is {sighting}, which is another container's: delete that one first"
             ));
         }
+        let age = holding.age();
+        if let Some(doubt) = self.sightings.doubt()
+            && age != HoldingAge::EarlierBoot
+        {
+            return Fate::Unclear(format!("{}, but {doubt}", verdict.reason));
+        }
         if self.older_than.is_zero() {
             return Fate::Dead(verdict.reason);
         }
         let limit = humantime::format_duration(self.older_than);
-        match holding.age() {
+        match age {
             HoldingAge::EarlierBoot => {
                 Fate::Dead(format!("{}; given in an earlier boot", verdict.reason))
             }

@@ -94,5 +94,9 @@ fn a_node_of_the_go_plugins_is_read_as_ours_is() {
         value[0]["why"],
         "veth-other leads to a namespace that was not found"
     );
+    let (value, _) = site.json(&["gc", "--from", "netns", "--older-than", "0s"]);
+    let fates = value["attachments"].as_array().unwrap().iter();
+    let fates: Vec<_> = fates.map(|it| (&it["container"], &it["state"])).collect();
+    assert_eq!(json!(fates), json!([["c1", "alive"], ["c2", "unclear"]]));
     drop(holder);
 }
