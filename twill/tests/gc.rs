@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -208,6 +208,52 @@ fn a_container_that_is_added_meanwhile_is_kept() {
         assert_eq!(stage.holdings(), before.only(&[&two, &three]), "{kind:?}");
         stage.check(&two);
         stage.check(&three);
+    }
+}
+
+/// Of its holdings, only the kept configuration was read.
+#[test]
+fn a_container_whose_add_was_under_way_is_kept() {
+    let of_flannel = KINDS.into_iter().filter(|kind| kind.flannel);
+    let scenes = of_flannel.flat_map(|kind| [(kind, "bridge"), (kind, "macvlan")]);
+    for (number, (kind, delegate)) in scenes.enumerate() {
+        let net = format!("10.206.{}", 100 + number);
+        let Some(stage) = Stage::with_delegate(kind, &net, delegate) else {
+            return;
+        };
+        let go = stage.directory().join("go");
+        let (file, plugin) = (go.display(), testkit::binaries::plugin(delegate));
+        let wait = format!("while [ ! -e {file} ]; do sleep 0.01; done");
+        stage.install_plugin(delegate, &format!("{wait}\nexec {}", plugin.display()));
+        let one = container("c1");
+        let fifo = stage.directory().join("living");
+        mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();
+        thread::scope(|scope| {
+            let add = scope.spawn(|| stage.add(&one));
+            while !stage
+                .node
+                .list("/var/lib/cni/flannel")
+                .contains(&"c1".to_owned())
+            {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let path = fifo.to_str().unwrap();
+            let words = ["gc", "--from", path, "--older-than", "0s", "--apply"];
+            let running = stage.start_twill(&words);
+            let mut living = OpenOptions::new().write(true).open(&fifo).unwrap();
+            fs::write(&go, "").unwrap();
+            add.join().unwrap();
+            let before = stage.holdings();
+            living.write_all(b"[]").unwrap();
+            drop(living);
+            let text = running.wait().text(0);
+            assert!(
+                text.contains("  changed: it has changed meanwhile, and was left alone\n"),
+                "{kind:?} {delegate}: {text}"
+            );
+            assert_eq!(stage.holdings(), before, "{kind:?} {delegate}");
+        });
+        assert_eq!(one.link_names(), ["lo", "eth0"]);
     }
 }
 

@@ -62,6 +62,9 @@ pub(crate) fn free(
     PLUGINS.with_call("flannel", &request, |call| {
         let dir = &kept.flannel_dir;
         twill_flannel::delete_unchanged(call, dir, &attachment, kept.changed, |delete| {
+            if has_grown(holding, &attachment)? {
+                return Ok(());
+            }
             delete_by(&[&PORTMAP, &BANDWIDTH], call, &attachment, netns)?;
             delete()?;
             // The delegate has not released these leases: they are in another directory than that
@@ -71,6 +74,30 @@ pub(crate) fn free(
         })
     })?;
     Ok(freed)
+}
+
+/// Whether an attachment holds more than was read: its ADD had written the kept configuration by
+/// then, and nothing else. No ADD runs now.
+fn has_grown(holding: &Holding, attachment: &Attachment) -> Result<bool> {
+    if let Some(alias) = holding.alias() {
+        let is_known = |index: &u32| holding.links.iter().any(|link| link.index == *index);
+        if !links_with_alias(&alias)?.iter().all(is_known) {
+            return Ok(true);
+        }
+    }
+    if !holding.leases.is_empty() {
+        return Ok(false);
+    }
+    for kind in [StoreKind::Disk, StoreKind::Db] {
+        let location = location(&holding.data_dir, &holding.network, kind);
+        if let Some(opened) = location.open_to_release()? {
+            let mut store = opened.begin_to_release(BootId::read())?;
+            if !store.held_by(attachment)?.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Removes the rest of a holding, and then releases its leases, unless it has changed since it was
