@@ -103,12 +103,12 @@ fn the_output_as_json() {
             "unclear": 0,
             "attachments": [
                 {
-                    "network": "n10-201-10", "container": "c1", "name": null, "interface": "eth0",
+                    "network": "n10-201-10", "containerID": "c1", "name": null, "ifname": "eth0",
                     "addresses": ["10.201.10.2"], "state": "alive",
                     "reason": format!("{list} lists it"),
                 },
                 {
-                    "network": "n10-201-10", "container": "c2", "name": null, "interface": "eth0",
+                    "network": "n10-201-10", "containerID": "c2", "name": null, "ifname": "eth0",
                     "addresses": ["10.201.10.3"], "state": "dead",
                     "reason": format!("{list} does not list it"),
                 },

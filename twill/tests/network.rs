@@ -209,10 +209,10 @@ fn json_is_the_result_as_a_runtime_gets_it() {
     assert_eq!(result["ips"][0]["address"], "10.244.1.2/24");
     assert_eq!(desk.cached(), ["cbr0-c1-net1"]);
     let words = ["--json", "--ifname", "net1", "--container", "c1"];
-    let expected = json!({"network": "cbr0", "container": "c1", "ifname": "net1", "error": null});
+    let expected = json!({"network": "cbr0", "containerID": "c1", "ifname": "net1", "error": null});
     assert_eq!(desk.twill("check", &words).json(), expected);
     let expected =
-        json!({"network": "cbr0", "container": "c1", "ifname": "net1", "hadResult": true});
+        json!({"network": "cbr0", "containerID": "c1", "ifname": "net1", "hadResult": true});
     assert_eq!(desk.twill("del", &words).json(), expected);
     assert_eq!(desk.left().0, [""; 0]);
 }

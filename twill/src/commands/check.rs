@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
         let attachment = &runtime.attachment;
         let object = json!({
             "network": name.as_str(),
-            "container": attachment.container_id.as_str(),
+            "containerID": attachment.container_id.as_str(),
             "ifname": attachment.ifname.as_str(),
             "error": error,
         });

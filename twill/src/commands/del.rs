@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
     if options.attachment.json {
         let object = json!({
             "network": name.as_str(),
-            "container": attachment.container_id.as_str(),
+            "containerID": attachment.container_id.as_str(),
             "ifname": attachment.ifname.as_str(),
             "hadResult": site.cached.is_some(),
         });

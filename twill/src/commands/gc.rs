@@ -70,8 +70,10 @@ pub(crate) struct Options {
 #[serde(rename_all = "camelCase")]
 struct Line {
     network: String,
+    #[serde(rename = "containerID")]
     container: String,
     name: Option<String>,
+    #[serde(rename = "ifname")]
     interface: Option<String>,
     addresses: Vec<String>,
     state: State,

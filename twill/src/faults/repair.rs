@@ -143,7 +143,7 @@ fn masquerade(it: &Unmasqueraded) -> Result<String> {
     let (network, attachment) = (&it.network, &it.attachment);
     let alias = LinkAlias::new(network, attachment);
     if !it.is_missing() || links_with_alias(alias.as_str())?.is_empty() {
-        return Ok("it is masqueraded or gone by now, or Twill has not added it".to_owned());
+        return Ok("it is masqueraded or gone by now".to_owned());
     }
     match it.backend {
         Backend::Nftables => Nftables::open()?.masquerade(network, attachment, &it.addresses)?,

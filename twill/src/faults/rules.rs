@@ -1,6 +1,7 @@
 //! Rules: what is missing, and what is left of containers that are gone.
 
-use node::{CachedAttachment, HostPort};
+use container_link::LinkAlias;
+use node::{CachedAttachment, HostPort, Node, NodeLink, NodeLinks};
 
 use super::rule_check::Unmasqueraded;
 use super::{Facts, Fault, Repair};
@@ -13,7 +14,8 @@ pub(super) fn find(facts: &Facts) -> Vec<Fault> {
     let mut faults = Vec::new();
     let missing = facts.node.firewall.iter().map(|it| it.missing.as_slice());
     faults.extend(missing.filter_map(flushed));
-    faults.extend(facts.rules.unmasqueraded.iter().map(unmasqueraded));
+    let missing = facts.rules.unmasqueraded.iter();
+    faults.extend(missing.map(|it| unmasqueraded(it, &facts.node)));
     faults.extend(facts.rules.unmapped.iter().map(unmapped));
     faults.extend(facts.rules.leftovers.iter().map(leftover));
     faults.extend(facts.rules.unreached.iter().map(|chain| unreached(chain)));
@@ -38,7 +40,14 @@ fn flushed(missing: &[String]) -> Option<Fault> {
     })
 }
 
-fn unmasqueraded(it: &Unmasqueraded) -> Fault {
+/// Twill masquerades only containers that it has added: the DEL of another plugin would leave its
+/// rules.
+fn unmasqueraded(it: &Unmasqueraded, node: &Node) -> Fault {
+    let alias = LinkAlias::new(&it.network, &it.attachment);
+    let links = node.links.iter().flat_map(NodeLinks::iter);
+    let is_ours = links
+        .filter_map(NodeLink::own_alias)
+        .any(|own| own == alias.as_str());
     let addresses: Vec<_> = it.addresses.iter().map(|it| it.ip().to_string()).collect();
     Fault {
         kind: "missing-masquerading",
@@ -52,8 +61,15 @@ fn unmasqueraded(it: &Unmasqueraded) -> Fault {
         evidence: "ipMasq is set, and no rule masquerades it, as after `nft flush ruleset`"
             .to_owned(),
         effect: "the container reaches nothing outside the cluster's network",
-        command: "twill repair missing-masquerading --apply".to_owned(),
-        repair: Some(Repair::Masquerade(Box::new(it.clone()))),
+        command: match is_ours {
+            true => "twill repair missing-masquerading --apply",
+            false => {
+                "delete the pod or container, which Twill has not added: its successor is \
+                      masqueraded"
+            }
+        }
+        .to_owned(),
+        repair: is_ours.then(|| Repair::Masquerade(Box::new(it.clone()))),
     }
 }
 

@@ -96,7 +96,33 @@ fn a_node_of_the_go_plugins_is_read_as_ours_is() {
     );
     let (value, _) = site.json(&["gc", "--from", "netns", "--older-than", "0s"]);
     let fates = value["attachments"].as_array().unwrap().iter();
-    let fates: Vec<_> = fates.map(|it| (&it["container"], &it["state"])).collect();
+    let fates: Vec<_> = fates.map(|it| (&it["containerID"], &it["state"])).collect();
     assert_eq!(json!(fates), json!([["c1", "alive"], ["c2", "unclear"]]));
     drop(holder);
+}
+
+/// Twill masquerades no container of another plugin, whose DEL would leave the rules.
+#[test]
+fn missing_masquerading_of_a_go_container_is_left_to_a_person() {
+    if !require_root() || require_reference("bridge").is_none() {
+        return;
+    }
+    let site = Site::with_plugins(REFERENCE_DIR);
+    site.list(&json!({
+        "cniVersion": "1.0.0",
+        "name": "net",
+        "plugins": [{
+            "type": "bridge", "bridge": "br0", "isGateway": true, "ipMasq": true,
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.1.0/28"}]]},
+        }],
+    }));
+    site.add("net", "c1", &[]);
+    let words = ["repair", "--apply", "missing-masquerading"];
+    assert_eq!(site.twill(&words), (String::new(), 0));
+    site.run("iptables", &["-t", "nat", "-F", "POSTROUTING"]);
+    let expected = lines(&[
+        "missing-masquerading: 10.1.1.2 of c1 eth0 in net: only you can: delete the pod or \
+         container, which Twill has not added: its successor is masqueraded",
+    ]);
+    assert_eq!(site.twill(&words), (expected, 1));
 }
