@@ -291,8 +291,8 @@ impl Site {
         }
     }
 
-    /// Whether the namespace has an interface of the attachment's name, other than `lo`, which every
-    /// namespace has. ADD would fail, and the DEL after it would remove the interface.
+    /// Whether the namespace has an interface of the attachment's name, other than `lo`, which
+    /// every namespace has. ADD would fail, and the DEL after it would remove the interface.
     ///
     /// # Errors
     /// If the namespace cannot be looked into.

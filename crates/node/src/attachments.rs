@@ -67,14 +67,20 @@ impl Node {
             let Some(network) = &kept.network else {
                 continue;
             };
-            let same = |it: &KnownAttachment| {
-                it.network == *network && it.is_of(&kept.container_id, kept.ifname.as_ref())
+            let without_interface = KnownAttachment {
+                network: network.clone(),
+                container_id: kept.container_id.clone(),
+                ifname: None,
             };
-            if !all.iter().any(same) {
+            let is_of_container = |it: &&KnownAttachment| {
+                it.network == *network && it.container_id == kept.container_id
+            };
+            // An attachment without an interface comes before those with one.
+            let mut known = all.range(&without_interface..).take_while(is_of_container);
+            if !known.any(|it| it.is_of(&kept.container_id, kept.ifname.as_ref())) {
                 all.insert(KnownAttachment {
-                    network: network.clone(),
-                    container_id: kept.container_id.clone(),
                     ifname: kept.ifname.clone(),
+                    ..without_interface
                 });
             }
         }
@@ -84,6 +90,18 @@ impl Node {
             ifname: Some(cached.attachment.ifname.clone()),
         }));
         all
+    }
+
+    /// The owners of an address, each with its network.
+    pub fn owners_of(&self, address: IpAddr) -> impl Iterator<Item = (&NetworkName, &Owner)> {
+        self.networks.iter().flat_map(move |network| {
+            let leases = network
+                .leases
+                .iter()
+                .filter(move |it| it.address == address);
+            let owners = leases.filter_map(|lease| lease.owner.as_ref().ok());
+            owners.map(|owner| (&network.name, owner))
+        })
     }
 
     /// The addresses that are recorded for an attachment.

@@ -65,20 +65,23 @@ pub(crate) fn run(options: &Options, output: &mut Output<'_>) -> Result<Outcome>
 /// The attachments that the target names.
 fn find(node: &Node, subject: &str) -> Vec<KnownAttachment> {
     let all = node.attachments();
-    let address = parse_ip_or_cidr(subject).ok();
-    let is_meant = |known: &&KnownAttachment| match address {
-        Some(address) => node.addresses_of(known).contains(&address),
-        None => {
-            known.container_id.as_str().starts_with(subject)
-                || node
-                    .node_end_of(known)
-                    .is_some_and(|it| it.link.name == subject)
-                || node.ifb_of(known).is_some_and(|it| it.link.name == subject)
-        }
+    if let Ok(address) = parse_ip_or_cidr(subject) {
+        let owners: Vec<_> = node.owners_of(address).collect();
+        let is_owner = |known: &KnownAttachment| {
+            let mut owners = owners.iter();
+            owners.any(|(network, owner)| known.network == **network && known.is(owner))
+        };
+        return all.into_iter().filter(is_owner).collect();
+    }
+    let links = node.links.as_ref().ok();
+    let is_link = links.is_some_and(|links| links.by_name(subject).is_some());
+    let has = |link: Option<&NodeLink>| link.is_some_and(|it| it.link.name == subject);
+    let is_meant = |known: &&KnownAttachment| {
+        known.container_id.as_str().starts_with(subject)
+            || (is_link && (has(node.node_end_of(known)) || has(node.ifb_of(known))))
     };
     let meant: Vec<_> = all.iter().filter(is_meant).cloned().collect();
-    let links = node.links.as_ref().ok();
-    if !meant.is_empty() || links.is_some_and(|links| links.by_name(subject).is_some()) {
+    if !meant.is_empty() || is_link {
         return meant;
     }
     let is_inside = |known: &&KnownAttachment| {
