@@ -111,6 +111,10 @@ fn egress(
     if let Some(ifb) = ifb
         && are(Target::Redirect { link: ifb.index })
     {
+        if !ifb.is_up {
+            let link = ifb.name.clone();
+            return Ok(Some(Damage::Down { link }));
+        }
         return at_root(kernel, ifb, bucket, &Peers::All, direction);
     }
     if are(police(node_end, bucket)) {

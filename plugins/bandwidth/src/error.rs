@@ -102,6 +102,8 @@ pub(crate) enum Damage {
         what: &'static str,
         link: String,
     },
+    #[error("link {link} is down: what the container sends is lost; an ADD brings it up")]
+    Down { link: String },
     #[error(
         "{direction}Rate has another effect: link {link} lets {found} bytes per second pass, not \
          {expected}"

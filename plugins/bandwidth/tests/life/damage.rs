@@ -14,7 +14,7 @@ ours!(
 );
 
 /// What is done by hand, with `END` and `IFB` for the links, and what CHECK says to it.
-const DAMAGES: [(&str, &[&str]); 7] = [
+const DAMAGES: [(&str, &[&str]); 8] = [
     (
         "tc qdisc del dev END root",
         &["ingressRate has no effect", "the qdisc of link END"],
@@ -49,6 +49,7 @@ const DAMAGES: [(&str, &[&str]); 7] = [
         &["egressRate has no effect", "the qdisc of link IFB"],
     ),
     ("ip link del IFB", &["egressRate has no effect"]),
+    ("ip link set IFB down", &["link IFB is down"]),
 ];
 
 fn each_part(lab: &Lab) {
