@@ -51,24 +51,23 @@ fn run_within(timeout: Duration, program: &str, words: &[&str]) -> Result<Vec<u8
         command: command(),
         seconds: timeout.as_secs(),
     };
+    let left = || give_up.saturating_duration_since(Instant::now());
+    // What the program has started may hold its streams for longer than the program lives. Until
+    // they are read, nobody waits for the program: its ID stays its own, and that of its group.
+    let read = |stream: Receiver<Vec<u8>>| stream.recv_timeout(left()).ok();
+    let (Some(stdout), Some(stderr)) = (read(stdout), read(stderr)) else {
+        end(&mut child);
+        return Err(timed_out());
+    };
     let status = loop {
         if let Some(status) = child.try_wait().map_err(failed)? {
             break status;
         }
-        if Instant::now() >= give_up {
+        if left().is_zero() {
             end(&mut child);
             return Err(timed_out());
         }
         thread::sleep(PAUSE);
-    };
-    // What the program has started may hold its streams for longer than it lives.
-    let read = |stream: Receiver<Vec<u8>>| {
-        let left = give_up.saturating_duration_since(Instant::now());
-        stream.recv_timeout(left).map_err(|_| timed_out())
-    };
-    let (Ok(stdout), Ok(stderr)) = (read(stdout), read(stderr)) else {
-        end(&mut child);
-        return Err(timed_out());
     };
     if !status.success() {
         return Err(LivingError::Failed {
@@ -134,10 +133,9 @@ mod tests {
         let timeout = Duration::from_secs(1);
         let error = run_within(timeout, "sh", &["-c", "sleep 30 & echo '[]'"]).unwrap_err();
         let elapsed = start.elapsed();
-        let command = "`sh -c sleep 30 & echo '[]'`";
         assert!(
-            error.to_string().contains("sleep 30 & echo"),
-            "{error} {command}"
+            matches!(error, LivingError::TimedOut { seconds: 1, .. }),
+            "{error}"
         );
         assert!(
             elapsed >= timeout && elapsed < Duration::from_secs(20),
