@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -15,7 +15,7 @@ use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 use testkit::Container;
 
-use support::{Inhabitant, KINDS, Stage, container};
+use support::{Inhabitant, KINDS, RunningTwill, Stage, container};
 
 /// A list of these containers' `eth0` for `--from`.
 fn list_of(containers: &[&Container]) -> String {
@@ -173,8 +173,38 @@ fn a_container_that_may_be_starting_is_left_alone() {
     }
 }
 
-// The list of the living is read from a FIFO: opening it for writing waits until `twill` has read
-// the leases, and opens it for reading.
+/// A `twill gc` that has read the holdings, and waits for the list of the living: a FIFO. Opening
+/// that for writing waits until `twill` opens it for reading.
+struct HalfwayGc {
+    running: RunningTwill,
+    living: File,
+}
+
+impl HalfwayGc {
+    fn start(stage: &Stage) -> Self {
+        let fifo = stage.directory().join("living");
+        mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();
+        let path = fifo.to_str().unwrap();
+        let words = ["gc", "--from", path, "--older-than", "0s", "--apply"];
+        let running = stage.start_twill(&words);
+        let living = OpenOptions::new().write(true).open(&fifo).unwrap();
+        Self { running, living }
+    }
+
+    /// Ends it, with no container alive. Returns its report, by which something has changed.
+    #[track_caller]
+    fn leave_one_alone(mut self) -> String {
+        self.living.write_all(b"[]").unwrap();
+        drop(self.living);
+        let text = self.running.wait().text(0);
+        assert!(
+            text.contains("  changed: it has changed meanwhile, and was left alone\n"),
+            "{text}"
+        );
+        text
+    }
+}
+
 #[test]
 fn a_container_that_is_added_meanwhile_is_kept() {
     for (number, kind) in KINDS.into_iter().enumerate() {
@@ -184,23 +214,12 @@ fn a_container_that_is_added_meanwhile_is_kept() {
         let [one, two, three] = ["c1", "c2", "c3"].map(container);
         stage.add(&one);
         stage.add(&two);
-        let fifo = stage.directory().join("living");
-        mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();
-        let path = fifo.to_str().unwrap();
-        let words = ["gc", "--from", path, "--older-than", "0s", "--apply"];
-        let running = stage.start_twill(&words);
-        let mut living = OpenOptions::new().write(true).open(&fifo).unwrap();
+        let gc = HalfwayGc::start(&stage);
         stage.del(&two);
         stage.add(&two);
         stage.add(&three);
         let before = stage.holdings();
-        living.write_all(b"[]").unwrap();
-        drop(living);
-        let text = running.wait().text(0);
-        assert!(
-            text.contains("  changed: it has changed meanwhile, and was left alone\n"),
-            "{kind:?}: {text}"
-        );
+        let text = gc.leave_one_alone();
         assert!(
             text.ends_with("1 of 2 dead attachments freed; 0 alive, 0 unclear\n"),
             "{text}"
@@ -226,8 +245,6 @@ fn a_container_whose_add_was_under_way_is_kept() {
         let wait = format!("while [ ! -e {file} ]; do sleep 0.01; done");
         stage.install_plugin(delegate, &format!("{wait}\nexec {}", plugin.display()));
         let one = container("c1");
-        let fifo = stage.directory().join("living");
-        mkfifo(&fifo, Mode::from_bits_truncate(0o600)).unwrap();
         thread::scope(|scope| {
             let add = scope.spawn(|| stage.add(&one));
             while !stage
@@ -237,20 +254,11 @@ fn a_container_whose_add_was_under_way_is_kept() {
             {
                 thread::sleep(Duration::from_millis(1));
             }
-            let path = fifo.to_str().unwrap();
-            let words = ["gc", "--from", path, "--older-than", "0s", "--apply"];
-            let running = stage.start_twill(&words);
-            let mut living = OpenOptions::new().write(true).open(&fifo).unwrap();
+            let gc = HalfwayGc::start(&stage);
             fs::write(&go, "").unwrap();
             add.join().unwrap();
             let before = stage.holdings();
-            living.write_all(b"[]").unwrap();
-            drop(living);
-            let text = running.wait().text(0);
-            assert!(
-                text.contains("  changed: it has changed meanwhile, and was left alone\n"),
-                "{kind:?} {delegate}: {text}"
-            );
+            gc.leave_one_alone();
             assert_eq!(stage.holdings(), before, "{kind:?} {delegate}");
         });
         assert_eq!(one.link_names(), ["lo", "eth0"]);

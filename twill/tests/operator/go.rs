@@ -1,25 +1,32 @@
 //! A node of the Go plugins, in files and as it is left.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use testkit::conf::with;
 use testkit::requirements::{REFERENCE_DIR, require_reference, require_root};
 
 use crate::healthy::without_ages;
 use crate::site::{Site, lines};
 
-#[test]
-fn a_node_of_the_go_plugins_is_read_as_ours_is() {
+/// A node with the Go `bridge` and more keys for it; `None` if the machine lacks what it needs.
+fn site_with(keys: Value) -> Option<Site> {
     if !require_root() || require_reference("bridge").is_none() {
-        return;
+        return None;
     }
     let site = Site::with_plugins(REFERENCE_DIR);
-    site.list(&json!({
-        "cniVersion": "1.0.0",
-        "name": "net",
-        "plugins": [{
-            "type": "bridge", "bridge": "br0", "isGateway": true,
-            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.1.0/28"}]]},
-        }],
-    }));
+    let bridge = json!({
+        "type": "bridge", "bridge": "br0", "isGateway": true,
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.1.0/28"}]]},
+    });
+    let plugins = [with(bridge, keys)];
+    site.list(&json!({"cniVersion": "1.0.0", "name": "net", "plugins": plugins}));
+    Some(site)
+}
+
+#[test]
+fn a_node_of_the_go_plugins_is_read_as_ours_is() {
+    let Some(site) = site_with(json!({})) else {
+        return;
+    };
     for container in ["c1", "c2"] {
         site.add("net", container, &[]);
     }
@@ -104,18 +111,9 @@ fn a_node_of_the_go_plugins_is_read_as_ours_is() {
 /// Twill masquerades no container of another plugin, whose DEL would leave the rules.
 #[test]
 fn missing_masquerading_of_a_go_container_is_left_to_a_person() {
-    if !require_root() || require_reference("bridge").is_none() {
+    let Some(site) = site_with(json!({"ipMasq": true})) else {
         return;
-    }
-    let site = Site::with_plugins(REFERENCE_DIR);
-    site.list(&json!({
-        "cniVersion": "1.0.0",
-        "name": "net",
-        "plugins": [{
-            "type": "bridge", "bridge": "br0", "isGateway": true, "ipMasq": true,
-            "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.1.0/28"}]]},
-        }],
-    }));
+    };
     site.add("net", "c1", &[]);
     let words = ["repair", "--apply", "missing-masquerading"];
     assert_eq!(site.twill(&words), (String::new(), 0));
