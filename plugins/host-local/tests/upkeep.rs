@@ -185,8 +185,6 @@ fn gc_without_a_list_releases_nothing() {
     assert_eq!(network.held(), ["10.1.1.2"]);
 }
 
-/// Makes a file or directory immutable even for root, or mutable again; returns whether the file
-/// system supports that.
 #[test]
 fn gc_and_status_report_a_directory_without_write_access() {
     let network = small();

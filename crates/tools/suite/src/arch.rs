@@ -34,10 +34,8 @@ pub(super) fn run(setting: &Setting) -> Result<String> {
     let others: Vec<_> = ALL.iter().filter(|it| !it.is_own()).collect();
     let platforms = others.iter().map(|it| it.platform());
     let platforms: Result<Vec<_>> = platforms.collect();
-    check(
-        setting,
-        &platforms.map_err(|error| Skipped(format!("{error:#}")))?,
-    )?;
+    let platforms = platforms.map_err(|error| Skipped(format!("{error:#}")))?;
+    check(setting, &platforms)?;
     let is_tested = |it: &&&Architecture| TESTED.contains(&it.name);
     let tested: Vec<_> = others.iter().filter(is_tested).copied().collect();
     test(setting, &tested)?;
